@@ -1,0 +1,72 @@
+/** What a normalisation is asked for and what it answers: plain values that can be stored and sent as JSON. */
+
+export type OutputEncoding = 'jpeg' | 'htj2k' | 'jpeg2000';
+
+/** Everything that decides the derived pixels and attributes; a job is repeated exactly from this. */
+export interface NormalizationRequest {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly template: string;
+  readonly model: string;
+  /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
+  readonly encoding: OutputEncoding;
+  readonly quality: number;
+}
+
+/**
+ * Identity of one job. All UIDs of the derived series are made from `jobUuid` (see dicom/uid.ts) and all
+ * dates from `createdAt`, so that a retry stores the same bytes again.
+ */
+export interface JobIdentity {
+  readonly jobUuid: string;
+  /** ISO 8601 with UTC offset. */
+  readonly createdAt: string;
+}
+
+export const STAGES = ['open', 'fetch', 'fit', 'normalize', 'store', 'verify'] as const;
+export type Stage = (typeof STAGES)[number];
+
+export interface Progress {
+  readonly stage: Stage;
+  /** Work done and to do in this stage, in `unit`. */
+  readonly done: number;
+  readonly total: number;
+  readonly unit: 'instances' | 'bytes' | 'tiles' | 'pixels';
+  /** Part of the whole job that is done, 0 to 1, never decreasing. */
+  readonly fraction: number;
+  readonly megapixelsPerSecond?: number;
+  readonly secondsLeft?: number;
+}
+
+/** Class statistics in HSD: mean and standard deviation per class of (D, cx, cy), and its share of the pixels. */
+export interface ClassStatistics {
+  readonly share: number;
+  readonly mean: readonly [number, number, number];
+  readonly sd: readonly [number, number, number];
+}
+
+export interface DerivedInstanceSummary {
+  readonly sopInstanceUid: string;
+  readonly role: 'base' | 'level' | 'thumbnail';
+  readonly totalColumns: number;
+  readonly totalRows: number;
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+export interface NormalizationResult {
+  readonly studyInstanceUid: string;
+  /** Series Instance UID of the derived series. */
+  readonly seriesInstanceUid: string;
+  readonly sourceSeriesInstanceUid: string;
+  readonly instances: readonly DerivedInstanceSummary[];
+  readonly template: string;
+  readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  readonly executionProvider: string;
+  readonly fit: { readonly sampledTiles: number; readonly tissueFraction: number; readonly classes: readonly ClassStatistics[] };
+  readonly colourPolicy: string;
+  /** Sentences about what a reader of the result should know (a guard that acted, a faint slide ...). */
+  readonly notes: readonly string[];
+  readonly seconds: number;
+  readonly megapixels: number;
+}

@@ -1,0 +1,49 @@
+/**
+ * A whole-slide image as plain values: which levels it has and where each frame lies. No pixels, no I/O.
+ * Terms follow DICOM PS3.3 C.8.12.4 (Whole Slide Microscopy Image) and C.8.12.14 (Microscope Slide Layer).
+ */
+import type { DataSet } from '../dicom/dataset.ts';
+
+/** One DICOM instance of a level. A level has several when it is stored as a concatenation. */
+export interface SlideInstance {
+  readonly sopInstanceUid: string;
+  readonly dataset: DataSet;
+  readonly numberOfFrames: number;
+}
+
+/** Where to find the pixels of one tile: instance (index into `Level.instances`) and frame (0-based in it). */
+export interface FrameAddress {
+  readonly instance: number;
+  readonly frame: number;
+}
+
+export interface Level {
+  readonly role: 'base' | 'level' | 'thumbnail';
+  /** In order of In-concatenation Number; one entry unless the level is a concatenation. */
+  readonly instances: readonly SlideInstance[];
+  /** Frame size in pixels (Rows, Columns). */
+  readonly rows: number;
+  readonly columns: number;
+  /** Size of the level in pixels (Total Pixel Matrix Rows/Columns). */
+  readonly totalRows: number;
+  readonly totalColumns: number;
+  /**
+   * Upper left corner of every frame in the Total Pixel Matrix, 0-based, in stored order over all instances:
+   * the derived level keeps exactly this number and order of frames.
+   */
+  readonly frames: readonly FramePosition[];
+}
+
+export interface FramePosition extends FrameAddress {
+  /** 0-based column and row of the frame's upper left pixel in the Total Pixel Matrix. */
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Whole slide: one series, levels from the finest (index 0, the base) to the coarsest. */
+export interface Slide {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly levels: readonly Level[];
+  readonly thumbnail: Level | undefined;
+}
