@@ -1,0 +1,33 @@
+/** Finds the slide a person means when they named no series: the only one there is, or a list to choose from. */
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import { StainError } from '../errors.ts';
+
+export interface SeriesChoice {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+}
+
+export async function chooseSeries(
+  client: DicomWebClient,
+  wanted: { study?: string | undefined; series?: string | undefined },
+  signal: AbortSignal,
+): Promise<SeriesChoice> {
+  if (wanted.study && wanted.series) return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series };
+  const found = await client.searchSeries(
+    {
+      Modality: 'SM',
+      ...(wanted.study ? { StudyInstanceUID: wanted.study } : {}),
+      ...(wanted.series ? { SeriesInstanceUID: wanted.series } : {}),
+    },
+    signal,
+  );
+  const choices = found.map((json) => ({
+    studyInstanceUid: String(json['0020000D']?.Value?.[0] ?? wanted.study ?? ''),
+    seriesInstanceUid: String(json['0020000E']?.Value?.[0] ?? ''),
+    description: String(json['0008103E']?.Value?.[0] ?? ''),
+  }));
+  if (choices.length === 1) return choices[0]!;
+  if (choices.length === 0) throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series (modality SM).');
+  const list = choices.map(({ studyInstanceUid, seriesInstanceUid, description }) => `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${description}`);
+  throw new StainError('REQUEST_INVALID', `The source holds ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`, { data: { series: choices } });
+}

@@ -1,0 +1,99 @@
+/** Commands on pictures: normalise one, or make a template of several. */
+import { basename, extname } from 'node:path';
+import { readImage, thumbnailJpeg, writeImage } from '../codec/image-file.ts';
+import type { Composition } from '../composition.ts';
+import { StainError } from '../errors.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import { fitStain } from '../normalization/fit.ts';
+import { makeTemplate } from '../normalization/make-template.ts';
+import { normalizePixels } from '../normalization/normalize-pixels.ts';
+import type { ClassStatistics } from '../normalization/types.ts';
+import { type PixelSource, memorySource } from '../slide/pixel-source.ts';
+import { type Raster, blankRaster, copyOverlap } from '../slide/raster.ts';
+import type { Rectangle } from '../slide/windows.ts';
+import { type Template, requireTemplateOf } from '../stain/template.ts';
+import { transferCoefficients } from '../stain/transfer.ts';
+
+export interface NormalizeImageResult {
+  readonly output: string;
+  readonly width: number;
+  readonly height: number;
+  readonly classes: readonly ClassStatistics[];
+  readonly notes: readonly string[];
+}
+
+/** @param template the id of a template, or the path of a picture to take the stain from */
+export async function normalizeImageCommand(
+  args: { input: string; output: string; template: string; model: string },
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<NormalizeImageResult> {
+  const network = await composition.network(args.model);
+  const picture = await readImage(args.input);
+  const target = await targetClasses(args.template, network, composition, signal);
+  const pixels = memorySource(picture);
+  const fit = await fitStain(pixels, pixels, network, { signal });
+  const coefficients = transferCoefficients(fit.classes, target, fit.fade);
+  const normalized = blankRaster(picture.width, picture.height);
+  await normalizePixels(pixels, network, coefficients, {
+    signal,
+    sink: async (core, at) => {
+      copyOverlap(core, at, normalized, { x: 0, y: 0 });
+    },
+  });
+  await writeImage(args.output, normalized);
+  return {
+    output: args.output,
+    width: picture.width,
+    height: picture.height,
+    classes: fit.classes,
+    notes: [...fit.notes, ...coefficients.notes],
+  };
+}
+
+/** True for a path that ends like a picture. */
+export function isPicture(path: string): boolean {
+  return /^\.(png|jpe?g|tiff?)$/i.test(extname(path));
+}
+
+async function targetClasses(template: string, network: StainNetwork, composition: Composition, signal: AbortSignal): Promise<readonly ClassStatistics[]> {
+  if (isPicture(template)) {
+    const pixels = memorySource(await readImage(template));
+    return (await fitStain(pixels, pixels, network, { signal })).classes;
+  }
+  const found = await composition.templates.get(template);
+  requireTemplateOf(found, network.model);
+  return found.classes;
+}
+
+/** Several pictures count as one: they are put side by side, and what lies between them does not count. */
+export async function templateFromImages(
+  paths: readonly string[],
+  description: { id: string; name: string; description: string; licence: string; source?: string | undefined },
+  network: StainNetwork,
+  createdBy: string,
+  signal: AbortSignal,
+): Promise<Template> {
+  if (paths.length === 0) throw new StainError('REQUEST_INVALID', 'Name at least one image.');
+  const pictures: Raster[] = [];
+  for (const path of paths) pictures.push(await readImage(path));
+  const pixels = sideBySide(pictures);
+  const source = description.source ?? paths.map((path) => basename(path)).join(', ');
+  const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
+  return makeTemplate({ base: pixels, overview: pixels }, await thumbnailJpeg(pictures[0]!), network, { ...description, provenance }, signal);
+}
+
+/** Distance between pictures: more than the network sees, so that none changes its neighbour. */
+const GAP = 32;
+
+function sideBySide(pictures: readonly Raster[]): PixelSource {
+  const width = pictures.reduce((sum, picture) => sum + picture.width + GAP, -GAP);
+  const sheet = blankRaster(width, Math.max(...pictures.map(({ height }) => height)), [255, 255, 255]);
+  const parts: Rectangle[] = [];
+  for (const picture of pictures) {
+    const x = parts.reduce((sum, part) => sum + part.width + GAP, 0);
+    parts.push({ x, y: 0, width: picture.width, height: picture.height });
+    copyOverlap(picture, { x, y: 0 }, sheet, { x: 0, y: 0 });
+  }
+  return memorySource(sheet, parts);
+}

@@ -1,0 +1,32 @@
+/** `info`: what this installation is and has. */
+import { type Composition, VERSION } from '../composition.ts';
+
+export interface Info {
+  readonly version: string;
+  readonly executionProvider: string;
+  readonly providerReason: string | undefined;
+  readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  readonly templates: readonly { readonly id: string; readonly name: string }[];
+}
+
+export async function infoCommand(composition: Composition): Promise<Info> {
+  const { model, executionProvider, providerReason } = await composition.network('reference');
+  const templates = await composition.templates.list();
+  return {
+    version: VERSION,
+    executionProvider,
+    providerReason,
+    model: { name: model.name, version: model.version, sha256: model.sha256 },
+    templates: templates.map(({ id, name }) => ({ id, name })),
+  };
+}
+
+export function describeInfo(info: Info): string {
+  return [
+    `stain-normalization ${info.version}`,
+    `device     ${info.executionProvider}${info.providerReason ? ` (${info.providerReason})` : ''}`,
+    `model      ${info.model.name} ${info.model.version}, SHA-256 ${info.model.sha256}`,
+    'templates',
+    ...info.templates.map(({ id, name }) => `  ${id.padEnd(24)} ${name}`),
+  ].join('\n');
+}

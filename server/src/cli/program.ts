@@ -1,0 +1,132 @@
+/** The command line: arguments in, exit code out. What a command does lies in its own file. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Composition, VERSION, compose } from '../composition.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { type StainError, toStainError } from '../errors.ts';
+import type { OutputEncoding } from '../normalization/types.ts';
+import { normalizeImageCommand } from './image-commands.ts';
+import { describeInfo, infoCommand } from './info-command.ts';
+import { describeResult, normalizeCommand } from './normalize-command.ts';
+import { serveCommand } from './serve-command.ts';
+import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's), 130 interrupted. */
+const EXIT = { failed: 1, interrupted: 130 } as const;
+
+interface GlobalOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly device?: Config['device'];
+}
+
+/** What every command gets, made from the global options and closed after it. */
+type Action<Result> = (composition: Composition, signal: AbortSignal) => Promise<Result>;
+
+export function createProgram(): Command {
+  const program = new Command('stain-normalization')
+    .description('Stain normalization of whole-slide images over DICOMweb. Research use only, not for primary diagnosis.')
+    .version(VERSION)
+    .option('--config <file>', 'configuration file (JSON)')
+    .option('--device <device>', 'auto, cpu, cuda or cuda:N')
+    .option('--json', 'print the result, or the error, as JSON')
+    .configureHelp({ showGlobalOptions: true });
+
+  const run = async <Result>(action: Action<Result>, describe: (result: Result) => string): Promise<void> => {
+    const options = program.opts<GlobalOptions>();
+    const interrupted = new AbortController();
+    const interrupt = (): void => interrupted.abort();
+    process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+    try {
+      const config = loadConfig({ file: options.config, env: process.env });
+      await using composition = compose(options.device ? { ...config, device: options.device } : config);
+      const result = await action(composition, interrupted.signal);
+      process.stdout.write(`${options.json ? JSON.stringify(result) : describe(result)}\n`);
+    } catch (thrown) {
+      reportError(toStainError(thrown), options.json ?? false);
+      process.exitCode = interrupted.signal.aborted ? EXIT.interrupted : EXIT.failed;
+    } finally {
+      process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    }
+  };
+
+  program
+    .command('serve')
+    .description('run the HTTP service, and the embedded archive where no other is configured')
+    .action(() => run((composition, signal) => serveCommand(composition, signal), () => 'Stopped.'));
+
+  program
+    .command('normalize <source> <destination>')
+    .description('normalise one series from a DICOMweb URL or a folder to a DICOMweb URL or a folder')
+    .requiredOption('--template <id>', 'template to move the stain onto')
+    .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
+    .option('--series <uid>', 'Series Instance UID')
+    .option('--model <name>', 'model', 'reference')
+    .addOption(encodingOption())
+    .addOption(qualityOption())
+    .action((source: string, destination: string, options: NormalizeOptions) =>
+      run((composition, signal) => normalizeCommand({ source, destination, ...options }, composition, signal), describeResult),
+    );
+
+  program
+    .command('normalize-image <input> <output>')
+    .description('normalise a PNG, JPEG or TIFF picture, to try the method')
+    .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
+    .option('--model <name>', 'model', 'reference')
+    .action((input: string, output: string, options: { template: string; model: string }) =>
+      run(
+        (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
+        (result) => [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
+      ),
+    );
+
+  const template = program.command('template').description('work with templates');
+  template
+    .command('add <id> <source...>')
+    .description('make a template from pictures, or from a series (a folder or DICOMweb URL)')
+    .requiredOption('--name <text>', 'what the viewer shows')
+    .requiredOption('--licence <text>', 'licence of the source, kept in the template')
+    .option('--description <text>', 'more about it', '')
+    .option('--provenance <text>', 'where the source is from; the file names when left out')
+    .option('--study <uid>', 'Study Instance UID, for a series')
+    .option('--series <uid>', 'Series Instance UID, for a series')
+    .option('--model <name>', 'model', 'reference')
+    .option('--replace', 'replace a template of the same id', false)
+    .action((id: string, source: string[], options: Omit<TemplateAddArguments, 'id' | 'source'>) =>
+      run(
+        (composition, signal) => templateAddCommand({ id, source, ...options }, composition, signal),
+        ({ file }) => `Wrote ${file}.`,
+      ),
+    );
+
+  program
+    .command('info')
+    .description('show version, device, models and templates')
+    .action(() => run((composition) => infoCommand(composition), describeInfo));
+  return program;
+}
+
+interface NormalizeOptions {
+  readonly template: string;
+  readonly model: string;
+  readonly study?: string;
+  readonly series?: string;
+  readonly encoding: OutputEncoding;
+  readonly quality: number;
+}
+
+function encodingOption(): Option {
+  return new Option('--encoding <name>', 'jpeg, or lossless: htj2k, jpeg2000').choices(['jpeg', 'htj2k', 'jpeg2000']).default('jpeg');
+}
+
+function qualityOption(): Option {
+  return new Option('--quality <1-100>', 'JPEG quality').default(90).argParser((text) => {
+    const quality = Number(text);
+    if (!Number.isInteger(quality) || quality < 1 || quality > 100) throw new InvalidArgumentError('A whole number from 1 to 100.');
+    return quality;
+  });
+}
+
+function reportError(error: StainError, json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy, data: error.data } })}\n`);
+  else process.stderr.write(`Error (${error.code}): ${error.message}\n${error.remedy}\n`);
+}

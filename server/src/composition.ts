@@ -1,0 +1,75 @@
+/** The composition root's parts: what every command and the service are put together from. */
+import { availableParallelism, hostname } from 'node:os';
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
+import { CodecPool } from './codec/codec-pool.ts';
+import type { Config } from './config.ts';
+import type { DicomWebClient } from './dicomweb/client.ts';
+import { type LoadedModel, loadModel } from './inference/manifest.ts';
+import { type StainNetwork, openNetwork } from './inference/network.ts';
+import type { NormalizationEnvironment } from './normalization/normalize-series.ts';
+import { type TemplateStore, createTemplateStore } from './normalization/template-store.ts';
+
+export const VERSION = packageJson.version;
+
+/** Models and templates that come with the product. */
+const SHIPPED_MODELS = fileURLToPath(new URL('../../models/onnx/', import.meta.url));
+
+export interface Composition extends AsyncDisposable {
+  readonly config: Config;
+  readonly templates: TemplateStore;
+  readonly codecs: CodecPool;
+  /** Verified model of that name. @throws MODEL_INVALID */
+  model(name: string): Promise<LoadedModel>;
+  /** The network of a model, opened at first use and kept. */
+  network(model: string): Promise<StainNetwork>;
+  environment(archives: { source: DicomWebClient; destination: DicomWebClient }): NormalizationEnvironment;
+}
+
+export function compose(config: Config): Composition {
+  const models = config.models.directory ?? SHIPPED_MODELS;
+  const threads = config.threads || availableParallelism();
+  const codecs = new CodecPool({ threads });
+  const templates = createTemplateStore({ shipped: join(models, 'templates'), own: config.templates.directory });
+  const networks = new Map<string, Promise<StainNetwork>>();
+  const network = (name: string): Promise<StainNetwork> => {
+    let opened = networks.get(name);
+    if (!opened) {
+      opened = loadModel(models, name).then((model) => openNetwork({ model, device: config.device, threads }));
+      opened.catch(() => networks.delete(name));
+      networks.set(name, opened);
+    }
+    return opened;
+  };
+  return {
+    config,
+    templates,
+    codecs,
+    network,
+    model: (name) => loadModel(models, name),
+    environment: ({ source, destination }) => ({
+      source,
+      destination,
+      network,
+      template: (id) => templates.get(id),
+      codecs,
+      spoolDirectory: config.spool.directory,
+      limits: config.limits,
+      onInvalidProfile: config.colour.onInvalidProfile,
+      encodeConcurrency: 2 * threads,
+      softwareVersions: [`stain-normalization ${VERSION}`, `onnxruntime-node ${packageJson.dependencies['onnxruntime-node']}`, `jpeg-turbo ${packageJson.dependencies['@julusian/jpeg-turbo']}`],
+      deviceSerialNumber: serialNumber(),
+    }),
+    async [Symbol.asyncDispose]() {
+      for (const opened of networks.values()) await opened.then((network) => network.close()).catch(() => {});
+      await codecs.close();
+    },
+  };
+}
+
+/** Device Serial Number (0018,1000) of a software device: stable for a host, without telling the host's name. */
+function serialNumber(): string {
+  return createHash('sha256').update(hostname()).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,114 @@
+/**
+ * A streaming DICOMweb client (PS3.18): QIDO-RS, WADO-RS and STOW-RS over undici.
+ * Nothing of the size of a slide is held in memory, every call can be aborted, and everything thrown is a
+ * StainError whose message names no token and no query string.
+ */
+import type { DicomJson } from './dicom-json.ts';
+import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
+import { type Frame, retrieveFrames } from './retrieve-frames.ts';
+import { retrieveInstance } from './retrieve-instance.ts';
+import { type SearchParameters, search } from './search.ts';
+import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
+import { type StorableInstance, storeInstance } from './store.ts';
+
+export type { ExpectedInstance, Frame, SearchParameters, StorableInstance };
+
+export interface DicomWebClientOptions extends ConnectionOptions {
+  /** Most bytes of a JSON answer (metadata of a series, a page of a search). Default 256 MB. */
+  readonly maxMetadataBytes?: number;
+  /** Most frames asked for in one request; archives refuse long URLs. Default 1000. */
+  readonly framesPerRequest?: number;
+  /** Largest frame that is accepted, in bytes. Default 256 MB. */
+  readonly maxFrameBytes?: number;
+  /** Results asked for in one page of a search. Default 1000. */
+  readonly pageSize?: number;
+  /** Pauses before the tries to see a stored instance, in milliseconds. Default 0, 500, 1000, 2000, 4000. */
+  readonly verifyDelaysMs?: readonly number[];
+}
+
+export interface DicomWebClient {
+  /**
+   * QIDO-RS. Parameters go into the query, `StudyInstanceUID` and `SeriesInstanceUID` into the path where
+   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
+   * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, CANCELLED
+   */
+  searchStudies(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+  searchSeries(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+  searchInstances(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+
+  /**
+   * Metadata of all instances of a series; empty where the archive answers with none.
+   * @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE (above `maxMetadataBytes`), and those of the searches
+   */
+  seriesMetadata(studyUid: string, seriesUid: string, signal: AbortSignal): Promise<DicomJson[]>;
+
+  /**
+   * One instance as stored, a DICOM Part 10 file in chunks. A connection that breaks is taken up again where
+   * it broke, provided that the archive sends the same bytes again.
+   * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
+   */
+  retrieveInstance(studyUid: string, seriesUid: string, sopUid: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+
+  /**
+   * Frames as stored, in the order of `frameNumbers` (1-based), a batch a request.
+   * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
+   */
+  retrieveFrames(
+    studyUid: string,
+    seriesUid: string,
+    sopUid: string,
+    frameNumbers: readonly number[],
+    signal: AbortSignal,
+  ): AsyncIterable<Frame>;
+
+  /**
+   * STOW-RS of one instance, streamed. Sent again after a passing failure, but only when the archive does not
+   * show the instance; one that it has already is success only when it is the same image.
+   * @throws STORE_REJECTED with `data.failureReason`, STORE_UNVERIFIED, PAYLOAD_TOO_LARGE, and those of the searches
+   */
+  storeInstance(studyUid: string, instance: StorableInstance, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Waits a few seconds for the archive to show a stored instance.
+   * @throws STORE_UNVERIFIED where it does not, or shows another number of frames
+   */
+  verifyInstance(
+    studyUid: string,
+    seriesUid: string,
+    sopUid: string,
+    expected: ExpectedInstance,
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** Closes the connections; requests in flight fail with CANCELLED. */
+  close(): Promise<void>;
+}
+
+/** @throws CONFIGURATION_INVALID where `url` is no http or https URL */
+export function createDicomWebClient(options: DicomWebClientOptions): DicomWebClient {
+  const connection = new ArchiveConnection(options);
+  const limits = {
+    maxMetadataBytes: options.maxMetadataBytes ?? 256e6,
+    framesPerRequest: options.framesPerRequest ?? 1000,
+    maxFrameBytes: options.maxFrameBytes ?? 256e6,
+    pageSize: options.pageSize ?? 1000,
+    verifyDelaysMs: options.verifyDelaysMs ?? [0, 500, 1000, 2000, 4000],
+  };
+  return {
+    searchStudies: (parameters, signal) => search(connection, 'studies', parameters, limits, signal),
+    searchSeries: (parameters, signal) => search(connection, 'series', parameters, limits, signal),
+    searchInstances: (parameters, signal) => search(connection, 'instances', parameters, limits, signal),
+    seriesMetadata: async (studyUid, seriesUid, signal) => {
+      const request = { path: ['studies', studyUid, 'series', seriesUid, 'metadata'], notFound: 'SERIES_NOT_FOUND' } as const;
+      return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;
+    },
+    retrieveInstance: (studyUid, seriesUid, sopUid, signal) =>
+      retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal),
+    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal) =>
+      retrieveFrames(connection, { studyUid, seriesUid, sopUid }, frameNumbers, limits, signal),
+    storeInstance: (studyUid, instance, signal) => storeInstance(connection, studyUid, instance, limits, signal),
+    verifyInstance: (studyUid, seriesUid, sopUid, expected, signal) =>
+      verifyInstance(connection, { studyUid, seriesUid, sopUid }, expected, limits, signal),
+    close: () => connection.close(),
+  };
+}

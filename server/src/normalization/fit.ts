@@ -1,0 +1,171 @@
+/**
+ * Fits the stain of a slide once: where is tissue, what is the glass like, and the class statistics of a sample
+ * of tissue windows. Everything after uses these numbers, so that no tile differs from its neighbour.
+ */
+import { StainError } from '../errors.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import { BLACK_DENSITY, type Glass, densityAt, findGlass } from '../slide/optical-density.ts';
+import type { PixelSource } from '../slide/pixel-source.ts';
+import type { Raster } from '../slide/raster.ts';
+import { type Window, windowsOf } from '../slide/windows.ts';
+import { SUMS_PER_CLASS, addSums, classStatistics } from '../stain/statistics.ts';
+import { type Fade, fadeAbove } from '../stain/transfer.ts';
+import type { ClassStatistics } from './types.ts';
+
+/** Core of a sampled window, pixels a side. */
+const SAMPLE_CORE = 512;
+/** Windows sampled for the statistics: about 6 megapixels of tissue. */
+const MAX_SAMPLES = 24;
+/** A window with less tissue than this is sampled only when there are not enough better ones. */
+const GOOD_TISSUE = 0.2;
+/** Pixels of the overview that are looked at; a slide without small levels is surveyed in places only. */
+const MAX_SURVEY_PIXELS = 16e6;
+/** Fewer tissue pixels than this (a square of 32 x 32 at the base level) cannot carry K Gaussians in 3 channels. */
+export const MINIMUM_TISSUE_PIXELS = 1024;
+/** Mean density of the tissue above the glass, below which a slide counts as faint. */
+const FAINT_DENSITY = 0.12;
+
+export interface Fit {
+  readonly classes: readonly ClassStatistics[];
+  readonly glass: Glass;
+  readonly fade: Fade;
+  readonly sampledTiles: number;
+  /** Counted pixels. */
+  readonly pixels: number;
+  /** Part of the surveyed area that is tissue. */
+  readonly tissueFraction: number;
+  readonly notes: readonly string[];
+}
+
+export interface FitOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * @param base the level whose pixels are fitted
+ * @param overview the same slide at the same or a lower magnification, cheap to read
+ * @throws TOO_LITTLE_TISSUE when the slide holds fewer than MINIMUM_TISSUE_PIXELS of tissue
+ */
+export async function fitStain(base: PixelSource, overview: PixelSource, network: StainNetwork, options: FitOptions): Promise<Fit> {
+  const survey = await surveyTissue(base, overview, network, options.signal);
+  const samples = chooseSamples(survey.windows);
+  const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
+  const density = { sum: 0, pixels: 0 };
+  let pixels = 0;
+  for (const [i, { window }] of samples.entries()) {
+    const raster = await base.read(window, options.signal);
+    const weight = countedPixels(base, window, raster);
+    for (let p = 0; p < weight.length; p++) {
+      pixels += weight[p]!;
+      const d = weight[p] ? densityAt(raster.rgb, p) : 0;
+      if (d <= survey.fade.high) continue;
+      density.sum += d;
+      density.pixels++;
+    }
+    const { width, height } = raster;
+    addSums(sums, await network.statistics({ tile: raster.rgb, weight, width, height }, options.signal));
+    options.onProgress?.(i + 1, samples.length);
+  }
+  requireTissue(density.pixels);
+  const meanDensity = density.sum / density.pixels - survey.glass.density;
+  return {
+    classes: classStatistics(sums),
+    glass: survey.glass,
+    fade: survey.fade,
+    sampledTiles: samples.length,
+    pixels,
+    tissueFraction: survey.tissueFraction,
+    notes:
+      meanDensity < FAINT_DENSITY
+        ? [`The slide is faint: its tissue is ${meanDensity.toFixed(2)} denser than the glass. Contrast was raised within limits only.`]
+        : [],
+  };
+}
+
+interface SurveyedWindow {
+  readonly window: Window;
+  /** Part of the window's core that is tissue. */
+  readonly tissue: number;
+}
+
+interface Survey {
+  readonly windows: readonly SurveyedWindow[];
+  readonly glass: Glass;
+  readonly fade: Fade;
+  readonly tissueFraction: number;
+}
+
+async function surveyTissue(base: PixelSource, overview: PixelSource, network: StainNetwork, signal: AbortSignal): Promise<Survey> {
+  const { halo, alignment } = network.model;
+  const all = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: SAMPLE_CORE })];
+  const reduction = (overview.width * overview.height) / (base.width * base.height);
+  const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (SAMPLE_CORE ** 2 * reduction)));
+  const views: { window: Window; raster: Raster }[] = [];
+  for (const window of evenlySpaced(all, affordable)) {
+    if (base.coverage(window.core).length === 0) continue;
+    views.push({ window, raster: await overview.read(scaled(window, base, overview), signal) });
+  }
+  const glass = findGlass(views.map(({ raster }) => raster));
+  const fade = fadeAbove(glass.density);
+  const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, fade) }));
+  const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
+  return { windows, glass, fade, tissueFraction: mean };
+}
+
+/** The core of a window in the coordinates of the overview, at least one pixel large. */
+function scaled({ core }: Window, base: PixelSource, overview: PixelSource): { x: number; y: number; width: number; height: number } {
+  const [sx, sy] = [overview.width / base.width, overview.height / base.height];
+  const x = Math.min(overview.width - 1, Math.floor(core.x * sx));
+  const y = Math.min(overview.height - 1, Math.floor(core.y * sy));
+  return {
+    x,
+    y,
+    width: Math.max(1, Math.min(overview.width - x, Math.round(core.width * sx))),
+    height: Math.max(1, Math.min(overview.height - y, Math.round(core.height * sy))),
+  };
+}
+
+function tissueFraction({ rgb }: Raster, fade: Fade): number {
+  let tissue = 0;
+  for (let i = 0; i < rgb.length / 3; i++) {
+    const density = densityAt(rgb, i);
+    if (density > fade.high && density < BLACK_DENSITY) tissue++;
+  }
+  return tissue / (rgb.length / 3);
+}
+
+/** Windows rich in tissue, spread over the slide; the richest ones where there are too few. */
+function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
+  const good = windows.filter(({ tissue }) => tissue >= GOOD_TISSUE);
+  if (good.length >= MAX_SAMPLES / 4) return evenlySpaced(good, MAX_SAMPLES);
+  const richest = windows.filter(({ tissue }) => tissue > 0).sort((a, b) => b.tissue - a.tissue);
+  if (richest.length === 0) requireTissue(0);
+  return richest.slice(0, Math.max(good.length, MAX_SAMPLES / 4));
+}
+
+function requireTissue(pixels: number): void {
+  if (pixels < MINIMUM_TISSUE_PIXELS)
+    throw new StainError('TOO_LITTLE_TISSUE', `Only ${pixels} pixels of stained tissue were found; ${MINIMUM_TISSUE_PIXELS} are needed.`, {
+      data: { tissuePixels: pixels, minimum: MINIMUM_TISSUE_PIXELS },
+    });
+}
+
+function evenlySpaced<T>(items: readonly T[], count: number): T[] {
+  if (items.length <= count) return [...items];
+  return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]!);
+}
+
+/** 1 where a pixel counts: in the window's core, on a tile of the slide, and not the black rim of a scan. */
+function countedPixels(source: PixelSource, window: Window, { width, height, rgb }: Raster): Uint8Array {
+  const weight = new Uint8Array(width * height);
+  for (const part of source.coverage(window.core)) {
+    for (let y = part.y - window.y; y < part.y - window.y + part.height; y++) {
+      for (let x = part.x - window.x; x < part.x - window.x + part.width; x++) {
+        const pixel = y * width + x;
+        if (densityAt(rgb, pixel) < BLACK_DENSITY) weight[pixel] = 1;
+      }
+    }
+  }
+  return weight;
+}

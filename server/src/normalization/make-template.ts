@@ -1,0 +1,39 @@
+/** Makes a template from pixels: a slide's level or a picture. */
+import type { StainNetwork } from '../inference/network.ts';
+import type { PixelSource } from '../slide/pixel-source.ts';
+import type { Template } from '../stain/template.ts';
+import { fitStain } from './fit.ts';
+
+export interface TemplateDescription {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly provenance: Template['provenance'];
+}
+
+/**
+ * @param overview the same pixels at a low magnification, for finding the tissue
+ * @param thumbnail JPEG
+ */
+export async function makeTemplate(
+  pixels: { readonly base: PixelSource; readonly overview: PixelSource },
+  thumbnail: Uint8Array,
+  network: StainNetwork,
+  description: TemplateDescription,
+  signal: AbortSignal,
+): Promise<Template> {
+  const fit = await fitStain(pixels.base, pixels.overview, network, { signal });
+  const { name, version, sha256 } = network.model;
+  return {
+    schemaVersion: 1,
+    id: description.id,
+    name: description.name,
+    description: description.description,
+    model: { name, version, sha256 },
+    glassDensity: fit.glass.density,
+    classes: fit.classes.map(({ share, mean, sd }) => ({ share, mean: [...mean], sd: [...sd] })),
+    pixels: fit.pixels,
+    thumbnail: Buffer.from(thumbnail).toString('base64'),
+    provenance: description.provenance,
+  };
+}

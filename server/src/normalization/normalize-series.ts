@@ -1,0 +1,148 @@
+/**
+ * The use case: a series goes in over DICOMweb and a normalised one goes back into the same study.
+ * Open, fetch, fit, normalise every level in one pass, store base last, verify.
+ */
+import { srgbProfile } from '../codec/icc.ts';
+import { type DerivationRecord, deriveLevel } from '../dicom/derived-series.ts';
+import { derivedUids } from '../dicom/derived-uids.ts';
+import { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
+import { inputDeviceProfile } from '../dicom/icc-class.ts';
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import type { Rgb } from '../slide/raster.ts';
+import { type Template, requireTemplateOf } from '../stain/template.ts';
+import { transferCoefficients } from '../stain/transfer.ts';
+import { LevelBuilder } from './build-levels.ts';
+import { fitStain } from './fit.ts';
+import { normalizePixels } from './normalize-pixels.ts';
+import { type SeriesAccess, imagesOf, inspectSeries, openSeries } from './open-series.ts';
+import { ProgressTracker } from './progress.ts';
+import { freeSeriesNumber, storeSeries } from './store-series.ts';
+import type { JobIdentity, NormalizationRequest, NormalizationResult, Progress } from './types.ts';
+
+const WHITE: Rgb = [255, 255, 255];
+
+/** What a normalisation works with; made once by the composition root and shared by all jobs. */
+export interface NormalizationEnvironment extends SeriesAccess {
+  readonly destination: DicomWebClient;
+  readonly network: (model: string) => Promise<StainNetwork>;
+  readonly template: (id: string) => Promise<Template>;
+  /** Frames in the encoder at once. */
+  readonly encodeConcurrency: number;
+  /** Application, runtime and encoder with their versions, for Software Versions (0018,1020). */
+  readonly softwareVersions: readonly string[];
+  readonly deviceSerialNumber: string;
+}
+
+export interface NormalizationOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
+export async function checkRequest(request: NormalizationRequest, environment: NormalizationEnvironment, signal: AbortSignal): Promise<void> {
+  const template = await environment.template(request.template);
+  const network = await environment.network(request.model);
+  requireTemplateOf(template, network.model);
+  await inspectSeries(request, environment, signal);
+}
+
+export async function normalizeSeries(
+  request: NormalizationRequest,
+  identity: JobIdentity,
+  environment: NormalizationEnvironment,
+  { signal, onProgress }: NormalizationOptions,
+): Promise<NormalizationResult> {
+  const started = performance.now();
+  const progress = new ProgressTracker(onProgress);
+  progress.report('open', 0, 1, 'instances');
+  const template = await environment.template(request.template);
+  const network = await environment.network(request.model);
+  requireTemplateOf(template, network.model);
+  await using open = await openSeries(request, environment, progress, signal);
+  const { slide, colour, spool } = open;
+  await spool.requireRoom(open.bytes);
+  const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, {
+    signal,
+    onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
+  });
+  const coefficients = transferCoefficients(fit.classes, template.classes, fit.fade);
+
+  const base = slide.levels[0]!;
+  const megapixels = (base.totalColumns * base.totalRows) / 1e6;
+  const images = imagesOf(slide);
+  await using builder = await LevelBuilder.create(images, {
+    encoding: request.encoding,
+    quality: request.quality,
+    codecs: environment.codecs,
+    spool,
+    signal,
+    concurrency: environment.encodeConcurrency,
+  });
+  let pixelsDone = 0;
+  await normalizePixels(open.base(fit.glass.colour), network, coefficients, {
+    signal,
+    sink: async (core, at) => {
+      await builder.add(core, at);
+      pixelsDone += core.width * core.height;
+      progress.report('normalize', pixelsDone, base.totalColumns * base.totalRows, 'pixels');
+    },
+  });
+  const spools = await builder.finish();
+
+  const uids = derivedUids(identity);
+  const notes = [...fit.notes, ...coefficients.notes, ...colour.notes];
+  const record: DerivationRecord = {
+    identity,
+    model: network.model,
+    template,
+    source: fit.classes,
+    encoding: request.encoding,
+    quality: request.quality,
+    executionProvider: network.executionProvider,
+    colourPolicy: colour.policy,
+    softwareVersions: environment.softwareVersions,
+    deviceSerialNumber: environment.deviceSerialNumber,
+    seriesNumber: await freeSeriesNumber(environment.destination, slide.studyInstanceUid, signal),
+    iccProfile: inputDeviceProfile(await srgbProfile()),
+    fullRecord: { request, fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes }, notes },
+  };
+  const instances = images.map(
+    (level, i) =>
+      new EncapsulatedInstance({
+        dataset: deriveLevel({ level, derivation: record, instanceNumber: i + 1, sopInstanceUid: uids.instance(i + 1), encodedBytes: spools[i]!.totalBytes }),
+        transferSyntaxUid: TRANSFER_SYNTAX[request.encoding],
+        spool: spools[i]!,
+      }),
+  );
+  const stored = instances.map((instance, i) => ({ instance, numberOfFrames: images[i]!.frames.length }));
+  await storeSeries(stored, environment.destination, progress, signal);
+
+  return {
+    studyInstanceUid: slide.studyInstanceUid,
+    seriesInstanceUid: uids.series,
+    sourceSeriesInstanceUid: slide.seriesInstanceUid,
+    instances: images.map((level, i) => ({
+      sopInstanceUid: instances[i]!.sopInstanceUid,
+      role: level.role,
+      totalColumns: level.totalColumns,
+      totalRows: level.totalRows,
+      frames: level.frames.length,
+      bytes: instances[i]!.byteLength,
+    })),
+    template: template.id,
+    model: { name: network.model.name, version: network.model.version, sha256: network.model.sha256 },
+    executionProvider: network.executionProvider,
+    fit: { sampledTiles: fit.sampledTiles, tissueFraction: fit.tissueFraction, classes: fit.classes },
+    colourPolicy: colour.policy,
+    notes,
+    seconds: (performance.now() - started) / 1000,
+    megapixels,
+  };
+}
+
+const TRANSFER_SYNTAX = {
+  jpeg: '1.2.840.10008.1.2.4.50',
+  htj2k: '1.2.840.10008.1.2.4.201',
+  jpeg2000: '1.2.840.10008.1.2.4.90',
+} as const;

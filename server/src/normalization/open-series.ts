@@ -1,0 +1,169 @@
+/** From a series in an archive to pixels that can be read at random: look, fetch into the spool, open. */
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { CodecPool } from '../codec/codec-pool.ts';
+import { DataSet } from '../dicom/dataset.ts';
+import { type Part10File, openPart10 } from '../dicom/part10-file.ts';
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import { StainError } from '../errors.ts';
+import { type SlideLimits, describeSlide } from '../slide/describe.ts';
+import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
+import type { Rgb } from '../slide/raster.ts';
+import type { Level, Slide } from '../slide/types.ts';
+import { type Colour, type InvalidProfilePolicy, colourOf } from './colour.ts';
+import type { ProgressTracker } from './progress.ts';
+import { type Spool, createSpool } from './spool.ts';
+
+/** Reads a header of at most this size: per-frame groups of a few hundred thousand frames. */
+const MAX_HEADER_BYTES = 256e6;
+
+export interface SeriesReference {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+}
+
+/** What it takes to read a series. */
+export interface SeriesAccess {
+  readonly source: DicomWebClient;
+  readonly codecs: CodecPool;
+  readonly spoolDirectory: string;
+  readonly limits: SlideLimits & { readonly maxInstanceBytes: number };
+  readonly onInvalidProfile: InvalidProfilePolicy;
+}
+
+export interface OpenSeries extends AsyncDisposable {
+  readonly slide: Slide;
+  readonly colour: Colour;
+  readonly spool: Spool;
+  /** Bytes of the source, as spooled. */
+  readonly bytes: number;
+  /** Pixels of the base level in sRGB; `absent` is the colour where the slide has no tile. */
+  base(absent: Rgb): PixelSource;
+  /** The smallest level in which the tissue can still be seen. */
+  overview(absent: Rgb): PixelSource;
+}
+
+/**
+ * What the archive's metadata say of a series, without fetching a pixel: a slide, or the reason why not.
+ * @throws SERIES_NOT_FOUND and the refusals of `describeSlide`
+ */
+export async function inspectSeries(
+  series: SeriesReference,
+  { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
+  signal: AbortSignal,
+): Promise<Slide> {
+  const metadata = await source.seriesMetadata(series.studyInstanceUid, series.seriesInstanceUid, signal);
+  if (metadata.length === 0)
+    throw new StainError('SERIES_NOT_FOUND', `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`);
+  const slide = describeSlide(metadata.map((json) => DataSet.fromDicomJson(json)), limits);
+  requireInstanceSize(slide, limits.maxInstanceBytes);
+  return slide;
+}
+
+/** Fetches all levels and opens them. The headers used from here on are those of the instances themselves. */
+export async function openSeries(
+  series: SeriesReference,
+  access: SeriesAccess,
+  progress: ProgressTracker,
+  signal: AbortSignal,
+): Promise<OpenSeries> {
+  progress.report('open', 0, 1, 'instances');
+  const announced = await inspectSeries(series, access, signal);
+  progress.report('open', 1, 1, 'instances');
+  await using cleanup = new AsyncDisposableStack();
+  const spool = cleanup.use(await createSpool(access.spoolDirectory));
+  const files = new Map<string, Part10File>();
+  const uids = imagesOf(announced).flatMap(({ instances }) => instances.map(({ sopInstanceUid }) => sopInstanceUid));
+  for (const [i, uid] of uids.entries()) {
+    progress.report('fetch', i, uids.length, 'instances');
+    const path = join(spool.directory, `source-${i}.dcm`);
+    const body = access.source.retrieveInstance(series.studyInstanceUid, series.seriesInstanceUid, uid, signal);
+    await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal });
+    const file = cleanup.use(await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES }));
+    files.set(file.sopInstanceUid, file);
+  }
+  progress.report('fetch', uids.length, uids.length, 'instances');
+
+  const slide = describeSlide([...files.values()].map(({ dataset }) => dataset), access.limits);
+  requireFrames(slide, files);
+  const base = slide.levels[0]!;
+  const colour = await colourOf(base, access.onInvalidProfile);
+  const pixels = (level: Level, absent: Rgb): PixelSource =>
+    new LevelSource(level, tileDecoder(level, files, access.codecs, colour), absent);
+  await requireDecodable(slide, pixels, signal);
+  const resources = cleanup.move();
+  return {
+    slide,
+    colour,
+    spool,
+    bytes: [...files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
+    base: (absent) => pixels(base, absent),
+    overview: (absent) => pixels(overviewLevel(slide), absent),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** All images of a slide that are read: its levels and the thumbnail. */
+export function imagesOf(slide: Slide): Level[] {
+  return slide.thumbnail ? [...slide.levels, slide.thumbnail] : [...slide.levels];
+}
+
+/** An archive that cannot take the result is told of before the work, not after it. */
+function requireInstanceSize(slide: Slide, maxInstanceBytes: number): void {
+  for (const level of slide.levels) {
+    // JPEG at quality 90 stays below a third of the raw size, lossless mostly too.
+    const bytes = (level.frames.length * level.rows * level.columns * 3) / 3;
+    if (bytes > maxInstanceBytes)
+      throw new StainError('SLIDE_TOO_LARGE', `A level may take ${Math.round(bytes / 1e6)} MB; the limit is ${Math.round(maxInstanceBytes / 1e6)} MB an instance.`, {
+        data: { bytes, limit: maxInstanceBytes },
+      });
+  }
+}
+
+function requireFrames(slide: Slide, files: ReadonlyMap<string, Part10File>): void {
+  for (const { instances } of imagesOf(slide))
+    for (const { sopInstanceUid, numberOfFrames } of instances) {
+      const found = files.get(sopInstanceUid)?.numberOfFrames;
+      if (found !== numberOfFrames)
+        throw new StainError('DICOM_INVALID', `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`);
+    }
+}
+
+/** Decodes one frame of every image: a header that lies about its frames is met before any work is done. */
+async function requireDecodable(slide: Slide, pixels: (level: Level, absent: Rgb) => PixelSource, signal: AbortSignal): Promise<void> {
+  for (const level of imagesOf(slide)) {
+    const { x, y } = level.frames[0]!;
+    await pixels(level, [255, 255, 255]).read({ x, y, width: 1, height: 1 }, signal);
+  }
+}
+
+/** Pixels needed across the overview for the tissue to show. */
+const OVERVIEW_PIXELS = 256;
+/** More reduction than this hides small pieces of tissue. */
+const OVERVIEW_REDUCTION = 128;
+
+function overviewLevel({ levels }: Slide): Level {
+  const base = levels[0]!;
+  const shows = ({ totalColumns, totalRows }: Level): boolean =>
+    Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS && base.totalColumns / totalColumns <= OVERVIEW_REDUCTION;
+  return levels.findLast(shows) ?? base;
+}
+
+function tileDecoder(level: Level, files: ReadonlyMap<string, Part10File>, codecs: CodecPool, { table }: Colour): TileDecoder {
+  const instances = level.instances.map(({ sopInstanceUid, dataset }) => {
+    const file = files.get(sopInstanceUid)!;
+    const format = {
+      transferSyntaxUid: file.transferSyntaxUid,
+      rows: level.rows,
+      columns: level.columns,
+      photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
+      planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
+    };
+    return { file, format };
+  });
+  return async ({ instance, frame }, signal) => {
+    const { file, format } = instances[instance]!;
+    return codecs.decode(await file.frame(frame), format, { table, signal });
+  };
+}

@@ -1,0 +1,180 @@
+/**
+ * One image made from a finer one by area averaging, tile by tile in any order.
+ *
+ * Along each axis a coarse pixel covers `ratio` fine pixels. Pyramids halve by rounding down or up, so a ratio
+ * that is a whole number up to that rounding is taken as whole (2967 -> 1483 is 2, the last row is dropped);
+ * any other ratio gives fractional weights at the borders of the coarse pixels.
+ */
+import { type Raster, blankRaster } from './raster.ts';
+import type { Tile, TileGrid } from './pyramid.ts';
+
+/** How the pixels of one axis fall onto the coarser axis. */
+interface Axis {
+  /** First coarse pixel that fine pixel p touches, or -1 when it is dropped. */
+  readonly first: Int32Array;
+  /** Weight of p in `first`; the rest of 1 goes to `first` + 1, if that exists. */
+  readonly weight: Float32Array;
+  /** Total weight in coarse pixel c. */
+  readonly total: Float32Array;
+  /** Fine pixels that touch coarse pixel c: start[c] <= p < end[c]. */
+  readonly start: Int32Array;
+  readonly end: Int32Array;
+}
+
+function axis(fine: number, coarse: number): Axis {
+  const whole = Math.round(fine / coarse);
+  const isWhole = Math.floor(fine / whole) === coarse || Math.ceil(fine / whole) === coarse;
+  const ratio = isWhole ? whole : fine / coarse;
+  const first = new Int32Array(fine).fill(-1);
+  const weight = new Float32Array(fine);
+  const total = new Float32Array(coarse);
+  const start = new Int32Array(coarse).fill(fine);
+  const end = new Int32Array(coarse);
+  for (let p = 0; p < fine; p++) {
+    const c = Math.floor(p / ratio);
+    if (c >= coarse) continue;
+    first[p] = c;
+    weight[p] = Math.min(1, (c + 1) * ratio - p);
+    // Less than this is the rounding of the division, not a share of the pixel.
+    if (weight[p]! > 1 - 1e-6 || c + 1 >= coarse) weight[p] = 1;
+    for (const [target, share] of [[c, weight[p]!], [c + 1, 1 - weight[p]!]] as const) {
+      if (share <= 0) continue;
+      total[target]! += share;
+      start[target] = Math.min(start[target]!, p);
+      end[target] = Math.max(end[target]!, p + 1);
+    }
+  }
+  return { first, weight, total, start, end };
+}
+
+export class AreaAverage {
+  readonly #fine: TileGrid;
+  readonly #coarse: TileGrid;
+  readonly #x: Axis;
+  readonly #y: Axis;
+  /** Sums of the tiles that are begun, by place; `missing` counts the fine tiles still to come. */
+  readonly #open = new Map<number, { sums: Float32Array; missing: number }>();
+
+  constructor(fine: TileGrid, coarse: TileGrid) {
+    this.#fine = fine;
+    this.#coarse = coarse;
+    this.#x = axis(fine.totalColumns, coarse.totalColumns);
+    this.#y = axis(fine.totalRows, coarse.totalRows);
+  }
+
+  /** Takes one tile of the finer image and yields the tiles of the coarser image that it completes. */
+  *add(tile: Tile): Generator<Tile> {
+    const patch = this.#reduce(tile);
+    if (!patch) return;
+    const { rows, columns, totalColumns } = this.#coarse;
+    for (let y = Math.floor(patch.y / rows) * rows; y < patch.y + patch.height; y += rows) {
+      for (let x = Math.floor(patch.x / columns) * columns; x < patch.x + patch.width; x += columns) {
+        const place = y * totalColumns + x;
+        const extent = this.#extent(x, y);
+        let entry = this.#open.get(place);
+        if (!entry) {
+          entry = { sums: new Float32Array(extent.width * extent.height * 3), missing: this.#tilesUnder(x, y) };
+          this.#open.set(place, entry);
+        }
+        addPatch(patch, entry.sums, { x, y, ...extent });
+        entry.missing--;
+        if (entry.missing > 0) continue;
+        this.#open.delete(place);
+        yield { x, y, raster: this.#divide(entry.sums, x, y) };
+      }
+    }
+  }
+
+  #extent(x: number, y: number): { width: number; height: number } {
+    const { rows, columns, totalColumns, totalRows } = this.#coarse;
+    return { width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
+  }
+
+  /** Number of tiles of the finer image that touch the coarse tile at (x, y). */
+  #tilesUnder(x: number, y: number): number {
+    const { width, height } = this.#extent(x, y);
+    const count = (axis: Axis, from: number, length: number, tile: number): number =>
+      Math.floor((axis.end[from + length - 1]! - 1) / tile) - Math.floor(axis.start[from]! / tile) + 1;
+    return count(this.#x, x, width, this.#fine.columns) * count(this.#y, y, height, this.#fine.rows);
+  }
+
+  /** Weighted sums of one fine tile over the coarse pixels that it touches; undefined when all of it is dropped. */
+  #reduce({ x, y, raster }: Tile): Patch | undefined {
+    const [ax, ay] = [this.#x, this.#y];
+    const span = (axis: Axis, from: number, length: number): [number, number] | undefined => {
+      let last = from + length - 1;
+      while (last >= from && axis.first[last]! < 0) last--;
+      if (last < from) return undefined;
+      return [axis.first[from]!, axis.first[last]! + (axis.weight[last]! < 1 ? 1 : 0)];
+    };
+    const [across, down] = [span(ax, x, raster.width), span(ay, y, raster.height)];
+    if (!across || !down) return undefined;
+    const patch = { x: across[0], y: down[0], width: across[1] - across[0] + 1, height: down[1] - down[0] + 1 };
+    const sums = new Float32Array(patch.width * patch.height * 3);
+    const rowSums = new Float32Array((patch.width + 1) * 3);
+    for (let row = 0; row < raster.height; row++) {
+      const c = ay.first[y + row]!;
+      if (c < 0) break;
+      sumRow(raster, row, ax, x, patch.x, rowSums);
+      const weight = ay.weight[y + row]!;
+      addRow(rowSums, weight, sums, (c - patch.y) * patch.width * 3, patch.width * 3);
+      if (weight < 1) addRow(rowSums, 1 - weight, sums, (c + 1 - patch.y) * patch.width * 3, patch.width * 3);
+    }
+    return { ...patch, sums };
+  }
+
+  #divide(sums: Float32Array, x: number, y: number): Raster {
+    const { width, height } = this.#extent(x, y);
+    const raster = blankRaster(width, height);
+    for (let row = 0, at = 0; row < height; row++) {
+      for (let column = 0; column < width; column++, at += 3) {
+        const area = this.#x.total[x + column]! * this.#y.total[y + row]!;
+        for (let c = 0; c < 3; c++) raster.rgb[at + c] = Math.round(sums[at + c]! / area);
+      }
+    }
+    return raster;
+  }
+}
+
+interface Patch {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly sums: Float32Array;
+}
+
+/** Sums one row of pixels horizontally into `sums`, which starts at coarse pixel `origin`. */
+function sumRow({ width, rgb }: Raster, row: number, axis: Axis, x: number, origin: number, sums: Float32Array): void {
+  sums.fill(0);
+  let at = row * width * 3;
+  for (let column = 0; column < width; column++, at += 3) {
+    const c = axis.first[x + column]!;
+    if (c < 0) break;
+    const target = (c - origin) * 3;
+    const weight = axis.weight[x + column]!;
+    sums[target]! += rgb[at]! * weight;
+    sums[target + 1]! += rgb[at + 1]! * weight;
+    sums[target + 2]! += rgb[at + 2]! * weight;
+    if (weight === 1) continue;
+    sums[target + 3]! += rgb[at]! * (1 - weight);
+    sums[target + 4]! += rgb[at + 1]! * (1 - weight);
+    sums[target + 5]! += rgb[at + 2]! * (1 - weight);
+  }
+}
+
+function addRow(row: Float32Array, weight: number, sums: Float32Array, at: number, length: number): void {
+  for (let i = 0; i < length; i++) sums[at + i]! += row[i]! * weight;
+}
+
+function addPatch(patch: Patch, sums: Float32Array, tile: { x: number; y: number; width: number; height: number }): void {
+  const left = Math.max(patch.x, tile.x);
+  const right = Math.min(patch.x + patch.width, tile.x + tile.width);
+  const top = Math.max(patch.y, tile.y);
+  const bottom = Math.min(patch.y + patch.height, tile.y + tile.height);
+  for (let y = top; y < bottom; y++) {
+    let from = ((y - patch.y) * patch.width + left - patch.x) * 3;
+    let to = ((y - tile.y) * tile.width + left - tile.x) * 3;
+    for (let i = (right - left) * 3; i > 0; i--) sums[to++]! += patch.sums[from++]!;
+  }
+}

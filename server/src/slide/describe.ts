@@ -1,0 +1,141 @@
+/**
+ * From the headers of a series to a Slide, or a refusal before any work is done.
+ * Rules: DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy Image IOD), C.8.12.4, C.7.6.17.3 (TILED_FULL order).
+ */
+import type { DataSet } from '../dicom/dataset.ts';
+import { type ErrorCode, StainError } from '../errors.ts';
+import { framePositions } from './frame-positions.ts';
+import type { Level, Slide, SlideInstance } from './types.ts';
+
+const WHOLE_SLIDE_SOP_CLASS = '1.2.840.10008.5.1.4.1.1.77.1.6';
+
+/** Illumination that does not give the absorption image of a stain (CID 8123). */
+const NOT_BRIGHTFIELD = new Map([
+  ['111743', 'epifluorescence'],
+  ['111745', 'dark field'],
+  ['111747', 'phase contrast'],
+  ['111748', 'differential interference contrast'],
+]);
+
+export interface SlideLimits {
+  readonly maxSlideMegapixels: number;
+}
+
+/** Describes the series whose instance headers are given, in any order; LABEL and OVERVIEW images are left out. */
+export function describeSlide(headers: readonly DataSet[], limits: SlideLimits): Slide {
+  for (const header of headers) requireWholeSlide(header);
+  const wanted = headers.filter((header) => ['VOLUME', 'THUMBNAIL'].includes(flavour(header)));
+  for (const header of wanted) requireSupportedPixels(header);
+
+  const levels = groupIntoImages(wanted.filter((header) => flavour(header) === 'VOLUME'))
+    .map((parts) => describeLevel(parts, 'level'))
+    .sort((a, b) => b.totalColumns * b.totalRows - a.totalColumns * a.totalRows);
+  const base = levels[0];
+  if (!base) refuse('NO_VOLUME_LEVEL', 'The series holds no VOLUME image.');
+  requireDistinctSizes(levels);
+  const megapixels = (base.totalColumns * base.totalRows) / 1e6;
+  if (megapixels > limits.maxSlideMegapixels)
+    refuse('SLIDE_TOO_LARGE', `The slide has ${Math.round(megapixels)} megapixels; the limit is ${limits.maxSlideMegapixels}.`, {
+      megapixels,
+      limit: limits.maxSlideMegapixels,
+    });
+
+  const thumbnails = groupIntoImages(wanted.filter((header) => flavour(header) === 'THUMBNAIL'));
+  const thumbnail = thumbnails[0] && describeLevel(thumbnails[0], 'thumbnail');
+  if (thumbnail && (thumbnail.totalColumns > base.totalColumns || thumbnail.totalRows > base.totalRows))
+    refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
+  return {
+    studyInstanceUid: base.instances[0]!.dataset.string('StudyInstanceUID') ?? '',
+    seriesInstanceUid: base.instances[0]!.dataset.string('SeriesInstanceUID') ?? '',
+    levels: levels.map((level, index) => (index === 0 ? { ...level, role: 'base' } : level)),
+    thumbnail,
+  };
+}
+
+function refuse(code: ErrorCode, message: string, data?: Record<string, unknown>): never {
+  throw new StainError(code, message, data ? { data } : {});
+}
+
+/** Image Type value 3: VOLUME, THUMBNAIL, LABEL, OVERVIEW (PS3.3 C.8.12.4.1.1). */
+function flavour(header: DataSet): string {
+  return header.strings('ImageType')[2] ?? '';
+}
+
+function requireWholeSlide(header: DataSet): void {
+  const sopClass = header.string('SOPClassUID') ?? '';
+  const modality = header.string('Modality') ?? '';
+  if (sopClass !== WHOLE_SLIDE_SOP_CLASS || modality !== 'SM')
+    refuse('NOT_WHOLE_SLIDE', `The series holds an image of modality ${modality || '(none)'} that is not a whole-slide image.`, {
+      sopClass,
+      modality,
+    });
+}
+
+function requireSupportedPixels(header: DataSet): void {
+  const samples = header.number('SamplesPerPixel');
+  const [allocated, stored] = [header.number('BitsAllocated'), header.number('BitsStored')];
+  const paths = header.items('OpticalPathSequence');
+  for (const path of paths) {
+    for (const code of path.items('IlluminationTypeCodeSequence')) {
+      const name = NOT_BRIGHTFIELD.get(code.string('CodeValue') ?? '');
+      if (name) refuse('FLUORESCENCE_UNSUPPORTED', `The slide was imaged with ${name} illumination, not brightfield.`);
+    }
+  }
+  if (samples !== 3 || allocated !== 8 || stored !== 8)
+    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits a pixel.`, { samples, allocated, stored });
+  if (paths.length > 1 || (header.number('NumberOfOpticalPaths') ?? 1) > 1)
+    refuse('OPTICAL_PATHS_UNSUPPORTED', `The slide has ${Math.max(paths.length, header.number('NumberOfOpticalPaths') ?? 1)} optical paths.`);
+  if ((header.number('TotalPixelMatrixFocalPlanes') ?? 1) > 1)
+    refuse('FOCAL_PLANES_UNSUPPORTED', `The slide has ${header.number('TotalPixelMatrixFocalPlanes')} focal planes.`);
+}
+
+/** Instances that share a Concatenation UID are one image, in order of In-concatenation Number. */
+function groupIntoImages(headers: readonly DataSet[]): DataSet[][] {
+  const images = new Map<string, DataSet[]>();
+  for (const header of headers) {
+    const key = header.string('ConcatenationUID') ?? header.string('SOPInstanceUID') ?? '';
+    images.set(key, [...(images.get(key) ?? []), header]);
+  }
+  for (const parts of images.values()) {
+    parts.sort((a, b) => (a.number('InConcatenationNumber') ?? 1) - (b.number('InConcatenationNumber') ?? 1));
+    if (!parts[0]!.has('ConcatenationUID')) continue;
+    const total = parts[0]!.number('InConcatenationTotalNumber') ?? parts.length;
+    const complete = parts.length === total && parts.every((part, i) => part.number('InConcatenationNumber') === i + 1);
+    if (!complete)
+      refuse('SLIDE_STRUCTURE_INVALID', `A concatenation of ${total} instances is incomplete: ${parts.length} found.`);
+  }
+  return [...images.values()];
+}
+
+function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
+  const size = (keyword: string): number => {
+    const values = new Set(parts.map((part) => part.number(keyword)));
+    const [value] = values;
+    if (values.size !== 1 || value === undefined || !Number.isInteger(value) || value < 1)
+      refuse('SLIDE_STRUCTURE_INVALID', `${keyword} is missing, zero or differs within one level.`);
+    return value;
+  };
+  const instances: SlideInstance[] = parts.map((dataset) => ({
+    dataset,
+    sopInstanceUid: dataset.string('SOPInstanceUID') ?? '',
+    numberOfFrames: dataset.number('NumberOfFrames') ?? 1,
+  }));
+  const grid = {
+    rows: size('Rows'),
+    columns: size('Columns'),
+    totalRows: size('TotalPixelMatrixRows'),
+    totalColumns: size('TotalPixelMatrixColumns'),
+  };
+  return { role, instances, ...grid, frames: framePositions(instances, grid) };
+}
+
+/** Two different images of one size cannot be told apart as levels: one is a copy, or a plane we do not know. */
+function requireDistinctSizes(levels: readonly Level[]): void {
+  for (let i = 1; i < levels.length; i++) {
+    const [finer, coarser] = [levels[i - 1]!, levels[i]!];
+    if (coarser.totalColumns > finer.totalColumns || coarser.totalRows > finer.totalRows)
+      refuse('SLIDE_STRUCTURE_INVALID', 'The levels of the series are not one pyramid.');
+    if (coarser.totalColumns === finer.totalColumns && coarser.totalRows === finer.totalRows)
+      refuse('SLIDE_STRUCTURE_INVALID', `Two images of the series have the same size (${finer.totalColumns} x ${finer.totalRows}).`);
+  }
+}

@@ -1,0 +1,80 @@
+/** Optical density without the network: where is tissue, what is the glass like. OD = -ln(value / 255). */
+import type { Raster, Rgb } from './raster.ts';
+
+/** Optical density of an 8-bit value; 0 counts as half a grey level so that the logarithm stays finite. */
+const DENSITY = Float64Array.from({ length: 256 }, (_, value) => -Math.log(Math.max(value, 0.5) / 255));
+
+/** Darker than this is no transmitted light at all: the black rim of a scan, not tissue. */
+export const BLACK_DENSITY = 2.5;
+
+/** Glass is not denser than this; a slide whose brightest part is denser is under-exposed or has no glass. */
+const DENSEST_GLASS = 0.25;
+
+/** D of pixel i: mean optical density over the three channels. */
+export function densityAt(rgb: Uint8Array, pixel: number): number {
+  const at = pixel * 3;
+  return (DENSITY[rgb[at]!]! + DENSITY[rgb[at + 1]!]! + DENSITY[rgb[at + 2]!]!) / 3;
+}
+
+/** True when no pixel is denser than `density`: with the fade at that density the network would change nothing. */
+export function isNowhereDenser(raster: Raster, density: number): boolean {
+  const { rgb } = raster;
+  const bound = 3 * density;
+  for (let at = 0; at < rgb.length; at += 3)
+    if (DENSITY[rgb[at]!]! + DENSITY[rgb[at + 1]!]! + DENSITY[rgb[at + 2]!]! > bound) return false;
+  return true;
+}
+
+export interface Glass {
+  /** Mode of D over the bright pixels; 0 where the image shows no glass. */
+  readonly density: number;
+  /** Colour of the glass, for places where the slide has no tile. White where there is no glass. */
+  readonly colour: Rgb;
+}
+
+/** Share of the bright pixels a peak must hold to be glass and not the pale end of the tissue. */
+const GLASS_PEAK = 0.4;
+
+/**
+ * The glass of a slide, from images of it at any magnification: the commonest density among the bright pixels.
+ * Scanners fill what they did not scan with pure white, which is not the glass: a narrow peak beside the white
+ * is preferred to it. At least 1 % of the pixels must be bright, otherwise there is no glass to be seen and it
+ * counts as white.
+ */
+export function findGlass(rasters: Iterable<Raster>): Glass {
+  const binWidth = 0.005;
+  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({ count: 0, r: 0, g: 0, b: 0 }));
+  let pixels = 0;
+  for (const { rgb } of rasters) {
+    pixels += rgb.length / 3;
+    for (let i = 0; i < rgb.length / 3; i++) {
+      const bin = bins[Math.floor(densityAt(rgb, i) / binWidth)];
+      if (!bin) continue;
+      bin.count++;
+      bin.r += rgb[i * 3]!;
+      bin.g += rgb[i * 3 + 1]!;
+      bin.b += rgb[i * 3 + 2]!;
+    }
+  }
+  const counts = bins.map(({ count }) => count);
+  const bright = sum(counts);
+  if (bright === 0 || bright < pixels * 0.01) return { density: 0, colour: [255, 255, 255] };
+  const besideWhite = indexOfLargest(counts, 1);
+  const peak = sum(counts.slice(Math.max(1, besideWhite - 1), besideWhite + 2));
+  const mode = peak > GLASS_PEAK * (bright - counts[0]!) ? besideWhite : indexOfLargest(counts, 0);
+  const { count, r, g, b } = bins[mode]!;
+  return {
+    density: (mode + 0.5) * binWidth,
+    colour: [Math.round(r / count), Math.round(g / count), Math.round(b / count)],
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function indexOfLargest(values: readonly number[], from: number): number {
+  let best = from;
+  for (let i = from + 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}

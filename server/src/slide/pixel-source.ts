@@ -1,0 +1,119 @@
+/** Pixels of one plane, readable by rectangle: a level of a slide or a picture in memory. */
+import { type Raster, type Rgb, blankRaster, copyOverlap, repeatEdges } from './raster.ts';
+import type { FramePosition, Level } from './types.ts';
+import { type Rectangle, intersection } from './windows.ts';
+
+export interface PixelSource {
+  readonly width: number;
+  readonly height: number;
+  /**
+   * Pixels of the rectangle. What lies beyond the plane's right or lower edge repeats the last column or row;
+   * where the slide has no tile, the pixels are glass.
+   */
+  read(rectangle: Rectangle, signal: AbortSignal): Promise<Raster>;
+  /** The parts of the rectangle that the slide has tiles for; empty where it has none. */
+  coverage(rectangle: Rectangle): Rectangle[];
+}
+
+/**
+ * A picture that is in memory already.
+ * @param parts where the picture has pixels of its own, if not everywhere
+ */
+export function memorySource(picture: Raster, parts?: readonly Rectangle[]): PixelSource {
+  const covered = parts ?? [{ x: 0, y: 0, width: picture.width, height: picture.height }];
+  return {
+    width: picture.width,
+    height: picture.height,
+    coverage: (rectangle) => covered.map((part) => intersection(rectangle, part)).filter(({ width, height }) => width > 0 && height > 0),
+    async read(rectangle) {
+      const raster = blankRaster(rectangle.width, rectangle.height);
+      copyOverlap(picture, { x: 0, y: 0 }, raster, rectangle);
+      repeatEdges(raster, Math.min(rectangle.width, picture.width - rectangle.x), Math.min(rectangle.height, picture.height - rectangle.y));
+      return raster;
+    },
+  };
+}
+
+/** Decodes one tile to rows x columns RGB. */
+export type TileDecoder = (position: FramePosition, signal: AbortSignal) => Promise<Uint8Array>;
+
+/**
+ * A level read through a cache of decoded tiles. Windows come row by row, so the cache holds the tiles under
+ * one row of windows: memory is bounded by width x (window height + two tiles), whatever the slide's height.
+ */
+export class LevelSource implements PixelSource {
+  readonly width: number;
+  readonly height: number;
+  readonly #level: Level;
+  readonly #decode: TileDecoder;
+  readonly #absent: Rgb;
+  readonly #across: number;
+  readonly #frameAt = new Map<number, FramePosition>();
+  readonly #tiles = new Map<number, Promise<Raster>>();
+
+  constructor(level: Level, decode: TileDecoder, absent: Rgb) {
+    this.width = level.totalColumns;
+    this.height = level.totalRows;
+    this.#level = level;
+    this.#decode = decode;
+    this.#absent = absent;
+    this.#across = Math.ceil(level.totalColumns / level.columns);
+    for (const frame of level.frames) this.#frameAt.set(this.#place(frame.x, frame.y), frame);
+  }
+
+  coverage(rectangle: Rectangle): Rectangle[] {
+    const { columns: width, rows: height } = this.#level;
+    const plane = { x: 0, y: 0, width: this.width, height: this.height };
+    return this.#placesUnder(rectangle)
+      .map((place) => this.#frameAt.get(place))
+      .filter((frame) => frame !== undefined)
+      .map(({ x, y }) => intersection(intersection({ x, y, width, height }, rectangle), plane));
+  }
+
+  async read(rectangle: Rectangle, signal: AbortSignal): Promise<Raster> {
+    const raster = blankRaster(rectangle.width, rectangle.height, this.#absent);
+    const places = this.#placesUnder(rectangle);
+    await Promise.all(
+      places.map(async (place) => {
+        const frame = this.#frameAt.get(place);
+        if (frame) copyOverlap(await this.#tile(place, frame, signal), frame, raster, rectangle);
+      }),
+    );
+    this.#evict(rectangle);
+    repeatEdges(raster, Math.min(rectangle.width, this.width - rectangle.x), Math.min(rectangle.height, this.height - rectangle.y));
+    return raster;
+  }
+
+  #place(x: number, y: number): number {
+    return Math.floor(y / this.#level.rows) * this.#across + Math.floor(x / this.#level.columns);
+  }
+
+  #placesUnder(rectangle: Rectangle): number[] {
+    const { rows, columns } = this.#level;
+    const places: number[] = [];
+    const bottom = Math.min(rectangle.y + rectangle.height, this.height);
+    const right = Math.min(rectangle.x + rectangle.width, this.width);
+    for (let row = Math.floor(rectangle.y / rows); row * rows < bottom; row++)
+      for (let column = Math.floor(rectangle.x / columns); column * columns < right; column++) places.push(row * this.#across + column);
+    return places;
+  }
+
+  /** The decoded tile; a tile that is asked for again moves to the young end of the cache. */
+  #tile(place: number, frame: FramePosition, signal: AbortSignal): Promise<Raster> {
+    const { rows, columns } = this.#level;
+    const tile =
+      this.#tiles.get(place) ?? this.#decode(frame, signal).then((rgb) => ({ width: columns, height: rows, rgb }));
+    this.#tiles.delete(place);
+    this.#tiles.set(place, tile);
+    return tile;
+  }
+
+  #evict(rectangle: Rectangle): void {
+    const rowsUnderWindow = Math.ceil(rectangle.height / this.#level.rows) + 1;
+    const capacity = rowsUnderWindow * this.#across;
+    for (const oldest of this.#tiles.keys()) {
+      if (this.#tiles.size <= capacity) break;
+      this.#tiles.delete(oldest);
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Pyramid, type Tile, type TileGrid } from '../../server/src/slide/pyramid.ts';
+import { type Raster, blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
+
+function noise(width: number, height: number, seed: number): Raster {
+  const raster = blankRaster(width, height);
+  let state = seed | 1;
+  for (let i = 0; i < raster.rgb.length; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) | 0;
+    raster.rgb[i] = state >>> 16;
+  }
+  return raster;
+}
+
+/** Area average by definition, in float64: every coarse pixel integrates the fine pixels it covers. */
+function averageByDefinition(fine: Raster, width: number, height: number): Float64Array {
+  const step = (from: number, to: number): number => {
+    const whole = Math.round(from / to);
+    return Math.floor(from / whole) === to || Math.ceil(from / whole) === to ? whole : from / to;
+  };
+  const [rx, ry] = [step(fine.width, width), step(fine.height, height)];
+  const out = new Float64Array(width * height * 3);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      let area = 0;
+      for (let py = Math.floor(y * ry); py < Math.min((y + 1) * ry, fine.height); py++)
+        for (let px = Math.floor(x * rx); px < Math.min((x + 1) * rx, fine.width); px++) {
+          const wx = Math.min(px + 1, (x + 1) * rx) - Math.max(px, x * rx);
+          const wy = Math.min(py + 1, (y + 1) * ry) - Math.max(py, y * ry);
+          area += wx * wy;
+          for (let c = 0; c < 3; c++)
+            out[(y * width + x) * 3 + c]! += wx * wy * fine.rgb[(py * fine.width + px) * 3 + c]!;
+        }
+      for (let c = 0; c < 3; c++) out[(y * width + x) * 3 + c]! /= area;
+    }
+  return out;
+}
+
+async function build(base: Raster, images: TileGrid[], cut: number): Promise<Raster[]> {
+  const results = images.map((image) => blankRaster(image.totalColumns, image.totalRows));
+  const seen = new Set<string>();
+  const pyramid = new Pyramid(images, async (image, tile: Tile) => {
+    const key = `${image}:${tile.x}:${tile.y}`;
+    expect(seen.has(key)).toBe(false);
+    seen.add(key);
+    copyOverlap(tile.raster, tile, results[image]!, { x: 0, y: 0 });
+  });
+  for (let y = 0; y < base.height; y += cut)
+    for (let x = 0; x < base.width; x += cut) {
+      const part = blankRaster(Math.min(cut, base.width - x), Math.min(cut, base.height - y));
+      copyOverlap(base, { x: 0, y: 0 }, part, { x, y });
+      await pyramid.add(part, { x, y });
+    }
+  const tiles = images.reduce(
+    (sum, i) => sum + Math.ceil(i.totalColumns / i.columns) * Math.ceil(i.totalRows / i.rows),
+    0,
+  );
+  expect(seen.size).toBe(tiles);
+  return results;
+}
+
+describe('pyramid', () => {
+  it('hands out every tile of every level once, each level the area average of the one below', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 3, max: 50 }),
+        fc.array(fc.double({ min: 1, max: 5, noNaN: true }), { minLength: 1, maxLength: 4 }),
+        fc.integer(),
+        async (width, height, tile, cut, ratios, seed) => {
+          const base = noise(width, height, seed);
+          const images: TileGrid[] = [{ rows: tile, columns: tile + 1, totalRows: height, totalColumns: width }];
+          for (const ratio of ratios) {
+            const { totalRows, totalColumns } = images.at(-1)!;
+            images.push({
+              rows: tile + 2,
+              columns: tile,
+              totalRows: Math.max(1, Math.floor(totalRows / ratio)),
+              totalColumns: Math.max(1, Math.ceil(totalColumns / ratio)),
+            });
+          }
+          const results = await build(base, images, cut);
+          expect(results[0]!.rgb).toEqual(base.rgb);
+          for (let i = 1; i < images.length; i++) {
+            const parent = i - 1;
+            const expected = averageByDefinition(results[parent]!, images[i]!.totalColumns, images[i]!.totalRows);
+            const worst = results[i]!.rgb.reduce((max, v, at) => Math.max(max, Math.abs(v - expected[at]!)), 0);
+            expect(worst).toBeLessThanOrEqual(0.51);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('takes a ratio that halving rounded down as two, so nothing drifts', async () => {
+    const base = noise(10, 2967, 1);
+    const [, half] = await build(
+      base,
+      [
+        { rows: 64, columns: 10, totalRows: 2967, totalColumns: 10 },
+        { rows: 64, columns: 5, totalRows: 1483, totalColumns: 5 },
+      ],
+      100,
+    );
+    const at = (x: number, y: number): number => base.rgb[(y * 10 + x) * 3]!;
+    const expected = Math.round((at(8, 2964) + at(9, 2964) + at(8, 2965) + at(9, 2965)) / 4);
+    expect(half!.rgb[(1482 * 5 + 4) * 3]).toBe(expected);
+  });
+});
