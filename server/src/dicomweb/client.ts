@@ -3,13 +3,14 @@
  * Nothing of the size of a slide is held in memory, every call can be aborted, and everything thrown is a
  * StainError whose message names no token and no query string.
  */
-import type { DicomJson } from './dicom-json.ts';
+
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
+import type { DicomJson } from './dicom-json.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
 import { type SearchParameters, search } from './search.ts';
-import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 import { type StorableInstance, storeInstance } from './store.ts';
+import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 
 export type { ExpectedInstance, Frame, SearchParameters, StorableInstance };
 
@@ -47,7 +48,12 @@ export interface DicomWebClient {
    * it broke, provided that the archive sends the same bytes again.
    * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
    */
-  retrieveInstance(studyUid: string, seriesUid: string, sopUid: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  retrieveInstance(
+    studyUid: string,
+    seriesUid: string,
+    sopUid: string,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
 
   /**
    * Frames as stored, in the order of `frameNumbers` (1-based), a batch a request.
@@ -99,14 +105,18 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
     searchSeries: (parameters, signal) => search(connection, 'series', parameters, limits, signal),
     searchInstances: (parameters, signal) => search(connection, 'instances', parameters, limits, signal),
     seriesMetadata: async (studyUid, seriesUid, signal) => {
-      const request = { path: ['studies', studyUid, 'series', seriesUid, 'metadata'], notFound: 'SERIES_NOT_FOUND' } as const;
+      const request = {
+        path: ['studies', studyUid, 'series', seriesUid, 'metadata'],
+        notFound: 'SERIES_NOT_FOUND',
+      } as const;
       return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;
     },
     retrieveInstance: (studyUid, seriesUid, sopUid, signal) =>
       retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal),
     retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal) =>
       retrieveFrames(connection, { studyUid, seriesUid, sopUid }, frameNumbers, limits, signal),
-    storeInstance: (studyUid, instance, signal) => storeInstance(connection, studyUid, instance, limits, signal),
+    storeInstance: (studyUid, instance, signal) =>
+      storeInstance(connection, studyUid, instance, limits, signal),
     verifyInstance: (studyUid, seriesUid, sopUid, expected, signal) =>
       verifyInstance(connection, { studyUid, seriesUid, sopUid }, expected, limits, signal),
     close: () => connection.close(),

@@ -42,5 +42,8 @@ export function itemsOf(json: DicomJson, tag: string): readonly DicomJson[] {
 
 /** Whether something parsed from JSON is an array of data sets; says nothing of the elements inside. */
 export function isDicomJsonArray(value: unknown): value is DicomJson[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null && !Array.isArray(item));
+  return (
+    Array.isArray(value) &&
+    value.every((item) => typeof item === 'object' && item !== null && !Array.isArray(item))
+  );
 }

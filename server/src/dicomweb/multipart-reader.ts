@@ -41,7 +41,10 @@ const HEADER_END = Buffer.from('\r\n\r\n');
 export function boundaryOf(contentType: string | undefined, faults = CLIENT_FAULTS): string {
   const { essence, parameters } = parseMediaType(contentType ?? '');
   if (essence !== 'multipart/related')
-    throw new StainError(faults.malformed, `Expected multipart/related and met ${essence || 'no content type'}.`);
+    throw new StainError(
+      faults.malformed,
+      `Expected multipart/related and met ${essence || 'no content type'}.`,
+    );
   const boundary = parameters.get('boundary') ?? '';
   // RFC 2046 allows 70 characters; archives send more. Control characters would let a delimiter span lines.
   if (boundary === '' || boundary.length > MAX_BOUNDARY || !/^[\x20-\x7e]+$/.test(boundary))
@@ -64,7 +67,8 @@ export async function* readMultipart(
   try {
     await reader.skipPreamble();
     for (let parts = 0; await reader.atPart(); parts++) {
-      if (parts >= limits.maxParts) throw new StainError(faults.malformed, `The multipart body has more than ${limits.maxParts} parts.`);
+      if (parts >= limits.maxParts)
+        throw new StainError(faults.malformed, `The multipart body has more than ${limits.maxParts} parts.`);
       yield { headers: await reader.header(), body: reader.body() };
       await reader.skipBody();
     }
@@ -82,8 +86,15 @@ class MultipartReader {
   // The first delimiter needs no line break before it; with one put there it is like all others.
   #held: Buffer = CRLF;
   #inBody = false;
+  /** The line break that ends the header is still in front of the body. */
+  #bodyStarts = false;
 
-  constructor(source: AsyncIterable<Uint8Array>, boundary: string, limits: MultipartLimits, faults: MultipartFaults) {
+  constructor(
+    source: AsyncIterable<Uint8Array>,
+    boundary: string,
+    limits: MultipartLimits,
+    faults: MultipartFaults,
+  ) {
     this.#source = source[Symbol.asyncIterator]();
     this.#delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
     this.#maxHeaderBytes = limits.maxHeaderBytes ?? 16 * 1024;
@@ -113,7 +124,8 @@ class MultipartReader {
       if (++blanks > MAX_BOUNDARY) throw this.#malformed('has a malformed delimiter');
       await this.#atLeast(blanks + 2);
     }
-    if (this.#held[blanks] !== 0x0d || this.#held[blanks + 1] !== 0x0a) throw this.#malformed('has a malformed delimiter');
+    if (this.#held[blanks] !== 0x0d || this.#held[blanks + 1] !== 0x0a)
+      throw this.#malformed('has a malformed delimiter');
     // The line break stays: it is also the first half of an empty header's end.
     this.#held = this.#held.subarray(blanks);
     return true;
@@ -122,7 +134,8 @@ class MultipartReader {
   async header(): Promise<Map<string, string>> {
     let end = this.#held.indexOf(HEADER_END);
     while (end < 0) {
-      if (this.#held.length > this.#maxHeaderBytes) throw this.#malformed('has a part with a too large header');
+      if (this.#held.length > this.#maxHeaderBytes)
+        throw this.#malformed('has a part with a too large header');
       await this.#grow();
       end = this.#held.indexOf(HEADER_END);
     }
@@ -134,8 +147,6 @@ class MultipartReader {
     this.#bodyStarts = true;
     return this.#parseHeader(text);
   }
-
-  #bodyStarts = false;
 
   async *body(): AsyncGenerator<Uint8Array> {
     for (let chunk = await this.#nextOfBody(); chunk; chunk = await this.#nextOfBody()) yield chunk;
@@ -194,7 +205,8 @@ class MultipartReader {
 
   async #grow(): Promise<void> {
     const next = await this.#source.next();
-    if (next.done) throw new StainError(this.#faults.truncated, 'The multipart body ends before its closing delimiter.');
+    if (next.done)
+      throw new StainError(this.#faults.truncated, 'The multipart body ends before its closing delimiter.');
     const chunk = Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
   }

@@ -31,7 +31,12 @@ export function retryPause(error: unknown, retry: number, policy: RetryPolicy): 
 }
 
 /** Waits before a retry. @throws CANCELLED or TIMED_OUT when the signal fires */
-export async function waitBeforeRetry(error: unknown, retry: number, policy: RetryPolicy, signal: AbortSignal): Promise<void> {
+export async function waitBeforeRetry(
+  error: unknown,
+  retry: number,
+  policy: RetryPolicy,
+  signal: AbortSignal,
+): Promise<void> {
   await waitFor(retryPause(error, retry, policy), signal);
 }
 
@@ -45,7 +50,11 @@ export async function waitFor(milliseconds: number, signal: AbortSignal): Promis
 }
 
 /** Runs `work` until it succeeds, fails for good, or has been retried often enough; then its last error is thrown. */
-export async function withRetries<T>(work: () => Promise<T>, policy: RetryPolicy, signal: AbortSignal): Promise<T> {
+export async function withRetries<T>(
+  work: () => Promise<T>,
+  policy: RetryPolicy,
+  signal: AbortSignal,
+): Promise<T> {
   for (let retry = 0; ; retry++) {
     try {
       return await work();

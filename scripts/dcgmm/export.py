@@ -1,0 +1,132 @@
+"""Builds the two ONNX graphs and manifest.json from a weights file.
+
+    python -m dcgmm.export [--weights runs/first/best.npz] [--version 0.1.0]
+
+Without --weights the weights already in models/onnx are exported again. The graphs are written by hand
+(blocks.py), not traced: same weights, same bytes.
+"""
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from . import blocks
+from .constants import ALIGNMENT, CLASS_NAMES, HALO, MINIMUM_OPTICAL_DENSITY
+from .graph import DOUBLE, FLOAT, OPSET, UINT8, Graph
+from .weights import MODELS, WEIGHTS, read_record, read_weights
+
+TILE = ("tile", UINT8, ["N", "H", "W", 3])
+TYPE_NAMES = {UINT8: "uint8", FLOAT: "float32", DOUBLE: "float64"}
+
+#: What the training sets are; the file names of the folders are the keys.
+SOURCES = {
+    "osteosarcoma_utsw": ("TCIA Osteosarcoma-Tumor-Assessment, UT Southwestern / UT Dallas (Leavey et al. 2019)", "CC BY 3.0"),
+    "oscc_400x": ("Mendeley Data ftmp4cvtmb: histopathological imaging database for oral cancer analysis (Rahman et al.)", "CC BY 4.0"),
+    "brecahad": ("figshare 7379186: BreCaHAD, breast cancer histopathological annotation and diagnosis (Aksac et al. 2019)", "CC BY 4.0"),
+    "ocdc_rbswap": ("Mendeley Data 9bsc36jyrt: OCDC, oral cavity-derived cancer (dos Santos et al.), red and blue put back in place", "CC BY 4.0"),
+}
+
+
+def statistics_graph(weights: dict[str, np.ndarray], classes: int):
+    """tile, weight -> sums float64 [N, K, 7]; a row is summed in float32, rows in float64."""
+    graph = Graph()
+    _, density, cx, cy = blocks.hsd(graph, blocks.optical_density(graph, "tile"))
+    g = blocks.responsibilities(graph, density, weights)
+    counted = graph.node("Unsqueeze", [blocks.cast_float(graph, "weight"), graph.constant([1], np.int64)])
+    g = graph.node("Unsqueeze", [graph.node("Mul", [g, counted]), graph.constant([2], np.int64)])
+    x = graph.node("Concat", [density, cx, cy], axis=1)
+    moments = graph.node("Unsqueeze", [graph.node("Concat", [x, graph.node("Mul", [x, x])], axis=1), graph.constant([1], np.int64)])
+    last = graph.constant([-1], np.int64)
+    parts = [g, graph.node("Mul", [g, moments])]
+    rows = graph.node("Concat", [graph.node("ReduceSum", [part, last], keepdims=0) for part in parts], axis=2)
+    graph.node("ReduceSum", [graph.node("Cast", [rows], to=DOUBLE), last], ["sums"], keepdims=0)
+    inputs = [TILE, ("weight", UINT8, ["N", "H", "W"])]
+    return graph, inputs, [("sums", DOUBLE, ["N", classes, 7])]
+
+
+def apply_graph(weights: dict[str, np.ndarray], classes: int):
+    """tile, scale, offset, fade -> normalized uint8 [N, H, W, 3]."""
+    graph = Graph()
+    mean, density, cx, cy = blocks.hsd(graph, blocks.optical_density(graph, "tile"))
+    g = blocks.responsibilities(graph, density, weights)
+    moved = []
+    coefficients = graph.node("Concat", ["scale", "offset"], axis=1)
+    kernel = graph.node("Transpose", [coefficients], perm=[1, 0])
+    kernel = graph.node("Unsqueeze", [kernel, graph.constant([2, 3], np.int64)])
+    mixed = graph.node("Split", [graph.node("Conv", [g, kernel], kernel_shape=[1, 1])], 6, axis=1, num_outputs=6)
+    for channel, x in enumerate((density, cx, cy)):
+        moved.append(graph.node("Add", [graph.node("Mul", [x, mixed[channel]]), mixed[channel + 3]]))
+    levels = blocks.inverse(graph, *moved)
+    source = graph.node("Transpose", [blocks.cast_float(graph, "tile")], perm=[0, 3, 1, 2])
+    share = blocks.smoothstep(graph, mean, "fade")
+    change = graph.node("Mul", [graph.node("Sub", [levels, source]), share])
+    rounded = graph.node("Round", [graph.node("Add", [source, change])])
+    clipped = graph.node("Clip", [rounded, graph.constant(0), graph.constant(255)])
+    octets = graph.node("Cast", [clipped], to=UINT8)
+    graph.node("Transpose", [octets], ["normalized"], perm=[0, 2, 3, 1])
+    inputs = [TILE, ("scale", FLOAT, [classes, 3]), ("offset", FLOAT, [classes, 3]), ("fade", FLOAT, [2])]
+    return graph, inputs, [("normalized", UINT8, ["N", "H", "W", 3])]
+
+
+BUILDERS = {"statistics": statistics_graph, "apply": apply_graph}
+
+
+def describe(values) -> list[dict]:
+    return [{"name": name, "type": TYPE_NAMES[kind], "shape": shape} for name, kind, shape in values]
+
+
+def training_entry(record: dict) -> dict:
+    """The manifest's account of the training, from the record in the weights file."""
+    data = [
+        {"name": name, "source": SOURCES[name][0], "licence": SOURCES[name][1], "images": images}
+        for name, images in sorted(record["images"].items())
+    ]
+    return {"script": record["script"], "seed": record["seed"], "steps": record["steps"], "loss": record["loss"],
+            "options": record["options"], "validation": record["validation"], "data": data}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--out", type=Path, default=MODELS)
+    parser.add_argument("--version", default="0.1.0")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    stored = options.out / WEIGHTS.name
+    if options.weights.resolve() != stored.resolve():
+        shutil.copyfile(options.weights, stored)
+    weights, record = read_weights(stored), read_record(stored)
+    classes = record["classes"]
+    graphs = {}
+    for name, build in BUILDERS.items():
+        graph, inputs, outputs = build(weights, classes)
+        file = f"reference.{name}.onnx"
+        octets = graph.model(f"dcgmm_{name}", inputs, outputs, build.__doc__).SerializeToString(deterministic=True)
+        (options.out / file).write_bytes(octets)
+        graphs[name] = {"file": file, "sha256": hashlib.sha256(octets).hexdigest(),
+                        "inputs": describe(inputs), "outputs": describe(outputs)}
+        print(f"{file}: {len(octets)} bytes")
+    entry = {
+        "name": "reference",
+        "version": options.version,
+        "description": "Deep convolutional Gaussian mixture model (Zanjani et al. 2018) for H&E, the published network.",
+        "classes": classes,
+        "classNames": list(CLASS_NAMES) if classes == len(CLASS_NAMES) else [f"class {k}" for k in range(classes)],
+        "opset": OPSET,
+        "halo": HALO,
+        "alignment": ALIGNMENT,
+        "minimumOpticalDensity": MINIMUM_OPTICAL_DENSITY,
+        "graphs": graphs,
+        "weights": {"file": stored.name, "sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
+        "tolerances": {"greyLevels": 1, "statisticsRelative": 1e-5, "statisticsFloorPerPixel": 0.01},
+        "training": training_entry(record),
+    }
+    text = json.dumps({"schemaVersion": 1, "models": [entry]}, indent=2) + "\n"
+    (options.out / "manifest.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

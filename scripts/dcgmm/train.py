@@ -1,0 +1,195 @@
+"""Trains the E-step network.
+
+    python -m dcgmm.train --data /path/to/train --out runs/first [--resume]
+
+--data holds one folder per source; every source is drawn equally often. Same seed, same machine and same
+number of threads: same weights. Output folder: last.pt (resume), best.npz (weights of the best validation),
+log.jsonl (one line per validation).
+"""
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import clustering
+from .constants import CLASSES
+from .data import CropSampler, Slide, optical_density, read_sources
+from .hsd import from_optical_density
+from .loss import VARIANCE_FLOOR, cross_entropy, negative_log_likelihood
+from .model import Network
+from .validation import pairs, restoration_error
+from .weights import write_weights
+
+#: A class with less than this share of the responsibilities, over the last steps, counts as collapsed.
+COLLAPSED = 0.01
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--classes", type=int, default=CLASSES, help="other than 4 needs --anchor 0 and no warm start")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--warm-steps", type=int, default=300, help="steps of cross entropy to the soft clustering")
+    parser.add_argument("--warm-rate", type=float, default=5e-4)
+    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--anchor", type=float, default=0.5, help="weight of the cross entropy after the warm start")
+    parser.add_argument("--crop", type=int, default=192)
+    parser.add_argument("--groups", type=int, default=2, help="images per step, each with an M-step of its own")
+    parser.add_argument("--crops", type=int, default=2, help="crops per image and step")
+    parser.add_argument("--held-out", type=int, default=2, help="validation images per source")
+    parser.add_argument("--validate-every", type=int, default=100)
+    parser.add_argument("--validation-side", type=int, default=384)
+    parser.add_argument("--no-scale", action="store_true", help="no augmentation of the magnification")
+    return parser.parse_args()
+
+
+class Trainer:
+    """Network, optimiser and data of one run."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.training, self.held_out = read_sources(options.data, options.held_out)
+        self.sampler = CropSampler(self.training, options.crop, options.seed, not options.no_scale)
+        self.mixtures = [clustering.fit(slide.pixels, options.seed) for slide in self.training]
+        self.network = Network(options.classes).to(memory_format=torch.channels_last)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), options.warm_rate)
+        self.cases = pairs(self.held_out, options.validation_side)
+        self.best = float("inf")
+        self.first = 0
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(D [G*B, 1, S, S], features [G, 3, P], targets [G, K, P])."""
+        densities, features, targets = [], [], []
+        for _ in range(self.options.groups):
+            index, plain, dithered = self.sampler.group(self.options.crops)
+            mixture = self.mixtures[index]
+            smooth = np.stack([clustering.smooth_features(crop) for crop in plain]).reshape(-1, 3)
+            targets.append(mixture.posterior(smooth.astype(np.float64)).T)
+            od = optical_density(dithered) * self.sampler.gain()
+            _, bounded, cx, cy = from_optical_density(od[..., 0], od[..., 1], od[..., 2])
+            densities.append(bounded)
+            features.append(np.stack((bounded, cx, cy)).reshape(3, -1))
+        density = torch.from_numpy(np.concatenate(densities)[:, None])
+        as_float = lambda arrays: torch.from_numpy(np.stack(arrays).astype(np.float32))  # noqa: E731
+        return density, as_float(features), as_float(targets)
+
+    def step(self, number: int) -> dict:
+        """One optimiser step; what it saw."""
+        options = self.options
+        warm = number < options.warm_steps
+        if number == options.warm_steps:
+            for group in self.optimiser.param_groups:
+                group["lr"] = options.rate
+        density, features, targets = self.batch()
+        log_g = torch.log_softmax(self.network(density), 1)
+        groups, side = options.groups, options.crop
+        log_g = log_g.reshape(groups, options.crops, -1, side * side).transpose(1, 2).flatten(2)
+        likelihood = negative_log_likelihood(log_g, features)
+        entropy = cross_entropy(log_g, targets) if warm or options.anchor else torch.zeros(())
+        loss = entropy if warm else likelihood + options.anchor * entropy
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        share = log_g.detach().exp().mean((0, 2)).tolist()
+        return {"nll": float(likelihood.detach()), "entropy": float(entropy.detach()), "share": share}
+
+    def responsibilities(self, density: np.ndarray) -> np.ndarray:
+        """Bounded D float64 [N, H, W] -> [N, K, H, W]."""
+        with torch.no_grad():
+            logits = self.network(torch.from_numpy(density[:, None].astype(np.float32)))
+            return torch.softmax(logits, 1).double().numpy()
+
+    def class_order(self) -> list[int]:
+        """Classes by descending mean D over the held-out images."""
+        mass, total = 0.0, 0.0
+        for _, original, _, _ in self.cases:
+            density = np.maximum(optical_density(original).mean(-1), 1 / 255)[None]
+            g = self.responsibilities(density)
+            mass = mass + g.sum((0, 2, 3))
+            total = total + (g * density[:, None]).sum((0, 2, 3))
+        return np.argsort(-(total / np.maximum(mass, 1e-9))).tolist()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        order = self.class_order()
+        arrays = {name: value.detach().numpy().copy() for name, value in self.network.state_dict().items()}
+        for name in ("conv9.weight", "conv9.bias"):
+            arrays[name] = arrays[name][order]
+        return arrays
+
+    def save(self, number: int, path: Path) -> None:
+        state = {
+            "step": number, "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "random": self.sampler.random.bit_generator.state, "best": self.best,
+        }
+        torch.save(state, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sampler.random.bit_generator.state = state["random"]
+        self.best, self.first = state["best"], state["step"]
+
+
+def record(options: argparse.Namespace, slides: list[Slide], number: int, validation: dict) -> dict:
+    """What the weights file says about its training."""
+    images: dict[str, int] = {}
+    for slide in slides:
+        images[slide.source] = images.get(slide.source, 0) + 1
+    chosen = {key: value for key, value in vars(options).items() if key not in ("data", "out", "resume")}
+    return {
+        "script": "scripts/dcgmm/train.py", "seed": options.seed, "steps": number, "classes": options.classes,
+        "loss": "cross entropy to a soft clustering, then negative log likelihood of the mixture (log-sum-exp, "
+        f"variance floor {VARIANCE_FLOOR}) + {options.anchor} x that cross entropy",
+        "options": chosen, "images": images, "validation": validation,
+    }
+
+
+def main() -> None:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    torch.use_deterministic_algorithms(True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(options)
+    if options.resume and (options.out / "last.pt").exists():
+        trainer.load(options.out / "last.pt")
+    print(f"{len(trainer.training)} training images, {len(trainer.held_out)} held out", flush=True)
+    recent: list[dict] = []
+    started = time.time()
+    for number in range(trainer.first, options.steps):
+        recent.append(trainer.step(number))
+        done = number + 1
+        if done % 20 == 0:
+            shown = recent[-20:]
+            nll, entropy = (np.mean([item[key] for item in shown]) for key in ("nll", "entropy"))
+            share = np.mean([item["share"] for item in shown], 0)
+            print(f"{done} nll {nll:.3f} ce {entropy:.3f} share {share.round(3).tolist()} {time.time() - started:.0f} s", flush=True)
+        if done % options.validate_every == 0 or done == options.steps:
+            share = np.mean([item["share"] for item in recent[-50:]], 0)
+            if share.min() < COLLAPSED:
+                print(f"warning: class {int(share.argmin())} has collapsed (share {share.min():.4f})", flush=True)
+            validation = restoration_error(trainer.cases, trainer.responsibilities)
+            line = {"step": done, "validation": validation, "share": share.tolist(), "nll": float(np.mean([i["nll"] for i in recent[-50:]]))}
+            with open(options.out / "log.jsonl", "a") as log:
+                log.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+            facts = record(options, trainer.training, done, validation)
+            write_weights(options.out / f"step{done:05d}.npz", trainer.arrays(), facts)
+            if validation["all"] < trainer.best and share.min() >= COLLAPSED:
+                trainer.best = validation["all"]
+                write_weights(options.out / "best.npz", trainer.arrays(), facts)
+            trainer.save(done, options.out / "last.pt")
+            recent = recent[-50:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The measure a checkpoint is chosen by: can the stain of an image be restored from its other half?
+
+Every held-out image is cut in two. One half is stained anew by a known change (both stains weaker or
+stronger, by different factors, and turned); the other half is the template. After the transfer the half
+must look as it did. Unlike the likelihood, this is in grey levels and punishes eosin that turns purple.
+"""
+import numpy as np
+
+from . import reference, transfer
+from .data import Slide, optical_density
+
+#: Optical densities of haematoxylin, eosin and the rest (R, G, B), unit length; Ruifrok and Johnston 2001.
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+STAINS = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
+
+
+def restain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """uint8 [H, W, 3] with both stains changed: concentration by 0.65 .. 1.5, colour by a few degrees."""
+    concentration = optical_density(pixels) @ np.linalg.inv(STAINS)
+    gains = np.exp(random.uniform(-0.43, 0.41, 3))
+    gains[2] = np.sqrt(gains[0] * gains[1])
+    turned = np.maximum(STAINS + random.normal(0, 0.06, (3, 3)) * [[1], [1], [0]], 0.01)
+    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
+    levels = 255 * np.exp(-np.maximum((concentration * gains) @ turned, 0))
+    return levels.round().astype(np.uint8)
+
+
+def pairs(slides: list[Slide], side: int, seed: int = 7) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """(source, original half, restained half, template half), each uint8 [side, side, 3]."""
+    random = np.random.default_rng(seed)
+    result = []
+    for slide in slides:
+        height, width = slide.pixels.shape[:2]
+        long = np.swapaxes(slide.pixels, 0, 1) if height > width else slide.pixels
+        height, width = long.shape[:2]
+        extent = min(side, height // 4 * 4, width // 8 * 4)
+        top = (height - extent) // 2
+        left = max(0, width // 2 - extent)
+        original = np.ascontiguousarray(long[top : top + extent, left : left + extent])
+        template = np.ascontiguousarray(long[top : top + extent, left + extent : left + 2 * extent])
+        result.append((slide.source, original, restain(original, random), template))
+    return result
+
+
+def sums_and_parts(tile: np.ndarray, responsibilities) -> tuple[np.ndarray, tuple]:
+    """sums [K, 7] of one image [H, W, 3], and what the transfer needs of it."""
+    density, x = reference.features(tile[None])
+    g = responsibilities(x[:, 0])
+    return reference.statistics(x, g, np.ones_like(density))[0], (tile[None].astype(float), density, x, g)
+
+
+def normalise(tile: np.ndarray, template_sums: np.ndarray, responsibilities) -> np.ndarray:
+    """float levels [H, W, 3] of one image moved onto the template's sums; guards and fade of the product."""
+    sums, parts = sums_and_parts(tile, responsibilities)
+    scale, offset = transfer.coefficients(sums, template_sums)
+    fade = np.add(transfer.FADE_ABOVE_GLASS, transfer.glass_density(parts[1]))
+    return reference.transfer(*parts, scale, offset, fade)[0]
+
+
+def restoration_error(cases, responsibilities) -> dict[str, float]:
+    """Mean absolute grey-level difference by source and 'all' (mean of the sources); [.., 'before'] untouched.
+
+    responsibilities: bounded D float64 [1, H, W] -> [1, K, H, W].
+    """
+    errors: dict[str, list[float]] = {}
+    for source, original, restained, template in cases:
+        template_sums, _ = sums_and_parts(template, responsibilities)
+        restored = normalise(restained, template_sums, responsibilities)
+        errors.setdefault(source, []).append(float(np.abs(restored - original).mean()))
+        errors.setdefault("before", []).append(float(np.abs(restained.astype(float) - original).mean()))
+    means = {source: float(np.mean(values)) for source, values in errors.items()}
+    means["all"] = float(np.mean([value for source, value in means.items() if source != "before"]))
+    return means

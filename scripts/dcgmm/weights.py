@@ -1,0 +1,26 @@
+"""The weights file: float32 arrays named conv1.weight .. conv9.bias plus the training record, as .npz."""
+import json
+from pathlib import Path
+
+import numpy as np
+
+MODELS = Path(__file__).resolve().parents[2] / "models" / "onnx"
+WEIGHTS = MODELS / "reference.npz"
+
+
+def write_weights(path: Path, arrays: dict[str, np.ndarray], record: dict) -> None:
+    """Writes arrays (float32) and the training record (JSON)."""
+    text = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    np.savez(path, training_json=text, **{name: array.astype(np.float32) for name, array in arrays.items()})
+
+
+def read_weights(path: Path = WEIGHTS) -> dict[str, np.ndarray]:
+    """The float32 arrays."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name != "training_json"}
+
+
+def read_record(path: Path = WEIGHTS) -> dict:
+    """How the weights were trained."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(file["training_json"].tobytes())

@@ -1,0 +1,53 @@
+/**
+ * The main job on the sample slide, from nothing: an embedded archive with the sample, one normalisation over
+ * DICOMweb, the derived series verified in the archive, and a before/after picture.
+ *
+ *   npm run demo [-- --template ID]
+ */
+import { cp, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { describeResult, normalizeCommand } from '../server/src/cli/normalize-command.ts';
+import { compose } from '../server/src/composition.ts';
+import { loadConfig } from '../server/src/config.ts';
+import { openSeries } from '../server/src/normalization/open-series.ts';
+import { ProgressTracker } from '../server/src/normalization/progress.ts';
+import type { Raster } from '../server/src/slide/raster.ts';
+import { writeComparison } from './comparison-picture.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const sample = join(root, 'scripts/sample');
+const output = join(root, 'demo-output');
+const archive = join(output, 'archive');
+
+const { values } = parseArgs({ options: { template: { type: 'string', default: 'he-pink-violet' } } });
+const signal = AbortSignal.timeout(30 * 60_000);
+
+await rm(output, { recursive: true, force: true });
+await mkdir(archive, { recursive: true });
+await cp(sample, join(archive, 'sample'), { recursive: true, filter: (path) => !path.endsWith('.md') });
+
+await using composition = compose(loadConfig({ env: process.env }));
+console.log('Sample slide: CMU-1-Small-Region (H&E, CC0), in an embedded DICOMweb archive.');
+const arguments_ = { source: archive, destination: archive, template: values.template, model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+const result = await normalizeCommand(arguments_, composition, signal);
+console.log(describeResult(result));
+
+const before = await overviewOf(result.sourceSeriesInstanceUid);
+const after = await overviewOf(result.seriesInstanceUid);
+const picture = join(output, 'before-after.png');
+await writeComparison(picture, { original: before, normalized: after, template: await composition.templates.get(values.template) });
+console.log(`\nBefore and after: ${pathToFileURL(picture)}`);
+console.log(`The archive with both series: ${archive}`);
+
+/** The slide at about 1000 pixels, read from the archive like any viewer does. */
+async function overviewOf(seriesInstanceUid: string): Promise<Raster> {
+  await using location = await openArchiveLocation(archive, composition.config, { create: false });
+  const environment = composition.environment({ source: location.client, destination: location.client });
+  const series = { studyInstanceUid: result.studyInstanceUid, seriesInstanceUid };
+  await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
+  const pixels = open.base([255, 255, 255]);
+  return pixels.read({ x: 0, y: 0, width: pixels.width, height: pixels.height }, signal);
+}

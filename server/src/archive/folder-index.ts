@@ -1,0 +1,213 @@
+/**
+ * What lies in the archive's folders: every DICOM file's identity and searchable attributes, in memory.
+ * Files are read again only when their size or time of change differ. About 5 KB of memory an instance.
+ */
+import { type Dirent, type Stats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
+import { INDEXED_TAGS, TAG } from './attributes.ts';
+import { isDicomFile, readHeader } from './header.ts';
+import { toDicomJson } from './to-dicom-json.ts';
+import { isUid } from './uid.ts';
+
+export interface IndexedInstance {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly studyUid: string;
+  readonly seriesUid: string;
+  readonly sopUid: string;
+  readonly sopClassUid: string;
+  readonly transferSyntaxUid: string;
+  /** The attributes of `INDEXED_TAGS`. */
+  readonly json: DicomJson;
+}
+
+export interface IndexStatistics {
+  readonly instances: number;
+  /** Files that are no DICOM files, cannot be read, or have no valid UIDs. */
+  readonly skippedFiles: number;
+  /** Files whose SOP Instance UID another file has too; the first by path counts. */
+  readonly duplicateFiles: number;
+}
+
+type Series = Map<string, IndexedInstance>;
+type Study = Map<string, Series>;
+
+interface Entry {
+  readonly size: number;
+  readonly mtimeMs: number;
+  /** Undefined for a file that is skipped. */
+  readonly instance: IndexedInstance | undefined;
+}
+
+const TRANSFER_SYNTAX_UID = '00020010';
+const LAST_INDEXED_TAG = [...INDEXED_TAGS].sort().at(-1)!;
+
+export class FolderIndex {
+  readonly #folders: readonly string[];
+  readonly #maxHeaderBytes: number;
+  readonly #closed = new AbortController();
+  readonly #files = new Map<string, Entry>();
+  #studies = new Map<string, Study>();
+  #bySop = new Map<string, IndexedInstance>();
+  #duplicates = 0;
+  #scan: Promise<void> | undefined;
+  #scannedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(folders: readonly string[], maxHeaderBytes: number) {
+    this.#folders = folders;
+    this.#maxHeaderBytes = maxHeaderBytes;
+  }
+
+  get studies(): ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, IndexedInstance>>> {
+    return this.#studies;
+  }
+
+  get statistics(): IndexStatistics {
+    const skippedFiles = [...this.#files.values()].filter(({ instance }) => instance === undefined).length;
+    return { instances: this.#bySop.size, skippedFiles, duplicateFiles: this.#duplicates };
+  }
+
+  bySopInstanceUid(sopUid: string): IndexedInstance | undefined {
+    return this.#bySop.get(sopUid);
+  }
+
+  /** Instances of a study or series by Series and Instance Number; empty where there are none. */
+  instances(studyUid: string, seriesUid?: string): IndexedInstance[] {
+    const study = this.#studies.get(studyUid) ?? new Map<string, Series>();
+    const series = seriesUid === undefined ? [...study.values()] : [study.get(seriesUid) ?? new Map<string, IndexedInstance>()];
+    return series.flatMap((one) => [...one.values()]).sort(byNumbers);
+  }
+
+  instance(studyUid: string, seriesUid: string, sopUid: string): IndexedInstance | undefined {
+    return this.#studies.get(studyUid)?.get(seriesUid)?.get(sopUid);
+  }
+
+  /** Scans the folders; a scan that runs already is the one that is waited for. Never rejects: what cannot be read is skipped. */
+  rescan(): Promise<void> {
+    this.#scan ??= this.#scanAll().finally(() => {
+      this.#scan = undefined;
+      this.#scannedAt = Date.now();
+    });
+    return this.#scan;
+  }
+
+  /**
+   * Scans again when the last scan is older than `maxAgeMs`, so that files put into the folder appear.
+   * @returns false where the scan goes on after `waitMs`: the index is then not complete
+   */
+  async refresh(maxAgeMs: number, waitMs: number): Promise<boolean> {
+    if (this.#scan === undefined && Date.now() - this.#scannedAt < maxAgeMs) return true;
+    const scan = this.rescan().then(() => true);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), waitMs);
+    });
+    return Promise.race([scan, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** Takes up one file that was just written. */
+  async add(path: string): Promise<void> {
+    await this.#take(path, await stat(path));
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#scan;
+  }
+
+  async #scanAll(): Promise<void> {
+    const before = [...this.#files.keys()];
+    const seen = new Set<string>();
+    for (const folder of this.#folders)
+      for await (const path of filesIn(folder, new Set())) {
+        if (this.#closed.signal.aborted) return;
+        seen.add(path);
+        const stats = await stat(path).catch(() => undefined);
+        if (stats) await this.#take(path, stats);
+      }
+    for (const path of before) if (!seen.has(path)) this.#files.delete(path);
+    this.#rebuild();
+  }
+
+  async #take(path: string, { size, mtimeMs }: Stats): Promise<void> {
+    const known = this.#files.get(path);
+    if (known?.size === size && known.mtimeMs === mtimeMs) return;
+    const instance = await readInstance(path, { size, mtimeMs }, this.#maxHeaderBytes).catch(() => undefined);
+    this.#files.set(path, { size, mtimeMs, instance });
+    // A first scan shows what it has found so far; what was removed or doubled is settled at its end.
+    if (instance) this.#show(instance);
+  }
+
+  #rebuild(): void {
+    this.#studies = new Map();
+    this.#bySop = new Map();
+    this.#duplicates = 0;
+    for (const [, { instance }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (instance && !this.#show(instance)) this.#duplicates++;
+    }
+  }
+
+  /** False where another file of this SOP Instance UID is shown. */
+  #show(instance: IndexedInstance): boolean {
+    const shown = this.#bySop.get(instance.sopUid);
+    if (shown && shown.path !== instance.path) return false;
+    this.#bySop.set(instance.sopUid, instance);
+    const study = getOrAdd(this.#studies, instance.studyUid, () => new Map<string, Series>());
+    getOrAdd(study, instance.seriesUid, () => new Map<string, IndexedInstance>()).set(instance.sopUid, instance);
+    return true;
+  }
+}
+
+async function readInstance(path: string, stats: Pick<Stats, 'size' | 'mtimeMs'>, maxHeaderBytes: number): Promise<IndexedInstance | undefined> {
+  if (!(await isDicomFile(path))) return undefined;
+  const { meta, dataset } = await readHeader(path, maxHeaderBytes, LAST_INDEXED_TAG);
+  const json = toDicomJson(Object.fromEntries(Object.entries(dataset).filter(([tag]) => INDEXED_TAGS.has(tag))));
+  const studyUid = textOf(json, TAG.StudyInstanceUID);
+  const seriesUid = textOf(json, TAG.SeriesInstanceUID);
+  const sopUid = textOf(json, TAG.SOPInstanceUID);
+  const sopClassUid = textOf(json, TAG.SOPClassUID);
+  const transferSyntaxUid = textOf(toDicomJson(meta), TRANSFER_SYNTAX_UID);
+  if (!isUid(studyUid) || !isUid(seriesUid) || !isUid(sopUid) || !isUid(sopClassUid) || !isUid(transferSyntaxUid)) return undefined;
+  return { path, size: stats.size, mtimeMs: stats.mtimeMs, studyUid, seriesUid, sopUid, sopClassUid, transferSyntaxUid, json };
+}
+
+/** All files below a folder, in any layout; hidden ones (and with them half-received instances) are left out. */
+async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<string> {
+  // Symbolic links are followed, but not in circles.
+  const real = await realpath(folder).catch(() => undefined);
+  if (real === undefined || visited.has(real)) return;
+  visited.add(real);
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    const kind = await kindOf(entry, path);
+    if (kind === 'folder') yield* filesIn(path, visited);
+    else if (kind === 'file') yield path;
+  }
+}
+
+async function kindOf(entry: Dirent, path: string): Promise<'file' | 'folder' | 'other'> {
+  const found = entry.isSymbolicLink() ? await stat(path).catch(() => undefined) : entry;
+  if (found?.isFile()) return 'file';
+  return found?.isDirectory() ? 'folder' : 'other';
+}
+
+function byNumbers(a: IndexedInstance, b: IndexedInstance): number {
+  return (
+    (numberOf(a.json, TAG.SeriesNumber) ?? 0) - (numberOf(b.json, TAG.SeriesNumber) ?? 0) ||
+    a.seriesUid.localeCompare(b.seriesUid) ||
+    (numberOf(a.json, TAG.InstanceNumber) ?? 0) - (numberOf(b.json, TAG.InstanceNumber) ?? 0) ||
+    a.sopUid.localeCompare(b.sopUid)
+  );
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

@@ -1,0 +1,151 @@
+/** QIDO-RS (PS3.18 10.6): a query string over the index. */
+import { StainError } from '../errors.ts';
+import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
+import { numberOf, textOf } from '../dicomweb/dicom-json.ts';
+import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
+import type { FolderIndex, IndexedInstance } from './folder-index.ts';
+import { matches } from './matching.ts';
+
+export interface Query {
+  readonly filters: readonly { readonly tag: string; readonly value: string }[];
+  readonly include: 'all' | ReadonlySet<string>;
+  readonly limit: number;
+  readonly offset: number;
+  /** Parameters that were not understood or are not indexed; they have no effect. */
+  readonly ignored: readonly string[];
+}
+
+export interface Scope {
+  readonly studyUid?: string;
+  readonly seriesUid?: string;
+}
+
+export interface QueryResult {
+  /** The page. `instance` stands for the result where attributes beyond the index are wanted. */
+  readonly page: readonly { readonly json: DicomJson; readonly instance: IndexedInstance }[];
+  readonly total: number;
+}
+
+const COMPUTED_TAGS: ReadonlySet<string> = new Set([TAG.ModalitiesInStudy, TAG.SOPClassesInStudy, TAG.NumberOfStudyRelatedSeries, TAG.NumberOfStudyRelatedInstances, TAG.NumberOfSeriesRelatedInstances]);
+const MAX_VALUE_LENGTH = 4096;
+
+/** @throws REQUEST_INVALID for a limit or offset that is no whole number, and for overlong values */
+export function parseQuery(parameters: URLSearchParams): Query {
+  const filters: { tag: string; value: string }[] = [];
+  const include = new Set<string>();
+  const ignored: string[] = [];
+  let all = false;
+  for (const [name, value] of parameters) {
+    if (value.length > MAX_VALUE_LENGTH) throw new StainError('REQUEST_INVALID', `The value of ${name.slice(0, 64)} is too long.`);
+    if (name === 'limit' || name === 'offset') continue;
+    if (name === 'includefield') {
+      for (const field of value.split(',')) {
+        const tag = tagOf(field.trim());
+        if (field.trim() === 'all') all = true;
+        else if (tag) include.add(tag);
+        else if (field.trim() !== '') ignored.push(field.trim());
+      }
+      continue;
+    }
+    const tag = tagOf(name);
+    if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) filters.push({ tag, value });
+    else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
+  }
+  return {
+    filters,
+    include: all ? 'all' : include,
+    limit: wholeNumber(parameters.get('limit'), 'limit') ?? Number.POSITIVE_INFINITY,
+    offset: wholeNumber(parameters.get('offset'), 'offset') ?? 0,
+    ignored,
+  };
+}
+
+/** Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. */
+export function runQuery(index: FolderIndex, level: QueryLevel, scope: Scope, query: Query, baseUrl: string): QueryResult {
+  const found: { json: DicomJson; instance: IndexedInstance }[] = [];
+  for (const [studyUid, study] of index.studies) {
+    if (scope.studyUid !== undefined && scope.studyUid !== studyUid) continue;
+    const studyJson = describeStudy(study, `${baseUrl}/studies/${studyUid}`);
+    if (level === 'studies') {
+      found.push({ json: studyJson, instance: firstOf([...study.values()].flatMap((series) => [...series.values()])) });
+      continue;
+    }
+    for (const [seriesUid, series] of study) {
+      if (scope.seriesUid !== undefined && scope.seriesUid !== seriesUid) continue;
+      const seriesJson = { ...studyJson, ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`) };
+      if (level === 'series') found.push({ json: seriesJson, instance: firstOf([...series.values()]) });
+      else
+        for (const instance of series.values())
+          found.push({ json: { ...seriesJson, ...describeInstance(instance, `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`) }, instance });
+    }
+  }
+  const matching = found.filter(({ json }) => query.filters.every(({ tag, value }) => matches(json[tag], value))).sort(ORDER[level]);
+  return { page: matching.slice(query.offset, query.offset + query.limit), total: matching.length };
+}
+
+type Found = QueryResult['page'][number];
+
+const ORDER: Readonly<Record<QueryLevel, (a: Found, b: Found) => number>> = {
+  studies: (a, b) => compare(dateOf(b.json), dateOf(a.json)) || compare(a.instance.studyUid, b.instance.studyUid),
+  series: (a, b) =>
+    compare(a.instance.studyUid, b.instance.studyUid) || byNumber(a.json, b.json, TAG.SeriesNumber) || compare(a.instance.seriesUid, b.instance.seriesUid),
+  instances: (a, b) => ORDER.series(a, b) || byNumber(a.json, b.json, TAG.InstanceNumber) || compare(a.instance.sopUid, b.instance.sopUid),
+};
+
+function dateOf(json: DicomJson): string {
+  return `${textOf(json, TAG.StudyDate) ?? ''} ${textOf(json, TAG.StudyTime) ?? ''}`;
+}
+
+function byNumber(a: DicomJson, b: DicomJson, tag: string): number {
+  return (numberOf(a, tag) ?? 0) - (numberOf(b, tag) ?? 0);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function describeStudy(study: ReadonlyMap<string, ReadonlyMap<string, IndexedInstance>>, url: string): DicomJson {
+  const instances = [...study.values()].flatMap((series) => [...series.values()]);
+  return {
+    ...pick(firstOf(instances).json, LEVEL_TAGS.studies),
+    [TAG.InstanceAvailability]: { vr: 'CS', Value: ['ONLINE'] },
+    [TAG.ModalitiesInStudy]: { vr: 'CS', Value: distinct(instances.map(({ json }) => textOf(json, TAG.Modality))) },
+    [TAG.SOPClassesInStudy]: { vr: 'UI', Value: distinct(instances.map(({ sopClassUid }) => sopClassUid)) },
+    [TAG.RetrieveURL]: { vr: 'UR', Value: [url] },
+    [TAG.NumberOfStudyRelatedSeries]: { vr: 'IS', Value: [study.size] },
+    [TAG.NumberOfStudyRelatedInstances]: { vr: 'IS', Value: [instances.length] },
+  };
+}
+
+function describeSeries(series: ReadonlyMap<string, IndexedInstance>, url: string): DicomJson {
+  return {
+    ...pick(firstOf([...series.values()]).json, LEVEL_TAGS.series),
+    [TAG.RetrieveURL]: { vr: 'UR', Value: [url] },
+    [TAG.NumberOfSeriesRelatedInstances]: { vr: 'IS', Value: [series.size] },
+  };
+}
+
+function describeInstance({ json }: IndexedInstance, url: string): DicomJson {
+  return { ...pick(json, LEVEL_TAGS.instances), [TAG.RetrieveURL]: { vr: 'UR', Value: [url] } };
+}
+
+/** The instance that speaks for its study or series: always the same one, whatever order the files were read in. */
+function firstOf(instances: readonly IndexedInstance[]): IndexedInstance {
+  return instances.reduce((first, one) => (one.sopUid < first.sopUid ? one : first));
+}
+
+function pick(json: DicomJson, tags: readonly string[]): DicomJson {
+  const picked: Record<string, DicomJsonElement> = {};
+  for (const tag of tags) if (json[tag]) picked[tag] = json[tag];
+  return picked;
+}
+
+function distinct(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))].sort();
+}
+
+function wholeNumber(text: string | null, name: string): number | undefined {
+  if (text === null || text === '') return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new StainError('REQUEST_INVALID', `${name} must be a whole number.`);
+  return Number(text);
+}

@@ -1,0 +1,197 @@
+/**
+ * Elements from explicit or implicit VR little endian, out of the first bytes of a file.
+ * Every length is checked against what encloses it before it is used: a damaged header is an error that says
+ * where, never an endless loop or an allocation of what the header claims.
+ */
+import { StainError } from '../errors.ts';
+import { DataSet } from './dataset.ts';
+import { LONG_VRS } from './dataset-writer.ts';
+import { entryOfTag } from './dictionary.ts';
+import type { Element } from './element.ts';
+
+const UNDEFINED_LENGTH = 0xffffffff;
+const ITEM = 'FFFEE000';
+const ITEM_END = 'FFFEE00D';
+const SEQUENCE_END = 'FFFEE0DD';
+const MAX_DEPTH = 32;
+
+/** More of the file must be read first: bytes up to `end`. */
+export class MoreBytesNeeded extends Error {
+  readonly end: number;
+
+  constructor(end: number) {
+    super(`The header goes on to byte ${end}.`);
+    this.end = end;
+  }
+}
+
+/** An element whose value was not read: where its value lies in the file. */
+export interface ValueLocation {
+  readonly tag: string;
+  readonly vr: string;
+  readonly offset: number;
+  /** undefined for a value of undefined length (encapsulated pixel data). */
+  readonly length: number | undefined;
+}
+
+export interface ReadOptions {
+  /** First byte of the data set. */
+  readonly start: number;
+  readonly explicitVr: boolean;
+  /** Bytes of the whole file; `bytes` may be the beginning of it. */
+  readonly total: number;
+  /** First tag that is not read; reading ends at it or at a later one. */
+  readonly until: string;
+}
+
+/**
+ * @returns the data set before `until`, and the element found there, if the file goes on
+ * @throws DICOM_INVALID; MoreBytesNeeded where `bytes` ends before the data set does
+ */
+export function readDataSet(
+  bytes: Uint8Array,
+  { start, explicitVr, total, until }: ReadOptions,
+): { dataSet: DataSet; next: ValueLocation | undefined } {
+  const reader = new Reader(bytes, total);
+  reader.position = start;
+  const elements: Element[] = [];
+  while (reader.position < total) {
+    const at = reader.position;
+    const header = reader.header(explicitVr, total);
+    if (header.tag >= until) {
+      const length = header.length === UNDEFINED_LENGTH ? undefined : header.length;
+      return {
+        dataSet: new DataSet(elements),
+        next: { tag: header.tag, vr: header.vr, offset: reader.position, length },
+      };
+    }
+    const last = elements.at(-1)?.tag;
+    if (last !== undefined && header.tag <= last) reader.fail(`element ${header.tag} follows ${last}`, at);
+    const element = reader.value(header, explicitVr, total, '', 0);
+    if (element) elements.push(element);
+  }
+  return { dataSet: new DataSet(elements), next: undefined };
+}
+
+interface Header {
+  readonly tag: string;
+  readonly vr: string;
+  readonly length: number;
+}
+
+class Reader {
+  position = 0;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #total: number;
+
+  constructor(bytes: Uint8Array, total: number) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#total = total;
+  }
+
+  fail(what: string, at: number): never {
+    throw new StainError('DICOM_INVALID', `The DICOM header is damaged at byte ${at}: ${what}.`, { data: { at } });
+  }
+
+  /** Tag, VR and length of the element at the position; items have no VR. */
+  header(explicitVr: boolean, end: number): Header {
+    const at = this.position;
+    this.#require(8, end);
+    const tag = this.#tag();
+    if (tag.startsWith('FFFE')) return { tag, vr: '', length: this.#uint32() };
+    if (!explicitVr) return { tag, vr: implicitVr(tag), length: this.#uint32() };
+    const vr = String.fromCharCode(this.#bytes[this.position]!, this.#bytes[this.position + 1]!);
+    if (!/^[A-Z]{2}$/.test(vr)) this.fail(`element ${tag} has no value representation`, at);
+    this.position += 2;
+    if (!LONG_VRS.has(vr)) {
+      const length = this.#view.getUint16(this.position, true);
+      this.position += 2;
+      return { tag, vr, length };
+    }
+    this.position += 2;
+    this.#require(4, end);
+    return { tag, vr, length: this.#uint32() };
+  }
+
+  /** The element with its value; undefined for group lengths, which are retired and would be wrong soon. */
+  value({ tag, vr, length }: Header, explicitVr: boolean, end: number, characterSet: string, depth: number): Element | undefined {
+    const at = this.position;
+    if (vr === '') this.fail(`delimiter ${tag} outside of a sequence`, at);
+    const open = length === UNDEFINED_LENGTH;
+    if (vr === 'SQ' || (open && vr === 'UN')) {
+      // UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2 note 2).
+      return { tag, vr: 'SQ', items: this.#items(length, explicitVr && vr === 'SQ', end, characterSet, depth + 1) };
+    }
+    if (open) this.fail(`element ${tag} of VR ${vr} has no length`, at);
+    this.#require(length, end);
+    this.position += length;
+    if (tag.endsWith('0000')) return undefined;
+    return { tag, vr, bytes: this.#bytes.subarray(at, at + length) };
+  }
+
+  #items(length: number, explicitVr: boolean, enclosingEnd: number, characterSet: string, depth: number): DataSet[] {
+    if (depth > MAX_DEPTH) this.fail('sequences are nested too deeply', this.position);
+    const open = length === UNDEFINED_LENGTH;
+    const end = open ? enclosingEnd : this.#endOf(length, enclosingEnd);
+    const items: DataSet[] = [];
+    while (open || this.position < end) {
+      const at = this.position;
+      const header = this.header(explicitVr, end);
+      if (header.tag === SEQUENCE_END && open) return items;
+      if (header.tag !== ITEM) this.fail(`${header.tag} in place of an item of a sequence`, at);
+      items.push(this.#item(header.length, explicitVr, end, characterSet, depth));
+    }
+    return items;
+  }
+
+  #item(length: number, explicitVr: boolean, enclosingEnd: number, characterSet: string, depth: number): DataSet {
+    const open = length === UNDEFINED_LENGTH;
+    const end = open ? enclosingEnd : this.#endOf(length, enclosingEnd);
+    const elements: Element[] = [];
+    while (open || this.position < end) {
+      const header = this.header(explicitVr, end);
+      if (header.tag === ITEM_END && open) break;
+      const element = this.value(header, explicitVr, end, characterSet, depth);
+      if (element) elements.push(element);
+    }
+    return new DataSet(elements, characterSet);
+  }
+
+  #endOf(length: number, enclosingEnd: number): number {
+    const end = this.position + length;
+    if (end > enclosingEnd) this.fail(`a length of ${length} bytes goes beyond what encloses it`, this.position);
+    return end;
+  }
+
+  #require(length: number, end: number): void {
+    const needed = this.position + length;
+    if (needed > end) {
+      const where = end === this.#total ? 'the file ends' : 'what encloses it ends';
+      this.fail(`${length} bytes are needed and ${where} after ${end - this.position}`, this.position);
+    }
+    if (needed > this.#bytes.length) throw new MoreBytesNeeded(needed);
+  }
+
+  #tag(): string {
+    const group = this.#view.getUint16(this.position, true);
+    const element = this.#view.getUint16(this.position + 2, true);
+    this.position += 4;
+    return (group * 0x10000 + element).toString(16).toUpperCase().padStart(8, '0');
+  }
+
+  #uint32(): number {
+    const value = this.#view.getUint32(this.position, true);
+    this.position += 4;
+    return value;
+  }
+}
+
+/** In implicit VR the dictionary knows; private creators are LO, other unknown elements UN (PS3.5 A.1). */
+function implicitVr(tag: string): string {
+  const known = entryOfTag(tag)?.vr;
+  if (known) return known;
+  const creator = (Number.parseInt(tag.slice(3, 4), 16) & 1) === 1 && /^00[1-9A-F][0-9A-F]$/.test(tag.slice(4));
+  return creator ? 'LO' : 'UN';
+}

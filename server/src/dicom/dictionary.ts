@@ -1,0 +1,51 @@
+/** DICOM keywords, tags and value representations, from the dictionary that dcmjs ships. */
+import { dictionary } from 'dcmjs/dictionary';
+import { StainError } from '../errors.ts';
+
+export interface DictionaryEntry {
+  /** Eight upper-case hexadecimal digits, as in the DICOM JSON model. */
+  readonly tag: string;
+  readonly vr: string;
+  readonly keyword: string;
+}
+
+/** dcmjs writes elements whose VR depends on the image in lower case (PS3.6 names both VRs). */
+const AMBIGUOUS_VR: Readonly<Record<string, string>> = { xs: 'US', ox: 'OW', lt: 'OW', up: 'UL', na: 'UN' };
+
+const byKeyword = new Map<string, DictionaryEntry>();
+const byTag = new Map<string, DictionaryEntry>();
+for (const { tag: text, vr, name } of Object.values(dictionary)) {
+  const tag = text.replace(/[(),]/g, '').toUpperCase();
+  // Repeating groups ("60xx") and private entries have no single tag.
+  if (!/^[0-9A-F]{8}$/.test(tag) || !/^[A-Z]\w*$/.test(name)) continue;
+  const entry: DictionaryEntry = { tag, vr: AMBIGUOUS_VR[vr] ?? vr, keyword: name };
+  byTag.set(tag, entry);
+  if (!byKeyword.has(name)) byKeyword.set(name, entry);
+}
+
+/** Entry of a tag; undefined for private and unknown ones. */
+export function entryOfTag(tag: string): DictionaryEntry | undefined {
+  return byTag.get(tag);
+}
+
+/** Tag of a keyword; eight hexadecimal digits are taken as a tag already. */
+export function tagOf(keywordOrTag: string): string {
+  const tag = byKeyword.get(keywordOrTag)?.tag ?? keywordOrTag.toUpperCase();
+  if (!/^[0-9A-F]{8}$/.test(tag)) throw new StainError('INTERNAL', `"${keywordOrTag}" is no DICOM keyword.`);
+  return tag;
+}
+
+export function entryOfKeyword(keyword: string): DictionaryEntry {
+  const entry = byKeyword.get(keyword);
+  if (!entry) throw new StainError('INTERNAL', `"${keyword}" is no DICOM keyword.`);
+  return entry;
+}
+
+export function keywordOf(tag: string): string | undefined {
+  return byTag.get(tag)?.keyword;
+}
+
+/** Private elements have an odd group (PS3.5 7.8). */
+export function isPrivate(tag: string): boolean {
+  return (Number.parseInt(tag.slice(0, 4), 16) & 1) === 1;
+}

@@ -1,0 +1,86 @@
+/** Values to bytes and back, by value representation (PS3.5 section 6.2), little endian. */
+import { StainError } from '../errors.ts';
+
+export type Value = string | number | readonly string[] | readonly number[] | Uint8Array;
+
+/** Bytes and accessors of the fixed-size numeric VRs. 64-bit integers are read as numbers, exact to 2^53. */
+const BINARY: Readonly<
+  Record<string, { size: number; get(view: DataView, at: number): number; set(view: DataView, at: number, value: number): void }>
+> = {
+  US: { size: 2, get: (v, at) => v.getUint16(at, true), set: (v, at, x) => v.setUint16(at, x, true) },
+  SS: { size: 2, get: (v, at) => v.getInt16(at, true), set: (v, at, x) => v.setInt16(at, x, true) },
+  UL: { size: 4, get: (v, at) => v.getUint32(at, true), set: (v, at, x) => v.setUint32(at, x, true) },
+  SL: { size: 4, get: (v, at) => v.getInt32(at, true), set: (v, at, x) => v.setInt32(at, x, true) },
+  FL: { size: 4, get: (v, at) => v.getFloat32(at, true), set: (v, at, x) => v.setFloat32(at, x, true) },
+  FD: { size: 8, get: (v, at) => v.getFloat64(at, true), set: (v, at, x) => v.setFloat64(at, x, true) },
+  UV: { size: 8, get: (v, at) => Number(v.getBigUint64(at, true)), set: (v, at, x) => v.setBigUint64(at, BigInt(x), true) },
+  SV: { size: 8, get: (v, at) => Number(v.getBigInt64(at, true)), set: (v, at, x) => v.setBigInt64(at, BigInt(x), true) },
+};
+
+/** Longest value in characters (PS3.5 table 6.2-1), where there is a limit that our values could meet. */
+const MAX_LENGTH: Readonly<Record<string, number>> = { AE: 16, CS: 16, DS: 16, IS: 12, LO: 64, SH: 16, ST: 1024, LT: 10240, UI: 64 };
+
+/** VRs of one value, in which a backslash is a character like any other. */
+const SINGLE_TEXT = new Set(['LT', 'ST', 'UT', 'UR']);
+
+/**
+ * Bytes of a value in ASCII or binary. Our own values are ASCII, which every character set contains.
+ * @throws INTERNAL for a value that its VR cannot hold: a fault in this product, not in the slide
+ */
+export function encodeValue(vr: string, value: Value): Uint8Array {
+  if (value instanceof Uint8Array) return padEven(value, 0);
+  const values = Array.isArray(value) ? (value as readonly (string | number)[]) : [value as string | number];
+  const binary = BINARY[vr];
+  if (binary) {
+    const bytes = new Uint8Array(values.length * binary.size);
+    const view = new DataView(bytes.buffer);
+    for (const [i, item] of values.entries()) binary.set(view, i * binary.size, Number(item));
+    return bytes;
+  }
+  if (vr === 'AT') {
+    const bytes = new Uint8Array(values.length * 4);
+    const view = new DataView(bytes.buffer);
+    for (const [i, tag] of values.entries()) {
+      view.setUint16(i * 4, Number.parseInt(String(tag).slice(0, 4), 16), true);
+      view.setUint16(i * 4 + 2, Number.parseInt(String(tag).slice(4), 16), true);
+    }
+    return bytes;
+  }
+  const limit = MAX_LENGTH[vr] ?? Number.POSITIVE_INFINITY;
+  for (const item of values) {
+    const text = String(item);
+    if (text.length > limit) throw new StainError('INTERNAL', `"${text}" is too long for a value of VR ${vr}.`);
+    if (/[^\x20-\x7e\r\n\f\t]/.test(text)) throw new StainError('INTERNAL', `A value of VR ${vr} is not ASCII.`);
+  }
+  return padEven(Buffer.from(values.join('\\'), 'latin1'), vr === 'UI' ? 0 : 0x20);
+}
+
+/** Even length, as every value must have (PS3.5 7.1.1). */
+export function padEven(bytes: Uint8Array, padding: number): Uint8Array {
+  if (bytes.length % 2 === 0) return bytes;
+  const padded = new Uint8Array(bytes.length + 1).fill(padding);
+  padded.set(bytes);
+  return padded;
+}
+
+/** Values of a text VR without padding; empty where there is no value. */
+export function splitText(vr: string, text: string): string[] {
+  if (text.length === 0) return [];
+  const values = SINGLE_TEXT.has(vr) ? [text] : text.split('\\');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: UI is padded by NUL, and some writers pad text by it.
+  return values.map((value) => value.replace(/[\0 ]+$/, '').replace(/^ +/, ''));
+}
+
+/** Numbers of a binary VR; undefined where the VR is not one of them. A cut-off last value is left out. */
+export function binaryNumbers(vr: string, bytes: Uint8Array): number[] | undefined {
+  const binary = BINARY[vr];
+  if (!binary) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: Math.floor(bytes.length / binary.size) }, (_, i) => binary.get(view, i * binary.size));
+}
+
+/** Tags of VR AT as eight hexadecimal digits. */
+export function attributeTags(bytes: Uint8Array): string[] {
+  const words = binaryNumbers('US', bytes)!.map((word) => word.toString(16).toUpperCase().padStart(4, '0'));
+  return Array.from({ length: Math.floor(words.length / 2) }, (_, i) => words[2 * i]! + words[2 * i + 1]!);
+}

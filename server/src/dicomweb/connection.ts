@@ -1,0 +1,303 @@
+/** Requests to one archive: headers, time limits, retries of what is safe to repeat, redirects, errors. */
+import { Readable } from 'node:stream';
+import { Agent, type Dispatcher } from 'undici';
+import { type ErrorCode, StainError } from '../errors.ts';
+import { type DicomJson, isDicomJsonArray } from './dicom-json.ts';
+import { connectionFault, statusFault } from './faults.ts';
+import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
+
+export interface ConnectionOptions {
+  /** Root of the DICOMweb service; user and password in it become an Authorization header. */
+  readonly url: string;
+  /** Headers of every request; a function is asked anew each time, so that tokens stay fresh. */
+  readonly headers?:
+    | Record<string, string>
+    | (() => Promise<Record<string, string>> | Record<string, string>);
+  /** Longest silence: for the connection, until the headers of the answer, and between bytes of its body. Default 60 s. */
+  readonly timeoutMs?: number;
+  /** Longest silence of an archive that works on a STOW request. Default 5 minutes. */
+  readonly storeTimeoutMs?: number;
+  /** Tries after the first, for what may be repeated. Default 3. */
+  readonly maxRetries?: number;
+  /** Longest pause before the first retry. Default 500 ms. */
+  readonly retryDelayMs?: number;
+}
+
+export interface ArchiveRequest {
+  /** Segments below the root. */
+  readonly path: readonly string[];
+  readonly query?: URLSearchParams;
+  readonly accept?: string;
+  /** Code for 404. Default NOT_FOUND. */
+  readonly notFound?: ErrorCode;
+}
+
+export interface ArchiveResponse {
+  readonly status: number;
+  readonly contentType: string | undefined;
+  readonly header: (name: string) => string | undefined;
+  /** The body; what it throws is a StainError already. Leaving it early closes the connection. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+export interface UploadBody {
+  readonly contentType: string;
+  /** Exact; archives read a chunked upload slowly or not at all. */
+  readonly byteLength: number;
+  readonly stream: AsyncIterable<Uint8Array>;
+}
+
+const JSON_ACCEPT = 'application/dicom+json';
+const MAX_REDIRECTS = 3;
+/** An answer to STOW names one instance; an error page is no longer than this. */
+const MAX_ANSWER_BYTES = 1e6;
+
+export class ArchiveConnection {
+  readonly retries: RetryPolicy;
+  readonly #agent: Agent;
+  readonly #root: URL;
+  readonly #authorization: string | undefined;
+  readonly #options: ConnectionOptions;
+  readonly #storeTimeoutMs: number;
+
+  constructor(options: ConnectionOptions) {
+    const timeout = options.timeoutMs ?? 60_000;
+    this.#options = options;
+    this.#storeTimeoutMs = options.storeTimeoutMs ?? 300_000;
+    this.retries = { maxRetries: options.maxRetries ?? 3, retryDelayMs: options.retryDelayMs ?? 500 };
+    this.#root = parseRoot(options.url);
+    this.#authorization = takeCredentials(this.#root);
+    // HTTP/1.1: its flow control is the socket's, which is what a stream of the size of a slide wants.
+    this.#agent = new Agent({
+      connect: { timeout },
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      allowH2: false,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+
+  /** GET with retries. @throws what `connectionFault` and `statusFault` make */
+  get(request: ArchiveRequest, signal: AbortSignal): Promise<ArchiveResponse> {
+    return withRetries(() => this.getOnce(request, signal), this.retries, signal);
+  }
+
+  /** GET without retries, for callers that take up a broken body themselves. */
+  async getOnce(request: ArchiveRequest, signal: AbortSignal): Promise<ArchiveResponse> {
+    const target = this.#target(request);
+    const headers = await this.#headers({ accept: request.accept ?? JSON_ACCEPT });
+    let url = target;
+    for (let redirects = 0; ; redirects++) {
+      const response = await this.#send({ method: 'GET', url, headers }, signal);
+      const location = response.header('location');
+      if (
+        response.status >= 300 &&
+        response.status < 400 &&
+        location !== undefined &&
+        redirects < MAX_REDIRECTS
+      ) {
+        await discard(response);
+        url = sameOrigin(location, url);
+        continue;
+      }
+      if (response.status >= 200 && response.status < 300) return response;
+      await discard(response);
+      throw statusFault(
+        { status: response.status, retryAfter: response.header('retry-after') },
+        { method: 'GET', path: target.pathname, notFound: request.notFound ?? 'NOT_FOUND' },
+      );
+    }
+  }
+
+  /**
+   * A DICOM JSON array; none for 204 and for an empty body.
+   * @returns the data sets, and whether the archive says (PS3.18 10.6.4, Warning 299) that it has more of them
+   * @throws PAYLOAD_TOO_LARGE above `maxBytes`, ARCHIVE_PROTOCOL for what is no JSON array
+   */
+  getJson(
+    request: ArchiveRequest,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<{ items: DicomJson[]; hasMore: boolean }> {
+    return withRetries(
+      async () => {
+        const response = await this.getOnce(request, signal);
+        const body = await collect(response.chunks, maxBytes);
+        const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
+        return { items: body.length === 0 ? [] : parseArray(body), hasMore };
+      },
+      this.retries,
+      signal,
+    );
+  }
+
+  /**
+   * One POST, never repeated here. Statuses are left to the caller.
+   * @returns the status and the text of the answer
+   */
+  async post(
+    path: readonly string[],
+    body: UploadBody,
+    signal: AbortSignal,
+  ): Promise<{ status: number; retryAfterMs: number | undefined; text: string }> {
+    const url = this.#target({ path });
+    const headers = await this.#headers({
+      accept: JSON_ACCEPT,
+      'content-type': body.contentType,
+      'content-length': String(body.byteLength),
+    });
+    const upload = Readable.from(body.stream, { objectMode: false });
+    // A body that cannot be read is our fault, not the archive's: it is thrown as it is.
+    let unreadable: unknown;
+    upload.on('error', (error) => (unreadable ??= error));
+    try {
+      const response = await this.#send(
+        { method: 'POST', url, headers, body: upload, headersTimeout: this.#storeTimeoutMs },
+        signal,
+      );
+      const answer = await collect(response.chunks, MAX_ANSWER_BYTES);
+      return {
+        status: response.status,
+        retryAfterMs: parseRetryAfter(response.header('retry-after')),
+        text: answer.toString('utf8'),
+      };
+    } catch (error) {
+      if (unreadable instanceof StainError && !signal.aborted) throw unreadable;
+      throw error;
+    } finally {
+      upload.destroy();
+    }
+  }
+
+  #target({ path, query }: ArchiveRequest): URL {
+    const url = new URL(this.#root);
+    // Lists of frames keep their commas, which a path may hold; not every archive reads `+` as a blank.
+    url.pathname += path.map((segment) => encodeURIComponent(segment).replaceAll('%2C', ',')).join('/');
+    if (query) url.search = query.toString().replaceAll('+', '%20');
+    return url;
+  }
+
+  async #headers(own: Record<string, string>): Promise<Record<string, string>> {
+    const { headers } = this.#options;
+    const given = Object.entries((await (typeof headers === 'function' ? headers() : headers)) ?? {}).map(
+      ([name, value]) => [name.toLowerCase(), value],
+    );
+    return {
+      ...(this.#authorization ? { authorization: this.#authorization } : {}),
+      ...Object.fromEntries(given),
+      ...own,
+    };
+  }
+
+  async #send(
+    {
+      url,
+      ...options
+    }: {
+      method: 'GET' | 'POST';
+      url: URL;
+      headers: Record<string, string>;
+      body?: Readable;
+      headersTimeout?: number;
+    },
+    signal: AbortSignal,
+  ): Promise<ArchiveResponse> {
+    try {
+      const answer = await this.#agent.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        signal,
+        ...options,
+      });
+      const header = (name: string): string | undefined => [answer.headers[name]].flat()[0];
+      return {
+        status: answer.statusCode,
+        contentType: header('content-type'),
+        header,
+        chunks: chunksOf(answer.body, signal),
+      };
+    } catch (error) {
+      throw connectionFault(error, 'request', signal);
+    }
+  }
+}
+
+async function* chunksOf(
+  body: Dispatcher.ResponseData['body'],
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of body) yield chunk;
+  } catch (error) {
+    throw connectionFault(error, 'body', signal);
+  }
+}
+
+/** Reads an answer nobody wants to its end, so that its connection can be used again; a long one is cut off. */
+async function discard({ chunks }: ArchiveResponse): Promise<void> {
+  try {
+    await collect(chunks, MAX_ANSWER_BYTES);
+  } catch {
+    // The status has been seen; how its text ends changes nothing.
+  }
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+  const held: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > maxBytes)
+      throw new StainError(
+        'PAYLOAD_TOO_LARGE',
+        `The archive answers with more than ${maxBytes} bytes of metadata.`,
+        { data: { maxBytes } },
+      );
+    held.push(chunk);
+  }
+  return Buffer.concat(held);
+}
+
+function parseArray(body: Buffer): DicomJson[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
+  }
+  if (!isDicomJsonArray(value))
+    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with JSON that is no array of data sets.');
+  return value;
+}
+
+function parseRoot(text: string): URL {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw new StainError('CONFIGURATION_INVALID', 'The DICOMweb URL must be an http or https URL.');
+  const url = new URL(text);
+  url.search = '';
+  url.hash = '';
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}
+
+function takeCredentials(url: URL): string | undefined {
+  if (url.username === '') return undefined;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  url.username = '';
+  url.password = '';
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** Headers may carry a token for this archive, so they never follow a redirect to another one. */
+function sameOrigin(location: string, from: URL): URL {
+  const url = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  if (url?.origin !== from.origin)
+    throw new StainError(
+      'ARCHIVE_PROTOCOL',
+      'The archive redirects to another host; set the DICOMweb URL to that host.',
+    );
+  return url;
+}

@@ -1,0 +1,81 @@
+/** Reads the answer to a STOW-RS request (PS3.18 10.5.3, PS3.4 table B.2-2) for the one instance that was sent. */
+import { type DicomJson, isDicomJsonArray, itemsOf, numberOf, textOf } from './dicom-json.ts';
+
+export type StoreOutcome =
+  /** The archive names the instance among those it stored. */
+  | { readonly kind: 'stored' }
+  /** Status 200, and nothing said of the instance. */
+  | { readonly kind: 'unsaid' }
+  /** Failed for now: out of resources, processing failure. */
+  | { readonly kind: 'later'; readonly reason: number }
+  /** The archive has an instance of this UID; `reason` where it says so by one. */
+  | { readonly kind: 'duplicate'; readonly reason: number | undefined }
+  | { readonly kind: 'rejected'; readonly reason: number | undefined };
+
+const REFERENCED_SOP_SEQUENCE = '00081199';
+const FAILED_SOP_SEQUENCE = '00081198';
+const OTHER_FAILURES_SEQUENCE = '0008119A';
+const FAILURE_REASON = '00081197';
+const REFERENCED_SOP_INSTANCE_UID = '00081155';
+
+const DUPLICATE_SOP_INSTANCE = 0x0111;
+const PROCESSING_FAILURE = 0x0110;
+
+/** What statuses 200, 202 and 409 and their body say of the instance. 202 alone says that something failed. */
+export function readStoreAnswer(status: number, text: string, sopInstanceUid: string): StoreOutcome {
+  const answer = parseAnswer(text);
+  const failure = answer === undefined ? reasonInXml(text) : failureOf(answer, sopInstanceUid);
+  if (failure !== undefined) return failed(failure.reason);
+  if (
+    answer &&
+    itemsOf(answer, REFERENCED_SOP_SEQUENCE).some(
+      (item) => textOf(item, REFERENCED_SOP_INSTANCE_UID) === sopInstanceUid,
+    )
+  )
+    return { kind: 'stored' };
+  if (status === 200) return { kind: 'unsaid' };
+  // Some archives answer 409 without a word to an instance that they have.
+  return status === 409 ? { kind: 'duplicate', reason: undefined } : { kind: 'rejected', reason: undefined };
+}
+
+/** Failure Reason in the notation of the standard, `A700`. */
+export function formatReason(reason: number): string {
+  return reason.toString(16).toUpperCase().padStart(4, '0');
+}
+
+function failed(reason: number | undefined): StoreOutcome {
+  if (reason === undefined) return { kind: 'rejected', reason };
+  if (reason === DUPLICATE_SOP_INSTANCE) return { kind: 'duplicate', reason };
+  const isOutOfResources = reason >> 8 === 0xa7;
+  return isOutOfResources || reason === PROCESSING_FAILURE
+    ? { kind: 'later', reason }
+    : { kind: 'rejected', reason };
+}
+
+function failureOf(answer: DicomJson, sopInstanceUid: string): { reason: number | undefined } | undefined {
+  const item =
+    itemsOf(answer, FAILED_SOP_SEQUENCE).find(
+      (failed) => textOf(failed, REFERENCED_SOP_INSTANCE_UID) === sopInstanceUid,
+    ) ??
+    // Without a UID because the archive could not read it; only one instance was sent, so it is ours.
+    itemsOf(answer, OTHER_FAILURES_SEQUENCE)[0];
+  return item && { reason: numberOf(item, FAILURE_REASON) };
+}
+
+/** The answer as one data set; archives send it as an object or as an array of one. */
+function parseAnswer(text: string): DicomJson | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const sets = Array.isArray(value) ? value : [value];
+    return isDicomJsonArray(sets) ? sets[0] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Failure Reason in the Native DICOM Model, which some archives answer in whatever they are asked for. */
+function reasonInXml(text: string): { reason: number | undefined } | undefined {
+  if (!text.includes(`tag="${FAILED_SOP_SEQUENCE}"`)) return undefined;
+  const value = /tag="00081197"[^>]*>\s*<Value[^>]*>\s*(\d+)/.exec(text)?.[1];
+  return { reason: value === undefined ? undefined : Number(value) };
+}

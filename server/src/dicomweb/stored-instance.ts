@@ -1,0 +1,115 @@
+/** Looks in the archive whether an instance is there and is the one that was meant. */
+import { StainError } from '../errors.ts';
+import type { ArchiveConnection } from './connection.ts';
+import { type DicomJson, numberOf, textOf } from './dicom-json.ts';
+import { type InstanceAddress, instancePath } from './retrieve-instance.ts';
+import { waitFor } from './retry.ts';
+import { type SearchLimits, search } from './search.ts';
+
+/** What the archive must show of an instance; what is left out is not compared. */
+export interface ExpectedInstance {
+  readonly sopClassUid?: string;
+  readonly rows?: number;
+  readonly columns?: number;
+  readonly numberOfFrames?: number;
+}
+
+export interface VerifyLimits extends SearchLimits {
+  readonly verifyDelaysMs: readonly number[];
+}
+
+/** `same`, `other` (the UID is taken by another image), or `absent`. */
+export type Presence = 'same' | 'other' | 'absent';
+
+const COMPARED = [
+  { key: 'rows', tag: '00280010', keyword: 'Rows' },
+  { key: 'columns', tag: '00280011', keyword: 'Columns' },
+  { key: 'numberOfFrames', tag: '00280008', keyword: 'NumberOfFrames' },
+] as const;
+const SOP_CLASS_UID = '00080016';
+const SERIES_INSTANCE_UID = '0020000E';
+const SOP_INSTANCE_UID = '00080018';
+
+/** @throws STORE_UNVERIFIED, and what the connection throws */
+export async function verifyInstance(
+  connection: ArchiveConnection,
+  address: InstanceAddress,
+  expected: ExpectedInstance,
+  limits: VerifyLimits,
+  signal: AbortSignal,
+): Promise<void> {
+  let presence: Presence = 'absent';
+  for (const delay of limits.verifyDelaysMs) {
+    await waitFor(delay, signal);
+    presence = await presenceOf(connection, address, expected, limits, signal);
+    if (presence === 'same') return;
+  }
+  const what = presence === 'absent' ? 'does not show it' : 'shows another image under its UID';
+  throw new StainError('STORE_UNVERIFIED', `The archive took an instance and ${what}.`, {
+    data: { sopInstanceUid: address.sopUid, presence },
+  });
+}
+
+/** Asks by SOP Instance UID; `seriesUid` may be left out, where a caller knows only the study. */
+export async function presenceOf(
+  connection: ArchiveConnection,
+  address: Omit<InstanceAddress, 'seriesUid'> & { readonly seriesUid?: string },
+  expected: ExpectedInstance,
+  limits: SearchLimits,
+  signal: AbortSignal,
+): Promise<Presence> {
+  const found = await find(connection, address, limits, signal);
+  if (found === undefined) return 'absent';
+  const wanted = COMPARED.filter(({ key }) => expected[key] !== undefined);
+  // An archive may leave attributes out of its answer; then the instance's own metadata decide.
+  const seriesUid = address.seriesUid ?? textOf(found, SERIES_INSTANCE_UID);
+  const shown =
+    seriesUid !== undefined && wanted.some(({ tag }) => numberOf(found, tag) === undefined)
+      ? ((await metadata(connection, { ...address, seriesUid }, limits, signal)) ?? found)
+      : found;
+  const sopClass = textOf(shown, SOP_CLASS_UID);
+  const sameClass =
+    expected.sopClassUid === undefined || sopClass === undefined || sopClass === expected.sopClassUid;
+  return sameClass && wanted.every(({ key, tag }) => numberOf(shown, tag) === expected[key])
+    ? 'same'
+    : 'other';
+}
+
+async function find(
+  connection: ArchiveConnection,
+  { studyUid, seriesUid, sopUid }: Omit<InstanceAddress, 'seriesUid'> & { readonly seriesUid?: string },
+  limits: SearchLimits,
+  signal: AbortSignal,
+): Promise<DicomJson | undefined> {
+  const parameters = {
+    StudyInstanceUID: studyUid,
+    SeriesInstanceUID: seriesUid,
+    SOPInstanceUID: sopUid,
+    includefield: COMPARED.map(({ keyword }) => keyword),
+    limit: 1,
+  };
+  const found = await orNone(() => search(connection, 'instances', parameters, limits, signal));
+  return found?.find((item) => textOf(item, SOP_INSTANCE_UID) === sopUid);
+}
+
+async function metadata(
+  connection: ArchiveConnection,
+  address: InstanceAddress,
+  limits: SearchLimits,
+  signal: AbortSignal,
+): Promise<DicomJson | undefined> {
+  const path = [...instancePath(address), 'metadata'];
+  const answer = await orNone(() => connection.getJson({ path }, limits.maxMetadataBytes, signal));
+  return answer?.items[0];
+}
+
+/** A study, series or instance the archive does not know is an answer here, not a fault. */
+async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof StainError && (error.code === 'NOT_FOUND' || error.code === 'SERIES_NOT_FOUND'))
+      return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,91 @@
+/** Loads a model by its manifest and fails closed: files that are not those of the manifest are not run. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { StainError } from '../errors.ts';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const tensor = z.object({ name: z.string(), type: z.string(), shape: z.array(z.union([z.string(), z.number()])) });
+const graph = z.object({
+  /** A name in the manifest's folder, nothing else. */
+  file: z.string().regex(/^[\w.-]+\.onnx$/),
+  sha256,
+  inputs: z.array(tensor),
+  outputs: z.array(tensor),
+});
+const model = z.object({
+  name: z.string(),
+  version: z.string(),
+  description: z.string(),
+  classes: z.int().min(2),
+  classNames: z.array(z.string()),
+  opset: z.int(),
+  halo: z.int().min(0),
+  alignment: z.int().min(1),
+  minimumOpticalDensity: z.number().positive(),
+  graphs: z.object({ statistics: graph, apply: graph }),
+  tolerances: z.object({ greyLevels: z.number(), statisticsRelative: z.number() }),
+  training: z.record(z.string(), z.unknown()),
+});
+const manifest = z.object({ schemaVersion: z.literal(1), models: z.array(model) });
+
+type ManifestModel = z.infer<typeof model>;
+
+/** A verified model: what the manifest says of it, and the bytes of its graphs. */
+export interface LoadedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  /** Identity of the model: SHA-256 over the digests of both graphs. */
+  readonly sha256: string;
+  /** K, the number of classes. */
+  readonly classes: number;
+  readonly classNames: readonly string[];
+  /** Pixels of context the network needs on each side. */
+  readonly halo: number;
+  /** Tile origins and sizes are multiples of this. */
+  readonly alignment: number;
+  readonly tolerances: ManifestModel['tolerances'];
+  readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
+}
+
+/** Names of the models of a folder. @throws MODEL_INVALID */
+export async function listModels(directory: string): Promise<string[]> {
+  return (await readManifest(directory)).map(({ name }) => name);
+}
+
+/** @throws MODEL_INVALID: no such model, a damaged manifest, or a graph that is not the one it names */
+export async function loadModel(directory: string, name: string): Promise<LoadedModel> {
+  const models = await readManifest(directory);
+  const found = models.find((candidate) => candidate.name === name);
+  if (!found)
+    throw new StainError('MODEL_INVALID', `There is no model "${name}". There are: ${models.map((m) => m.name).join(', ')}.`);
+  const graphs = {
+    statistics: await readGraph(directory, found.graphs.statistics),
+    apply: await readGraph(directory, found.graphs.apply),
+  };
+  const identity = createHash('sha256').update(found.graphs.statistics.sha256).update(found.graphs.apply.sha256).digest('hex');
+  const { version, description, classes, classNames, halo, alignment, tolerances } = found;
+  return { name, version, description, sha256: identity, classes, classNames, halo, alignment, tolerances, graphs };
+}
+
+async function readManifest(directory: string): Promise<ManifestModel[]> {
+  const path = join(directory, 'manifest.json');
+  try {
+    return manifest.parse(JSON.parse(await readFile(path, 'utf8'))).models;
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : (cause as Error).message;
+    throw new StainError('MODEL_INVALID', `The manifest ${path} cannot be used: ${why}`, { cause });
+  }
+}
+
+async function readGraph(directory: string, { file, sha256: expected }: z.infer<typeof graph>): Promise<Uint8Array> {
+  const bytes = await readFile(join(directory, file)).catch((cause: unknown) => {
+    throw new StainError('MODEL_INVALID', `The graph ${file} cannot be read.`, { cause });
+  });
+  const actual = createHash('sha256').update(bytes).digest('hex');
+  if (actual !== expected)
+    throw new StainError('MODEL_INVALID', `The graph ${file} is not the one of the manifest.`, { data: { expected, actual } });
+  return bytes;
+}

@@ -1,0 +1,26 @@
+/** What the main thread and the inference thread tell each other. Pixels are transferred, never copied. */
+
+export interface WorkerStart {
+  readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
+  /** ONNX Runtime execution providers, in order of preference. */
+  readonly providers: readonly ({ readonly name: 'cuda'; readonly deviceId: number } | { readonly name: 'cpu' })[];
+  readonly threads: number;
+}
+
+export type InferenceRequest =
+  | { readonly kind: 'statistics'; readonly tile: Uint8Array; readonly weight: Uint8Array; readonly width: number; readonly height: number }
+  | {
+      readonly kind: 'apply';
+      readonly tile: Uint8Array;
+      readonly width: number;
+      readonly height: number;
+      readonly scale: Float32Array;
+      readonly offset: Float32Array;
+      readonly fade: readonly [number, number];
+    };
+
+export type WorkerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'result'; readonly value: Uint8Array | Float64Array }
+  | { readonly kind: 'error'; readonly message: string };

@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StainError } from '../../server/src/errors.ts';
+import type { StainNetwork } from '../../server/src/inference/network.ts';
+import { fitStain } from '../../server/src/normalization/fit.ts';
+import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
+import { isNowhereDenser } from '../../server/src/slide/optical-density.ts';
+import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { type Raster, blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
+import { type TransferCoefficients, transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { openShippedNetwork } from '../support/network.ts';
+import { tissue } from '../support/tissue.ts';
+
+let network: StainNetwork;
+const signal = new AbortController().signal;
+
+beforeAll(async () => {
+  network = await openShippedNetwork();
+});
+afterAll(() => network.close());
+
+/** A transfer that changes every pixel visibly. */
+function strongTransfer(fade: readonly [number, number] = [0.05, 0.1]): TransferCoefficients {
+  const scale = Float32Array.from({ length: 12 }, (_, i) => 0.7 + 0.05 * i);
+  const offset = Float32Array.from({ length: 12 }, (_, i) => 0.1 - 0.02 * i);
+  return { scale, offset, fade, notes: [] };
+}
+
+async function normalize(picture: Raster, coefficients: TransferCoefficients, coreSize: number): Promise<Raster> {
+  const result = blankRaster(picture.width, picture.height);
+  await normalizePixels(memorySource(picture), network, coefficients, {
+    signal,
+    coreSize,
+    sink: async (core, at) => {
+      copyOverlap(core, at, result, { x: 0, y: 0 });
+    },
+  });
+  return result;
+}
+
+describe('normalizing in windows', () => {
+  it('gives exactly what the whole image in one piece gives', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 330 }),
+        fc.integer({ min: 1, max: 330 }),
+        fc.integer({ min: 4, max: 40 }),
+        fc.integer({ min: 1, max: 99 }),
+        async (width, height, core, seed) => {
+          const picture = tissue(width, height, { seed, part: 0.8 });
+          const whole = await normalize(picture, strongTransfer(), 4096);
+          const tiled = await normalize(picture, strongTransfer(), core * 4);
+          expect(Buffer.compare(tiled.rgb, whole.rgb)).toBe(0);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it('leaves glass bit for bit as it is, and so may skip windows of glass', async () => {
+    const picture = tissue(512, 128, { part: 0.5 });
+    const normalized = await normalize(picture, strongTransfer([0.08, 0.14]), 64);
+    const glass = (raster: Raster): Raster => {
+      const half = blankRaster(250, 128);
+      copyOverlap(raster, { x: 0, y: 0 }, half, { x: 262, y: 0 });
+      return half;
+    };
+    expect(isNowhereDenser(glass(picture), 0.08)).toBe(true);
+    expect(glass(normalized).rgb).toEqual(glass(picture).rgb);
+    // The same windows through the network: skipping changed nothing.
+    const through = await network.apply(
+      { tile: glass(picture).rgb.slice(0, 248 * 128 * 3), width: 248, height: 128, coefficients: strongTransfer([0.08, 0.14]) },
+      signal,
+    );
+    expect(Buffer.compare(through, glass(picture).rgb.subarray(0, 248 * 128 * 3))).toBe(0);
+  });
+
+  it('meets glass without an edge: no step between neighbours that the source does not have', async () => {
+    // Tissue that thins out into glass: whatever the transfer does, neighbours must stay neighbours.
+    const ramp = blankRaster(800, 64);
+    for (let i = 0; i < 800 * 64; i++) {
+      const od = ((i % 800) / 800) ** 2 * 0.5;
+      for (const [c, k] of [0.6, 1.4, 0.8].entries()) ramp.rgb[i * 3 + c] = Math.round(244 * Math.exp(-od * k));
+    }
+    const normalized = await normalize(ramp, strongTransfer([0.06, 0.12]), 64);
+    const step = (raster: Raster): number => {
+      let worst = 0;
+      for (let i = 64 * 3; i < 700 * 3; i++)
+        worst = Math.max(worst, Math.abs(raster.rgb[32 * 800 * 3 + i + 3]! - raster.rgb[32 * 800 * 3 + i]!));
+      return worst;
+    };
+    expect(step(normalized)).toBeLessThanOrEqual(step(ramp) + 8);
+  });
+
+  it('stops at an abort', async () => {
+    const controller = new AbortController();
+    const run = normalizePixels(memorySource(tissue(600, 600)), network, strongTransfer(), {
+      signal: controller.signal,
+      coreSize: 64,
+      sink: async () => controller.abort(),
+    });
+    await expect(run).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
+
+describe('fitting', () => {
+  const fit = (picture: Raster) => fitStain(memorySource(picture), memorySource(picture), network, { signal });
+
+  it('moves a slide onto itself without a visible change', async () => {
+    const picture = tissue(300, 300);
+    const { classes, fade } = await fit(picture);
+    const same = await normalize(picture, transferCoefficients(classes, classes, fade), 1024);
+    const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
+    expect(worst).toBeLessThanOrEqual(1);
+  });
+
+  it('brings a slide of another strength close to the template', async () => {
+    const template = tissue(400, 400, { seed: 3 });
+    const slide = tissue(400, 400, { seed: 3, strength: 0.7 });
+    const target = await fit(template);
+    const source = await fit(slide);
+    const normalized = await normalize(slide, transferCoefficients(source.classes, target.classes, source.fade), 1024);
+    const distance = (a: Raster, b: Raster): number => a.rgb.reduce((sum, v, i) => sum + Math.abs(v - b.rgb[i]!), 0) / a.rgb.length;
+    expect(distance(normalized, template)).toBeLessThan(0.75 * distance(slide, template));
+  });
+
+  it('refuses a blank slide and one with hardly any tissue', async () => {
+    for (const picture of [blankRaster(300, 300, [255, 255, 255]), tissue(300, 300, { part: 0 }), tissue(1200, 40, { part: 0.01 })])
+      await expect(fit(picture)).rejects.toMatchObject({ code: 'TOO_LITTLE_TISSUE' } satisfies Partial<StainError>);
+  });
+
+  it('finishes a faint slide, says so, and does not amplify its noise into colour', async () => {
+    const faint = tissue(300, 300, { strength: 0.2 });
+    const { classes, fade, notes } = await fit(faint);
+    expect(notes.join()).toMatch(/faint/);
+    const target = await fit(tissue(300, 300));
+    const { scale } = transferCoefficients(classes, target.classes, fade);
+    expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
+  });
+
+  it('does not count the black rim of a scan', async () => {
+    const picture = tissue(400, 400);
+    const plain = await fit(picture);
+    const rim = blankRaster(440, 400);
+    copyOverlap(picture, { x: 0, y: 0 }, rim, { x: 0, y: 0 });
+    const withRim = await fit(rim);
+    expect(withRim.classes[0]!.mean[0]).toBeCloseTo(plain.classes[0]!.mean[0], 1);
+  });
+
+  it('finds the glass of a slide, not the white that fills what was not scanned', async () => {
+    const half = tissue(600, 300, { part: 0.3, glass: [228, 227, 230] });
+    const picture = blankRaster(1200, 300, [255, 255, 255]);
+    copyOverlap(half, { x: 0, y: 0 }, picture, { x: 0, y: 0 });
+    const { glass } = await fit(picture);
+    expect(glass.density).toBeGreaterThan(0.09);
+    expect(glass.density).toBeLessThan(0.13);
+  });
+});
