@@ -21,6 +21,7 @@ export const ERROR_TABLE = {
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
   CONFIGURATION_INVALID: { status: 500, remedy: 'Correct the configuration as the message says.' },
+  NOT_ACCEPTABLE: { status: 406, remedy: 'Ask for a media type that the message names.' },
   NOT_FOUND: { status: 404, remedy: 'Check the identifier.' },
   SERIES_NOT_FOUND: { status: 404, remedy: 'Check the Study and Series Instance UID and that the archive holds them.' },
   TEMPLATE_NOT_FOUND: { status: 404, remedy: 'List the templates with GET /api/templates or "stain-normalization info".' },

@@ -130,7 +130,7 @@ describe('fitting', () => {
   });
 
   it('finishes a faint slide, says so, and does not amplify its noise into colour', async () => {
-    const faint = tissue(300, 300, { strength: 0.2 });
+    const faint = tissue(300, 300, { strength: 0.2, part: 0.8 });
     const { classes, fade, notes } = await fit(faint);
     expect(notes.join()).toMatch(/faint/);
     const target = await fit(tissue(300, 300));

@@ -1,1 +1,250 @@
-export {};
+/**
+ * A DICOMweb archive over a folder of DICOM files: QIDO-RS, WADO-RS and STOW-RS without delete, for trying the
+ * product without a PACS, and for tests. It has no access control of its own; who may reach it decides the app.
+ */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Request, type Response, Router } from 'express';
+import { StainError } from '../errors.ts';
+import type { QueryLevel } from './attributes.ts';
+import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
+import { readHeader } from './header.ts';
+import { OpenFiles } from './open-files.ts';
+import { sendProblem } from './problem.ts';
+import { parseQuery, runQuery, type Scope } from './query.ts';
+import { sendRendered } from './rendered.ts';
+import { sendBulkData, sendFrames, sendInstances, sendMetadata } from './retrieve.ts';
+import { Store } from './store.ts';
+import { toDicomJson } from './to-dicom-json.ts';
+import { isUid } from './uid.ts';
+
+export interface ArchiveOptions {
+  /** The user's DICOM files, in any layout; never changed unless it is also `writable`. */
+  readonly folder: string;
+  /** Where STOW-RS stores, as study/series/instance.dcm. Default: `folder`. Made when missing. */
+  readonly writable?: string;
+  /** Largest instance that is stored, in bytes. */
+  readonly maxInstanceBytes: number;
+  /** Largest header that is read, in bytes. Default 256 MB. */
+  readonly maxHeaderBytes?: number;
+}
+
+export interface Archive {
+  /** To be mounted under any prefix, such as `/dicom-web`. */
+  readonly router: Router;
+  readonly statistics: IndexStatistics;
+  /** Looks for new, changed and removed files; resolves when all have been seen. */
+  rescan(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A search looks for new files when the last look is older than this. */
+const MAX_INDEX_AGE_MS = 10_000;
+/** A search in a folder that is still being scanned answers after this with what was found so far. */
+const MAX_SEARCH_WAIT_MS = 5_000;
+const MAX_OPEN_FILES = 32;
+/** How long the rest of a refused upload is read, so that the client sees the refusal instead of a broken pipe. */
+const LINGER_MS = 2_000;
+
+/** Begins to scan the folder and returns at once. @throws Error where `writable` cannot be made */
+export async function createArchive(options: ArchiveOptions): Promise<Archive> {
+  const maxHeaderBytes = options.maxHeaderBytes ?? 256e6;
+  const folder = resolve(options.folder);
+  const writable = resolve(options.writable ?? options.folder);
+  await mkdir(writable, { recursive: true });
+  const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], maxHeaderBytes);
+  const store = new Store(writable, index, { maxInstanceBytes: options.maxInstanceBytes, maxHeaderBytes });
+  const files = new OpenFiles(MAX_OPEN_FILES, maxHeaderBytes);
+  await store.clear();
+  void index.rescan();
+  return {
+    router: makeRouter({ index, store, files, maxHeaderBytes }),
+    get statistics() {
+      return index.statistics;
+    },
+    rescan: () => index.rescan(),
+    async close() {
+      await index.close();
+      await files.close();
+    },
+  };
+}
+
+interface Rooms {
+  readonly index: FolderIndex;
+  readonly store: Store;
+  readonly files: OpenFiles;
+  readonly maxHeaderBytes: number;
+}
+
+interface UidParameters {
+  readonly study: string;
+  readonly series: string;
+  readonly instance: string;
+}
+
+const SERIES = '/studies/:study/series/:series';
+const INSTANCE = `${SERIES}/instances/:instance`;
+
+function makeRouter(rooms: Rooms): Router {
+  const { index, files, maxHeaderBytes } = rooms;
+  const router = Router();
+  for (const name of ['study', 'series', 'instance'])
+    router.param(name, (_request, _response, next, uid: string) =>
+      next(isUid(uid) ? undefined : new StainError('REQUEST_INVALID', `The ${name} of the URL is no UID.`)),
+    );
+
+  const searches: readonly (readonly [string, QueryLevel])[] = [
+    ['/studies', 'studies'],
+    ['/series', 'series'],
+    ['/instances', 'instances'],
+    ['/studies/:study/series', 'series'],
+    ['/studies/:study/instances', 'instances'],
+    [`${SERIES}/instances`, 'instances'],
+  ];
+  for (const [path, level] of searches)
+    router.get(path, (request, response) => search(rooms, level, request, response));
+
+  for (const path of ['/studies/:study', SERIES, INSTANCE]) {
+    router.get(path, async (request, response) => {
+      await sendInstances(request, response, await find(index, request.params), baseUrlOf(request));
+    });
+    router.get(`${path}/metadata`, async (request, response) => {
+      await sendMetadata(
+        request,
+        response,
+        await find(index, request.params),
+        baseUrlOf(request),
+        maxHeaderBytes,
+      );
+    });
+    router.get([`${path}/rendered`, `${path}/thumbnail`], async (request, response) => {
+      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files);
+    });
+  }
+  router.get(`${INSTANCE}/frames/:frames`, async (request, response) => {
+    await sendFrames(request, response, await findOne(index, request.params), request.params.frames, files);
+  });
+  router.get(
+    [`${INSTANCE}/frames/:frame/rendered`, `${INSTANCE}/frames/:frame/thumbnail`],
+    async (request, response) => {
+      await sendRendered(
+        request,
+        response,
+        await findOne(index, request.params),
+        Number(request.params.frame),
+        files,
+      );
+    },
+  );
+  router.get(`${INSTANCE}/bulkdata/*path`, async (request, response) => {
+    await sendBulkData(
+      request,
+      response,
+      await findOne(index, request.params),
+      request.params.path as unknown as string[],
+      maxHeaderBytes,
+    );
+  });
+
+  router.post(['/studies', '/studies/:study'], (request, response) =>
+    storeInstances(rooms, request, response),
+  );
+
+  router.use((_request, _response, next) =>
+    next(new StainError('NOT_FOUND', 'The archive has no such resource.')),
+  );
+  router.use((error: unknown, _request: Request, response: Response, _next: unknown) =>
+    sendProblem(response, error),
+  );
+  return router;
+}
+
+async function search(
+  { index, maxHeaderBytes }: Rooms,
+  level: QueryLevel,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const query = parseQuery(new URL(request.originalUrl, 'http://localhost').searchParams);
+  const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
+  const { study, series } = request.params as Partial<UidParameters>;
+  const scope: Scope = { ...(study && { studyUid: study }), ...(series && { seriesUid: series }) };
+  const { page, total } = runQuery(index, level, scope, query, baseUrlOf(request));
+  const results = [];
+  for (const { json, instance } of page) {
+    const wanted = query.include;
+    const isIndexed = wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag]);
+    const source = isIndexed
+      ? instance.json
+      : toDicomJson((await readHeader(instance.path, maxHeaderBytes)).dataset);
+    const extra = Object.entries(source).filter(([tag]) => wanted === 'all' || wanted.has(tag));
+    results.push({ ...Object.fromEntries(extra), ...json });
+  }
+  response.set({ 'Cache-Control': 'no-store', 'X-Total-Count': String(total) });
+  const warnings = [
+    ...(query.offset + page.length < total
+      ? [`There are ${total - query.offset - page.length} additional results that can be requested`]
+      : []),
+    ...(isComplete ? [] : ['The folder is still being scanned']),
+    ...(query.ignored.length > 0 ? ['Some parameters are not supported and had no effect'] : []),
+  ];
+  for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
+  // An empty array rather than 204: viewers parse the body without looking at the status.
+  response.type('application/dicom+json').send(JSON.stringify(results));
+}
+
+async function storeInstances({ store }: Rooms, request: Request, response: Response): Promise<void> {
+  const { study } = request.params as Partial<UidParameters>;
+  try {
+    const { status, json } = await store.store({
+      contentType: request.get('content-type'),
+      body: request,
+      studyUid: study,
+      baseUrl: baseUrlOf(request),
+    });
+    response
+      .status(status)
+      .type('application/dicom+json')
+      .set('Cache-Control', 'no-store')
+      .send(JSON.stringify(json));
+  } catch (error) {
+    response.set('Connection', 'close');
+    sendProblem(response, error);
+    request.resume();
+    setTimeout(() => request.destroy(), LINGER_MS).unref();
+  }
+}
+
+/** Instances of a study, series or one instance. @throws SERIES_NOT_FOUND, NOT_FOUND */
+async function find(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance[]> {
+  const look = (): IndexedInstance[] => {
+    const all = index.instances(parameters.study ?? '', parameters.series);
+    return parameters.instance === undefined
+      ? all
+      : all.filter(({ sopUid }) => sopUid === parameters.instance);
+  };
+  const found = look();
+  if (found.length > 0) return found;
+  // It may be in a file that was put there a moment ago, or that the first scan has not come to.
+  await index.refresh(1000, 60_000);
+  const again = look();
+  if (again.length > 0) return again;
+  throw parameters.instance === undefined
+    ? new StainError('SERIES_NOT_FOUND', 'The archive holds no such study or series.')
+    : new StainError('NOT_FOUND', 'The archive holds no such instance.');
+}
+
+async function findOne(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance> {
+  return (await find(index, parameters))[0]!;
+}
+
+/** The smallest file stands for a series when a picture of it is asked for: a thumbnail or the coarsest level. */
+function smallest(instances: readonly IndexedInstance[]): IndexedInstance {
+  return instances.reduce((least, one) => (one.size < least.size ? one : least));
+}
+
+/** Absolute, because clients use the URLs in answers as they are. */
+function baseUrlOf(request: Request): string {
+  return `${request.protocol}://${request.host}${request.baseUrl}`;
+}

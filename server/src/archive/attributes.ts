@@ -1,5 +1,5 @@
 /** What the index keeps of every instance, and what a search answers at each level (PS3.18 tables 10.6.3-3 to -5). */
-import { tagOfKeyword } from './dcmjs.ts';
+import * as dictionary from '../dicom/dictionary.ts';
 
 export const TAG = {
   SOPClassUID: '00080016',
@@ -44,12 +44,20 @@ const INSTANCE_TAGS = [
 
 export type QueryLevel = 'studies' | 'series' | 'instances';
 
-export const LEVEL_TAGS: Readonly<Record<QueryLevel, readonly string[]>> = { studies: STUDY_TAGS, series: SERIES_TAGS, instances: INSTANCE_TAGS };
+export const LEVEL_TAGS: Readonly<Record<QueryLevel, readonly string[]>> = {
+  studies: STUDY_TAGS,
+  series: SERIES_TAGS,
+  instances: INSTANCE_TAGS,
+};
 
 /** Everything the index keeps in memory of an instance. */
 export const INDEXED_TAGS: ReadonlySet<string> = new Set([...STUDY_TAGS, ...SERIES_TAGS, ...INSTANCE_TAGS]);
 
 /** Tag of a keyword or of a tag in hexadecimal, as queries name attributes; undefined for neither. */
 export function tagOf(name: string): string | undefined {
-  return /^[0-9A-Fa-f]{8}$/.test(name) ? name.toUpperCase() : tagOfKeyword(name);
+  try {
+    return dictionary.tagOf(name);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,78 +1,76 @@
-/** Reads the header of a DICOM file, everything before Pixel Data, and nothing behind it. */
+/**
+ * Reads the header of a DICOM file, or the part of it that the index needs, and nothing behind it. Unlike
+ * `openPart10` it takes files without pixels too: an archive holds reports and annotations beside the slides.
+ */
 import { type FileHandle, open } from 'node:fs/promises';
-import dicomParser from 'dicom-parser';
+import type { DataSet } from '../dicom/dataset.ts';
+import { MoreBytesNeeded, readDataSet, readFileMeta } from '../dicom/dataset-reader.ts';
+import { transferSyntaxOf } from '../dicom/transfer-syntax.ts';
 import { StainError } from '../errors.ts';
-import { type ParsedDataSet, parseHeader } from './dcmjs.ts';
 
 export interface Header {
   /** File meta information, group 0002. */
-  readonly meta: ParsedDataSet;
-  readonly dataset: ParsedDataSet;
+  readonly meta: DataSet;
+  readonly dataset: DataSet;
+  readonly transferSyntaxUid: string;
 }
 
-const PIXEL_DATA = 'x7fe00010';
-const PIXEL_DATA_TAG = '7FE00010';
+const PIXEL_DATA = '7FE00010';
 const FIRST_READ_BYTES = 64 * 1024;
-/** Where the prefix DICM ends. */
-const PREAMBLE_BYTES = 132;
+const PREAMBLE_BYTES = 128;
+/** Where the prefix DICM ends and the file meta information begins. */
+const META_START = 132;
 
 /** The first 132 bytes say whether a file is DICOM Part 10. */
 export async function isDicomFile(path: string): Promise<boolean> {
   const file = await open(path, 'r');
   try {
-    return hasPrefix(await readStart(file, PREAMBLE_BYTES));
+    return hasPrefix(await readStart(file, META_START));
   } finally {
     await file.close();
   }
 }
 
 /**
- * The length of the header is known only once it is parsed, so ever longer starts of the file are tried.
+ * The length of a header is known only once it is read, so ever longer starts of the file are tried.
  * @param maxHeaderBytes per-frame groups of a few hundred thousand frames take 100 MB
- * @param lastTag what lies behind it is left out, and the time to parse it saved
- * @throws DICOM_INVALID for a file that is no DICOM Part 10, is damaged, or has a longer header
+ * @param until first tag that is left out
+ * @throws DICOM_INVALID for a file that is no DICOM Part 10, is damaged, or has a longer header;
+ *   TRANSFER_SYNTAX_UNSUPPORTED for deflated and big endian files
  */
-export async function readHeader(path: string, maxHeaderBytes: number, lastTag = PIXEL_DATA_TAG): Promise<Header> {
+export async function readHeader(path: string, maxHeaderBytes: number, until = PIXEL_DATA): Promise<Header> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    for (let length = FIRST_READ_BYTES; ; length *= 4) {
-      const isWhole = length >= size;
-      const start = await readStart(file, Math.min(length, size, maxHeaderBytes));
-      if (!hasPrefix(start)) throw new StainError('DICOM_INVALID', 'A file has no DICOM Part 10 prefix.');
-      const end = endOfHeader(start, isWhole && size <= maxHeaderBytes);
-      if (end !== undefined) {
-        const { meta, dict } = parseHeader(exactBuffer(start.subarray(0, end)), lastTag);
-        return { meta, dataset: dict };
+    for (let length = FIRST_READ_BYTES; ; ) {
+      const start = await readStart(file, Math.min(length, size));
+      try {
+        return parse(start, size, until);
+      } catch (error) {
+        if (!(error instanceof MoreBytesNeeded)) throw error;
+        if (error.end > maxHeaderBytes)
+          throw new StainError('DICOM_INVALID', `A file has a header of more than ${maxHeaderBytes} bytes.`);
+        length = Math.max(error.end, Math.min(length * 4, maxHeaderBytes));
       }
-      if (length >= maxHeaderBytes) throw new StainError('DICOM_INVALID', `A file has a header of more than ${maxHeaderBytes} bytes.`);
     }
   } finally {
     await file.close();
   }
 }
 
-/** Offset behind the Pixel Data element's tag, VR and length; undefined where the start is too short to hold it. */
-function endOfHeader(start: Uint8Array, isWhole: boolean): number | undefined {
-  try {
-    const { elements } = dicomParser.parseDicom(start, { untilTag: PIXEL_DATA, inflater: refuseDeflated });
-    const pixelData = elements[PIXEL_DATA];
-    if (pixelData) return pixelData.dataOffset;
-    return isWhole ? start.length : undefined;
-  } catch (error) {
-    // A parser that runs over the end of a start asks for more; of a whole file, it complains.
-    if (!isWhole) return undefined;
-    throw new StainError('DICOM_INVALID', 'A DICOM file is damaged.', { cause: error });
-  }
-}
-
-/** Deflated data sets are not used for images, and a small one can unfold to any size. */
-function refuseDeflated(): never {
-  throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', 'Deflated data sets are not read.');
+function parse(start: Buffer, size: number, until: string): Header {
+  if (!hasPrefix(start)) throw new StainError('DICOM_INVALID', 'A file has no DICOM Part 10 prefix.');
+  const { meta, end } = readFileMeta(start, META_START, size);
+  const transferSyntaxUid = meta.string('TransferSyntaxUID');
+  if (transferSyntaxUid === undefined)
+    throw new StainError('DICOM_INVALID', 'A file does not name its transfer syntax.');
+  const { explicitVr } = transferSyntaxOf(transferSyntaxUid);
+  const { dataSet: dataset } = readDataSet(start, { start: end, explicitVr, total: size, until });
+  return { meta, dataset, transferSyntaxUid };
 }
 
 function hasPrefix(start: Buffer): boolean {
-  return start.length >= PREAMBLE_BYTES && start.toString('latin1', 128, PREAMBLE_BYTES) === 'DICM';
+  return start.length >= META_START && start.toString('latin1', PREAMBLE_BYTES, META_START) === 'DICM';
 }
 
 async function readStart(file: FileHandle, length: number): Promise<Buffer> {
@@ -84,8 +82,4 @@ async function readStart(file: FileHandle, length: number): Promise<Buffer> {
     filled += bytesRead;
   }
   return bytes.subarray(0, filled);
-}
-
-function exactBuffer(bytes: Buffer): ArrayBuffer {
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
 }

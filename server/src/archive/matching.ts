@@ -25,16 +25,22 @@ function matchesText(text: string, wanted: string, vr: string): boolean {
  */
 function matchesRange(text: string, wanted: string, vr: string): boolean {
   const clean = (value: string): string => (vr === 'TM' ? value.replaceAll(':', '') : value);
-  const dash = vr === 'DT' ? /^([^-]*(?:-\d{4}(?=-|$)(?=.*-))?)-(.*)$/.exec(wanted) : /^([^-]*)-(.*)$/.exec(wanted);
+  const dash =
+    vr === 'DT' ? /^([^-]*(?:-\d{4}(?=-|$)(?=.*-))?)-(.*)$/.exec(wanted) : /^([^-]*)-(.*)$/.exec(wanted);
   if (!dash) return clean(text) === clean(wanted);
   const [from, to] = [clean(dash[1]!), clean(dash[2]!)];
   const value = clean(text);
-  return (from === '' || value.slice(0, from.length) >= from) && (to === '' || value.slice(0, to.length) <= to);
+  return (
+    (from === '' || value.slice(0, from.length) >= from) && (to === '' || value.slice(0, to.length) <= to)
+  );
 }
 
 function wildcard(pattern: string, flags: string): RegExp {
   // Runs of stars are one star: each is a `.*`, and many in a row would be slow to try.
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*').replaceAll('?', '.');
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*+/g, '.*')
+    .replaceAll('?', '.');
   return new RegExp(`^${source}$`, `${flags}s`);
 }
 

@@ -1,7 +1,8 @@
 /** QIDO-RS (PS3.18 10.6): a query string over the index. */
-import { StainError } from '../errors.ts';
+
 import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
 import { numberOf, textOf } from '../dicomweb/dicom-json.ts';
+import { StainError } from '../errors.ts';
 import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
 import type { FolderIndex, IndexedInstance } from './folder-index.ts';
 import { matches } from './matching.ts';
@@ -26,7 +27,13 @@ export interface QueryResult {
   readonly total: number;
 }
 
-const COMPUTED_TAGS: ReadonlySet<string> = new Set([TAG.ModalitiesInStudy, TAG.SOPClassesInStudy, TAG.NumberOfStudyRelatedSeries, TAG.NumberOfStudyRelatedInstances, TAG.NumberOfSeriesRelatedInstances]);
+const COMPUTED_TAGS: ReadonlySet<string> = new Set([
+  TAG.ModalitiesInStudy,
+  TAG.SOPClassesInStudy,
+  TAG.NumberOfStudyRelatedSeries,
+  TAG.NumberOfStudyRelatedInstances,
+  TAG.NumberOfSeriesRelatedInstances,
+]);
 const MAX_VALUE_LENGTH = 4096;
 
 /** @throws REQUEST_INVALID for a limit or offset that is no whole number, and for overlong values */
@@ -36,7 +43,8 @@ export function parseQuery(parameters: URLSearchParams): Query {
   const ignored: string[] = [];
   let all = false;
   for (const [name, value] of parameters) {
-    if (value.length > MAX_VALUE_LENGTH) throw new StainError('REQUEST_INVALID', `The value of ${name.slice(0, 64)} is too long.`);
+    if (value.length > MAX_VALUE_LENGTH)
+      throw new StainError('REQUEST_INVALID', `The value of ${name.slice(0, 64)} is too long.`);
     if (name === 'limit' || name === 'offset') continue;
     if (name === 'includefield') {
       for (const field of value.split(',')) {
@@ -61,35 +69,64 @@ export function parseQuery(parameters: URLSearchParams): Query {
 }
 
 /** Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. */
-export function runQuery(index: FolderIndex, level: QueryLevel, scope: Scope, query: Query, baseUrl: string): QueryResult {
+export function runQuery(
+  index: FolderIndex,
+  level: QueryLevel,
+  scope: Scope,
+  query: Query,
+  baseUrl: string,
+): QueryResult {
   const found: { json: DicomJson; instance: IndexedInstance }[] = [];
   for (const [studyUid, study] of index.studies) {
     if (scope.studyUid !== undefined && scope.studyUid !== studyUid) continue;
     const studyJson = describeStudy(study, `${baseUrl}/studies/${studyUid}`);
     if (level === 'studies') {
-      found.push({ json: studyJson, instance: firstOf([...study.values()].flatMap((series) => [...series.values()])) });
+      found.push({
+        json: studyJson,
+        instance: firstOf([...study.values()].flatMap((series) => [...series.values()])),
+      });
       continue;
     }
     for (const [seriesUid, series] of study) {
       if (scope.seriesUid !== undefined && scope.seriesUid !== seriesUid) continue;
-      const seriesJson = { ...studyJson, ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`) };
+      const seriesJson = {
+        ...studyJson,
+        ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`),
+      };
       if (level === 'series') found.push({ json: seriesJson, instance: firstOf([...series.values()]) });
       else
         for (const instance of series.values())
-          found.push({ json: { ...seriesJson, ...describeInstance(instance, `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`) }, instance });
+          found.push({
+            json: {
+              ...seriesJson,
+              ...describeInstance(
+                instance,
+                `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`,
+              ),
+            },
+            instance,
+          });
     }
   }
-  const matching = found.filter(({ json }) => query.filters.every(({ tag, value }) => matches(json[tag], value))).sort(ORDER[level]);
+  const matching = found
+    .filter(({ json }) => query.filters.every(({ tag, value }) => matches(json[tag], value)))
+    .sort(ORDER[level]);
   return { page: matching.slice(query.offset, query.offset + query.limit), total: matching.length };
 }
 
 type Found = QueryResult['page'][number];
 
 const ORDER: Readonly<Record<QueryLevel, (a: Found, b: Found) => number>> = {
-  studies: (a, b) => compare(dateOf(b.json), dateOf(a.json)) || compare(a.instance.studyUid, b.instance.studyUid),
+  studies: (a, b) =>
+    compare(dateOf(b.json), dateOf(a.json)) || compare(a.instance.studyUid, b.instance.studyUid),
   series: (a, b) =>
-    compare(a.instance.studyUid, b.instance.studyUid) || byNumber(a.json, b.json, TAG.SeriesNumber) || compare(a.instance.seriesUid, b.instance.seriesUid),
-  instances: (a, b) => ORDER.series(a, b) || byNumber(a.json, b.json, TAG.InstanceNumber) || compare(a.instance.sopUid, b.instance.sopUid),
+    compare(a.instance.studyUid, b.instance.studyUid) ||
+    byNumber(a.json, b.json, TAG.SeriesNumber) ||
+    compare(a.instance.seriesUid, b.instance.seriesUid),
+  instances: (a, b) =>
+    ORDER.series(a, b) ||
+    byNumber(a.json, b.json, TAG.InstanceNumber) ||
+    compare(a.instance.sopUid, b.instance.sopUid),
 };
 
 function dateOf(json: DicomJson): string {
@@ -104,12 +141,18 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function describeStudy(study: ReadonlyMap<string, ReadonlyMap<string, IndexedInstance>>, url: string): DicomJson {
+function describeStudy(
+  study: ReadonlyMap<string, ReadonlyMap<string, IndexedInstance>>,
+  url: string,
+): DicomJson {
   const instances = [...study.values()].flatMap((series) => [...series.values()]);
   return {
     ...pick(firstOf(instances).json, LEVEL_TAGS.studies),
     [TAG.InstanceAvailability]: { vr: 'CS', Value: ['ONLINE'] },
-    [TAG.ModalitiesInStudy]: { vr: 'CS', Value: distinct(instances.map(({ json }) => textOf(json, TAG.Modality))) },
+    [TAG.ModalitiesInStudy]: {
+      vr: 'CS',
+      Value: distinct(instances.map(({ json }) => textOf(json, TAG.Modality))),
+    },
     [TAG.SOPClassesInStudy]: { vr: 'UI', Value: distinct(instances.map(({ sopClassUid }) => sopClassUid)) },
     [TAG.RetrieveURL]: { vr: 'UR', Value: [url] },
     [TAG.NumberOfStudyRelatedSeries]: { vr: 'IS', Value: [study.size] },

@@ -28,10 +28,26 @@ export class MoreBytesNeeded extends Error {
 /** An element whose value was not read: where its value lies in the file. */
 export interface ValueLocation {
   readonly tag: string;
-  readonly vr: string;
+  /** First byte of its value. */
   readonly offset: number;
   /** undefined for a value of undefined length (encapsulated pixel data). */
   readonly length: number | undefined;
+}
+
+/**
+ * File meta information: group 2, always in explicit VR. The data set that follows may be in implicit VR, so the
+ * group's end is found by tag alone.
+ * @returns the group and the first byte after it
+ */
+export function readFileMeta(bytes: Uint8Array, start: number, total: number): { meta: DataSet; end: number } {
+  const reader = new Reader(bytes, total);
+  reader.position = start;
+  const elements: Element[] = [];
+  while (reader.position < total && reader.group(total) === 2) {
+    const element = reader.value(reader.header(true, total), true, total, '', 0);
+    if (element) elements.push(element);
+  }
+  return { meta: new DataSet(elements), end: reader.position };
 }
 
 export interface ReadOptions {
@@ -55,6 +71,7 @@ export function readDataSet(
   const reader = new Reader(bytes, total);
   reader.position = start;
   const elements: Element[] = [];
+  let characterSet = '';
   while (reader.position < total) {
     const at = reader.position;
     const header = reader.header(explicitVr, total);
@@ -62,13 +79,16 @@ export function readDataSet(
       const length = header.length === UNDEFINED_LENGTH ? undefined : header.length;
       return {
         dataSet: new DataSet(elements),
-        next: { tag: header.tag, vr: header.vr, offset: reader.position, length },
+        next: { tag: header.tag, offset: reader.position, length },
       };
     }
     const last = elements.at(-1)?.tag;
     if (last !== undefined && header.tag <= last) reader.fail(`element ${header.tag} follows ${last}`, at);
-    const element = reader.value(header, explicitVr, total, '', 0);
-    if (element) elements.push(element);
+    const element = reader.value(header, explicitVr, total, characterSet, 0);
+    if (!element) continue;
+    elements.push(element);
+    // Its tag is low, so it comes before every sequence that may hold text.
+    if (element.tag === '00080005') characterSet = new DataSet([element]).string('SpecificCharacterSet') ?? '';
   }
   return { dataSet: new DataSet(elements), next: undefined };
 }
@@ -93,6 +113,12 @@ class Reader {
 
   fail(what: string, at: number): never {
     throw new StainError('DICOM_INVALID', `The DICOM header is damaged at byte ${at}: ${what}.`, { data: { at } });
+  }
+
+  /** Group of the element at the position, which stays. */
+  group(end: number): number {
+    this.#require(8, end);
+    return this.#view.getUint16(this.position, true);
   }
 
   /** Tag, VR and length of the element at the position; items have no VR. */

@@ -23,7 +23,7 @@ const MAX_SURVEY_PIXELS = 16e6;
 /** Fewer tissue pixels than this (a square of 32 x 32 at the base level) cannot carry K Gaussians in 3 channels. */
 export const MINIMUM_TISSUE_PIXELS = 1024;
 /** Mean density of the tissue above the glass, below which a slide counts as faint. */
-const FAINT_DENSITY = 0.15;
+const FAINT_DENSITY = 0.2;
 
 export interface Fit {
   readonly classes: readonly ClassStatistics[];

@@ -1,0 +1,152 @@
+/** WADO-RS (PS3.18 10.4): metadata, instances, frames and bulk data, as stored and streamed from the files. */
+import { createReadStream } from 'node:fs';
+import type { Request, Response } from 'express';
+import { StainError } from '../errors.ts';
+import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
+import { isUnchanged } from './caching.ts';
+import type { IndexedInstance } from './folder-index.ts';
+import { readHeader } from './header.ts';
+import { type OutgoingPart, sendMultipart, write } from './multipart-response.ts';
+import type { OpenFiles } from './open-files.ts';
+import { decodeStoredFrame } from './rendered.ts';
+import { binaryAt, toDicomJson } from './to-dicom-json.ts';
+
+/** Steps in which files are read: large enough that the disk and not the loop sets the pace. */
+const READ_BYTES = 1 << 20;
+const MAX_FRAMES_PER_REQUEST = 100_000;
+
+/** DICOM JSON of the instances, one in memory at a time. @throws DICOM_INVALID */
+export async function sendMetadata(
+  request: Request,
+  response: Response,
+  instances: readonly IndexedInstance[],
+  baseUrl: string,
+  maxHeaderBytes: number,
+): Promise<void> {
+  if (isUnchanged(request, response, instances)) return;
+  response.type('application/dicom+json');
+  for (const [i, instance] of instances.entries()) {
+    const { dataset } = await readHeader(instance.path, maxHeaderBytes);
+    const json = toDicomJson(dataset, (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`);
+    await write(response, Buffer.from(`${i === 0 ? '[' : ','}${JSON.stringify(json)}`));
+  }
+  response.end(']');
+}
+
+/** The files, streamed. @throws NOT_ACCEPTABLE */
+export async function sendInstances(
+  request: Request,
+  response: Response,
+  instances: readonly IndexedInstance[],
+  baseUrl: string,
+): Promise<void> {
+  const { multipart } = negotiateInstances(
+    request.get('accept'),
+    instances.map(({ transferSyntaxUid }) => transferSyntaxUid),
+  );
+  if (isUnchanged(request, response, instances)) return;
+  const parts = instances.map((instance): OutgoingPart => {
+    const { path, size, transferSyntaxUid } = instance;
+    return {
+      contentType: `application/dicom; transfer-syntax=${transferSyntaxUid}`,
+      location: urlOf(instance, baseUrl),
+      // No more than was announced, should the file be growing.
+      body:
+        size === 0 ? new Uint8Array() : createReadStream(path, { highWaterMark: READ_BYTES, end: size - 1 }),
+      byteLength: size,
+    };
+  });
+  await send(response, 'application/dicom', parts, multipart);
+}
+
+/**
+ * Frames in the order they are asked for, as stored unless the client takes only uncompressed pixels.
+ * @param frameNumbers 1-based, separated by commas
+ * @throws NOT_ACCEPTABLE, REQUEST_INVALID, NOT_FOUND for a frame that is not there, DICOM_INVALID
+ */
+export async function sendFrames(
+  request: Request,
+  response: Response,
+  instance: IndexedInstance,
+  frameNumbers: string,
+  files: OpenFiles,
+): Promise<void> {
+  const numbers = parseFrameNumbers(frameNumbers);
+  const answer = negotiateFrames(request.get('accept'), instance.transferSyntaxUid);
+  if (!answer.multipart && numbers.length > 1)
+    throw new StainError('NOT_ACCEPTABLE', 'Several frames are sent in multipart/related only.');
+  await files.with(instance, async (file) => {
+    const missing = numbers.find((number) => number > file.numberOfFrames);
+    if (missing !== undefined)
+      throw new StainError(
+        'NOT_FOUND',
+        `There is no frame ${missing}; the instance has ${file.numberOfFrames}.`,
+      );
+    if (isUnchanged(request, response, [instance])) return;
+    async function* parts(): AsyncGenerator<OutgoingPart> {
+      for (const number of numbers) {
+        const stored = await file.frame(number - 1);
+        yield {
+          contentType: answer.contentType,
+          body: answer.native ? stored : await decodeStoredFrame(file, stored),
+        };
+      }
+    }
+    await send(response, answer.contentType.split(';')[0]!, parts(), answer.multipart);
+  });
+}
+
+/** One binary value. @throws NOT_ACCEPTABLE, NOT_FOUND, DICOM_INVALID */
+export async function sendBulkData(
+  request: Request,
+  response: Response,
+  instance: IndexedInstance,
+  path: readonly string[],
+  maxHeaderBytes: number,
+): Promise<void> {
+  const { multipart } = negotiateBulkData(request.get('accept'));
+  const { dataset } = await readHeader(instance.path, maxHeaderBytes);
+  const bytes = binaryAt(dataset, path);
+  if (bytes === undefined) throw new StainError('NOT_FOUND', 'The instance has no such bulk data.');
+  if (isUnchanged(request, response, [instance])) return;
+  await send(
+    response,
+    'application/octet-stream',
+    [{ contentType: 'application/octet-stream', body: bytes, byteLength: bytes.length }],
+    multipart,
+  );
+}
+
+async function send(
+  response: Response,
+  type: string,
+  parts: readonly OutgoingPart[] | AsyncGenerator<OutgoingPart>,
+  multipart: boolean,
+): Promise<void> {
+  if (multipart) {
+    await sendMultipart(response, type, parts);
+    return;
+  }
+  for await (const { contentType, body, byteLength } of parts) {
+    // Not through `type()`, which would add a character set.
+    response.setHeader('Content-Type', contentType);
+    if (byteLength !== undefined) response.setHeader('Content-Length', byteLength);
+    if (body instanceof Uint8Array) await write(response, body);
+    else for await (const chunk of body) await write(response, chunk);
+  }
+  response.end();
+}
+
+function urlOf({ studyUid, seriesUid, sopUid }: IndexedInstance, baseUrl: string): string {
+  return `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${sopUid}`;
+}
+
+function parseFrameNumbers(list: string): number[] {
+  const numbers = list.split(',').map((text) => (/^\d{1,9}$/.test(text.trim()) ? Number(text) : 0));
+  if (numbers.length > MAX_FRAMES_PER_REQUEST || numbers.some((number) => number < 1))
+    throw new StainError(
+      'REQUEST_INVALID',
+      'Frame numbers are whole numbers from 1 on, separated by commas.',
+    );
+  return numbers;
+}

@@ -1,0 +1,247 @@
+/**
+ * STOW-RS (PS3.18 10.5). A request is received whole before anything of it is stored: a body that breaks off, or
+ * an aborted one, leaves nothing. Each instance then appears under its final name at once, or not at all.
+ */
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
+import { parseMediaType } from '../dicomweb/media-type.ts';
+import { boundaryOf, type MultipartPart, readMultipart } from '../dicomweb/multipart-reader.ts';
+import { StainError, toStainError } from '../errors.ts';
+import type { FolderIndex } from './folder-index.ts';
+import { readHeader } from './header.ts';
+import { isUid } from './uid.ts';
+
+export interface StoreLimits {
+  readonly maxInstanceBytes: number;
+  readonly maxHeaderBytes: number;
+}
+
+export interface StoreRequest {
+  readonly contentType: string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** The study of the URL; instances of others are refused. */
+  readonly studyUid: string | undefined;
+  readonly baseUrl: string;
+}
+
+export interface StoreAnswer {
+  readonly status: 200 | 202 | 409;
+  readonly json: DicomJson;
+}
+
+const FAULTS = { malformed: 'REQUEST_INVALID', truncated: 'REQUEST_INVALID' } as const;
+const MAX_PARTS = 1000;
+/** Hidden, so that the index leaves it out. */
+const INCOMING = '.incoming';
+
+/** Failure Reasons of PS3.18 table 10.5.3-2 and PS3.7 annex C. */
+const REASON = { duplicate: 0x0111, mismatch: 0xa900, notUnderstood: 0xc000, processing: 0x0110 } as const;
+
+/** An instance of a request: stored, or failed with a reason. */
+interface Outcome {
+  readonly sopClassUid?: string;
+  readonly sopUid?: string;
+  readonly studyUid?: string;
+  readonly seriesUid?: string;
+  readonly failure?: number;
+}
+
+export class Store {
+  readonly #folder: string;
+  readonly #index: FolderIndex;
+  readonly #limits: StoreLimits;
+  /** Stores one instance after the other, so that two of the same UID cannot meet. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(folder: string, index: FolderIndex, limits: StoreLimits) {
+    this.#folder = folder;
+    this.#index = index;
+    this.#limits = limits;
+  }
+
+  /** Removes what an earlier run was receiving when it ended. */
+  async clear(): Promise<void> {
+    await rm(join(this.#folder, INCOMING), { recursive: true, force: true });
+  }
+
+  /** @throws REQUEST_INVALID for a body that is no multipart, PAYLOAD_TOO_LARGE, SPOOL_FULL */
+  async store(request: StoreRequest): Promise<StoreAnswer> {
+    const boundary = boundaryOf(request.contentType, FAULTS);
+    const incoming = join(this.#folder, INCOMING, randomUUID());
+    await mkdir(incoming, { recursive: true, mode: 0o700 });
+    try {
+      const files: (string | undefined)[] = [];
+      for await (const part of readMultipart(request.body, boundary, { maxParts: MAX_PARTS }, FAULTS))
+        files.push(
+          isDicom(part) ? await this.#receive(part.body, join(incoming, String(files.length))) : undefined,
+        );
+      if (files.length === 0) throw new StainError('REQUEST_INVALID', 'The multipart body has no part.');
+      const outcomes: Outcome[] = [];
+      for (const file of files)
+        outcomes.push(
+          file === undefined ? { failure: REASON.notUnderstood } : await this.#file(file, request.studyUid),
+        );
+      return answerOf(outcomes, request.baseUrl);
+    } finally {
+      await rm(incoming, { recursive: true, force: true });
+    }
+  }
+
+  async #receive(body: AsyncIterable<Uint8Array>, path: string): Promise<string> {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      let bytes = 0;
+      for await (const chunk of body) {
+        bytes += chunk.length;
+        if (bytes > this.#limits.maxInstanceBytes)
+          throw new StainError(
+            'PAYLOAD_TOO_LARGE',
+            `An instance has more than ${this.#limits.maxInstanceBytes} bytes.`,
+            { data: { maxInstanceBytes: this.#limits.maxInstanceBytes } },
+          );
+        await writeAll(file, chunk);
+      }
+      await file.sync();
+      return path;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Checks one received file and gives it its place. */
+  async #file(path: string, studyUid: string | undefined): Promise<Outcome> {
+    const identity = await identify(path, this.#limits.maxHeaderBytes);
+    if (identity === undefined) return { failure: REASON.notUnderstood };
+    if (identity.isInconsistent || (studyUid !== undefined && identity.studyUid !== studyUid))
+      return { ...identity, failure: REASON.mismatch };
+    const filed = this.#last.then(() => this.#place(path, identity));
+    this.#last = filed.catch(() => {});
+    try {
+      return await filed;
+    } catch (error) {
+      if (toStainError(error).code === 'SPOOL_FULL') throw error;
+      return { ...identity, failure: REASON.processing };
+    }
+  }
+
+  /** The same bytes again are stored already; another image under a known UID is refused. */
+  async #place(
+    path: string,
+    identity: Required<Pick<Outcome, 'sopUid' | 'studyUid' | 'seriesUid'>>,
+  ): Promise<Outcome> {
+    const folder = join(this.#folder, identity.studyUid, identity.seriesUid);
+    const target = join(folder, `${identity.sopUid}.dcm`);
+    const known = this.#index.bySopInstanceUid(identity.sopUid)?.path ?? target;
+    const size = (await stat(known).catch(() => undefined))?.size;
+    if (size !== undefined)
+      return (await areEqual(path, known)) ? identity : { ...identity, failure: REASON.duplicate };
+    await mkdir(folder, { recursive: true });
+    await rename(path, target);
+    await syncFolder(folder);
+    await this.#index.add(target);
+    return identity;
+  }
+}
+
+interface Identity extends Required<Omit<Outcome, 'failure'>> {
+  /** The file meta information names another instance than the data set. */
+  readonly isInconsistent: boolean;
+}
+
+/** Undefined for what is no DICOM file or has no valid UIDs, which also become the names of its folders. */
+async function identify(path: string, maxHeaderBytes: number): Promise<Identity | undefined> {
+  try {
+    const { meta, dataset } = await readHeader(path, maxHeaderBytes);
+    const [sopClassUid, sopUid, studyUid, seriesUid] = [
+      'SOPClassUID',
+      'SOPInstanceUID',
+      'StudyInstanceUID',
+      'SeriesInstanceUID',
+    ].map((keyword) => dataset.string(keyword));
+    if (!isUid(sopClassUid) || !isUid(sopUid) || !isUid(studyUid) || !isUid(seriesUid)) return undefined;
+    const isInconsistent =
+      meta.string('MediaStorageSOPInstanceUID') !== sopUid ||
+      meta.string('MediaStorageSOPClassUID') !== sopClassUid;
+    return { sopClassUid, sopUid, studyUid, seriesUid, isInconsistent };
+  } catch (error) {
+    if (error instanceof StainError) return undefined;
+    throw error;
+  }
+}
+
+function isDicom({ headers }: MultipartPart): boolean {
+  const { essence } = parseMediaType(headers.get('content-type') ?? 'application/dicom');
+  return essence === 'application/dicom';
+}
+
+async function areEqual(a: string, b: string): Promise<boolean> {
+  const [{ size }, { size: other }] = await Promise.all([stat(a), stat(b)]);
+  if (size !== other) return false;
+  const options = { highWaterMark: 1 << 20 };
+  const second = createReadStream(b, options)[Symbol.asyncIterator]();
+  try {
+    // Both streams read in steps of the same size, so their chunks line up.
+    for await (const chunk of createReadStream(a, options)) {
+      const { value } = await second.next();
+      if (value === undefined || !(chunk as Buffer).equals(value)) return false;
+    }
+    return true;
+  } finally {
+    await second.return?.();
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length; ) written += (await file.write(bytes, written)).bytesWritten;
+}
+
+/** Makes a rename last through a power failure. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Store Instances Response (PS3.18 10.5.3): 200 all, 202 some, 409 none. */
+function answerOf(outcomes: readonly Outcome[], baseUrl: string): StoreAnswer {
+  const stored = outcomes.filter(({ failure }) => failure === undefined);
+  const failed = outcomes.filter(({ failure, sopUid }) => failure !== undefined && sopUid !== undefined);
+  const unread = outcomes.filter(({ failure, sopUid }) => failure !== undefined && sopUid === undefined);
+  const json: Record<string, DicomJsonElement> = {};
+  if (stored.length > 0) {
+    json['00081190'] = { vr: 'UR', Value: [`${baseUrl}/studies/${stored[0]!.studyUid}`] };
+    json['00081199'] = {
+      vr: 'SQ',
+      Value: stored.map((outcome) => ({
+        ...reference(outcome),
+        '00081190': {
+          vr: 'UR',
+          Value: [
+            `${baseUrl}/studies/${outcome.studyUid}/series/${outcome.seriesUid}/instances/${outcome.sopUid}`,
+          ],
+        },
+      })),
+    };
+  }
+  if (failed.length > 0)
+    json['00081198'] = {
+      vr: 'SQ',
+      Value: failed.map((outcome) => ({ ...reference(outcome), ...failure(outcome) })),
+    };
+  if (unread.length > 0) json['0008119A'] = { vr: 'SQ', Value: unread.map(failure) };
+  return { status: stored.length === outcomes.length ? 200 : stored.length > 0 ? 202 : 409, json };
+}
+
+function reference({ sopClassUid, sopUid }: Outcome): Record<string, DicomJsonElement> {
+  return { '00081150': { vr: 'UI', Value: [sopClassUid!] }, '00081155': { vr: 'UI', Value: [sopUid!] } };
+}
+
+function failure({ failure: reason }: Outcome): Record<string, DicomJsonElement> {
+  return { '00081197': { vr: 'US', Value: [reason!] } };
+}

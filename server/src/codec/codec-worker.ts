@@ -1,0 +1,33 @@
+/** One task of the codec pool: decode or encode one frame. */
+import { move } from 'piscina';
+import { StainError } from '../errors.ts';
+import { decodeFrame } from './decode-frame.ts';
+import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
+import type { FrameFormat } from './frame-format.ts';
+import { type ColourTable, applyColourTable } from './icc.ts';
+
+export type CodecTask =
+  | { readonly kind: 'decode'; readonly bytes: Uint8Array; readonly format: FrameFormat; readonly table: ColourTable | undefined }
+  | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions };
+
+/** Errors lose their class on the way between threads, so they travel as values. */
+export type CodecAnswer = Uint8Array | { readonly error: Pick<StainError, 'code' | 'message' | 'data'> };
+
+export default async function run(task: CodecTask): Promise<CodecAnswer> {
+  try {
+    const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
+    // Node's small Buffers share one pool, which must not be transferred.
+    const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+    return move(own) as unknown as Uint8Array;
+  } catch (error) {
+    if (!(error instanceof StainError)) throw error;
+    const { code, message, data } = error;
+    return { error: { code, message, data } };
+  }
+}
+
+async function decode({ bytes, format, table }: CodecTask & { kind: 'decode' }): Promise<Uint8Array> {
+  const rgb = await decodeFrame(bytes, format);
+  if (table) applyColourTable(table, rgb);
+  return rgb;
+}

@@ -1,0 +1,64 @@
+/** What the header says of a frame, and the checks every codec shares. */
+import { StainError } from '../errors.ts';
+
+export interface FrameFormat {
+  readonly transferSyntaxUid: string;
+  /** Rows and Columns: the size of every frame, in pixels. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly photometricInterpretation: string;
+  readonly planarConfiguration: number;
+}
+
+/** Size and samples as a codestream itself states them. */
+export interface CodestreamFormat {
+  readonly width: number;
+  readonly height: number;
+  readonly components: number;
+  readonly bitsPerSample: number;
+}
+
+/**
+ * Called before a codestream is decoded, so that a hostile one is never given the memory it asks for.
+ * @throws FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
+ */
+export function requireFormat(found: CodestreamFormat, expected: FrameFormat): void {
+  if (found.width !== expected.columns || found.height !== expected.rows)
+    throw new StainError(
+      'FRAME_SIZE_MISMATCH',
+      `The header announces frames of ${expected.columns} x ${expected.rows} pixels, the codestream holds ${found.width} x ${found.height}.`,
+      { data: { header: [expected.columns, expected.rows], codestream: [found.width, found.height] } },
+    );
+  if (found.components !== 3 || found.bitsPerSample !== 8)
+    throw new StainError('PIXEL_FORMAT_UNSUPPORTED', `The codestream holds ${found.components} component(s) of ${found.bitsPerSample} bits.`);
+}
+
+export function invalidFrame(message: string, cause?: unknown): StainError {
+  return new StainError('FRAME_INVALID', message, cause === undefined ? {} : { cause });
+}
+
+/** YCbCr of full range to RGB, in place (ITU-T T.871, PS3.3 C.7.6.3.1.2). */
+export function ybrFullToRgb(pixels: Uint8Array): void {
+  // A clamped view does the rounding and clipping.
+  const rgb = new Uint8ClampedArray(pixels.buffer, pixels.byteOffset, pixels.length);
+  for (let at = 0; at < rgb.length; at += 3) {
+    const y = rgb[at]!;
+    const cb = rgb[at + 1]! - 128;
+    const cr = rgb[at + 2]! - 128;
+    rgb[at] = y + 1.402 * cr;
+    rgb[at + 1] = y - 0.344136 * cb - 0.714136 * cr;
+    rgb[at + 2] = y + 1.772 * cb;
+  }
+}
+
+/** Three planes one after the other to interleaved samples. */
+export function interleave(planes: Uint8Array): Uint8Array {
+  const size = planes.length / 3;
+  const pixels = new Uint8Array(planes.length);
+  for (let i = 0, at = 0; i < size; i++) {
+    pixels[at++] = planes[i]!;
+    pixels[at++] = planes[size + i]!;
+    pixels[at++] = planes[2 * size + i]!;
+  }
+  return pixels;
+}

@@ -1,0 +1,47 @@
+/** Pictures on disk: PNG, JPEG and TIFF by sharp. */
+import sharp from 'sharp';
+import { StainError } from '../errors.ts';
+import type { Raster } from '../slide/raster.ts';
+
+/** Above this a picture is no picture but a slide. */
+const MAX_PIXELS = 268_402_689;
+/** Longer side of a template's thumbnail, in pixels. */
+const THUMBNAIL_SIZE = 320;
+
+/**
+ * Reads a picture as sRGB, by its ICC profile and EXIF orientation; transparency is put on white.
+ * @throws IMAGE_INVALID
+ */
+export async function readImage(path: string): Promise<Raster> {
+  try {
+    const image = sharp(path, { limitInputPixels: MAX_PIXELS }).autoOrient().flatten({ background: '#fff' }).toColourspace('srgb');
+    const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3) throw new Error(`it has ${info.channels} channel(s)`);
+    return { width: info.width, height: info.height, rgb: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+  } catch (cause) {
+    throw new StainError('IMAGE_INVALID', `"${path}" cannot be read as a colour picture: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/**
+ * Writes a picture in the format of its file name, with an sRGB profile.
+ * @throws IMAGE_INVALID for a name that is no picture's, or a folder that cannot be written
+ */
+export async function writeImage(path: string, raster: Raster): Promise<void> {
+  try {
+    const image = fromRaster(raster).withIccProfile('srgb');
+    const written = /\.jpe?g$/i.test(path) ? image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }) : image;
+    await written.toFile(path);
+  } catch (cause) {
+    throw new StainError('IMAGE_INVALID', `"${path}" cannot be written: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** A small JPEG of the picture. */
+export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
+  return fromRaster(raster).resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside' }).jpeg({ quality: 85 }).toBuffer();
+}
+
+function fromRaster({ width, height, rgb }: Raster): sharp.Sharp {
+  return sharp(rgb, { raw: { width, height, channels: 3 } });
+}

@@ -1,0 +1,43 @@
+/**
+ * DICOM RLE (PS3.5 annex G): one PackBits segment a sample. Decoded here, with every bound checked, because the
+ * one library for it in JavaScript (dcmjs-codecs) declares itself unfit for production.
+ */
+import { type FrameFormat, interleave, invalidFrame, ybrFullToRgb } from './frame-format.ts';
+
+const HEADER_BYTES = 64;
+
+export function decodeRle(bytes: Uint8Array, format: FrameFormat): Uint8Array {
+  if (bytes.length < HEADER_BYTES) throw invalidFrame('An RLE frame is shorter than its header.');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const segments = view.getUint32(0, true);
+  if (segments !== 3) throw invalidFrame(`An RLE frame has ${segments} segments; three 8-bit samples need three.`);
+  const size = format.rows * format.columns;
+  const planes = new Uint8Array(size * 3);
+  for (let s = 0; s < 3; s++) {
+    const start = view.getUint32(4 + 4 * s, true);
+    const end = s < 2 ? view.getUint32(8 + 4 * s, true) : bytes.length;
+    if (start < HEADER_BYTES || start > end || end > bytes.length) throw invalidFrame('An RLE frame has segments outside of it.');
+    unpack(bytes.subarray(start, end), planes.subarray(s * size, (s + 1) * size));
+  }
+  const pixels = interleave(planes);
+  if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
+  return pixels;
+}
+
+/** PackBits: n < 128 copies n + 1 bytes, n > 128 repeats the next one 257 - n times, 128 does nothing. */
+function unpack(packed: Uint8Array, plane: Uint8Array): void {
+  let from = 0;
+  let to = 0;
+  while (to < plane.length) {
+    const n = packed[from++];
+    if (n === undefined) throw invalidFrame('An RLE segment is truncated.');
+    if (n === 128) continue;
+    const count = n < 128 ? n + 1 : 257 - n;
+    const used = n < 128 ? count : 1;
+    if (from + used > packed.length || to + count > plane.length) throw invalidFrame('An RLE segment runs over its end.');
+    if (n < 128) plane.set(packed.subarray(from, from + count), to);
+    else plane.fill(packed[from]!, to, to + count);
+    from += used;
+    to += count;
+  }
+}

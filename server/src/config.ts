@@ -1,0 +1,206 @@
+/** The configuration: one schema, read from environment variables, a JSON file and defaults, in that order. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { StainError } from './errors.ts';
+
+const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
+const httpUrl = z.url({ protocol: /^https?$/ });
+const count = z.int().min(1);
+
+/** Longest time a job may be given: the queue's own limit of 24 hours, less its margin. */
+const MOST_JOB_MINUTES = 23 * 60;
+
+const schema = z.strictObject({
+  server: z.strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. There is no login: put a reverse proxy with one before any other address.'),
+    port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 takes a free one.'),
+    basePath: z
+      .string()
+      .regex(/^(\/[\w.~-]+)*$/, 'a path such as /stain, without a slash at its end')
+      .default('')
+      .describe('Path under which a reverse proxy shows the service, such as /stain.'),
+    allowedOrigins: z
+      .array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin such as https://viewer.example'))
+      .default([])
+      .describe('Origins of web pages that may call the API from elsewhere (CORS).'),
+  }),
+  archive: z.strictObject({
+    folder: folder('./var/archive', 'Folder of the embedded archive, which is used when dicomweb.url is absent.'),
+  }),
+  dicomweb: z.strictObject({
+    url: httpUrl.optional().describe('Base URL of the DICOMweb archive that holds the slides.'),
+    headers: z
+      .record(z.string(), z.string())
+      .default({})
+      .describe('Headers for every request to the archive, such as Authorization. Secret. A JSON object in the environment.'),
+    timeoutSeconds: z.number().positive().default(300).describe('Longest silence of the archive before a request is given up.'),
+    framesPerRequest: count.max(1000).default(200).describe('Frames asked for in one request when frames are fetched one by one.'),
+  }),
+  spool: z.strictObject({
+    directory: folder('./var/spool', 'Folder for the parts of a slide in work; needs the space of a few slides.'),
+  }),
+  device: z
+    .union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])])
+    .default('auto')
+    .describe('auto, cpu, cuda or cuda:N. "auto" takes CUDA where it works.'),
+  threads: z.int().min(0).default(0).describe('Threads for codecs and inference; 0 takes one for each core.'),
+  models: z.strictObject({
+    directory: z.string().min(1).optional().describe('Folder with the models and shipped templates, instead of those of the product.'),
+  }),
+  templates: z.strictObject({
+    directory: folder('./var/templates', 'Folder of your own templates.'),
+  }),
+  limits: z.strictObject({
+    maxSlideMegapixels: z.number().positive().default(40_000).describe('Largest base level that is accepted, in megapixels.'),
+    maxInstanceBytes: count.default(64 * 2 ** 30).describe('Largest DICOM instance that is read, made or stored, in bytes.'),
+    jobTimeoutMinutes: z.number().positive().max(MOST_JOB_MINUTES).default(720).describe('Longest time for one slide.'),
+    maxQueuedJobs: count.default(1000).describe('Jobs that may wait; further ones are refused.'),
+  }),
+  output: z.strictObject({
+    encoding: z.enum(['jpeg', 'htj2k', 'jpeg2000']).default('jpeg').describe('Encoding of the result when a request names none: jpeg, htj2k or jpeg2000.'),
+    quality: z.int().min(1).max(100).default(90).describe('JPEG quality when a request names none.'),
+  }),
+  colour: z.strictObject({
+    onInvalidProfile: z.enum(['refuse', 'ignore']).default('refuse').describe('refuse: a slide with a broken ICC profile fails. ignore: it is taken as sRGB.'),
+  }),
+  database: z.strictObject({
+    directory: folder('./var/database', 'Folder of the embedded database (PGlite).'),
+    url: z
+      .url({ protocol: /^postgres(ql)?$/ })
+      .optional()
+      .describe('PostgreSQL instead of the embedded database, for several services on one queue. Secret when it holds a password.'),
+  }),
+  log: z.strictObject({
+    level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('Least severe level that is logged.'),
+  }),
+});
+
+export type Config = z.infer<typeof schema>;
+
+export interface ConfigRow {
+  /** Path in the JSON file, with dots. */
+  readonly key: string;
+  readonly env: string;
+  /** As JSON; empty where there is none. */
+  readonly default: string;
+  readonly meaning: string;
+}
+
+export interface ConfigSources {
+  /** JSON file; STAIN_CONFIG names it where this is absent. */
+  readonly file?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** @throws CONFIGURATION_INVALID; the message names the key and where it was set, never a value (it may be secret) */
+export function loadConfig({ file, env }: ConfigSources): Config {
+  const path = file ?? env['STAIN_CONFIG'];
+  const values: Record<string, unknown> = path === undefined ? {} : readFile(path);
+  refuseMistypedVariables(env);
+  for (const { key, env: variable, leaf } of leaves) {
+    const text = env[variable];
+    if (text !== undefined && text !== '') assign(values, key, fromText(text, leaf, variable));
+    else addSections(values, key);
+  }
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => {
+    const key = issue.path.join('.');
+    const where = leaves.find((leaf) => leaf.key === key || key.startsWith(`${leaf.key}.`));
+    const origin = where && env[where.env] ? where.env : (path ?? 'configuration');
+    return `${key || 'configuration'} (${origin}): ${issue.message}`;
+  });
+  throw invalid(problems.join('; '), { keys: parsed.error.issues.map((issue) => issue.path.join('.')) });
+}
+
+/** Every key with its environment variable, default and meaning: the README's table is made from this. */
+export function describeConfig(): ConfigRow[] {
+  return leaves.map(({ key, env, leaf }) => {
+    const fallback = leaf.safeParse(undefined).data;
+    return { key, env, default: fallback === undefined ? '' : JSON.stringify(fallback), meaning: leaf.description ?? '' };
+  });
+}
+
+interface Leaf {
+  readonly key: string;
+  readonly env: string;
+  readonly leaf: z.ZodType;
+}
+
+const leaves = leavesOf(schema, []);
+
+function leavesOf(object: z.ZodObject, path: readonly string[]): Leaf[] {
+  return Object.entries(object.shape).flatMap(([name, field]) => {
+    const here = [...path, name];
+    if (field instanceof z.ZodObject) return leavesOf(field, here);
+    return [{ key: here.join('.'), env: environmentName(here), leaf: field as z.ZodType }];
+  });
+}
+
+/** `dicomweb.framesPerRequest` is STAIN_DICOMWEB_FRAMES_PER_REQUEST. */
+function environmentName(path: readonly string[]): string {
+  return ['STAIN', ...path].join('_').replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase();
+}
+
+/** A mistyped variable would be ignored in silence; only our own sections are looked at. */
+function refuseMistypedVariables(env: ConfigSources['env']): void {
+  const known = new Set(leaves.map((leaf) => leaf.env));
+  const sections = Object.keys(schema.shape).map((section) => `STAIN_${section.toUpperCase()}_`);
+  const mistyped = Object.keys(env).find((name) => !known.has(name) && sections.some((section) => name.startsWith(section)));
+  if (mistyped) throw invalid(`${mistyped}: there is no such environment variable.`, { keys: [mistyped] });
+}
+
+function readFile(path: string): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code !== undefined;
+    throw invalid(missing ? `The file ${path} cannot be read.` : `The file ${path} is not JSON.`, {}, cause);
+  }
+  if (!isObject(json)) throw invalid(`The file ${path} does not hold a JSON object.`);
+  return json;
+}
+
+/** An environment variable in the type of its key. What cannot be converted is left for the schema to refuse. */
+function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
+  switch (leaf.type === 'default' || leaf.type === 'optional' ? (leaf as z.ZodDefault<z.ZodType>).unwrap().type : leaf.type) {
+    case 'number':
+      return text.trim() === '' ? text : Number(text);
+    case 'array':
+      return text.split(',').map((part) => part.trim());
+    case 'record':
+      try {
+        return JSON.parse(text);
+      } catch (cause) {
+        throw invalid(`${variable} is not a JSON object.`, { keys: [variable] }, cause);
+      }
+    default:
+      return text;
+  }
+}
+
+/** Sets a nested value, unless something that is no object is in the way: the schema will say so. */
+function assign(values: Record<string, unknown>, key: string, value: unknown): void {
+  const section = addSections(values, key);
+  if (section) section[key.slice(key.lastIndexOf('.') + 1)] = value;
+}
+
+/** The section that holds `key`, made where it is missing, so that the defaults inside it apply. */
+function addSections(values: Record<string, unknown>, key: string): Record<string, unknown> | undefined {
+  let section = values;
+  for (const name of key.split('.').slice(0, -1)) {
+    section[name] ??= {};
+    if (!isObject(section[name])) return undefined;
+    section = section[name];
+  }
+  return section;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function invalid(message: string, data: Record<string, unknown> = {}, cause?: unknown): StainError {
+  return new StainError('CONFIGURATION_INVALID', message, { data, cause });
+}

@@ -1,0 +1,3 @@
+/** The HTTP API as zod schemas and types. Nothing here needs Node, so that the browser extension can use it. */
+export * from './normalization.ts';
+export * from './service.ts';

@@ -1,0 +1,136 @@
+/** What a normalisation is asked for, and the job that does it. */
+import { z } from 'zod';
+
+export const dicomUid = z
+  .string()
+  .max(64)
+  .regex(/^[0-9]+(\.[0-9]+)+$/, 'digits and dots')
+  .meta({ description: 'DICOM unique identifier', example: '1.2.840.113619.2.1' });
+
+const encoding = z.enum(['jpeg', 'htj2k', 'jpeg2000']).meta({ description: 'JPEG baseline, or a lossless encoding' });
+const quality = z.int().min(1).max(100).meta({ description: 'JPEG quality; without meaning for lossless encodings' });
+
+/** Body of POST /api/normalizations. */
+export const normalizationCreate = z
+  .strictObject({
+    studyInstanceUid: dicomUid,
+    seriesInstanceUid: dicomUid,
+    template: z.string().min(1).max(64),
+    model: z.string().min(1).max(64).default('reference'),
+    encoding: encoding.optional(),
+    quality: quality.optional(),
+  })
+  .meta({ id: 'NormalizationCreate', description: 'One slide to normalise. What is left out is taken from the configuration.' });
+export type NormalizationCreate = z.input<typeof normalizationCreate>;
+
+/** States of UPS (DICOM PS3.4 CC), and FAILED apart from CANCELED, since a person wants to know which it was. */
+export const jobState = z.enum(['SCHEDULED', 'IN PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED']).meta({ id: 'JobState' });
+export type JobState = z.infer<typeof jobState>;
+
+const FINAL: readonly JobState[] = ['COMPLETED', 'CANCELED', 'FAILED'];
+
+/** Whether a job in this state never changes again. */
+export function isFinal(state: JobState): boolean {
+  return FINAL.includes(state);
+}
+
+export const progress = z
+  .object({
+    stage: z.enum(['open', 'fetch', 'fit', 'normalize', 'store', 'verify']),
+    done: z.number(),
+    total: z.number(),
+    unit: z.enum(['instances', 'bytes', 'tiles', 'pixels']),
+    fraction: z.number().min(0).max(1).meta({ description: 'Part of the whole job that is done' }),
+    megapixelsPerSecond: z.number().optional(),
+    secondsLeft: z.number().optional(),
+  })
+  .meta({ id: 'Progress' });
+
+const triple = z.tuple([z.number(), z.number(), z.number()]).readonly();
+
+export const classStatistics = z
+  .object({ share: z.number(), mean: triple, sd: triple })
+  .meta({ id: 'ClassStatistics', description: 'Share, mean and standard deviation of one stain class in (D, cx, cy)' });
+
+export const normalizationResult = z
+  .object({
+    studyInstanceUid: z.string(),
+    seriesInstanceUid: z.string().meta({ description: 'The derived series' }),
+    sourceSeriesInstanceUid: z.string(),
+    instances: z
+      .array(
+        z.object({
+          sopInstanceUid: z.string(),
+          role: z.enum(['base', 'level', 'thumbnail']),
+          totalColumns: z.number(),
+          totalRows: z.number(),
+          frames: z.number(),
+          bytes: z.number(),
+        }),
+      )
+      .readonly(),
+    template: z.string(),
+    model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+    executionProvider: z.string(),
+    fit: z.object({ sampledTiles: z.number(), tissueFraction: z.number(), classes: z.array(classStatistics).readonly() }),
+    colourPolicy: z.string(),
+    notes: z.array(z.string()).readonly(),
+    seconds: z.number(),
+    megapixels: z.number(),
+  })
+  .meta({ id: 'NormalizationResult' });
+
+export const jobError = z
+  .object({
+    code: z.string().meta({ description: 'One of GET /api/errors' }),
+    message: z.string(),
+    remedy: z.string(),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'JobError' });
+
+export const job = z
+  .object({
+    id: z.uuid(),
+    state: jobState,
+    request: z.object({
+      studyInstanceUid: z.string(),
+      seriesInstanceUid: z.string(),
+      template: z.string(),
+      model: z.string(),
+      encoding,
+      quality,
+    }),
+    progress: progress.nullable(),
+    result: normalizationResult.nullable(),
+    error: jobError.nullable(),
+    cancelRequested: z.boolean().meta({ description: 'True from the request to cancel on; the state follows when the work has stopped' }),
+    createdAt: z.iso.datetime(),
+    startedAt: z.iso.datetime().nullable(),
+    endedAt: z.iso.datetime().nullable(),
+    revision: z.string().meta({ description: 'Different after every change; the id of the event that tells of it' }),
+  })
+  .meta({ id: 'Job' });
+export type Job = z.infer<typeof job>;
+
+/** One event of GET /api/normalizations/{id}/events: SSE field `id`, and the whole job as `data`. */
+export interface JobEvent {
+  readonly id: string;
+  readonly job: Job;
+}
+
+export const jobList = z
+  .object({
+    jobs: z.array(job),
+    next: z.string().nullable().meta({ description: 'Cursor for the next page; null on the last one' }),
+  })
+  .meta({ id: 'JobList', description: 'Newest first' });
+export type JobList = z.infer<typeof jobList>;
+
+export const jobListQuery = z.strictObject({
+  series: dicomUid.optional().meta({ description: 'Only jobs of this source series' }),
+  state: jobState.optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.string().regex(/^\d{1,15}$/).optional().meta({ description: '"next" of the page before' }),
+});
+export type JobListQuery = z.infer<typeof jobListQuery>;

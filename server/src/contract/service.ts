@@ -1,0 +1,63 @@
+/** What the service says about itself: templates, models, device, health, errors. */
+import { z } from 'zod';
+import { classStatistics } from './normalization.ts';
+
+const modelIdentity = z.object({ name: z.string(), version: z.string(), sha256: z.string() });
+
+export const template = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    description: z.string(),
+    thumbnail: z.string().meta({ description: 'Address of a JPEG, relative to the root of the host' }),
+    model: modelIdentity,
+    provenance: z.object({ source: z.string(), licence: z.string(), createdAt: z.string(), createdBy: z.string() }),
+    classes: z.array(classStatistics),
+  })
+  .meta({ id: 'Template' });
+export type Template = z.infer<typeof template>;
+export const templateList = z.object({ templates: z.array(template) }).meta({ id: 'TemplateList' });
+
+export const model = modelIdentity
+  .extend({ description: z.string(), classes: z.number().meta({ description: 'Number of stain classes' }) })
+  .meta({ id: 'Model' });
+export type Model = z.infer<typeof model>;
+export const modelList = z.object({ models: z.array(model) }).meta({ id: 'ModelList' });
+
+export const device = z
+  .object({
+    requested: z.string().meta({ description: 'The device of the configuration', example: 'auto' }),
+    executionProvider: z.string().nullable().meta({ description: 'What ONNX Runtime was given; null until a network was opened' }),
+    reason: z.string().nullable().meta({ description: 'Why it is not the device that was hoped for' }),
+    threads: z.number(),
+  })
+  .meta({ id: 'Device' });
+export type Device = z.infer<typeof device>;
+
+export const health = z
+  .object({
+    status: z.enum(['ok', 'unavailable']),
+    version: z.string(),
+    checks: z.array(z.object({ name: z.string(), ok: z.boolean(), code: z.string().optional() })),
+  })
+  .meta({ id: 'Health' });
+export type Health = z.infer<typeof health>;
+
+export const errorList = z
+  .object({ errors: z.array(z.object({ code: z.string(), status: z.number(), remedy: z.string() })) })
+  .meta({ id: 'ErrorList' });
+
+/** RFC 9457, with the stable code and the remedy as extension members. */
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    detail: z.string(),
+    code: z.string().meta({ description: 'One of GET /api/errors' }),
+    remedy: z.string(),
+    instance: z.string().meta({ description: 'urn:uuid of the request; the same as X-Request-Id' }),
+    data: z.record(z.string(), z.unknown()).optional(),
+  })
+  .meta({ id: 'Problem' });
+export type Problem = z.infer<typeof problem>;

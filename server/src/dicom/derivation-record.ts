@@ -1,0 +1,33 @@
+/** What the derived series says of how it was made. Plain values: nothing here is computed from pixels. */
+
+export interface ClassMoments {
+  /** Mean and standard deviation of density and the two chromaticities. */
+  readonly mean: readonly number[];
+  readonly sd: readonly number[];
+}
+
+export interface DerivationRecord {
+  readonly identity: {
+    readonly jobUuid: string;
+    /** ISO 8601 with UTC offset; all dates of the derived series are made from it. */
+    readonly createdAt: string;
+  };
+  readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  readonly template: { readonly id: string; readonly classes: readonly ClassMoments[] };
+  /** Class statistics of the source slide. */
+  readonly source: readonly ClassMoments[];
+  readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';
+  /** 1 to 100; means something for `jpeg` only. */
+  readonly quality: number;
+  readonly executionProvider: string;
+  /** A sentence. */
+  readonly colourPolicy: string;
+  /** Application, runtime and encoder with their versions. */
+  readonly softwareVersions: readonly string[];
+  readonly deviceSerialNumber: string;
+  readonly seriesNumber: number;
+  /** sRGB profile of device class 'scnr' (see icc-class.ts). */
+  readonly iccProfile: Uint8Array;
+  /** Everything else that reproduces the run; stored as JSON. */
+  readonly fullRecord: Readonly<Record<string, unknown>>;
+}

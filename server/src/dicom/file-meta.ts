@@ -1,0 +1,26 @@
+/** The beginning of a Part 10 file: preamble and file meta information (PS3.10 7.1). */
+import { DataSet } from './dataset.ts';
+import { writeDataSet } from './dataset-writer.ts';
+import { nameBasedUuid, uidFromUuid } from './uid.ts';
+
+/** Says who wrote a file; fixed for all versions of this product. The namespace is the ISO OID one of RFC 9562. */
+export const IMPLEMENTATION_CLASS_UID = uidFromUuid(
+  nameBasedUuid('6ba7b812-9dad-11d1-80b4-00c04fd430c8', 'stain-normalization'),
+);
+const IMPLEMENTATION_VERSION_NAME = 'STAINNORM_1';
+
+/** @param dataSet names the SOP class and instance */
+export function writePart10Beginning(dataSet: DataSet, transferSyntaxUid: string): Uint8Array {
+  const group = writeDataSet(
+    DataSet.of({
+      FileMetaInformationVersion: Uint8Array.of(0, 1),
+      MediaStorageSOPClassUID: dataSet.string('SOPClassUID') ?? '',
+      MediaStorageSOPInstanceUID: dataSet.string('SOPInstanceUID') ?? '',
+      TransferSyntaxUID: transferSyntaxUid,
+      ImplementationClassUID: IMPLEMENTATION_CLASS_UID,
+      ImplementationVersionName: IMPLEMENTATION_VERSION_NAME,
+    }),
+  );
+  const groupLength = writeDataSet(DataSet.of({ FileMetaInformationGroupLength: group.length }));
+  return Buffer.concat([new Uint8Array(128), Buffer.from('DICM', 'latin1'), groupLength, group]);
+}

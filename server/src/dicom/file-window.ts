@@ -1,0 +1,42 @@
+/** Positional reads from a file, through one small window: neighbouring reads cost one system call. */
+import type { FileHandle } from 'node:fs/promises';
+import { StainError } from '../errors.ts';
+
+const WINDOW_BYTES = 64 * 1024;
+
+export class FileWindow {
+  readonly size: number;
+  readonly #file: FileHandle;
+  #window: Uint8Array = new Uint8Array(0);
+  #start = 0;
+
+  constructor(file: FileHandle, size: number) {
+    this.#file = file;
+    this.size = size;
+  }
+
+  /** Bytes out of the window; valid until the next call. @throws DICOM_INVALID beyond the end of the file */
+  async peek(position: number, length: number): Promise<Uint8Array> {
+    const inside = position >= this.#start && position + length <= this.#start + this.#window.length;
+    if (!inside) {
+      const wanted = Math.min(Math.max(length, WINDOW_BYTES), this.size - position);
+      this.#window = await this.read(position, Math.max(wanted, length));
+      this.#start = position;
+    }
+    return this.#window.subarray(position - this.#start, position - this.#start + length);
+  }
+
+  /** A copy of these bytes of the file. @throws DICOM_INVALID beyond the end of the file */
+  async read(position: number, length: number): Promise<Uint8Array> {
+    if (position + length > this.size)
+      throw new StainError('DICOM_INVALID', `The file ends at byte ${this.size}; ${length} bytes at ${position} were expected.`);
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await this.#file.read(bytes, done, length - done, position + done);
+      if (bytesRead === 0) throw new StainError('DICOM_INVALID', 'The file became shorter while it was read.');
+      done += bytesRead;
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,33 @@
+/** Shared and per-frame functional groups of the derived image (PS3.3 C.7.6.16). */
+import { type Attributes, DataSet } from './dataset.ts';
+import { withDerivedIdentifiers } from './optical-path.ts';
+
+const FRAME_TYPE = 'WholeSlideMicroscopyImageFrameTypeSequence';
+
+/**
+ * Frames keep their number, order and positions. Frame Type stays where the source has it; the derivation is the
+ * same for all frames and so is shared.
+ * @param sources headers of the level's instances, in order: several for a concatenation
+ */
+export function derivedFunctionalGroups(
+  sources: readonly DataSet[],
+  imageType: readonly string[],
+  derivationImage: DataSet,
+): Attributes {
+  const shared = sources[0]!.items('SharedFunctionalGroupsSequence')[0] ?? new DataSet();
+  const perFrame = sources.flatMap((source) => source.items('PerFrameFunctionalGroupsSequence'));
+  const frameType = [DataSet.of({ FrameType: imageType })];
+  const typePerFrame = perFrame.some((frame) => frame.has(FRAME_TYPE));
+  const derivedShared = withDerivedIdentifiers(shared).with({ DerivationImageSequence: [derivationImage] });
+  return {
+    SharedFunctionalGroupsSequence: [typePerFrame ? derivedShared : derivedShared.with({ [FRAME_TYPE]: frameType })],
+    ...(perFrame.length > 0 && {
+      PerFrameFunctionalGroupsSequence: perFrame.map((frame) => {
+        const renamed = withDerivedIdentifiers(frame);
+        // A group is shared or per frame, never both.
+        const single = renamed.has('DerivationImageSequence') ? renamed.without('DerivationImageSequence') : renamed;
+        return single.has(FRAME_TYPE) ? single.with({ [FRAME_TYPE]: frameType }) : single;
+      }),
+    }),
+  };
+}

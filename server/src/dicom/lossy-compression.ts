@@ -1,0 +1,16 @@
+/** Lossy compression history (PS3.3 C.7.6.1.1.5): once lossy, an image never becomes lossless again. */
+import type { Attributes, DataSet } from './dataset.ts';
+
+/** @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless */
+export function lossyCompression(source: DataSet, ratio: number | undefined): Attributes {
+  if (ratio === undefined) return source.string('LossyImageCompression') ? {} : { LossyImageCompression: '00' };
+  const ratios = source.strings('LossyImageCompressionRatio').filter((text) => text !== '');
+  const methods = source.strings('LossyImageCompressionMethod').filter((text) => text !== '');
+  // One ratio belongs to one method; what has no partner says nothing.
+  const known = Math.min(ratios.length, methods.length);
+  return {
+    LossyImageCompression: '01',
+    LossyImageCompressionRatio: [...ratios.slice(0, known), ratio.toFixed(2)],
+    LossyImageCompressionMethod: [...methods.slice(0, known), 'ISO_10918_1'],
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * Optical path of the derived image (PS3.3 C.8.12.5). It has an identifier of its own: viewers that group levels
+ * by frame of reference, container and optical path would otherwise merge source and derived levels.
+ */
+import { BRIGHTFIELD_ILLUMINATION, WHITE_LIGHT } from './codes.ts';
+import { DataSet } from './dataset.ts';
+
+const SUFFIX = '-SN';
+const MAX_IDENTIFIER = 16;
+
+export function derivedIdentifier(source: string): string {
+  return source.slice(0, MAX_IDENTIFIER - SUFFIX.length) + SUFFIX;
+}
+
+/**
+ * Optical Path Sequence with new identifiers and the profile of the output pixels. A source without the sequence
+ * gets one: the profile has no other place, and only brightfield slides come here.
+ */
+export function derivedOpticalPaths(source: DataSet, iccProfile: Uint8Array): readonly DataSet[] {
+  const paths = source.items('OpticalPathSequence');
+  const stated =
+    paths.length > 0
+      ? paths
+      : [
+          DataSet.of({
+            IlluminationTypeCodeSequence: [BRIGHTFIELD_ILLUMINATION],
+            IlluminationColorCodeSequence: [WHITE_LIGHT],
+          }),
+        ];
+  return stated.map((path) => renamed(path, '1').with({ ICCProfile: iccProfile, ColorSpace: 'SRGB' }));
+}
+
+/** A functional group item whose Optical Path Identification refers to the new identifiers. */
+export function withDerivedIdentifiers(group: DataSet): DataSet {
+  const references = group.items('OpticalPathIdentificationSequence');
+  if (references.length === 0) return group;
+  return group.with({ OpticalPathIdentificationSequence: references.map((item) => renamed(item, '1')) });
+}
+
+function renamed(item: DataSet, fallback: string): DataSet {
+  return item.with({ OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback) });
+}

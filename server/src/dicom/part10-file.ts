@@ -1,0 +1,117 @@
+/** A Part 10 file on disk: its header in memory, its frames read one by one. Files may be of any size. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { StainError } from '../errors.ts';
+import type { DataSet } from './dataset.ts';
+import { FileWindow } from './file-window.ts';
+import { type Fragment, indexFragments } from './fragment-index.ts';
+import { readPart10Header } from './part10-header.ts';
+
+/** No frame of a slide comes near this; it bounds what a damaged length can make us allocate. */
+const MAX_FRAME_BYTES = 512 * 1024 * 1024;
+const DEFAULT_MAX_HEADER_BYTES = 256e6;
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal;
+  /** Largest header that is read, in bytes. Default 256 MB. */
+  readonly maxHeaderBytes?: number;
+}
+
+export interface Part10File extends AsyncDisposable {
+  /** File meta information (group 2). */
+  readonly meta: DataSet;
+  /** Everything before the pixel data. */
+  readonly dataset: DataSet;
+  readonly transferSyntaxUid: string;
+  readonly sopInstanceUid: string;
+  readonly numberOfFrames: number;
+  /** Bytes of the whole file. */
+  readonly byteLength: number;
+  /**
+   * Bytes of a frame, 0-based: the codestream (with its padding), or the uncompressed samples.
+   * @throws FRAME_INVALID
+   */
+  frame(index: number): Promise<Uint8Array>;
+  /** Number of bytes that `frame` gives. @throws FRAME_INVALID */
+  frameLength(index: number): number;
+  close(): Promise<void>;
+}
+
+/**
+ * Reads the header and finds every frame; the pixels stay on disk.
+ * @throws DICOM_INVALID, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
+ */
+export async function openPart10(path: string, { signal, maxHeaderBytes }: OpenOptions = {}): Promise<Part10File> {
+  const file = await open(path, 'r');
+  try {
+    return await describe(file, maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, signal);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function describe(file: FileHandle, maxHeaderBytes: number, signal: AbortSignal | undefined): Promise<Part10File> {
+  const { size } = await file.stat();
+  const window = new FileWindow(file, size);
+  const { meta, dataSet, transferSyntaxUid, pixelData } = await readPart10Header(window, maxHeaderBytes, signal);
+  const sopInstanceUid = dataSet.string('SOPInstanceUID');
+  if (!sopInstanceUid) throw new StainError('DICOM_INVALID', 'The instance has no SOP Instance UID.');
+  const numberOfFrames = dataSet.number('NumberOfFrames') ?? 1;
+  if (!Number.isInteger(numberOfFrames) || numberOfFrames < 1)
+    throw new StainError('DICOM_INVALID', `Number of Frames is ${numberOfFrames}.`);
+  let fragmentsOf: (index: number) => readonly Fragment[];
+  if (pixelData.length === undefined) {
+    const index = await indexFragments(window, pixelData.offset, dataSet, numberOfFrames, signal);
+    fragmentsOf = (frame) => index.fragments(frame);
+  } else {
+    const length = nativeFrameLength(dataSet, numberOfFrames, pixelData.length);
+    if (pixelData.offset + pixelData.length > size)
+      throw new StainError('DICOM_INVALID', `The file ends at byte ${size}, before its Pixel Data end.`);
+    fragmentsOf = (frame) => [{ offset: pixelData.offset + frame * length, length }];
+  }
+
+  const requireFrame = (index: number): readonly Fragment[] => {
+    if (!Number.isInteger(index) || index < 0 || index >= numberOfFrames)
+      throw new StainError('FRAME_INVALID', `There is no frame ${index + 1}; the instance has ${numberOfFrames}.`);
+    return fragmentsOf(index);
+  };
+  const frameLength = (index: number): number => requireFrame(index).reduce((sum, { length }) => sum + length, 0);
+  const close = (): Promise<void> => file.close();
+  return {
+    meta,
+    dataset: dataSet,
+    transferSyntaxUid,
+    sopInstanceUid,
+    numberOfFrames,
+    byteLength: size,
+    frameLength,
+    async frame(index) {
+      const length = frameLength(index);
+      if (length === 0 || length > MAX_FRAME_BYTES)
+        throw new StainError('FRAME_INVALID', `Frame ${index + 1} has ${length} bytes.`, { data: { frame: index, length } });
+      const parts = await Promise.all(requireFrame(index).map((part) => window.read(part.offset, part.length)));
+      return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Bytes of one uncompressed frame (PS3.5 section 8.1.1). */
+function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: number): number {
+  const size = (keyword: string): number => dataSet.number(keyword) ?? 0;
+  // Two chrominance samples for every two pixels: two samples a pixel on average.
+  const subsampled = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
+  const samples = subsampled ? 2 : (dataSet.number('SamplesPerPixel') ?? 1);
+  const bits = size('Rows') * size('Columns') * samples * size('BitsAllocated');
+  const length = bits / 8;
+  if (!Number.isInteger(length) || length <= 0)
+    throw new StainError('DICOM_INVALID', 'Rows, Columns or Bits Allocated is missing or zero.');
+  if (length * numberOfFrames > available)
+    throw new StainError(
+      'FRAME_INVALID',
+      `${numberOfFrames} frames of ${length} bytes are announced, but the Pixel Data have ${available} bytes.`,
+      { data: { numberOfFrames, frameBytes: length, available } },
+    );
+  return length;
+}

@@ -1,0 +1,65 @@
+/** Header of a Part 10 file (PS3.10 section 7): file meta information and data set, up to the pixel data. */
+import { StainError } from '../errors.ts';
+import type { DataSet } from './dataset.ts';
+import { MoreBytesNeeded, readDataSet, readFileMeta, type ValueLocation } from './dataset-reader.ts';
+import type { FileWindow } from './file-window.ts';
+import { type TransferSyntax, transferSyntaxOf } from './transfer-syntax.ts';
+
+const PREAMBLE_BYTES = 128;
+const FIRST_READ_BYTES = 64 * 1024;
+/** Elements from here on (a float, double or integer Pixel Data, signatures) are not part of the header. */
+const PIXEL_DATA_GROUP_END = '7FE00008';
+
+export interface Part10Header {
+  readonly meta: DataSet;
+  readonly dataSet: DataSet;
+  readonly transferSyntaxUid: string;
+  readonly transferSyntax: TransferSyntax;
+  /** Where the value of Pixel Data lies. */
+  readonly pixelData: ValueLocation;
+}
+
+/**
+ * Reads longer and longer beginnings of the file until the header is complete, never the pixels.
+ * @throws DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
+ */
+export async function readPart10Header(
+  file: FileWindow,
+  maxHeaderBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Part10Header> {
+  let length = Math.min(FIRST_READ_BYTES, file.size);
+  for (;;) {
+    signal?.throwIfAborted();
+    const bytes = await file.read(0, length);
+    try {
+      return parseHeader(bytes, file.size);
+    } catch (error) {
+      if (!(error instanceof MoreBytesNeeded)) throw error;
+      if (error.end > maxHeaderBytes)
+        throw new StainError('DICOM_INVALID', `The DICOM header takes more than ${maxHeaderBytes} bytes.`, {
+          data: { maxHeaderBytes },
+        });
+      length = Math.min(Math.max(error.end, length * 4), file.size);
+    }
+  }
+}
+
+function parseHeader(bytes: Uint8Array, total: number): Part10Header {
+  const magic = String.fromCharCode(...bytes.subarray(PREAMBLE_BYTES, PREAMBLE_BYTES + 4));
+  if (magic !== 'DICM') throw new StainError('DICOM_INVALID', 'The instance is no DICOM Part 10 file.');
+  const { meta, end } = readFileMeta(bytes, PREAMBLE_BYTES + 4, total);
+  const transferSyntaxUid = meta.string('TransferSyntaxUID');
+  if (!transferSyntaxUid) throw new StainError('DICOM_INVALID', 'The file meta information names no transfer syntax.');
+  const transferSyntax = transferSyntaxOf(transferSyntaxUid);
+  const { dataSet, next: pixelData } = readDataSet(bytes, {
+    start: end,
+    explicitVr: transferSyntax.explicitVr,
+    total,
+    until: PIXEL_DATA_GROUP_END,
+  });
+  if (pixelData?.tag !== '7FE00010') throw new StainError('DICOM_INVALID', 'The instance holds no Pixel Data (7FE0,0010).');
+  if ((pixelData.length === undefined) !== transferSyntax.encapsulated)
+    throw new StainError('DICOM_INVALID', `The Pixel Data do not suit transfer syntax ${transferSyntaxUid}.`);
+  return { meta, dataSet, transferSyntaxUid, transferSyntax, pixelData };
+}

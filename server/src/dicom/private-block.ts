@@ -1,0 +1,48 @@
+/**
+ * Parameters for reproduction, in a private block of our own (PS3.5 7.8). The essentials stand in Derivation
+ * Description too, because some archives strip private elements.
+ */
+import type { ClassMoments, DerivationRecord } from './derivation-record.ts';
+import type { Element } from './element.ts';
+import { encodeValue, type Value } from './element-value.ts';
+import { uidFromUuid } from './uid.ts';
+
+export const PRIVATE_GROUP = '3401';
+export const PRIVATE_CREATOR = 'STAIN NORMALIZATION';
+const LONGEST_LO = 64;
+
+/** Elements of block 10. The statistics are K values of (density, two chromaticities), class after class. */
+export function privateBlock(record: DerivationRecord): Element[] {
+  const { model, template, source } = record;
+  const element = (number: string, vr: string, value: Value): Element => ({
+    tag: PRIVATE_GROUP + number,
+    vr,
+    bytes: encodeValue(vr, value),
+  });
+  return [
+    element('0010', 'LO', PRIVATE_CREATOR),
+    element('1001', 'LO', model.sha256),
+    element('1002', 'LO', model.version.slice(0, LONGEST_LO)),
+    element('1003', 'LO', template.id),
+    element('1004', 'FD', flat(template.classes, 'mean')),
+    element('1005', 'FD', flat(template.classes, 'sd')),
+    element('1006', 'FD', flat(source, 'mean')),
+    element('1007', 'FD', flat(source, 'sd')),
+    element('1008', 'LO', record.executionProvider.slice(0, LONGEST_LO)),
+    element('1009', 'UI', uidFromUuid(record.identity.jobUuid)),
+    element('100A', 'UT', asciiJson(record.fullRecord)),
+    element('100B', 'LO', model.name.slice(0, LONGEST_LO)),
+  ];
+}
+
+function flat(classes: readonly ClassMoments[], moment: 'mean' | 'sd'): number[] {
+  return classes.flatMap((one) => one[moment]);
+}
+
+/** JSON with all but ASCII escaped: the source's character set need not be UTF-8. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

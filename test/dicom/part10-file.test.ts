@@ -1,0 +1,163 @@
+import { open } from 'node:fs/promises';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { StainError } from '../../server/src/errors.ts';
+import { EXPLICIT_LITTLE_ENDIAN, makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+/** Frames that begin like JPEG; each has a length and content of its own. */
+function frames(count: number, size = 40): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) =>
+    Uint8Array.from({ length: size + i }, (_, at) => [0xff, 0xd8][at] ?? (i * 7 + at) & 0x7f),
+  );
+}
+
+function slide(options: Partial<SlideInstanceOptions>): Uint8Array {
+  return makeSlideInstance({ rows: 8, columns: 8, totalRows: 16, totalColumns: 24, frames: frames(6), ...options });
+}
+
+async function framesOf(bytes: Uint8Array): Promise<Uint8Array[]> {
+  await using folder = await temporaryFolder();
+  await using file = await openPart10(await folder.write('slide.dcm', bytes));
+  return Promise.all(Array.from({ length: file.numberOfFrames }, (_, i) => file.frame(i)));
+}
+
+async function failure(bytes: Uint8Array): Promise<unknown> {
+  return framesOf(bytes).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+function padded(all: readonly Uint8Array[]): Uint8Array[] {
+  return all.map((frame) => Uint8Array.from({ length: frame.length + (frame.length % 2) }, (_, i) => frame[i] ?? 0));
+}
+
+function expectFrames(actual: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
+  expect(actual.map((frame) => Buffer.from(frame).toString('hex'))).toEqual(
+    expected.map((frame) => Buffer.from(frame).toString('hex')),
+  );
+}
+
+describe('frames', () => {
+  for (const offsetTable of ['basic', 'empty', 'extended'] as const)
+    for (const fragmentsPerFrame of [1, 3])
+      test(`${offsetTable} offset table, ${fragmentsPerFrame} fragment(s) a frame`, async () => {
+        expectFrames(await framesOf(slide({ offsetTable, fragmentsPerFrame })), padded(frames(6)));
+      });
+
+  test('fragments of odd length', async () => {
+    expectFrames(await framesOf(slide({ padFragments: false })), frames(6));
+  });
+
+  test('an offset table that points elsewhere does not matter with one fragment a frame', async () => {
+    const bytes = Buffer.from(slide({}));
+    const table = bytes.indexOf(Buffer.from([0xe0, 0x7f, 0x10, 0x00])) + 20;
+    bytes.writeUInt32LE(0x12345678, table + 4);
+    expectFrames(await framesOf(bytes), padded(frames(6)));
+  });
+
+  test('uncompressed frames', async () => {
+    const raw = frames(6).map((_, i) => new Uint8Array(8 * 8 * 3).fill(i + 1));
+    const options = { frames: raw, transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN, photometricInterpretation: 'RGB' };
+    expectFrames(await framesOf(slide(options)), raw);
+  });
+
+  test('fragments that cannot be told apart are refused', async () => {
+    const unmarked = frames(6).map((frame) => frame.fill(1));
+    expect(await failure(slide({ frames: unmarked, offsetTable: 'empty', fragmentsPerFrame: 2 }))).toMatchObject({
+      code: 'FRAME_INVALID',
+    });
+  });
+
+  test('fewer fragments than frames, and frames out of range', async () => {
+    expect(await failure(slide({ overrides: { NumberOfFrames: 7 } }))).toMatchObject({ code: 'FRAME_INVALID' });
+    expect(await failure(slide({ overrides: { NumberOfFrames: 2 ** 31 - 1 } }))).toMatchObject({ code: 'FRAME_INVALID' });
+    await using folder = await temporaryFolder();
+    await using file = await openPart10(await folder.write('a.dcm', slide({})));
+    await expect(file.frame(6)).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+  });
+});
+
+describe('header', () => {
+  test('a header longer than the first read', async () => {
+    await using folder = await temporaryFolder();
+    const comment = 'x'.repeat(10_000);
+    const overrides = { SpecimenDescriptionSequence: [], DerivationDescription: 'short', TextValue: comment.repeat(30) };
+    const path = await folder.write('a.dcm', slide({ overrides }));
+    await using file = await openPart10(path);
+    expect(file.dataset.string('TextValue')).toHaveLength(300_000);
+    expectFrames([await file.frame(0)], padded(frames(1)));
+    await expect(openPart10(path, { maxHeaderBytes: 100_000 })).rejects.toMatchObject({ code: 'DICOM_INVALID' });
+  });
+
+  test('big endian is refused by name', async () => {
+    const bytes = slide({ frames: frames(6), transferSyntaxUid: '1.2.840.10008.1.2.2' });
+    expect(await failure(bytes)).toMatchObject({ code: 'TRANSFER_SYNTAX_UNSUPPORTED' });
+  });
+
+  test('no DICOM at all', async () => {
+    expect(await failure(Buffer.from('<html>'.repeat(100)))).toMatchObject({ code: 'DICOM_INVALID' });
+    expect(await failure(new Uint8Array(0))).toMatchObject({ code: 'DICOM_INVALID' });
+  });
+
+  test('an aborted signal stops the opening', async () => {
+    await using folder = await temporaryFolder();
+    const path = await folder.write('a.dcm', slide({}));
+    await expect(openPart10(path, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
+  });
+});
+
+describe('damage', () => {
+  test('a file cut off anywhere is refused', async () => {
+    const bytes = slide({ tiling: 'TILED_SPARSE' });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length - 1), async (length) => {
+        const error = await failure(bytes.subarray(0, length));
+        expect(error).toBeInstanceOf(StainError);
+        expect(['DICOM_INVALID', 'FRAME_INVALID']).toContain((error as StainError).code);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('any byte changed gives a StainError or a readable file, never anything else', async () => {
+    const bytes = slide({ tiling: 'TILED_SPARSE', offsetTable: 'extended', fragmentsPerFrame: 2 });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(255), async (at, value) => {
+        const damaged = Uint8Array.from(bytes);
+        damaged[at] = value;
+        const error = await failure(damaged);
+        if (error !== undefined) expect(error).toBeInstanceOf(StainError);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+test('frames beyond 4 GiB are found', async () => {
+  await using folder = await temporaryFolder();
+  const path = folder.file('large.dcm');
+  const bytes = Buffer.from(slide({ offsetTable: 'empty', frames: frames(3), totalRows: 8 }));
+  const pixelData = bytes.indexOf(Buffer.from([0xe0, 0x7f, 0x10, 0x00]));
+  const start = pixelData + 12 + 8;
+  const large = 3 * 2 ** 30;
+  const item = (length: number): Uint8Array => {
+    const header = Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]);
+    header.writeUInt32LE(length, 4);
+    return header;
+  };
+  // A sparse file: two fragments of 3 GiB of zeros take no room on the disk.
+  const file = await open(path, 'w');
+  await file.write(bytes.subarray(0, start), 0, start, 0);
+  await file.write(item(large), 0, 8, start);
+  await file.write(item(large), 0, 8, start + 8 + large);
+  const last = Buffer.concat([item(4), Buffer.from([1, 2, 3, 4]), Buffer.from([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0])]);
+  await file.write(last, 0, last.length, start + 2 * (8 + large));
+  await file.close();
+  await using opened = await openPart10(path);
+  expect(opened.frameLength(1)).toBe(large);
+  expect(await opened.frame(2)).toEqual(Uint8Array.of(1, 2, 3, 4));
+  await expect(opened.frame(0)).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+});
