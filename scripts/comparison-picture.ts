@@ -1,5 +1,5 @@
 /** A before/after picture: original, template, normalised, side by side with captions. */
-import sharp from 'sharp';
+import sharp, { type OutputInfo, type OverlayOptions, type Sharp } from 'sharp';
 import type { Raster } from '../server/src/slide/raster.ts';
 import type { Template } from '../server/src/stain/template.ts';
 
@@ -17,7 +17,7 @@ export async function writeComparison(
     { caption: 'Normalised', image: await scaled(fromRaster(normalized)) },
   ];
   let x = 0;
-  const layers: sharp.OverlayOptions[] = [];
+  const layers: OverlayOptions[] = [];
   for (const { caption, image } of pictures) {
     layers.push({ input: image.data, left: x, top: CAPTION });
     layers.push({ input: captionSvg(caption, image.info.width), left: x, top: 0 });
@@ -29,11 +29,11 @@ export async function writeComparison(
     .toFile(path);
 }
 
-function fromRaster({ width, height, rgb }: Raster): sharp.Sharp {
+function fromRaster({ width, height, rgb }: Raster): Sharp {
   return sharp(rgb, { raw: { width, height, channels: 3 } });
 }
 
-function scaled(image: sharp.Sharp, height = HEIGHT): Promise<{ data: Buffer; info: sharp.OutputInfo }> {
+function scaled(image: Sharp, height = HEIGHT): Promise<{ data: Buffer; info: OutputInfo }> {
   return image.resize({ height }).png().toBuffer({ resolveWithObject: true });
 }
 

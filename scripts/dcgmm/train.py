@@ -16,11 +16,11 @@ import torch
 
 from . import clustering
 from .constants import CLASSES
-from .data import CropSampler, Slide, optical_density, read_sources
+from .data import CropSampler, optical_density, read_sources
 from .hsd import from_optical_density
 from .loss import VARIANCE_FLOOR, cross_entropy, negative_log_likelihood
 from .model import Network
-from .validation import pairs, restoration_error
+from .validation import cases_of, restoration_error
 from .weights import write_weights
 
 #: A class with less than this share of the responsibilities, over the last steps, counts as collapsed.
@@ -60,8 +60,9 @@ class Trainer:
         self.mixtures = [clustering.fit(slide.pixels, options.seed) for slide in self.training]
         self.network = Network(options.classes).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.Adam(self.network.parameters(), options.warm_rate)
-        self.cases = pairs(self.held_out, options.validation_side)
+        self.cases = cases_of(self.held_out, options.validation_side)
         self.best = float("inf")
+        self.history = [{"from": 0, **chosen(options)}]
         self.first = 0
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -84,9 +85,8 @@ class Trainer:
         """One optimiser step; what it saw."""
         options = self.options
         warm = number < options.warm_steps
-        if number == options.warm_steps:
-            for group in self.optimiser.param_groups:
-                group["lr"] = options.rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.warm_rate if warm else options.rate
         density, features, targets = self.batch()
         log_g = torch.log_softmax(self.network(density), 1)
         groups, side = options.groups, options.crop
@@ -110,8 +110,8 @@ class Trainer:
     def class_order(self) -> list[int]:
         """Classes by descending mean D over the held-out images."""
         mass, total = 0.0, 0.0
-        for _, original, _, _ in self.cases:
-            density = np.maximum(optical_density(original).mean(-1), 1 / 255)[None]
+        for case in self.cases:
+            density = np.maximum(optical_density(case.original).mean(-1), 1 / 255)[None]
             g = self.responsibilities(density)
             mass = mass + g.sum((0, 2, 3))
             total = total + (g * density[:, None]).sum((0, 2, 3))
@@ -127,7 +127,7 @@ class Trainer:
     def save(self, number: int, path: Path) -> None:
         state = {
             "step": number, "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "random": self.sampler.random.bit_generator.state, "best": self.best,
+            "random": self.sampler.random.bit_generator.state, "best": self.best, "history": self.history,
         }
         torch.save(state, path)
 
@@ -137,19 +137,28 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.sampler.random.bit_generator.state = state["random"]
         self.best, self.first = state["best"], state["step"]
+        self.history = state["history"]
+        if {**self.history[-1], "from": 0} != {"from": 0, **chosen(self.options)}:
+            self.history.append({"from": self.first, **chosen(self.options)})
+            self.best = float("inf")
 
 
-def record(options: argparse.Namespace, slides: list[Slide], number: int, validation: dict) -> dict:
+def chosen(options: argparse.Namespace) -> dict:
+    """The options that change the result, paths left out."""
+    return {key: value for key, value in vars(options).items() if key not in ("data", "out", "resume")}
+
+
+def record(trainer: Trainer, number: int, validation: dict) -> dict:
     """What the weights file says about its training."""
+    options, slides = trainer.options, trainer.training
     images: dict[str, int] = {}
     for slide in slides:
         images[slide.source] = images.get(slide.source, 0) + 1
-    chosen = {key: value for key, value in vars(options).items() if key not in ("data", "out", "resume")}
     return {
         "script": "scripts/dcgmm/train.py", "seed": options.seed, "steps": number, "classes": options.classes,
         "loss": "cross entropy to a soft clustering, then negative log likelihood of the mixture (log-sum-exp, "
         f"variance floor {VARIANCE_FLOOR}) + {options.anchor} x that cross entropy",
-        "options": chosen, "images": images, "validation": validation,
+        "options": trainer.history, "images": images, "validation": validation,
     }
 
 
@@ -182,7 +191,7 @@ def main() -> None:
             with open(options.out / "log.jsonl", "a") as log:
                 log.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
-            facts = record(options, trainer.training, done, validation)
+            facts = record(trainer, done, validation)
             write_weights(options.out / f"step{done:05d}.npz", trainer.arrays(), facts)
             if validation["all"] < trainer.best and share.min() >= COLLAPSED:
                 trainer.best = validation["all"]

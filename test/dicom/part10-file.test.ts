@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { StainError } from '../../server/src/errors.ts';
-import { EXPLICIT_LITTLE_ENDIAN, makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
+import {
+  EXPLICIT_LITTLE_ENDIAN,
+  makeSlideInstance,
+  type SlideInstanceOptions,
+} from '../support/make-slide.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Frames that begin like JPEG; each has a length and content of its own. */
@@ -14,7 +18,14 @@ function frames(count: number, size = 40): Uint8Array[] {
 }
 
 function slide(options: Partial<SlideInstanceOptions>): Uint8Array {
-  return makeSlideInstance({ rows: 8, columns: 8, totalRows: 16, totalColumns: 24, frames: frames(6), ...options });
+  return makeSlideInstance({
+    rows: 8,
+    columns: 8,
+    totalRows: 16,
+    totalColumns: 24,
+    frames: frames(6),
+    ...options,
+  });
 }
 
 async function framesOf(bytes: Uint8Array): Promise<Uint8Array[]> {
@@ -31,7 +42,9 @@ async function failure(bytes: Uint8Array): Promise<unknown> {
 }
 
 function padded(all: readonly Uint8Array[]): Uint8Array[] {
-  return all.map((frame) => Uint8Array.from({ length: frame.length + (frame.length % 2) }, (_, i) => frame[i] ?? 0));
+  return all.map((frame) =>
+    Uint8Array.from({ length: frame.length + (frame.length % 2) }, (_, i) => frame[i] ?? 0),
+  );
 }
 
 function expectFrames(actual: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
@@ -60,20 +73,30 @@ describe('frames', () => {
 
   test('uncompressed frames', async () => {
     const raw = frames(6).map((_, i) => new Uint8Array(8 * 8 * 3).fill(i + 1));
-    const options = { frames: raw, transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN, photometricInterpretation: 'RGB' };
+    const options = {
+      frames: raw,
+      transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+      photometricInterpretation: 'RGB',
+    };
     expectFrames(await framesOf(slide(options)), raw);
   });
 
   test('fragments that cannot be told apart are refused', async () => {
     const unmarked = frames(6).map((frame) => frame.fill(1));
-    expect(await failure(slide({ frames: unmarked, offsetTable: 'empty', fragmentsPerFrame: 2 }))).toMatchObject({
+    expect(
+      await failure(slide({ frames: unmarked, offsetTable: 'empty', fragmentsPerFrame: 2 })),
+    ).toMatchObject({
       code: 'FRAME_INVALID',
     });
   });
 
   test('fewer fragments than frames, and frames out of range', async () => {
-    expect(await failure(slide({ overrides: { NumberOfFrames: 7 } }))).toMatchObject({ code: 'FRAME_INVALID' });
-    expect(await failure(slide({ overrides: { NumberOfFrames: 2 ** 31 - 1 } }))).toMatchObject({ code: 'FRAME_INVALID' });
+    expect(await failure(slide({ overrides: { NumberOfFrames: 7 } }))).toMatchObject({
+      code: 'FRAME_INVALID',
+    });
+    expect(await failure(slide({ overrides: { NumberOfFrames: 2 ** 31 - 1 } }))).toMatchObject({
+      code: 'FRAME_INVALID',
+    });
     await using folder = await temporaryFolder();
     await using file = await openPart10(await folder.write('a.dcm', slide({})));
     await expect(file.frame(6)).rejects.toMatchObject({ code: 'FRAME_INVALID' });
@@ -84,12 +107,18 @@ describe('header', () => {
   test('a header longer than the first read', async () => {
     await using folder = await temporaryFolder();
     const comment = 'x'.repeat(10_000);
-    const overrides = { SpecimenDescriptionSequence: [], DerivationDescription: 'short', TextValue: comment.repeat(30) };
+    const overrides = {
+      SpecimenDescriptionSequence: [],
+      DerivationDescription: 'short',
+      TextValue: comment.repeat(30),
+    };
     const path = await folder.write('a.dcm', slide({ overrides }));
     await using file = await openPart10(path);
     expect(file.dataset.string('TextValue')).toHaveLength(300_000);
     expectFrames([await file.frame(0)], padded(frames(1)));
-    await expect(openPart10(path, { maxHeaderBytes: 100_000 })).rejects.toMatchObject({ code: 'DICOM_INVALID' });
+    await expect(openPart10(path, { maxHeaderBytes: 100_000 })).rejects.toMatchObject({
+      code: 'DICOM_INVALID',
+    });
   });
 
   test('big endian is refused by name', async () => {
@@ -153,7 +182,11 @@ test('frames beyond 4 GiB are found', async () => {
   await file.write(bytes.subarray(0, start), 0, start, 0);
   await file.write(item(large), 0, 8, start);
   await file.write(item(large), 0, 8, start + 8 + large);
-  const last = Buffer.concat([item(4), Buffer.from([1, 2, 3, 4]), Buffer.from([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0])]);
+  const last = Buffer.concat([
+    item(4),
+    Buffer.from([1, 2, 3, 4]),
+    Buffer.from([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]),
+  ]);
   await file.write(last, 0, last.length, start + 2 * (8 + large));
   await file.close();
   await using opened = await openPart10(path);

@@ -60,7 +60,7 @@ describe.each(index.cases.map((item) => [item.name, item] as const))('%s', (_nam
     const { sums } = await statistics.run({ tile: tensor(arrays.tile), weight: tensor(arrays.weight) });
     const expected = values(arrays.sums);
     const got = sums!.data as Float64Array;
-    const counted = values(arrays.weight).reduce((sum: number, weight: number) => sum + weight, 0);
+    const counted = (values(arrays.weight) as Uint8Array).reduce((sum, weight) => sum + weight, 0);
     const { statisticsRelative, statisticsFloorPerPixel } = index.tolerances;
     for (const [i, value] of expected.entries())
       expect(Math.abs(got[i]! - value)).toBeLessThanOrEqual(

@@ -58,7 +58,11 @@ export function makeSlideInstance(options: SlideInstanceOptions): Uint8Array {
   const pixelData =
     syntax === EXPLICIT_LITTLE_ENDIAN ? nativePixelData(options.frames) : encapsulatedPixelData(options);
   const { dataSet, bytes } = pixelData;
-  return Buffer.concat([fileBeginning(header, syntax), writeDataSet(header.withElements(dataSet.elements)), bytes]);
+  return Buffer.concat([
+    fileBeginning(header, syntax),
+    writeDataSet(header.withElements(dataSet.elements)),
+    bytes,
+  ]);
 }
 
 export function fileBeginning(header: DataSet, transferSyntaxUid: string): Uint8Array {
@@ -146,7 +150,10 @@ export function makeSlideHeader(options: SlideInstanceOptions): DataSet {
     PixelRepresentation: 0,
     BurnedInAnnotation: 'NO',
     LossyImageCompression: lossy ? '01' : '00',
-    ...(lossy && { LossyImageCompressionRatio: ratio.toFixed(2), LossyImageCompressionMethod: 'ISO_10918_1' }),
+    ...(lossy && {
+      LossyImageCompressionRatio: ratio.toFixed(2),
+      LossyImageCompressionMethod: 'ISO_10918_1',
+    }),
     ContainerIdentifier: slide.slice(0, 16),
     IssuerOfTheContainerIdentifierSequence: [],
     ContainerTypeCodeSequence: [code('433466003', 'SCT', 'Microscope slide')],
@@ -196,12 +203,23 @@ function dimensionIndex(slide: string): DataSet[] {
   );
 }
 
-function perFrameGroups({ frames, positions, rows, columns, totalColumns, pixelSpacing, concatenation }: SlideInstanceOptions): DataSet[] {
+function perFrameGroups({
+  frames,
+  positions,
+  rows,
+  columns,
+  totalColumns,
+  pixelSpacing,
+  concatenation,
+}: SlideInstanceOptions): DataSet[] {
   const across = Math.ceil(totalColumns / columns);
   const spacing = pixelSpacing ?? 0.0005;
   return frames.map((_, i) => {
     const place = i + (concatenation?.frameOffset ?? 0);
-    const { x, y } = positions?.[i] ?? { x: (place % across) * columns, y: Math.floor(place / across) * rows };
+    const { x, y } = positions?.[i] ?? {
+      x: (place % across) * columns,
+      y: Math.floor(place / across) * rows,
+    };
     return DataSet.of({
       FrameContentSequence: [DataSet.of({ DimensionIndexValues: [y / rows + 1, x / columns + 1] })],
       PlanePositionSlideSequence: [
@@ -226,11 +244,20 @@ interface PixelData {
 
 function nativePixelData(frames: readonly Uint8Array[]): PixelData {
   const value = Buffer.concat(frames);
-  const bytes = Buffer.concat([elementStart(value.length + (value.length % 2)), value, new Uint8Array(value.length % 2)]);
+  const bytes = Buffer.concat([
+    elementStart(value.length + (value.length % 2)),
+    value,
+    new Uint8Array(value.length % 2),
+  ]);
   return { dataSet: new DataSet(), bytes };
 }
 
-function encapsulatedPixelData({ frames, offsetTable = 'basic', fragmentsPerFrame = 1, padFragments = true }: SlideInstanceOptions): PixelData {
+function encapsulatedPixelData({
+  frames,
+  offsetTable = 'basic',
+  fragmentsPerFrame = 1,
+  padFragments = true,
+}: SlideInstanceOptions): PixelData {
   const parts: Uint8Array[] = [];
   const offsets: number[] = [];
   let position = 0;
@@ -246,7 +273,9 @@ function encapsulatedPixelData({ frames, offsetTable = 'basic', fragmentsPerFram
   if (offsetTable === 'basic') new Uint32Array(table.buffer).set(offsets);
   const extended = {
     ExtendedOffsetTable: new Uint8Array(BigUint64Array.from(offsets.map(BigInt)).buffer),
-    ExtendedOffsetTableLengths: new Uint8Array(BigUint64Array.from(frames.map(({ length }) => BigInt(length))).buffer),
+    ExtendedOffsetTableLengths: new Uint8Array(
+      BigUint64Array.from(frames.map(({ length }) => BigInt(length))).buffer,
+    ),
   };
   const end = Uint8Array.of(0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0);
   return {
@@ -258,7 +287,9 @@ function encapsulatedPixelData({ frames, offsetTable = 'basic', fragmentsPerFram
 /** Cuts at even places, as all but the last fragment of a frame must be even. */
 function splitEvenly(frame: Uint8Array, count: number): Uint8Array[] {
   const size = Math.max(2, 2 * Math.ceil(frame.length / count / 2));
-  const parts = Array.from({ length: count }, (_, i) => frame.subarray(i * size, i === count - 1 ? undefined : (i + 1) * size));
+  const parts = Array.from({ length: count }, (_, i) =>
+    frame.subarray(i * size, i === count - 1 ? undefined : (i + 1) * size),
+  );
   return parts.filter((part) => part.length > 0);
 }
 

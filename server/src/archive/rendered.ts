@@ -1,6 +1,7 @@
 /** Rendered frames and thumbnails (PS3.18 10.4.1.1.3): pictures for a browser, made on request. */
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
+import { decodeFrame } from '../codec/decode-frame.ts';
 import type { Part10File } from '../dicom/part10-file.ts';
 import { StainError } from '../errors.ts';
 import { negotiateRendered } from './accept.ts';
@@ -12,14 +13,14 @@ const JPEG_QUALITY = 90;
 const MAX_VIEWPORT = 4096;
 
 /** Pixels of a stored frame as rows x columns RGB. @throws FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED */
-export async function decodeStoredFrame(
-  { dataset, transferSyntaxUid }: Part10File,
-  stored: Uint8Array,
-): Promise<Uint8Array> {
-  void dataset;
-  void transferSyntaxUid;
-  void stored;
-  throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', 'TODO');
+export function decodeStoredFrame({ dataset, transferSyntaxUid }: Part10File, stored: Uint8Array): Promise<Uint8Array> {
+  return decodeFrame(stored, {
+    transferSyntaxUid,
+    rows: dataset.number('Rows') ?? 0,
+    columns: dataset.number('Columns') ?? 0,
+    photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
+    planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** An archive as a person names it on the command line: a DICOMweb URL, or a folder served by the embedded archive. */
 import { mkdir, stat } from 'node:fs/promises';
-import express from 'express';
+import express, { type Router } from 'express';
 import { createArchive } from '../archive/archive.ts';
 import { listen } from '../app/listen.ts';
 import type { Config } from '../config.ts';
@@ -11,6 +11,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly client: DicomWebClient;
   /** For messages: the URL without credentials, or the folder. */
   readonly name: string;
+  /** Of the embedded archive. */
+  readonly router?: Router;
 }
 
 /** @param create make the folder when it is missing (for a destination) */
@@ -18,24 +20,28 @@ export async function openArchiveLocation(location: string, config: Config, { cr
   if (/^https?:/i.test(location)) {
     const client = createDicomWebClient({ url: location, ...clientOptions(config) });
     const { origin, pathname } = new URL(location);
-    return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: async () => {} };
+    return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };
   }
   if (create) await mkdir(location, { recursive: true });
   const isFolder = await stat(location).then((found) => found.isDirectory(), () => false);
   if (!isFolder) throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
   const archive = await createArchive({ folder: location, maxInstanceBytes: config.limits.maxInstanceBytes });
   const server = await listen(express().use('/dicom-web', archive.router), { host: '127.0.0.1', port: 0 });
+  // The product meets its own archive over HTTP like any other: there is one way for data.
+  const client = createDicomWebClient({ url: `${server.url}/dicom-web`, ...clientOptions(config), headers: {} });
   return {
-    client: createDicomWebClient({ url: `${server.url}/dicom-web`, ...clientOptions(config), headers: {} }),
+    client,
     name: location,
+    router: archive.router,
     async [Symbol.asyncDispose]() {
+      await client.close();
       await server.close();
       await archive.close();
     },
   };
 }
 
-export function clientOptions(config: Config): { headers: Record<string, string>; timeoutMs: number; framesPerRequest: number } {
+function clientOptions(config: Config): { headers: Record<string, string>; timeoutMs: number; framesPerRequest: number } {
   const { headers, timeoutSeconds, framesPerRequest } = config.dicomweb;
   return { headers, timeoutMs: timeoutSeconds * 1000, framesPerRequest };
 }

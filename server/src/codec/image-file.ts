@@ -1,5 +1,5 @@
 /** Pictures on disk: PNG, JPEG and TIFF by sharp. */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { StainError } from '../errors.ts';
 import type { Raster } from '../slide/raster.ts';
 
@@ -42,6 +42,6 @@ export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
   return fromRaster(raster).resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside' }).jpeg({ quality: 85 }).toBuffer();
 }
 
-function fromRaster({ width, height, rgb }: Raster): sharp.Sharp {
+function fromRaster({ width, height, rgb }: Raster): Sharp {
   return sharp(rgb, { raw: { width, height, channels: 3 } });
 }

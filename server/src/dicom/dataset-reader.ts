@@ -39,7 +39,11 @@ export interface ValueLocation {
  * group's end is found by tag alone.
  * @returns the group and the first byte after it
  */
-export function readFileMeta(bytes: Uint8Array, start: number, total: number): { meta: DataSet; end: number } {
+export function readFileMeta(
+  bytes: Uint8Array,
+  start: number,
+  total: number,
+): { meta: DataSet; end: number } {
   const reader = new Reader(bytes, total);
   reader.position = start;
   const elements: Element[] = [];
@@ -88,7 +92,8 @@ export function readDataSet(
     if (!element) continue;
     elements.push(element);
     // Its tag is low, so it comes before every sequence that may hold text.
-    if (element.tag === '00080005') characterSet = new DataSet([element]).string('SpecificCharacterSet') ?? '';
+    if (element.tag === '00080005')
+      characterSet = new DataSet([element]).string('SpecificCharacterSet') ?? '';
   }
   return { dataSet: new DataSet(elements), next: undefined };
 }
@@ -112,7 +117,9 @@ class Reader {
   }
 
   fail(what: string, at: number): never {
-    throw new StainError('DICOM_INVALID', `The DICOM header is damaged at byte ${at}: ${what}.`, { data: { at } });
+    throw new StainError('DICOM_INVALID', `The DICOM header is damaged at byte ${at}: ${what}.`, {
+      data: { at },
+    });
   }
 
   /** Group of the element at the position, which stays. */
@@ -142,13 +149,23 @@ class Reader {
   }
 
   /** The element with its value; undefined for group lengths, which are retired and would be wrong soon. */
-  value({ tag, vr, length }: Header, explicitVr: boolean, end: number, characterSet: string, depth: number): Element | undefined {
+  value(
+    { tag, vr, length }: Header,
+    explicitVr: boolean,
+    end: number,
+    characterSet: string,
+    depth: number,
+  ): Element | undefined {
     const at = this.position;
     if (vr === '') this.fail(`delimiter ${tag} outside of a sequence`, at);
     const open = length === UNDEFINED_LENGTH;
     if (vr === 'SQ' || (open && vr === 'UN')) {
       // UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2 note 2).
-      return { tag, vr: 'SQ', items: this.#items(length, explicitVr && vr === 'SQ', end, characterSet, depth + 1) };
+      return {
+        tag,
+        vr: 'SQ',
+        items: this.#items(length, explicitVr && vr === 'SQ', end, characterSet, depth + 1),
+      };
     }
     if (open) this.fail(`element ${tag} of VR ${vr} has no length`, at);
     this.#require(length, end);
@@ -157,7 +174,13 @@ class Reader {
     return { tag, vr, bytes: this.#bytes.subarray(at, at + length) };
   }
 
-  #items(length: number, explicitVr: boolean, enclosingEnd: number, characterSet: string, depth: number): DataSet[] {
+  #items(
+    length: number,
+    explicitVr: boolean,
+    enclosingEnd: number,
+    characterSet: string,
+    depth: number,
+  ): DataSet[] {
     if (depth > MAX_DEPTH) this.fail('sequences are nested too deeply', this.position);
     const open = length === UNDEFINED_LENGTH;
     const end = open ? enclosingEnd : this.#endOf(length, enclosingEnd);
@@ -172,7 +195,13 @@ class Reader {
     return items;
   }
 
-  #item(length: number, explicitVr: boolean, enclosingEnd: number, characterSet: string, depth: number): DataSet {
+  #item(
+    length: number,
+    explicitVr: boolean,
+    enclosingEnd: number,
+    characterSet: string,
+    depth: number,
+  ): DataSet {
     const open = length === UNDEFINED_LENGTH;
     const end = open ? enclosingEnd : this.#endOf(length, enclosingEnd);
     const elements: Element[] = [];
@@ -187,7 +216,8 @@ class Reader {
 
   #endOf(length: number, enclosingEnd: number): number {
     const end = this.position + length;
-    if (end > enclosingEnd) this.fail(`a length of ${length} bytes goes beyond what encloses it`, this.position);
+    if (end > enclosingEnd)
+      this.fail(`a length of ${length} bytes goes beyond what encloses it`, this.position);
     return end;
   }
 
@@ -218,6 +248,7 @@ class Reader {
 function implicitVr(tag: string): string {
   const known = entryOfTag(tag)?.vr;
   if (known) return known;
-  const creator = (Number.parseInt(tag.slice(3, 4), 16) & 1) === 1 && /^00[1-9A-F][0-9A-F]$/.test(tag.slice(4));
+  const creator =
+    (Number.parseInt(tag.slice(3, 4), 16) & 1) === 1 && /^00[1-9A-F][0-9A-F]$/.test(tag.slice(4));
   return creator ? 'LO' : 'UN';
 }

@@ -34,7 +34,10 @@ export class DataSet {
    * @throws DICOM_INVALID where the JSON is not of that model
    */
   static fromDicomJson(json: DicomJsonDataSet): DataSet {
-    return new DataSet(elementsFromJson(json, (elements) => new DataSet(elements, 'ISO_IR 192')), 'ISO_IR 192');
+    return new DataSet(
+      elementsFromJson(json, (elements) => new DataSet(elements, 'ISO_IR 192')),
+      'ISO_IR 192',
+    );
   }
 
   /** The element of a keyword or of a tag of eight hexadecimal digits. */

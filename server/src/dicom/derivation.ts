@@ -19,7 +19,13 @@ const ENCODER = {
 };
 
 /** ST, at most 1024 characters. */
-export function derivationDescription({ model, template, colourPolicy, encoding, quality }: DerivationRecord): string {
+export function derivationDescription({
+  model,
+  template,
+  colourPolicy,
+  encoding,
+  quality,
+}: DerivationRecord): string {
   return [
     `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}.`,
     ascii(colourPolicy).slice(0, 500),
@@ -35,7 +41,11 @@ export function seriesDescription({ model, template }: DerivationRecord): string
 }
 
 /** Item of the Derivation Image Sequence; its content is repeated at the top level of the data set. */
-export function derivationImage(sources: readonly DataSet[], role: ImageRole, record: DerivationRecord): DataSet {
+export function derivationImage(
+  sources: readonly DataSet[],
+  role: ImageRole,
+  record: DerivationRecord,
+): DataSet {
   const resampled = role === 'base' ? [] : [SPATIAL_RESAMPLING];
   const compressed = record.encoding === 'jpeg' ? [LOSSY_COMPRESSION] : [];
   return DataSet.of({

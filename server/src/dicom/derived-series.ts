@@ -5,7 +5,7 @@
 import { StainError } from '../errors.ts';
 import type { Level } from '../slide/types.ts';
 import { identifyCodingScheme } from './codes.ts';
-import { type Attributes, DataSet } from './dataset.ts';
+import type { Attributes, DataSet } from './dataset.ts';
 import { derivationImage, seriesDescription, seriesReferences, WARNING } from './derivation.ts';
 import type { DerivationRecord } from './derivation-record.ts';
 import { derivedUids } from './derived-uids.ts';
@@ -33,12 +33,21 @@ export interface DeriveInput {
 }
 
 /** Header of the derived instance, without pixel data. The parts of a concatenation become one instance. */
-export function deriveLevel({ level, derivation, instanceNumber, sopInstanceUid, encodedBytes }: DeriveInput): DataSet {
+export function deriveLevel({
+  level,
+  derivation,
+  instanceNumber,
+  sopInstanceUid,
+  encodedBytes,
+}: DeriveInput): DataSet {
   const sources = level.instances.map(({ dataset }) => withoutSourceOnly(dataset));
   const source = sources[0];
   if (!source) throw new StainError('INTERNAL', 'A level without instances cannot be derived.');
   const uids = derivedUids(derivation.identity);
-  const { date, time } = processingTime(derivation.identity.createdAt, source.string('TimezoneOffsetFromUTC'));
+  const { date, time } = processingTime(
+    derivation.identity.createdAt,
+    source.string('TimezoneOffsetFromUTC'),
+  );
   const imageType = imageTypeOf(level.role);
   const derived = derivationImage(sources, level.role, derivation);
   const lossyRatio = derivation.encoding === 'jpeg' ? uncompressedBytes(level) / encodedBytes : undefined;

@@ -28,7 +28,8 @@ export function elementsFromJson(
     .filter(([tag]) => !tag.endsWith('0000'))
     .map(([key, attribute]): Element => {
       const tag = key.toUpperCase();
-      if (!/^[0-9A-F]{8}$/.test(tag) || typeof attribute?.vr !== 'string') invalid(`"${key}" is no attribute`);
+      if (!/^[0-9A-F]{8}$/.test(tag) || typeof attribute?.vr !== 'string')
+        invalid(`"${key}" is no attribute`);
       const { vr, InlineBinary } = attribute;
       const values = attribute.Value ?? [];
       if (!Array.isArray(values)) invalid(`the Value of ${tag} is no list`);
@@ -51,7 +52,8 @@ function dataSetIn(item: unknown): DicomJsonDataSet {
 
 function bytesOf(tag: string, vr: string, values: readonly unknown[]): Uint8Array {
   if (NUMERIC.has(vr)) {
-    if (vr !== 'AT' && values.some((value) => !isInteger(value, vr))) invalid(`${tag} holds a value that is no ${vr}`);
+    if (vr !== 'AT' && values.some((value) => !isInteger(value, vr)))
+      invalid(`${tag} holds a value that is no ${vr}`);
     return encodeValue(vr, values as Value);
   }
   return padEven(Buffer.from(values.map(textOf).join('\\'), 'utf8'), vr === 'UI' ? 0 : 0x20);

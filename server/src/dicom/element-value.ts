@@ -5,7 +5,14 @@ export type Value = string | number | readonly string[] | readonly number[] | Ui
 
 /** Bytes and accessors of the fixed-size numeric VRs. 64-bit integers are read as numbers, exact to 2^53. */
 const BINARY: Readonly<
-  Record<string, { size: number; get(view: DataView, at: number): number; set(view: DataView, at: number, value: number): void }>
+  Record<
+    string,
+    {
+      size: number;
+      get(view: DataView, at: number): number;
+      set(view: DataView, at: number, value: number): void;
+    }
+  >
 > = {
   US: { size: 2, get: (v, at) => v.getUint16(at, true), set: (v, at, x) => v.setUint16(at, x, true) },
   SS: { size: 2, get: (v, at) => v.getInt16(at, true), set: (v, at, x) => v.setInt16(at, x, true) },
@@ -13,12 +20,30 @@ const BINARY: Readonly<
   SL: { size: 4, get: (v, at) => v.getInt32(at, true), set: (v, at, x) => v.setInt32(at, x, true) },
   FL: { size: 4, get: (v, at) => v.getFloat32(at, true), set: (v, at, x) => v.setFloat32(at, x, true) },
   FD: { size: 8, get: (v, at) => v.getFloat64(at, true), set: (v, at, x) => v.setFloat64(at, x, true) },
-  UV: { size: 8, get: (v, at) => Number(v.getBigUint64(at, true)), set: (v, at, x) => v.setBigUint64(at, BigInt(x), true) },
-  SV: { size: 8, get: (v, at) => Number(v.getBigInt64(at, true)), set: (v, at, x) => v.setBigInt64(at, BigInt(x), true) },
+  UV: {
+    size: 8,
+    get: (v, at) => Number(v.getBigUint64(at, true)),
+    set: (v, at, x) => v.setBigUint64(at, BigInt(x), true),
+  },
+  SV: {
+    size: 8,
+    get: (v, at) => Number(v.getBigInt64(at, true)),
+    set: (v, at, x) => v.setBigInt64(at, BigInt(x), true),
+  },
 };
 
 /** Longest value in characters (PS3.5 table 6.2-1), where there is a limit that our values could meet. */
-const MAX_LENGTH: Readonly<Record<string, number>> = { AE: 16, CS: 16, DS: 16, IS: 12, LO: 64, SH: 16, ST: 1024, LT: 10240, UI: 64 };
+const MAX_LENGTH: Readonly<Record<string, number>> = {
+  AE: 16,
+  CS: 16,
+  DS: 16,
+  IS: 12,
+  LO: 64,
+  SH: 16,
+  ST: 1024,
+  LT: 10240,
+  UI: 64,
+};
 
 /** VRs of one value, in which a backslash is a character like any other. */
 const SINGLE_TEXT = new Set(['LT', 'ST', 'UT', 'UR']);
@@ -49,8 +74,10 @@ export function encodeValue(vr: string, value: Value): Uint8Array {
   const limit = MAX_LENGTH[vr] ?? Number.POSITIVE_INFINITY;
   for (const item of values) {
     const text = String(item);
-    if (text.length > limit) throw new StainError('INTERNAL', `"${text}" is too long for a value of VR ${vr}.`);
-    if (/[^\x20-\x7e\r\n\f\t]/.test(text)) throw new StainError('INTERNAL', `A value of VR ${vr} is not ASCII.`);
+    if (text.length > limit)
+      throw new StainError('INTERNAL', `"${text}" is too long for a value of VR ${vr}.`);
+    if (/[^\x20-\x7e\r\n\f\t]/.test(text))
+      throw new StainError('INTERNAL', `A value of VR ${vr} is not ASCII.`);
   }
   return padEven(Buffer.from(values.join('\\'), 'latin1'), vr === 'UI' ? 0 : 0x20);
 }
@@ -76,7 +103,9 @@ export function binaryNumbers(vr: string, bytes: Uint8Array): number[] | undefin
   const binary = BINARY[vr];
   if (!binary) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: Math.floor(bytes.length / binary.size) }, (_, i) => binary.get(view, i * binary.size));
+  return Array.from({ length: Math.floor(bytes.length / binary.size) }, (_, i) =>
+    binary.get(view, i * binary.size),
+  );
 }
 
 /** Tags of VR AT as eight hexadecimal digits. */

@@ -46,7 +46,10 @@ export class EncapsulatedInstance {
     this.columns = dataset.number('Columns') ?? 0;
     this.numberOfFrames = dataset.number('NumberOfFrames') ?? 1;
     if (this.numberOfFrames !== spool.frameCount)
-      throw new StainError('INTERNAL', `${spool.frameCount} frames for an instance of ${this.numberOfFrames}.`);
+      throw new StainError(
+        'INTERNAL',
+        `${spool.frameCount} frames for an instance of ${this.numberOfFrames}.`,
+      );
     this.#spool = spool;
     const layout = layOutFrames(spool.frameCount, (index) => spool.frameLength(index));
     this.#beginning = Buffer.concat([

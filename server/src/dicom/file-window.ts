@@ -29,12 +29,16 @@ export class FileWindow {
   /** A copy of these bytes of the file. @throws DICOM_INVALID beyond the end of the file */
   async read(position: number, length: number): Promise<Uint8Array> {
     if (position + length > this.size)
-      throw new StainError('DICOM_INVALID', `The file ends at byte ${this.size}; ${length} bytes at ${position} were expected.`);
+      throw new StainError(
+        'DICOM_INVALID',
+        `The file ends at byte ${this.size}; ${length} bytes at ${position} were expected.`,
+      );
     const bytes = new Uint8Array(length);
     let done = 0;
     while (done < length) {
       const { bytesRead } = await this.#file.read(bytes, done, length - done, position + done);
-      if (bytesRead === 0) throw new StainError('DICOM_INVALID', 'The file became shorter while it was read.');
+      if (bytesRead === 0)
+        throw new StainError('DICOM_INVALID', 'The file became shorter while it was read.');
       done += bytesRead;
     }
     return bytes;

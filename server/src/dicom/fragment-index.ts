@@ -57,9 +57,13 @@ export async function indexFragments(
   const { offsets, lengths } = await walk(file, firstItem, signal);
   const count = offsets.length;
   if (count < numberOfFrames)
-    throw new StainError('FRAME_INVALID', `${numberOfFrames} frames are announced, but there are ${count} fragments.`, {
-      data: { numberOfFrames, fragments: count },
-    });
+    throw new StainError(
+      'FRAME_INVALID',
+      `${numberOfFrames} frames are announced, but there are ${count} fragments.`,
+      {
+        data: { numberOfFrames, fragments: count },
+      },
+    );
   const starts =
     (count === numberOfFrames || numberOfFrames === 1
       ? Uint32Array.from({ length: numberOfFrames }, (_, i) => i)
@@ -68,7 +72,10 @@ export async function indexFragments(
     startsFromTable(await basicTable(file, table), offsets, firstItem, numberOfFrames) ??
     (await startsFromCodestreams(file, offsets, lengths, numberOfFrames, signal));
   if (!starts)
-    throw new StainError('FRAME_INVALID', `${count} fragments cannot be told apart into ${numberOfFrames} frames.`);
+    throw new StainError(
+      'FRAME_INVALID',
+      `${count} fragments cannot be told apart into ${numberOfFrames} frames.`,
+    );
   const borders = new Uint32Array(numberOfFrames + 1);
   borders.set(starts);
   borders[numberOfFrames] = count;
@@ -106,14 +113,16 @@ function grown<T extends Float64Array | Uint32Array>(from: T, into: T): T {
 
 /** The item at a position; undefined at the end of the sequence. */
 async function readItem(file: FileWindow, position: number): Promise<Fragment | undefined> {
-  if (position + ITEM_HEADER_BYTES > file.size) invalid('the file ends without a sequence delimiter', position);
+  if (position + ITEM_HEADER_BYTES > file.size)
+    invalid('the file ends without a sequence delimiter', position);
   const view = viewOf(await file.peek(position, ITEM_HEADER_BYTES));
   const tag = view.getUint32(0, true);
   if (tag === SEQUENCE_END) return undefined;
   if (tag !== ITEM) invalid('no fragment where one should begin', position);
   const length = view.getUint32(4, true);
   const offset = position + ITEM_HEADER_BYTES;
-  if (offset + length > file.size) invalid(`a fragment of ${length} bytes goes beyond the end of the file`, position);
+  if (offset + length > file.size)
+    invalid(`a fragment of ${length} bytes goes beyond the end of the file`, position);
   return { offset, length };
 }
 
@@ -127,7 +136,9 @@ function extendedTable(dataSet: DataSet): number[] {
   const bytes = dataSet.bytes('ExtendedOffsetTable');
   if (!bytes) return [];
   const view = viewOf(bytes);
-  return Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) => Number(view.getBigUint64(8 * i, true)));
+  return Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) =>
+    Number(view.getBigUint64(8 * i, true)),
+  );
 }
 
 async function basicTable(file: FileWindow, { offset, length }: Fragment): Promise<number[]> {
@@ -178,5 +189,7 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function invalid(what: string, at: number): never {
-  throw new StainError('DICOM_INVALID', `The pixel data are damaged at byte ${at}: ${what}.`, { data: { at } });
+  throw new StainError('DICOM_INVALID', `The pixel data are damaged at byte ${at}: ${what}.`, {
+    data: { at },
+  });
 }

@@ -123,7 +123,8 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const { bytesRead } = await this.#file.read(bytes, done, length - done, position + done);
-      if (bytesRead === 0) throw new StainError('INTERNAL', 'The spool is shorter than what was written into it.');
+      if (bytesRead === 0)
+        throw new StainError('INTERNAL', 'The spool is shorter than what was written into it.');
       done += bytesRead;
     }
     return bytes;

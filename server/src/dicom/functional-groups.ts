@@ -20,12 +20,16 @@ export function derivedFunctionalGroups(
   const typePerFrame = perFrame.some((frame) => frame.has(FRAME_TYPE));
   const derivedShared = withDerivedIdentifiers(shared).with({ DerivationImageSequence: [derivationImage] });
   return {
-    SharedFunctionalGroupsSequence: [typePerFrame ? derivedShared : derivedShared.with({ [FRAME_TYPE]: frameType })],
+    SharedFunctionalGroupsSequence: [
+      typePerFrame ? derivedShared : derivedShared.with({ [FRAME_TYPE]: frameType }),
+    ],
     ...(perFrame.length > 0 && {
       PerFrameFunctionalGroupsSequence: perFrame.map((frame) => {
         const renamed = withDerivedIdentifiers(frame);
         // A group is shared or per frame, never both.
-        const single = renamed.has('DerivationImageSequence') ? renamed.without('DerivationImageSequence') : renamed;
+        const single = renamed.has('DerivationImageSequence')
+          ? renamed.without('DerivationImageSequence')
+          : renamed;
         return single.has(FRAME_TYPE) ? single.with({ [FRAME_TYPE]: frameType }) : single;
       }),
     }),

@@ -27,20 +27,41 @@ function set(reason: string, ...paths: readonly string[]): HeaderDifference[] {
 }
 
 export const allowedHeaderDifferences: readonly HeaderDifference[] = [
-  ...set('a new instance in a new series', 'SOPInstanceUID', 'SeriesInstanceUID', 'SeriesNumber', 'InstanceNumber'),
+  ...set(
+    'a new instance in a new series',
+    'SOPInstanceUID',
+    'SeriesInstanceUID',
+    'SeriesNumber',
+    'InstanceNumber',
+  ),
   ...set('a new pyramid', 'PyramidUID'),
   ...set('says what was done', 'SeriesDescription', 'ImageComments', 'ContentQualification'),
   ...set(
     'time of processing',
-    ...['InstanceCreationDate', 'InstanceCreationTime', 'SeriesDate', 'SeriesTime', 'ContentDate', 'ContentTime'],
+    ...[
+      'InstanceCreationDate',
+      'InstanceCreationTime',
+      'SeriesDate',
+      'SeriesTime',
+      'ContentDate',
+      'ContentTime',
+    ],
   ),
   ...set('derived, not original', 'ImageType', `${SHARED}.${FRAME_TYPE}`, `${PER_FRAME}.${FRAME_TYPE}`),
   ...set(
     'what it was derived from, and how',
     ...['DerivationDescription', 'DerivationCodeSequence', 'SourceImageSequence', 'RelatedSeriesSequence'],
-    ...['ReferencedSeriesSequence', 'CodingSchemeIdentificationSequence', `${SHARED}.DerivationImageSequence`],
+    ...[
+      'ReferencedSeriesSequence',
+      'CodingSchemeIdentificationSequence',
+      `${SHARED}.DerivationImageSequence`,
+    ],
   ),
-  { path: `${PER_FRAME}.DerivationImageSequence`, kinds: ['removed'], reason: 'the derivation is shared by all frames' },
+  {
+    path: `${PER_FRAME}.DerivationImageSequence`,
+    kinds: ['removed'],
+    reason: 'the derivation is shared by all frames',
+  },
   { path: SHARED, kinds: ['added'], reason: 'holds the derivation' },
   { path: PER_FRAME, kinds: ['changed'], reason: 'frames of all parts of a concatenation' },
   ...set(
@@ -48,11 +69,13 @@ export const allowedHeaderDifferences: readonly HeaderDifference[] = [
     ...['Manufacturer', 'ManufacturerModelName', 'DeviceSerialNumber', 'SoftwareVersions'],
     'ContributingEquipmentSequence',
   ),
-  ...[...MOVED_EQUIPMENT, ...DROPPED_EQUIPMENT].map((path): HeaderDifference => ({
-    path,
-    kinds: ['removed'],
-    reason: 'describes the scanner',
-  })),
+  ...[...MOVED_EQUIPMENT, ...DROPPED_EQUIPMENT].map(
+    (path): HeaderDifference => ({
+      path,
+      kinds: ['removed'],
+      reason: 'describes the scanner',
+    }),
+  ),
   ...set(
     'the pixels are encoded anew',
     ...['SamplesPerPixel', 'PhotometricInterpretation', 'PlanarConfiguration', 'NumberOfFrames'],
@@ -64,10 +87,18 @@ export const allowedHeaderDifferences: readonly HeaderDifference[] = [
   { path: 'OpticalPathSequence', kinds: ['added'], reason: 'the ICC profile must be somewhere' },
   ...set(
     'an optical path of its own, with sRGB pixels',
-    ...['OpticalPathIdentifier', 'ICCProfile', 'ColorSpace'].map((keyword) => `OpticalPathSequence.${keyword}`),
+    ...['OpticalPathIdentifier', 'ICCProfile', 'ColorSpace'].map(
+      (keyword) => `OpticalPathSequence.${keyword}`,
+    ),
     `${SHARED}.OpticalPathIdentificationSequence.OpticalPathIdentifier`,
     `${PER_FRAME}.OpticalPathIdentificationSequence.OpticalPathIdentifier`,
   ),
-  ...NOT_COPIED.map(({ keyword, reason }): HeaderDifference => ({ path: keyword, kinds: ['removed'], reason })),
-  { path: 'private', kinds: ['removed', 'added'], reason: "the scanner's private elements go, a block of our own comes" },
+  ...NOT_COPIED.map(
+    ({ keyword, reason }): HeaderDifference => ({ path: keyword, kinds: ['removed'], reason }),
+  ),
+  {
+    path: 'private',
+    kinds: ['removed', 'added'],
+    reason: "the scanner's private elements go, a block of our own comes",
+  },
 ];

@@ -3,14 +3,15 @@ import type { Attributes, DataSet } from './dataset.ts';
 
 /** @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless */
 export function lossyCompression(source: DataSet, ratio: number | undefined): Attributes {
-  if (ratio === undefined) return source.string('LossyImageCompression') ? {} : { LossyImageCompression: '00' };
+  if (ratio === undefined)
+    return source.string('LossyImageCompression') ? {} : { LossyImageCompression: '00' };
   const ratios = source.strings('LossyImageCompressionRatio').filter((text) => text !== '');
   const methods = source.strings('LossyImageCompressionMethod').filter((text) => text !== '');
   // One ratio belongs to one method; what has no partner says nothing.
   const known = Math.min(ratios.length, methods.length);
   return {
     LossyImageCompression: '01',
-    LossyImageCompressionRatio: [...ratios.slice(0, known), ratio.toFixed(2)],
+    LossyImageCompressionRatio: [...ratios.slice(0, known), String(Number(ratio.toPrecision(4)))],
     LossyImageCompressionMethod: [...methods.slice(0, known), 'ISO_10918_1'],
   };
 }

@@ -1,6 +1,7 @@
 /** What of the source does not hold for the derived image and is left out. */
-import { isPrivate } from './dictionary.ts';
+
 import type { DataSet } from './dataset.ts';
+import { isPrivate } from './dictionary.ts';
 import { type Element, isSequence } from './element.ts';
 
 /** Attributes left out, with the reason. Private groups go too, at every depth: they are the scanner's. */
@@ -10,7 +11,10 @@ export const NOT_COPIED: readonly { readonly keyword: string; readonly reason: s
     'SmallestImagePixelValue',
     'LargestImagePixelValue',
   ]),
-  ...because('offsets are those of the source codestreams', ['ExtendedOffsetTable', 'ExtendedOffsetTableLengths']),
+  ...because('offsets are those of the source codestreams', [
+    'ExtendedOffsetTable',
+    'ExtendedOffsetTableLengths',
+  ]),
   ...because('the parts of a concatenation are merged into one instance', [
     'SOPInstanceUIDOfConcatenationSource',
     'ConcatenationUID',

@@ -38,5 +38,7 @@ export function withDerivedIdentifiers(group: DataSet): DataSet {
 }
 
 function renamed(item: DataSet, fallback: string): DataSet {
-  return item.with({ OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback) });
+  return item.with({
+    OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback),
+  });
 }

@@ -40,7 +40,10 @@ export interface Part10File extends AsyncDisposable {
  * Reads the header and finds every frame; the pixels stay on disk.
  * @throws DICOM_INVALID, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
  */
-export async function openPart10(path: string, { signal, maxHeaderBytes }: OpenOptions = {}): Promise<Part10File> {
+export async function openPart10(
+  path: string,
+  { signal, maxHeaderBytes }: OpenOptions = {},
+): Promise<Part10File> {
   const file = await open(path, 'r');
   try {
     return await describe(file, maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, signal);
@@ -50,10 +53,18 @@ export async function openPart10(path: string, { signal, maxHeaderBytes }: OpenO
   }
 }
 
-async function describe(file: FileHandle, maxHeaderBytes: number, signal: AbortSignal | undefined): Promise<Part10File> {
+async function describe(
+  file: FileHandle,
+  maxHeaderBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Part10File> {
   const { size } = await file.stat();
   const window = new FileWindow(file, size);
-  const { meta, dataSet, transferSyntaxUid, pixelData } = await readPart10Header(window, maxHeaderBytes, signal);
+  const { meta, dataSet, transferSyntaxUid, pixelData } = await readPart10Header(
+    window,
+    maxHeaderBytes,
+    signal,
+  );
   const sopInstanceUid = dataSet.string('SOPInstanceUID');
   if (!sopInstanceUid) throw new StainError('DICOM_INVALID', 'The instance has no SOP Instance UID.');
   const numberOfFrames = dataSet.number('NumberOfFrames') ?? 1;
@@ -72,10 +83,14 @@ async function describe(file: FileHandle, maxHeaderBytes: number, signal: AbortS
 
   const requireFrame = (index: number): readonly Fragment[] => {
     if (!Number.isInteger(index) || index < 0 || index >= numberOfFrames)
-      throw new StainError('FRAME_INVALID', `There is no frame ${index + 1}; the instance has ${numberOfFrames}.`);
+      throw new StainError(
+        'FRAME_INVALID',
+        `There is no frame ${index + 1}; the instance has ${numberOfFrames}.`,
+      );
     return fragmentsOf(index);
   };
-  const frameLength = (index: number): number => requireFrame(index).reduce((sum, { length }) => sum + length, 0);
+  const frameLength = (index: number): number =>
+    requireFrame(index).reduce((sum, { length }) => sum + length, 0);
   const close = (): Promise<void> => file.close();
   return {
     meta,
@@ -88,8 +103,12 @@ async function describe(file: FileHandle, maxHeaderBytes: number, signal: AbortS
     async frame(index) {
       const length = frameLength(index);
       if (length === 0 || length > MAX_FRAME_BYTES)
-        throw new StainError('FRAME_INVALID', `Frame ${index + 1} has ${length} bytes.`, { data: { frame: index, length } });
-      const parts = await Promise.all(requireFrame(index).map((part) => window.read(part.offset, part.length)));
+        throw new StainError('FRAME_INVALID', `Frame ${index + 1} has ${length} bytes.`, {
+          data: { frame: index, length },
+        });
+      const parts = await Promise.all(
+        requireFrame(index).map((part) => window.read(part.offset, part.length)),
+      );
       return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
     },
     close,

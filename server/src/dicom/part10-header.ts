@@ -50,7 +50,8 @@ function parseHeader(bytes: Uint8Array, total: number): Part10Header {
   if (magic !== 'DICM') throw new StainError('DICOM_INVALID', 'The instance is no DICOM Part 10 file.');
   const { meta, end } = readFileMeta(bytes, PREAMBLE_BYTES + 4, total);
   const transferSyntaxUid = meta.string('TransferSyntaxUID');
-  if (!transferSyntaxUid) throw new StainError('DICOM_INVALID', 'The file meta information names no transfer syntax.');
+  if (!transferSyntaxUid)
+    throw new StainError('DICOM_INVALID', 'The file meta information names no transfer syntax.');
   const transferSyntax = transferSyntaxOf(transferSyntaxUid);
   const { dataSet, next: pixelData } = readDataSet(bytes, {
     start: end,
@@ -58,7 +59,8 @@ function parseHeader(bytes: Uint8Array, total: number): Part10Header {
     total,
     until: PIXEL_DATA_GROUP_END,
   });
-  if (pixelData?.tag !== '7FE00010') throw new StainError('DICOM_INVALID', 'The instance holds no Pixel Data (7FE0,0010).');
+  if (pixelData?.tag !== '7FE00010')
+    throw new StainError('DICOM_INVALID', 'The instance holds no Pixel Data (7FE0,0010).');
   if ((pixelData.length === undefined) !== transferSyntax.encapsulated)
     throw new StainError('DICOM_INVALID', `The Pixel Data do not suit transfer syntax ${transferSyntaxUid}.`);
   return { meta, dataSet, transferSyntaxUid, transferSyntax, pixelData };

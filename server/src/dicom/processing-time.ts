@@ -18,7 +18,9 @@ export function processingTime(createdAt: string, timezone: string | undefined):
   const own = /(Z|[+-]\d\d:?\d\d)$/.exec(createdAt)?.[1];
   if (Number.isNaN(instant) || own === undefined)
     throw new StainError('INTERNAL', `"${createdAt}" is no ISO 8601 time with UTC offset.`);
-  const local = new Date(instant + (offsetMinutes(timezone) ?? offsetMinutes(own) ?? 0) * 60_000).toISOString();
+  const local = new Date(
+    instant + (offsetMinutes(timezone) ?? offsetMinutes(own) ?? 0) * 60_000,
+  ).toISOString();
   return { date: local.slice(0, 10).replaceAll('-', ''), time: local.slice(11, 19).replaceAll(':', '') };
 }
 

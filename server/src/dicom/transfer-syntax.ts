@@ -18,7 +18,9 @@ export interface TransferSyntax {
 export function transferSyntaxOf(uid: string): TransferSyntax {
   const refused = UNSUPPORTED.get(uid);
   if (refused)
-    throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', `The instance is stored as ${refused}.`, { data: { uid } });
+    throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', `The instance is stored as ${refused}.`, {
+      data: { uid },
+    });
   return {
     explicitVr: uid !== IMPLICIT_VR_LITTLE_ENDIAN,
     encapsulated: uid !== IMPLICIT_VR_LITTLE_ENDIAN && uid !== EXPLICIT_VR_LITTLE_ENDIAN,

@@ -75,7 +75,7 @@ export class JobService {
     const { maxQueuedJobs } = this.#options.limits;
     const isFull = (await this.#records.countScheduled()) >= maxQueuedJobs;
     const created = await this.#records.insert(randomUUID(), key, request, new Date().toISOString(), { onlyExisting: isFull });
-    if (!created) throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already.`, { data: { maxQueuedJobs } });
+    if (!created) throw new StainError('REQUEST_INVALID', `${maxQueuedJobs} jobs are waiting already; try again later.`, { data: { maxQueuedJobs } });
     if (!created.existing) await this.#enqueue(created.job.id);
     return { ...created, job: this.#newest(created.job) };
   }
@@ -159,7 +159,10 @@ export class JobService {
       heartbeatSeconds: embedded ? null : HEARTBEAT_SECONDS,
     });
     // Nobody else works on an embedded database: all tickets are leftovers, and are written again from the records.
-    if (embedded) await boss.deleteAllJobs(QUEUE);
+    if (embedded) {
+      await this.#records.recover();
+      await boss.deleteAllJobs(QUEUE);
+    }
     for (const id of await this.#records.unfinished()) await boss.send(QUEUE, {}, { id });
     const options = { localConcurrency: this.#options.concurrency ?? 1, pollingIntervalSeconds: 2 };
     this.#worker = await boss.work(QUEUE, options, async ([ticket]) => {
@@ -207,7 +210,7 @@ export class JobService {
   }
 
   #requireOpen(): void {
-    if (this.#closing) throw new StainError('SHUTTING_DOWN', 'The service is stopping.');
+    if (this.#closing) throw new StainError('INTERNAL', 'The service is stopping; try again later.');
   }
 }
 

@@ -72,7 +72,7 @@ export class RunningJob {
         await records.interrupt(id, run);
         return false;
       }
-      const job = await records.finish(id, run, outcome, ++this.#revision);
+      const job = await records.finish(id, run, outcome, this.#revision);
       if (job) this.#job = job;
       return true;
     } finally {

@@ -1,0 +1,120 @@
+/** Ask for a normalisation, follow it, cancel it. */
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { type Job, isFinal, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
+import type { JobService } from '../jobs/job-service.ts';
+import type { NormalizationRequest } from '../normalization/types.ts';
+import { sendEvents } from './event-stream.ts';
+import { parseInput } from './problem.ts';
+import { type Route, json } from './route.ts';
+
+const TAGS = ['Normalizations'];
+const idParameter = z.object({ id: z.uuid() });
+
+export interface NormalizationRoutesOptions {
+  readonly config: Pick<Config, 'output' | 'server'>;
+  readonly jobs: JobService;
+  /** Throws what is known to be wrong before work begins: no such series, template or model. */
+  check(request: NormalizationRequest, signal: AbortSignal): Promise<void>;
+  readonly heartbeatMs: number;
+}
+
+export function normalizationRoutes({ config, jobs, check, heartbeatMs }: NormalizationRoutesOptions): Route[] {
+  const root = `${config.server.basePath}/api/normalizations`;
+
+  const cancel: Pick<Route, 'handler' | 'problems'> & { operation: Route['operation'] } = {
+    problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND', 'JOB_FINISHED'],
+    operation: {
+      tags: TAGS,
+      summary: 'Cancel a job',
+      requestParams: { path: idParameter },
+      responses: { 200: json('Cancelled', job), 202: json('In work; it stops soon', job) },
+    },
+    async handler(request, response) {
+      const cancelled = await jobs.cancel(parseInput(idParameter, request.params).id);
+      response.status(isFinal(cancelled.state) ? 200 : 202).json(cancelled);
+    },
+  };
+
+  return [
+    {
+      method: 'post',
+      path: '/api/normalizations',
+      problems: [
+        'REQUEST_INVALID', 'PAYLOAD_TOO_LARGE', 'SERIES_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'NOT_WHOLE_SLIDE',
+        'ARCHIVE_UNREACHABLE', 'ARCHIVE_TIMEOUT',
+      ],
+      operation: {
+        tags: TAGS,
+        summary: 'Normalise a slide',
+        description: 'Makes a job. While the same work waits or runs, its job is returned instead of a second one.',
+        requestBody: { required: true, content: { 'application/json': { schema: normalizationCreate } } },
+        responses: { 202: json('A new job', job), 200: json('The job that does the same already', job) },
+      },
+      async handler(request, response) {
+        const wanted: NormalizationRequest = { ...config.output, ...withoutUndefined(parseInput(normalizationCreate, request.body)) };
+        const left = new AbortController();
+        response.once('close', () => left.abort());
+        await check(wanted, left.signal);
+        const created = await jobs.create(wanted);
+        response.status(created.existing ? 200 : 202).location(`${root}/${created.job.id}`).json(created.job);
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/normalizations',
+      problems: ['REQUEST_INVALID'],
+      operation: {
+        tags: TAGS,
+        summary: 'Jobs, newest first',
+        requestParams: { query: jobListQuery },
+        responses: { 200: json('One page', jobList) },
+      },
+      async handler(request, response) {
+        response.json(await jobs.list(parseInput(jobListQuery, request.query)));
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/normalizations/:id',
+      problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
+      operation: { tags: TAGS, summary: 'A job', requestParams: { path: idParameter }, responses: { 200: json('The job', job) } },
+      async handler(request, response) {
+        response.json(await jobs.get(parseInput(idParameter, request.params).id));
+      },
+    },
+    { method: 'delete', path: '/api/normalizations/:id', ...cancel },
+    { method: 'post', path: '/api/normalizations/:id/cancel', ...cancel },
+    {
+      method: 'get',
+      path: '/api/normalizations/:id/events',
+      problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'Follow a job (server-sent events)',
+        description:
+          'Events named "job" whose data is the whole Job: first as it is now, then after each change, up to the final state. ' +
+          'A slow client misses intermediate states. Close the EventSource at a final state.',
+        requestParams: { path: idParameter, header: z.object({ 'Last-Event-ID': z.string().optional() }) },
+        responses: {
+          200: { description: 'The events', content: { 'text/event-stream': { schema: z.string() } } },
+          204: { description: 'The client knows the final state' },
+        },
+      },
+      async handler(request, response) {
+        const { id } = parseInput(idParameter, request.params);
+        const isOver = async (after: string | undefined) => isKnownEnd(await jobs.get(id), after);
+        await sendEvents(request, response, (signal, after) => jobs.events(id, signal, after), { heartbeatMs, isOver });
+      },
+    },
+  ];
+}
+
+function isKnownEnd({ state, revision }: Job, known: string | undefined): boolean {
+  return isFinal(state) && revision === known;
+}
+
+/** So that an absent field does not hide the configuration's. */
+function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

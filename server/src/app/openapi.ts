@@ -1,0 +1,49 @@
+/** The OpenAPI document, made from the routes and the schemas of the contract. */
+import { type ZodOpenApiPathsObject, createDocument } from 'zod-openapi';
+import { problem } from '../contract/index.ts';
+import { ERROR_TABLE, type ErrorCode } from '../errors.ts';
+import type { Route } from './route.ts';
+
+export type OpenApiDocument = ReturnType<typeof createDocument>;
+
+export function createOpenApi(routes: readonly Route[], { version, basePath }: { version: string; basePath: string }): OpenApiDocument {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const { method, path, operation, problems = [] } of routes) {
+    const item = (paths[openApiPath(path)] ??= {});
+    item[method] = { ...operation, operationId: operationId(method, path), responses: { ...operation.responses, ...problemResponses(problems) } };
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Stain normalization',
+      version,
+      description: 'Normalises whole-slide images that a DICOMweb archive holds. For research use only, not for primary diagnosis.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: basePath || '/' }],
+    paths,
+  });
+}
+
+/** `/api/templates/:id` is `/api/templates/{id}`. */
+export function openApiPath(path: string): string {
+  return path.replace(/:(\w+)/g, '{$1}');
+}
+
+function operationId(method: string, path: string): string {
+  return [method, ...path.split(/\W+/).filter(Boolean)].join('_');
+}
+
+/** One answer for each status, with the codes that it stands for. */
+function problemResponses(codes: readonly ErrorCode[]): Route['operation']['responses'] {
+  const byStatus = Map.groupBy<number, ErrorCode>([...codes, 'INTERNAL'], (code) => ERROR_TABLE[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, ofStatus]) => [
+      String(status),
+      {
+        description: ofStatus.map((code) => `${code}: ${ERROR_TABLE[code].remedy}`).join('\n\n'),
+        content: { 'application/problem+json': { schema: problem } },
+      },
+    ]),
+  ) as Route['operation']['responses'];
+}

@@ -1,0 +1,64 @@
+/** Every error that leaves over HTTP, as problem+json (RFC 9457). */
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import type { Problem } from '../contract/index.ts';
+import { StainError, toStainError } from '../errors.ts';
+import { requestIdOf } from './log.ts';
+
+/** @param status where HTTP has one of its own for what the code says more broadly (405, 415) */
+export function sendProblem(response: Response, error: StainError, status: number = error.status): void {
+  const problem: Problem = {
+    type: `${response.req.app.get('basePath')}/api/errors#${error.code}`,
+    title: titleOf(error.code),
+    status,
+    detail: error.message,
+    code: error.code,
+    remedy: error.remedy,
+    instance: `urn:uuid:${requestIdOf(response)}`,
+    ...(Object.keys(error.data).length > 0 ? { data: { ...error.data } } : {}),
+  };
+  response.status(status).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** `SERIES_NOT_FOUND` reads "Series not found". */
+function titleOf(code: string): string {
+  const words = code.replaceAll('_', ' ').toLowerCase();
+  return words[0]!.toUpperCase() + words.slice(1);
+}
+
+/** The value in the schema's type. @throws REQUEST_INVALID with the fields that are wrong, without their values */
+export function parseInput<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }));
+  const detail = fields.map(({ field, message }) => (field ? `${field}: ${message}` : message)).join('; ');
+  throw new StainError('REQUEST_INVALID', detail, { data: { fields } });
+}
+
+export const unknownRoute: RequestHandler = (_request, response) => {
+  sendProblem(response, new StainError('NOT_FOUND', 'There is nothing at this address.'));
+};
+
+/** Last of all handlers. What nobody foresaw goes to the log whole, and to the client as INTERNAL without its text. */
+export function problemHandler(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, _request, response, _next) => {
+    const { error, status } = fromThrown(thrown);
+    if (error.status >= 500) log.error({ requestId: requestIdOf(response), code: error.code, err: thrown }, 'request failed');
+    // Half an answer cannot be taken back: the client sees the connection break.
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, error, status);
+  };
+}
+
+function fromThrown(thrown: unknown): { error: StainError; status?: number } {
+  if (thrown instanceof StainError) return { error: thrown };
+  // Errors of Express and its body parser (http-errors).
+  const { status, type } = (thrown ?? {}) as { status?: unknown; type?: unknown };
+  if (status === 413) return { error: new StainError('PAYLOAD_TOO_LARGE', 'The body of the request is too large.') };
+  if (type === 'entity.parse.failed') return { error: new StainError('REQUEST_INVALID', 'The body is not JSON.') };
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return { error: new StainError('REQUEST_INVALID', 'The request cannot be read.'), status };
+  const error = toStainError(thrown);
+  return { error: error.code === 'INTERNAL' ? new StainError('INTERNAL', 'An unexpected error occurred.', { cause: thrown }) : error };
+}

@@ -1,0 +1,43 @@
+/** A route and its documentation in one value: what the app answers and what openapi.json says cannot differ. */
+import type { Request, RequestHandler, Response, Router } from 'express';
+import type { ZodType } from 'zod';
+import type { ZodOpenApiOperationObject } from 'zod-openapi';
+import { type ErrorCode, StainError } from '../errors.ts';
+import { setRoute } from './log.ts';
+import { sendProblem } from './problem.ts';
+
+export interface Route {
+  readonly method: 'get' | 'post' | 'delete';
+  /** In the form of Express: /api/templates/:id. */
+  readonly path: string;
+  readonly operation: Omit<ZodOpenApiOperationObject, 'responses'> & {
+    /** The answers that are no problems. */
+    readonly responses: ZodOpenApiOperationObject['responses'];
+  };
+  /** The problems it may answer, besides INTERNAL. */
+  readonly problems?: readonly ErrorCode[];
+  readonly handler: (request: Request, response: Response) => void | Promise<void>;
+}
+
+/** Also answers 405 where the path is known and the method is not. */
+export function mountRoutes(router: Router, routes: readonly Route[]): void {
+  const byPath = Map.groupBy(routes, ({ path }) => path);
+  for (const [path, ofPath] of byPath) {
+    const named: RequestHandler = (_request, response, next) => {
+      setRoute(response, path);
+      next();
+    };
+    for (const { method, handler } of ofPath) router[method](path, named, handler);
+    const allowed = ofPath.map(({ method }) => method.toUpperCase()).join(', ');
+    router.all(path, named, (request, response) => {
+      response.set('Allow', allowed);
+      if (request.method === 'OPTIONS') response.status(204).end();
+      else sendProblem(response, new StainError('REQUEST_INVALID', `Use ${allowed} here.`), 405);
+    });
+  }
+}
+
+/** An answer with a JSON body, for `operation.responses`. */
+export function json(description: string, schema: ZodType) {
+  return { description, content: { 'application/json': { schema } } };
+}

@@ -1,0 +1,134 @@
+/** What the service offers (templates, models, device, error codes) and how it is. */
+import { z } from 'zod';
+import { type Device, type Health, type Model, type Template, device, errorList, health, modelList, template, templateList } from '../contract/index.ts';
+import { ERROR_TABLE, toStainError } from '../errors.ts';
+import type { Template as TemplateFile } from '../stain/template.ts';
+import { parseInput } from './problem.ts';
+import { type Route, json } from './route.ts';
+
+const TAGS = ['Service'];
+const idParameter = z.object({ id: z.string().max(64) });
+
+/** The part of normalization/template-store.ts that is asked for over HTTP. */
+export interface TemplateSource {
+  list(): Promise<TemplateFile[]>;
+  /** @throws TEMPLATE_NOT_FOUND */
+  get(id: string): Promise<TemplateFile>;
+}
+
+export interface ServiceRoutesOptions {
+  readonly basePath: string;
+  readonly version: string;
+  readonly templates: TemplateSource;
+  device(): Device | Promise<Device>;
+  models(): readonly Model[] | Promise<readonly Model[]>;
+  /** What must work before jobs can be done, by name; each throws when it does not. */
+  readonly checks: Readonly<Record<string, () => Promise<void>>>;
+}
+
+export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
+  const { basePath, version, templates } = options;
+  const toContract = ({ id, name, description, model, provenance, classes }: TemplateFile): Template => ({
+    id,
+    name,
+    description,
+    thumbnail: `${basePath}/api/templates/${encodeURIComponent(id)}/thumbnail`,
+    model,
+    provenance,
+    classes,
+  });
+  const find: Pick<Route, 'problems'> = { problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'] };
+
+  return [
+    {
+      method: 'get',
+      path: '/api/templates',
+      problems: ['TEMPLATE_INVALID'],
+      operation: { tags: TAGS, summary: 'Templates: the stains that a slide can be moved onto', responses: { 200: json('All templates', templateList) } },
+      async handler(_request, response) {
+        response.json({ templates: (await templates.list()).map(toContract) });
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/templates/:id',
+      ...find,
+      operation: { tags: TAGS, summary: 'A template', requestParams: { path: idParameter }, responses: { 200: json('The template', template) } },
+      async handler(request, response) {
+        response.json(toContract(await templates.get(parseInput(idParameter, request.params).id)));
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/templates/:id/thumbnail',
+      ...find,
+      operation: {
+        tags: TAGS,
+        summary: 'A picture of the stain',
+        requestParams: { path: idParameter },
+        responses: { 200: { description: 'JPEG', content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } } } },
+      },
+      async handler(request, response) {
+        const { thumbnail } = await templates.get(parseInput(idParameter, request.params).id);
+        response.set('Cache-Control', 'no-cache').type('image/jpeg').send(Buffer.from(thumbnail, 'base64'));
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/models',
+      operation: { tags: TAGS, summary: 'Models', responses: { 200: json('All models', modelList) } },
+      async handler(_request, response) {
+        response.json({ models: await options.models() });
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/device',
+      operation: { tags: TAGS, summary: 'The device that the network runs on', responses: { 200: json('The device', device) } },
+      async handler(_request, response) {
+        response.json(await options.device());
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/errors',
+      operation: { tags: TAGS, summary: 'All error codes, and what to do about each', responses: { 200: json('The codes', errorList) } },
+      handler(_request, response) {
+        response.json({ errors: Object.entries(ERROR_TABLE).map(([code, { status, remedy }]) => ({ code, status, remedy })) });
+      },
+    },
+    {
+      method: 'get',
+      path: '/health',
+      operation: { tags: TAGS, summary: 'Whether the process answers', responses: { 200: json('It does', health) } },
+      handler(_request, response) {
+        response.set('Cache-Control', 'no-store').json({ status: 'ok', version, checks: [] } satisfies Health);
+      },
+    },
+    {
+      method: 'get',
+      path: '/ready',
+      operation: {
+        tags: TAGS,
+        summary: 'Whether jobs can be done now',
+        responses: { 200: json('All checks hold', health), 503: json('A check does not hold', health) },
+      },
+      async handler(_request, response) {
+        const checks = await Promise.all(Object.entries(options.checks).map(([name, check]) => runCheck(name, check)));
+        const isReady = checks.every(({ ok }) => ok);
+        response.set('Cache-Control', 'no-store').status(isReady ? 200 : 503);
+        response.json({ status: isReady ? 'ok' : 'unavailable', version, checks } satisfies Health);
+      },
+    },
+  ];
+}
+
+/** The code only: what a check says of itself may hold addresses. */
+async function runCheck(name: string, check: () => Promise<void>): Promise<Health['checks'][number]> {
+  try {
+    await check();
+    return { name, ok: true };
+  } catch (error) {
+    return { name, ok: false, code: toStainError(error).code };
+  }
+}

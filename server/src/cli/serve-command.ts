@@ -1,0 +1,69 @@
+/** `serve`: the HTTP service, with the embedded archive where no other is configured. Runs until it is interrupted. */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { createApp } from '../app/app.ts';
+import { listen } from '../app/listen.ts';
+import { createLogger } from '../app/log.ts';
+import { type Composition, VERSION } from '../composition.ts';
+import type { Device } from '../contract/index.ts';
+import { JobService } from '../jobs/job-service.ts';
+import { checkRequest, normalizeSeries } from '../normalization/normalize-series.ts';
+import { removeAbandonedSpools } from '../normalization/spool.ts';
+import { openArchiveLocation } from './archive-location.ts';
+
+export async function serveCommand(composition: Composition, signal: AbortSignal): Promise<void> {
+  const { config, templates } = composition;
+  const log = createLogger({ level: config.log.level });
+  await removeAbandonedSpools(config.spool.directory);
+  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, { create: true });
+  const environment = composition.environment({ source: archive.client, destination: archive.client });
+
+  await using cleanup = new AsyncDisposableStack();
+  const jobs = await JobService.open({
+    database: config.database,
+    limits: config.limits,
+    fingerprint: async (request) => ({
+      templateSha256: createHash('sha256').update(JSON.stringify(await templates.get(request.template))).digest('hex'),
+      modelSha256: (await composition.model(request.model)).sha256,
+    }),
+    run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
+    onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
+  });
+  cleanup.defer(() => jobs.close());
+
+  const app = createApp({
+    config,
+    jobs,
+    log,
+    templates,
+    version: VERSION,
+    archiveRouter: archive.router,
+    check: (request, requestSignal) => checkRequest(request, environment, requestSignal),
+    checks: {
+      archive: async () => {
+        await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
+      },
+      model: async () => {
+        await composition.network('reference');
+      },
+    },
+    device: () => describeDevice(composition),
+    models: async () => {
+      const { name, version, sha256, description, classes } = await composition.model('reference');
+      return [{ name, version, sha256, description, classes }];
+    },
+  });
+  const { host, port, basePath } = config.server;
+  const server = await listen(app, { host, port });
+  cleanup.defer(() => server.close());
+  process.stderr.write(`Stain normalization ${VERSION}, research use only\n`);
+  process.stderr.write(`  service  ${server.url}${basePath}   API page ${server.url}${basePath}/docs\n`);
+  process.stderr.write(`  archive  ${archive.router ? `${archive.name}, at ${server.url}${basePath}/dicom-web` : archive.name}\n`);
+  if (!signal.aborted) await once(signal, 'abort');
+}
+
+async function describeDevice({ config, network }: Composition): Promise<Device> {
+  const { executionProvider, providerReason } = await network('reference');
+  return { requested: config.device, executionProvider, reason: providerReason ?? null, threads: config.threads || availableParallelism() };
+}

@@ -1,0 +1,297 @@
+import { describe, expect, test } from 'vitest';
+import { DataSet } from '../../server/src/dicom/dataset.ts';
+import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
+import { type DerivationRecord, deriveLevel } from '../../server/src/dicom/derived-series.ts';
+import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
+import { isPrivate, keywordOf } from '../../server/src/dicom/dictionary.ts';
+import { type Element, isSequence } from '../../server/src/dicom/element.ts';
+import { allowedHeaderDifferences, type DifferenceKind } from '../../server/src/dicom/header-differences.ts';
+import { inputDeviceProfile } from '../../server/src/dicom/icc-class.ts';
+import { processingTime } from '../../server/src/dicom/processing-time.ts';
+import type { Level } from '../../server/src/slide/types.ts';
+import { makeSlideHeader, type SlideInstanceOptions } from '../support/make-slide.ts';
+import { levelOf, record } from './derive-for-tests.ts';
+
+const frames = Array.from({ length: 4 }, () => new Uint8Array(10));
+
+function source(options: Partial<SlideInstanceOptions> = {}): DataSet {
+  return makeSlideHeader({ rows: 8, columns: 8, totalRows: 16, totalColumns: 16, frames, ...options });
+}
+
+function derive(
+  sources: readonly DataSet[],
+  changes: Partial<DerivationRecord> = {},
+  role: Level['role'] = 'base',
+): DataSet {
+  const derivation = record(changes);
+  const sopInstanceUid = derivedUids(derivation.identity).instance(1);
+  return deriveLevel({
+    level: levelOf(sources, role),
+    derivation,
+    instanceNumber: 1,
+    sopInstanceUid,
+    encodedBytes: 100,
+  });
+}
+
+/** Everything by which two headers differ; items are compared one by one. */
+function differences(before: DataSet, after: DataSet, inside = ''): { path: string; kind: DifferenceKind }[] {
+  const tags = new Set([...before.elements, ...after.elements].map(({ tag }) => tag));
+  return [...tags].flatMap((tag) => {
+    const [a, b] = [before.element(tag), after.element(tag)];
+    const path = isPrivate(tag) ? 'private' : inside + (keywordOf(tag) ?? tag);
+    if (!a) return [{ path, kind: 'added' as const }];
+    if (!b) return [{ path, kind: 'removed' as const }];
+    if (isSequence(a) && isSequence(b) && a.items.length === b.items.length)
+      return a.items.flatMap((item, i) => differences(item, b.items[i]!, `${path}.`));
+    return same(a, b) ? [] : [{ path, kind: 'changed' as const }];
+  });
+}
+
+function same(a: Element, b: Element): boolean {
+  return !isSequence(a) && !isSequence(b) && a.vr === b.vr && Buffer.compare(a.bytes, b.bytes) === 0;
+}
+
+function isAllowed({ path, kind }: { path: string; kind: DifferenceKind }): boolean {
+  return allowedHeaderDifferences.some(
+    (allowed) =>
+      (path === allowed.path && allowed.kinds.includes(kind)) ||
+      // What lies inside of a sequence that may change as a whole.
+      (path.startsWith(`${allowed.path}.`) && allowed.kinds.length === 2),
+  );
+}
+
+/** A source that has everything that may be changed or removed. */
+function fullSource(options: Partial<SlideInstanceOptions> = {}): DataSet {
+  const full = source({
+    ...options,
+    overrides: {
+      SpecificCharacterSet: 'ISO_IR 100',
+      InstanceCreatorUID: '1.2.3',
+      StationName: 'scanner-1',
+      DeviceUID: '1.2.4',
+      GantryID: 'g',
+      InstitutionName: 'Hospital',
+      DateOfLastCalibration: '20200101',
+      PerformedProcedureStepID: 'x',
+      PerformedProcedureStepStartDate: '20200101',
+      ReferencedPerformedProcedureStepSequence: [],
+      IconImageSequence: [DataSet.of({ Rows: 1 })],
+      SmallestImagePixelValue: 0,
+      LargestImagePixelValue: 255,
+      DigitalSignaturesSequence: [],
+      AlternateRepresentationSequence: [],
+      ImageComments: 'from the scanner',
+      SeriesDescription: 'source',
+      DerivationDescription: 'source',
+      ReferencedSeriesSequence: [DataSet.of({ SeriesInstanceUID: '1.9', ReferencedInstanceSequence: [] })],
+      ContributingEquipmentSequence: [],
+    },
+  });
+  const raw = (tag: string, vr: string, text: string): Element => ({
+    tag,
+    vr,
+    bytes: Buffer.from(text, 'latin1'),
+  });
+  return full.withElements([
+    raw('00100010', 'PN', 'M\xfcller^J\xf6rg '),
+    raw('00081030', 'LO', 'Gro\xdfe Studie'),
+    raw('30210010', 'LO', 'SCANNER '),
+    raw('30211001', 'LT', 'secret'),
+  ]);
+}
+
+describe('header differences', () => {
+  for (const tiling of ['TILED_FULL', 'TILED_SPARSE', 'none'] as const)
+    for (const encoding of ['jpeg', 'htj2k', 'jpeg2000'] as const)
+      test(`${tiling}, ${encoding}: only what is allowed`, () => {
+        const before = fullSource({ tiling });
+        const found = differences(before, derive([before], { encoding }));
+        expect(found.filter((difference) => !isAllowed(difference))).toEqual([]);
+        expect(found.map(({ path }) => path)).toContain('OpticalPathSequence.OpticalPathIdentifier');
+      });
+
+  test('patient and study are copied byte for byte, in their own character set', () => {
+    const before = fullSource();
+    const after = derive([before]);
+    const study = before.elements.filter(
+      ({ tag }) => tag.startsWith('0010') || ['00080005', '00081030'].includes(tag),
+    );
+    expect(study.length).toBeGreaterThan(5);
+    for (const element of study) expect(after.element(element.tag)).toEqual(element);
+  });
+
+  test('the same input gives the same bytes', () => {
+    expect(writeDataSet(derive([fullSource()]))).toEqual(writeDataSet(derive([fullSource()])));
+  });
+});
+
+describe('what is written', () => {
+  test('image type by role, in the functional groups too', () => {
+    const types = { base: 'VOLUME\\NONE', level: 'VOLUME\\RESAMPLED', thumbnail: 'THUMBNAIL\\RESAMPLED' };
+    for (const role of ['base', 'level', 'thumbnail'] as const) {
+      const after = derive([source()], {}, role);
+      expect(after.strings('ImageType').join('\\')).toBe(`DERIVED\\PRIMARY\\${types[role]}`);
+      const frameType = after
+        .items('SharedFunctionalGroupsSequence')[0]!
+        .items('WholeSlideMicroscopyImageFrameTypeSequence');
+      expect(frameType[0]!.strings('FrameType')).toEqual(after.strings('ImageType'));
+    }
+  });
+
+  test('derivation: codes in order, source image, references', () => {
+    const before = source();
+    const after = derive([before], {}, 'level');
+    const codes = after.items('DerivationCodeSequence').map((item) => item.string('CodeValue'));
+    expect(codes).toEqual(['STAINNORM', '113085', '113040']);
+    expect(derive([before], { encoding: 'htj2k' }).items('DerivationCodeSequence')).toHaveLength(1);
+    const image = after.items('SourceImageSequence')[0]!;
+    expect(image.string('ReferencedSOPInstanceUID')).toBe(before.string('SOPInstanceUID'));
+    expect(image.string('SpatialLocationsPreserved')).toBe('YES');
+    const series = after.items('ReferencedSeriesSequence')[0]!;
+    expect(series.string('SeriesInstanceUID')).toBe(before.string('SeriesInstanceUID'));
+    expect(after.items('RelatedSeriesSequence')[0]!.string('StudyInstanceUID')).toBe(
+      before.string('StudyInstanceUID'),
+    );
+    expect(after.string('DerivationDescription')).toMatch(
+      /SHA-256 (ab){32}.*breast-he.*quality 90.*NOT FOR PRIMARY DIAGNOSIS/,
+    );
+  });
+
+  test('the scanner becomes a contributor, and so does a processor after it', () => {
+    const once = derive([fullSource()]);
+    const [scanner] = once.items('ContributingEquipmentSequence');
+    expect(scanner!.string('Manufacturer')).toBe('Test Manufacturer');
+    expect(scanner!.string('StationName')).toBe('scanner-1');
+    expect(scanner!.items('PurposeOfReferenceCodeSequence')[0]!.string('CodeValue')).toBe('109101');
+    expect(once.string('Manufacturer')).not.toBe('Test Manufacturer');
+    expect(once.has('StationName')).toBe(false);
+    const twice = derive([once]).items('ContributingEquipmentSequence');
+    expect(twice.map((item) => item.items('PurposeOfReferenceCodeSequence')[0]!.string('CodeValue'))).toEqual(
+      ['109101', '109102'],
+    );
+  });
+
+  test('optical path identifiers change wherever they are referenced, and stay within 16 characters', () => {
+    const long = 'ABCDEFGHIJKLMNOP';
+    const path = DataSet.of({ OpticalPathIdentifier: long });
+    const group = DataSet.of({ OpticalPathIdentificationSequence: [path] });
+    const before = source({
+      tiling: 'TILED_SPARSE',
+      overrides: {
+        OpticalPathSequence: [path],
+        PerFrameFunctionalGroupsSequence: [group, group, group, group],
+      },
+    });
+    const after = derive([before]);
+    const optical = after.items('OpticalPathSequence')[0]!;
+    expect(optical.string('OpticalPathIdentifier')).toBe('ABCDEFGHIJKLM-SN');
+    expect(optical.bytes('ICCProfile')).toEqual(record().iccProfile);
+    expect(
+      after
+        .items('SharedFunctionalGroupsSequence')[0]!
+        .items('OpticalPathIdentificationSequence')[0]!
+        .string('OpticalPathIdentifier'),
+    ).toBe('1-SN');
+    for (const frame of after.items('PerFrameFunctionalGroupsSequence'))
+      expect(frame.items('OpticalPathIdentificationSequence')[0]!.string('OpticalPathIdentifier')).toBe(
+        'ABCDEFGHIJKLM-SN',
+      );
+  });
+
+  test('lossy compression is a history of equal counts that never goes back', () => {
+    const lossy = derive([source()]);
+    expect(lossy.strings('LossyImageCompressionRatio')).toHaveLength(2);
+    expect(lossy.strings('LossyImageCompressionRatio')[1]).toBe('7.68');
+    expect(lossy.strings('LossyImageCompressionMethod')).toEqual(['ISO_10918_1', 'ISO_10918_1']);
+    expect(derive([source()], { encoding: 'htj2k' }).string('LossyImageCompression')).toBe('01');
+    const uneven = source({ remove: ['LossyImageCompressionMethod'] });
+    expect(derive([uneven]).strings('LossyImageCompressionRatio')).toHaveLength(1);
+    const raw = source({
+      overrides: { LossyImageCompression: '00' },
+      remove: ['LossyImageCompressionRatio', 'LossyImageCompressionMethod'],
+    });
+    expect(derive([raw], { encoding: 'jpeg2000' }).string('LossyImageCompression')).toBe('00');
+    expect(derive([raw]).string('LossyImageCompression')).toBe('01');
+  });
+
+  test('photometric interpretation by encoding', () => {
+    expect(derive([source()]).string('PhotometricInterpretation')).toBe('YBR_FULL_422');
+    expect(derive([source()], { encoding: 'htj2k' }).string('PhotometricInterpretation')).toBe('YBR_RCT');
+  });
+
+  test('parts of a concatenation become one instance with all frames', () => {
+    const part = (number: number): DataSet =>
+      source({
+        tiling: 'TILED_SPARSE',
+        concatenation: { number, total: 2, frameOffset: 4 * (number - 1) },
+        totalRows: 32,
+      });
+    const after = derive([part(1), part(2)]);
+    expect(after.number('NumberOfFrames')).toBe(8);
+    expect(after.items('PerFrameFunctionalGroupsSequence')).toHaveLength(8);
+    expect(after.has('ConcatenationUID')).toBe(false);
+    expect(after.items('SourceImageSequence')).toHaveLength(2);
+  });
+
+  test('what TILED_FULL needs is added', () => {
+    const after = derive([source({ remove: ['TotalPixelMatrixFocalPlanes', 'NumberOfOpticalPaths'] })]);
+    expect([after.number('TotalPixelMatrixFocalPlanes'), after.number('NumberOfOpticalPaths')]).toEqual([
+      1, 1,
+    ]);
+  });
+
+  test('a warning about text in the pixels is never taken back', () => {
+    expect(derive([source({ overrides: { BurnedInAnnotation: 'YES' } })]).string('BurnedInAnnotation')).toBe(
+      'YES',
+    );
+  });
+
+  test('our private block replaces those of the scanner', () => {
+    const after = derive([fullSource()]);
+    expect(after.has('30210010')).toBe(false);
+    expect(after.string('34010010')).toBe('STAIN NORMALIZATION');
+    expect(after.numbers('34011004')).toEqual([1.5, 0.2, -0.1, 0.7, -0.3, 0.4]);
+    expect(JSON.parse(after.string('3401100A')!)).toEqual({ note: 'Grüße' });
+  });
+
+  test('descriptions stay within their length', () => {
+    const after = derive([source()], {
+      template: { id: 'x'.repeat(63), classes: [] },
+      model: { name: 'm'.repeat(80), version: '1'.repeat(80), sha256: 'ab'.repeat(32) },
+      colourPolicy: 'ü'.repeat(2000),
+    });
+    expect(after.string('SeriesDescription')).toHaveLength(64);
+    expect(after.string('DerivationDescription')!.length).toBeLessThanOrEqual(1024);
+  });
+});
+
+test('dates follow the time zone of the source', () => {
+  expect(processingTime('2026-03-04T23:30:00+01:00', undefined)).toEqual({
+    date: '20260304',
+    time: '233000',
+  });
+  expect(processingTime('2026-03-04T23:30:00+01:00', '+0330')).toEqual({ date: '20260305', time: '020000' });
+  expect(processingTime('2026-03-04T23:30:00Z', '-0500')).toEqual({ date: '20260304', time: '183000' });
+  expect(() => processingTime('2026-03-04', undefined)).toThrow(/offset/);
+});
+
+test('UIDs depend on the job alone and differ from each other', () => {
+  const uids = derivedUids({ jobUuid: '3f2504e0-4f89-41d3-9a0c-0305e82c3301' });
+  const all = [uids.series, uids.pyramid, uids.instance(1), uids.instance(2)];
+  expect(new Set(all).size).toBe(4);
+  expect(derivedUids({ jobUuid: '3f2504e0-4f89-41d3-9a0c-0305e82c3301' }).series).toBe(uids.series);
+  for (const uid of all) expect(uid).toMatch(/^2\.25\.[1-9]\d{0,38}$/);
+});
+
+test('an ICC profile becomes one of an input device, without a profile ID', () => {
+  const profile = Buffer.alloc(200, 7);
+  profile.write('mntr', 12, 'latin1');
+  profile.write('acsp', 36, 'latin1');
+  const changed = Buffer.from(inputDeviceProfile(profile));
+  expect(changed.toString('latin1', 12, 16)).toBe('scnr');
+  expect(changed.subarray(84, 100)).toEqual(Buffer.alloc(16));
+  const others = [...changed.keys()].filter((at) => changed[at] !== profile[at]);
+  expect(others.every((at) => (at >= 12 && at < 16) || (at >= 84 && at < 100))).toBe(true);
+  expect(() => inputDeviceProfile(Buffer.alloc(20))).toThrow(/no ICC profile/);
+});

@@ -1,0 +1,74 @@
+/** A real Orthanc with its DICOMweb plugin, on a free port over a temporary folder. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const PROGRAM = ['/usr/sbin/Orthanc', '/usr/bin/Orthanc', '/usr/local/bin/Orthanc'].find(existsSync);
+const PLUGIN = ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so', '/usr/lib/orthanc/libOrthancDicomWeb.so'].find(existsSync);
+
+/** Why the tests with Orthanc cannot run here; undefined where they can. In CI they must. */
+export const orthancMissing =
+  PROGRAM && PLUGIN ? undefined : `Orthanc ${PROGRAM ? "'s DICOMweb plugin " : ''}is not installed (apt install orthanc orthanc-dicomweb)`;
+if (orthancMissing && process.env.CI) throw new Error(orthancMissing);
+
+export interface RunningOrthanc extends AsyncDisposable {
+  /** Root of its DICOMweb service. */
+  readonly url: string;
+}
+
+export async function startOrthanc(): Promise<RunningOrthanc> {
+  const folder = await mkdtemp(join(tmpdir(), 'orthanc-test-'));
+  const port = await freePort();
+  const configuration = {
+    StorageDirectory: join(folder, 'storage'),
+    IndexDirectory: join(folder, 'storage'),
+    Plugins: [PLUGIN],
+    HttpPort: port,
+    DicomServerEnabled: false,
+    RemoteAccessAllowed: false,
+    AuthenticationEnabled: false,
+    DicomWeb: { Enable: true, Root: '/dicom-web/' },
+  };
+  await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));
+  const orthanc = spawn(PROGRAM!, [join(folder, 'orthanc.json')], { stdio: 'ignore' });
+  const stop = async (): Promise<void> => {
+    if (orthanc.exitCode === null) {
+      orthanc.kill('SIGKILL');
+      await once(orthanc, 'exit');
+    }
+    await rm(folder, { recursive: true, force: true });
+  };
+  const url = `http://127.0.0.1:${port}/dicom-web`;
+  try {
+    await untilItAnswers(url, orthanc);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, [Symbol.asyncDispose]: stop };
+}
+
+async function untilItAnswers(url: string, orthanc: ChildProcess): Promise<void> {
+  for (let tries = 0; tries < 150; tries++) {
+    if (orthanc.exitCode !== null) throw new Error(`Orthanc ended with ${orthanc.exitCode}.`);
+    const answer = await fetch(`${url}/studies`, { headers: { Accept: 'application/dicom+json' } }).catch(() => undefined);
+    if (answer?.ok) return;
+    await pause(200);
+  }
+  throw new Error('Orthanc did not start within 30 s.');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('No free port.');
+  return address.port;
+}
