@@ -12,7 +12,13 @@ const MOST_JOB_MINUTES = 23 * 60;
 
 const schema = z.strictObject({
   server: z.strictObject({
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. There is no login: put a reverse proxy with one before any other address.'),
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe(
+        'Address to listen on. There is no login: put a reverse proxy with one before any other address.',
+      ),
     port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 takes a free one.'),
     basePath: z
       .string()
@@ -25,19 +31,30 @@ const schema = z.strictObject({
       .describe('Origins of web pages that may call the API from elsewhere (CORS).'),
   }),
   archive: z.strictObject({
-    folder: folder('./var/archive', 'Folder of the embedded archive, which is used when dicomweb.url is absent.'),
+    folder: folder(
+      './var/archive',
+      'Folder of the embedded archive, which is used when dicomweb.url is absent.',
+    ),
   }),
   dicomweb: z.strictObject({
     url: httpUrl.optional().describe('Base URL of the DICOMweb archive that holds the slides.'),
     headers: z
       .record(z.string(), z.string())
       .default({})
-      .describe('Headers for every request to the archive, such as Authorization. Secret. A JSON object in the environment.'),
-    timeoutSeconds: z.number().positive().default(300).describe('Longest silence of the archive before a request is given up.'),
-    framesPerRequest: count.max(1000).default(200).describe('Frames asked for in one request when frames are fetched one by one.'),
+      .describe(
+        'Headers for every request to the archive, such as Authorization. Secret. A JSON object in the environment.',
+      ),
+    timeoutSeconds: z
+      .number()
+      .positive()
+      .default(300)
+      .describe('Longest silence of the archive before a request is given up.'),
   }),
   spool: z.strictObject({
-    directory: folder('./var/spool', 'Folder for the parts of a slide in work; needs the space of a few slides.'),
+    directory: folder(
+      './var/spool',
+      'Folder for the parts of a slide in work; needs the space of a few slides.',
+    ),
   }),
   device: z
     .union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])])
@@ -45,33 +62,59 @@ const schema = z.strictObject({
     .describe('auto, cpu, cuda or cuda:N. "auto" takes CUDA where it works.'),
   threads: z.int().min(0).default(0).describe('Threads for codecs and inference; 0 takes one for each core.'),
   models: z.strictObject({
-    directory: z.string().min(1).optional().describe('Folder with the models and shipped templates, instead of those of the product.'),
+    directory: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Folder with the models and shipped templates, instead of those of the product.'),
   }),
   templates: z.strictObject({
     directory: folder('./var/templates', 'Folder of your own templates.'),
   }),
   limits: z.strictObject({
-    maxSlideMegapixels: z.number().positive().default(40_000).describe('Largest base level that is accepted, in megapixels.'),
-    maxInstanceBytes: count.default(64 * 2 ** 30).describe('Largest DICOM instance that is read, made or stored, in bytes.'),
-    jobTimeoutMinutes: z.number().positive().max(MOST_JOB_MINUTES).default(720).describe('Longest time for one slide.'),
+    maxSlideMegapixels: z
+      .number()
+      .positive()
+      .default(40_000)
+      .describe('Largest base level that is accepted, in megapixels.'),
+    maxInstanceBytes: count
+      .default(64 * 2 ** 30)
+      .describe('Largest DICOM instance that is read, made or stored, in bytes.'),
+    jobTimeoutMinutes: z
+      .number()
+      .positive()
+      .max(MOST_JOB_MINUTES)
+      .default(720)
+      .describe('Longest time for one slide.'),
     maxQueuedJobs: count.default(1000).describe('Jobs that may wait; further ones are refused.'),
   }),
   output: z.strictObject({
-    encoding: z.enum(['jpeg', 'htj2k', 'jpeg2000']).default('jpeg').describe('Encoding of the result when a request names none: jpeg, htj2k or jpeg2000.'),
+    encoding: z
+      .enum(['jpeg', 'htj2k', 'jpeg2000'])
+      .default('jpeg')
+      .describe('Encoding of the result when a request names none: jpeg, htj2k or jpeg2000.'),
     quality: z.int().min(1).max(100).default(90).describe('JPEG quality when a request names none.'),
   }),
   colour: z.strictObject({
-    onInvalidProfile: z.enum(['refuse', 'ignore']).default('refuse').describe('refuse: a slide with a broken ICC profile fails. ignore: it is taken as sRGB.'),
+    onInvalidProfile: z
+      .enum(['refuse', 'ignore'])
+      .default('refuse')
+      .describe('refuse: a slide with a broken ICC profile fails. ignore: it is taken as sRGB.'),
   }),
   database: z.strictObject({
     directory: folder('./var/database', 'Folder of the embedded database (PGlite).'),
     url: z
       .url({ protocol: /^postgres(ql)?$/ })
       .optional()
-      .describe('PostgreSQL instead of the embedded database, for several services on one queue. Secret when it holds a password.'),
+      .describe(
+        'PostgreSQL instead of the embedded database, for several services on one queue. Secret when it holds a password.',
+      ),
   }),
   log: z.strictObject({
-    level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('Least severe level that is logged.'),
+    level: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+      .default('info')
+      .describe('Least severe level that is logged.'),
   }),
 });
 
@@ -117,7 +160,12 @@ export function loadConfig({ file, env }: ConfigSources): Config {
 export function describeConfig(): ConfigRow[] {
   return leaves.map(({ key, env, leaf }) => {
     const fallback = leaf.safeParse(undefined).data;
-    return { key, env, default: fallback === undefined ? '' : JSON.stringify(fallback), meaning: leaf.description ?? '' };
+    return {
+      key,
+      env,
+      default: fallback === undefined ? '' : JSON.stringify(fallback),
+      meaning: leaf.description ?? '',
+    };
   });
 }
 
@@ -137,16 +185,21 @@ function leavesOf(object: z.ZodObject, path: readonly string[]): Leaf[] {
   });
 }
 
-/** `dicomweb.framesPerRequest` is STAIN_DICOMWEB_FRAMES_PER_REQUEST. */
+/** `dicomweb.timeoutSeconds` is STAIN_DICOMWEB_TIMEOUT_SECONDS. */
 function environmentName(path: readonly string[]): string {
-  return ['STAIN', ...path].join('_').replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase();
+  return ['STAIN', ...path]
+    .join('_')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toUpperCase();
 }
 
 /** A mistyped variable would be ignored in silence; only our own sections are looked at. */
 function refuseMistypedVariables(env: ConfigSources['env']): void {
   const known = new Set(leaves.map((leaf) => leaf.env));
   const sections = Object.keys(schema.shape).map((section) => `STAIN_${section.toUpperCase()}_`);
-  const mistyped = Object.keys(env).find((name) => !known.has(name) && sections.some((section) => name.startsWith(section)));
+  const mistyped = Object.keys(env).find(
+    (name) => !known.has(name) && sections.some((section) => name.startsWith(section)),
+  );
   if (mistyped) throw invalid(`${mistyped}: there is no such environment variable.`, { keys: [mistyped] });
 }
 
@@ -164,7 +217,11 @@ function readFile(path: string): Record<string, unknown> {
 
 /** An environment variable in the type of its key. What cannot be converted is left for the schema to refuse. */
 function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
-  switch (leaf.type === 'default' || leaf.type === 'optional' ? (leaf as z.ZodDefault<z.ZodType>).unwrap().type : leaf.type) {
+  switch (
+    leaf.type === 'default' || leaf.type === 'optional'
+      ? (leaf as z.ZodDefault<z.ZodType>).unwrap().type
+      : leaf.type
+  ) {
     case 'number':
       return text.trim() === '' ? text : Number(text);
     case 'array':

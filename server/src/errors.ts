@@ -27,7 +27,9 @@ export const ERROR_TABLE = {
   TEMPLATE_NOT_FOUND: { status: 404, remedy: 'List the templates with GET /api/templates or "stain-normalization info".' },
   TEMPLATE_INVALID: { status: 422, remedy: 'Make the template again with "template add" for the current model.' },
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
-  JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/jobs.' },
+  JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
+  QUEUE_FULL: { status: 429, remedy: 'Try again when some of the waiting jobs are done, or raise limits.maxQueuedJobs.' },
+  SHUTTING_DOWN: { status: 503, remedy: 'The service is stopping; try again when it is back.' },
   JOB_FINISHED: { status: 409, remedy: 'The job has ended already.' },
   IMAGE_INVALID: { status: 422, remedy: 'Give a PNG, JPEG or TIFF file in 8-bit RGB.' },
   // Archive

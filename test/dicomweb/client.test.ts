@@ -1,14 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions, type StorableInstance } from '../../server/src/dicomweb/client.ts';
+import {
+  createDicomWebClient,
+  type DicomWebClient,
+  type DicomWebClientOptions,
+  type StorableInstance,
+} from '../../server/src/dicomweb/client.ts';
 import { bodyOf, type FaultServer, type Handler, startFaultServer } from '../support/fault-server.ts';
 
 const signal = new AbortController().signal;
 const FILE = Buffer.alloc(200_000, 'dicom');
 
-async function withServer(handle: Handler, test: (client: DicomWebClient, server: FaultServer) => Promise<void>, options: Partial<DicomWebClientOptions> = {}): Promise<void> {
+async function withServer(
+  handle: Handler,
+  test: (client: DicomWebClient, server: FaultServer) => Promise<void>,
+  options: Partial<DicomWebClientOptions> = {},
+): Promise<void> {
   await using server = await startFaultServer(handle);
-  const client = createDicomWebClient({ url: server.url, timeoutMs: 2000, retryDelayMs: 1, verifyDelaysMs: [0, 1, 1], ...options });
+  const client = createDicomWebClient({
+    url: server.url,
+    timeoutMs: 2000,
+    retryDelayMs: 1,
+    verifyDelaysMs: [0, 1, 1],
+    ...options,
+  });
   try {
     await test(client, server);
   } finally {
@@ -16,8 +31,15 @@ async function withServer(handle: Handler, test: (client: DicomWebClient, server
   }
 }
 
-function multipart(parts: readonly Buffer[], type = 'application/dicom', boundary = 'bound'): { headers: Record<string, string>; body: Buffer } {
-  const pieces = parts.flatMap((part) => [Buffer.from(`\r\n--${boundary}\r\nContent-Type: ${type}\r\n\r\n`), part]);
+function multipart(
+  parts: readonly Buffer[],
+  type = 'application/dicom',
+  boundary = 'bound',
+): { headers: Record<string, string>; body: Buffer } {
+  const pieces = parts.flatMap((part) => [
+    Buffer.from(`\r\n--${boundary}\r\nContent-Type: ${type}\r\n\r\n`),
+    part,
+  ]);
   return {
     headers: { 'Content-Type': `multipart/related; type="${type}"; boundary=${boundary}` },
     body: Buffer.concat([...pieces, Buffer.from(`\r\n--${boundary}--`)]),
@@ -43,7 +65,10 @@ const instance: StorableInstance = {
 };
 const referenced = { '00081199': { vr: 'SQ', Value: [{ '00081155': { vr: 'UI', Value: ['1.2.3'] } }] } };
 const failed = (reason: number): unknown => ({
-  '00081198': { vr: 'SQ', Value: [{ '00081155': { vr: 'UI', Value: ['1.2.3'] }, '00081197': { vr: 'US', Value: [reason] } }] },
+  '00081198': {
+    vr: 'SQ',
+    Value: [{ '00081155': { vr: 'UI', Value: ['1.2.3'] }, '00081197': { vr: 'US', Value: [reason] } }],
+  },
 });
 const shown = (frames: number): unknown => [
   {
@@ -56,7 +81,10 @@ const shown = (frames: number): unknown => [
 ];
 
 /** Answers POSTs with the given answers in turn, the last one for ever, and searches with `found`. */
-function storing(answers: readonly { status: number; body?: unknown; headers?: Record<string, string> }[], found: unknown = []): Handler {
+function storing(
+  answers: readonly { status: number; body?: unknown; headers?: Record<string, string> }[],
+  found: unknown = [],
+): Handler {
   let posts = 0;
   return async (request, response) => {
     if (request.method === 'GET') {
@@ -69,7 +97,8 @@ function storing(answers: readonly { status: number; body?: unknown; headers?: R
   };
 }
 
-const posts = (server: FaultServer): number => server.requests.filter((request) => request.startsWith('POST')).length;
+const posts = (server: FaultServer): number =>
+  server.requests.filter((request) => request.startsWith('POST')).length;
 
 describe('GET requests', () => {
   it.each([
@@ -82,7 +111,10 @@ describe('GET requests', () => {
     await withServer(
       (_, response) => void response.writeHead(status).end('no'),
       async (client, server) => {
-        await expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code, data: { status } });
+        await expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({
+          code,
+          data: { status },
+        });
         expect(server.requests).toHaveLength(1);
       },
     );
@@ -90,7 +122,8 @@ describe('GET requests', () => {
 
   it.each([429, 502, 503, 504])('repeats a request answered with %i', async (status) => {
     await withServer(
-      (_, response, number) => void (number < 2 ? response.writeHead(status, { 'Retry-After': '0' }).end() : response.end('[{}]')),
+      (_, response, number) =>
+        void (number < 2 ? response.writeHead(status, { 'Retry-After': '0' }).end() : response.end('[{}]')),
       async (client, server) => {
         await expect(client.seriesMetadata('1', '2', signal)).resolves.toEqual([{}]);
         expect(server.requests).toHaveLength(3);
@@ -102,7 +135,9 @@ describe('GET requests', () => {
     await withServer(
       (_, response) => void response.writeHead(503).end(),
       async (client, server) => {
-        await expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_ERROR' });
+        await expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({
+          code: 'ARCHIVE_ERROR',
+        });
         expect(server.requests).toHaveLength(3);
       },
       { maxRetries: 2 },
@@ -117,20 +152,29 @@ describe('GET requests', () => {
   });
 
   it('says ARCHIVE_UNREACHABLE where nobody listens', async () => {
-    const client = createDicomWebClient({ url: 'http://127.0.0.1:9/dicom-web', maxRetries: 1, retryDelayMs: 1 });
-    await expect(client.searchStudies({}, signal)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE', data: { cause: 'ECONNREFUSED' } });
+    const client = createDicomWebClient({
+      url: 'http://127.0.0.1:9/dicom-web',
+      maxRetries: 1,
+      retryDelayMs: 1,
+    });
+    await expect(client.searchStudies({}, signal)).rejects.toMatchObject({
+      code: 'ARCHIVE_UNREACHABLE',
+      data: { cause: 'ECONNREFUSED' },
+    });
     await client.close();
   });
 
   it('says ARCHIVE_TIMEOUT for an archive that hangs, before its headers and within its body', async () => {
     await withServer(
       () => {},
-      async (client) => expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_TIMEOUT' }),
+      async (client) =>
+        expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_TIMEOUT' }),
       { timeoutMs: 300 },
     );
     await withServer(
       (_, response) => void response.write('[{'),
-      async (client) => expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_TIMEOUT' }),
+      async (client) =>
+        expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_TIMEOUT' }),
       { timeoutMs: 300, maxRetries: 0 },
     );
   });
@@ -138,7 +182,8 @@ describe('GET requests', () => {
   it.each(['<html>', '{"a":1}', '[1]', '[[]]'])('says ARCHIVE_PROTOCOL for %s', async (body) => {
     await withServer(
       (_, response) => void response.end(body),
-      async (client) => expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' }),
+      async (client) =>
+        expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' }),
     );
   });
 
@@ -151,7 +196,8 @@ describe('GET requests', () => {
         response.on('drain', more);
         more();
       },
-      async (client) => expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
+      async (client) =>
+        expect(client.seriesMetadata('1', '2', signal)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
       { maxMetadataBytes: 1e6 },
     );
   });
@@ -164,7 +210,8 @@ describe('GET requests', () => {
         authorization = request.headers.authorization;
         response.writeHead(302, { Location: other.url }).end();
       },
-      async (client) => expect(client.searchStudies({}, signal)).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' }),
+      async (client) =>
+        expect(client.searchStudies({}, signal)).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' }),
       { headers: async () => ({ Authorization: 'Bearer secret' }) },
     );
     expect(authorization).toBe('Bearer secret');
@@ -173,7 +220,10 @@ describe('GET requests', () => {
 
   it('follows a redirect within the archive', async () => {
     await withServer(
-      (request, response) => void (request.url?.startsWith('/moved') ? response.end('[]') : response.writeHead(307, { Location: '/moved/studies' }).end()),
+      (request, response) =>
+        void (request.url?.startsWith('/moved')
+          ? response.end('[]')
+          : response.writeHead(307, { Location: '/moved/studies' }).end()),
       async (client) => expect(await client.searchStudies({ limit: 1 }, signal)).toEqual([]),
     );
   });
@@ -182,7 +232,9 @@ describe('GET requests', () => {
     await withServer(
       (_, response) => void response.writeHead(500).end(),
       async (client) => {
-        const error = await client.searchStudies({ PatientName: 'Secret' }, signal).catch((thrown: unknown) => thrown);
+        const error = await client
+          .searchStudies({ PatientName: 'Secret' }, signal)
+          .catch((thrown: unknown) => thrown);
         expect(JSON.stringify([error, (error as Error).message])).not.toMatch(/Secret|token/);
       },
       { headers: { 'X-Auth': 'token' } },
@@ -190,7 +242,9 @@ describe('GET requests', () => {
   });
 
   it('refuses a URL that is none', () => {
-    expect(() => createDicomWebClient({ url: 'ftp://archive' })).toThrow(expect.objectContaining({ code: 'CONFIGURATION_INVALID' }));
+    expect(() => createDicomWebClient({ url: 'ftp://archive' })).toThrow(
+      expect.objectContaining({ code: 'CONFIGURATION_INVALID' }),
+    );
   });
 });
 
@@ -202,10 +256,19 @@ describe('search', () => {
       (request, response) => {
         const { searchParams } = new URL(request.url!, 'http://x');
         const offset = Number(searchParams.get('offset'));
-        response.end(JSON.stringify([0, 1, 2].map((i) => offset + i).filter((i) => i < 7).map(result)));
+        response.end(
+          JSON.stringify(
+            [0, 1, 2]
+              .map((i) => offset + i)
+              .filter((i) => i < 7)
+              .map(result),
+          ),
+        );
       },
       async (client, server) => {
-        expect(await client.searchSeries({ StudyInstanceUID: '1.2', Modality: 'SM' }, signal)).toHaveLength(7);
+        expect(await client.searchSeries({ StudyInstanceUID: '1.2', Modality: 'SM' }, signal)).toHaveLength(
+          7,
+        );
         expect(server.requests[0]).toBe('GET /dicom-web/studies/1.2/series?Modality=SM&limit=3&offset=0');
       },
       { pageSize: 3 },
@@ -225,7 +288,13 @@ describe('search', () => {
 
   it('goes on where the archive cuts off and says so', async () => {
     await withServer(
-      (_, response, number) => void response.writeHead(200, number === 0 ? { Warning: '299 x "There are 1 additional results that can be requested"' } : {}).end(JSON.stringify([result(number)])),
+      (_, response, number) =>
+        void response
+          .writeHead(
+            200,
+            number === 0 ? { Warning: '299 x "There are 1 additional results that can be requested"' } : {},
+          )
+          .end(JSON.stringify([result(number)])),
       async (client) => expect(await client.searchSeries({}, signal)).toHaveLength(2),
     );
   });
@@ -240,13 +309,17 @@ describe('search', () => {
 
 describe('retrieveInstance', () => {
   it.each(['multipart', 'single part'])('gives the bytes of a %s answer', async (kind) => {
-    const answer = kind === 'multipart' ? multipart([FILE]) : { headers: { 'Content-Type': 'application/dicom' }, body: FILE };
+    const answer =
+      kind === 'multipart'
+        ? multipart([FILE])
+        : { headers: { 'Content-Type': 'application/dicom' }, body: FILE };
     await withServer(
       (request, response) => {
         expect(request.headers.accept).toBe('multipart/related; type="application/dicom"; transfer-syntax=*');
         response.writeHead(200, answer.headers).end(answer.body);
       },
-      async (client) => expect((await collect(client.retrieveInstance('1', '2', '3', signal))).equals(FILE)).toBe(true),
+      async (client) =>
+        expect((await collect(client.retrieveInstance('1', '2', '3', signal))).equals(FILE)).toBe(true),
     );
   });
 
@@ -255,7 +328,10 @@ describe('retrieveInstance', () => {
     await withServer(
       (_, response, number) => {
         response.writeHead(200, { ...headers, 'Content-Length': body.length });
-        if (number < 3) response.write(body.subarray(0, 60_000 * (number + 1)), () => setTimeout(() => response.destroy(), 20));
+        if (number < 3)
+          response.write(body.subarray(0, 60_000 * (number + 1)), () =>
+            setTimeout(() => response.destroy(), 20),
+          );
         else response.end(body);
       },
       async (client, server) => {
@@ -271,10 +347,14 @@ describe('retrieveInstance', () => {
       (_, response, number) => {
         const { headers, body } = multipart([Buffer.alloc(FILE.length, String(number))]);
         response.writeHead(200, { ...headers, 'Content-Length': body.length });
-        if (number === 0) response.write(body.subarray(0, 100_000), () => setTimeout(() => response.destroy(), 20));
+        if (number === 0)
+          response.write(body.subarray(0, 100_000), () => setTimeout(() => response.destroy(), 20));
         else response.end(body);
       },
-      async (client) => expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({ code: 'ARCHIVE_TRUNCATED' }),
+      async (client) =>
+        expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({
+          code: 'ARCHIVE_TRUNCATED',
+        }),
     );
   });
 
@@ -290,7 +370,8 @@ describe('retrieveInstance', () => {
         response.write(sent, () => missing > 0 && setTimeout(() => request.socket.destroy(), 20));
         if (missing === 0) response.end();
       },
-      async (client) => expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({ code }),
+      async (client) =>
+        expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({ code }),
       { maxRetries: 0 },
     );
   });
@@ -298,10 +379,17 @@ describe('retrieveInstance', () => {
   it('refuses an HTML page and two instances', async () => {
     const two = multipart([FILE, FILE]);
     await withServer(
-      (_, response, number) => void (number === 0 ? response.writeHead(200, { 'Content-Type': 'text/html' }).end('hello') : response.writeHead(200, two.headers).end(two.body)),
+      (_, response, number) =>
+        void (number === 0
+          ? response.writeHead(200, { 'Content-Type': 'text/html' }).end('hello')
+          : response.writeHead(200, two.headers).end(two.body)),
       async (client) => {
-        await expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
-        await expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
+        await expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({
+          code: 'ARCHIVE_PROTOCOL',
+        });
+        await expect(collect(client.retrieveInstance('1', '2', '3', signal))).rejects.toMatchObject({
+          code: 'ARCHIVE_PROTOCOL',
+        });
       },
     );
   });
@@ -309,11 +397,14 @@ describe('retrieveInstance', () => {
   it('stops at once when it is aborted, and closes its connection', async () => {
     const abort = new AbortController();
     await withServer(
-      (_, response) => void response.writeHead(200, multipart([]).headers).write(multipart([FILE]).body.subarray(0, 5000)),
+      (_, response) =>
+        void response.writeHead(200, multipart([]).headers).write(multipart([FILE]).body.subarray(0, 5000)),
       async (client, server) => {
         setTimeout(() => abort.abort(), 50);
         const started = performance.now();
-        await expect(collect(client.retrieveInstance('1', '2', '3', abort.signal))).rejects.toMatchObject({ code: 'CANCELLED' });
+        await expect(collect(client.retrieveInstance('1', '2', '3', abort.signal))).rejects.toMatchObject({
+          code: 'CANCELLED',
+        });
         expect(performance.now() - started).toBeLessThan(1000);
         await pause(50);
         expect(await server.connections()).toBe(0);
@@ -324,7 +415,8 @@ describe('retrieveInstance', () => {
 
   it('closes its connection when the consumer leaves', async () => {
     await withServer(
-      (_, response) => void response.writeHead(200, multipart([]).headers).write(multipart([FILE]).body.subarray(0, 5000)),
+      (_, response) =>
+        void response.writeHead(200, multipart([]).headers).write(multipart([FILE]).body.subarray(0, 5000)),
       async (client, server) => {
         for await (const _ of client.retrieveInstance('1', '2', '3', signal)) break;
         await pause(50);
@@ -339,7 +431,9 @@ describe('retrieveInstance', () => {
       (_, response) => void response.writeHead(503, { 'Retry-After': '60' }).end(),
       async (client) => {
         setTimeout(() => abort.abort(new DOMException('late', 'TimeoutError')), 50);
-        await expect(client.seriesMetadata('1', '2', abort.signal)).rejects.toMatchObject({ code: 'TIMED_OUT' });
+        await expect(client.seriesMetadata('1', '2', abort.signal)).rejects.toMatchObject({
+          code: 'TIMED_OUT',
+        });
       },
     );
   });
@@ -359,8 +453,12 @@ describe('retrieveFrames', () => {
       async (client, server) => {
         const got = [];
         for await (const one of client.retrieveFrames('1', '2', '3', wanted, signal)) got.push(one);
-        expect(got.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(wanted.map((n) => `frame ${n}`));
-        expect(got.map(({ index, frameNumber }) => [index, frameNumber])).toEqual(wanted.map((n, i) => [i, n]));
+        expect(got.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(
+          wanted.map((n) => `frame ${n}`),
+        );
+        expect(got.map(({ index, frameNumber }) => [index, frameNumber])).toEqual(
+          wanted.map((n, i) => [i, n]),
+        );
         expect(got[0]!.contentType).toBe('image/jpeg');
         expect(server.requests.map((request) => framesOf(request).length)).toEqual([3, 3, 1]);
       },
@@ -373,12 +471,14 @@ describe('retrieveFrames', () => {
       (request, response, number) => {
         const { headers, body } = multipart(framesOf(request.url!).map(frame));
         response.writeHead(200, { ...headers, 'Content-Length': body.length });
-        if (number === 0) response.write(body.subarray(0, 130), () => setTimeout(() => response.destroy(), 20));
+        if (number === 0)
+          response.write(body.subarray(0, 130), () => setTimeout(() => response.destroy(), 20));
         else response.end(body);
       },
       async (client, server) => {
         const got = [];
-        for await (const { bytes } of client.retrieveFrames('1', '2', '3', [1, 2, 3, 4], signal)) got.push(Buffer.from(bytes).toString());
+        for await (const { bytes } of client.retrieveFrames('1', '2', '3', [1, 2, 3, 4], signal))
+          got.push(Buffer.from(bytes).toString());
         expect(got).toEqual(['frame 1', 'frame 2', 'frame 3', 'frame 4']);
         expect(framesOf(server.requests[1]!)).toEqual([3, 4]);
       },
@@ -420,7 +520,8 @@ describe('retrieveFrames', () => {
     await withServer(
       (_, response) => void response.writeHead(200, { 'Content-Type': 'image/jpeg' }).end(Buffer.alloc(5000)),
       async (client) => {
-        for await (const { bytes } of client.retrieveFrames('1', '2', '3', [1], signal)) expect(bytes).toHaveLength(5000);
+        for await (const { bytes } of client.retrieveFrames('1', '2', '3', [1], signal))
+          expect(bytes).toHaveLength(5000);
       },
     );
     await withServer(
@@ -440,7 +541,11 @@ describe('storeInstance', () => {
     let seen: { length: string | undefined; encoding: string | undefined; body: Buffer } | undefined;
     await withServer(
       async (request, response) => {
-        seen = { length: request.headers['content-length'], encoding: request.headers['transfer-encoding'], body: await bodyOf(request) };
+        seen = {
+          length: request.headers['content-length'],
+          encoding: request.headers['transfer-encoding'],
+          body: await bodyOf(request),
+        };
         response.end(JSON.stringify(referenced));
       },
       async (client, server) => {
@@ -459,21 +564,32 @@ describe('storeInstance', () => {
     [200, 0x0122, '0122'],
   ])('gives the reason of a permanent failure (%i)', async (status, reason, code) => {
     await withServer(storing([{ status, body: failed(reason) }]), async (client, server) => {
-      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_REJECTED', data: { failureReason: code } });
+      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+        code: 'STORE_REJECTED',
+        data: { failureReason: code },
+      });
       expect(posts(server)).toBe(1);
     });
   });
 
   it.each([0xa700, 0xa7ff, 0x0110])('sends again after the passing failure %i', async (reason) => {
-    await withServer(storing([{ status: 409, body: failed(reason) }, { status: 200, body: referenced }]), async (client, server) => {
-      await client.storeInstance('1', instance, signal);
-      expect(posts(server)).toBe(2);
-    });
+    await withServer(
+      storing([
+        { status: 409, body: failed(reason) },
+        { status: 200, body: referenced },
+      ]),
+      async (client, server) => {
+        await client.storeInstance('1', instance, signal);
+        expect(posts(server)).toBe(2);
+      },
+    );
   });
 
   it('takes 202 as no success by itself', async () => {
     await withServer(storing([{ status: 202, body: {} }]), async (client) => {
-      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_REJECTED' });
+      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+        code: 'STORE_REJECTED',
+      });
     });
   });
 
@@ -504,17 +620,25 @@ describe('storeInstance', () => {
   ])('takes a duplicate (%s) for success only when it is the same image', async (_, answer) => {
     await withServer(storing([answer], shown(3)), (client) => client.storeInstance('1', instance, signal));
     await withServer(storing([answer], shown(4)), async (client) => {
-      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_REJECTED' });
+      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+        code: 'STORE_REJECTED',
+      });
     });
     await withServer(storing([answer], []), async (client) => {
-      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_REJECTED' });
+      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+        code: 'STORE_REJECTED',
+      });
     });
   });
 
   it('believes a wordless 200 only when the instance is shown', async () => {
-    await withServer(storing([{ status: 200 }], shown(3)), (client) => client.storeInstance('1', instance, signal));
+    await withServer(storing([{ status: 200 }], shown(3)), (client) =>
+      client.storeInstance('1', instance, signal),
+    );
     await withServer(storing([{ status: 200 }], []), async (client) => {
-      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_UNVERIFIED' });
+      await expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+        code: 'STORE_UNVERIFIED',
+      });
     });
   });
 
@@ -525,7 +649,10 @@ describe('storeInstance', () => {
         await bodyOf(request);
         response.writeHead(409, { 'Content-Type': 'application/dicom+xml' }).end(xml);
       },
-      async (client) => expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ data: { failureReason: 'A900' } }),
+      async (client) =>
+        expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({
+          data: { failureReason: 'A900' },
+        }),
     );
   });
 
@@ -539,13 +666,16 @@ describe('storeInstance', () => {
     };
     await withServer(
       (_, response) => void response.writeHead(413, { Connection: 'close' }).end('too large'),
-      async (client) => expect(client.storeInstance('1', large, signal)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
+      async (client) =>
+        expect(client.storeInstance('1', large, signal)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
     );
   });
 
   it('throws the fault of its own body as it is', async () => {
     await withServer(storing([{ status: 200, body: referenced }]), async (client) => {
-      await expect(client.storeInstance('1', { ...instance, byteLength: FILE.length + 5 }, signal)).rejects.toMatchObject({ code: 'INTERNAL' });
+      await expect(
+        client.storeInstance('1', { ...instance, byteLength: FILE.length + 5 }, signal),
+      ).rejects.toMatchObject({ code: 'INTERNAL' });
     });
   });
 
@@ -555,7 +685,9 @@ describe('storeInstance', () => {
       (request) => void request.resume(),
       async (client, server) => {
         setTimeout(() => abort.abort(), 50);
-        await expect(client.storeInstance('1', instance, abort.signal)).rejects.toMatchObject({ code: 'CANCELLED' });
+        await expect(client.storeInstance('1', instance, abort.signal)).rejects.toMatchObject({
+          code: 'CANCELLED',
+        });
         await pause(50);
         expect(await server.connections()).toBe(0);
       },
@@ -579,7 +711,9 @@ describe('storeInstance', () => {
       (request) => void request.pause(),
       async (client) => {
         setTimeout(() => abort.abort(), 300);
-        await expect(client.storeInstance('1', large, abort.signal)).rejects.toMatchObject({ code: 'CANCELLED' });
+        await expect(client.storeInstance('1', large, abort.signal)).rejects.toMatchObject({
+          code: 'CANCELLED',
+        });
         expect(produced).toBeLessThan(20);
       },
     );
@@ -599,13 +733,20 @@ describe('verifyInstance', () => {
     ['other', shown(2)],
   ])('says STORE_UNVERIFIED where it is %s', async (presence, found) => {
     await withServer(storing([], found), async (client) => {
-      await expect(client.verifyInstance('1', '1.2', '1.2.3', { numberOfFrames: 3 }, signal)).rejects.toMatchObject({ code: 'STORE_UNVERIFIED', data: { presence } });
+      await expect(
+        client.verifyInstance('1', '1.2', '1.2.3', { numberOfFrames: 3 }, signal),
+      ).rejects.toMatchObject({ code: 'STORE_UNVERIFIED', data: { presence } });
     });
   });
 
   it('reads the metadata where the search leaves attributes out', async () => {
     await withServer(
-      (request, response) => void response.end(JSON.stringify(request.url!.endsWith('/metadata') ? shown(3) : [{ '00080018': { vr: 'UI', Value: ['1.2.3'] } }])),
+      (request, response) =>
+        void response.end(
+          JSON.stringify(
+            request.url!.endsWith('/metadata') ? shown(3) : [{ '00080018': { vr: 'UI', Value: ['1.2.3'] } }],
+          ),
+        ),
       (client) => client.verifyInstance('1', '1.2', '1.2.3', { numberOfFrames: 3 }, signal),
     );
   });

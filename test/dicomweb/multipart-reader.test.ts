@@ -10,7 +10,12 @@ async function* chunked(body: Buffer, cuts: readonly number[]): AsyncGenerator<U
   }
 }
 
-async function partsOf(body: Buffer, boundary: string, cuts: readonly number[] = [], limits = { maxParts: 100 }): Promise<{ type: string | undefined; body: Buffer }[]> {
+async function partsOf(
+  body: Buffer,
+  boundary: string,
+  cuts: readonly number[] = [],
+  limits = { maxParts: 100 },
+): Promise<{ type: string | undefined; body: Buffer }[]> {
   const parts = [];
   for await (const part of readMultipart(chunked(body, cuts), boundary, limits)) {
     const chunks = [];
@@ -23,30 +28,45 @@ async function partsOf(body: Buffer, boundary: string, cuts: readonly number[] =
 function compose(parts: readonly Uint8Array[], boundary: string, preamble = '', epilogue = '\r\n'): Buffer {
   const pieces: Uint8Array[] = [Buffer.from(preamble)];
   for (const [i, part] of parts.entries())
-    pieces.push(Buffer.from(`${i === 0 && preamble === '' ? '' : '\r\n'}--${boundary}\r\nContent-Type: image/jpeg\r\n\r\n`), part);
+    pieces.push(
+      Buffer.from(
+        `${i === 0 && preamble === '' ? '' : '\r\n'}--${boundary}\r\nContent-Type: image/jpeg\r\n\r\n`,
+      ),
+      part,
+    );
   return Buffer.concat([...pieces, Buffer.from(`\r\n--${boundary}--${epilogue}`)]);
 }
 
 // Bodies made of the bytes that delimiters are made of, which is where a reader goes wrong.
-const nearDelimiter = fc.array(fc.constantFrom('\r', '\n', '-', '--', '\r\n', '\r\n-', '\r\n--', 'b', 'x', '\0')).map((pieces) => Buffer.from(pieces.join('')));
+const nearDelimiter = fc
+  .array(fc.constantFrom('\r', '\n', '-', '--', '\r\n', '\r\n-', '\r\n--', 'b', 'x', '\0'))
+  .map((pieces) => Buffer.from(pieces.join('')));
 const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
 const cuts = fc.array(fc.nat(5000), { maxLength: 60 });
 
 describe('readMultipart', () => {
   it('gives the same parts however the body is cut into chunks', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(nearDelimiter, anyBytes), { minLength: 1, maxLength: 6 }), cuts, async (bodies, at) => {
-        const boundary = 'boundary-7f3a';
-        const parts = await partsOf(compose(bodies, boundary), boundary, at);
-        expect(parts.map(({ body }) => body)).toEqual(bodies);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.oneof(nearDelimiter, anyBytes), { minLength: 1, maxLength: 6 }),
+        cuts,
+        async (bodies, at) => {
+          const boundary = 'boundary-7f3a';
+          const parts = await partsOf(compose(bodies, boundary), boundary, at);
+          expect(parts.map(({ body }) => body)).toEqual(bodies);
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   it('reads a body that comes byte by byte', async () => {
     const body = compose([Buffer.from('\r\n--b'), Buffer.alloc(0), Buffer.from('end\r\n')], 'bb');
-    const parts = await partsOf(body, 'bb', Array.from({ length: body.length }, (_, i) => i));
+    const parts = await partsOf(
+      body,
+      'bb',
+      Array.from({ length: body.length }, (_, i) => i),
+    );
     expect(parts.map((part) => part.body.toString())).toEqual(['\r\n--b', '', 'end\r\n']);
   });
 
@@ -56,7 +76,10 @@ describe('readMultipart', () => {
   });
 
   it('takes a part without header, blanks behind a delimiter and an empty body without its own line break', async () => {
-    const parts = await partsOf(Buffer.from('--b \t\r\n\r\none\r\n--b\r\nContent-Type: a/b\r\n\r\n--b--'), 'b');
+    const parts = await partsOf(
+      Buffer.from('--b \t\r\n\r\none\r\n--b\r\nContent-Type: a/b\r\n\r\n--b--'),
+      'b',
+    );
     expect(parts).toEqual([
       { type: undefined, body: Buffer.from('one') },
       { type: 'a/b', body: Buffer.alloc(0) },
@@ -105,12 +128,16 @@ describe('readMultipart', () => {
     ['endless blanks behind a delimiter', `--b${' '.repeat(1000)}\r\n\r\n\r\n--b--`],
     ['a boundary that goes on', '--b\r\n\r\nbody\r\n--bcd\r\n\r\n\r\n--b--'],
   ])('refuses %s as malformed', async (_, body) => {
-    await expect(partsOf(Buffer.from(body), 'b', [100, 5000])).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
+    await expect(partsOf(Buffer.from(body), 'b', [100, 5000])).rejects.toMatchObject({
+      code: 'ARCHIVE_PROTOCOL',
+    });
   });
 
   it('refuses more parts than it was told to take', async () => {
     const many = Buffer.from(`--b${'\r\n\r\n\r\n--b'.repeat(50)}--`);
-    await expect(partsOf(many, 'b', [], { maxParts: 49 })).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
+    await expect(partsOf(many, 'b', [], { maxParts: 49 })).rejects.toMatchObject({
+      code: 'ARCHIVE_PROTOCOL',
+    });
     await expect(partsOf(many, 'b', [], { maxParts: 50 })).resolves.toHaveLength(50);
   });
 });
@@ -120,16 +147,24 @@ describe('boundaryOf', () => {
     ['multipart/related; boundary=simple', 'simple'],
     ['multipart/related; type="application/dicom"; boundary="with space;and=more"', 'with space;and=more'],
     // As Orthanc sends it: a transfer syntax inside the quotes, a long boundary without.
-    [`Multipart/Related; type="image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50"; boundary=${'a-1'.repeat(40)}`, 'a-1'.repeat(40)],
+    [
+      `Multipart/Related; type="image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50"; boundary=${'a-1'.repeat(40)}`,
+      'a-1'.repeat(40),
+    ],
     ['multipart/related;BOUNDARY=b;start="<1>"', 'b'],
   ])('reads %s', (type, boundary) => {
     expect(boundaryOf(type)).toBe(boundary);
   });
 
-  it.each([undefined, '', 'application/json', 'multipart/related', 'multipart/related; boundary=', `multipart/related; boundary=${'x'.repeat(300)}`, 'multipart/related; boundary="a\nb"'])(
-    'refuses %s',
-    (type) => {
-      expect(() => boundaryOf(type)).toThrow(expect.objectContaining({ code: 'ARCHIVE_PROTOCOL' }));
-    },
-  );
+  it.each([
+    undefined,
+    '',
+    'application/json',
+    'multipart/related',
+    'multipart/related; boundary=',
+    `multipart/related; boundary=${'x'.repeat(300)}`,
+    'multipart/related; boundary="a\nb"',
+  ])('refuses %s', (type) => {
+    expect(() => boundaryOf(type)).toThrow(expect.objectContaining({ code: 'ARCHIVE_PROTOCOL' }));
+  });
 });

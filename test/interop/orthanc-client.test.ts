@@ -1,6 +1,5 @@
-import { describe, it } from 'vitest';
 import { describeArchive } from '../support/archive-suite.ts';
 import { orthancMissing, startOrthanc } from '../support/orthanc.ts';
 
-if (orthancMissing) describe('Orthanc', () => it.skip(orthancMissing, () => {}));
-else describeArchive('Orthanc', startOrthanc);
+const note = orthancMissing ? ` (skipped: ${orthancMissing})` : '';
+describeArchive(`Orthanc${note}`, startOrthanc, { skip: orthancMissing !== undefined });

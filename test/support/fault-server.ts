@@ -1,6 +1,7 @@
 /** An archive that misbehaves on purpose: each test gives the handler for the requests it expects. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
 import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface FaultServer extends AsyncDisposable {
@@ -11,7 +12,11 @@ export interface FaultServer extends AsyncDisposable {
   readonly connections: () => Promise<number>;
 }
 
-export type Handler = (request: IncomingMessage, response: ServerResponse, number: number) => void | Promise<void>;
+export type Handler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  number: number,
+) => void | Promise<void>;
 
 /** @param handle gets the number of the request too, from 0 on */
 export async function startFaultServer(handle: Handler): Promise<FaultServer> {
@@ -25,7 +30,10 @@ export async function startFaultServer(handle: Handler): Promise<FaultServer> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/dicom-web`,
     requests,
-    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();

@@ -1,7 +1,12 @@
 /** Part 10 bytes as something the client can store. */
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import type { StorableInstance } from '../../server/src/dicomweb/client.ts';
-import { makeSlideInstance, type SlideInstanceOptions, testUid, WHOLE_SLIDE_SOP_CLASS } from './make-slide.ts';
+import {
+  makeSlideInstance,
+  type SlideInstanceOptions,
+  testUid,
+  WHOLE_SLIDE_SOP_CLASS,
+} from './make-slide.ts';
 
 export interface StorableSlide extends StorableInstance {
   readonly studyUid: string;
@@ -13,7 +18,9 @@ export interface StorableSlide extends StorableInstance {
 /** A slide of one row of 16 x 16 tiles whose frames are noise: enough for everything but looking at it. */
 export function storableSlide(name: string, options: Partial<SlideInstanceOptions> = {}): StorableSlide {
   const frames = options.frames ?? [noise(1000, 1), noise(402, 2), noise(20, 3)];
-  const [studyUid, seriesUid, sopInstanceUid] = ['study', 'series', 'instance'].map((level) => testUid(`${name} ${level}`)) as [string, string, string];
+  const [studyUid, seriesUid, sopInstanceUid] = ['study', 'series', 'instance'].map((level) =>
+    testUid(`${name} ${level}`),
+  ) as [string, string, string];
   const bytes = Buffer.from(
     makeSlideInstance({
       rows: 16,
@@ -22,10 +29,16 @@ export function storableSlide(name: string, options: Partial<SlideInstanceOption
       totalColumns: 16 * frames.length,
       frames,
       ...options,
-      overrides: { StudyInstanceUID: studyUid, SeriesInstanceUID: seriesUid, SOPInstanceUID: sopInstanceUid, ...options.overrides },
+      overrides: {
+        StudyInstanceUID: studyUid,
+        SeriesInstanceUID: seriesUid,
+        SOPInstanceUID: sopInstanceUid,
+        ...options.overrides,
+      },
     }),
   );
-  const uid = (keyword: string, otherwise: string): string => String(DataSet.of(options.overrides ?? {}).string(keyword) ?? otherwise);
+  const uid = (keyword: string, otherwise: string): string =>
+    String(DataSet.of(options.overrides ?? {}).string(keyword) ?? otherwise);
   return {
     studyUid: uid('StudyInstanceUID', studyUid),
     seriesUid: uid('SeriesInstanceUID', seriesUid),

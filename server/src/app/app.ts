@@ -9,7 +9,7 @@ import { requestLog, setRoute } from './log.ts';
 import { type NormalizationRoutesOptions, normalizationRoutes } from './normalization-routes.ts';
 import { createOpenApi } from './openapi.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
-import { type Route, json, mountRoutes } from './route.ts';
+import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
 
@@ -35,7 +35,12 @@ export function createApp(options: AppOptions): Express {
   const { config, jobs, log, version } = options;
   const { basePath } = config.server;
   const routes: Route[] = [
-    ...normalizationRoutes({ config, jobs, check: options.check, heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS }),
+    ...normalizationRoutes({
+      config,
+      jobs,
+      check: options.check,
+      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
+    }),
     ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),
   ];
   routes.push(documentRoute(() => document));
@@ -61,7 +66,11 @@ function documentRoute(document: () => unknown): Route {
   return {
     method: 'get',
     path: '/openapi.json',
-    operation: { tags: ['Service'], summary: 'This document', responses: { 200: json('OpenAPI 3.1', z.looseObject({})) } },
+    operation: {
+      tags: ['Service'],
+      summary: 'This document',
+      responses: { 200: json('OpenAPI 3.1', z.looseObject({})) },
+    },
     handler(_request, response) {
       response.json(document());
     },

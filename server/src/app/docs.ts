@@ -54,6 +54,9 @@ export function docsRouter(): Router {
     else response.redirect(301, `${request.baseUrl}/`);
   });
   router.get('/start.js', (_request, response) => void response.type('js').send(START));
-  router.get(FILES.map((file) => `/${file}`), (request, response) => response.sendFile(request.path.slice(1), { root: folder }));
+  router.get(
+    FILES.map((file) => `/${file}`),
+    (request, response) => response.sendFile(request.path.slice(1), { root: folder }),
+  );
   return router;
 }

@@ -1,6 +1,7 @@
 /** Server-sent events of one job. */
-import type { Request, Response } from 'express';
+
 import { once } from 'node:events';
+import type { Request, Response } from 'express';
 import type { JobEvent } from '../contract/index.ts';
 
 /** How soon a browser comes back after the connection broke. */

@@ -25,7 +25,11 @@ export async function listen(
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new StainError('CONFIGURATION_INVALID', `Cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
+      reject(
+        new StainError('CONFIGURATION_INVALID', `Cannot listen on ${host}:${port}: ${cause.message}`, {
+          cause,
+        }),
+      ),
     );
     server.listen({ host, port }, resolve);
   });

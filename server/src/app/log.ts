@@ -5,7 +5,13 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 const SECRETS = ['authorization', 'cookie', 'headers', 'password', 'token'];
 
-export function createLogger({ level, destination }: { level: string; destination?: DestinationStream }): Logger {
+export function createLogger({
+  level,
+  destination,
+}: {
+  level: string;
+  destination?: DestinationStream;
+}): Logger {
   return pino(
     {
       level,
@@ -49,7 +55,10 @@ export function requestLog(log: Logger): RequestHandler {
     response.once('close', () => {
       const ms = Math.round(performance.now() - start);
       const status = response.writableFinished ? response.statusCode : 'aborted';
-      log.info({ requestId, method: request.method, route: response.locals['route'] ?? 'unmatched', status, ms }, 'request');
+      log.info(
+        { requestId, method: request.method, route: response.locals['route'] ?? 'unmatched', status, ms },
+        'request',
+      );
     });
     next();
   };

@@ -1,12 +1,12 @@
 /** Ask for a normalisation, follow it, cancel it. */
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { type Job, isFinal, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
+import { isFinal, type Job, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import { sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
-import { type Route, json } from './route.ts';
+import { json, type Route } from './route.ts';
 
 const TAGS = ['Normalizations'];
 const idParameter = z.object({ id: z.uuid() });
@@ -19,7 +19,12 @@ export interface NormalizationRoutesOptions {
   readonly heartbeatMs: number;
 }
 
-export function normalizationRoutes({ config, jobs, check, heartbeatMs }: NormalizationRoutesOptions): Route[] {
+export function normalizationRoutes({
+  config,
+  jobs,
+  check,
+  heartbeatMs,
+}: NormalizationRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/normalizations`;
 
   const cancel: Pick<Route, 'handler' | 'problems'> & { operation: Route['operation'] } = {
@@ -41,23 +46,36 @@ export function normalizationRoutes({ config, jobs, check, heartbeatMs }: Normal
       method: 'post',
       path: '/api/normalizations',
       problems: [
-        'REQUEST_INVALID', 'PAYLOAD_TOO_LARGE', 'SERIES_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'NOT_WHOLE_SLIDE',
-        'ARCHIVE_UNREACHABLE', 'ARCHIVE_TIMEOUT',
+        'REQUEST_INVALID',
+        'PAYLOAD_TOO_LARGE',
+        'SERIES_NOT_FOUND',
+        'TEMPLATE_NOT_FOUND',
+        'TEMPLATE_INVALID',
+        'NOT_WHOLE_SLIDE',
+        'ARCHIVE_UNREACHABLE',
+        'ARCHIVE_TIMEOUT',
       ],
       operation: {
         tags: TAGS,
         summary: 'Normalise a slide',
-        description: 'Makes a job. While the same work waits or runs, its job is returned instead of a second one.',
+        description:
+          'Makes a job. While the same work waits or runs, its job is returned instead of a second one.',
         requestBody: { required: true, content: { 'application/json': { schema: normalizationCreate } } },
         responses: { 202: json('A new job', job), 200: json('The job that does the same already', job) },
       },
       async handler(request, response) {
-        const wanted: NormalizationRequest = { ...config.output, ...withoutUndefined(parseInput(normalizationCreate, request.body)) };
+        const wanted: NormalizationRequest = {
+          ...config.output,
+          ...withoutUndefined(parseInput(normalizationCreate, request.body)),
+        };
         const left = new AbortController();
         response.once('close', () => left.abort());
         await check(wanted, left.signal);
         const created = await jobs.create(wanted);
-        response.status(created.existing ? 200 : 202).location(`${root}/${created.job.id}`).json(created.job);
+        response
+          .status(created.existing ? 200 : 202)
+          .location(`${root}/${created.job.id}`)
+          .json(created.job);
       },
     },
     {
@@ -78,7 +96,12 @@ export function normalizationRoutes({ config, jobs, check, heartbeatMs }: Normal
       method: 'get',
       path: '/api/normalizations/:id',
       problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
-      operation: { tags: TAGS, summary: 'A job', requestParams: { path: idParameter }, responses: { 200: json('The job', job) } },
+      operation: {
+        tags: TAGS,
+        summary: 'A job',
+        requestParams: { path: idParameter },
+        responses: { 200: json('The job', job) },
+      },
       async handler(request, response) {
         response.json(await jobs.get(parseInput(idParameter, request.params).id));
       },
@@ -104,7 +127,10 @@ export function normalizationRoutes({ config, jobs, check, heartbeatMs }: Normal
       async handler(request, response) {
         const { id } = parseInput(idParameter, request.params);
         const isOver = async (after: string | undefined) => isKnownEnd(await jobs.get(id), after);
-        await sendEvents(request, response, (signal, after) => jobs.events(id, signal, after), { heartbeatMs, isOver });
+        await sendEvents(request, response, (signal, after) => jobs.events(id, signal, after), {
+          heartbeatMs,
+          isOver,
+        });
       },
     },
   ];
@@ -116,5 +142,7 @@ function isKnownEnd({ state, revision }: Job, known: string | undefined): boolea
 
 /** So that an absent field does not hide the configuration's. */
 function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }

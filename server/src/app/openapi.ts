@@ -1,23 +1,32 @@
 /** The OpenAPI document, made from the routes and the schemas of the contract. */
-import { type ZodOpenApiPathsObject, createDocument } from 'zod-openapi';
+import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { problem } from '../contract/index.ts';
 import { ERROR_TABLE, type ErrorCode } from '../errors.ts';
 import type { Route } from './route.ts';
 
 export type OpenApiDocument = ReturnType<typeof createDocument>;
 
-export function createOpenApi(routes: readonly Route[], { version, basePath }: { version: string; basePath: string }): OpenApiDocument {
+export function createOpenApi(
+  routes: readonly Route[],
+  { version, basePath }: { version: string; basePath: string },
+): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
   for (const { method, path, operation, problems = [] } of routes) {
-    const item = (paths[openApiPath(path)] ??= {});
-    item[method] = { ...operation, operationId: operationId(method, path), responses: { ...operation.responses, ...problemResponses(problems) } };
+    const item = paths[openApiPath(path)] ?? {};
+    paths[openApiPath(path)] = item;
+    item[method] = {
+      ...operation,
+      operationId: operationId(method, path),
+      responses: { ...operation.responses, ...problemResponses(problems) },
+    };
   }
   return createDocument({
     openapi: '3.1.0',
     info: {
       title: 'Stain normalization',
       version,
-      description: 'Normalises whole-slide images that a DICOMweb archive holds. For research use only, not for primary diagnosis.',
+      description:
+        'Normalises whole-slide images that a DICOMweb archive holds. For research use only, not for primary diagnosis.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: basePath || '/' }],

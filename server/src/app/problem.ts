@@ -1,7 +1,7 @@
 /** Every error that leaves over HTTP, as problem+json (RFC 9457). */
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Problem } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { requestIdOf } from './log.ts';
@@ -44,7 +44,8 @@ export const unknownRoute: RequestHandler = (_request, response) => {
 export function problemHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, _request, response, _next) => {
     const { error, status } = fromThrown(thrown);
-    if (error.status >= 500) log.error({ requestId: requestIdOf(response), code: error.code, err: thrown }, 'request failed');
+    if (error.status >= 500)
+      log.error({ requestId: requestIdOf(response), code: error.code, err: thrown }, 'request failed');
     // Half an answer cannot be taken back: the client sees the connection break.
     if (response.headersSent) response.destroy();
     else sendProblem(response, error, status);
@@ -55,10 +56,17 @@ function fromThrown(thrown: unknown): { error: StainError; status?: number } {
   if (thrown instanceof StainError) return { error: thrown };
   // Errors of Express and its body parser (http-errors).
   const { status, type } = (thrown ?? {}) as { status?: unknown; type?: unknown };
-  if (status === 413) return { error: new StainError('PAYLOAD_TOO_LARGE', 'The body of the request is too large.') };
-  if (type === 'entity.parse.failed') return { error: new StainError('REQUEST_INVALID', 'The body is not JSON.') };
+  if (status === 413)
+    return { error: new StainError('PAYLOAD_TOO_LARGE', 'The body of the request is too large.') };
+  if (type === 'entity.parse.failed')
+    return { error: new StainError('REQUEST_INVALID', 'The body is not JSON.') };
   if (typeof status === 'number' && status >= 400 && status < 500)
     return { error: new StainError('REQUEST_INVALID', 'The request cannot be read.'), status };
   const error = toStainError(thrown);
-  return { error: error.code === 'INTERNAL' ? new StainError('INTERNAL', 'An unexpected error occurred.', { cause: thrown }) : error };
+  return {
+    error:
+      error.code === 'INTERNAL'
+        ? new StainError('INTERNAL', 'An unexpected error occurred.', { cause: thrown })
+        : error,
+  };
 }

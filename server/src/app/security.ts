@@ -30,12 +30,22 @@ export function cors({ allowedOrigins }: { allowedOrigins: readonly string[] }):
     if (origin === undefined) return next();
     if (!allowedOrigins.includes(origin)) {
       // Browsers say so themselves when a page of another site sends a request; others have no such header.
-      const foreign = request.get('Sec-Fetch-Site') === 'cross-site' && !['GET', 'HEAD', 'OPTIONS'].includes(request.method);
-      if (foreign) throw new StainError('REQUEST_INVALID', 'Pages of this origin may not call the API; see server.allowedOrigins.');
+      const foreign =
+        request.get('Sec-Fetch-Site') === 'cross-site' &&
+        !['GET', 'HEAD', 'OPTIONS'].includes(request.method);
+      if (foreign)
+        throw new StainError(
+          'REQUEST_INVALID',
+          'Pages of this origin may not call the API; see server.allowedOrigins.',
+        );
       return next();
     }
-    response.set({ 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': 'Location, X-Request-Id' });
-    if (request.method !== 'OPTIONS' || request.get('Access-Control-Request-Method') === undefined) return next();
+    response.set({
+      'Access-Control-Allow-Origin': origin,
+      'Access-Control-Expose-Headers': 'Location, X-Request-Id',
+    });
+    if (request.method !== 'OPTIONS' || request.get('Access-Control-Request-Method') === undefined)
+      return next();
     response.set({
       'Access-Control-Allow-Methods': 'GET, POST, DELETE',
       'Access-Control-Allow-Headers': 'Content-Type, Authorization, Last-Event-ID, X-Request-Id',

@@ -1,10 +1,21 @@
 /** What the service offers (templates, models, device, error codes) and how it is. */
 import { z } from 'zod';
-import { type Device, type Health, type Model, type Template, device, errorList, health, modelList, template, templateList } from '../contract/index.ts';
+import {
+  type Device,
+  device,
+  errorList,
+  type Health,
+  health,
+  type Model,
+  modelList,
+  type Template,
+  template,
+  templateList,
+} from '../contract/index.ts';
 import { ERROR_TABLE, toStainError } from '../errors.ts';
 import type { Template as TemplateFile } from '../stain/template.ts';
 import { parseInput } from './problem.ts';
-import { type Route, json } from './route.ts';
+import { json, type Route } from './route.ts';
 
 const TAGS = ['Service'];
 const idParameter = z.object({ id: z.string().max(64) });
@@ -37,14 +48,20 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     provenance,
     classes,
   });
-  const find: Pick<Route, 'problems'> = { problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'] };
+  const find: Pick<Route, 'problems'> = {
+    problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
+  };
 
   return [
     {
       method: 'get',
       path: '/api/templates',
       problems: ['TEMPLATE_INVALID'],
-      operation: { tags: TAGS, summary: 'Templates: the stains that a slide can be moved onto', responses: { 200: json('All templates', templateList) } },
+      operation: {
+        tags: TAGS,
+        summary: 'Templates: the stains that a slide can be moved onto',
+        responses: { 200: json('All templates', templateList) },
+      },
       async handler(_request, response) {
         response.json({ templates: (await templates.list()).map(toContract) });
       },
@@ -53,7 +70,12 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       method: 'get',
       path: '/api/templates/:id',
       ...find,
-      operation: { tags: TAGS, summary: 'A template', requestParams: { path: idParameter }, responses: { 200: json('The template', template) } },
+      operation: {
+        tags: TAGS,
+        summary: 'A template',
+        requestParams: { path: idParameter },
+        responses: { 200: json('The template', template) },
+      },
       async handler(request, response) {
         response.json(toContract(await templates.get(parseInput(idParameter, request.params).id)));
       },
@@ -66,7 +88,12 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
         tags: TAGS,
         summary: 'A picture of the stain',
         requestParams: { path: idParameter },
-        responses: { 200: { description: 'JPEG', content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } } } },
+        responses: {
+          200: {
+            description: 'JPEG',
+            content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } },
+          },
+        },
       },
       async handler(request, response) {
         const { thumbnail } = await templates.get(parseInput(idParameter, request.params).id);
@@ -84,7 +111,11 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/device',
-      operation: { tags: TAGS, summary: 'The device that the network runs on', responses: { 200: json('The device', device) } },
+      operation: {
+        tags: TAGS,
+        summary: 'The device that the network runs on',
+        responses: { 200: json('The device', device) },
+      },
       async handler(_request, response) {
         response.json(await options.device());
       },
@@ -92,17 +123,29 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/errors',
-      operation: { tags: TAGS, summary: 'All error codes, and what to do about each', responses: { 200: json('The codes', errorList) } },
+      operation: {
+        tags: TAGS,
+        summary: 'All error codes, and what to do about each',
+        responses: { 200: json('The codes', errorList) },
+      },
       handler(_request, response) {
-        response.json({ errors: Object.entries(ERROR_TABLE).map(([code, { status, remedy }]) => ({ code, status, remedy })) });
+        response.json({
+          errors: Object.entries(ERROR_TABLE).map(([code, { status, remedy }]) => ({ code, status, remedy })),
+        });
       },
     },
     {
       method: 'get',
       path: '/health',
-      operation: { tags: TAGS, summary: 'Whether the process answers', responses: { 200: json('It does', health) } },
+      operation: {
+        tags: TAGS,
+        summary: 'Whether the process answers',
+        responses: { 200: json('It does', health) },
+      },
       handler(_request, response) {
-        response.set('Cache-Control', 'no-store').json({ status: 'ok', version, checks: [] } satisfies Health);
+        response
+          .set('Cache-Control', 'no-store')
+          .json({ status: 'ok', version, checks: [] } satisfies Health);
       },
     },
     {
@@ -114,7 +157,9 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
         responses: { 200: json('All checks hold', health), 503: json('A check does not hold', health) },
       },
       async handler(_request, response) {
-        const checks = await Promise.all(Object.entries(options.checks).map(([name, check]) => runCheck(name, check)));
+        const checks = await Promise.all(
+          Object.entries(options.checks).map(([name, check]) => runCheck(name, check)),
+        );
         const isReady = checks.every(({ ok }) => ok);
         response.set('Cache-Control', 'no-store').status(isReady ? 200 : 503);
         response.json({ status: isReady ? 'ok' : 'unavailable', version, checks } satisfies Health);

@@ -9,6 +9,7 @@ import { StainError } from '../errors.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { readHeader } from './header.ts';
+import { sendJson } from './json-response.ts';
 import { OpenFiles } from './open-files.ts';
 import { sendProblem } from './problem.ts';
 import { parseQuery, runQuery, type Scope } from './query.ts';
@@ -191,7 +192,7 @@ async function search(
   ];
   for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
   // An empty array rather than 204: viewers parse the body without looking at the status.
-  response.type('application/dicom+json').send(JSON.stringify(results));
+  sendJson(response, 'application/dicom+json', results);
 }
 
 async function storeInstances({ store }: Rooms, request: Request, response: Response): Promise<void> {
@@ -203,11 +204,8 @@ async function storeInstances({ store }: Rooms, request: Request, response: Resp
       studyUid: study,
       baseUrl: baseUrlOf(request),
     });
-    response
-      .status(status)
-      .type('application/dicom+json')
-      .set('Cache-Control', 'no-store')
-      .send(JSON.stringify(json));
+    response.status(status).set('Cache-Control', 'no-store');
+    sendJson(response, 'application/dicom+json', json);
   } catch (error) {
     response.set('Connection', 'close');
     sendProblem(response, error);

@@ -25,4 +25,3 @@ export function isUnchanged(
   response.status(304).end();
   return true;
 }
-

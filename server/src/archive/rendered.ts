@@ -13,7 +13,10 @@ const JPEG_QUALITY = 90;
 const MAX_VIEWPORT = 4096;
 
 /** Pixels of a stored frame as rows x columns RGB. @throws FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED */
-export function decodeStoredFrame({ dataset, transferSyntaxUid }: Part10File, stored: Uint8Array): Promise<Uint8Array> {
+export function decodeStoredFrame(
+  { dataset, transferSyntaxUid }: Part10File,
+  stored: Uint8Array,
+): Promise<Uint8Array> {
   return decodeFrame(stored, {
     transferSyntaxUid,
     rows: dataset.number('Rows') ?? 0,

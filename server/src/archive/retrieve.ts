@@ -24,7 +24,7 @@ export async function sendMetadata(
   maxHeaderBytes: number,
 ): Promise<void> {
   if (isUnchanged(request, response, instances)) return;
-  response.type('application/dicom+json');
+  response.setHeader('Content-Type', 'application/dicom+json');
   for (const [i, instance] of instances.entries()) {
     const { dataset } = await readHeader(instance.path, maxHeaderBytes);
     const json = toDicomJson(dataset, (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`);
@@ -50,9 +50,7 @@ export async function sendInstances(
     return {
       contentType: `application/dicom; transfer-syntax=${transferSyntaxUid}`,
       location: urlOf(instance, baseUrl),
-      // No more than was announced, should the file be growing.
-      body:
-        size === 0 ? new Uint8Array() : createReadStream(path, { highWaterMark: READ_BYTES, end: size - 1 }),
+      body: fileChunks(path, size),
       byteLength: size,
     };
   });
@@ -115,6 +113,12 @@ export async function sendBulkData(
     [{ contentType: 'application/octet-stream', body: bytes, byteLength: bytes.length }],
     multipart,
   );
+}
+
+/** Opened only when it is read: a series has many files, and a client that leaves reads none of the rest. */
+async function* fileChunks(path: string, size: number): AsyncGenerator<Uint8Array> {
+  // No more than was announced, should the file be growing.
+  if (size > 0) yield* createReadStream(path, { highWaterMark: READ_BYTES, end: size - 1 });
 }
 
 async function send(

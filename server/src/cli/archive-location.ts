@@ -4,7 +4,7 @@ import express, { type Router } from 'express';
 import { createArchive } from '../archive/archive.ts';
 import { listen } from '../app/listen.ts';
 import type { Config } from '../config.ts';
-import { type DicomWebClient, createDicomWebClient } from '../dicomweb/client.ts';
+import { type DicomWebClient, type DicomWebClientOptions, createDicomWebClient } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
 
 export interface ArchiveLocation extends AsyncDisposable {
@@ -41,7 +41,6 @@ export async function openArchiveLocation(location: string, config: Config, { cr
   };
 }
 
-function clientOptions(config: Config): { headers: Record<string, string>; timeoutMs: number; framesPerRequest: number } {
-  const { headers, timeoutSeconds, framesPerRequest } = config.dicomweb;
-  return { headers, timeoutMs: timeoutSeconds * 1000, framesPerRequest };
+function clientOptions({ dicomweb: { headers, timeoutSeconds } }: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs'> {
+  return { headers, timeoutMs: timeoutSeconds * 1000 };
 }

@@ -12,12 +12,20 @@ export interface DecodeOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Tasks wait in a queue without a limit: callers bound how many they have under way. Aborting drops the waiting
+ * tasks and ends the threads of those that run, so that not even a codestream made to decode for ever holds up
+ * a cancellation; the pool starts others.
+ */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
 
   constructor({ threads }: { readonly threads: number }) {
     this.#pool = new Piscina({
-      filename: new URL(import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js', import.meta.url).href,
+      filename: new URL(
+        import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js',
+        import.meta.url,
+      ).href,
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: 30_000,
@@ -44,8 +52,15 @@ export class CodecPool {
   }
 
   async #run(task: CodecTask, buffer: ArrayBufferLike, signal: AbortSignal): Promise<Uint8Array> {
-    const answer = await this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal });
-    if ('error' in answer) throw new StainError(answer.error.code, answer.error.message, { data: { ...answer.error.data } });
+    signal.throwIfAborted();
+    const answer = await this.#pool
+      .run(task, { transferList: [buffer as ArrayBuffer], signal })
+      .catch((error: unknown) => {
+        // Piscina has an abort error of its own; the reason may be a timeout.
+        throw signal.aborted ? signal.reason : error;
+      });
+    if ('error' in answer)
+      throw new StainError(answer.error.code, answer.error.message, { data: { ...answer.error.data } });
     return answer;
   }
 }

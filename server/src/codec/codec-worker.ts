@@ -4,10 +4,15 @@ import { StainError } from '../errors.ts';
 import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
 import type { FrameFormat } from './frame-format.ts';
-import { type ColourTable, applyColourTable } from './icc.ts';
+import { applyColourTable, type ColourTable } from './icc.ts';
 
 export type CodecTask =
-  | { readonly kind: 'decode'; readonly bytes: Uint8Array; readonly format: FrameFormat; readonly table: ColourTable | undefined }
+  | {
+      readonly kind: 'decode';
+      readonly bytes: Uint8Array;
+      readonly format: FrameFormat;
+      readonly table: ColourTable | undefined;
+    }
   | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions };
 
 /** Errors lose their class on the way between threads, so they travel as values. */

@@ -9,32 +9,38 @@ import { decodeUncompressed } from './uncompressed.ts';
 
 type Decoder = (bytes: Uint8Array, format: FrameFormat) => Uint8Array | Promise<Uint8Array>;
 
-const DECODERS: Readonly<Record<string, Decoder>> = {
-  '1.2.840.10008.1.2': decodeUncompressed,
-  '1.2.840.10008.1.2.1': decodeUncompressed,
-  '1.2.840.10008.1.2.1.99': decodeUncompressed,
-  '1.2.840.10008.1.2.4.50': decodeJpeg,
-  '1.2.840.10008.1.2.4.80': decodeJpegLs,
-  '1.2.840.10008.1.2.4.81': decodeJpegLs,
-  '1.2.840.10008.1.2.4.90': decodeJpeg2000,
-  '1.2.840.10008.1.2.4.91': decodeJpeg2000,
-  '1.2.840.10008.1.2.4.201': decodeHtj2k,
-  '1.2.840.10008.1.2.4.202': decodeHtj2k,
-  '1.2.840.10008.1.2.4.203': decodeHtj2k,
-  '1.2.840.10008.1.2.5': decodeRle,
-};
+const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
+  ['1.2.840.10008.1.2', decodeUncompressed],
+  ['1.2.840.10008.1.2.1', decodeUncompressed],
+  ['1.2.840.10008.1.2.4.50', decodeJpeg],
+  ['1.2.840.10008.1.2.4.80', decodeJpegLs],
+  ['1.2.840.10008.1.2.4.81', decodeJpegLs],
+  ['1.2.840.10008.1.2.4.90', decodeJpeg2000],
+  ['1.2.840.10008.1.2.4.91', decodeJpeg2000],
+  ['1.2.840.10008.1.2.4.201', decodeHtj2k],
+  ['1.2.840.10008.1.2.4.202', decodeHtj2k],
+  ['1.2.840.10008.1.2.4.203', decodeHtj2k],
+  ['1.2.840.10008.1.2.5', decodeRle],
+]);
 
 /**
  * @returns rows x columns x 3 bytes, RGB interleaved
  * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
  */
 export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
-  requireTransferSyntax(format.transferSyntaxUid);
-  return DECODERS[format.transferSyntaxUid]!(bytes, format);
+  return decoderOf(format.transferSyntaxUid)(bytes, format);
 }
 
 /** @throws TRANSFER_SYNTAX_UNSUPPORTED */
 export function requireTransferSyntax(uid: string): void {
-  if (!DECODERS[uid])
-    throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', `Frames of transfer syntax ${uid} cannot be read.`, { data: { transferSyntaxUid: uid } });
+  decoderOf(uid);
+}
+
+function decoderOf(uid: string): Decoder {
+  const decoder = DECODERS.get(uid);
+  if (!decoder)
+    throw new StainError('TRANSFER_SYNTAX_UNSUPPORTED', `Frames of transfer syntax ${uid} cannot be read.`, {
+      data: { transferSyntaxUid: uid },
+    });
+  return decoder;
 }

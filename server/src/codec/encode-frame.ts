@@ -12,7 +12,10 @@ export interface EncodeOptions {
 }
 
 /** @param rgb rows x columns x 3 bytes */
-export async function encodeFrame(rgb: Uint8Array, { rows, columns, encoding, quality }: EncodeOptions): Promise<Uint8Array> {
+export async function encodeFrame(
+  rgb: Uint8Array,
+  { rows, columns, encoding, quality }: EncodeOptions,
+): Promise<Uint8Array> {
   switch (encoding) {
     case 'jpeg':
       return encodeJpeg(rgb, columns, rows, quality);

@@ -30,7 +30,10 @@ export function requireFormat(found: CodestreamFormat, expected: FrameFormat): v
       { data: { header: [expected.columns, expected.rows], codestream: [found.width, found.height] } },
     );
   if (found.components !== 3 || found.bitsPerSample !== 8)
-    throw new StainError('PIXEL_FORMAT_UNSUPPORTED', `The codestream holds ${found.components} component(s) of ${found.bitsPerSample} bits.`);
+    throw new StainError(
+      'PIXEL_FORMAT_UNSUPPORTED',
+      `The codestream holds ${found.components} component(s) of ${found.bitsPerSample} bits.`,
+    );
 }
 
 export function invalidFrame(message: string, cause?: unknown): StainError {

@@ -31,7 +31,10 @@ export async function makeColourTable(profile: Uint8Array): Promise<ColourTable 
   const space = Buffer.from(profile.subarray(16, 20)).toString('latin1');
   const signature = Buffer.from(profile.subarray(36, 40)).toString('latin1');
   if (profile.length < 132 || signature !== 'acsp' || space !== 'RGB ')
-    throw new StainError('ICC_PROFILE_INVALID', 'The ICC profile of the slide is damaged or not an RGB profile.');
+    throw new StainError(
+      'ICC_PROFILE_INVALID',
+      'The ICC profile of the slide is damaged or not an RGB profile.',
+    );
   const converted = await convert(latticePng(profile));
   const identity = lattice();
   const isSrgb = converted.every((value, i) => Math.abs(value - identity[i]!) <= 1);
@@ -54,7 +57,11 @@ export function applyColourTable(table: ColourTable, rgb: Uint8Array): void {
     for (let c = 0; c < 3; c++) {
       const n = node + c;
       const low = mix(mix(table[n]!, table[n + B]!, fb), mix(table[n + G]!, table[n + G + B]!, fb), fg);
-      const high = mix(mix(table[n + R]!, table[n + R + B]!, fb), mix(table[n + R + G]!, table[n + R + G + B]!, fb), fg);
+      const high = mix(
+        mix(table[n + R]!, table[n + R + B]!, fb),
+        mix(table[n + R + G]!, table[n + R + G + B]!, fb),
+        fg,
+      );
       rgb[at + c] = (mix(low, high, fr) + 0.5) | 0;
     }
   }
@@ -84,12 +91,19 @@ function lattice(): Uint8Array {
 }
 
 async function convert(png: Buffer): Promise<Uint8Array> {
-  try {
-    // sharp applies the profile that a picture carries.
-    return await sharp(png).toColourspace('srgb').raw().toBuffer();
-  } catch (cause) {
-    throw new StainError('ICC_PROFILE_INVALID', 'The ICC profile of the slide cannot be applied.', { cause });
-  }
+  // sharp applies the profile that a picture carries; one that it cannot use is only a warning to it.
+  const image = sharp(png).toColourspace('srgb');
+  let warning: string | undefined;
+  image.on('warning', (message: string) => {
+    warning = message;
+  });
+  const converted = await image.raw().toBuffer();
+  if (warning !== undefined)
+    throw new StainError(
+      'ICC_PROFILE_INVALID',
+      `The ICC profile of the slide cannot be applied: ${warning}.`,
+    );
+  return converted;
 }
 
 /** The lattice as a PNG that carries the profile (iCCP): how libvips is given pixels with their profile. */
@@ -97,7 +111,8 @@ function latticePng(profile: Uint8Array): Buffer {
   const width = NODES * NODES;
   const values = lattice();
   const rows = Buffer.alloc(NODES * (1 + width * 3)); // a leading 0 in each row: no filter
-  for (let y = 0; y < NODES; y++) rows.set(values.subarray(y * width * 3, (y + 1) * width * 3), y * (1 + width * 3) + 1);
+  for (let y = 0; y < NODES; y++)
+    rows.set(values.subarray(y * width * 3, (y + 1) * width * 3), y * (1 + width * 3) + 1);
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(NODES, 4);

@@ -5,6 +5,8 @@ import type { Raster } from '../slide/raster.ts';
 
 /** Above this a picture is no picture but a slide. */
 const MAX_PIXELS = 268_402_689;
+/** Formats a user is told of. libvips reads more, some of which name other files to be read. */
+const FORMATS = new Set(['png', 'jpeg', 'tiff']);
 /** Longer side of a template's thumbnail, in pixels. */
 const THUMBNAIL_SIZE = 320;
 
@@ -14,12 +16,23 @@ const THUMBNAIL_SIZE = 320;
  */
 export async function readImage(path: string): Promise<Raster> {
   try {
-    const image = sharp(path, { limitInputPixels: MAX_PIXELS }).autoOrient().flatten({ background: '#fff' }).toColourspace('srgb');
-    const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new Error(`it has ${info.channels} channel(s)`);
-    return { width: info.width, height: info.height, rgb: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+    const image = sharp(path, { limitInputPixels: MAX_PIXELS });
+    const { format, depth, space } = await image.metadata();
+    if (!FORMATS.has(format)) throw new Error(`its format is ${format}`);
+    if (depth !== 'uchar' || space !== 'srgb') throw new Error(`its pixels are ${space} of type ${depth}`);
+    const rgb = image.autoOrient().flatten({ background: '#fff' }).toColourspace('srgb');
+    const { data, info } = await rgb.raw().toBuffer({ resolveWithObject: true });
+    return {
+      width: info.width,
+      height: info.height,
+      rgb: new Uint8Array(data.buffer, data.byteOffset, data.length),
+    };
   } catch (cause) {
-    throw new StainError('IMAGE_INVALID', `"${path}" cannot be read as a colour picture: ${(cause as Error).message}.`, { cause });
+    throw new StainError(
+      'IMAGE_INVALID',
+      `"${path}" cannot be read as an 8-bit RGB picture: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
 }
 
@@ -33,13 +46,18 @@ export async function writeImage(path: string, raster: Raster): Promise<void> {
     const written = /\.jpe?g$/i.test(path) ? image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }) : image;
     await written.toFile(path);
   } catch (cause) {
-    throw new StainError('IMAGE_INVALID', `"${path}" cannot be written: ${(cause as Error).message}.`, { cause });
+    throw new StainError('IMAGE_INVALID', `"${path}" cannot be written: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 
 /** A small JPEG of the picture. */
 export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
-  return fromRaster(raster).resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside' }).jpeg({ quality: 85 }).toBuffer();
+  return fromRaster(raster)
+    .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside' })
+    .jpeg({ quality: 85 })
+    .toBuffer();
 }
 
 function fromRaster({ width, height, rgb }: Raster): Sharp {

@@ -1,22 +1,34 @@
 /** JPEG-LS by CharLS (ITU-T T.87). The codestream does not state its colour space; here the tag decides. */
-import { type CodestreamFormat, type FrameFormat, interleave, invalidFrame, requireFormat, ybrFullToRgb } from './frame-format.ts';
-import { type WasmDecoder, decodeWith, loadOnce } from './wasm-codec.ts';
+import {
+  type CodestreamFormat,
+  type FrameFormat,
+  interleave,
+  invalidFrame,
+  requireFormat,
+  ybrFullToRgb,
+} from './frame-format.ts';
+import { decodeWith, type WasmDecoder, wasmCodec } from './wasm-codec.ts';
 
 interface CharlsDecoder extends WasmDecoder {
   /** 0: by plane, 1: by line, 2: by sample. */
   getInterleaveMode(): number;
 }
 
-const charls = loadOnce<{ JpegLSDecoder: new () => CharlsDecoder }>('@cornerstonejs/codec-charls/wasmjs', '@cornerstonejs/codec-charls/wasm');
+const charls = wasmCodec<{ JpegLSDecoder: new () => CharlsDecoder }>(
+  '@cornerstonejs/codec-charls/wasmjs',
+  '@cornerstonejs/codec-charls/wasm',
+);
 
 export async function decodeJpegLs(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
   requireFormat(readHeader(bytes), format);
-  const { JpegLSDecoder } = await charls();
-  return decodeWith(new JpegLSDecoder(), bytes, format, (decoded, decoder) => {
-    const pixels = decoder.getInterleaveMode() === 0 ? interleave(decoded) : decoded;
-    if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
-    return pixels;
-  });
+  requireEnd(bytes);
+  return charls(({ JpegLSDecoder }) =>
+    decodeWith(JpegLSDecoder, bytes, format, (decoded, decoder) => {
+      const pixels = decoder.getInterleaveMode() === 0 ? interleave(decoded) : decoded;
+      if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
+      return pixels;
+    }),
+  );
 }
 
 /** Frame header SOF55 (ITU-T T.87 C.2.2). */
@@ -25,8 +37,23 @@ function readHeader(bytes: Uint8Array): CodestreamFormat {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 2; at + 10 <= bytes.length && bytes[at] === 0xff; at += 2 + view.getUint16(at + 2)) {
     if (bytes[at + 1] === 0xf7)
-      return { bitsPerSample: bytes[at + 4]!, height: view.getUint16(at + 5), width: view.getUint16(at + 7), components: bytes[at + 9]! };
+      return {
+        bitsPerSample: bytes[at + 4]!,
+        height: view.getUint16(at + 5),
+        width: view.getUint16(at + 7),
+        components: bytes[at + 9]!,
+      };
     if (bytes[at + 1] === 0xda) break;
   }
   throw invalidFrame('A JPEG-LS frame has a damaged header.');
+}
+
+/**
+ * The end marker (EOI), before padding or none. CharLS finds out that a codestream is truncated, but it may count
+ * absent bits for five seconds first.
+ */
+function requireEnd(bytes: Uint8Array): void {
+  let end = bytes.length;
+  while (end > 2 && bytes[end - 1] === 0) end--;
+  if (bytes[end - 2] !== 0xff || bytes[end - 1] !== 0xd9) throw invalidFrame('A JPEG-LS frame is truncated.');
 }

@@ -10,13 +10,15 @@ export function decodeRle(bytes: Uint8Array, format: FrameFormat): Uint8Array {
   if (bytes.length < HEADER_BYTES) throw invalidFrame('An RLE frame is shorter than its header.');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const segments = view.getUint32(0, true);
-  if (segments !== 3) throw invalidFrame(`An RLE frame has ${segments} segments; three 8-bit samples need three.`);
+  if (segments !== 3)
+    throw invalidFrame(`An RLE frame has ${segments} segments; three 8-bit samples need three.`);
   const size = format.rows * format.columns;
   const planes = new Uint8Array(size * 3);
   for (let s = 0; s < 3; s++) {
     const start = view.getUint32(4 + 4 * s, true);
     const end = s < 2 ? view.getUint32(8 + 4 * s, true) : bytes.length;
-    if (start < HEADER_BYTES || start > end || end > bytes.length) throw invalidFrame('An RLE frame has segments outside of it.');
+    if (start < HEADER_BYTES || start > end || end > bytes.length)
+      throw invalidFrame('An RLE frame has segments outside of it.');
     unpack(bytes.subarray(start, end), planes.subarray(s * size, (s + 1) * size));
   }
   const pixels = interleave(planes);
@@ -34,7 +36,8 @@ function unpack(packed: Uint8Array, plane: Uint8Array): void {
     if (n === 128) continue;
     const count = n < 128 ? n + 1 : 257 - n;
     const used = n < 128 ? count : 1;
-    if (from + used > packed.length || to + count > plane.length) throw invalidFrame('An RLE segment runs over its end.');
+    if (from + used > packed.length || to + count > plane.length)
+      throw invalidFrame('An RLE segment runs over its end.');
     if (n < 128) plane.set(packed.subarray(from, from + count), to);
     else plane.fill(packed[from]!, to, to + count);
     from += used;

@@ -10,7 +10,8 @@ export function decodeUncompressed(bytes: Uint8Array, format: FrameFormat): Uint
     return full;
   }
   requireLength(bytes, pixels * 3);
-  const rgb = format.planarConfiguration === 1 ? interleave(bytes.subarray(0, pixels * 3)) : bytes.slice(0, pixels * 3);
+  const rgb =
+    format.planarConfiguration === 1 ? interleave(bytes.subarray(0, pixels * 3)) : bytes.slice(0, pixels * 3);
   if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(rgb);
   return rgb;
 }
@@ -26,7 +27,9 @@ function expand422(bytes: Uint8Array, pixels: number): Uint8Array {
   const full = new Uint8Array(pixels * 3);
   for (let i = 0; i < pixels; i++) {
     const pair = (i >> 1) * 4;
-    full.set([bytes[pair + (i & 1)]!, bytes[pair + 2]!, bytes[pair + 3]!], i * 3);
+    full[i * 3] = bytes[pair + (i & 1)]!;
+    full[i * 3 + 1] = bytes[pair + 2]!;
+    full[i * 3 + 2] = bytes[pair + 3]!;
   }
   return full;
 }

@@ -1,6 +1,7 @@
 /** What the WebAssembly codecs of the Cornerstone project have in common, and their use with memory given back. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { StainError } from '../errors.ts';
 import { type FrameFormat, invalidFrame, requireFormat } from './frame-format.ts';
 
 interface FrameInfo {
@@ -28,51 +29,74 @@ export interface WasmEncoder {
 
 const require = createRequire(import.meta.url);
 
-/** Instantiates the codec's module once per thread. Its WebAssembly lies beside its JavaScript. */
-export function loadOnce<Module>(javascript: string, wasm: string): () => Promise<Module> {
-  let module: Promise<Module> | undefined;
-  return () => {
-    module ??= (require(javascript) as (options: object) => Promise<Module>)({
+/** Runs `work` with a codec's WebAssembly module. */
+export type UseCodec<Module> = <Result>(work: (module: Module) => Result) => Promise<Result>;
+
+/**
+ * A codec that is instantiated at its first use, once per thread; its WebAssembly lies beside its JavaScript.
+ * An instance in which something was thrown is not used again: C++ exceptions are never freed there, a trap leaves
+ * the heap as it was, and memory that a hostile codestream made it grow is given back with the instance only.
+ */
+export function wasmCodec<Module>(javascript: string, wasm: string): UseCodec<Module> {
+  let instance: Promise<Module> | undefined;
+  const instantiate = (): Promise<Module> =>
+    (require(javascript) as (options: object) => Promise<Module>)({
       wasmBinary: readFileSync(require.resolve(wasm)),
       print: () => {},
       printErr: () => {},
     });
-    return module;
+  return async (work) => {
+    instance ??= instantiate();
+    try {
+      return work(await instance);
+    } catch (error) {
+      instance = undefined;
+      throw error;
+    }
   };
 }
 
-/** Decodes one codestream whose header has been checked; `after` runs before the decoder is deleted. */
+/**
+ * Decodes one codestream whose header has been checked; `after` runs before the decoder is deleted.
+ * @throws FRAME_INVALID, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
+ */
 export function decodeWith<Decoder extends WasmDecoder>(
-  decoder: Decoder,
+  Decoder: new () => Decoder,
   bytes: Uint8Array,
   format: FrameFormat,
   after: (pixels: Uint8Array, decoder: Decoder) => Uint8Array,
 ): Uint8Array {
   try {
+    const decoder = new Decoder();
     decoder.getEncodedBuffer(bytes.length).set(bytes);
-    try {
-      decoder.decode();
-    } catch (cause) {
-      throw invalidFrame('A frame cannot be decoded.', cause);
-    }
+    decoder.decode();
     const { width, height, componentCount: components, bitsPerSample } = decoder.getFrameInfo();
     requireFormat({ width, height, components, bitsPerSample }, format);
     const decoded = decoder.getDecodedBuffer();
     if (decoded.length < width * height * 3) throw invalidFrame('A frame was decoded in part only.');
-    return after(decoded.slice(0, width * height * 3), decoder);
-  } finally {
+    // A copy, as the view goes with the decoder (and is of a class of its own in one of them).
+    const pixels = after(new Uint8Array(decoded.subarray(0, width * height * 3)), decoder);
     decoder.delete();
+    return pixels;
+  } catch (cause) {
+    if (cause instanceof StainError) throw cause;
+    throw invalidFrame('A frame cannot be decoded.', cause);
   }
 }
 
 /** Encodes interleaved RGB with an encoder that is set up already. */
 export function encodeWith(encoder: WasmEncoder, rgb: Uint8Array, width: number, height: number): Uint8Array {
-  try {
-    const info = { width, height, bitsPerSample: 8, componentCount: 3, isSigned: false, isUsingColorTransform: true };
-    encoder.getDecodedBuffer(info).set(rgb);
-    encoder.encode();
-    return encoder.getEncodedBuffer().slice();
-  } finally {
-    encoder.delete();
-  }
+  const info = {
+    width,
+    height,
+    bitsPerSample: 8,
+    componentCount: 3,
+    isSigned: false,
+    isUsingColorTransform: true,
+  };
+  encoder.getDecodedBuffer(info).set(rgb);
+  encoder.encode();
+  const bytes = new Uint8Array(encoder.getEncodedBuffer());
+  encoder.delete();
+  return bytes;
 }

@@ -7,8 +7,14 @@ export const dicomUid = z
   .regex(/^[0-9]+(\.[0-9]+)+$/, 'digits and dots')
   .meta({ description: 'DICOM unique identifier', example: '1.2.840.113619.2.1' });
 
-const encoding = z.enum(['jpeg', 'htj2k', 'jpeg2000']).meta({ description: 'JPEG baseline, or a lossless encoding' });
-const quality = z.int().min(1).max(100).meta({ description: 'JPEG quality; without meaning for lossless encodings' });
+const encoding = z
+  .enum(['jpeg', 'htj2k', 'jpeg2000'])
+  .meta({ description: 'JPEG baseline, or a lossless encoding' });
+const quality = z
+  .int()
+  .min(1)
+  .max(100)
+  .meta({ description: 'JPEG quality; without meaning for lossless encodings' });
 
 /** Body of POST /api/normalizations. */
 export const normalizationCreate = z
@@ -20,11 +26,16 @@ export const normalizationCreate = z
     encoding: encoding.optional(),
     quality: quality.optional(),
   })
-  .meta({ id: 'NormalizationCreate', description: 'One slide to normalise. What is left out is taken from the configuration.' });
+  .meta({
+    id: 'NormalizationCreate',
+    description: 'One slide to normalise. What is left out is taken from the configuration.',
+  });
 export type NormalizationCreate = z.input<typeof normalizationCreate>;
 
 /** States of UPS (DICOM PS3.4 CC), and FAILED apart from CANCELED, since a person wants to know which it was. */
-export const jobState = z.enum(['SCHEDULED', 'IN PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED']).meta({ id: 'JobState' });
+export const jobState = z
+  .enum(['SCHEDULED', 'IN PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED'])
+  .meta({ id: 'JobState' });
 export type JobState = z.infer<typeof jobState>;
 
 const FINAL: readonly JobState[] = ['COMPLETED', 'CANCELED', 'FAILED'];
@@ -48,9 +59,10 @@ export const progress = z
 
 const triple = z.tuple([z.number(), z.number(), z.number()]).readonly();
 
-export const classStatistics = z
-  .object({ share: z.number(), mean: triple, sd: triple })
-  .meta({ id: 'ClassStatistics', description: 'Share, mean and standard deviation of one stain class in (D, cx, cy)' });
+export const classStatistics = z.object({ share: z.number(), mean: triple, sd: triple }).meta({
+  id: 'ClassStatistics',
+  description: 'Share, mean and standard deviation of one stain class in (D, cx, cy)',
+});
 
 export const normalizationResult = z
   .object({
@@ -72,7 +84,11 @@ export const normalizationResult = z
     template: z.string(),
     model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
     executionProvider: z.string(),
-    fit: z.object({ sampledTiles: z.number(), tissueFraction: z.number(), classes: z.array(classStatistics).readonly() }),
+    fit: z.object({
+      sampledTiles: z.number(),
+      tissueFraction: z.number(),
+      classes: z.array(classStatistics).readonly(),
+    }),
     colourPolicy: z.string(),
     notes: z.array(z.string()).readonly(),
     seconds: z.number(),
@@ -104,11 +120,15 @@ export const job = z
     progress: progress.nullable(),
     result: normalizationResult.nullable(),
     error: jobError.nullable(),
-    cancelRequested: z.boolean().meta({ description: 'True from the request to cancel on; the state follows when the work has stopped' }),
+    cancelRequested: z.boolean().meta({
+      description: 'True from the request to cancel on; the state follows when the work has stopped',
+    }),
     createdAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),
     endedAt: z.iso.datetime().nullable(),
-    revision: z.string().meta({ description: 'Different after every change; the id of the event that tells of it' }),
+    revision: z
+      .string()
+      .meta({ description: 'Different after every change; the id of the event that tells of it' }),
   })
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof job>;
@@ -131,6 +151,10 @@ export const jobListQuery = z.strictObject({
   series: dicomUid.optional().meta({ description: 'Only jobs of this source series' }),
   state: jobState.optional(),
   limit: z.coerce.number().int().min(1).max(100).default(50),
-  cursor: z.string().regex(/^\d{1,15}$/).optional().meta({ description: '"next" of the page before' }),
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional()
+    .meta({ description: '"next" of the page before' }),
 });
 export type JobListQuery = z.infer<typeof jobListQuery>;

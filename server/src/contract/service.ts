@@ -11,7 +11,12 @@ export const template = z
     description: z.string(),
     thumbnail: z.string().meta({ description: 'Address of a JPEG, relative to the root of the host' }),
     model: modelIdentity,
-    provenance: z.object({ source: z.string(), licence: z.string(), createdAt: z.string(), createdBy: z.string() }),
+    provenance: z.object({
+      source: z.string(),
+      licence: z.string(),
+      createdAt: z.string(),
+      createdBy: z.string(),
+    }),
     classes: z.array(classStatistics),
   })
   .meta({ id: 'Template' });
@@ -27,7 +32,10 @@ export const modelList = z.object({ models: z.array(model) }).meta({ id: 'ModelL
 export const device = z
   .object({
     requested: z.string().meta({ description: 'The device of the configuration', example: 'auto' }),
-    executionProvider: z.string().nullable().meta({ description: 'What ONNX Runtime was given; null until a network was opened' }),
+    executionProvider: z
+      .string()
+      .nullable()
+      .meta({ description: 'What ONNX Runtime was given; null until a network was opened' }),
     reason: z.string().nullable().meta({ description: 'Why it is not the device that was hoped for' }),
     threads: z.number(),
   })

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
-import { type ConstructorOptions, PgBoss, fromPglite } from 'pg-boss';
+import { type ConstructorOptions, fromPglite, PgBoss } from 'pg-boss';
 import { StainError } from '../errors.ts';
 import { lockFolder } from './folder-lock.ts';
 
@@ -29,7 +29,8 @@ export interface Database {
 
 /** @throws CONFIGURATION_INVALID when the database cannot be opened */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  if (options.url !== undefined) return start({ connectionString: options.url }, options, false, async () => {});
+  if (options.url !== undefined)
+    return start({ connectionString: options.url }, options, false, async () => {});
   const unlock = options.directory === IN_MEMORY ? async () => {} : await prepareFolder(options.directory);
   try {
     const pglite = await PGlite.create(options.directory);
@@ -49,7 +50,12 @@ async function prepareFolder(directory: string): Promise<() => Promise<void>> {
   return lockFolder(directory);
 }
 
-async function start(connection: ConstructorOptions, options: DatabaseOptions, embedded: boolean, close: () => Promise<void>): Promise<Database> {
+async function start(
+  connection: ConstructorOptions,
+  options: DatabaseOptions,
+  embedded: boolean,
+  close: () => Promise<void>,
+): Promise<Database> {
   // Nothing here is scheduled by the clock, so the scheduler's polling is left out.
   const boss = new PgBoss({ ...connection, schedule: false });
   boss.on('error', options.onError);
@@ -60,7 +66,8 @@ async function start(connection: ConstructorOptions, options: DatabaseOptions, e
   return {
     boss,
     embedded,
-    query: async <Row>(text: string, values?: readonly unknown[]) => (await sql.executeSql(text, values && [...values])).rows as Row[],
+    query: async <Row>(text: string, values?: readonly unknown[]) =>
+      (await sql.executeSql(text, values && [...values])).rows as Row[],
     async close() {
       await boss.stop({ graceful: true, timeout: 1000 });
       await close();
@@ -71,8 +78,12 @@ async function start(connection: ConstructorOptions, options: DatabaseOptions, e
 /** Names the key only: the driver's message may hold the address with its password. */
 function unusable(key: string, cause: unknown): StainError {
   if (cause instanceof StainError) return cause;
-  return new StainError('CONFIGURATION_INVALID', `${key}: the database cannot be opened (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).name}).`, {
-    data: { key },
-    cause,
-  });
+  return new StainError(
+    'CONFIGURATION_INVALID',
+    `${key}: the database cannot be opened (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).name}).`,
+    {
+      data: { key },
+      cause,
+    },
+  );
 }

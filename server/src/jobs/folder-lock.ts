@@ -10,9 +10,13 @@ export async function lockFolder(directory: string): Promise<() => Promise<void>
   const file = `${directory.replace(/\/+$/, '')}.lock`;
   const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
   if (held.has(file) || (owner > 0 && owner !== process.pid && isRunning(owner)))
-    throw new StainError('CONFIGURATION_INVALID', `The database folder ${directory} is in use by process ${owner}; if that is not this service, delete ${file}.`, {
-      data: { key: 'database.directory' },
-    });
+    throw new StainError(
+      'CONFIGURATION_INVALID',
+      `The database folder ${directory} is in use by process ${owner}; if that is not this service, delete ${file}.`,
+      {
+        data: { key: 'database.directory' },
+      },
+    );
   held.add(file);
   // A leftover of a crash is replaced; of two that start at the same time, the second one fails on `wx`.
   await rm(file, { force: true });

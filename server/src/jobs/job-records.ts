@@ -94,7 +94,9 @@ export class JobRecords {
     { onlyExisting }: { onlyExisting: boolean },
   ): Promise<{ job: Job; existing: boolean } | undefined> {
     for (;;) {
-      const [found] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE key = $1 AND ${UNFINISHED}`, [key]);
+      const [found] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE key = $1 AND ${UNFINISHED}`, [
+        key,
+      ]);
       if (found) return { job: toJob(found), existing: true };
       if (onlyExisting) return undefined;
       const [made] = await this.#rows(
@@ -133,12 +135,16 @@ export class JobRecords {
 
   /** Ids in the order in which they were asked for. */
   async unfinished(): Promise<string[]> {
-    const rows = await this.#database.query<{ id: string }>(`SELECT id FROM ${TABLE} WHERE ${UNFINISHED} ORDER BY sequence`);
+    const rows = await this.#database.query<{ id: string }>(
+      `SELECT id FROM ${TABLE} WHERE ${UNFINISHED} ORDER BY sequence`,
+    );
     return rows.map(({ id }) => id);
   }
 
   async countScheduled(): Promise<number> {
-    const [row] = await this.#database.query<{ n: number }>(`SELECT count(*)::integer AS n FROM ${TABLE} WHERE state = 'SCHEDULED'`);
+    const [row] = await this.#database.query<{ n: number }>(
+      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE state = 'SCHEDULED'`,
+    );
     return row!.n;
   }
 
@@ -157,7 +163,12 @@ export class JobRecords {
   }
 
   /** Undefined when this attempt has been overtaken. */
-  async saveProgress(id: string, run: number, progress: Progress | null, revision: number): Promise<{ cancelRequested: boolean } | undefined> {
+  async saveProgress(
+    id: string,
+    run: number,
+    progress: Progress | null,
+    revision: number,
+  ): Promise<{ cancelRequested: boolean } | undefined> {
     const [row] = await this.#rows(
       `UPDATE ${TABLE} SET progress = $3::jsonb, revision = greatest(revision, $4) WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'
        RETURNING ${COLUMNS}`,
@@ -167,13 +178,20 @@ export class JobRecords {
   }
 
   /** Undefined when this attempt has been overtaken. */
-  async finish(id: string, run: number, outcome: Outcome, revision: number): Promise<Job | undefined> {
+  async finish(
+    id: string,
+    run: number,
+    outcome: Outcome,
+    progress: Progress | null,
+    revision: number,
+  ): Promise<Job | undefined> {
     const result = outcome.state === 'COMPLETED' ? JSON.stringify(outcome.result) : null;
     const error = outcome.state === 'FAILED' ? JSON.stringify(outcome.error) : null;
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), revision = greatest(revision, $6) + 1
+      `UPDATE ${TABLE} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), progress = $6::jsonb,
+         revision = greatest(revision, $7) + 1
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS' RETURNING ${COLUMNS}`,
-      [id, run, outcome.state, result, error, revision],
+      [id, run, outcome.state, result, error, progress && JSON.stringify(progress), revision],
     );
     return row && toJob(row);
   }

@@ -1,6 +1,6 @@
 /** Jobs as the rest of the product sees them: asked for, watched, cancelled; run one after the other, across restarts. */
 import { randomUUID } from 'node:crypto';
-import { type Job, type JobEvent, type JobListQuery, isFinal } from '../contract/index.ts';
+import { isFinal, type Job, type JobEvent, type JobListQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -74,8 +74,13 @@ export class JobService {
     const key = jobKey(request, await this.#options.fingerprint(request));
     const { maxQueuedJobs } = this.#options.limits;
     const isFull = (await this.#records.countScheduled()) >= maxQueuedJobs;
-    const created = await this.#records.insert(randomUUID(), key, request, new Date().toISOString(), { onlyExisting: isFull });
-    if (!created) throw new StainError('REQUEST_INVALID', `${maxQueuedJobs} jobs are waiting already; try again later.`, { data: { maxQueuedJobs } });
+    const created = await this.#records.insert(randomUUID(), key, request, new Date().toISOString(), {
+      onlyExisting: isFull,
+    });
+    if (!created)
+      throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
+        data: { maxQueuedJobs },
+      });
     if (!created.existing) await this.#enqueue(created.job.id);
     return { ...created, job: this.#newest(created.job) };
   }
@@ -210,10 +215,13 @@ export class JobService {
   }
 
   #requireOpen(): void {
-    if (this.#closing) throw new StainError('INTERNAL', 'The service is stopping; try again later.');
+    if (this.#closing) throw new StainError('SHUTTING_DOWN', 'The service is stopping.');
   }
 }
 
 const refuseToRun: RunNormalization = async () => {
-  throw new StainError('INTERNAL', `The service stopped ${MOST_UNEXPLAINED_RUNS} times while it worked on this slide.`);
+  throw new StainError(
+    'INTERNAL',
+    `The service stopped ${MOST_UNEXPLAINED_RUNS} times while it worked on this slide.`,
+  );
 };

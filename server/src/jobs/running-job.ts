@@ -1,7 +1,12 @@
 /** One attempt at one job, in this process: limits its time, publishes and saves how far it got, and says how it ended. */
 import type { Job } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
-import type { JobIdentity, NormalizationRequest, NormalizationResult, Progress } from '../normalization/types.ts';
+import type {
+  JobIdentity,
+  NormalizationRequest,
+  NormalizationResult,
+  Progress,
+} from '../normalization/types.ts';
 import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-records.ts';
 
 /** The work itself. It must stop soon after `signal` is aborted, with the signal's reason. */
@@ -62,7 +67,13 @@ export class RunningJob {
     const { id } = this.#job;
     const { run } = this.#attempt;
     const timeout = setTimeout(
-      () => this.#abort.abort(new StainError('TIMED_OUT', `The job did not end within ${Math.round(timeoutMs / 6000) / 10} minutes.`)),
+      () =>
+        this.#abort.abort(
+          new StainError(
+            'TIMED_OUT',
+            `The job did not end within ${Math.round(timeoutMs / 6000) / 10} minutes.`,
+          ),
+        ),
       timeoutMs,
     );
     const save = setInterval(() => void this.#save(), saveEveryMs);
@@ -72,7 +83,7 @@ export class RunningJob {
         await records.interrupt(id, run);
         return false;
       }
-      const job = await records.finish(id, run, outcome, this.#revision);
+      const job = await records.finish(id, run, outcome, this.#job.progress, this.#revision);
       if (job) this.#job = job;
       return true;
     } finally {
@@ -102,7 +113,9 @@ export class RunningJob {
     const abandoned = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => {
         grace = setTimeout(() => {
-          this.#options.onFault(new StainError('INTERNAL', 'The work did not stop when it was told to.', { data: { job: id } }));
+          this.#options.onFault(
+            new StainError('INTERNAL', 'The work did not stop when it was told to.', { data: { job: id } }),
+          );
           reject(signal.reason);
         }, this.#options.abortGraceMs);
       });
@@ -111,7 +124,10 @@ export class RunningJob {
       if (!signal.aborted) this.#change({ progress });
     };
     try {
-      return await Promise.race([this.#options.run(request, { jobUuid: id, createdAt }, { signal, onProgress }), abandoned]);
+      return await Promise.race([
+        this.#options.run(request, { jobUuid: id, createdAt }, { signal, onProgress }),
+        abandoned,
+      ]);
     } finally {
       clearTimeout(grace);
     }
@@ -120,7 +136,10 @@ export class RunningJob {
   /** Text of an unforeseen error may hold anything, a token too: it goes to the log only. */
   #describe(error: StainError, thrown: unknown): NonNullable<Job['error']> {
     if (error.code === 'INTERNAL') this.#options.onFault(thrown);
-    const message = thrown instanceof StainError ? error.message : `${error.code === 'INTERNAL' ? 'An unexpected error' : error.message} ended the job.`;
+    const message =
+      thrown instanceof StainError
+        ? error.message
+        : `${error.code === 'INTERNAL' ? 'An unexpected error' : error.message} ended the job.`;
     return { code: error.code, message, remedy: error.remedy, data: error.data };
   }
 
@@ -133,7 +152,12 @@ export class RunningJob {
   /** Also the way in which a cancel that was asked for in another process, and a successor, are noticed. */
   async #save(): Promise<void> {
     try {
-      const found = await this.#options.records.saveProgress(this.#job.id, this.#attempt.run, this.#job.progress, this.#revision);
+      const found = await this.#options.records.saveProgress(
+        this.#job.id,
+        this.#attempt.run,
+        this.#job.progress,
+        this.#revision,
+      );
       if (!found) this.#abort.abort(new Interruption('Another attempt has taken over.'));
       else if (found.cancelRequested && !this.#abort.signal.aborted) this.cancel();
     } catch (error) {

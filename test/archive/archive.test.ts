@@ -1,0 +1,391 @@
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DicomJson } from '../../server/src/dicomweb/dicom-json.ts';
+import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
+import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
+import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
+import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
+
+const JSON_TYPE = 'application/dicom+json';
+const profile = noise(500, 5);
+const slide = storableSlide('a', {
+  iccProfile: profile,
+  overrides: {
+    SeriesDescription: Buffer.from('Übersicht'),
+    SpecificCharacterSet: 'ISO_IR 192',
+    PatientName: Buffer.from('Müller^Änne '),
+  },
+});
+const native = storableSlide('n', {
+  frames: [new Uint8Array(16 * 16 * 3).fill(200), new Uint8Array(16 * 16 * 3).fill(10)],
+  transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+  photometricInterpretation: 'RGB',
+  overrides: { StudyDate: '20230102' },
+});
+
+let served: ServedArchive;
+beforeAll(async () => {
+  served = await serveArchive();
+  await mkdir(join(served.folder, 'deep', 'er'), { recursive: true });
+  await writeFile(join(served.folder, 'deep', 'er', 'no-extension'), slide.bytes);
+  await writeFile(join(served.folder, 'native.dcm'), native.bytes);
+  await writeFile(join(served.folder, 'notes.txt'), 'not DICOM');
+  await writeFile(join(served.folder, 'damaged.dcm'), slide.bytes.subarray(0, 300));
+  await writeFile(join(served.folder, '.hidden.dcm'), native.bytes);
+  await served.archive.rescan();
+});
+afterAll(() => served[Symbol.asyncDispose]());
+
+const get = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${served.url}${path}`, { headers });
+const json = async (path: string): Promise<DicomJson[]> => (await get(path)).json() as Promise<DicomJson[]>;
+const pathOf = ({ studyUid, seriesUid, sopInstanceUid }: StorableSlide): string =>
+  `/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}`;
+
+describe('the index', () => {
+  it('takes DICOM files of any name and counts what it skips', () => {
+    expect(served.archive.statistics).toEqual({ instances: 2, skippedFiles: 2, duplicateFiles: 0 });
+  });
+
+  it('sees new, changed and removed files', async () => {
+    await using own = await serveArchive();
+    const path = join(own.folder, 'one.dcm');
+    await writeFile(path, slide.bytes);
+    await own.archive.rescan();
+    expect(own.archive.statistics.instances).toBe(1);
+    await writeFile(join(own.folder, 'two.dcm'), slide.bytes);
+    await own.archive.rescan();
+    expect(own.archive.statistics).toMatchObject({ instances: 1, duplicateFiles: 1 });
+    await writeFile(path, native.bytes);
+    await utimes(path, new Date(), new Date(Date.now() + 5000));
+    await own.archive.rescan();
+    expect(own.archive.statistics).toMatchObject({ instances: 2, duplicateFiles: 0 });
+    await rm(path);
+    await own.archive.rescan();
+    expect(own.archive.statistics.instances).toBe(1);
+  });
+});
+
+describe('searches', () => {
+  it('answer studies with their counts, the newest first', async () => {
+    const studies = await json('/studies');
+    expect(studies.map((study) => textOf(study, '0020000D'))).toEqual([native.studyUid, slide.studyUid]);
+    expect(studies[0]).toMatchObject({
+      '00080061': { vr: 'CS', Value: ['SM'] },
+      '00201206': { vr: 'IS', Value: [1] },
+      '00201208': { vr: 'IS', Value: [1] },
+    });
+  });
+
+  it('decode text by its character set', async () => {
+    const [series] = await json(
+      `/studies/${slide.studyUid}/series?SeriesDescription=${encodeURIComponent('Über*')}&00080060=SM`,
+    );
+    expect(series).toMatchObject({
+      '0008103E': { Value: ['Übersicht'] },
+      '00100010': { Value: [{ Alphabetic: 'Müller^Änne' }] },
+      '00201209': { Value: [1] },
+    });
+  });
+
+  it('page', async () => {
+    const first = await get('/instances?limit=1');
+    expect(first.headers.get('warning')).toMatch(/^299 .*1 additional results/);
+    expect(first.headers.get('x-total-count')).toBe('2');
+    const second = await json('/instances?limit=1&offset=1');
+    expect(
+      [...((await first.json()) as DicomJson[]), ...second].map((one) => textOf(one, '00080018')).sort(),
+    ).toEqual([slide.sopInstanceUid, native.sopInstanceUid].sort());
+    expect(await json('/instances?offset=5')).toEqual([]);
+  });
+
+  it('include what is asked for', async () => {
+    const [plain] = await json(`/studies/${slide.studyUid}/instances`);
+    expect(plain).not.toHaveProperty('00480105');
+    const [named] = await json(
+      `/studies/${slide.studyUid}/instances?includefield=OpticalPathSequence,00080070`,
+    );
+    expect(named).toMatchObject({ '00480105': { vr: 'SQ' }, '00080070': { Value: ['Test Manufacturer'] } });
+    const [all] = await json(
+      `/studies/${slide.studyUid}/series/${slide.seriesUid}/instances?includefield=all`,
+    );
+    expect(all).toMatchObject({ '52009229': { vr: 'SQ' } });
+  });
+
+  it('answer an empty list where nothing matches', async () => {
+    expect(await json('/studies?PatientID=nobody')).toEqual([]);
+    expect(await json('/studies/2.25.404/series')).toEqual([]);
+  });
+
+  it.each([
+    '/studies?limit=-1',
+    '/studies?offset=x',
+    '/studies/..%2f..%2fetc/series',
+    '/studies/1.2.x/metadata',
+  ])('refuse %s', async (path) => {
+    const answer = await get(path);
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(await answer.json()).toMatchObject({ code: 'REQUEST_INVALID', status: 400 });
+  });
+});
+
+describe('metadata and bulk data', () => {
+  it('announce the ICC profile and send it', async () => {
+    const answer = await get(`/studies/${slide.studyUid}/series/${slide.seriesUid}/metadata`);
+    expect(answer.headers.get('content-type')).toBe(JSON_TYPE);
+    const [metadata] = (await answer.json()) as DicomJson[];
+    expect(metadata).not.toHaveProperty('7FE00010');
+    const [path] = metadata!['00480105']!.Value as DicomJson[];
+    const uri = path!['00282000']!.BulkDataURI!;
+    const bulk = await fetch(uri, { headers: { Accept: 'application/octet-stream' } });
+    expect(Buffer.from(await bulk.arrayBuffer()).equals(profile)).toBe(true);
+    expect((await fetch(`${uri.slice(0, -8)}00100010`)).status).toBe(404);
+  });
+
+  it('answer 304 to a client that has them', async () => {
+    const path = `/studies/${slide.studyUid}/metadata`;
+    const etag = (await get(path)).headers.get('etag')!;
+    expect((await get(path, { 'If-None-Match': etag, 'Cache-Control': 'max-age=0' })).status).toBe(304);
+  });
+
+  it('say what is missing', async () => {
+    expect(await (await get(`/studies/${slide.studyUid}/series/2.25.404/metadata`)).json()).toMatchObject({
+      code: 'SERIES_NOT_FOUND',
+      status: 404,
+    });
+    expect((await get('/nothing/here')).status).toBe(404);
+  });
+});
+
+describe('frames', () => {
+  // As dicom-microscopy-viewer asks within OHIF.
+  const viewer = [
+    'image/jpeg|1.2.840.10008.1.2.4.50',
+    'image/jls|1.2.840.10008.1.2.4.80',
+    'image/jp2|1.2.840.10008.1.2.4.90',
+    'image/jpx|1.2.840.10008.1.2.4.92',
+    'application/octet-stream|1.2.840.10008.1.2.1',
+  ]
+    .map((pair) => pair.split('|'))
+    .map(([type, syntax]) => `multipart/related; type="${type}"; transfer-syntax=${syntax}`)
+    .join(', ');
+
+  it.each([
+    ['a viewer', viewer, 'image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50'],
+    ['anybody', '*/*', 'image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50'],
+    [
+      'octet stream as it is',
+      'multipart/related; type="application/octet-stream"; transfer-syntax=*',
+      'application/octet-stream; transfer-syntax=1.2.840.10008.1.2.4.50',
+    ],
+    [
+      'Orthanc style quotes',
+      'multipart/related; type="image/jpeg; transfer-syntax=*"',
+      'image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50',
+    ],
+  ])('go out as stored to %s', async (_, accept, type) => {
+    const answer = await get(`${pathOf(slide)}/frames/2`, { Accept: accept });
+    expect(answer.status).toBe(200);
+    const body = Buffer.from(await answer.arrayBuffer());
+    expect(body.toString('latin1')).toContain(`Content-Type: ${type}\r\n\r\n`);
+    expect(body.includes(Buffer.from(slide.frames[1]!))).toBe(true);
+  });
+
+  it('go out alone to a client that asks for no multipart', async () => {
+    const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'image/jpeg' });
+    expect(answer.headers.get('content-type')).toBe('image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50');
+    expect(Buffer.from(await answer.arrayBuffer()).equals(slide.frames[0]!)).toBe(true);
+    expect((await get(`${pathOf(slide)}/frames/1,2`, { Accept: 'image/jpeg' })).status).toBe(406);
+  });
+
+  it.each([
+    ['0', 400],
+    ['1,x', 400],
+    ['4', 404],
+  ])('refuse %s', async (frames, status) => {
+    expect((await get(`${pathOf(slide)}/frames/${frames}`)).status).toBe(status);
+  });
+
+  it('refuse a media type they are not in', async () => {
+    const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'multipart/related; type="image/jls"' });
+    expect(answer.status).toBe(406);
+    expect(await answer.json()).toMatchObject({ code: 'NOT_ACCEPTABLE' });
+  });
+
+  it('are decoded for a client that takes only uncompressed pixels', async () => {
+    await using own = await serveArchive();
+    const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
+    const grey = storableSlide('grey', { frames: [await sharp({ create }).jpeg().toBuffer()] });
+    await writeFile(join(own.folder, 'grey.dcm'), grey.bytes);
+    const answer = await fetch(`${own.url}${pathOf(grey)}/frames/1`, {
+      headers: { Accept: 'application/octet-stream' },
+    });
+    expect(answer.headers.get('content-type')).toBe(
+      'application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1',
+    );
+    expect(Buffer.from(await answer.arrayBuffer())).toEqual(Buffer.alloc(16 * 16 * 3, 128));
+  });
+
+  it('are rendered', async () => {
+    const answer = await get(`${pathOf(native)}/frames/2/rendered?viewport=8,8`, { Accept: 'image/png' });
+    expect(answer.headers.get('content-type')).toMatch('image/png');
+    const { data, info } = await sharp(Buffer.from(await answer.arrayBuffer()))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    expect([info.width, info.height, data[0]]).toEqual([8, 8, 10]);
+    expect((await get(`${pathOf(native)}/thumbnail`)).headers.get('content-type')).toMatch('image/jpeg');
+    expect((await get(`${pathOf(native)}/frames/9/rendered`)).status).toBe(404);
+    expect((await get(`${pathOf(native)}/rendered?viewport=0,9`)).status).toBe(400);
+  });
+});
+
+describe('instances', () => {
+  it('go out alone, or all of a series with a length', async () => {
+    const alone = await get(pathOf(slide), { Accept: 'application/dicom' });
+    expect(Buffer.from(await alone.arrayBuffer()).equals(slide.bytes)).toBe(true);
+    const series = await get(`/studies/${slide.studyUid}/series/${slide.seriesUid}`);
+    const body = Buffer.from(await series.arrayBuffer());
+    expect(Number(series.headers.get('content-length'))).toBe(body.length);
+    expect(body.includes(slide.bytes)).toBe(true);
+  });
+
+  it('are not transcoded', async () => {
+    expect(
+      (
+        await get(pathOf(slide), {
+          Accept: 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1',
+        })
+      ).status,
+    ).toBe(406);
+  });
+});
+
+describe('storing', () => {
+  const post = (
+    own: ServedArchive,
+    parts: readonly Uint8Array[],
+    { study = '', type = 'application/dicom', end = '\r\n--b--' } = {},
+  ): Promise<Response> => {
+    const body = Buffer.concat([
+      ...parts.flatMap((part, i): Uint8Array[] => [
+        Buffer.from(`${i ? '\r\n' : ''}--b\r\nContent-Type: ${type}\r\n\r\n`),
+        part,
+      ]),
+      Buffer.from(end),
+    ]);
+    return fetch(`${own.url}/studies${study}`, {
+      method: 'POST',
+      body,
+      headers: { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=b' },
+    });
+  };
+  const files = async (own: ServedArchive): Promise<string[]> =>
+    (await readdir(own.folder, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name);
+
+  it('files an instance under its UIDs and shows it at once', async () => {
+    await using own = await serveArchive();
+    const answer = await post(own, [slide.bytes, native.bytes]);
+    expect(answer.status).toBe(200);
+    expect(((await answer.json()) as DicomJson)['00081199']!.Value).toHaveLength(2);
+    expect((await readdir(join(own.folder, slide.studyUid, slide.seriesUid))).sort()).toEqual([
+      `${slide.sopInstanceUid}.dcm`,
+    ]);
+    expect(own.archive.statistics.instances).toBe(2);
+  });
+
+  it('takes the same bytes again and refuses others under the same UID', async () => {
+    await using own = await serveArchive();
+    const other = storableSlide('a', { frames: [noise(10, 77)] });
+    await post(own, [slide.bytes]);
+    expect((await post(own, [slide.bytes])).status).toBe(200);
+    const answer = await post(own, [other.bytes, native.bytes]);
+    expect(answer.status).toBe(202);
+    const failed = ((await answer.json()) as DicomJson)['00081198']!.Value as DicomJson[];
+    expect(failed).toEqual([
+      expect.objectContaining({
+        '00081155': { vr: 'UI', Value: [slide.sopInstanceUid] },
+        '00081197': { vr: 'US', Value: [0x0111] },
+      }),
+    ]);
+    expect(await files(own)).toHaveLength(2);
+  });
+
+  it.each([
+    ['another study', slide.bytes, { study: '/2.25.9' }, '00081198', 0xa900],
+    ['what is no DICOM', Buffer.from('hello'), {}, '0008119A', 0xc000],
+    ['another media type', slide.bytes, { type: 'image/jpeg' }, '0008119A', 0xc000],
+    [
+      'UIDs that are paths',
+      storableSlide('p', { overrides: { SeriesInstanceUID: '../../../evil' } }).bytes,
+      {},
+      '0008119A',
+      0xc000,
+    ],
+  ])('refuses %s', async (_, bytes, options, tag, reason) => {
+    await using own = await serveArchive();
+    const answer = await post(own, [bytes], options);
+    expect(answer.status).toBe(409);
+    const [item] = ((await answer.json()) as DicomJson)[tag]!.Value as DicomJson[];
+    expect(item!['00081197']!.Value).toEqual([reason]);
+    expect(await files(own)).toEqual([]);
+  });
+
+  it.each([
+    ['a body that breaks off', [slide.bytes], { end: '' }, 400],
+    ['no part', [], { end: '--b--' }, 400],
+    ['thousands of parts', Array.from({ length: 1500 }, () => Buffer.from('x')), {}, 400],
+  ])('stores nothing of %s', async (_, parts, options, status) => {
+    await using own = await serveArchive();
+    expect((await post(own, parts, options)).status).toBe(status);
+    expect(await files(own)).toEqual([]);
+  });
+
+  it('refuses what is no multipart, has no boundary, or an endless header', async () => {
+    await using own = await serveArchive();
+    const send = (type: string, body: string): Promise<Response> =>
+      fetch(`${own.url}/studies`, { method: 'POST', body, headers: { 'Content-Type': type } });
+    expect((await send('application/dicom', 'x')).status).toBe(400);
+    expect((await send('multipart/related; type="application/dicom"', 'x')).status).toBe(400);
+    const endless = await send('multipart/related; boundary=b', `--b\r\nX: ${'y'.repeat(1e6)}`);
+    expect([endless.status, ((await endless.json()) as { code: string }).code]).toEqual([
+      400,
+      'REQUEST_INVALID',
+    ]);
+  });
+
+  it('refuses an instance above the limit', async () => {
+    await using own = await serveArchive({ maxInstanceBytes: 1000 });
+    const answer = await post(own, [slide.bytes]);
+    expect(answer.status).toBe(413);
+    expect(await answer.json()).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+    expect(await files(own)).toEqual([]);
+  });
+
+  it('stores nothing when the client goes away', async () => {
+    await using own = await serveArchive();
+    const { port } = new URL(own.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(
+      'POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related; boundary=b\r\nContent-Length: 100000\r\n\r\n--b\r\n\r\n',
+    );
+    socket.write(slide.bytes.subarray(0, 1000));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await files(own)).toEqual([]);
+  });
+
+  it('keeps what is stored apart from the folder that is read, when told to', async () => {
+    await using other = await serveArchive();
+    await using own = await serveArchive({ writable: join(other.folder, 'stored') });
+    await post(own, [slide.bytes]);
+    expect(await files(own)).toEqual([]);
+    expect(own.archive.statistics.instances).toBe(1);
+  });
+});

@@ -1,0 +1,67 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { CodecPool } from '../../server/src/codec/codec-pool.ts';
+import type { ColourTable } from '../../server/src/codec/icc.ts';
+import { frameFormat, testFrame } from './frames.ts';
+
+const HTJ2K = '1.2.840.10008.1.2.4.201';
+const NATIVE = '1.2.840.10008.1.2.1';
+const options = { columns: 64, rows: 48, encoding: 'htj2k', quality: 90 } as const;
+const pool = new CodecPool({ threads: 2 });
+const { signal } = new AbortController();
+
+afterAll(() => pool.close());
+
+describe('codec pool', () => {
+  it('encodes and decodes many frames at once', async () => {
+    const frames = Array.from({ length: 24 }, (_, i) => testFrame(64, 48, i + 1));
+    const encoded = await Promise.all(frames.map((rgb) => pool.encode(rgb.slice(), options, signal)));
+    const format = frameFormat(HTJ2K, 64, 48);
+    const decoded = await Promise.all(
+      encoded.map((bytes) => pool.decode(bytes, format, { table: undefined, signal })),
+    );
+    expect(decoded).toEqual(frames);
+  });
+
+  it('takes the buffer that it is given, but no neighbour in it', async () => {
+    const own = testFrame(64, 48);
+    await pool.encode(own, options, signal);
+    expect(own.length).toBe(0);
+    const shared = new Uint8Array(2 * 64 * 48 * 3).fill(7);
+    await pool.encode(shared.subarray(0, 64 * 48 * 3), options, signal);
+    expect(shared.every((value) => value === 7)).toBe(true);
+  });
+
+  it('applies a colour table', async () => {
+    const white = new Uint8Array(new SharedArrayBuffer(52 ** 3 * 3)).fill(255) as ColourTable;
+    const decoded = await pool.decode(testFrame(8, 8), frameFormat(NATIVE, 8, 8), { table: white, signal });
+    expect(decoded).toEqual(new Uint8Array(8 * 8 * 3).fill(255));
+  });
+
+  it('hands on errors with their code and data', async () => {
+    const decoded = pool.decode(
+      await pool.encode(testFrame(64, 48), options, signal),
+      frameFormat(HTJ2K, 48, 64),
+      { table: undefined, signal },
+    );
+    await expect(decoded).rejects.toMatchObject({
+      name: 'StainError',
+      code: 'FRAME_SIZE_MISMATCH',
+      data: { codestream: [64, 48] },
+    });
+  });
+
+  it('drops what waits and what runs when aborted, with the reason, and goes on afterwards', async () => {
+    const controller = new AbortController();
+    const reason = new DOMException('too late', 'TimeoutError');
+    const big = { columns: 1024, rows: 1024, encoding: 'jpeg2000', quality: 90 } as const;
+    const tasks = Array.from({ length: 20 }, () =>
+      pool.encode(testFrame(1024, 1024), big, controller.signal),
+    );
+    setTimeout(() => controller.abort(reason), 50);
+    const results = await Promise.allSettled(tasks);
+    expect(results.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(10);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toBe(reason);
+    await expect(pool.encode(testFrame(64, 48), options, controller.signal)).rejects.toBe(reason);
+    expect((await pool.encode(testFrame(64, 48), options, signal)).length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,72 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readImage, thumbnailJpeg, writeImage } from '../../server/src/codec/image-file.ts';
+import { meanDifference, testFrame } from './frames.ts';
+
+const raster = { width: 60, height: 40, rgb: testFrame(60, 40) };
+const image = () => sharp(raster.rgb, { raw: { width: 60, height: 40, channels: 3 } });
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-file-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('image files', () => {
+  it.each(['a.png', 'a.tif', 'a.TIFF'])('gives back exactly what was written: %s', async (name) => {
+    await writeImage(join(folder, name), raster);
+    expect(await readImage(join(folder, name))).toEqual(raster);
+  });
+
+  it('writes JPEG close to the picture', async () => {
+    await writeImage(join(folder, 'a.jpg'), raster);
+    const { rgb } = await readImage(join(folder, 'a.jpg'));
+    expect(meanDifference(rgb, raster.rgb)).toBeLessThan(3);
+  });
+
+  it('turns a picture by its EXIF orientation', async () => {
+    await image().withMetadata({ orientation: 6 }).png().toFile(join(folder, 'turned.png'));
+    expect(await readImage(join(folder, 'turned.png'))).toMatchObject({ width: 40, height: 60 });
+  });
+
+  it('converts to sRGB by the embedded profile', async () => {
+    const p3 = await image().withIccProfile('p3').png().toBuffer();
+    const stored = await sharp(p3, { ignoreIcc: true }).raw().toBuffer();
+    expect(meanDifference(stored, raster.rgb)).toBeGreaterThan(2);
+    await writeFile(join(folder, 'p3.png'), p3);
+    expect(meanDifference((await readImage(join(folder, 'p3.png'))).rgb, raster.rgb)).toBeLessThan(1);
+  });
+
+  it.each([
+    ['16 bits', () => image().toColourspace('rgb16').png()],
+    ['grey', () => image().toColourspace('b-w').png()],
+    ['CMYK', () => image().toColourspace('cmyk').jpeg()],
+    ['another format', () => image().webp()],
+  ])('refuses %s', async (name, make) => {
+    const path = join(folder, `${name}.png`);
+    await writeFile(path, await make().toBuffer());
+    await expect(readImage(path)).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
+  });
+
+  it('refuses what is no picture, is truncated, or cannot be written', async () => {
+    await writeFile(join(folder, 'text.png'), 'not a picture');
+    const png = await image().png().toBuffer();
+    await writeFile(join(folder, 'half.png'), png.subarray(0, png.length / 2));
+    for (const name of ['absent.png', 'text.png', 'half.png'])
+      await expect(readImage(join(folder, name))).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
+    for (const name of ['a.dcm', 'absent/a.png'])
+      await expect(writeImage(join(folder, name), raster)).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
+  });
+
+  it('makes thumbnails of at most 320 pixels', async () => {
+    const big = { width: 1000, height: 500, rgb: testFrame(1000, 500) };
+    expect(await sharp(await thumbnailJpeg(big)).metadata()).toMatchObject({
+      format: 'jpeg',
+      width: 320,
+      height: 160,
+    });
+  });
+});

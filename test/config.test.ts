@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { describeConfig, loadConfig } from '../server/src/config.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'stain-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(content: unknown): string {
+  const path = join(folder, 'config.json');
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+describe('the configuration', () => {
+  it('has defaults for everything', () => {
+    const config = loadConfig({ env: {} });
+    expect(config).toMatchObject({
+      server: { host: '127.0.0.1', port: 3080 },
+      output: { encoding: 'jpeg', quality: 90 },
+      device: 'auto',
+    });
+    expect(config.dicomweb.url).toBeUndefined();
+  });
+
+  it('takes the environment before the file, and the file before the defaults', () => {
+    const path = file({ server: { port: 1, host: '::1' }, threads: 3 });
+    const { server, threads } = loadConfig({ file: path, env: { STAIN_SERVER_PORT: '2' } });
+    expect({ ...server, threads }).toMatchObject({ port: 2, host: '::1', basePath: '', threads: 3 });
+    expect(loadConfig({ env: { STAIN_CONFIG: path } }).server.port).toBe(1);
+    expect(loadConfig({ env: { STAIN_SERVER_PORT: '' } }).server.port).toBe(3080);
+  });
+
+  it('reads each type from the environment', () => {
+    const config = loadConfig({
+      env: {
+        STAIN_DICOMWEB_HEADERS: '{"Authorization":"Bearer x"}',
+        STAIN_DICOMWEB_TIMEOUT_SECONDS: '1.5',
+        STAIN_SERVER_ALLOWED_ORIGINS: 'https://a.example, http://b.example:81',
+        STAIN_DEVICE: 'cuda:1',
+      },
+    });
+    expect(config.dicomweb).toMatchObject({ headers: { Authorization: 'Bearer x' }, timeoutSeconds: 1.5 });
+    expect(config.server.allowedOrigins).toEqual(['https://a.example', 'http://b.example:81']);
+    expect(config.device).toBe('cuda:1');
+  });
+
+  it.each([
+    ['a wrong type', { env: { STAIN_SERVER_PORT: 'many' } }, /server\.port \(STAIN_SERVER_PORT\)/],
+    ['a blank number', { env: { STAIN_THREADS: ' ' } }, /threads \(STAIN_THREADS\)/],
+    ['a device that is none', { env: { STAIN_DEVICE: 'tpu' } }, /device \(STAIN_DEVICE\)/],
+    ['a mistyped variable', { env: { STAIN_SERVER_PROT: '1' } }, /STAIN_SERVER_PROT/],
+    ['headers that are not JSON', { env: { STAIN_DICOMWEB_HEADERS: 'Bearer x' } }, /STAIN_DICOMWEB_HEADERS/],
+    ['an unknown key in the file', { env: {}, content: { server: { prot: 1 } } }, /server .*prot/],
+    [
+      'a section that is no object',
+      { env: { STAIN_SERVER_PORT: '1' }, content: { server: 4 } },
+      /server \(.*config\.json\)/,
+    ],
+    ['a file that is not JSON', { env: {}, content: '{' }, /config\.json is not JSON/],
+    ['a file that holds a list', { env: {}, content: [] }, /config\.json/],
+    ['a missing file', { env: { STAIN_CONFIG: '/nowhere.json' } }, /\/nowhere\.json cannot be read/],
+  ])(
+    'refuses %s and names it',
+    (_name, { env, content }: { env: Record<string, string>; content?: unknown }, message) => {
+      const sources = content === undefined ? { env } : { env, file: file(content) };
+      expect(() => loadConfig(sources)).toThrow(
+        expect.objectContaining({ code: 'CONFIGURATION_INVALID', message: expect.stringMatching(message) }),
+      );
+    },
+  );
+
+  it('never shows a secret value in an error', () => {
+    const env = {
+      STAIN_DICOMWEB_HEADERS: '{"Authorization": 5, "X":"s3cret"',
+      STAIN_DATABASE_URL: 'mysql://u:s3cret@h',
+    };
+    for (const name of Object.keys(env)) {
+      const only = { [name]: env[name as keyof typeof env] };
+      expect(() => loadConfig({ env: only })).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining('s3cret') }),
+      );
+    }
+  });
+
+  it('describes every key that there is, and each variable works', () => {
+    const rows = describeConfig();
+    expect(rows).toContainEqual({
+      key: 'dicomweb.timeoutSeconds',
+      env: 'STAIN_DICOMWEB_TIMEOUT_SECONDS',
+      default: '300',
+      meaning: expect.any(String),
+    });
+    const keys = Object.entries(loadConfig({ env: {} })).flatMap(([section, value]) =>
+      typeof value === 'object' ? Object.keys(value).map((name) => `${section}.${name}`) : [section],
+    );
+    expect(rows.map(({ key }) => key)).toEqual(expect.arrayContaining(keys));
+    for (const { meaning } of rows) expect(meaning).not.toBe('');
+    for (const { env, default: fallback } of rows) {
+      const text = fallback === '' ? undefined : fallback.replace(/^"|"$/g, '').replace(/^\[\]$/, '');
+      expect(loadConfig({ env: { [env]: text } })).toEqual(loadConfig({ env: {} }));
+    }
+  });
+});

@@ -1,0 +1,63 @@
+"""Opens a derived series with independent readers and compares every pixel with what was computed.
+
+    python read_derived.py SOURCE_FOLDER DERIVED_FOLDER EXPECTED.rgb
+
+EXPECTED.rgb is the derived base level as rows x columns x 3 bytes. Prints JSON: for each reader the mean and largest
+difference in grey levels over the base level, and the number of frames decoded in all levels. `highdicom` is null
+where highdicom cannot open the source either (it wants attributes that some converters leave out).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+from wsidicom import WsiDicom
+
+
+def difference(got: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    distance = np.abs(got.astype(np.int16) - expected.astype(np.int16))
+    return {"mean": float(distance.mean()), "max": int(distance.max())}
+
+
+def base_of(folder: str) -> Path:
+    files = Path(folder).rglob("*.dcm")
+    return max(files, key=lambda f: pydicom.dcmread(f, stop_before_pixels=True).TotalPixelMatrixColumns)
+
+
+def opened_by_highdicom(file: Path) -> highdicom.Image | None:
+    try:
+        return highdicom.imread(file)
+    except AttributeError:
+        return None
+
+
+def main(source: str, derived: str, expected_file: str) -> None:
+    files = sorted(Path(derived).rglob("*.dcm"))
+    base = base_of(derived)
+    header = pydicom.dcmread(base, stop_before_pixels=True)
+    rows, columns = header.TotalPixelMatrixRows, header.TotalPixelMatrixColumns
+    expected = np.fromfile(expected_file, np.uint8).reshape(rows, columns, 3)
+    report = {"frames": sum(len(pydicom.dcmread(f).pixel_array.reshape(-1, *frame_shape(f))) for f in files)}
+
+    with WsiDicom.open(files) as slide:
+        region = np.asarray(slide.read_region((0, 0), 0, (columns, rows)).convert("RGB"))
+        report["wsidicom"] = difference(region, expected) | {"levels": len(slide.levels)}
+
+    image = opened_by_highdicom(base)
+    if image is None and opened_by_highdicom(base_of(source)) is not None:
+        raise SystemExit("highdicom opens the source but not the derived image")
+    matrix = None if image is None else np.asarray(image.get_total_pixel_matrix(apply_icc_profile=False))
+    report["highdicom"] = None if matrix is None else difference(matrix[:rows, :columns], expected)
+    print(json.dumps(report))
+
+
+def frame_shape(file: Path) -> tuple[int, int, int]:
+    header = pydicom.dcmread(file, stop_before_pixels=True)
+    return header.Rows, header.Columns, 3
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,135 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../server/src/jobs/database.ts';
+import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { openJobs, request, SteeredWork, until } from './support.ts';
+
+let jobs: JobService | undefined;
+const folders: string[] = [];
+
+async function databaseFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'stain-jobs-'));
+  folders.push(folder);
+  return join(folder, 'database');
+}
+
+afterEach(async () => {
+  await jobs?.close();
+  jobs = undefined;
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+describe('limits', () => {
+  it('ends a job that takes too long as TIMED_OUT, even when the work does not stop', async () => {
+    const deaf = () => new Promise<never>(() => {});
+    const faults: unknown[] = [];
+    jobs = await openJobs({
+      run: deaf,
+      limits: { jobTimeoutMinutes: 0.3 / 60, maxQueuedJobs: 1 },
+      onFault: (error) => faults.push(error),
+    });
+    const { job } = await jobs.create(request());
+    expect((await until(jobs, job.id, 'FAILED')).error).toMatchObject({ code: 'TIMED_OUT' });
+    expect(faults).toMatchObject([{ message: expect.stringContaining('did not stop') }]);
+  });
+
+  it('refuses a job when the queue is full, but not one that is in it already', async () => {
+    const work = new SteeredWork();
+    jobs = await openJobs({ run: work.run, limits: { jobTimeoutMinutes: 1, maxQueuedJobs: 1 } });
+    const next = work.next();
+    await jobs.create(request());
+    await next;
+    const waiting = request();
+    await jobs.create(waiting);
+    await expect(jobs.create(request())).rejects.toThrow('1 jobs are waiting');
+    expect((await jobs.create(waiting)).existing).toBe(true);
+  });
+});
+
+describe('a restart on the same database', () => {
+  it('runs an interrupted and a waiting job, in order, with the same identities', async () => {
+    const directory = await databaseFolder();
+    const before = new SteeredWork();
+    const first = before.next();
+    jobs = await openJobs({ database: { directory }, run: before.run });
+    const interrupted = (await jobs.create(request())).job;
+    const waiting = (await jobs.create(request())).job;
+    (await first).progress(0.5);
+    await jobs.close();
+    expect(before.calls[0]!.signal.aborted).toBe(true);
+
+    const after = new SteeredWork();
+    const again = after.next();
+    const then = after.next();
+    jobs = await openJobs({ database: { directory }, run: after.run });
+    const call = await again;
+    expect(call.identity).toEqual({ jobUuid: interrupted.id, createdAt: interrupted.createdAt });
+    expect(await jobs.get(interrupted.id)).toMatchObject({ state: 'IN PROGRESS', progress: null });
+    call.succeed();
+    (await then).succeed();
+    expect(await until(jobs, waiting.id, 'COMPLETED')).toMatchObject({ createdAt: waiting.createdAt });
+    expect((await jobs.get(interrupted.id)).state).toBe('COMPLETED');
+  });
+
+  it('runs what a crash left in work, but gives a slide up that was there at three crashes', async () => {
+    const directory = await databaseFolder();
+    const work = new SteeredWork();
+    jobs = await openJobs({ database: { directory }, run: work.run });
+    const next = work.next();
+    const { job } = await jobs.create(request());
+    await next;
+    await jobs.close();
+    for (let crash = 1; crash <= 3; crash++) {
+      await asAfterCrash(directory, job.id);
+      const again = work.next();
+      jobs = await openJobs({ database: { directory }, run: work.run });
+      if (crash < 3) expect((await again).identity.jobUuid).toBe(job.id);
+      else
+        expect((await until(jobs, job.id, 'FAILED')).error).toMatchObject({
+          code: 'INTERNAL',
+          message: expect.stringContaining('stopped 3 times'),
+        });
+      await jobs.close();
+    }
+  });
+
+  it('does not run a job that was to be cancelled when the crash came', async () => {
+    const directory = await databaseFolder();
+    const work = new SteeredWork();
+    jobs = await openJobs({ database: { directory }, run: work.run });
+    const next = work.next();
+    const { job } = await jobs.create(request());
+    await next;
+    await jobs.close();
+    await asAfterCrash(directory, job.id, { cancelRequested: true });
+    jobs = await openJobs({ database: { directory }, run: work.run });
+    await until(jobs, job.id, 'CANCELED');
+    expect(work.calls).toHaveLength(1);
+  });
+
+  it('is refused while another process has the folder', async () => {
+    const directory = await databaseFolder();
+    await writeFile(`${directory}.lock`, String(process.ppid));
+    await expect(openJobs({ database: { directory } })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining(String(process.ppid)),
+    });
+    await writeFile(`${directory}.lock`, '4194305');
+    jobs = await openJobs({ database: { directory } });
+    await expect(openJobs({ database: { directory } })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+    });
+  });
+});
+
+/** The record as a killed process leaves it: in work, and not known to be interrupted. */
+async function asAfterCrash(directory: string, id: string, { cancelRequested = false } = {}): Promise<void> {
+  const database = await openDatabase({ directory, onError: () => {} });
+  await database.query(
+    `UPDATE stain_normalization.job SET state = 'IN PROGRESS', interruptions = 0, cancel_requested = $2 WHERE id = $1`,
+    [id, cancelRequested],
+  );
+  await database.close();
+}

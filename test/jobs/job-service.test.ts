@@ -1,0 +1,202 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StainError } from '../../server/src/errors.ts';
+import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { openJobs, progressAt, RESULT, request, SteeredWork, until } from './support.ts';
+
+const work = new SteeredWork();
+const faults: unknown[] = [];
+let jobs: JobService;
+let templateSha256 = 't';
+
+beforeAll(async () => {
+  jobs = await openJobs({
+    run: work.run,
+    fingerprint: async () => ({ templateSha256, modelSha256: 'm' }),
+    onFault: (error) => faults.push(error),
+  });
+});
+afterAll(() => jobs.close());
+
+/** A job in work, with the hand on it. */
+async function running() {
+  const next = work.next();
+  const { job } = await jobs.create(request());
+  return { id: job.id, job, call: await next };
+}
+
+describe('a job', () => {
+  it('runs with the identity that its record shows, and keeps the result', async () => {
+    const { id, job, call } = await running();
+    expect(call.identity).toEqual({ jobUuid: id, createdAt: job.createdAt });
+    expect(call.request).toEqual(job.request);
+    call.succeed();
+    const done = await until(jobs, id, 'COMPLETED');
+    expect(done).toMatchObject({ result: RESULT, error: null, cancelRequested: false });
+    expect(Date.parse(done.endedAt!)).toBeGreaterThanOrEqual(Date.parse(done.startedAt!));
+  });
+
+  it('fails with the code, message, remedy and data of its error', async () => {
+    const { id, call } = await running();
+    call.fail(new StainError('TOO_LITTLE_TISSUE', 'Too little.', { data: { tissueFraction: 0.001 } }));
+    expect((await until(jobs, id, 'FAILED')).error).toEqual({
+      code: 'TOO_LITTLE_TISSUE',
+      message: 'Too little.',
+      remedy: expect.stringContaining('nothing was stored'),
+      data: { tissueFraction: 0.001 },
+    });
+  });
+
+  it('shows no text of an unforeseen error, and reports it', async () => {
+    const { id, call } = await running();
+    const fault = new Error('https://me:secret@archive');
+    call.fail(fault);
+    const { error } = await until(jobs, id, 'FAILED');
+    expect(error).toMatchObject({ code: 'INTERNAL', message: 'An unexpected error ended the job.' });
+    expect(faults).toContain(fault);
+  });
+
+  it('is the same as an unfinished one that does the same, and a new one after that has ended', async () => {
+    const next = work.next();
+    const wanted = request();
+    const first = await jobs.create(wanted);
+    const both = await Promise.all([jobs.create(wanted), jobs.create({ ...wanted })]);
+    for (const again of both) expect(again).toMatchObject({ existing: true, job: { id: first.job.id } });
+    const call = await next;
+    expect((await jobs.create(wanted)).job.id).toBe(first.job.id);
+    call.succeed();
+    await until(jobs, first.job.id, 'COMPLETED');
+    const after = work.next();
+    const later = await jobs.create(wanted);
+    expect(later.existing).toBe(false);
+    (await after).succeed();
+    await until(jobs, later.job.id, 'COMPLETED');
+  });
+
+  it('is another one when parameters or the content of the template differ', async () => {
+    const { id, call } = await running();
+    const wanted = request();
+    const first = await jobs.create(wanted);
+    const otherQuality = await jobs.create({ ...wanted, quality: 80 });
+    templateSha256 = 'changed';
+    const otherContent = await jobs.create(wanted);
+    const ids = [first, otherQuality, otherContent].map(({ job, existing }) =>
+      existing ? 'existing' : job.id,
+    );
+    expect(new Set(ids).size).toBe(3);
+    expect(ids).not.toContain('existing');
+    for (const waiting of ids) await jobs.cancel(waiting);
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+  });
+
+  it('waits while another one is in work', async () => {
+    const { id, call } = await running();
+    const waiting = await jobs.create(request());
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await jobs.get(waiting.job.id)).state).toBe('SCHEDULED');
+    const next = work.next();
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    expect((await next).identity.jobUuid).toBe(waiting.job.id);
+    work.calls.at(-1)!.succeed();
+    await until(jobs, waiting.job.id, 'COMPLETED');
+  });
+});
+
+describe('cancel', () => {
+  it('ends a waiting job at once, and it is never run', async () => {
+    const { id, call } = await running();
+    const { job } = await jobs.create(request());
+    expect(await jobs.cancel(job.id)).toMatchObject({
+      state: 'CANCELED',
+      cancelRequested: true,
+      endedAt: expect.any(String),
+    });
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    const other = await running();
+    other.call.succeed();
+    await until(jobs, other.id, 'COMPLETED');
+    expect(work.calls.some(({ identity }) => identity.jobUuid === job.id)).toBe(false);
+  });
+
+  it('aborts a running job with the reason CANCELLED', async () => {
+    const { id, call } = await running();
+    expect(await jobs.cancel(id)).toMatchObject({ state: 'IN PROGRESS', cancelRequested: true });
+    expect(call.signal.reason).toMatchObject({ code: 'CANCELLED' });
+    expect(await until(jobs, id, 'CANCELED')).toMatchObject({ error: null, result: null });
+  });
+
+  it('is refused for a job that has ended, and for one that never was', async () => {
+    const { id, call } = await running();
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    await expect(jobs.cancel(id)).rejects.toMatchObject({ code: 'JOB_FINISHED' });
+    await expect(jobs.cancel(crypto.randomUUID())).rejects.toMatchObject({ code: 'JOB_NOT_FOUND' });
+  });
+});
+
+describe('events', () => {
+  it('tell the state now, each progress, and the end', async () => {
+    const { id, call } = await running();
+    const events = jobs.events(id, AbortSignal.timeout(10_000));
+    expect((await events.next()).value).toMatchObject({ job: { state: 'IN PROGRESS', progress: null } });
+    call.progress(0.25);
+    expect((await events.next()).value).toMatchObject({ job: { progress: progressAt(0.25) } });
+    call.progress(0.5);
+    call.progress(0.75);
+    expect((await events.next()).value).toMatchObject({ job: { progress: progressAt(0.75) } });
+    call.succeed();
+    expect((await events.next()).value).toMatchObject({
+      job: { state: 'COMPLETED', progress: progressAt(0.75) },
+    });
+    expect(await events.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('do not repeat the revision that the reader knows', async () => {
+    const { id, call } = await running();
+    call.progress(0.1);
+    const { revision } = await jobs.get(id);
+    const events = jobs.events(id, AbortSignal.timeout(10_000), revision);
+    const first = events.next();
+    const silence = new Promise((resolve) => setTimeout(resolve, 200, 'nothing yet'));
+    expect(await Promise.race([first, silence])).toBe('nothing yet');
+    call.progress(0.2);
+    expect((await first).value).toMatchObject({ job: { progress: progressAt(0.2) } });
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+  });
+
+  it('end when the reader leaves', async () => {
+    const { id, call } = await running();
+    const leave = new AbortController();
+    const events = jobs.events(id, leave.signal);
+    await events.next();
+    const pending = events.next();
+    leave.abort();
+    expect((await pending).done).toBe(true);
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+  });
+});
+
+describe('the list', () => {
+  it('is newest first, in pages, by series and state', async () => {
+    const { id, call } = await running();
+    const series = '9.9.9';
+    const ids: string[] = [];
+    for (const quality of [10, 20, 30])
+      ids.unshift((await jobs.create(request({ seriesInstanceUid: series, quality }))).job.id);
+    const first = await jobs.list({ series, limit: 2 });
+    expect(first.jobs.map((job) => job.id)).toEqual(ids.slice(0, 2));
+    const second = await jobs.list({ series, limit: 2, cursor: first.next! });
+    expect(second).toMatchObject({ jobs: [{ id: ids[2] }], next: null });
+    await jobs.cancel(ids[0]!);
+    expect((await jobs.list({ series, state: 'CANCELED', limit: 10 })).jobs.map((job) => job.id)).toEqual([
+      ids[0],
+    ]);
+    for (const waiting of ids.slice(1)) await jobs.cancel(waiting);
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+  });
+});

@@ -1,0 +1,101 @@
+/** Jobs whose work does what the test tells it to. */
+import type { Job } from '../../server/src/contract/index.ts';
+import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
+import type {
+  NormalizationRequest,
+  NormalizationResult,
+  Progress,
+} from '../../server/src/normalization/types.ts';
+
+let nextSeries = 1;
+
+/** A request that is like no other. */
+export function request(changes: Partial<NormalizationRequest> = {}): NormalizationRequest {
+  return {
+    studyInstanceUid: '1.2.3',
+    seriesInstanceUid: `1.2.3.${nextSeries++}`,
+    template: 'one',
+    model: 'reference',
+    encoding: 'jpeg',
+    quality: 90,
+    ...changes,
+  };
+}
+
+export const RESULT: NormalizationResult = {
+  studyInstanceUid: '1.2.3',
+  seriesInstanceUid: '2.25.1',
+  sourceSeriesInstanceUid: '1.2.3.1',
+  instances: [
+    { sopInstanceUid: '2.25.2', role: 'base', totalColumns: 10, totalRows: 10, frames: 1, bytes: 100 },
+  ],
+  template: 'one',
+  model: { name: 'reference', version: '1', sha256: 'a'.repeat(64) },
+  executionProvider: 'CPUExecutionProvider',
+  fit: { sampledTiles: 1, tissueFraction: 0.5, classes: [] },
+  colourPolicy: 'sRGB',
+  notes: [],
+  seconds: 1,
+  megapixels: 1,
+};
+
+export function progressAt(fraction: number): Progress {
+  return { stage: 'normalize', done: fraction * 100, total: 100, unit: 'tiles', fraction };
+}
+
+/** One call of the work, for the test to steer. */
+export interface Call {
+  readonly request: NormalizationRequest;
+  readonly identity: { readonly jobUuid: string; readonly createdAt: string };
+  readonly signal: AbortSignal;
+  progress(fraction: number): void;
+  succeed(): void;
+  fail(error: unknown): void;
+}
+
+/** Work that waits for the test, and stops when it is aborted. */
+export class SteeredWork {
+  readonly calls: Call[] = [];
+  readonly #waiting: ((call: Call) => void)[] = [];
+
+  readonly run: RunNormalization = (wanted, identity, { signal, onProgress }) =>
+    new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const call: Call = {
+        request: wanted,
+        identity,
+        signal,
+        progress: (fraction) => onProgress(progressAt(fraction)),
+        succeed: () => resolve(RESULT),
+        fail: reject,
+      };
+      this.calls.push(call);
+      this.#waiting.shift()?.(call);
+    });
+
+  /** The next call that begins. Ask for it before the job is made. */
+  next(): Promise<Call> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobService> {
+  return JobService.open({
+    database: { directory: 'memory://' },
+    run: async () => RESULT,
+    fingerprint: async () => ({ templateSha256: 't', modelSha256: 'm' }),
+    limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 100 },
+    saveEveryMs: 50,
+    abortGraceMs: 300,
+    onFault: () => {},
+    ...options,
+  });
+}
+
+/** The job once it is in one of the states. */
+export async function until(jobs: JobService, id: string, ...states: Job['state'][]): Promise<Job> {
+  for await (const { job } of jobs.events(id, AbortSignal.timeout(20_000)))
+    if (states.includes(job.state)) return job;
+  throw new Error(`never ${states.join(' or ')}: ${JSON.stringify(await jobs.get(id))}`);
+}
