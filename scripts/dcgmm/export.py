@@ -84,7 +84,8 @@ def training_entry(record: dict) -> dict:
         {"name": name, "source": SOURCES[name][0], "licence": SOURCES[name][1], "images": images}
         for name, images in sorted(record["images"].items())
     ]
-    return {"script": record["script"], "seed": record["seed"], "steps": record["steps"], "loss": record["loss"],
+    averaged = {"averagedSteps": record["averaged"]} if "averaged" in record else {}
+    return {"script": record["script"], "seed": record["seed"], "steps": record["steps"], **averaged, "loss": record["loss"],
             "options": record["options"], "validation": record["validation"], "data": data}
 
 

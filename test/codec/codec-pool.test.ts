@@ -28,7 +28,19 @@ describe('codec pool', () => {
     expect(own.length).toBe(0);
     const shared = new Uint8Array(2 * 64 * 48 * 3).fill(7);
     await pool.encode(shared.subarray(0, 64 * 48 * 3), options, signal);
+    const pooled = Buffer.from(shared.buffer, 0, 64 * 48 * 3);
+    await Promise.all([pool.encode(pooled, options, signal), pool.encode(pooled, options, signal)]);
     expect(shared.every((value) => value === 7)).toBe(true);
+  });
+
+  it('gives every result in a buffer of its own size', async () => {
+    const jpeg = await pool.encode(testFrame(64, 48), { ...options, encoding: 'jpeg' }, signal);
+    expect(jpeg.buffer.byteLength).toBe(jpeg.byteLength);
+    const rgb = await pool.decode(jpeg, frameFormat('1.2.840.10008.1.2.4.50', 64, 48), {
+      table: undefined,
+      signal,
+    });
+    expect(rgb.buffer.byteLength).toBe(64 * 48 * 3);
   });
 
   it('applies a colour table', async () => {

@@ -2,66 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { applyColourTable, makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
 import { StainError } from '../../server/src/errors.ts';
 import { largestDifference } from './frames.ts';
+import { ADOBE_RGB, type Matrix, matrixProfile, SRGB } from './profiles.ts';
 
-type Matrix = readonly (readonly [number, number, number])[];
-
-/** Columns are the primaries in XYZ of D50: sRGB, and Adobe RGB (1998). */
-const SRGB: Matrix = [
-  [0.4360747, 0.3850649, 0.1430804],
-  [0.2225045, 0.7168786, 0.0606169],
-  [0.0139322, 0.0971045, 0.7141733],
-];
-const ADOBE: Matrix = [
-  [0.6097559, 0.2052401, 0.149224],
-  [0.3111242, 0.625656, 0.0632197],
-  [0.0194811, 0.0608902, 0.7448387],
-];
 const SRGB_INVERSE: Matrix = [
   [3.1338561, -1.6168667, -0.4906146],
   [-0.9787684, 1.9161415, 0.033454],
   [0.0719453, -0.2289914, 1.4052427],
 ];
-
-/** A matrix profile of version 2 with one gamma for all channels (ICC.1:2001-04). */
-function matrixProfile(primaries: Matrix, gamma: number): Buffer {
-  const s15 = (value: number): Buffer => {
-    const bytes = Buffer.alloc(4);
-    bytes.writeInt32BE(Math.round(value * 65536));
-    return bytes;
-  };
-  const xyz = (values: readonly number[]): Buffer =>
-    Buffer.concat([Buffer.from('XYZ \0\0\0\0', 'latin1'), ...values.map(s15)]);
-  const curve = Buffer.concat([
-    Buffer.from('curv\0\0\0\0\0\0\0\x01', 'latin1'),
-    Buffer.from([Math.floor(gamma), (gamma % 1) * 256]),
-    Buffer.alloc(2),
-  ]);
-  const text = Buffer.from('desc\0\0\0\0\0\0\0\x05test\0', 'latin1');
-  const column = (c: number): Buffer => xyz(primaries.map((row) => row[c]!));
-  const tags: [string, Buffer][] = [
-    ['desc', Buffer.concat([text, Buffer.alloc(79)])],
-    ['cprt', Buffer.from('text\0\0\0\0none\0\0\0\0', 'latin1')],
-    ['wtpt', xyz([0.9642, 1, 0.8249])],
-    ...['rXYZ', 'gXYZ', 'bXYZ'].map((name, c): [string, Buffer] => [name, column(c)]),
-    ...['rTRC', 'gTRC', 'bTRC'].map((name): [string, Buffer] => [name, curve]),
-  ];
-  const table = Buffer.alloc(4 + tags.length * 12);
-  table.writeUInt32BE(tags.length);
-  let at = 128 + table.length;
-  tags.forEach(([name, data], i) => {
-    table.write(name, 4 + i * 12, 'latin1');
-    table.writeUInt32BE(at, 8 + i * 12);
-    table.writeUInt32BE(data.length, 12 + i * 12);
-    at += data.length;
-  });
-  const header = Buffer.alloc(128);
-  header.writeUInt32BE(at, 0);
-  header.writeUInt32BE(0x02400000, 8);
-  header.write('scnrRGB XYZ ', 12, 'latin1');
-  header.write('acsp', 36, 'latin1');
-  xyz([0.9642, 1, 0.8249]).copy(header, 68, 8);
-  return Buffer.concat([header, table, ...tags.map(([, data]) => data)]);
-}
 
 const times = (m: Matrix, [x, y, z]: readonly number[]): number[] =>
   m.map(([a, b, c]) => a * x! + b * y! + c * z!);
@@ -91,7 +38,7 @@ describe('colour table', () => {
   it.each([
     ['gamma 1.8', SRGB, 1.8],
     ['gamma 2.2', SRGB, 2.2],
-    ['wide primaries', ADOBE, 2.19921875],
+    ['wide primaries', ADOBE_RGB, 2.19921875],
     ['swapped primaries', SRGB.map(([r, g, b]) => [g, r, b] as const), 1.8],
   ] as const)(
     'is the conversion by LittleCMS, that is by the formulas, within 2 grey levels: %s',

@@ -25,7 +25,11 @@ const index = JSON.parse(readFileSync(`${vectors}index.json`, 'utf8')) as {
 
 function values({ file, type }: StoredArray): Uint8Array | Float32Array | Float64Array {
   const { buffer } = new Uint8Array(readFileSync(vectors + file));
-  return { uint8: () => new Uint8Array(buffer), float32: () => new Float32Array(buffer), float64: () => new Float64Array(buffer) }[type]();
+  return {
+    uint8: () => new Uint8Array(buffer),
+    float32: () => new Float32Array(buffer),
+    float64: () => new Float64Array(buffer),
+  }[type]();
 }
 
 function tensor(array: StoredArray): Tensor {

@@ -160,7 +160,7 @@ async function recompute({ composition, open }: Workplace, source: string, resul
   const template = await composition.templates.get(TEMPLATE);
   const whole = await base.read({ x: 0, y: 0, width: base.width, height: base.height }, signal);
   const normalized = blankRaster(base.width, base.height);
-  await normalizePixels(memorySource(whole), network, transferCoefficients(fit.classes, template.classes, fit.fade), {
+  await normalizePixels(memorySource(whole), network, transferCoefficients(fit, template, network.model.classNames, fit.fade), {
     signal,
     coreSize: 2048,
     sink: async (core, at) => {

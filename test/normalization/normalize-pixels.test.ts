@@ -108,18 +108,18 @@ describe('fitting', () => {
 
   it('moves a slide onto itself without a visible change', async () => {
     const picture = tissue(300, 300);
-    const { classes, fade } = await fit(picture);
-    const same = await normalize(picture, transferCoefficients(classes, classes, fade), 1024);
+    const own = await fit(picture);
+    const same = await normalize(picture, transferCoefficients(own, own, network.model.classNames, own.fade), 1024);
     const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
     expect(worst).toBeLessThanOrEqual(1);
   });
 
   it('brings a slide of another strength close to the template', async () => {
-    const template = tissue(400, 400, { seed: 3 });
-    const slide = tissue(400, 400, { seed: 3, strength: 0.7 });
+    const template = tissue(400, 400, { seed: 3, part: 0.8 });
+    const slide = tissue(400, 400, { seed: 3, strength: 0.7, part: 0.8 });
     const target = await fit(template);
     const source = await fit(slide);
-    const normalized = await normalize(slide, transferCoefficients(source.classes, target.classes, source.fade), 1024);
+    const normalized = await normalize(slide, transferCoefficients(source, target, network.model.classNames, source.fade), 1024);
     const distance = (a: Raster, b: Raster): number => a.rgb.reduce((sum, v, i) => sum + Math.abs(v - b.rgb[i]!), 0) / a.rgb.length;
     expect(distance(normalized, template)).toBeLessThan(0.75 * distance(slide, template));
   });
@@ -131,10 +131,10 @@ describe('fitting', () => {
 
   it('finishes a faint slide, says so, and does not amplify its noise into colour', async () => {
     const faint = tissue(300, 300, { strength: 0.2, part: 0.8 });
-    const { classes, fade, notes } = await fit(faint);
-    expect(notes.join()).toMatch(/faint/);
+    const source = await fit(faint);
+    expect(source.notes.join()).toMatch(/faint/);
     const target = await fit(tissue(300, 300));
-    const { scale } = transferCoefficients(classes, target.classes, fade);
+    const { scale } = transferCoefficients(source, target, network.model.classNames, source.fade);
     expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
   });
 
@@ -145,6 +145,11 @@ describe('fitting', () => {
     copyOverlap(picture, { x: 0, y: 0 }, rim, { x: 0, y: 0 });
     const withRim = await fit(rim);
     expect(withRim.classes[0]!.mean[0]).toBeCloseTo(plain.classes[0]!.mean[0], 1);
+  });
+
+  it('takes a picture without glass for what it is: its palest tissue is no glass', async () => {
+    const { glass } = await fit(tissue(300, 300, { strength: 0.8 }));
+    expect(glass.density).toBeLessThan(0.06);
   });
 
   it('finds the glass of a slide, not the white that fills what was not scanned', async () => {

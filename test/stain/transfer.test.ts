@@ -5,6 +5,13 @@ import { SUMS_PER_CLASS, addSums, classStatistics, pooledStatistics } from '../.
 import { MINIMUM_CLASS_SHARE, SCALE_LIMITS, fadeAbove, transferCoefficients } from '../../server/src/stain/transfer.ts';
 
 const fade = fadeAbove(0.02);
+const names = ['nuclei', 'eosin', 'stroma', 'glass'];
+
+/** Coefficients between two stains of the same glass. */
+function coefficients(source: readonly ClassStatistics[], template: readonly ClassStatistics[]) {
+  const glassDensity = 0.02;
+  return transferCoefficients({ classes: source, glassDensity }, { classes: template, glassDensity }, names, fade);
+}
 const value = fc.double({ min: -1, max: 2, noNaN: true });
 const spread = fc.double({ min: 0.01, max: 0.6, noNaN: true });
 const stainClass: fc.Arbitrary<ClassStatistics> = fc.record({
@@ -65,7 +72,7 @@ describe('transfer', () => {
     fc.assert(
       fc.property(classes, (slide) => {
         const even = slide.map((c) => ({ ...c, share: 0.25 }));
-        const { scale, offset, notes } = transferCoefficients(even, even, fade);
+        const { scale, offset, notes } = coefficients(even, even);
         expect([...scale].every((s) => s === 1)).toBe(true);
         expect([...offset].every((o) => Math.abs(o) < 1e-6)).toBe(true);
         expect(notes).toEqual([]);
@@ -78,7 +85,7 @@ describe('transfer', () => {
       fc.property(classes, classes, (slide, template) => {
         const source = slide.map((c) => ({ ...c, share: 0.25 }));
         const target = template.map((c) => ({ ...c, share: 0.25 }));
-        const { scale, offset } = transferCoefficients(source, target, fade);
+        const { scale, offset } = coefficients(source, target);
         for (let k = 0; k < 4; k++)
           for (const c of [0, 1, 2] as const)
             expect(source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!).toBeCloseTo(target[k]!.mean[c], 4);
@@ -89,7 +96,7 @@ describe('transfer', () => {
   it('never stretches contrast beyond its limits and is always finite, whatever the statistics', () => {
     fc.assert(
       fc.property(classes, classes, (slide, template) => {
-        const { scale, offset } = transferCoefficients(slide, template, fade);
+        const { scale, offset } = coefficients(slide, template);
         for (const s of scale) {
           expect(s).toBeGreaterThanOrEqual(Math.fround(SCALE_LIMITS[0]));
           expect(s).toBeLessThanOrEqual(Math.fround(SCALE_LIMITS[1]));
@@ -103,9 +110,15 @@ describe('transfer', () => {
     const stroma: ClassStatistics = { share: 0.999, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
     const ghost: ClassStatistics = { share: MINIMUM_CLASS_SHARE / 2, mean: [9, 9, 9], sd: [1e-3, 1e-3, 1e-3] };
     const target: ClassStatistics = { share: 0.5, mean: [0.5, 0.2, 0.3], sd: [0.1, 0.1, 0.1] };
-    const { scale, offset, notes } = transferCoefficients([stroma, ghost], [target, target], fade);
+    const { scale, offset, notes } = coefficients([stroma, ghost], [target, target]);
     expect([...scale.slice(3)]).toEqual([...scale.slice(0, 3)]);
     expect([...offset.slice(3)]).toEqual([...offset.slice(0, 3)]);
     expect(notes).toHaveLength(1);
+  });
+
+  it('matches densities above the glass, however bright the glass of the template was scanned', () => {
+    const stroma: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
+    const { offset } = transferCoefficients({ classes: [stroma], glassDensity: 0.1 }, { classes: [stroma], glassDensity: 0.03 }, names, fade);
+    expect([...offset].map((o) => Number(o.toFixed(6)))).toEqual([0.07, 0, 0]);
   });
 });

@@ -12,7 +12,7 @@ import { type PixelSource, memorySource } from '../slide/pixel-source.ts';
 import { type Raster, blankRaster, copyOverlap } from '../slide/raster.ts';
 import type { Rectangle } from '../slide/windows.ts';
 import { type Template, requireTemplateOf } from '../stain/template.ts';
-import { transferCoefficients } from '../stain/transfer.ts';
+import { type Stain, transferCoefficients } from '../stain/transfer.ts';
 
 export interface NormalizeImageResult {
   readonly output: string;
@@ -30,10 +30,10 @@ export async function normalizeImageCommand(
 ): Promise<NormalizeImageResult> {
   const network = await composition.network(args.model);
   const picture = await readImage(args.input);
-  const target = await targetClasses(args.template, network, composition, signal);
+  const target = await targetStain(args.template, network, composition, signal);
   const pixels = memorySource(picture);
   const fit = await fitStain(pixels, pixels, network, { signal });
-  const coefficients = transferCoefficients(fit.classes, target, fit.fade);
+  const coefficients = transferCoefficients(fit, target, network.model.classNames, fit.fade);
   const normalized = blankRaster(picture.width, picture.height);
   await normalizePixels(pixels, network, coefficients, {
     signal,
@@ -56,14 +56,14 @@ export function isPicture(path: string): boolean {
   return /^\.(png|jpe?g|tiff?)$/i.test(extname(path));
 }
 
-async function targetClasses(template: string, network: StainNetwork, composition: Composition, signal: AbortSignal): Promise<readonly ClassStatistics[]> {
+async function targetStain(template: string, network: StainNetwork, composition: Composition, signal: AbortSignal): Promise<Stain> {
   if (isPicture(template)) {
     const pixels = memorySource(await readImage(template));
-    return (await fitStain(pixels, pixels, network, { signal })).classes;
+    return fitStain(pixels, pixels, network, { signal });
   }
   const found = await composition.templates.get(template);
   requireTemplateOf(found, network.model);
-  return found.classes;
+  return found;
 }
 
 /** Several pictures count as one: they are put side by side, and what lies between them does not count. */

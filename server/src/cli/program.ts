@@ -10,8 +10,8 @@ import { describeResult, normalizeCommand } from './normalize-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's), 130 interrupted. */
-const EXIT = { failed: 1, interrupted: 130 } as const;
+/** 0 is done. */
+const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
 
 interface GlobalOptions {
   readonly config?: string;
@@ -29,7 +29,9 @@ export function createProgram(): Command {
     .option('--config <file>', 'configuration file (JSON)')
     .option('--device <device>', 'auto, cpu, cuda or cuda:N')
     .option('--json', 'print the result, or the error, as JSON')
-    .configureHelp({ showGlobalOptions: true });
+    .configureHelp({ showGlobalOptions: true })
+    // Commander would end a wrong use with 1, as if the work had failed. Help and version end with 0.
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.usage));
 
   const run = async <Result>(action: Action<Result>, describe: (result: Result) => string): Promise<void> => {
     const options = program.opts<GlobalOptions>();

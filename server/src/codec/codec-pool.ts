@@ -65,7 +65,10 @@ export class CodecPool {
   }
 }
 
-/** Bytes that lie alone in their buffer: what is transferred is gone, and a neighbour must not go with it. */
+/**
+ * Bytes that lie alone in their buffer: what is transferred is gone, and a neighbour must not go with it.
+ * (`slice` of a Node Buffer would be no copy.)
+ */
 function ownBuffer(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }

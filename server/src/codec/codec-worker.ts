@@ -21,9 +21,7 @@ export type CodecAnswer = Uint8Array | { readonly error: Pick<StainError, 'code'
 export default async function run(task: CodecTask): Promise<CodecAnswer> {
   try {
     const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
-    // Node's small Buffers share one pool, which must not be transferred.
-    const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
-    return move(own) as unknown as Uint8Array;
+    return move(bytes) as unknown as Uint8Array;
   } catch (error) {
     if (!(error instanceof StainError)) throw error;
     const { code, message, data } = error;

@@ -24,7 +24,7 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
 ]);
 
 /**
- * @returns rows x columns x 3 bytes, RGB interleaved
+ * @returns rows x columns x 3 bytes, RGB interleaved, alone in their buffer
  * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
  */
 export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {

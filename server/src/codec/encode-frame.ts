@@ -11,7 +11,10 @@ export interface EncodeOptions {
   readonly quality: number;
 }
 
-/** @param rgb rows x columns x 3 bytes */
+/**
+ * @param rgb rows x columns x 3 bytes
+ * @returns the codestream, alone in its buffer
+ */
 export async function encodeFrame(
   rgb: Uint8Array,
   { rows, columns, encoding, quality }: EncodeOptions,

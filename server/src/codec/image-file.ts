@@ -43,7 +43,12 @@ export async function readImage(path: string): Promise<Raster> {
 export async function writeImage(path: string, raster: Raster): Promise<void> {
   try {
     const image = fromRaster(raster).withIccProfile('srgb');
-    const written = /\.jpe?g$/i.test(path) ? image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }) : image;
+    // sharp would compress TIFF with JPEG.
+    const written = /\.jpe?g$/i.test(path)
+      ? image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' })
+      : /\.tiff?$/i.test(path)
+        ? image.tiff({ compression: 'deflate' })
+        : image;
     await written.toFile(path);
   } catch (cause) {
     throw new StainError('IMAGE_INVALID', `"${path}" cannot be written: ${(cause as Error).message}.`, {

@@ -25,13 +25,9 @@ export function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Uint8Array {
 
 /** JFIF YCbCr 4:2:2: Photometric Interpretation YBR_FULL_422. */
 export function encodeJpeg(rgb: Uint8Array, width: number, height: number, quality: number): Uint8Array {
-  return jpeg.compressSync(asBuffer(rgb), {
-    format: jpeg.FORMAT_RGB,
-    width,
-    height,
-    quality,
-    subsampling: jpeg.SAMP_422,
-  });
+  const options = { format: jpeg.FORMAT_RGB, width, height, quality, subsampling: jpeg.SAMP_422 };
+  // A copy of its own size: the binding gives a part of a buffer for the worst case.
+  return new Uint8Array(jpeg.compressSync(asBuffer(rgb), options));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -38,8 +38,8 @@ function unpack(packed: Uint8Array, plane: Uint8Array): void {
     const used = n < 128 ? count : 1;
     if (from + used > packed.length || to + count > plane.length)
       throw invalidFrame('An RLE segment runs over its end.');
-    if (n < 128) plane.set(packed.subarray(from, from + count), to);
-    else plane.fill(packed[from]!, to, to + count);
+    const step = n < 128 ? 1 : 0;
+    for (let i = 0; i < count; i++) plane[to + i] = packed[from + i * step]!;
     from += used;
     to += count;
   }

@@ -11,7 +11,9 @@ export function decodeUncompressed(bytes: Uint8Array, format: FrameFormat): Uint
   }
   requireLength(bytes, pixels * 3);
   const rgb =
-    format.planarConfiguration === 1 ? interleave(bytes.subarray(0, pixels * 3)) : bytes.slice(0, pixels * 3);
+    format.planarConfiguration === 1
+      ? interleave(bytes.subarray(0, pixels * 3))
+      : new Uint8Array(bytes.subarray(0, pixels * 3));
   if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(rgb);
   return rgb;
 }

@@ -17,10 +17,18 @@ function answer(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
 }
 
 function open(graph: Uint8Array): Promise<InferenceSession> {
-  return InferenceSession.create(graph, { executionProviders: [...providers], intraOpNumThreads: threads, graphOptimizationLevel: 'all', logSeverityLevel: 3 });
+  return InferenceSession.create(graph, {
+    executionProviders: [...providers],
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 4,
+  });
 }
 
-async function run(sessions: { statistics: InferenceSession; apply: InferenceSession }, request: InferenceRequest): Promise<Uint8Array | Float64Array> {
+async function run(
+  sessions: { statistics: InferenceSession; apply: InferenceSession },
+  request: InferenceRequest,
+): Promise<Uint8Array | Float64Array> {
   const { tile, width, height } = request;
   const pixels = new Tensor('uint8', tile, [1, height, width, 3]);
   if (request.kind === 'statistics') {

@@ -6,7 +6,11 @@ import { z } from 'zod';
 import { StainError } from '../errors.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const tensor = z.object({ name: z.string(), type: z.string(), shape: z.array(z.union([z.string(), z.number()])) });
+const tensor = z.object({
+  name: z.string(),
+  type: z.string(),
+  shape: z.array(z.union([z.string(), z.number()])),
+});
 const graph = z.object({
   /** A name in the manifest's folder, nothing else. */
   file: z.string().regex(/^[\w.-]+\.onnx$/),
@@ -60,14 +64,31 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
   const models = await readManifest(directory);
   const found = models.find((candidate) => candidate.name === name);
   if (!found)
-    throw new StainError('MODEL_INVALID', `There is no model "${name}". There are: ${models.map((m) => m.name).join(', ')}.`);
+    throw new StainError(
+      'MODEL_INVALID',
+      `There is no model "${name}". There are: ${models.map((m) => m.name).join(', ')}.`,
+    );
   const graphs = {
     statistics: await readGraph(directory, found.graphs.statistics),
     apply: await readGraph(directory, found.graphs.apply),
   };
-  const identity = createHash('sha256').update(found.graphs.statistics.sha256).update(found.graphs.apply.sha256).digest('hex');
+  const identity = createHash('sha256')
+    .update(found.graphs.statistics.sha256)
+    .update(found.graphs.apply.sha256)
+    .digest('hex');
   const { version, description, classes, classNames, halo, alignment, tolerances } = found;
-  return { name, version, description, sha256: identity, classes, classNames, halo, alignment, tolerances, graphs };
+  return {
+    name,
+    version,
+    description,
+    sha256: identity,
+    classes,
+    classNames,
+    halo,
+    alignment,
+    tolerances,
+    graphs,
+  };
 }
 
 async function readManifest(directory: string): Promise<ManifestModel[]> {
@@ -80,12 +101,17 @@ async function readManifest(directory: string): Promise<ManifestModel[]> {
   }
 }
 
-async function readGraph(directory: string, { file, sha256: expected }: z.infer<typeof graph>): Promise<Uint8Array> {
+async function readGraph(
+  directory: string,
+  { file, sha256: expected }: z.infer<typeof graph>,
+): Promise<Uint8Array> {
   const bytes = await readFile(join(directory, file)).catch((cause: unknown) => {
     throw new StainError('MODEL_INVALID', `The graph ${file} cannot be read.`, { cause });
   });
   const actual = createHash('sha256').update(bytes).digest('hex');
   if (actual !== expected)
-    throw new StainError('MODEL_INVALID', `The graph ${file} is not the one of the manifest.`, { data: { expected, actual } });
+    throw new StainError('MODEL_INVALID', `The graph ${file} is not the one of the manifest.`, {
+      data: { expected, actual },
+    });
   return bytes;
 }

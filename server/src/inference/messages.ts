@@ -3,12 +3,21 @@
 export interface WorkerStart {
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
   /** ONNX Runtime execution providers, in order of preference. */
-  readonly providers: readonly ({ readonly name: 'cuda'; readonly deviceId: number } | { readonly name: 'cpu' })[];
+  readonly providers: readonly (
+    | { readonly name: 'cuda'; readonly deviceId: number }
+    | { readonly name: 'cpu' }
+  )[];
   readonly threads: number;
 }
 
 export type InferenceRequest =
-  | { readonly kind: 'statistics'; readonly tile: Uint8Array; readonly weight: Uint8Array; readonly width: number; readonly height: number }
+  | {
+      readonly kind: 'statistics';
+      readonly tile: Uint8Array;
+      readonly weight: Uint8Array;
+      readonly width: number;
+      readonly height: number;
+    }
   | {
       readonly kind: 'apply';
       readonly tile: Uint8Array;

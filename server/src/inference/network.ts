@@ -28,7 +28,11 @@ export interface StainNetwork {
   /** The normalised tile, height x width x 3 uint8. @throws INFERENCE_FAILED, CANCELLED */
   apply(
     input: TileInput & {
-      readonly coefficients: { readonly scale: Float32Array; readonly offset: Float32Array; readonly fade: readonly [number, number] };
+      readonly coefficients: {
+        readonly scale: Float32Array;
+        readonly offset: Float32Array;
+        readonly fade: readonly [number, number];
+      };
     },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
@@ -47,7 +51,13 @@ export interface NetworkOptions {
  * `providerReason` why not otherwise.
  */
 export async function openNetwork({ model, device, threads }: NetworkOptions): Promise<StainNetwork> {
-  if (device === 'cpu') return network(model, 'CPUExecutionProvider', undefined, await startWorker(model, [{ name: 'cpu' }], threads));
+  if (device === 'cpu')
+    return network(
+      model,
+      'CPUExecutionProvider',
+      undefined,
+      await startWorker(model, [{ name: 'cpu' }], threads),
+    );
   const deviceId = device.startsWith('cuda:') ? Number(device.slice(5)) : 0;
   try {
     const worker = await startWorker(model, [{ name: 'cuda', deviceId }, { name: 'cpu' }], threads);
@@ -55,7 +65,12 @@ export async function openNetwork({ model, device, threads }: NetworkOptions): P
   } catch (cause) {
     const reason = `CUDA cannot be used: ${firstLine((cause as Error).message)}`;
     if (device !== 'auto') throw new StainError('DEVICE_UNAVAILABLE', reason, { cause });
-    return network(model, 'CPUExecutionProvider', reason, await startWorker(model, [{ name: 'cpu' }], threads));
+    return network(
+      model,
+      'CPUExecutionProvider',
+      reason,
+      await startWorker(model, [{ name: 'cpu' }], threads),
+    );
   }
 }
 
@@ -63,15 +78,34 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0]!;
 }
 
-function startWorker(model: LoadedModel, providers: WorkerStart['providers'], threads: number): Promise<Worker> {
+function startWorker(
+  model: LoadedModel,
+  providers: WorkerStart['providers'],
+  threads: number,
+): Promise<Worker> {
   const start: WorkerStart = { graphs: model.graphs, providers, threads };
-  const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './inference-worker.ts' : './inference-worker.js', import.meta.url), { workerData: start });
+  const worker = new Worker(
+    new URL(
+      import.meta.url.endsWith('.ts') ? './inference-worker.ts' : './inference-worker.js',
+      import.meta.url,
+    ),
+    { workerData: start },
+  );
   return new Promise((resolve, reject) => {
+    const failed = (reason: string): void => reject(new Error(reason));
+    const ended = (): void => failed('the inference thread ended while it started');
     worker.once('error', reject);
+    worker.once('exit', ended);
     worker.once('message', (message: WorkerMessage) => {
       worker.off('error', reject);
+      worker.off('exit', ended);
       if (message.kind === 'ready') resolve(worker);
-      else worker.terminate().finally(() => reject(new Error(message.kind === 'failed' ? message.message : 'The inference thread did not start.')));
+      else
+        worker
+          .terminate()
+          .finally(() =>
+            failed(message.kind === 'failed' ? message.message : 'the inference thread did not start'),
+          );
     });
   });
 }
@@ -84,7 +118,12 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-function network(model: LoadedModel, executionProvider: string, providerReason: string | undefined, worker: Worker): StainNetwork {
+function network(
+  model: LoadedModel,
+  executionProvider: string,
+  providerReason: string | undefined,
+  worker: Worker,
+): StainNetwork {
   const queue: Waiting[] = [];
   let running: Waiting | undefined;
   let broken: StainError | undefined;
@@ -97,7 +136,15 @@ function network(model: LoadedModel, executionProvider: string, providerReason: 
       next();
       return;
     }
-    worker.postMessage(running.request, running.transfer);
+    try {
+      worker.postMessage(running.request, running.transfer);
+    } catch (cause) {
+      // Pixels that were transferred before, for example: the fault of one request, not of those behind it.
+      running.reject(
+        new StainError('INFERENCE_FAILED', 'The pixels cannot be handed to the inference thread.', { cause }),
+      );
+      next();
+    }
   };
   const breakDown = (error: StainError): void => {
     broken = error;
@@ -108,13 +155,25 @@ function network(model: LoadedModel, executionProvider: string, providerReason: 
   worker.on('message', (message: WorkerMessage) => {
     const { resolve, reject } = running!;
     if (message.kind === 'result') resolve(message.value);
-    else reject(new StainError('INFERENCE_FAILED', `The network failed: ${'message' in message ? firstLine(message.message) : message.kind}`));
+    else
+      reject(
+        new StainError(
+          'INFERENCE_FAILED',
+          `The network failed: ${'message' in message ? firstLine(message.message) : message.kind}`,
+        ),
+      );
     next();
   });
-  worker.on('error', (cause) => breakDown(new StainError('INFERENCE_FAILED', 'The inference thread broke down.', { cause })));
+  worker.on('error', (cause) =>
+    breakDown(new StainError('INFERENCE_FAILED', 'The inference thread broke down.', { cause })),
+  );
   worker.on('exit', () => breakDown(broken ?? new StainError('INFERENCE_FAILED', 'The network is closed.')));
 
-  const run = (request: InferenceRequest, transfer: ArrayBuffer[], signal: AbortSignal): Promise<Uint8Array | Float64Array> =>
+  const run = (
+    request: InferenceRequest,
+    transfer: ArrayBuffer[],
+    signal: AbortSignal,
+  ): Promise<Uint8Array | Float64Array> =>
     new Promise((resolve, reject) => {
       if (broken) reject(broken);
       else if (signal.aborted) reject(signal.reason);
@@ -139,10 +198,18 @@ function network(model: LoadedModel, executionProvider: string, providerReason: 
     providerReason,
     async statistics({ tile, weight, width, height }, signal) {
       const transfer = [tile.buffer as ArrayBuffer, weight.buffer as ArrayBuffer];
-      return (await run({ kind: 'statistics', tile, weight, width, height }, transfer, signal)) as Float64Array;
+      return (await run(
+        { kind: 'statistics', tile, weight, width, height },
+        transfer,
+        signal,
+      )) as Float64Array;
     },
     async apply({ tile, width, height, coefficients: { scale, offset, fade } }, signal) {
-      return (await run({ kind: 'apply', tile, width, height, scale, offset, fade }, [tile.buffer as ArrayBuffer], signal)) as Uint8Array;
+      return (await run(
+        { kind: 'apply', tile, width, height, scale, offset, fade },
+        [tile.buffer as ArrayBuffer],
+        signal,
+      )) as Uint8Array;
     },
     async close() {
       await worker.terminate();

@@ -9,8 +9,7 @@ import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
 import { SUMS_PER_CLASS, addSums, classStatistics } from '../stain/statistics.ts';
-import { type Fade, fadeAbove } from '../stain/transfer.ts';
-import type { ClassStatistics } from './types.ts';
+import { type Fade, type Stain, fadeAbove } from '../stain/transfer.ts';
 
 /** Core of a sampled window, pixels a side. */
 const SAMPLE_CORE = 512;
@@ -25,8 +24,7 @@ export const MINIMUM_TISSUE_PIXELS = 1024;
 /** Mean density of the tissue above the glass, below which a slide counts as faint. */
 const FAINT_DENSITY = 0.2;
 
-export interface Fit {
-  readonly classes: readonly ClassStatistics[];
+export interface Fit extends Stain {
   readonly glass: Glass;
   readonly fade: Fade;
   readonly sampledTiles: number;
@@ -71,6 +69,7 @@ export async function fitStain(base: PixelSource, overview: PixelSource, network
   const meanDensity = density.sum / density.pixels - survey.glass.density;
   return {
     classes: classStatistics(sums),
+    glassDensity: survey.glass.density,
     glass: survey.glass,
     fade: survey.fade,
     sampledTiles: samples.length,

@@ -66,7 +66,7 @@ export async function normalizeSeries(
     signal,
     onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
   });
-  const coefficients = transferCoefficients(fit.classes, template.classes, fit.fade);
+  const coefficients = transferCoefficients(fit, template, network.model.classNames, fit.fade);
 
   const base = slide.levels[0]!;
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;

@@ -32,13 +32,16 @@ export interface Glass {
   readonly colour: Rgb;
 }
 
+/** Glass is grey: its channels lie this close together, in grey levels. Pale pink tissue does not. */
+const GREATEST_TINT = 20;
+
 /** Share of the bright pixels a peak must hold to be glass and not the pale end of the tissue. */
 const GLASS_PEAK = 0.4;
 
 /**
- * The glass of a slide, from images of it at any magnification: the commonest density among the bright pixels.
+ * The glass of a slide, from images of it at any magnification: the commonest density among the bright, grey pixels.
  * Scanners fill what they did not scan with pure white, which is not the glass: a narrow peak beside the white
- * is preferred to it. At least 1 % of the pixels must be bright, otherwise there is no glass to be seen and it
+ * is preferred to it. At least 1 % of the pixels must be like that, otherwise there is no glass to be seen and it
  * counts as white.
  */
 export function findGlass(rasters: Iterable<Raster>): Glass {
@@ -49,11 +52,12 @@ export function findGlass(rasters: Iterable<Raster>): Glass {
     pixels += rgb.length / 3;
     for (let i = 0; i < rgb.length / 3; i++) {
       const bin = bins[Math.floor(densityAt(rgb, i) / binWidth)];
-      if (!bin) continue;
+      const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
+      if (!bin || Math.max(r, g, b) - Math.min(r, g, b) > GREATEST_TINT) continue;
       bin.count++;
-      bin.r += rgb[i * 3]!;
-      bin.g += rgb[i * 3 + 1]!;
-      bin.b += rgb[i * 3 + 2]!;
+      bin.r += r;
+      bin.g += g;
+      bin.b += b;
     }
   }
   const counts = bins.map(({ count }) => count);

@@ -35,36 +35,42 @@ export function fadeAbove(glassDensity: number): Fade {
   return { low: glassDensity + FADE_ABOVE_GLASS.low, high: glassDensity + FADE_ABOVE_GLASS.high };
 }
 
+/** The stain of a slide or of a template. */
+export interface Stain {
+  /** K classes in the order of the model. */
+  readonly classes: readonly ClassStatistics[];
+  /** Optical density of the empty glass. */
+  readonly glassDensity: number;
+}
+
 /**
  * Coefficients for one slide. A class that hardly occurs on either side gets the transfer of all well
  * occupied classes pooled, so that its pixels move with their surroundings instead of by noise.
  *
- * @param source K classes of the slide; @param template K classes of the template, same model, same order
+ * Densities are matched above the glass of each side: the glass stays as it is, so the pale end of the tissue
+ * must go on to meet it, however bright the template's glass was scanned.
  */
-export function transferCoefficients(
-  source: readonly ClassStatistics[],
-  template: readonly ClassStatistics[],
-  fade: Fade,
-): TransferCoefficients {
+export function transferCoefficients(source: Stain, template: Stain, classNames: readonly string[], fade: Fade): TransferCoefficients {
   const notes: string[] = [];
-  const usable = source.map(
-    ({ share }, k) => share >= MINIMUM_CLASS_SHARE && template[k]!.share >= MINIMUM_CLASS_SHARE,
-  );
-  const pooledSource = pooledStatistics(source.filter((_, k) => usable[k]));
-  const pooledTemplate = pooledStatistics(template.filter((_, k) => usable[k]));
-  const scale = new Float32Array(source.length * 3);
-  const offset = new Float32Array(source.length * 3);
-  for (let k = 0; k < source.length; k++) {
-    const from = usable[k] ? source[k]! : pooledSource;
-    const to = usable[k] ? template[k]! : pooledTemplate;
-    if (!usable[k]) notes.push(`Class ${k} is nearly absent; its pixels follow the other classes.`);
+  const isUsable = (k: number): boolean =>
+    source.classes[k]!.share >= MINIMUM_CLASS_SHARE && template.classes[k]!.share >= MINIMUM_CLASS_SHARE;
+  const pooled = ({ classes }: Stain): ClassStatistics => pooledStatistics(classes.filter((_, k) => isUsable(k)));
+  const shift = [source.glassDensity - template.glassDensity, 0, 0] as const;
+  const scale = new Float32Array(source.classes.length * 3);
+  const offset = new Float32Array(source.classes.length * 3);
+  for (let k = 0; k < source.classes.length; k++) {
+    const from = isUsable(k) ? source.classes[k]! : pooled(source);
+    const to = isUsable(k) ? template.classes[k]! : pooled(template);
+    if (!isUsable(k)) notes.push(`The class "${classNames[k]}" is nearly absent; its pixels follow the other classes.`);
+    let limited = false;
     for (const c of [0, 1, 2] as const) {
       const wanted = to.sd[c] / from.sd[c];
       const bounded = Math.min(SCALE_LIMITS[1], Math.max(SCALE_LIMITS[0], wanted));
-      if (bounded !== wanted && usable[k]) notes.push(`Class ${k}: contrast change ${wanted.toFixed(2)} was limited to ${bounded}.`);
+      limited ||= bounded !== wanted;
       scale[k * 3 + c] = bounded;
-      offset[k * 3 + c] = to.mean[c] - from.mean[c] * bounded;
+      offset[k * 3 + c] = to.mean[c] + shift[c] - from.mean[c] * bounded;
     }
+    if (limited && isUsable(k)) notes.push(`The contrast of the class "${classNames[k]}" was changed within limits only.`);
   }
   return { scale, offset, fade: [fade.low, fade.high], notes };
 }

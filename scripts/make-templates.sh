@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes the shipped templates again, for the current model. Run it after every export of new weights.
+#   scripts/make-templates.sh FOLDER    FOLDER holds the training images, one folder per source (scripts/README.md)
+set -euo pipefail
+images=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+export STAIN_TEMPLATES_DIRECTORY=models/onnx/templates STAIN_DEVICE=cpu
+
+add() { npm run --silent cli -- template add "$@" --replace; }
+
+add he-pink-violet "$images/ocdc_rbswap/1009009_r27c5.png" "$images/ocdc_rbswap/1009009_r28c12.png" \
+  --name 'Soft pink and violet' --licence 'CC BY 4.0' \
+  --description 'Pale pink stroma, violet nuclei; oral mucosa, scanner.' \
+  --provenance 'OCDC, oral cavity-derived cancer (dos Santos et al.), Mendeley Data 9bsc36jyrt: r27c5, r28c12; red and blue put back in place'
+
+add he-magenta "$images/osteosarcoma_utsw/Viable___Case-4-C27-32431-19828_114.jpg" \
+  --name 'Deep magenta' --licence 'CC BY 3.0' \
+  --description 'Strong magenta, dark nuclei; bone tumour, scanner at 10x.' \
+  --provenance 'Osteosarcoma-Tumor-Assessment (Leavey et al. 2019), The Cancer Imaging Archive: Viable Case-4-C27-32431-19828'
+
+add he-violet "$images/brecahad/10014.jpg" "$images/brecahad/10017.jpg" \
+  --name 'Cool violet' --licence 'CC BY 4.0' \
+  --description 'Bluish violet throughout, rose stroma; breast.' \
+  --provenance 'BreCaHAD (Aksac et al. 2019), figshare 7379186: 10014, 10017'

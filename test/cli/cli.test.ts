@@ -1,0 +1,90 @@
+/** The command line as a person uses it: a process, its output and its exit code. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { repository } from '../support/peers.ts';
+import { tissue } from '../support/tissue.ts';
+
+let folder: string;
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(...args: string[]): Promise<Outcome> {
+  const environment = { ...process.env, STAIN_SPOOL_DIRECTORY: join(folder, 'spool'), STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'), STAIN_DEVICE: 'cpu' };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [join(repository, 'server/src/main.ts'), ...args], { env: environment, cwd: folder }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
+    );
+  });
+}
+
+async function picture(name: string, options: Parameters<typeof tissue>[2]): Promise<string> {
+  const { rgb, width, height } = tissue(320, 240, options);
+  await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(folder, name));
+  return name;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stain-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('the command line', () => {
+  it('tells what it is and has', async () => {
+    const { code, stdout } = await run('info');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/CPUExecutionProvider/);
+    const json = JSON.parse((await run('--json', 'info')).stdout);
+    expect(json.templates.length).toBeGreaterThan(0);
+  });
+
+  it('normalises a picture onto another and onto a template made from it', async () => {
+    const pale = await picture('pale.png', { strength: 0.6 });
+    const strong = await picture('strong.tif', { seed: 5 });
+    expect(await run('normalize-image', pale, 'onto-picture.png', '--template', strong)).toMatchObject({ code: 0 });
+    expect(await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0')).toMatchObject({ code: 0 });
+    expect(await run('normalize-image', pale, 'onto-template.png', '--template', 'strong')).toMatchObject({ code: 0 });
+    const [first, second, original] = await Promise.all(['onto-picture.png', 'onto-template.png', pale].map((name) => sharp(join(folder, name)).raw().toBuffer()));
+    expect(Buffer.compare(first!, second!)).toBe(0);
+    expect(Buffer.compare(first!, original!)).not.toBe(0);
+    const again = await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0');
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
+  });
+
+  it('normalises a slide from folder to folder', async () => {
+    const { code, stdout } = await run('--json', 'normalize', join(repository, 'scripts/sample'), 'out', '--template', 'he-pink-violet');
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result.instances).toHaveLength(4);
+    const stored = await readdir(join(folder, 'out', result.studyInstanceUid, result.seriesInstanceUid));
+    expect(stored.filter((name) => name.endsWith('.dcm'))).toHaveLength(4);
+    expect(await readdir(join(folder, 'spool'))).toEqual([]);
+  }, 180_000);
+
+  it.each([
+    ['a template that does not exist', ['normalize-image', 'pale.png', 'x.png', '--template', 'nowhere'], 'TEMPLATE_NOT_FOUND'],
+    ['a picture that does not exist', ['normalize-image', 'absent.png', 'x.png', '--template', 'he-pink-violet'], 'IMAGE_INVALID'],
+    ['a folder that does not exist', ['normalize', 'absent', 'out', '--template', 'he-pink-violet'], 'REQUEST_INVALID'],
+    ['an archive that is not there', ['normalize', 'http://127.0.0.1:9/dicom-web', 'out', '--template', 'he-pink-violet'], 'ARCHIVE_UNREACHABLE'],
+    ['CUDA where there is none', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
+  ])('says what is wrong with %s, and what to do', async (_what, args, expected) => {
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`Error (${expected})`);
+    expect(stderr.trim().split('\n').length).toBeGreaterThanOrEqual(2);
+    const { error } = JSON.parse((await run('--json', ...args)).stdout);
+    expect(error.code).toBe(expected);
+  });
+
+  it('ends with 2 for a wrong use', async () => {
+    for (const args of [['normalize'], ['normalize-image', 'a', 'b'], ['nonsense'], ['normalize', 'a', 'b', '--template', 't', '--quality', '101']])
+      expect((await run(...args)).code).toBe(2);
+  });
+});

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type LoadedModel, loadModel } from '../../server/src/inference/manifest.ts';
+import { openNetwork, type StainNetwork } from '../../server/src/inference/network.ts';
+import { modelFolder } from '../support/network.ts';
+import { tissue } from '../support/tissue.ts';
+
+const { signal } = new AbortController();
+let model: LoadedModel;
+let network: StainNetwork;
+
+beforeAll(async () => {
+  model = await loadModel(modelFolder, 'reference');
+  network = await openNetwork({ model, device: 'cpu', threads: 1 });
+});
+afterAll(() => network.close());
+
+const tile = (size = 64) => ({ tile: tissue(size, size).rgb, width: size, height: size });
+const weighted = (size = 64) => ({ ...tile(size), weight: new Uint8Array(size * size).fill(1) });
+const identity = () => ({
+  scale: new Float32Array(model.classes * 3).fill(1),
+  offset: new Float32Array(model.classes * 3),
+  fade: [0.02, 0.08] as const,
+});
+
+describe('network', () => {
+  it('gives K x 7 sums whose class weights add up to the pixels counted', async () => {
+    const input = weighted();
+    input.weight.fill(0, 0, 1000);
+    const sums = await network.statistics(input, signal);
+    expect(sums.length).toBe(model.classes * 7);
+    const total = sums.filter((_, i) => i % 7 === 0).reduce((sum, value) => sum + value, 0);
+    expect(total).toBeGreaterThan(0);
+    expect(total).toBeLessThanOrEqual(64 * 64 - 1000 + 1e-3);
+  });
+
+  it('gives back the tile for the identity, and the same twice', async () => {
+    const source = tile().tile.slice();
+    const once = await network.apply({ ...tile(), coefficients: identity() }, signal);
+    expect(await network.apply({ ...tile(), coefficients: identity() }, signal)).toEqual(once);
+    expect(once.every((value, i) => Math.abs(value - source[i]!) <= 1)).toBe(true);
+  });
+
+  it('answers in the order of the requests', async () => {
+    const finished: number[] = [];
+    const sizes = [256, 64, 128, 64];
+    await Promise.all(
+      sizes.map((size, i) => network.statistics(weighted(size), signal).then(() => finished.push(i))),
+    );
+    expect(finished).toEqual([0, 1, 2, 3]);
+  });
+
+  it('drops aborted requests with the reason and answers the others', async () => {
+    const controller = new AbortController();
+    const kept = network.statistics(weighted(), signal);
+    const dropped = [
+      network.statistics(weighted(), controller.signal),
+      network.statistics(weighted(), controller.signal),
+    ];
+    const after = network.statistics(weighted(), signal);
+    const reason = new DOMException('enough', 'AbortError');
+    controller.abort(reason);
+    for (const request of dropped) await expect(request).rejects.toBe(reason);
+    expect(await after).toEqual(await kept);
+    await expect(network.statistics(weighted(), controller.signal)).rejects.toBe(reason);
+  });
+
+  it('fails for a size the graph cannot take, or pixels that are gone, and answers the next request', async () => {
+    const wrong = { tile: new Uint8Array(3 * 7 * 5), weight: new Uint8Array(35), width: 7, height: 5 };
+    await expect(network.statistics(wrong, signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+    const gone = weighted();
+    structuredClone(gone.tile, { transfer: [gone.tile.buffer as ArrayBuffer] });
+    await expect(network.statistics(gone, signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+    expect((await network.statistics(weighted(), signal)).length).toBe(model.classes * 7);
+  });
+
+  it('rejects what is under way and what comes when it is closed', async () => {
+    const closed = await openNetwork({ model, device: 'cpu', threads: 1 });
+    const running = [closed.statistics(weighted(512), signal), closed.statistics(weighted(), signal)];
+    const settled = Promise.allSettled(running);
+    await closed.close();
+    for (const result of await settled)
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'INFERENCE_FAILED' } });
+    await expect(closed.statistics(weighted(), signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+  });
+
+  it('does not start with a graph that is none', async () => {
+    const broken = { ...model, graphs: { ...model.graphs, apply: new Uint8Array(100) } };
+    await expect(openNetwork({ model: broken, device: 'cpu', threads: 1 })).rejects.toThrow();
+  });
+
+  it('takes the device that is asked for or says why not', async () => {
+    const auto = await openNetwork({ model, device: 'auto', threads: 1 });
+    await auto.close();
+    if (auto.executionProvider === 'CPUExecutionProvider') {
+      expect(auto.providerReason).toMatch(/CUDA/);
+      await expect(openNetwork({ model, device: 'cuda', threads: 1 })).rejects.toMatchObject({
+        code: 'DEVICE_UNAVAILABLE',
+      });
+    } else {
+      expect(auto.providerReason).toBeUndefined();
+    }
+    expect(network.providerReason).toBeUndefined();
+  });
+});
