@@ -41,6 +41,6 @@ export async function openArchiveLocation(location: string, config: Config, { cr
   };
 }
 
-function clientOptions({ dicomweb: { headers, timeoutSeconds } }: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs'> {
-  return { headers, timeoutMs: timeoutSeconds * 1000 };
+function clientOptions({ dicomweb: { headers, timeoutSeconds } }: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs' | 'storeTimeoutMs'> {
+  return { headers, timeoutMs: timeoutSeconds * 1000, storeTimeoutMs: timeoutSeconds * 1000 };
 }

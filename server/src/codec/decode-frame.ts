@@ -32,7 +32,7 @@ export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promi
 }
 
 /** @throws TRANSFER_SYNTAX_UNSUPPORTED */
-export function requireTransferSyntax(uid: string): void {
+function requireTransferSyntax(uid: string): void {
   decoderOf(uid);
 }
 

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import type { InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';
+import type { CloseRequest, InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';
 
 const { graphs, providers, threads } = workerData as WorkerStart;
 const port = parentPort!;
@@ -48,7 +48,13 @@ async function run(
 
 try {
   const sessions = { statistics: await open(graphs.statistics), apply: await open(graphs.apply) };
-  port.on('message', async (request: InferenceRequest) => {
+  port.on('message', async (request: InferenceRequest | CloseRequest) => {
+    if (request.kind === 'close') {
+      await sessions.statistics.release();
+      await sessions.apply.release();
+      port.close();
+      return;
+    }
     try {
       const value = await run(sessions, request);
       answer({ kind: 'result', value }, [value.buffer as ArrayBuffer]);

@@ -28,6 +28,11 @@ export type InferenceRequest =
       readonly fade: readonly [number, number];
     };
 
+/** Sent last: the thread ends by itself when the run before it is done. Ending it from outside would abort the process. */
+export interface CloseRequest {
+  readonly kind: 'close';
+}
+
 export type WorkerMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly message: string }

@@ -1,8 +1,9 @@
 /** The network of a model, ready to run: one thread, one device, requests in the order they are made. */
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { StainError } from '../errors.ts';
 import type { LoadedModel } from './manifest.ts';
-import type { InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';
+import type { CloseRequest, InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -212,7 +213,10 @@ function network(
       )) as Uint8Array;
     },
     async close() {
-      await worker.terminate();
+      if (broken) return;
+      const ended = once(worker, 'exit');
+      worker.postMessage({ kind: 'close' } satisfies CloseRequest);
+      await ended;
     },
   };
 }

@@ -1,0 +1,136 @@
+/**
+ * What goes wrong with a whole job: a clear code, nothing stored, an empty spool. A relay in front of the real
+ * embedded archive makes the faults that a healthy archive cannot produce.
+ */
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, type Server, type ServerResponse, createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Workplace, createWorkplace, normalizeOnlySlide } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
+
+const SMALL = join(repository, 'scripts/sample/level-3.dcm');
+
+type Fault = 'none' | 'answer 500' | 'hang' | 'close half-way' | 'send other bytes';
+
+interface Relay extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Passes everything on to the archive but for the requests that match. */
+async function relay(target: string, matches: (request: IncomingMessage) => boolean, fault: Fault): Promise<Relay> {
+  const server: Server = createServer((request, response) => {
+    const isFaulty = matches(request);
+    if (isFaulty && fault === 'hang') return;
+    if (isFaulty && fault === 'answer 500') {
+      response.writeHead(500).end();
+      return;
+    }
+    pass(target, request, response, isFaulty ? fault : 'none');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+function pass(target: string, request: IncomingMessage, response: ServerResponse, fault: Fault): void {
+  const { host: _, ...headers } = request.headers;
+  const onward = forward(target + request.url, { method: request.method ?? 'GET', headers }, async (answer) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of answer) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const { 'transfer-encoding': _chunked, ...answered } = answer.headers;
+    response.writeHead(answer.statusCode ?? 500, { ...answered, 'content-length': body.length });
+    if (fault === 'close half-way') response.write(body.subarray(0, body.length / 2), () => response.destroy());
+    else response.end(fault === 'send other bytes' ? body.fill(0xee, 2000, body.length - 200) : body);
+  });
+  onward.on('error', () => response.destroy());
+  request.pipe(onward);
+}
+
+const isInstance = (request: IncomingMessage): boolean => request.method === 'GET' && /\/instances\/[\d.]+$/.test(request.url ?? '');
+const isStore = (request: IncomingMessage): boolean => request.method === 'POST';
+
+let place: Workplace;
+let source: ServedArchive;
+let destination: ServedArchive;
+
+beforeEach(async () => {
+  place = await createWorkplace({ STAIN_DICOMWEB_TIMEOUT_SECONDS: '2' });
+  source = await serveArchive({ folder: await place.fill('source', SMALL) });
+  destination = await serveArchive({ folder: await place.fill('destination') });
+});
+afterEach(async () => {
+  await destination[Symbol.asyncDispose]();
+  await source[Symbol.asyncDispose]();
+  await place[Symbol.asyncDispose]();
+});
+
+async function stored(): Promise<string[]> {
+  return (await readdir(destination.folder, { recursive: true })).filter((name) => name.endsWith('.dcm'));
+}
+
+async function expectFailure(from: string, to: string, code: string | RegExp, signal?: AbortSignal): Promise<void> {
+  await using input = await place.open(from);
+  await using output = await place.open(to);
+  const failure = normalizeOnlySlide(place, input, output, signal ? { signal } : {});
+  await expect(failure).rejects.toMatchObject(signal ? { name: 'AbortError' } : { code: expect.stringMatching(code) });
+  expect(await stored()).toEqual([]);
+  expect(await readdir(place.spool)).toEqual([]);
+}
+
+describe('an archive that fails while the slide is fetched', () => {
+  it.each<[Fault, RegExp]>([
+    ['answer 500', /^ARCHIVE_ERROR$/],
+    ['hang', /^ARCHIVE_TIMEOUT$/],
+    ['close half-way', /^ARCHIVE_TRUNCATED$/],
+    ['send other bytes', /^(DICOM_INVALID|FRAME_INVALID|ARCHIVE_PROTOCOL|SLIDE_STRUCTURE_INVALID)$/],
+  ])('%s', async (fault, code) => {
+    await using faulty = await relay(source.url, isInstance, fault);
+    await expectFailure(faulty.url, destination.url, code);
+  });
+});
+
+describe('an archive that fails while the result is stored', () => {
+  it.each<[Fault, RegExp]>([
+    ['answer 500', /^(ARCHIVE_ERROR|STORE_REJECTED)$/],
+    ['hang', /^ARCHIVE_TIMEOUT$/],
+  ])('%s', async (fault, code) => {
+    await using faulty = await relay(destination.url, isStore, fault);
+    await expectFailure(source.url, faulty.url, code);
+  });
+
+  it('closing half-way through its answer: what was stored is found again and the job succeeds', async () => {
+    await using faulty = await relay(destination.url, isStore, 'close half-way');
+    await using input = await place.open(source.url);
+    await using output = await place.open(faulty.url);
+    const result = await normalizeOnlySlide(place, input, output);
+    expect(result.instances).toHaveLength(1);
+    expect(await stored()).toHaveLength(1);
+  });
+});
+
+describe('a slide that is damaged', () => {
+  it.each<[string, (bytes: Buffer) => Buffer]>([
+    ['cut off in its frames', (bytes) => bytes.subarray(0, bytes.length * 0.7)],
+    ['a frame overwritten', (bytes) => bytes.fill(0x55, bytes.length - 9000, bytes.length - 3000)],
+  ])('%s', async (_what, damage) => {
+    const path = join(source.folder, 'level-3.dcm');
+    await writeFile(path, damage(await readFile(path)));
+    await source.archive.rescan();
+    await expectFailure(source.url, destination.url, /^(DICOM_INVALID|FRAME_INVALID|SERIES_NOT_FOUND)$/);
+  });
+});
+
+it('a job that is cancelled stores nothing and leaves no spool', async () => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 700);
+  await expectFailure(source.url, destination.url, '', controller.signal);
+});
