@@ -13,7 +13,10 @@ export async function writeComparison(
 ): Promise<void> {
   const pictures = [
     { caption: 'Original', image: await scaled(fromRaster(original)) },
-    { caption: `Template: ${template.name}`, image: await scaled(sharp(Buffer.from(template.thumbnail, 'base64')), HEIGHT / 2) },
+    {
+      caption: `Template: ${template.name}`,
+      image: await scaled(sharp(Buffer.from(template.thumbnail, 'base64')), HEIGHT / 2),
+    },
     { caption: 'Normalised', image: await scaled(fromRaster(normalized)) },
   ];
   let x = 0;

@@ -31,14 +31,25 @@ await cp(sample, join(archive, 'sample'), { recursive: true, filter: (path) => !
 
 await using composition = compose(loadConfig({ env: process.env }));
 console.log('Sample slide: CMU-1-Small-Region (H&E, CC0), in an embedded DICOMweb archive.');
-const arguments_ = { source: archive, destination: archive, template: values.template, model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+const arguments_ = {
+  source: archive,
+  destination: archive,
+  template: values.template,
+  model: 'reference',
+  encoding: 'jpeg',
+  quality: 90,
+} as const;
 const result = await normalizeCommand(arguments_, composition, signal);
 console.log(describeResult(result));
 
 const before = await overviewOf(result.sourceSeriesInstanceUid);
 const after = await overviewOf(result.seriesInstanceUid);
 const picture = join(output, 'before-after.png');
-await writeComparison(picture, { original: before, normalized: after, template: await composition.templates.get(values.template) });
+await writeComparison(picture, {
+  original: before,
+  normalized: after,
+  template: await composition.templates.get(values.template),
+});
 console.log(`\nBefore and after: ${pathToFileURL(picture)}`);
 console.log(`The archive with both series: ${archive}`);
 

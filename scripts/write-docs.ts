@@ -8,7 +8,10 @@ const END = '<!-- end of the configuration table -->';
 export function withConfigurationTable(readme: string): string {
   const [before, rest] = readme.split(BEGIN) as [string, string];
   const after = rest.split(END).at(-1)!;
-  const rows = describeConfig().map(({ env, key, default: fallback, meaning }) => `| \`${env}\` | \`${key}\` | ${fallback && `\`${fallback}\``} | ${meaning} |`);
+  const rows = describeConfig().map(
+    ({ env, key, default: fallback, meaning }) =>
+      `| \`${env}\` | \`${key}\` | ${fallback && `\`${fallback}\``} | ${meaning} |`,
+  );
   const table = ['| variable | key | default | meaning |', '|---|---|---|---|', ...rows].join('\n');
   return `${before}${BEGIN}\n${table}\n${END}${after}`;
 }

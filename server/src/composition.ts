@@ -1,16 +1,17 @@
 /** The composition root's parts: what every command and the service are put together from. */
-import { availableParallelism, hostname } from 'node:os';
+
 import { createHash } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
+import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import { CodecPool } from './codec/codec-pool.ts';
 import type { Config } from './config.ts';
 import type { DicomWebClient } from './dicomweb/client.ts';
 import { type LoadedModel, loadModel } from './inference/manifest.ts';
-import { type StainNetwork, openNetwork } from './inference/network.ts';
+import { openNetwork, type StainNetwork } from './inference/network.ts';
 import type { NormalizationEnvironment } from './normalization/normalize-series.ts';
-import { type TemplateStore, createTemplateStore } from './normalization/template-store.ts';
+import { createTemplateStore, type TemplateStore } from './normalization/template-store.ts';
 
 export const VERSION = packageJson.version;
 
@@ -32,12 +33,17 @@ export function compose(config: Config): Composition {
   const models = config.models.directory ?? SHIPPED_MODELS;
   const threads = config.threads || availableParallelism();
   const codecs = new CodecPool({ threads });
-  const templates = createTemplateStore({ shipped: join(models, 'templates'), own: config.templates.directory });
+  const templates = createTemplateStore({
+    shipped: join(models, 'templates'),
+    own: config.templates.directory,
+  });
   const networks = new Map<string, Promise<StainNetwork>>();
   const network = (name: string): Promise<StainNetwork> => {
     let opened = networks.get(name);
     if (!opened) {
-      opened = loadModel(models, name).then((model) => openNetwork({ model, device: config.device, threads }));
+      opened = loadModel(models, name).then((model) =>
+        openNetwork({ model, device: config.device, threads }),
+      );
       opened.catch(() => networks.delete(name));
       networks.set(name, opened);
     }
@@ -59,7 +65,11 @@ export function compose(config: Config): Composition {
       limits: config.limits,
       onInvalidProfile: config.colour.onInvalidProfile,
       encodeConcurrency: 2 * threads,
-      softwareVersions: [`stain-normalization ${VERSION}`, `onnxruntime-node ${packageJson.dependencies['onnxruntime-node']}`, `jpeg-turbo ${packageJson.dependencies['@julusian/jpeg-turbo']}`],
+      softwareVersions: [
+        `stain-normalization ${VERSION}`,
+        `onnxruntime-node ${packageJson.dependencies['onnxruntime-node']}`,
+        `jpeg-turbo ${packageJson.dependencies['@julusian/jpeg-turbo']}`,
+      ],
       deviceSerialNumber: serialNumber(),
     }),
     async [Symbol.asyncDispose]() {

@@ -4,49 +4,112 @@
  */
 export const ERROR_TABLE = {
   // The slide itself
-  NOT_WHOLE_SLIDE: { status: 422, remedy: 'Choose a series of modality SM (VL Whole Slide Microscopy Image).' },
-  PIXEL_FORMAT_UNSUPPORTED: { status: 422, remedy: 'Only images of three 8-bit colour samples can be normalised.' },
-  FLUORESCENCE_UNSUPPORTED: { status: 422, remedy: 'Stain normalization is defined for brightfield slides only.' },
+  NOT_WHOLE_SLIDE: {
+    status: 422,
+    remedy: 'Choose a series of modality SM (VL Whole Slide Microscopy Image).',
+  },
+  PIXEL_FORMAT_UNSUPPORTED: {
+    status: 422,
+    remedy: 'Only images of three 8-bit colour samples can be normalised.',
+  },
+  FLUORESCENCE_UNSUPPORTED: {
+    status: 422,
+    remedy: 'Stain normalization is defined for brightfield slides only.',
+  },
   FOCAL_PLANES_UNSUPPORTED: { status: 422, remedy: 'Choose a slide with one focal plane.' },
   OPTICAL_PATHS_UNSUPPORTED: { status: 422, remedy: 'Choose a slide with one optical path.' },
-  NO_VOLUME_LEVEL: { status: 422, remedy: 'The series holds no VOLUME image; choose the series with the slide.' },
-  SLIDE_STRUCTURE_INVALID: { status: 422, remedy: 'The tiling attributes contradict each other; check the converter that made the slide.' },
-  SLIDE_TOO_LARGE: { status: 413, remedy: 'Raise limits.maxSlideMegapixels or limits.maxInstanceBytes in the configuration.' },
+  NO_VOLUME_LEVEL: {
+    status: 422,
+    remedy: 'The series holds no VOLUME image; choose the series with the slide.',
+  },
+  SLIDE_STRUCTURE_INVALID: {
+    status: 422,
+    remedy: 'The tiling attributes contradict each other; check the converter that made the slide.',
+  },
+  SLIDE_TOO_LARGE: {
+    status: 413,
+    remedy: 'Raise limits.maxSlideMegapixels or limits.maxInstanceBytes in the configuration.',
+  },
   TRANSFER_SYNTAX_UNSUPPORTED: { status: 422, remedy: 'See the README for the list of transfer syntaxes.' },
-  DICOM_INVALID: { status: 422, remedy: 'The instance is damaged or not DICOM; send it to the archive again.' },
+  DICOM_INVALID: {
+    status: 422,
+    remedy: 'The instance is damaged or not DICOM; send it to the archive again.',
+  },
   FRAME_INVALID: { status: 422, remedy: 'A frame cannot be decoded; the slide in the archive is damaged.' },
-  FRAME_SIZE_MISMATCH: { status: 422, remedy: 'Frame size in header and codestream differ; the slide was converted wrongly.' },
-  ICC_PROFILE_INVALID: { status: 422, remedy: 'Set colour.onInvalidProfile to "ignore" to treat the slide as sRGB.' },
-  TOO_LITTLE_TISSUE: { status: 422, remedy: 'There is not enough stained tissue to fit the stain; nothing was stored.' },
+  FRAME_SIZE_MISMATCH: {
+    status: 422,
+    remedy: 'Frame size in header and codestream differ; the slide was converted wrongly.',
+  },
+  ICC_PROFILE_INVALID: {
+    status: 422,
+    remedy: 'Set colour.onInvalidProfile to "ignore" to treat the slide as sRGB.',
+  },
+  TOO_LITTLE_TISSUE: {
+    status: 422,
+    remedy: 'There is not enough stained tissue to fit the stain; nothing was stored.',
+  },
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
   CONFIGURATION_INVALID: { status: 500, remedy: 'Correct the configuration as the message says.' },
   NOT_ACCEPTABLE: { status: 406, remedy: 'Ask for a media type that the message names.' },
   NOT_FOUND: { status: 404, remedy: 'Check the identifier.' },
-  SERIES_NOT_FOUND: { status: 404, remedy: 'Check the Study and Series Instance UID and that the archive holds them.' },
-  TEMPLATE_NOT_FOUND: { status: 404, remedy: 'List the templates with GET /api/templates or "stain-normalization info".' },
-  TEMPLATE_INVALID: { status: 422, remedy: 'Make the template again with "template add" for the current model.' },
+  SERIES_NOT_FOUND: {
+    status: 404,
+    remedy: 'Check the Study and Series Instance UID and that the archive holds them.',
+  },
+  TEMPLATE_NOT_FOUND: {
+    status: 404,
+    remedy: 'List the templates with GET /api/templates or "stain-normalization info".',
+  },
+  TEMPLATE_INVALID: {
+    status: 422,
+    remedy: 'Make the template again with "template add" for the current model.',
+  },
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
-  QUEUE_FULL: { status: 429, remedy: 'Try again when some of the waiting jobs are done, or raise limits.maxQueuedJobs.' },
+  QUEUE_FULL: {
+    status: 429,
+    remedy: 'Try again when some of the waiting jobs are done, or raise limits.maxQueuedJobs.',
+  },
   SHUTTING_DOWN: { status: 503, remedy: 'The service is stopping; try again when it is back.' },
   JOB_FINISHED: { status: 409, remedy: 'The job has ended already.' },
   IMAGE_INVALID: { status: 422, remedy: 'Give a PNG, JPEG or TIFF file in 8-bit RGB.' },
   // Archive
   ARCHIVE_UNREACHABLE: { status: 502, remedy: 'Check the DICOMweb URL and that the archive is running.' },
-  ARCHIVE_TIMEOUT: { status: 504, remedy: 'The archive did not answer in time; try again or raise dicomweb.timeoutSeconds.' },
-  ARCHIVE_REFUSED: { status: 502, remedy: 'The archive refused the request; check the credentials and its log.' },
+  ARCHIVE_TIMEOUT: {
+    status: 504,
+    remedy: 'The archive did not answer in time; try again or raise dicomweb.timeoutSeconds.',
+  },
+  ARCHIVE_REFUSED: {
+    status: 502,
+    remedy: 'The archive refused the request; check the credentials and its log.',
+  },
   ARCHIVE_ERROR: { status: 502, remedy: 'The archive failed; check its log and try again.' },
-  ARCHIVE_PROTOCOL: { status: 502, remedy: 'The archive sent a malformed answer; check proxies between it and this service.' },
+  ARCHIVE_PROTOCOL: {
+    status: 502,
+    remedy: 'The archive sent a malformed answer; check proxies between it and this service.',
+  },
   ARCHIVE_TRUNCATED: { status: 502, remedy: 'The connection closed half-way; try again.' },
-  STORE_REJECTED: { status: 502, remedy: 'The archive did not accept the derived series; see the failure reason.' },
-  STORE_UNVERIFIED: { status: 502, remedy: 'The archive accepted the series but does not show it; check its storage.' },
+  STORE_REJECTED: {
+    status: 502,
+    remedy: 'The archive did not accept the derived series; see the failure reason.',
+  },
+  STORE_UNVERIFIED: {
+    status: 502,
+    remedy: 'The archive accepted the series but does not show it; check its storage.',
+  },
   PAYLOAD_TOO_LARGE: { status: 413, remedy: 'The body is larger than the configured limit.' },
   // Model and machine
   MODEL_INVALID: { status: 500, remedy: 'The model files do not match their manifest; install them again.' },
-  DEVICE_UNAVAILABLE: { status: 500, remedy: 'Choose device "auto" or "cpu", or install what the message names.' },
+  DEVICE_UNAVAILABLE: {
+    status: 500,
+    remedy: 'Choose device "auto" or "cpu", or install what the message names.',
+  },
   INFERENCE_FAILED: { status: 500, remedy: 'See the log; report this with the job id.' },
-  SPOOL_FULL: { status: 507, remedy: 'Free space in the spool folder or set spool.directory to a larger disk.' },
+  SPOOL_FULL: {
+    status: 507,
+    remedy: 'Free space in the spool folder or set spool.directory to a larger disk.',
+  },
   // Course of a job
   CANCELLED: { status: 409, remedy: 'The job was cancelled; nothing was stored.' },
   TIMED_OUT: { status: 504, remedy: 'Raise limits.jobTimeoutMinutes.' },
@@ -60,7 +123,11 @@ export class StainError extends Error {
   readonly code: ErrorCode;
   readonly data: Readonly<Record<string, unknown>>;
 
-  constructor(code: ErrorCode, message: string, options: { data?: Record<string, unknown>; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { data?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'StainError';
     this.code = code;

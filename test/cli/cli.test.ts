@@ -17,10 +17,18 @@ interface Outcome {
 }
 
 function run(...args: string[]): Promise<Outcome> {
-  const environment = { ...process.env, STAIN_SPOOL_DIRECTORY: join(folder, 'spool'), STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'), STAIN_DEVICE: 'cpu' };
+  const environment = {
+    ...process.env,
+    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    STAIN_DEVICE: 'cpu',
+  };
   return new Promise((resolve) => {
-    execFile(process.execPath, [join(repository, 'server/src/main.ts'), ...args], { env: environment, cwd: folder }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
+    execFile(
+      process.execPath,
+      [join(repository, 'server/src/main.ts'), ...args],
+      { env: environment, cwd: folder },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     );
   });
 }
@@ -48,10 +56,20 @@ describe('the command line', () => {
   it('normalises a picture onto another and onto a template made from it', async () => {
     const pale = await picture('pale.png', { strength: 0.6 });
     const strong = await picture('strong.tif', { seed: 5 });
-    expect(await run('normalize-image', pale, 'onto-picture.png', '--template', strong)).toMatchObject({ code: 0 });
-    expect(await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0')).toMatchObject({ code: 0 });
-    expect(await run('normalize-image', pale, 'onto-template.png', '--template', 'strong')).toMatchObject({ code: 0 });
-    const [first, second, original] = await Promise.all(['onto-picture.png', 'onto-template.png', pale].map((name) => sharp(join(folder, name)).raw().toBuffer()));
+    expect(await run('normalize-image', pale, 'onto-picture.png', '--template', strong)).toMatchObject({
+      code: 0,
+    });
+    expect(
+      await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0'),
+    ).toMatchObject({ code: 0 });
+    expect(await run('normalize-image', pale, 'onto-template.png', '--template', 'strong')).toMatchObject({
+      code: 0,
+    });
+    const [first, second, original] = await Promise.all(
+      ['onto-picture.png', 'onto-template.png', pale].map((name) =>
+        sharp(join(folder, name)).raw().toBuffer(),
+      ),
+    );
     expect(Buffer.compare(first!, second!)).toBe(0);
     expect(Buffer.compare(first!, original!)).not.toBe(0);
     const again = await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0');
@@ -59,7 +77,14 @@ describe('the command line', () => {
   });
 
   it('normalises a slide from folder to folder', async () => {
-    const { code, stdout } = await run('--json', 'normalize', join(repository, 'scripts/sample'), 'out', '--template', 'he-pink-violet');
+    const { code, stdout } = await run(
+      '--json',
+      'normalize',
+      join(repository, 'scripts/sample'),
+      'out',
+      '--template',
+      'he-pink-violet',
+    );
     expect(code).toBe(0);
     const result = JSON.parse(stdout);
     expect(result.instances).toHaveLength(4);
@@ -69,10 +94,26 @@ describe('the command line', () => {
   }, 180_000);
 
   it.each([
-    ['a template that does not exist', ['normalize-image', 'pale.png', 'x.png', '--template', 'nowhere'], 'TEMPLATE_NOT_FOUND'],
-    ['a picture that does not exist', ['normalize-image', 'absent.png', 'x.png', '--template', 'he-pink-violet'], 'IMAGE_INVALID'],
-    ['a folder that does not exist', ['normalize', 'absent', 'out', '--template', 'he-pink-violet'], 'REQUEST_INVALID'],
-    ['an archive that is not there', ['normalize', 'http://127.0.0.1:9/dicom-web', 'out', '--template', 'he-pink-violet'], 'ARCHIVE_UNREACHABLE'],
+    [
+      'a template that does not exist',
+      ['normalize-image', 'pale.png', 'x.png', '--template', 'nowhere'],
+      'TEMPLATE_NOT_FOUND',
+    ],
+    [
+      'a picture that does not exist',
+      ['normalize-image', 'absent.png', 'x.png', '--template', 'he-pink-violet'],
+      'IMAGE_INVALID',
+    ],
+    [
+      'a folder that does not exist',
+      ['normalize', 'absent', 'out', '--template', 'he-pink-violet'],
+      'REQUEST_INVALID',
+    ],
+    [
+      'an archive that is not there',
+      ['normalize', 'http://127.0.0.1:9/dicom-web', 'out', '--template', 'he-pink-violet'],
+      'ARCHIVE_UNREACHABLE',
+    ],
     ['CUDA where there is none', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
   ])('says what is wrong with %s, and what to do', async (_what, args, expected) => {
     const { code, stderr } = await run(...args);
@@ -84,7 +125,12 @@ describe('the command line', () => {
   });
 
   it('ends with 2 for a wrong use', async () => {
-    for (const args of [['normalize'], ['normalize-image', 'a', 'b'], ['nonsense'], ['normalize', 'a', 'b', '--template', 't', '--quality', '101']])
+    for (const args of [
+      ['normalize'],
+      ['normalize-image', 'a', 'b'],
+      ['nonsense'],
+      ['normalize', 'a', 'b', '--template', 't', '--quality', '101'],
+    ])
       expect((await run(...args)).code).toBe(2);
   });
 });

@@ -2,7 +2,7 @@
  * Real slides through the whole product: the embedded archive and a real Orthanc give the same pixels, validators
  * find nothing that the source did not have, and independent readers see what was computed.
  */
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
@@ -14,7 +14,7 @@ import type { NormalizationResult } from '../../server/src/normalization/types.t
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
 import { transferCoefficients } from '../../server/src/stain/transfer.ts';
-import { TEMPLATE, type Workplace, createWorkplace, normalizeOnlySlide } from '../support/normalize.ts';
+import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { orthancMissing, startOrthanc } from '../support/orthanc.ts';
 import { dicomErrors, program, python, repository, runPython, sharedSlide } from '../support/peers.ts';
 
@@ -32,91 +32,116 @@ async function dicomFiles(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith('.dcm')).map((name) => join(folder, name));
 }
 
-describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as const))('%s', (_title, slide) => {
-  describe.skipIf(slide.missing)('normalised', () => {
-    let place: Workplace;
-    let source: string;
-    let derived: string;
-    let result: NormalizationResult;
+describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as const))(
+  '%s',
+  (_title, slide) => {
+    describe.skipIf(slide.missing)('normalised', () => {
+      let place: Workplace;
+      let source: string;
+      let derived: string;
+      let result: NormalizationResult;
 
-    beforeAll(async () => {
-      place = await createWorkplace();
-      source = await place.fill('source', slide.path);
-      derived = join(place.folder, 'derived');
-      await using from = await place.open(source);
-      await using to = await place.open(derived);
-      result = await normalizeOnlySlide(place, from, to);
-    }, 300_000);
-    afterAll(() => place?.[Symbol.asyncDispose]());
+      beforeAll(async () => {
+        place = await createWorkplace();
+        source = await place.fill('source', slide.path);
+        derived = join(place.folder, 'derived');
+        await using from = await place.open(source);
+        await using to = await place.open(derived);
+        result = await normalizeOnlySlide(place, from, to);
+      }, 300_000);
+      afterAll(() => place?.[Symbol.asyncDispose]());
 
-    it('has one instance for each image of the source, and leaves no spool', async () => {
-      expect((await dicomFiles(derived)).length).toBe((await dicomFiles(source)).length);
-      expect(await readdir(place.spool)).toEqual([]);
-    });
+      it('has one instance for each image of the source, and leaves no spool', async () => {
+        expect((await dicomFiles(derived)).length).toBe((await dicomFiles(source)).length);
+        expect(await readdir(place.spool)).toEqual([]);
+      });
 
-    it.skipIf(dciodvfy.missing)(`has no error that the source did not have${dciodvfy.note}`, async () => {
-      const known = new Set((await Promise.all((await dicomFiles(source)).map((file) => dicomErrors('dciodvfy', file)))).flat());
-      for (const file of await dicomFiles(derived)) {
-        const found = await dicomErrors('dciodvfy', file);
-        expect(found.filter((line) => !known.has(line))).toEqual([]);
-      }
-      const inconsistent = new Set(await dicomErrors('dcentvfy', ...(await dicomFiles(source))));
-      const together = await dicomErrors('dcentvfy', ...(await dicomFiles(source)), ...(await dicomFiles(derived)));
-      expect(together.filter((line) => !inconsistent.has(line))).toEqual([]);
-    });
-
-    it.skipIf(python.missing)(`is read by wsidicom, highdicom and pydicom as it was computed${python.note}`, async () => {
-      const expected = join(place.folder, 'expected.rgb');
-      await writeFile(expected, await recompute(place, source, result));
-      const report = JSON.parse(await runPython('read_derived.py', source, derived, expected));
-      // JPEG 4:2:2 at quality 90; single pixels at sharp colour edges may be far off, the mean may not.
-      expect(report.wsidicom.mean).toBeLessThan(6);
-      if (report.highdicom) expect(report.highdicom.mean).toBeLessThan(6);
-      expect(report.wsidicom.levels).toBe(result.instances.filter(({ role }) => role !== 'thumbnail').length);
-      expect(report.frames).toBe(result.instances.reduce((sum, { frames }) => sum + frames, 0));
-    });
-
-    it.skipIf(orthancMissing !== undefined)(`gives the same pixels through Orthanc${orthancMissing ? ` (skipped: ${orthancMissing})` : ''}`, async () => {
-      await using orthanc = await startOrthanc();
-      await using archive = await place.open(orthanc.url);
-      for (const file of await dicomFiles(source)) {
-        await using part10 = await openPart10(file);
-        const bytes = await readFile(file);
-        const { dataset, sopInstanceUid } = part10;
-        await archive.client.storeInstance(
-          dataset.string('StudyInstanceUID')!,
-          {
-            sopInstanceUid,
-            sopClassUid: dataset.string('SOPClassUID')!,
-            rows: dataset.number('Rows')!,
-            columns: dataset.number('Columns')!,
-            numberOfFrames: part10.numberOfFrames,
-            byteLength: bytes.length,
-            stream: async function* () {
-              yield bytes;
-            },
-          },
-          signal,
+      it.skipIf(dciodvfy.missing)(`has no error that the source did not have${dciodvfy.note}`, async () => {
+        const known = new Set(
+          (await Promise.all((await dicomFiles(source)).map((file) => dicomErrors('dciodvfy', file)))).flat(),
         );
-      }
-      const through = await normalizeOnlySlide(place, archive, archive);
-      expect(through.instances.map((instance) => instance.sopInstanceUid)).toEqual(result.instances.map((instance) => instance.sopInstanceUid));
-      const local = new Map<string, string>();
-      for (const file of await dicomFiles(derived)) {
-        await using part10 = await openPart10(file);
-        local.set(part10.sopInstanceUid, file);
-      }
-      for (const { sopInstanceUid, frames } of through.instances) {
-        await using part10 = await openPart10(local.get(sopInstanceUid)!);
-        const numbers = Array.from({ length: frames }, (_, i) => i + 1);
-        let i = 0;
-        for await (const frame of archive.client.retrieveFrames(through.studyInstanceUid, through.seriesInstanceUid, sopInstanceUid, numbers, signal))
-          expect(Buffer.compare(frame.bytes, await part10.frame(i++))).toBe(0);
-        expect(i).toBe(frames);
-      }
+        for (const file of await dicomFiles(derived)) {
+          const found = await dicomErrors('dciodvfy', file);
+          expect(found.filter((line) => !known.has(line))).toEqual([]);
+        }
+        const inconsistent = new Set(await dicomErrors('dcentvfy', ...(await dicomFiles(source))));
+        const together = await dicomErrors(
+          'dcentvfy',
+          ...(await dicomFiles(source)),
+          ...(await dicomFiles(derived)),
+        );
+        expect(together.filter((line) => !inconsistent.has(line))).toEqual([]);
+      });
+
+      it.skipIf(python.missing)(
+        `is read by wsidicom, highdicom and pydicom as it was computed${python.note}`,
+        async () => {
+          const expected = join(place.folder, 'expected.rgb');
+          await writeFile(expected, await recompute(place, source, result));
+          const report = JSON.parse(await runPython('read_derived.py', source, derived, expected));
+          // JPEG 4:2:2 at quality 90; single pixels at sharp colour edges may be far off, the mean may not.
+          expect(report.wsidicom.mean).toBeLessThan(6);
+          if (report.highdicom) expect(report.highdicom.mean).toBeLessThan(6);
+          expect(report.wsidicom.levels).toBe(
+            result.instances.filter(({ role }) => role !== 'thumbnail').length,
+          );
+          expect(report.frames).toBe(result.instances.reduce((sum, { frames }) => sum + frames, 0));
+        },
+      );
+
+      it.skipIf(orthancMissing !== undefined)(
+        `gives the same pixels through Orthanc${orthancMissing ? ` (skipped: ${orthancMissing})` : ''}`,
+        async () => {
+          await using orthanc = await startOrthanc();
+          await using archive = await place.open(orthanc.url);
+          for (const file of await dicomFiles(source)) {
+            await using part10 = await openPart10(file);
+            const bytes = await readFile(file);
+            const { dataset, sopInstanceUid } = part10;
+            await archive.client.storeInstance(
+              dataset.string('StudyInstanceUID')!,
+              {
+                sopInstanceUid,
+                sopClassUid: dataset.string('SOPClassUID')!,
+                rows: dataset.number('Rows')!,
+                columns: dataset.number('Columns')!,
+                numberOfFrames: part10.numberOfFrames,
+                byteLength: bytes.length,
+                stream: async function* () {
+                  yield bytes;
+                },
+              },
+              signal,
+            );
+          }
+          const through = await normalizeOnlySlide(place, archive, archive);
+          expect(through.instances.map((instance) => instance.sopInstanceUid)).toEqual(
+            result.instances.map((instance) => instance.sopInstanceUid),
+          );
+          const local = new Map<string, string>();
+          for (const file of await dicomFiles(derived)) {
+            await using part10 = await openPart10(file);
+            local.set(part10.sopInstanceUid, file);
+          }
+          for (const { sopInstanceUid, frames } of through.instances) {
+            await using part10 = await openPart10(local.get(sopInstanceUid)!);
+            const numbers = Array.from({ length: frames }, (_, i) => i + 1);
+            let i = 0;
+            for await (const frame of archive.client.retrieveFrames(
+              through.studyInstanceUid,
+              through.seriesInstanceUid,
+              sopInstanceUid,
+              numbers,
+              signal,
+            ))
+              expect(Buffer.compare(frame.bytes, await part10.frame(i++))).toBe(0);
+            expect(i).toBe(frames);
+          }
+        },
+      );
     });
-  });
-});
+  },
+);
 
 const blank = sharedSlide('highdicom_sm_image.dcm');
 
@@ -130,29 +155,42 @@ it.skipIf(blank.missing)(`a slide without tissue is refused and nothing is store
 });
 
 describe('lossless output', () => {
-  it.each(['htj2k', 'jpeg2000'] as const)(`holds exactly the computed pixels: %s${python.note}`, async (encoding) => {
-    await using place = await createWorkplace();
-    const source = await place.fill('source', join(repository, 'scripts/sample/level-2.dcm'));
-    const derived = join(place.folder, 'derived');
-    await using from = await place.open(source);
-    await using to = await place.open(derived);
-    const result = await normalizeOnlySlide(place, from, to, { encoding });
-    const expected = await recompute(place, source, result);
-    // dicom3tools of 2022 does not know the transfer syntaxes of HTJ2K.
-    if (!dciodvfy.missing && encoding === 'jpeg2000') for (const file of await dicomFiles(derived)) expect(await dicomErrors('dciodvfy', file)).toEqual([]);
-    if (python.missing) return;
-    await writeFile(join(place.folder, 'expected.rgb'), expected);
-    const report = JSON.parse(await runPython('read_derived.py', source, derived, join(place.folder, 'expected.rgb')));
-    expect(report.highdicom.max).toBe(0);
-    expect(report.wsidicom.max).toBe(0);
-  });
+  it.each(['htj2k', 'jpeg2000'] as const)(
+    `holds exactly the computed pixels: %s${python.note}`,
+    async (encoding) => {
+      await using place = await createWorkplace();
+      const source = await place.fill('source', join(repository, 'scripts/sample/level-2.dcm'));
+      const derived = join(place.folder, 'derived');
+      await using from = await place.open(source);
+      await using to = await place.open(derived);
+      const result = await normalizeOnlySlide(place, from, to, { encoding });
+      const expected = await recompute(place, source, result);
+      // dicom3tools of 2022 does not know the transfer syntaxes of HTJ2K.
+      if (!dciodvfy.missing && encoding === 'jpeg2000')
+        for (const file of await dicomFiles(derived)) expect(await dicomErrors('dciodvfy', file)).toEqual([]);
+      if (python.missing) return;
+      await writeFile(join(place.folder, 'expected.rgb'), expected);
+      const report = JSON.parse(
+        await runPython('read_derived.py', source, derived, join(place.folder, 'expected.rgb')),
+      );
+      expect(report.highdicom.max).toBe(0);
+      expect(report.wsidicom.max).toBe(0);
+    },
+  );
 });
 
 /** The base level again, as one picture in memory and in one piece: not the way the product goes. */
-async function recompute({ composition, open }: Workplace, source: string, result: NormalizationResult): Promise<Uint8Array> {
+async function recompute(
+  { composition, open }: Workplace,
+  source: string,
+  result: NormalizationResult,
+): Promise<Uint8Array> {
   await using archive = await open(source);
   const environment = composition.environment({ source: archive.client, destination: archive.client });
-  const series = { studyInstanceUid: result.studyInstanceUid, seriesInstanceUid: result.sourceSeriesInstanceUid };
+  const series = {
+    studyInstanceUid: result.studyInstanceUid,
+    seriesInstanceUid: result.sourceSeriesInstanceUid,
+  };
   await using opened = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
   const network = await composition.network('reference');
   const base = opened.base([255, 255, 255]);
@@ -160,12 +198,17 @@ async function recompute({ composition, open }: Workplace, source: string, resul
   const template = await composition.templates.get(TEMPLATE);
   const whole = await base.read({ x: 0, y: 0, width: base.width, height: base.height }, signal);
   const normalized = blankRaster(base.width, base.height);
-  await normalizePixels(memorySource(whole), network, transferCoefficients(fit, template, network.model.classNames, fit.fade), {
-    signal,
-    coreSize: 2048,
-    sink: async (core, at) => {
-      copyOverlap(core, at, normalized, { x: 0, y: 0 });
+  await normalizePixels(
+    memorySource(whole),
+    network,
+    transferCoefficients(fit, template, network.model.classNames, fit.fade),
+    {
+      signal,
+      coreSize: 2048,
+      sink: async (core, at) => {
+        copyOverlap(core, at, normalized, { x: 0, y: 0 });
+      },
     },
-  });
+  );
   return normalized.rgb;
 }

@@ -2,12 +2,18 @@
  * What goes wrong with a whole job: a clear code, nothing stored, an empty spool. A relay in front of the real
  * embedded archive makes the faults that a healthy archive cannot produce.
  */
-import { readFile, readdir, writeFile } from 'node:fs/promises';
-import { type IncomingMessage, type Server, type ServerResponse, createServer, request as forward } from 'node:http';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import {
+  createServer,
+  request as forward,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Workplace, createWorkplace, normalizeOnlySlide } from '../support/normalize.ts';
+import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 
@@ -20,7 +26,11 @@ interface Relay extends AsyncDisposable {
 }
 
 /** Passes everything on to the archive but for the requests that match. */
-async function relay(target: string, matches: (request: IncomingMessage) => boolean, fault: Fault): Promise<Relay> {
+async function relay(
+  target: string,
+  matches: (request: IncomingMessage) => boolean,
+  fault: Fault,
+): Promise<Relay> {
   const server: Server = createServer((request, response) => {
     const isFaulty = matches(request);
     if (isFaulty && fault === 'hang') return;
@@ -42,20 +52,26 @@ async function relay(target: string, matches: (request: IncomingMessage) => bool
 
 function pass(target: string, request: IncomingMessage, response: ServerResponse, fault: Fault): void {
   const { host: _, ...headers } = request.headers;
-  const onward = forward(target + request.url, { method: request.method ?? 'GET', headers }, async (answer) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of answer) chunks.push(chunk as Buffer);
-    const body = Buffer.concat(chunks);
-    const { 'transfer-encoding': _chunked, ...answered } = answer.headers;
-    response.writeHead(answer.statusCode ?? 500, { ...answered, 'content-length': body.length });
-    if (fault === 'close half-way') response.write(body.subarray(0, body.length / 2), () => response.destroy());
-    else response.end(fault === 'send other bytes' ? body.fill(0xee, 2000, body.length - 200) : body);
-  });
+  const onward = forward(
+    target + request.url,
+    { method: request.method ?? 'GET', headers },
+    async (answer) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of answer) chunks.push(chunk as Buffer);
+      const body = Buffer.concat(chunks);
+      const { 'transfer-encoding': _chunked, ...answered } = answer.headers;
+      response.writeHead(answer.statusCode ?? 500, { ...answered, 'content-length': body.length });
+      if (fault === 'close half-way')
+        response.write(body.subarray(0, body.length / 2), () => response.destroy());
+      else response.end(fault === 'send other bytes' ? body.fill(0xee, 2000, body.length - 200) : body);
+    },
+  );
   onward.on('error', () => response.destroy());
   request.pipe(onward);
 }
 
-const isInstance = (request: IncomingMessage): boolean => request.method === 'GET' && /\/instances\/[\d.]+$/.test(request.url ?? '');
+const isInstance = (request: IncomingMessage): boolean =>
+  request.method === 'GET' && /\/instances\/[\d.]+$/.test(request.url ?? '');
 const isStore = (request: IncomingMessage): boolean => request.method === 'POST';
 
 let place: Workplace;
@@ -77,11 +93,18 @@ async function stored(): Promise<string[]> {
   return (await readdir(destination.folder, { recursive: true })).filter((name) => name.endsWith('.dcm'));
 }
 
-async function expectFailure(from: string, to: string, code: string | RegExp, signal?: AbortSignal): Promise<void> {
+async function expectFailure(
+  from: string,
+  to: string,
+  code: string | RegExp,
+  signal?: AbortSignal,
+): Promise<void> {
   await using input = await place.open(from);
   await using output = await place.open(to);
   const failure = normalizeOnlySlide(place, input, output, signal ? { signal } : {});
-  await expect(failure).rejects.toMatchObject(signal ? { name: 'AbortError' } : { code: expect.stringMatching(code) });
+  await expect(failure).rejects.toMatchObject(
+    signal ? { name: 'AbortError' } : { code: expect.stringMatching(code) },
+  );
   expect(await stored()).toEqual([]);
   expect(await readdir(place.spool)).toEqual([]);
 }

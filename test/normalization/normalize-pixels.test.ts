@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { StainError } from '../../server/src/errors.ts';
+import type { StainError } from '../../server/src/errors.ts';
 import type { StainNetwork } from '../../server/src/inference/network.ts';
 import { fitStain } from '../../server/src/normalization/fit.ts';
 import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
 import { isNowhereDenser } from '../../server/src/slide/optical-density.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
-import { type Raster, blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 import { type TransferCoefficients, transferCoefficients } from '../../server/src/stain/transfer.ts';
 import { openShippedNetwork } from '../support/network.ts';
 import { tissue } from '../support/tissue.ts';
@@ -26,7 +26,11 @@ function strongTransfer(fade: readonly [number, number] = [0.05, 0.1]): Transfer
   return { scale, offset, fade, notes: [] };
 }
 
-async function normalize(picture: Raster, coefficients: TransferCoefficients, coreSize: number): Promise<Raster> {
+async function normalize(
+  picture: Raster,
+  coefficients: TransferCoefficients,
+  coreSize: number,
+): Promise<Raster> {
   const result = blankRaster(picture.width, picture.height);
   await normalizePixels(memorySource(picture), network, coefficients, {
     signal,
@@ -69,7 +73,12 @@ describe('normalizing in windows', () => {
     expect(glass(normalized).rgb).toEqual(glass(picture).rgb);
     // The same windows through the network: skipping changed nothing.
     const through = await network.apply(
-      { tile: glass(picture).rgb.slice(0, 248 * 128 * 3), width: 248, height: 128, coefficients: strongTransfer([0.08, 0.14]) },
+      {
+        tile: glass(picture).rgb.slice(0, 248 * 128 * 3),
+        width: 248,
+        height: 128,
+        coefficients: strongTransfer([0.08, 0.14]),
+      },
       signal,
     );
     expect(Buffer.compare(through, glass(picture).rgb.subarray(0, 248 * 128 * 3))).toBe(0);
@@ -80,7 +89,8 @@ describe('normalizing in windows', () => {
     const ramp = blankRaster(800, 64);
     for (let i = 0; i < 800 * 64; i++) {
       const od = ((i % 800) / 800) ** 2 * 0.5;
-      for (const [c, k] of [0.6, 1.4, 0.8].entries()) ramp.rgb[i * 3 + c] = Math.round(244 * Math.exp(-od * k));
+      for (const [c, k] of [0.6, 1.4, 0.8].entries())
+        ramp.rgb[i * 3 + c] = Math.round(244 * Math.exp(-od * k));
     }
     const normalized = await normalize(ramp, strongTransfer([0.06, 0.12]), 64);
     const step = (raster: Raster): number => {
@@ -104,12 +114,17 @@ describe('normalizing in windows', () => {
 });
 
 describe('fitting', () => {
-  const fit = (picture: Raster) => fitStain(memorySource(picture), memorySource(picture), network, { signal });
+  const fit = (picture: Raster) =>
+    fitStain(memorySource(picture), memorySource(picture), network, { signal });
 
   it('moves a slide onto itself without a visible change', async () => {
     const picture = tissue(300, 300);
     const own = await fit(picture);
-    const same = await normalize(picture, transferCoefficients(own, own, network.model.classNames, own.fade), 1024);
+    const same = await normalize(
+      picture,
+      transferCoefficients(own, own, network.model.classNames, own.fade),
+      1024,
+    );
     const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
     expect(worst).toBeLessThanOrEqual(1);
   });
@@ -119,14 +134,25 @@ describe('fitting', () => {
     const slide = tissue(400, 400, { seed: 3, strength: 0.7, part: 0.8 });
     const target = await fit(template);
     const source = await fit(slide);
-    const normalized = await normalize(slide, transferCoefficients(source, target, network.model.classNames, source.fade), 1024);
-    const distance = (a: Raster, b: Raster): number => a.rgb.reduce((sum, v, i) => sum + Math.abs(v - b.rgb[i]!), 0) / a.rgb.length;
+    const normalized = await normalize(
+      slide,
+      transferCoefficients(source, target, network.model.classNames, source.fade),
+      1024,
+    );
+    const distance = (a: Raster, b: Raster): number =>
+      a.rgb.reduce((sum, v, i) => sum + Math.abs(v - b.rgb[i]!), 0) / a.rgb.length;
     expect(distance(normalized, template)).toBeLessThan(0.75 * distance(slide, template));
   });
 
   it('refuses a blank slide and one with hardly any tissue', async () => {
-    for (const picture of [blankRaster(300, 300, [255, 255, 255]), tissue(300, 300, { part: 0 }), tissue(1200, 40, { part: 0.01 })])
-      await expect(fit(picture)).rejects.toMatchObject({ code: 'TOO_LITTLE_TISSUE' } satisfies Partial<StainError>);
+    for (const picture of [
+      blankRaster(300, 300, [255, 255, 255]),
+      tissue(300, 300, { part: 0 }),
+      tissue(1200, 40, { part: 0.01 }),
+    ])
+      await expect(fit(picture)).rejects.toMatchObject({
+        code: 'TOO_LITTLE_TISSUE',
+      } satisfies Partial<StainError>);
   });
 
   it('finishes a faint slide, says so, and does not amplify its noise into colour', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
 import { LevelSource } from '../../server/src/slide/pixel-source.ts';
-import { type SlideInstanceOptions, makeSlideHeader } from '../support/make-slide.ts';
+import { makeSlideHeader, type SlideInstanceOptions } from '../support/make-slide.ts';
 
 const limits = { maxSlideMegapixels: 100 };
 
@@ -21,7 +21,12 @@ function codeOf(headers: DataSet[]): string {
   }
 }
 
-const small = { totalRows: 15, totalColumns: 16, frames: [new Uint8Array(2)], overrides: { SOPInstanceUID: '2.25.7' } };
+const small = {
+  totalRows: 15,
+  totalColumns: 16,
+  frames: [new Uint8Array(2)],
+  overrides: { SOPInstanceUID: '2.25.7' },
+};
 
 describe('a series', () => {
   it('is described with its levels from the finest to the coarsest, whatever order they come in', () => {
@@ -30,28 +35,53 @@ describe('a series', () => {
       ['base', 32],
       ['level', 16],
     ]);
-    expect(slide.levels[0]!.frames.map(({ x, y }) => [x, y])).toEqual([[0, 0], [16, 0], [0, 16], [16, 16]]);
+    expect(slide.levels[0]!.frames.map(({ x, y }) => [x, y])).toEqual([
+      [0, 0],
+      [16, 0],
+      [0, 16],
+      [16, 16],
+    ]);
   });
 
   it('leaves out label and overview, and keeps the thumbnail apart', () => {
     const image = (flavour: string, uid: string): DataSet =>
-      header({ ...small, imageType: ['ORIGINAL', 'PRIMARY', flavour, 'NONE'], overrides: { SOPInstanceUID: uid } });
-    const slide = describeSlide([image('LABEL', '2.25.1'), header(), image('THUMBNAIL', '2.25.2'), image('OVERVIEW', '2.25.3')], limits);
+      header({
+        ...small,
+        imageType: ['ORIGINAL', 'PRIMARY', flavour, 'NONE'],
+        overrides: { SOPInstanceUID: uid },
+      });
+    const slide = describeSlide(
+      [image('LABEL', '2.25.1'), header(), image('THUMBNAIL', '2.25.2'), image('OVERVIEW', '2.25.3')],
+      limits,
+    );
     expect(slide.levels).toHaveLength(1);
     expect(slide.thumbnail?.role).toBe('thumbnail');
   });
 
-  it.each(['TILED_SPARSE', 'none'] as const)('takes positions from the frames, in any order: %s', (tiling) => {
-    const positions = [{ x: 16, y: 16 }, { x: 0, y: 0 }, { x: 16, y: 0 }];
-    const frames = positions.map(() => new Uint8Array(2));
-    const [level] = describeSlide([header({ tiling, positions, frames })], limits).levels;
-    expect(level!.frames.map(({ frame, x, y }) => ({ frame, x, y }))).toEqual(positions.map((at, frame) => ({ frame, ...at })));
-  });
+  it.each(['TILED_SPARSE', 'none'] as const)(
+    'takes positions from the frames, in any order: %s',
+    (tiling) => {
+      const positions = [
+        { x: 16, y: 16 },
+        { x: 0, y: 0 },
+        { x: 16, y: 0 },
+      ];
+      const frames = positions.map(() => new Uint8Array(2));
+      const [level] = describeSlide([header({ tiling, positions, frames })], limits).levels;
+      expect(level!.frames.map(({ frame, x, y }) => ({ frame, x, y }))).toEqual(
+        positions.map((at, frame) => ({ frame, ...at })),
+      );
+    },
+  );
 
   it('joins a concatenation in the order of its parts', () => {
     const frames = [new Uint8Array(2), new Uint8Array(2)];
     const part = (number: number): DataSet =>
-      header({ frames, concatenation: { number, total: 2, frameOffset: 2 * (number - 1) }, overrides: { SOPInstanceUID: `2.25.${number}` } });
+      header({
+        frames,
+        concatenation: { number, total: 2, frameOffset: 2 * (number - 1) },
+        overrides: { SOPInstanceUID: `2.25.${number}` },
+      });
     const [level] = describeSlide([part(2), part(1)], limits).levels;
     expect(level!.instances.map(({ sopInstanceUid }) => sopInstanceUid)).toEqual(['2.25.1', '2.25.2']);
     expect(level!.frames.map(({ instance, frame, x, y }) => [instance, frame, x, y])).toEqual([
@@ -66,7 +96,12 @@ describe('a series', () => {
 
 describe('is refused before any work', () => {
   const path = (value: string, meaning: string): DataSet =>
-    DataSet.of({ OpticalPathIdentifier: value, IlluminationTypeCodeSequence: [DataSet.of({ CodeValue: meaning, CodingSchemeDesignator: 'DCM', CodeMeaning: 'x' })] });
+    DataSet.of({
+      OpticalPathIdentifier: value,
+      IlluminationTypeCodeSequence: [
+        DataSet.of({ CodeValue: meaning, CodingSchemeDesignator: 'DCM', CodeMeaning: 'x' }),
+      ],
+    });
   const brightfield = path('1', '111744');
 
   it.each<[string, string, Partial<SlideInstanceOptions>]>([
@@ -74,23 +109,56 @@ describe('is refused before any work', () => {
     ['another modality', 'NOT_WHOLE_SLIDE', { overrides: { Modality: 'CT' } }],
     ['one sample a pixel', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { SamplesPerPixel: 1 } }],
     ['16 bits', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { BitsAllocated: 16, BitsStored: 16 } }],
-    ['fluorescence', 'FLUORESCENCE_UNSUPPORTED', { overrides: { OpticalPathSequence: [path('1', '111743')] } }],
-    ['two optical paths', 'OPTICAL_PATHS_UNSUPPORTED', { overrides: { OpticalPathSequence: [brightfield, path('2', '111744')] } }],
+    [
+      'fluorescence',
+      'FLUORESCENCE_UNSUPPORTED',
+      { overrides: { OpticalPathSequence: [path('1', '111743')] } },
+    ],
+    [
+      'two optical paths',
+      'OPTICAL_PATHS_UNSUPPORTED',
+      { overrides: { OpticalPathSequence: [brightfield, path('2', '111744')] } },
+    ],
     ['several focal planes', 'FOCAL_PLANES_UNSUPPORTED', { overrides: { TotalPixelMatrixFocalPlanes: 3 } }],
     ['a label only', 'NO_VOLUME_LEVEL', { imageType: ['ORIGINAL', 'PRIMARY', 'LABEL', 'NONE'] }],
     ['frames missing from TILED_FULL', 'SLIDE_STRUCTURE_INVALID', { overrides: { NumberOfFrames: 3 } }],
     ['no size', 'SLIDE_STRUCTURE_INVALID', { remove: ['TotalPixelMatrixRows'] }],
     ['a size of zero', 'SLIDE_STRUCTURE_INVALID', { overrides: { Rows: 0 } }],
-    ['a slide above the limit', 'SLIDE_TOO_LARGE', { totalColumns: 20_000, totalRows: 20_000, rows: 10_000, columns: 10_000 }],
-    ['a tile off the grid', 'SLIDE_STRUCTURE_INVALID', { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 3, y: 0 }] }],
-    ['a tile outside of the slide', 'SLIDE_STRUCTURE_INVALID', { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 320, y: 0 }] }],
-    ['two tiles at one place', 'SLIDE_STRUCTURE_INVALID', { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2), new Uint8Array(2)], positions: [{ x: 0, y: 0 }, { x: 0, y: 0 }] }],
+    [
+      'a slide above the limit',
+      'SLIDE_TOO_LARGE',
+      { totalColumns: 20_000, totalRows: 20_000, rows: 10_000, columns: 10_000 },
+    ],
+    [
+      'a tile off the grid',
+      'SLIDE_STRUCTURE_INVALID',
+      { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 3, y: 0 }] },
+    ],
+    [
+      'a tile outside of the slide',
+      'SLIDE_STRUCTURE_INVALID',
+      { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 320, y: 0 }] },
+    ],
+    [
+      'two tiles at one place',
+      'SLIDE_STRUCTURE_INVALID',
+      {
+        tiling: 'TILED_SPARSE',
+        frames: [new Uint8Array(2), new Uint8Array(2)],
+        positions: [
+          { x: 0, y: 0 },
+          { x: 0, y: 0 },
+        ],
+      },
+    ],
   ])('%s', (_what, code, changes) => {
     expect(codeOf([header(changes)])).toBe(code);
   });
 
   it('two images of one size', () => {
-    expect(codeOf([header(), header({ overrides: { SOPInstanceUID: '2.25.9' } })])).toBe('SLIDE_STRUCTURE_INVALID');
+    expect(codeOf([header(), header({ overrides: { SOPInstanceUID: '2.25.9' } })])).toBe(
+      'SLIDE_STRUCTURE_INVALID',
+    );
   });
 });
 
@@ -98,8 +166,14 @@ describe('pixels of a level', () => {
   const signal = new AbortController().signal;
 
   it('come from the tiles, repeat at the edge, and are glass where there is no tile', async () => {
-    const positions = [{ x: 16, y: 0 }, { x: 0, y: 0 }];
-    const [level] = describeSlide([header({ tiling: 'TILED_SPARSE', positions, frames: positions.map(() => new Uint8Array(2)) })], limits).levels;
+    const positions = [
+      { x: 16, y: 0 },
+      { x: 0, y: 0 },
+    ];
+    const [level] = describeSlide(
+      [header({ tiling: 'TILED_SPARSE', positions, frames: positions.map(() => new Uint8Array(2)) })],
+      limits,
+    ).levels;
     let decoded = 0;
     const source = new LevelSource(
       level!,
@@ -110,7 +184,9 @@ describe('pixels of a level', () => {
       [240, 241, 242],
     );
     const raster = await source.read({ x: 0, y: 0, width: 32, height: 32 }, signal);
-    const at = (x: number, y: number): number[] => [...raster.rgb.subarray((y * 32 + x) * 3, (y * 32 + x) * 3 + 3)];
+    const at = (x: number, y: number): number[] => [
+      ...raster.rgb.subarray((y * 32 + x) * 3, (y * 32 + x) * 3 + 3),
+    ];
     expect(at(0, 0)).toEqual([101, 101, 101]);
     expect(at(31, 15)).toEqual([100, 100, 100]);
     expect(at(5, 20)).toEqual([240, 241, 242]);

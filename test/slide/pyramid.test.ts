@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Pyramid, type Tile, type TileGrid } from '../../server/src/slide/pyramid.ts';
-import { type Raster, blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 
 function noise(width: number, height: number, seed: number): Raster {
   const raster = blankRaster(width, height);
@@ -72,7 +72,9 @@ describe('pyramid', () => {
         fc.integer(),
         async (width, height, tile, cut, ratios, seed) => {
           const base = noise(width, height, seed);
-          const images: TileGrid[] = [{ rows: tile, columns: tile + 1, totalRows: height, totalColumns: width }];
+          const images: TileGrid[] = [
+            { rows: tile, columns: tile + 1, totalRows: height, totalColumns: width },
+          ];
           for (const ratio of ratios) {
             const { totalRows, totalColumns } = images.at(-1)!;
             images.push({
@@ -86,8 +88,15 @@ describe('pyramid', () => {
           expect(results[0]!.rgb).toEqual(base.rgb);
           for (let i = 1; i < images.length; i++) {
             const parent = i - 1;
-            const expected = averageByDefinition(results[parent]!, images[i]!.totalColumns, images[i]!.totalRows);
-            const worst = results[i]!.rgb.reduce((max, v, at) => Math.max(max, Math.abs(v - expected[at]!)), 0);
+            const expected = averageByDefinition(
+              results[parent]!,
+              images[i]!.totalColumns,
+              images[i]!.totalRows,
+            );
+            const worst = results[i]!.rgb.reduce(
+              (max, v, at) => Math.max(max, Math.abs(v - expected[at]!)),
+              0,
+            );
             expect(worst).toBeLessThanOrEqual(0.51);
           }
         },

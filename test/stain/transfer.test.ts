@@ -1,8 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClassStatistics } from '../../server/src/normalization/types.ts';
-import { SUMS_PER_CLASS, addSums, classStatistics, pooledStatistics } from '../../server/src/stain/statistics.ts';
-import { MINIMUM_CLASS_SHARE, SCALE_LIMITS, fadeAbove, transferCoefficients } from '../../server/src/stain/transfer.ts';
+import {
+  addSums,
+  classStatistics,
+  pooledStatistics,
+  SUMS_PER_CLASS,
+} from '../../server/src/stain/statistics.ts';
+import {
+  fadeAbove,
+  MINIMUM_CLASS_SHARE,
+  SCALE_LIMITS,
+  transferCoefficients,
+} from '../../server/src/stain/transfer.ts';
 
 const fade = fadeAbove(0.02);
 const names = ['nuclei', 'eosin', 'stroma', 'glass'];
@@ -10,7 +20,12 @@ const names = ['nuclei', 'eosin', 'stroma', 'glass'];
 /** Coefficients between two stains of the same glass. */
 function coefficients(source: readonly ClassStatistics[], template: readonly ClassStatistics[]) {
   const glassDensity = 0.02;
-  return transferCoefficients({ classes: source, glassDensity }, { classes: template, glassDensity }, names, fade);
+  return transferCoefficients(
+    { classes: source, glassDensity },
+    { classes: template, glassDensity },
+    names,
+    fade,
+  );
 }
 const value = fc.double({ min: -1, max: 2, noNaN: true });
 const spread = fc.double({ min: 0.01, max: 0.6, noNaN: true });
@@ -54,8 +69,15 @@ describe('class statistics', () => {
 
   it('pool to the statistics of all samples taken together', () => {
     const [first, second] = [
-      [[0.1, 0.2, 0.3], [0.3, 0.1, 0.2]],
-      [[1.0, -0.2, 0.5], [0.8, 0.4, 0.1], [0.9, 0.9, 0.9]],
+      [
+        [0.1, 0.2, 0.3],
+        [0.3, 0.1, 0.2],
+      ],
+      [
+        [1.0, -0.2, 0.5],
+        [0.8, 0.4, 0.1],
+        [0.9, 0.9, 0.9],
+      ],
     ] as [number, number, number][][];
     const both = new Float64Array([...sumsOf(first!), ...sumsOf(second!)]);
     const pooled = pooledStatistics(classStatistics(both));
@@ -88,7 +110,10 @@ describe('transfer', () => {
         const { scale, offset } = coefficients(source, target);
         for (let k = 0; k < 4; k++)
           for (const c of [0, 1, 2] as const)
-            expect(source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!).toBeCloseTo(target[k]!.mean[c], 4);
+            expect(source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!).toBeCloseTo(
+              target[k]!.mean[c],
+              4,
+            );
       }),
     );
   });
@@ -108,7 +133,11 @@ describe('transfer', () => {
 
   it('lets a nearly absent class follow the others, and says so', () => {
     const stroma: ClassStatistics = { share: 0.999, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
-    const ghost: ClassStatistics = { share: MINIMUM_CLASS_SHARE / 2, mean: [9, 9, 9], sd: [1e-3, 1e-3, 1e-3] };
+    const ghost: ClassStatistics = {
+      share: MINIMUM_CLASS_SHARE / 2,
+      mean: [9, 9, 9],
+      sd: [1e-3, 1e-3, 1e-3],
+    };
     const target: ClassStatistics = { share: 0.5, mean: [0.5, 0.2, 0.3], sd: [0.1, 0.1, 0.1] };
     const { scale, offset, notes } = coefficients([stroma, ghost], [target, target]);
     expect([...scale.slice(3)]).toEqual([...scale.slice(0, 3)]);
@@ -118,7 +147,12 @@ describe('transfer', () => {
 
   it('matches densities above the glass, however bright the glass of the template was scanned', () => {
     const stroma: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
-    const { offset } = transferCoefficients({ classes: [stroma], glassDensity: 0.1 }, { classes: [stroma], glassDensity: 0.03 }, names, fade);
+    const { offset } = transferCoefficients(
+      { classes: [stroma], glassDensity: 0.1 },
+      { classes: [stroma], glassDensity: 0.03 },
+      names,
+      fade,
+    );
     expect([...offset].map((o) => Number(o.toFixed(6)))).toEqual([0.07, 0, 0]);
   });
 });

@@ -11,7 +11,10 @@ import type { NormalizationRequest, NormalizationResult } from '../../server/src
 
 export const TEMPLATE = 'he-pink-violet';
 /** One identity for all, so that two archives get the same bytes. */
-export const IDENTITY = { jobUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f10', createdAt: '2026-01-02T03:04:05.000Z' };
+export const IDENTITY = {
+  jobUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f10',
+  createdAt: '2026-01-02T03:04:05.000Z',
+};
 
 export interface Workplace extends AsyncDisposable {
   readonly folder: string;
@@ -25,7 +28,14 @@ export interface Workplace extends AsyncDisposable {
 export async function createWorkplace(env: Record<string, string> = {}): Promise<Workplace> {
   const folder = await mkdtemp(join(tmpdir(), 'stain-normalize-'));
   const spool = join(folder, 'spool');
-  const config = loadConfig({ env: { STAIN_SPOOL_DIRECTORY: spool, STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'), STAIN_DEVICE: 'cpu', ...env } });
+  const config = loadConfig({
+    env: {
+      STAIN_SPOOL_DIRECTORY: spool,
+      STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+      STAIN_DEVICE: 'cpu',
+      ...env,
+    },
+  });
   const composition = compose(config);
   return {
     folder,
@@ -35,7 +45,9 @@ export async function createWorkplace(env: Record<string, string> = {}): Promise
       const target = join(folder, name);
       await mkdir(target, { recursive: true });
       for (const source of sources) {
-        const files = (await stat(source)).isDirectory() ? (await readdir(source)).filter((f) => f.endsWith('.dcm')).map((f) => join(source, f)) : [source];
+        const files = (await stat(source)).isDirectory()
+          ? (await readdir(source)).filter((f) => f.endsWith('.dcm')).map((f) => join(source, f))
+          : [source];
         for (const file of files) await copyFile(file, join(target, basename(file)));
       }
       return target;

@@ -37,7 +37,9 @@ export const python: Peer = peer('Python with test/interop/requirements.txt', ex
 
 /** Runs a script of test/interop and gives what it prints. */
 export async function runPython(script: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(PYTHON, [join(repository, 'test/interop', script), ...args], { maxBuffer: 64e6 });
+  const { stdout } = await promisify(execFile)(PYTHON, [join(repository, 'test/interop', script), ...args], {
+    maxBuffer: 64e6,
+  });
   return stdout;
 }
 

@@ -1,5 +1,5 @@
 /** Constructed H&E-like pictures: nuclei and stroma of the asked colours on glass, the same for the same seed. */
-import { type Raster, type Rgb, blankRaster } from '../../server/src/slide/raster.ts';
+import { blankRaster, type Raster, type Rgb } from '../../server/src/slide/raster.ts';
 
 export interface TissueOptions {
   readonly seed?: number;
@@ -16,7 +16,11 @@ export function tissue(width: number, height: number, options: TissueOptions = {
   const { seed = 1, glass = [243, 242, 244], part = 1, strength = 1, noise = 2 } = options;
   const random = generator(seed);
   const raster = blankRaster(width, height);
-  const nuclei = Array.from({ length: Math.ceil((width * height) / 900) }, () => ({ x: random() * width, y: random() * height, r: 4 + random() * 5 }));
+  const nuclei = Array.from({ length: Math.ceil((width * height) / 900) }, () => ({
+    x: random() * width,
+    y: random() * height,
+    r: 4 + random() * 5,
+  }));
   const edge = width * part;
   const density = new Float32Array(width * height);
   for (const { x, y, r } of nuclei)

@@ -1,10 +1,10 @@
 /** An archive as a person names it on the command line: a DICOMweb URL, or a folder served by the embedded archive. */
 import { mkdir, stat } from 'node:fs/promises';
 import express, { type Router } from 'express';
-import { createArchive } from '../archive/archive.ts';
 import { listen } from '../app/listen.ts';
+import { createArchive } from '../archive/archive.ts';
 import type { Config } from '../config.ts';
-import { type DicomWebClient, type DicomWebClientOptions, createDicomWebClient } from '../dicomweb/client.ts';
+import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
 
 export interface ArchiveLocation extends AsyncDisposable {
@@ -16,19 +16,31 @@ export interface ArchiveLocation extends AsyncDisposable {
 }
 
 /** @param create make the folder when it is missing (for a destination) */
-export async function openArchiveLocation(location: string, config: Config, { create }: { create: boolean }): Promise<ArchiveLocation> {
+export async function openArchiveLocation(
+  location: string,
+  config: Config,
+  { create }: { create: boolean },
+): Promise<ArchiveLocation> {
   if (/^https?:/i.test(location)) {
     const client = createDicomWebClient({ url: location, ...clientOptions(config) });
     const { origin, pathname } = new URL(location);
     return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };
   }
   if (create) await mkdir(location, { recursive: true });
-  const isFolder = await stat(location).then((found) => found.isDirectory(), () => false);
-  if (!isFolder) throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
+  const isFolder = await stat(location).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder)
+    throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
   const archive = await createArchive({ folder: location, maxInstanceBytes: config.limits.maxInstanceBytes });
   const server = await listen(express().use('/dicom-web', archive.router), { host: '127.0.0.1', port: 0 });
   // The product meets its own archive over HTTP like any other: there is one way for data.
-  const client = createDicomWebClient({ url: `${server.url}/dicom-web`, ...clientOptions(config), headers: {} });
+  const client = createDicomWebClient({
+    url: `${server.url}/dicom-web`,
+    ...clientOptions(config),
+    headers: {},
+  });
   return {
     client,
     name: location,
@@ -41,6 +53,8 @@ export async function openArchiveLocation(location: string, config: Config, { cr
   };
 }
 
-function clientOptions({ dicomweb: { headers, timeoutSeconds } }: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs' | 'storeTimeoutMs'> {
+function clientOptions({
+  dicomweb: { headers, timeoutSeconds },
+}: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs' | 'storeTimeoutMs'> {
   return { headers, timeoutMs: timeoutSeconds * 1000, storeTimeoutMs: timeoutSeconds * 1000 };
 }

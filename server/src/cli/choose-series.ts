@@ -12,7 +12,8 @@ export async function chooseSeries(
   wanted: { study?: string | undefined; series?: string | undefined },
   signal: AbortSignal,
 ): Promise<SeriesChoice> {
-  if (wanted.study && wanted.series) return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series };
+  if (wanted.study && wanted.series)
+    return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series };
   const found = await client.searchSeries(
     {
       Modality: 'SM',
@@ -27,7 +28,15 @@ export async function chooseSeries(
     description: String(json['0008103E']?.Value?.[0] ?? ''),
   }));
   if (choices.length === 1) return choices[0]!;
-  if (choices.length === 0) throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series (modality SM).');
-  const list = choices.map(({ studyInstanceUid, seriesInstanceUid, description }) => `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${description}`);
-  throw new StainError('REQUEST_INVALID', `The source holds ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`, { data: { series: choices } });
+  if (choices.length === 0)
+    throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series (modality SM).');
+  const list = choices.map(
+    ({ studyInstanceUid, seriesInstanceUid, description }) =>
+      `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${description}`,
+  );
+  throw new StainError(
+    'REQUEST_INVALID',
+    `The source holds ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`,
+    { data: { series: choices } },
+  );
 }

@@ -8,10 +8,10 @@ import { fitStain } from '../normalization/fit.ts';
 import { makeTemplate } from '../normalization/make-template.ts';
 import { normalizePixels } from '../normalization/normalize-pixels.ts';
 import type { ClassStatistics } from '../normalization/types.ts';
-import { type PixelSource, memorySource } from '../slide/pixel-source.ts';
-import { type Raster, blankRaster, copyOverlap } from '../slide/raster.ts';
+import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
+import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import type { Rectangle } from '../slide/windows.ts';
-import { type Template, requireTemplateOf } from '../stain/template.ts';
+import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { type Stain, transferCoefficients } from '../stain/transfer.ts';
 
 export interface NormalizeImageResult {
@@ -56,7 +56,12 @@ export function isPicture(path: string): boolean {
   return /^\.(png|jpe?g|tiff?)$/i.test(extname(path));
 }
 
-async function targetStain(template: string, network: StainNetwork, composition: Composition, signal: AbortSignal): Promise<Stain> {
+async function targetStain(
+  template: string,
+  network: StainNetwork,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<Stain> {
   if (isPicture(template)) {
     const pixels = memorySource(await readImage(template));
     return fitStain(pixels, pixels, network, { signal });
@@ -69,7 +74,13 @@ async function targetStain(template: string, network: StainNetwork, composition:
 /** Several pictures count as one: they are put side by side, and what lies between them does not count. */
 export async function templateFromImages(
   paths: readonly string[],
-  description: { id: string; name: string; description: string; licence: string; source?: string | undefined },
+  description: {
+    id: string;
+    name: string;
+    description: string;
+    licence: string;
+    source?: string | undefined;
+  },
   network: StainNetwork,
   createdBy: string,
   signal: AbortSignal,
@@ -80,7 +91,13 @@ export async function templateFromImages(
   const pixels = sideBySide(pictures);
   const source = description.source ?? paths.map((path) => basename(path)).join(', ');
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
-  return makeTemplate({ base: pixels, overview: pixels }, await thumbnailJpeg(pictures[0]!), network, { ...description, provenance }, signal);
+  return makeTemplate(
+    { base: pixels, overview: pixels },
+    await thumbnailJpeg(pictures[0]!),
+    network,
+    { ...description, provenance },
+    signal,
+  );
 }
 
 /** Distance between pictures: more than the network sees, so that none changes its neighbour. */

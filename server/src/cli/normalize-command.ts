@@ -1,6 +1,7 @@
 /** `normalize SOURCE DESTINATION`: one series from a DICOMweb URL or folder to a DICOMweb URL or folder. */
-import { newUuid } from '../dicom/uid.ts';
+
 import type { Composition } from '../composition.ts';
+import { newUuid } from '../dicom/uid.ts';
 import { normalizeSeries } from '../normalization/normalize-series.ts';
 import type { NormalizationRequest, NormalizationResult, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
@@ -18,7 +19,11 @@ export interface NormalizeArguments {
   readonly quality: number;
 }
 
-export async function normalizeCommand(args: NormalizeArguments, composition: Composition, signal: AbortSignal): Promise<NormalizationResult> {
+export async function normalizeCommand(
+  args: NormalizeArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<NormalizationResult> {
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
   await using destination = await openArchiveLocation(args.destination, composition.config, { create: true });
   const request: NormalizationRequest = {
@@ -32,7 +37,10 @@ export async function normalizeCommand(args: NormalizeArguments, composition: Co
   try {
     const environment = composition.environment({ source: source.client, destination: destination.client });
     const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
-    return await normalizeSeries(request, identity, environment, { signal, onProgress: (progress) => bar.update(progress) });
+    return await normalizeSeries(request, identity, environment, {
+      signal,
+      onProgress: (progress) => bar.update(progress),
+    });
   } finally {
     bar.finish();
   }

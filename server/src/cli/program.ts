@@ -1,6 +1,6 @@
 /** The command line: arguments in, exit code out. What a command does lies in its own file. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Composition, VERSION, compose } from '../composition.ts';
+import { type Composition, compose, VERSION } from '../composition.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
@@ -24,7 +24,9 @@ type Action<Result> = (composition: Composition, signal: AbortSignal) => Promise
 
 export function createProgram(): Command {
   const program = new Command('stain-normalization')
-    .description('Stain normalization of whole-slide images over DICOMweb. Research use only, not for primary diagnosis.')
+    .description(
+      'Stain normalization of whole-slide images over DICOMweb. Research use only, not for primary diagnosis.',
+    )
     .version(VERSION)
     .option('--config <file>', 'configuration file (JSON)')
     .option('--device <device>', 'auto, cpu, cuda or cuda:N')
@@ -54,7 +56,12 @@ export function createProgram(): Command {
   program
     .command('serve')
     .description('run the HTTP service, and the embedded archive where no other is configured')
-    .action(() => run((composition, signal) => serveCommand(composition, signal), () => 'Stopped.'));
+    .action(() =>
+      run(
+        (composition, signal) => serveCommand(composition, signal),
+        () => 'Stopped.',
+      ),
+    );
 
   program
     .command('normalize <source> <destination>')
@@ -66,7 +73,10 @@ export function createProgram(): Command {
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action((source: string, destination: string, options: NormalizeOptions) =>
-      run((composition, signal) => normalizeCommand({ source, destination, ...options }, composition, signal), describeResult),
+      run(
+        (composition, signal) => normalizeCommand({ source, destination, ...options }, composition, signal),
+        describeResult,
+      ),
     );
 
   program
@@ -77,7 +87,8 @@ export function createProgram(): Command {
     .action((input: string, output: string, options: { template: string; model: string }) =>
       run(
         (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
-        (result) => [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
+        (result) =>
+          [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
       ),
     );
 
@@ -117,18 +128,24 @@ interface NormalizeOptions {
 }
 
 function encodingOption(): Option {
-  return new Option('--encoding <name>', 'jpeg, or lossless: htj2k, jpeg2000').choices(['jpeg', 'htj2k', 'jpeg2000']).default('jpeg');
+  return new Option('--encoding <name>', 'jpeg, or lossless: htj2k, jpeg2000')
+    .choices(['jpeg', 'htj2k', 'jpeg2000'])
+    .default('jpeg');
 }
 
 function qualityOption(): Option {
   return new Option('--quality <1-100>', 'JPEG quality').default(90).argParser((text) => {
     const quality = Number(text);
-    if (!Number.isInteger(quality) || quality < 1 || quality > 100) throw new InvalidArgumentError('A whole number from 1 to 100.');
+    if (!Number.isInteger(quality) || quality < 1 || quality > 100)
+      throw new InvalidArgumentError('A whole number from 1 to 100.');
     return quality;
   });
 }
 
 function reportError(error: StainError, json: boolean): void {
-  if (json) process.stdout.write(`${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy, data: error.data } })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy, data: error.data } })}\n`,
+    );
   else process.stderr.write(`Error (${error.code}): ${error.message}\n${error.remedy}\n`);
 }

@@ -41,8 +41,11 @@ export function createProgressBar(stream: NodeJS.WriteStream): ProgressBar {
 export function formatProgress(progress: Progress): string {
   const filled = Math.round(progress.fraction * WIDTH);
   const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
-  const parts = [`${bar} ${String(Math.round(progress.fraction * 100)).padStart(3)} %  ${STAGE_TEXT[progress.stage]}`];
-  if (progress.megapixelsPerSecond !== undefined) parts.push(`${progress.megapixelsPerSecond.toFixed(2)} Mpx/s`);
+  const parts = [
+    `${bar} ${String(Math.round(progress.fraction * 100)).padStart(3)} %  ${STAGE_TEXT[progress.stage]}`,
+  ];
+  if (progress.megapixelsPerSecond !== undefined)
+    parts.push(`${progress.megapixelsPerSecond.toFixed(2)} Mpx/s`);
   if (progress.secondsLeft !== undefined) parts.push(`${formatDuration(progress.secondsLeft)} left`);
   return parts.join('  ');
 }

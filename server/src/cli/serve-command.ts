@@ -16,7 +16,9 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
   const { config, templates } = composition;
   const log = createLogger({ level: config.log.level });
   await removeAbandonedSpools(config.spool.directory);
-  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, { create: true });
+  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
+    create: true,
+  });
   const environment = composition.environment({ source: archive.client, destination: archive.client });
 
   await using cleanup = new AsyncDisposableStack();
@@ -24,7 +26,9 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
     database: config.database,
     limits: config.limits,
     fingerprint: async (request) => ({
-      templateSha256: createHash('sha256').update(JSON.stringify(await templates.get(request.template))).digest('hex'),
+      templateSha256: createHash('sha256')
+        .update(JSON.stringify(await templates.get(request.template)))
+        .digest('hex'),
       modelSha256: (await composition.model(request.model)).sha256,
     }),
     run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
@@ -59,11 +63,18 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
   cleanup.defer(() => server.close());
   process.stderr.write(`Stain normalization ${VERSION}, research use only\n`);
   process.stderr.write(`  service  ${server.url}${basePath}   API page ${server.url}${basePath}/docs\n`);
-  process.stderr.write(`  archive  ${archive.router ? `${archive.name}, at ${server.url}${basePath}/dicom-web` : archive.name}\n`);
+  process.stderr.write(
+    `  archive  ${archive.router ? `${archive.name}, at ${server.url}${basePath}/dicom-web` : archive.name}\n`,
+  );
   if (!signal.aborted) await once(signal, 'abort');
 }
 
 async function describeDevice({ config, network }: Composition): Promise<Device> {
   const { executionProvider, providerReason } = await network('reference');
-  return { requested: config.device, executionProvider, reason: providerReason ?? null, threads: config.threads || availableParallelism() };
+  return {
+    requested: config.device,
+    executionProvider,
+    reason: providerReason ?? null,
+    threads: config.threads || availableParallelism(),
+  };
 }

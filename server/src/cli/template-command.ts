@@ -5,7 +5,7 @@ import { StainError } from '../errors.ts';
 import { makeTemplate } from '../normalization/make-template.ts';
 import { openSeries } from '../normalization/open-series.ts';
 import { ProgressTracker } from '../normalization/progress.ts';
-import { templateId, type Template } from '../stain/template.ts';
+import { type Template, templateId } from '../stain/template.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture, templateFromImages } from './image-commands.ts';
@@ -24,30 +24,59 @@ export interface TemplateAddArguments {
   readonly replace: boolean;
 }
 
-export async function templateAddCommand(args: TemplateAddArguments, composition: Composition, signal: AbortSignal): Promise<{ template: Template; file: string }> {
+export async function templateAddCommand(
+  args: TemplateAddArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<{ template: Template; file: string }> {
   if (!templateId.safeParse(args.id).success)
-    throw new StainError('REQUEST_INVALID', 'A template id has lower-case letters, digits and hyphens, at most 63 characters.');
-  const template = args.source.every(isPicture) ? await fromPictures(args, composition, signal) : await fromSeries(args, composition, signal);
+    throw new StainError(
+      'REQUEST_INVALID',
+      'A template id has lower-case letters, digits and hyphens, at most 63 characters.',
+    );
+  const template = args.source.every(isPicture)
+    ? await fromPictures(args, composition, signal)
+    : await fromSeries(args, composition, signal);
   return { template, file: await composition.templates.add(template, { replace: args.replace }) };
 }
 
 const WHITE = [255, 255, 255] as const;
 const CREATED_BY = `stain-normalization ${VERSION}`;
 
-async function fromPictures(args: TemplateAddArguments, composition: Composition, signal: AbortSignal): Promise<Template> {
+async function fromPictures(
+  args: TemplateAddArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<Template> {
   const network = await composition.network(args.model);
   return templateFromImages(args.source, { ...args, source: args.provenance }, network, CREATED_BY, signal);
 }
 
-async function fromSeries(args: TemplateAddArguments, composition: Composition, signal: AbortSignal): Promise<Template> {
+async function fromSeries(
+  args: TemplateAddArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<Template> {
   const [location, ...more] = args.source;
-  if (more.length > 0) throw new StainError('REQUEST_INVALID', 'Name pictures, or one folder or DICOMweb URL.');
+  if (more.length > 0)
+    throw new StainError('REQUEST_INVALID', 'Name pictures, or one folder or DICOMweb URL.');
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
   const series = await chooseSeries(source.client, args, signal);
   const environment = composition.environment({ source: source.client, destination: source.client });
   await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
   const overview = open.overview(WHITE);
   const picture = await overview.read({ x: 0, y: 0, width: overview.width, height: overview.height }, signal);
-  const provenance = { source: args.provenance ?? `series ${series.seriesInstanceUid}`, licence: args.licence, createdAt: new Date().toISOString(), createdBy: CREATED_BY };
-  return makeTemplate({ base: open.base(WHITE), overview }, await thumbnailJpeg(picture), await composition.network(args.model), { ...args, provenance }, signal);
+  const provenance = {
+    source: args.provenance ?? `series ${series.seriesInstanceUid}`,
+    licence: args.licence,
+    createdAt: new Date().toISOString(),
+    createdBy: CREATED_BY,
+  };
+  return makeTemplate(
+    { base: open.base(WHITE), overview },
+    await thumbnailJpeg(picture),
+    await composition.network(args.model),
+    { ...args, provenance },
+    signal,
+  );
 }

@@ -31,11 +31,6 @@ export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promi
   return decoderOf(format.transferSyntaxUid)(bytes, format);
 }
 
-/** @throws TRANSFER_SYNTAX_UNSUPPORTED */
-function requireTransferSyntax(uid: string): void {
-  decoderOf(uid);
-}
-
 function decoderOf(uid: string): Decoder {
   const decoder = DECODERS.get(uid);
   if (!decoder)

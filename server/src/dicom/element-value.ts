@@ -94,7 +94,7 @@ export function padEven(bytes: Uint8Array, padding: number): Uint8Array {
 export function splitText(vr: string, text: string): string[] {
   if (text.length === 0) return [];
   const values = SINGLE_TEXT.has(vr) ? [text] : text.split('\\');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: UI is padded by NUL, and some writers pad text by it.
+  // UI is padded by NUL, and some writers pad text by it.
   return values.map((value) => value.replace(/[\0 ]+$/, '').replace(/^ +/, ''));
 }
 

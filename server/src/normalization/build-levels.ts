@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { FrameSpool } from '../dicom/frame-spool.ts';
 import { Pyramid, type Tile } from '../slide/pyramid.ts';
-import { type Raster, blankRaster, copyOverlap, repeatEdges } from '../slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster, repeatEdges } from '../slide/raster.ts';
 import type { Level } from '../slide/types.ts';
 import type { Spool } from './spool.ts';
 import type { OutputEncoding } from './types.ts';
@@ -32,7 +32,9 @@ export class LevelBuilder implements AsyncDisposable {
     this.#images = images;
     this.#spools = spools;
     this.#options = options;
-    this.#indexAt = images.map((image) => new Map(image.frames.map(({ x, y }, index) => [y * image.totalColumns + x, index])));
+    this.#indexAt = images.map(
+      (image) => new Map(image.frames.map(({ x, y }, index) => [y * image.totalColumns + x, index])),
+    );
     this.#pyramid = new Pyramid(images, (image, tile) => this.#encode(image, tile));
   }
 

@@ -15,11 +15,24 @@ export interface Colour {
 
 /** @throws ICC_PROFILE_INVALID for a damaged or non-RGB profile, unless it is to be ignored */
 export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
-  const profile = level.instances[0]!.dataset.items('OpticalPathSequence')[0]?.bytes('ICCProfile') ?? level.instances[0]!.dataset.bytes('ICCProfile');
-  if (!profile) return { table: undefined, policy: 'No ICC profile in the source: taken as sRGB. Output is sRGB.', notes: [] };
+  const profile =
+    level.instances[0]!.dataset.items('OpticalPathSequence')[0]?.bytes('ICCProfile') ??
+    level.instances[0]!.dataset.bytes('ICCProfile');
+  if (!profile)
+    return {
+      table: undefined,
+      policy: 'No ICC profile in the source: taken as sRGB. Output is sRGB.',
+      notes: [],
+    };
   try {
     const table = await makeColourTable(profile);
-    return { table, policy: table ? 'Source converted to sRGB by its ICC profile. Output is sRGB.' : 'The source is sRGB by its ICC profile. Output is sRGB.', notes: [] };
+    return {
+      table,
+      policy: table
+        ? 'Source converted to sRGB by its ICC profile. Output is sRGB.'
+        : 'The source is sRGB by its ICC profile. Output is sRGB.',
+      notes: [],
+    };
   } catch (error) {
     if (onInvalidProfile === 'refuse' || !(error instanceof StainError)) throw error;
     const note = 'The ICC profile of the source is damaged and was ignored, as configured.';

@@ -4,17 +4,17 @@
  */
 import { StainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import { BLACK_DENSITY, type Glass, densityAt, findGlass } from '../slide/optical-density.ts';
+import { BLACK_DENSITY, densityAt, findGlass, type Glass } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
-import { SUMS_PER_CLASS, addSums, classStatistics } from '../stain/statistics.ts';
-import { type Fade, type Stain, fadeAbove } from '../stain/transfer.ts';
+import { addSums, classStatistics, SUMS_PER_CLASS } from '../stain/statistics.ts';
+import { type Fade, fadeAbove, type Stain } from '../stain/transfer.ts';
 
 /** Core of a sampled window, pixels a side. */
 const SAMPLE_CORE = 512;
-/** Windows sampled for the statistics: about 6 megapixels of tissue. */
-const MAX_SAMPLES = 24;
+/** Windows sampled for the statistics: about 4 megapixels of tissue. */
+const MAX_SAMPLES = 16;
 /** A window with less tissue than this is sampled only when there are not enough better ones. */
 const GOOD_TISSUE = 0.2;
 /** Pixels of the overview that are looked at; a slide without small levels is surveyed in places only. */
@@ -45,7 +45,12 @@ export interface FitOptions {
  * @param overview the same slide at the same or a lower magnification, cheap to read
  * @throws TOO_LITTLE_TISSUE when the slide holds fewer than MINIMUM_TISSUE_PIXELS of tissue
  */
-export async function fitStain(base: PixelSource, overview: PixelSource, network: StainNetwork, options: FitOptions): Promise<Fit> {
+export async function fitStain(
+  base: PixelSource,
+  overview: PixelSource,
+  network: StainNetwork,
+  options: FitOptions,
+): Promise<Fit> {
   const survey = await surveyTissue(base, overview, network, options.signal);
   const samples = chooseSamples(survey.windows);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
@@ -77,7 +82,9 @@ export async function fitStain(base: PixelSource, overview: PixelSource, network
     tissueFraction: survey.tissueFraction,
     notes:
       meanDensity < FAINT_DENSITY
-        ? [`The slide is faint: its tissue is ${meanDensity.toFixed(2)} denser than the glass. Contrast was raised within limits only.`]
+        ? [
+            `The slide is faint: its tissue is ${meanDensity.toFixed(2)} denser than the glass. Contrast was raised within limits only.`,
+          ]
         : [],
   };
 }
@@ -95,7 +102,12 @@ interface Survey {
   readonly tissueFraction: number;
 }
 
-async function surveyTissue(base: PixelSource, overview: PixelSource, network: StainNetwork, signal: AbortSignal): Promise<Survey> {
+async function surveyTissue(
+  base: PixelSource,
+  overview: PixelSource,
+  network: StainNetwork,
+  signal: AbortSignal,
+): Promise<Survey> {
   const { halo, alignment } = network.model;
   const all = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: SAMPLE_CORE })];
   const reduction = (overview.width * overview.height) / (base.width * base.height);
@@ -113,7 +125,11 @@ async function surveyTissue(base: PixelSource, overview: PixelSource, network: S
 }
 
 /** The core of a window in the coordinates of the overview, at least one pixel large. */
-function scaled({ core }: Window, base: PixelSource, overview: PixelSource): { x: number; y: number; width: number; height: number } {
+function scaled(
+  { core }: Window,
+  base: PixelSource,
+  overview: PixelSource,
+): { x: number; y: number; width: number; height: number } {
   const [sx, sy] = [overview.width / base.width, overview.height / base.height];
   const x = Math.min(overview.width - 1, Math.floor(core.x * sx));
   const y = Math.min(overview.height - 1, Math.floor(core.y * sy));
@@ -145,9 +161,13 @@ function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
 
 function requireTissue(pixels: number): void {
   if (pixels < MINIMUM_TISSUE_PIXELS)
-    throw new StainError('TOO_LITTLE_TISSUE', `Only ${pixels} pixels of stained tissue were found; ${MINIMUM_TISSUE_PIXELS} are needed.`, {
-      data: { tissuePixels: pixels, minimum: MINIMUM_TISSUE_PIXELS },
-    });
+    throw new StainError(
+      'TOO_LITTLE_TISSUE',
+      `Only ${pixels} pixels of stained tissue were found; ${MINIMUM_TISSUE_PIXELS} are needed.`,
+      {
+        data: { tissuePixels: pixels, minimum: MINIMUM_TISSUE_PIXELS },
+      },
+    );
 }
 
 function evenlySpaced<T>(items: readonly T[], count: number): T[] {

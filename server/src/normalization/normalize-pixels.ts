@@ -2,7 +2,7 @@
 import type { StainNetwork } from '../inference/network.ts';
 import { isNowhereDenser } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
-import { type Raster, blankRaster, copyOverlap } from '../slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
 import type { TransferCoefficients } from '../stain/transfer.ts';
 

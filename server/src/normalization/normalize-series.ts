@@ -10,12 +10,12 @@ import { inputDeviceProfile } from '../dicom/icc-class.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { Rgb } from '../slide/raster.ts';
-import { type Template, requireTemplateOf } from '../stain/template.ts';
+import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { LevelBuilder } from './build-levels.ts';
 import { fitStain } from './fit.ts';
 import { normalizePixels } from './normalize-pixels.ts';
-import { type SeriesAccess, imagesOf, inspectSeries, openSeries } from './open-series.ts';
+import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
 import { freeSeriesNumber, storeSeries } from './store-series.ts';
 import type { JobIdentity, NormalizationRequest, NormalizationResult, Progress } from './types.ts';
@@ -40,7 +40,11 @@ export interface NormalizationOptions {
 }
 
 /** Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
-export async function checkRequest(request: NormalizationRequest, environment: NormalizationEnvironment, signal: AbortSignal): Promise<void> {
+export async function checkRequest(
+  request: NormalizationRequest,
+  environment: NormalizationEnvironment,
+  signal: AbortSignal,
+): Promise<void> {
   const template = await environment.template(request.template);
   const network = await environment.network(request.model);
   requireTemplateOf(template, network.model);
@@ -105,12 +109,22 @@ export async function normalizeSeries(
     deviceSerialNumber: environment.deviceSerialNumber,
     seriesNumber: await freeSeriesNumber(environment.destination, slide.studyInstanceUid, signal),
     iccProfile: inputDeviceProfile(await srgbProfile()),
-    fullRecord: { request, fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes }, notes },
+    fullRecord: {
+      request,
+      fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
+      notes,
+    },
   };
   const instances = images.map(
     (level, i) =>
       new EncapsulatedInstance({
-        dataset: deriveLevel({ level, derivation: record, instanceNumber: i + 1, sopInstanceUid: uids.instance(i + 1), encodedBytes: spools[i]!.totalBytes }),
+        dataset: deriveLevel({
+          level,
+          derivation: record,
+          instanceNumber: i + 1,
+          sopInstanceUid: uids.instance(i + 1),
+          encodedBytes: spools[i]!.totalBytes,
+        }),
         transferSyntaxUid: TRANSFER_SYNTAX[request.encoding],
         spool: spools[i]!,
       }),

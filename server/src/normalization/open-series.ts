@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { DataSet } from '../dicom/dataset.ts';
-import { type Part10File, openPart10 } from '../dicom/part10-file.ts';
+import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
-import { type SlideLimits, describeSlide } from '../slide/describe.ts';
+import { describeSlide, type SlideLimits } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
-import { type Colour, type InvalidProfilePolicy, colourOf } from './colour.ts';
+import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import type { ProgressTracker } from './progress.ts';
-import { type Spool, createSpool } from './spool.ts';
+import { createSpool, type Spool } from './spool.ts';
 
 /** Reads a header of at most this size: per-frame groups of a few hundred thousand frames. */
 const MAX_HEADER_BYTES = 256e6;
@@ -55,8 +55,14 @@ export async function inspectSeries(
 ): Promise<Slide> {
   const metadata = await source.seriesMetadata(series.studyInstanceUid, series.seriesInstanceUid, signal);
   if (metadata.length === 0)
-    throw new StainError('SERIES_NOT_FOUND', `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`);
-  const slide = describeSlide(metadata.map((json) => DataSet.fromDicomJson(json)), limits);
+    throw new StainError(
+      'SERIES_NOT_FOUND',
+      `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
+    );
+  const slide = describeSlide(
+    metadata.map((json) => DataSet.fromDicomJson(json)),
+    limits,
+  );
   requireInstanceSize(slide, limits.maxInstanceBytes);
   return slide;
 }
@@ -74,18 +80,28 @@ export async function openSeries(
   await using cleanup = new AsyncDisposableStack();
   const spool = cleanup.use(await createSpool(access.spoolDirectory));
   const files = new Map<string, Part10File>();
-  const uids = imagesOf(announced).flatMap(({ instances }) => instances.map(({ sopInstanceUid }) => sopInstanceUid));
+  const uids = imagesOf(announced).flatMap(({ instances }) =>
+    instances.map(({ sopInstanceUid }) => sopInstanceUid),
+  );
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
     const path = join(spool.directory, `source-${i}.dcm`);
-    const body = access.source.retrieveInstance(series.studyInstanceUid, series.seriesInstanceUid, uid, signal);
+    const body = access.source.retrieveInstance(
+      series.studyInstanceUid,
+      series.seriesInstanceUid,
+      uid,
+      signal,
+    );
     await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal });
     const file = cleanup.use(await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES }));
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
 
-  const slide = describeSlide([...files.values()].map(({ dataset }) => dataset), access.limits);
+  const slide = describeSlide(
+    [...files.values()].map(({ dataset }) => dataset),
+    access.limits,
+  );
   requireFrames(slide, files);
   const base = slide.levels[0]!;
   const colour = await colourOf(base, access.onInvalidProfile);
@@ -115,9 +131,13 @@ function requireInstanceSize(slide: Slide, maxInstanceBytes: number): void {
     // JPEG at quality 90 stays below a third of the raw size, lossless mostly too.
     const bytes = (level.frames.length * level.rows * level.columns * 3) / 3;
     if (bytes > maxInstanceBytes)
-      throw new StainError('SLIDE_TOO_LARGE', `A level may take ${Math.round(bytes / 1e6)} MB; the limit is ${Math.round(maxInstanceBytes / 1e6)} MB an instance.`, {
-        data: { bytes, limit: maxInstanceBytes },
-      });
+      throw new StainError(
+        'SLIDE_TOO_LARGE',
+        `A level may take ${Math.round(bytes / 1e6)} MB; the limit is ${Math.round(maxInstanceBytes / 1e6)} MB an instance.`,
+        {
+          data: { bytes, limit: maxInstanceBytes },
+        },
+      );
   }
 }
 
@@ -126,12 +146,19 @@ function requireFrames(slide: Slide, files: ReadonlyMap<string, Part10File>): vo
     for (const { sopInstanceUid, numberOfFrames } of instances) {
       const found = files.get(sopInstanceUid)?.numberOfFrames;
       if (found !== numberOfFrames)
-        throw new StainError('DICOM_INVALID', `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`);
+        throw new StainError(
+          'DICOM_INVALID',
+          `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`,
+        );
     }
 }
 
 /** Decodes one frame of every image: a header that lies about its frames is met before any work is done. */
-async function requireDecodable(slide: Slide, pixels: (level: Level, absent: Rgb) => PixelSource, signal: AbortSignal): Promise<void> {
+async function requireDecodable(
+  slide: Slide,
+  pixels: (level: Level, absent: Rgb) => PixelSource,
+  signal: AbortSignal,
+): Promise<void> {
   for (const level of imagesOf(slide)) {
     const { x, y } = level.frames[0]!;
     await pixels(level, [255, 255, 255]).read({ x, y, width: 1, height: 1 }, signal);
@@ -146,11 +173,17 @@ const OVERVIEW_REDUCTION = 128;
 function overviewLevel({ levels }: Slide): Level {
   const base = levels[0]!;
   const shows = ({ totalColumns, totalRows }: Level): boolean =>
-    Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS && base.totalColumns / totalColumns <= OVERVIEW_REDUCTION;
+    Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS &&
+    base.totalColumns / totalColumns <= OVERVIEW_REDUCTION;
   return levels.findLast(shows) ?? base;
 }
 
-function tileDecoder(level: Level, files: ReadonlyMap<string, Part10File>, codecs: CodecPool, { table }: Colour): TileDecoder {
+function tileDecoder(
+  level: Level,
+  files: ReadonlyMap<string, Part10File>,
+  codecs: CodecPool,
+  { table }: Colour,
+): TileDecoder {
   const instances = level.instances.map(({ sopInstanceUid, dataset }) => {
     const file = files.get(sopInstanceUid)!;
     const format = {

@@ -2,7 +2,14 @@
 import { type Progress, STAGES, type Stage } from './types.ts';
 
 /** Share of the whole time that each stage takes, roughly, with the network on a CPU. */
-const WEIGHT: Record<Stage, number> = { open: 0.01, fetch: 0.04, fit: 0.12, normalize: 0.77, store: 0.05, verify: 0.01 };
+const WEIGHT: Record<Stage, number> = {
+  open: 0.01,
+  fetch: 0.04,
+  fit: 0.12,
+  normalize: 0.77,
+  store: 0.05,
+  verify: 0.01,
+};
 
 /** A time left told from less than this part of a stage would be a guess. */
 const SHORTEST_BASIS = 0.05;
@@ -29,7 +36,15 @@ export class ProgressTracker {
     const fraction = Math.min(1, before + WEIGHT[stage] * ofStage);
     const seconds = (this.#now() - this.#stageStart) / 1000;
     const rate = unit === 'pixels' && seconds > 0 ? { megapixelsPerSecond: done / 1e6 / seconds } : {};
-    this.#onProgress({ stage, done, total, unit, fraction, ...rate, ...this.#secondsLeft(stage, ofStage, fraction, seconds) });
+    this.#onProgress({
+      stage,
+      done,
+      total,
+      unit,
+      fraction,
+      ...rate,
+      ...this.#secondsLeft(stage, ofStage, fraction, seconds),
+    });
   }
 
   /** From the pace of this stage, with the later stages in proportion to their weights. */

@@ -19,7 +19,10 @@ export async function createSpool(parent: string): Promise<Spool> {
     async requireRoom(bytes) {
       const { bavail, bsize } = await statfs(directory);
       if (bavail * bsize < bytes)
-        throw new StainError('SPOOL_FULL', `The spool folder has ${Math.floor((bavail * bsize) / 1e6)} MB free; ${Math.ceil(bytes / 1e6)} MB are needed.`);
+        throw new StainError(
+          'SPOOL_FULL',
+          `The spool folder has ${Math.floor((bavail * bsize) / 1e6)} MB free; ${Math.ceil(bytes / 1e6)} MB are needed.`,
+        );
     },
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
@@ -28,5 +31,6 @@ export async function createSpool(parent: string): Promise<Spool> {
 /** Removes what a killed process left behind. Call it at start-up, before any job runs. */
 export async function removeAbandonedSpools(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => []);
-  for (const name of names.filter((name) => name.startsWith(PREFIX))) await rm(join(parent, name), { recursive: true, force: true });
+  for (const name of names.filter((name) => name.startsWith(PREFIX)))
+    await rm(join(parent, name), { recursive: true, force: true });
 }

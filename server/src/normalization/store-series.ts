@@ -21,14 +21,27 @@ export async function storeSeries(
   progress.report('store', total, total, 'bytes');
   for (const [i, { instance, numberOfFrames }] of inOrder.entries()) {
     progress.report('verify', i, inOrder.length, 'instances');
-    await archive.verifyInstance(instance.studyInstanceUid, instance.seriesInstanceUid, instance.sopInstanceUid, { numberOfFrames }, signal);
+    await archive.verifyInstance(
+      instance.studyInstanceUid,
+      instance.seriesInstanceUid,
+      instance.sopInstanceUid,
+      { numberOfFrames },
+      signal,
+    );
   }
   progress.report('verify', inOrder.length, inOrder.length, 'instances');
 }
 
 /** A Series Number that no series of the study has: one more than the largest. */
-export async function freeSeriesNumber(archive: DicomWebClient, studyInstanceUid: string, signal: AbortSignal): Promise<number> {
-  const series = await archive.searchSeries({ StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' }, signal);
+export async function freeSeriesNumber(
+  archive: DicomWebClient,
+  studyInstanceUid: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const series = await archive.searchSeries(
+    { StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' },
+    signal,
+  );
   const numbers = series.map((json) => Number(json['00200011']?.Value?.[0] ?? 0)).filter(Number.isFinite);
   return Math.max(0, ...numbers) + 1;
 }

@@ -1,8 +1,8 @@
 /** Templates as files: the shipped ones beside the models and the user's own; one JSON file each, named by id. */
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError } from '../errors.ts';
-import { type Template, parseTemplate } from '../stain/template.ts';
+import { parseTemplate, type Template } from '../stain/template.ts';
 
 export interface TemplateStore {
   /** All templates, shipped ones first; a user's template hides a shipped one of the same id. */
@@ -32,7 +32,10 @@ export function createTemplateStore({ shipped, own }: { shipped: string; own: st
       const templates = await read();
       const template = templates.get(id);
       if (!template)
-        throw new StainError('TEMPLATE_NOT_FOUND', `There is no template "${id}". There are: ${[...templates.keys()].join(', ') || 'none'}.`);
+        throw new StainError(
+          'TEMPLATE_NOT_FOUND',
+          `There is no template "${id}". There are: ${[...templates.keys()].join(', ') || 'none'}.`,
+        );
       return template;
     },
     async add(template, { replace }) {

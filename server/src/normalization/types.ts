@@ -63,7 +63,11 @@ export interface NormalizationResult {
   readonly template: string;
   readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
   readonly executionProvider: string;
-  readonly fit: { readonly sampledTiles: number; readonly tissueFraction: number; readonly classes: readonly ClassStatistics[] };
+  readonly fit: {
+    readonly sampledTiles: number;
+    readonly tissueFraction: number;
+    readonly classes: readonly ClassStatistics[];
+  };
   readonly colourPolicy: string;
   /** Sentences about what a reader of the result should know (a guard that acted, a faint slide ...). */
   readonly notes: readonly string[];

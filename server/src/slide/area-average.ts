@@ -5,8 +5,9 @@
  * that is a whole number up to that rounding is taken as whole (2967 -> 1483 is 2, the last row is dropped);
  * any other ratio gives fractional weights at the borders of the coarse pixels.
  */
-import { type Raster, blankRaster } from './raster.ts';
+
 import type { Tile, TileGrid } from './pyramid.ts';
+import { blankRaster, type Raster } from './raster.ts';
 
 /** How the pixels of one axis fall onto the coarser axis. */
 interface Axis {
@@ -37,7 +38,10 @@ function axis(fine: number, coarse: number): Axis {
     weight[p] = Math.min(1, (c + 1) * ratio - p);
     // Less than this is the rounding of the division, not a share of the pixel.
     if (weight[p]! > 1 - 1e-6 || c + 1 >= coarse) weight[p] = 1;
-    for (const [target, share] of [[c, weight[p]!], [c + 1, 1 - weight[p]!]] as const) {
+    for (const [target, share] of [
+      [c, weight[p]!],
+      [c + 1, 1 - weight[p]!],
+    ] as const) {
       if (share <= 0) continue;
       total[target]! += share;
       start[target] = Math.min(start[target]!, p);
@@ -73,7 +77,10 @@ export class AreaAverage {
         const extent = this.#extent(x, y);
         let entry = this.#open.get(place);
         if (!entry) {
-          entry = { sums: new Float32Array(extent.width * extent.height * 3), missing: this.#tilesUnder(x, y) };
+          entry = {
+            sums: new Float32Array(extent.width * extent.height * 3),
+            missing: this.#tilesUnder(x, y),
+          };
           this.#open.set(place, entry);
         }
         addPatch(patch, entry.sums, { x, y, ...extent });
@@ -109,7 +116,12 @@ export class AreaAverage {
     };
     const [across, down] = [span(ax, x, raster.width), span(ay, y, raster.height)];
     if (!across || !down) return undefined;
-    const patch = { x: across[0], y: down[0], width: across[1] - across[0] + 1, height: down[1] - down[0] + 1 };
+    const patch = {
+      x: across[0],
+      y: down[0],
+      width: across[1] - across[0] + 1,
+      height: down[1] - down[0] + 1,
+    };
     const sums = new Float32Array(patch.width * patch.height * 3);
     const rowSums = new Float32Array((patch.width + 1) * 3);
     for (let row = 0; row < raster.height; row++) {
@@ -145,7 +157,14 @@ interface Patch {
 }
 
 /** Sums one row of pixels horizontally into `sums`, which starts at coarse pixel `origin`. */
-function sumRow({ width, rgb }: Raster, row: number, axis: Axis, x: number, origin: number, sums: Float32Array): void {
+function sumRow(
+  { width, rgb }: Raster,
+  row: number,
+  axis: Axis,
+  x: number,
+  origin: number,
+  sums: Float32Array,
+): void {
   sums.fill(0);
   let at = row * width * 3;
   for (let column = 0; column < width; column++, at += 3) {
@@ -167,7 +186,11 @@ function addRow(row: Float32Array, weight: number, sums: Float32Array, at: numbe
   for (let i = 0; i < length; i++) sums[at + i]! += row[i]! * weight;
 }
 
-function addPatch(patch: Patch, sums: Float32Array, tile: { x: number; y: number; width: number; height: number }): void {
+function addPatch(
+  patch: Patch,
+  sums: Float32Array,
+  tile: { x: number; y: number; width: number; height: number },
+): void {
   const left = Math.max(patch.x, tile.x);
   const right = Math.min(patch.x + patch.width, tile.x + tile.width);
   const top = Math.max(patch.y, tile.y);

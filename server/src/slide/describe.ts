@@ -35,10 +35,14 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
   requireDistinctSizes(levels);
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   if (megapixels > limits.maxSlideMegapixels)
-    refuse('SLIDE_TOO_LARGE', `The slide has ${Math.round(megapixels)} megapixels; the limit is ${limits.maxSlideMegapixels}.`, {
-      megapixels,
-      limit: limits.maxSlideMegapixels,
-    });
+    refuse(
+      'SLIDE_TOO_LARGE',
+      `The slide has ${Math.round(megapixels)} megapixels; the limit is ${limits.maxSlideMegapixels}.`,
+      {
+        megapixels,
+        limit: limits.maxSlideMegapixels,
+      },
+    );
 
   const thumbnails = groupIntoImages(wanted.filter((header) => flavour(header) === 'THUMBNAIL'));
   const thumbnail = thumbnails[0] && describeLevel(thumbnails[0], 'thumbnail');
@@ -65,10 +69,14 @@ function requireWholeSlide(header: DataSet): void {
   const sopClass = header.string('SOPClassUID') ?? '';
   const modality = header.string('Modality') ?? '';
   if (sopClass !== WHOLE_SLIDE_SOP_CLASS || modality !== 'SM')
-    refuse('NOT_WHOLE_SLIDE', `The series holds an image of modality ${modality || '(none)'} that is not a whole-slide image.`, {
-      sopClass,
-      modality,
-    });
+    refuse(
+      'NOT_WHOLE_SLIDE',
+      `The series holds an image of modality ${modality || '(none)'} that is not a whole-slide image.`,
+      {
+        sopClass,
+        modality,
+      },
+    );
 }
 
 function requireSupportedPixels(header: DataSet): void {
@@ -78,15 +86,29 @@ function requireSupportedPixels(header: DataSet): void {
   for (const path of paths) {
     for (const code of path.items('IlluminationTypeCodeSequence')) {
       const name = NOT_BRIGHTFIELD.get(code.string('CodeValue') ?? '');
-      if (name) refuse('FLUORESCENCE_UNSUPPORTED', `The slide was imaged with ${name} illumination, not brightfield.`);
+      if (name)
+        refuse(
+          'FLUORESCENCE_UNSUPPORTED',
+          `The slide was imaged with ${name} illumination, not brightfield.`,
+        );
     }
   }
   if (samples !== 3 || allocated !== 8 || stored !== 8)
-    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits a pixel.`, { samples, allocated, stored });
+    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits a pixel.`, {
+      samples,
+      allocated,
+      stored,
+    });
   if (paths.length > 1 || (header.number('NumberOfOpticalPaths') ?? 1) > 1)
-    refuse('OPTICAL_PATHS_UNSUPPORTED', `The slide has ${Math.max(paths.length, header.number('NumberOfOpticalPaths') ?? 1)} optical paths.`);
+    refuse(
+      'OPTICAL_PATHS_UNSUPPORTED',
+      `The slide has ${Math.max(paths.length, header.number('NumberOfOpticalPaths') ?? 1)} optical paths.`,
+    );
   if ((header.number('TotalPixelMatrixFocalPlanes') ?? 1) > 1)
-    refuse('FOCAL_PLANES_UNSUPPORTED', `The slide has ${header.number('TotalPixelMatrixFocalPlanes')} focal planes.`);
+    refuse(
+      'FOCAL_PLANES_UNSUPPORTED',
+      `The slide has ${header.number('TotalPixelMatrixFocalPlanes')} focal planes.`,
+    );
 }
 
 /** Instances that share a Concatenation UID are one image, in order of In-concatenation Number. */
@@ -100,9 +122,13 @@ function groupIntoImages(headers: readonly DataSet[]): DataSet[][] {
     parts.sort((a, b) => (a.number('InConcatenationNumber') ?? 1) - (b.number('InConcatenationNumber') ?? 1));
     if (!parts[0]!.has('ConcatenationUID')) continue;
     const total = parts[0]!.number('InConcatenationTotalNumber') ?? parts.length;
-    const complete = parts.length === total && parts.every((part, i) => part.number('InConcatenationNumber') === i + 1);
+    const complete =
+      parts.length === total && parts.every((part, i) => part.number('InConcatenationNumber') === i + 1);
     if (!complete)
-      refuse('SLIDE_STRUCTURE_INVALID', `A concatenation of ${total} instances is incomplete: ${parts.length} found.`);
+      refuse(
+        'SLIDE_STRUCTURE_INVALID',
+        `A concatenation of ${total} instances is incomplete: ${parts.length} found.`,
+      );
   }
   return [...images.values()];
 }
@@ -136,6 +162,9 @@ function requireDistinctSizes(levels: readonly Level[]): void {
     if (coarser.totalColumns > finer.totalColumns || coarser.totalRows > finer.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The levels of the series are not one pyramid.');
     if (coarser.totalColumns === finer.totalColumns && coarser.totalRows === finer.totalRows)
-      refuse('SLIDE_STRUCTURE_INVALID', `Two images of the series have the same size (${finer.totalColumns} x ${finer.totalRows}).`);
+      refuse(
+        'SLIDE_STRUCTURE_INVALID',
+        `Two images of the series have the same size (${finer.totalColumns} x ${finer.totalRows}).`,
+      );
   }
 }

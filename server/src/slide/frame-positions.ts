@@ -19,7 +19,9 @@ export function framePositions(instances: readonly SlideInstance[], grid: Grid):
   const addresses = instances.flatMap(({ numberOfFrames }, instance) =>
     Array.from({ length: numberOfFrames }, (_, frame) => ({ instance, frame })),
   );
-  const full = instances[0]!.dataset.string('DimensionOrganizationType') === 'TILED_FULL' || isSingleTile(addresses.length, grid);
+  const full =
+    instances[0]!.dataset.string('DimensionOrganizationType') === 'TILED_FULL' ||
+    isSingleTile(addresses.length, grid);
   const corners = full ? fullGrid(addresses.length, grid) : instances.flatMap(statedCorners);
   if (corners.length !== addresses.length)
     invalid(`${addresses.length} frames, but ${corners.length} of them have a position.`);
@@ -41,8 +43,13 @@ function fullGrid(frames: number, grid: Grid): Corner[] {
   const across = Math.ceil(grid.totalColumns / grid.columns);
   const down = Math.ceil(grid.totalRows / grid.rows);
   if (frames !== across * down)
-    invalid(`A TILED_FULL level of ${across} x ${down} tiles must have ${across * down} frames; it has ${frames}.`);
-  return Array.from({ length: frames }, (_, i) => ({ x: (i % across) * grid.columns, y: Math.floor(i / across) * grid.rows }));
+    invalid(
+      `A TILED_FULL level of ${across} x ${down} tiles must have ${across * down} frames; it has ${frames}.`,
+    );
+  return Array.from({ length: frames }, (_, i) => ({
+    x: (i % across) * grid.columns,
+    y: Math.floor(i / across) * grid.rows,
+  }));
 }
 
 /** Plane Position (Slide) of every frame: from the per-frame groups, or the shared one for a single frame. */
@@ -59,7 +66,9 @@ function statedCorners({ dataset }: SlideInstance): Corner[] {
     return { x: column - 1, y: row - 1 };
   });
   if (planes.size > 1)
-    throw new StainError('FOCAL_PLANES_UNSUPPORTED', `The frames lie in ${planes.size} focal planes.`, { data: { planes: planes.size } });
+    throw new StainError('FOCAL_PLANES_UNSUPPORTED', `The frames lie in ${planes.size} focal planes.`, {
+      data: { planes: planes.size },
+    });
   return corners;
 }
 
@@ -68,7 +77,9 @@ function requireOneGrid(corners: readonly Corner[], grid: Grid): void {
   for (const { x, y } of corners) {
     const inside = x >= 0 && y >= 0 && x < grid.totalColumns && y < grid.totalRows;
     if (!inside || x % grid.columns !== 0 || y % grid.rows !== 0)
-      invalid(`A frame lies at column ${x + 1}, row ${y + 1}, which is not on the grid of ${grid.columns} x ${grid.rows} tiles.`);
+      invalid(
+        `A frame lies at column ${x + 1}, row ${y + 1}, which is not on the grid of ${grid.columns} x ${grid.rows} tiles.`,
+      );
     const place = y * grid.totalColumns + x;
     if (taken.has(place)) invalid(`Two frames lie at column ${x + 1}, row ${y + 1}.`);
     taken.add(place);

@@ -46,7 +46,12 @@ const GLASS_PEAK = 0.4;
  */
 export function findGlass(rasters: Iterable<Raster>): Glass {
   const binWidth = 0.005;
-  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({ count: 0, r: 0, g: 0, b: 0 }));
+  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({
+    count: 0,
+    r: 0,
+    g: 0,
+    b: 0,
+  }));
   let pixels = 0;
   for (const { rgb } of rasters) {
     pixels += rgb.length / 3;

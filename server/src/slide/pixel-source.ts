@@ -1,7 +1,7 @@
 /** Pixels of one plane, readable by rectangle: a level of a slide or a picture in memory. */
-import { type Raster, type Rgb, blankRaster, copyOverlap, repeatEdges } from './raster.ts';
+import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from './raster.ts';
 import type { FramePosition, Level } from './types.ts';
-import { type Rectangle, intersection } from './windows.ts';
+import { intersection, type Rectangle } from './windows.ts';
 
 export interface PixelSource {
   readonly width: number;
@@ -24,11 +24,18 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
   return {
     width: picture.width,
     height: picture.height,
-    coverage: (rectangle) => covered.map((part) => intersection(rectangle, part)).filter(({ width, height }) => width > 0 && height > 0),
+    coverage: (rectangle) =>
+      covered
+        .map((part) => intersection(rectangle, part))
+        .filter(({ width, height }) => width > 0 && height > 0),
     async read(rectangle) {
       const raster = blankRaster(rectangle.width, rectangle.height);
       copyOverlap(picture, { x: 0, y: 0 }, raster, rectangle);
-      repeatEdges(raster, Math.min(rectangle.width, picture.width - rectangle.x), Math.min(rectangle.height, picture.height - rectangle.y));
+      repeatEdges(
+        raster,
+        Math.min(rectangle.width, picture.width - rectangle.x),
+        Math.min(rectangle.height, picture.height - rectangle.y),
+      );
       return raster;
     },
   };
@@ -37,9 +44,13 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
 /** Decodes one tile to rows x columns RGB. */
 export type TileDecoder = (position: FramePosition, signal: AbortSignal) => Promise<Uint8Array>;
 
+/** Windows overlap by two halos; a tile within this distance of a window's far edges may be asked for again. */
+const OVERLAP = 64;
+
 /**
- * A level read through a cache of decoded tiles. Windows come row by row, so the cache holds the tiles under
- * one row of windows: memory is bounded by width x (window height + two tiles), whatever the slide's height.
+ * A level read through a cache of decoded tiles. Windows come row by row, from left to right, so a tile that lies
+ * before the far edges of the last window is not needed again. Memory is bounded by one window and one row of tiles,
+ * whatever the slide's height; another order of reading costs time, not correctness.
  */
 export class LevelSource implements PixelSource {
   readonly width: number;
@@ -80,7 +91,11 @@ export class LevelSource implements PixelSource {
       }),
     );
     this.#evict(rectangle);
-    repeatEdges(raster, Math.min(rectangle.width, this.width - rectangle.x), Math.min(rectangle.height, this.height - rectangle.y));
+    repeatEdges(
+      raster,
+      Math.min(rectangle.width, this.width - rectangle.x),
+      Math.min(rectangle.height, this.height - rectangle.y),
+    );
     return raster;
   }
 
@@ -94,26 +109,30 @@ export class LevelSource implements PixelSource {
     const bottom = Math.min(rectangle.y + rectangle.height, this.height);
     const right = Math.min(rectangle.x + rectangle.width, this.width);
     for (let row = Math.floor(rectangle.y / rows); row * rows < bottom; row++)
-      for (let column = Math.floor(rectangle.x / columns); column * columns < right; column++) places.push(row * this.#across + column);
+      for (let column = Math.floor(rectangle.x / columns); column * columns < right; column++)
+        places.push(row * this.#across + column);
     return places;
   }
 
-  /** The decoded tile; a tile that is asked for again moves to the young end of the cache. */
   #tile(place: number, frame: FramePosition, signal: AbortSignal): Promise<Raster> {
-    const { rows, columns } = this.#level;
-    const tile =
-      this.#tiles.get(place) ?? this.#decode(frame, signal).then((rgb) => ({ width: columns, height: rows, rgb }));
-    this.#tiles.delete(place);
-    this.#tiles.set(place, tile);
+    const { rows: height, columns: width } = this.#level;
+    let tile = this.#tiles.get(place);
+    if (!tile) {
+      tile = this.#decode(frame, signal).then((rgb) => ({ width, height, rgb }));
+      this.#tiles.set(place, tile);
+    }
     return tile;
   }
 
-  #evict(rectangle: Rectangle): void {
-    const rowsUnderWindow = Math.ceil(rectangle.height / this.#level.rows) + 1;
-    const capacity = rowsUnderWindow * this.#across;
-    for (const oldest of this.#tiles.keys()) {
-      if (this.#tiles.size <= capacity) break;
-      this.#tiles.delete(oldest);
+  #evict(last: Rectangle): void {
+    const { rows, columns } = this.#level;
+    for (const place of this.#tiles.keys()) {
+      const bottom = (Math.floor(place / this.#across) + 1) * rows;
+      const right = ((place % this.#across) + 1) * columns;
+      const isBefore =
+        bottom <= last.y + last.height - OVERLAP &&
+        (right <= last.x + last.width - OVERLAP || bottom <= last.y);
+      if (isBefore) this.#tiles.delete(place);
     }
   }
 }

@@ -8,7 +8,7 @@
  * that is about one row of tiles a level.
  */
 import { AreaAverage } from './area-average.ts';
-import { type Raster, blankRaster, copyOverlap } from './raster.ts';
+import { blankRaster, copyOverlap, type Raster } from './raster.ts';
 
 /** Tile grid of one image: tile size and total size, in pixels. */
 export interface TileGrid {

@@ -22,7 +22,8 @@ function fill(rgb: Uint8Array, [r, g, b]: Rgb): void {
     return;
   }
   rgb.set([r, g, b]);
-  for (let filled = 3; filled < rgb.length; filled *= 2) rgb.copyWithin(filled, 0, Math.min(filled, rgb.length - filled));
+  for (let filled = 3; filled < rgb.length; filled *= 2)
+    rgb.copyWithin(filled, 0, Math.min(filled, rgb.length - filled));
 }
 
 /**

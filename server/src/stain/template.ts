@@ -5,7 +5,9 @@ import { StainError } from '../errors.ts';
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 const positiveTriple = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
 
-export const templateId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
+export const templateId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
 
 export const templateSchema = z.strictObject({
   schemaVersion: z.literal(1),
@@ -13,10 +15,16 @@ export const templateSchema = z.strictObject({
   name: z.string().min(1).max(80),
   description: z.string().max(1000),
   /** The model whose classes the statistics belong to: a template of another model does not fit. */
-  model: z.strictObject({ name: z.string(), version: z.string(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+  model: z.strictObject({
+    name: z.string(),
+    version: z.string(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
   /** Optical density of the template's glass; for the record, the slide's own glass is never moved. */
   glassDensity: z.number().min(0),
-  classes: z.array(z.strictObject({ share: z.number().min(0).max(1), mean: triple, sd: positiveTriple })).min(2),
+  classes: z
+    .array(z.strictObject({ share: z.number().min(0).max(1), mean: triple, sd: positiveTriple }))
+    .min(2),
   pixels: z.number().positive(),
   /** JPEG, base64. */
   thumbnail: z.base64(),
@@ -39,14 +47,26 @@ export function parseTemplate(text: string, origin: string): Template {
     throw new StainError('TEMPLATE_INVALID', `${origin} is not JSON.`, { cause });
   }
   const parsed = templateSchema.safeParse(json);
-  if (!parsed.success) throw new StainError('TEMPLATE_INVALID', `${origin}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new StainError('TEMPLATE_INVALID', `${origin}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 
 /** Throws TEMPLATE_INVALID unless the template was made with this very model. */
-export function requireTemplateOf(template: Template, model: { name: string; sha256: string; classes: number }): void {
-  if (template.model.name !== model.name || template.model.sha256 !== model.sha256 || template.classes.length !== model.classes)
-    throw new StainError('TEMPLATE_INVALID', `Template "${template.id}" was made with another version of the model "${template.model.name}".`, {
-      data: { templateModel: template.model, model: { name: model.name, sha256: model.sha256 } },
-    });
+export function requireTemplateOf(
+  template: Template,
+  model: { name: string; sha256: string; classes: number },
+): void {
+  if (
+    template.model.name !== model.name ||
+    template.model.sha256 !== model.sha256 ||
+    template.classes.length !== model.classes
+  )
+    throw new StainError(
+      'TEMPLATE_INVALID',
+      `Template "${template.id}" was made with another version of the model "${template.model.name}".`,
+      {
+        data: { templateModel: template.model, model: { name: model.name, sha256: model.sha256 } },
+      },
+    );
 }

@@ -50,18 +50,25 @@ export interface Stain {
  * Densities are matched above the glass of each side: the glass stays as it is, so the pale end of the tissue
  * must go on to meet it, however bright the template's glass was scanned.
  */
-export function transferCoefficients(source: Stain, template: Stain, classNames: readonly string[], fade: Fade): TransferCoefficients {
+export function transferCoefficients(
+  source: Stain,
+  template: Stain,
+  classNames: readonly string[],
+  fade: Fade,
+): TransferCoefficients {
   const notes: string[] = [];
   const isUsable = (k: number): boolean =>
     source.classes[k]!.share >= MINIMUM_CLASS_SHARE && template.classes[k]!.share >= MINIMUM_CLASS_SHARE;
-  const pooled = ({ classes }: Stain): ClassStatistics => pooledStatistics(classes.filter((_, k) => isUsable(k)));
+  const pooled = ({ classes }: Stain): ClassStatistics =>
+    pooledStatistics(classes.filter((_, k) => isUsable(k)));
   const shift = [source.glassDensity - template.glassDensity, 0, 0] as const;
   const scale = new Float32Array(source.classes.length * 3);
   const offset = new Float32Array(source.classes.length * 3);
   for (let k = 0; k < source.classes.length; k++) {
     const from = isUsable(k) ? source.classes[k]! : pooled(source);
     const to = isUsable(k) ? template.classes[k]! : pooled(template);
-    if (!isUsable(k)) notes.push(`The class "${classNames[k]}" is nearly absent; its pixels follow the other classes.`);
+    if (!isUsable(k))
+      notes.push(`The class "${classNames[k]}" is nearly absent; its pixels follow the other classes.`);
     let limited = false;
     for (const c of [0, 1, 2] as const) {
       const wanted = to.sd[c] / from.sd[c];
@@ -70,7 +77,8 @@ export function transferCoefficients(source: Stain, template: Stain, classNames:
       scale[k * 3 + c] = bounded;
       offset[k * 3 + c] = to.mean[c] + shift[c] - from.mean[c] * bounded;
     }
-    if (limited && isUsable(k)) notes.push(`The contrast of the class "${classNames[k]}" was changed within limits only.`);
+    if (limited && isUsable(k))
+      notes.push(`The contrast of the class "${classNames[k]}" was changed within limits only.`);
   }
   return { scale, offset, fade: [fade.low, fade.high], notes };
 }

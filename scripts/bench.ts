@@ -1,0 +1,316 @@
+/**
+ * Measures the pipeline on large slides made of real tiles, and prints tables as Markdown.
+ *
+ *   npm run bench                 150 Mpx of tissue, then memory at 100 and 1000 Mpx
+ *   npm run bench -- --megapixels 50 --large 500 --skip-memory
+ *
+ * Every figure of one table is from one run. "Bare loop" is the same network on the same windows with nothing around
+ * it: the pipeline can lose to it and not win. Stages are measured one at a time, without overlap.
+ */
+import { fork } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type ArchiveLocation, openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { chooseSeries } from '../server/src/cli/choose-series.ts';
+import { type Composition, compose } from '../server/src/composition.ts';
+import { loadConfig } from '../server/src/config.ts';
+import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
+import { newUuid } from '../server/src/dicom/uid.ts';
+import { fitStain } from '../server/src/normalization/fit.ts';
+import { CORE_SIZE } from '../server/src/normalization/normalize-pixels.ts';
+import { normalizeSeries } from '../server/src/normalization/normalize-series.ts';
+import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
+import { ProgressTracker } from '../server/src/normalization/progress.ts';
+import type { NormalizationRequest, Stage } from '../server/src/normalization/types.ts';
+import { Pyramid } from '../server/src/slide/pyramid.ts';
+import { windowsOf } from '../server/src/slide/windows.ts';
+import { transferCoefficients } from '../server/src/stain/transfer.ts';
+import { makeBenchSlide } from './bench-slide.ts';
+
+const signal = new AbortController().signal;
+const WHITE = [255, 255, 255] as const;
+const TEMPLATE = 'he-pink-violet';
+
+interface Place extends AsyncDisposable {
+  readonly composition: Composition;
+  readonly folder: string;
+}
+
+async function createPlace(): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'stain-bench-'));
+  const composition = compose(
+    loadConfig({ env: { STAIN_SPOOL_DIRECTORY: join(folder, 'spool'), ...process.env } }),
+  );
+  return {
+    composition,
+    folder,
+    async [Symbol.asyncDispose]() {
+      await composition[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** Opens the only slide of an archive, and times the fetch. */
+async function openOnly(composition: Composition, archive: ArchiveLocation): Promise<OpenSeries> {
+  const series = await chooseSeries(archive.client, {}, signal);
+  const environment = composition.environment({ source: archive.client, destination: archive.client });
+  return openSeries(series, environment, new ProgressTracker(() => {}), signal);
+}
+
+async function makeSlide(place: Place, name: string, megapixels: number, tissue: number): Promise<string> {
+  const folder = join(place.folder, name);
+  await using sampleArchive = await openArchiveLocation(
+    fileURLToPath(new URL('sample', import.meta.url)),
+    place.composition.config,
+    { create: false },
+  );
+  await using sample = await openOnly(place.composition, sampleArchive);
+  const side = Math.round(Math.sqrt(megapixels * 1e6));
+  await makeBenchSlide(folder, { columns: side, rows: side, tissue }, sample, place.composition.codecs);
+  return folder;
+}
+
+interface Row {
+  readonly name: string;
+  readonly megapixels: number;
+  readonly seconds: number;
+}
+
+async function timed(name: string, megapixels: number, work: () => Promise<unknown>): Promise<Row> {
+  const start = performance.now();
+  await work();
+  return { name, megapixels, seconds: (performance.now() - start) / 1000 };
+}
+
+/** The network on the slide's own windows, read beforehand, with nothing around it. */
+async function bareLoop(place: Place, open: OpenSeries, count: number): Promise<number> {
+  const network = await place.composition.network('reference');
+  const template = await place.composition.templates.get(TEMPLATE);
+  const base = open.base(WHITE);
+  const { halo, alignment, classNames } = network.model;
+  const windows = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: CORE_SIZE })].slice(
+    0,
+    count,
+  );
+  const rasters = [];
+  for (const window of windows) rasters.push(await base.read(window, signal));
+  const glass = { classes: template.classes, glassDensity: 0.03 };
+  const coefficients = transferCoefficients(glass, template, classNames, { low: 0.05, high: 0.1 });
+  let pixels = 0;
+  const start = performance.now();
+  for (const [i, { width, height, rgb }] of rasters.entries()) {
+    await network.apply({ tile: rgb, width, height, coefficients }, signal);
+    pixels += windows[i]!.core.width * windows[i]!.core.height;
+  }
+  return pixels / 1e3 / (performance.now() - start);
+}
+
+async function stages(place: Place, source: string): Promise<Row[]> {
+  const { composition } = place;
+  await using archive = await openArchiveLocation(source, composition.config, { create: false });
+  const series = await chooseSeries(archive.client, {}, signal);
+  const instances = await archive.client.searchInstances(
+    { StudyInstanceUID: series.studyInstanceUid, SeriesInstanceUID: series.seriesInstanceUid },
+    signal,
+  );
+  await using open = await openOnly(composition, archive);
+  const level = open.slide.levels[0]!;
+  const megapixels = (level.totalColumns * level.totalRows) / 1e6;
+  const rows: Row[] = [];
+  rows.push(
+    await timed('fetch (all levels, DICOMweb to disk)', megapixels, async () => {
+      for (const [i, instance] of instances.entries()) {
+        const uid = String(instance['00080018']?.Value?.[0]);
+        await pipeline(
+          archive.client.retrieveInstance(series.studyInstanceUid, series.seriesInstanceUid, uid, signal),
+          createWriteStream(join(place.folder, `fetch-${i}`)),
+        );
+      }
+    }),
+  );
+  const base = open.base(WHITE);
+  const bands = Array.from({ length: Math.ceil(base.height / 1024) }, (_, i) => ({
+    x: 0,
+    y: i * 1024,
+    width: base.width,
+    height: Math.min(1024, base.height - i * 1024),
+  }));
+  rows.push(
+    await timed('decode (codec threads)', megapixels, async () => {
+      for (const band of bands) await base.read(band, signal);
+    }),
+  );
+  const band = await base.read(bands[0]!, signal);
+  rows.push(
+    await timed('average (all levels)', megapixels, async () => {
+      const pyramid = new Pyramid(open.slide.levels, async () => {});
+      for (const { y, height } of bands)
+        await pyramid.add(
+          { ...band, height, rgb: band.rgb.subarray(0, band.width * height * 3) },
+          { x: 0, y },
+        );
+    }),
+  );
+  const { rows: tileRows, columns: tileColumns } = level;
+  const tile = (await base.read({ x: 0, y: 0, width: tileColumns, height: tileRows }, signal)).rgb;
+  const frames = Math.floor((megapixels * 1e6) / (tileRows * tileColumns));
+  const encoded: Uint8Array[] = [];
+  rows.push(
+    await timed('encode (codec threads)', megapixels, async () => {
+      for (let i = 0; i < frames; i += 8)
+        encoded.push(
+          ...(await Promise.all(
+            Array.from({ length: Math.min(8, frames - i) }, () =>
+              composition.codecs.encode(
+                tile.slice(),
+                { rows: tileRows, columns: tileColumns, encoding: 'jpeg', quality: 90 },
+                signal,
+              ),
+            ),
+          )),
+        );
+    }),
+  );
+  rows.push(
+    await timed('write (frame spool)', megapixels, async () => {
+      await using spool = await FrameSpool.create(join(place.folder, 'bench-frames'), encoded.length);
+      for (const [i, bytes] of encoded.entries()) await spool.append(i, bytes);
+    }),
+  );
+  return rows;
+}
+
+interface PipelineRun {
+  readonly rows: Row[];
+  readonly megapixels: number;
+  readonly seconds: number;
+}
+
+async function runPipeline(place: Place, source: string, destination: string): Promise<PipelineRun> {
+  const { composition } = place;
+  await using from = await openArchiveLocation(source, composition.config, { create: false });
+  await using to = await openArchiveLocation(destination, composition.config, { create: true });
+  const request: NormalizationRequest = {
+    ...(await chooseSeries(from.client, {}, signal)),
+    template: TEMPLATE,
+    model: 'reference',
+    encoding: 'jpeg',
+    quality: 90,
+  };
+  await composition.network('reference');
+  const entered = new Map<Stage, number>();
+  const left = new Map<Stage, number>();
+  const result = await normalizeSeries(
+    request,
+    { jobUuid: newUuid(), createdAt: new Date().toISOString() },
+    composition.environment({ source: from.client, destination: to.client }),
+    {
+      signal,
+      onProgress({ stage }) {
+        const now = performance.now();
+        if (!entered.has(stage)) entered.set(stage, [...left.values()].at(-1) ?? now);
+        left.set(stage, now);
+      },
+    },
+  );
+  const rows = [...entered].map(([stage, start]) => ({
+    name: stage,
+    megapixels: result.megapixels,
+    seconds: (left.get(stage)! - start) / 1000,
+  }));
+  return { rows, megapixels: result.megapixels, seconds: result.seconds };
+}
+
+function print(title: string, rows: readonly Row[]): void {
+  console.log(`\n### ${title}\n\n| stage | Mpx/s | seconds |\n|---|---|---|`);
+  for (const { name, megapixels, seconds } of rows)
+    console.log(`| ${name} | ${(megapixels / seconds).toFixed(2)} | ${seconds.toFixed(1)} |`);
+}
+
+/** In a process of its own, so that its peak memory is that of one normalisation. */
+async function memoryChild(source: string, destination: string): Promise<void> {
+  await using place = await createPlace();
+  const { megapixels, seconds } = await runPipeline(place, source, destination);
+  const peak = process.resourceUsage().maxRSS / 1024;
+  process.send?.({ megapixels, seconds, peak });
+}
+
+async function memoryOf(
+  source: string,
+  destination: string,
+): Promise<{ megapixels: number; seconds: number; peak: number }> {
+  const child = fork(fileURLToPath(import.meta.url), ['--child', source, destination], { stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve(message as never));
+    child.once('exit', (code) => reject(new Error(`the measured process ended with ${code}`)));
+  });
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      megapixels: { type: 'string', default: '150' },
+      large: { type: 'string', default: '1000' },
+      'skip-memory': { type: 'boolean', default: false },
+    },
+  });
+  await using place = await createPlace();
+  const [processor] = cpus();
+  console.log(
+    `Machine: ${processor?.model.trim()}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}`,
+  );
+  console.log(`Slides: squares of 256 x 256 JPEG tiles of the sample slide (real H&E), four levels.`);
+
+  const tissue = await makeSlide(place, 'tissue', Number(values.megapixels), 1);
+  const network = await place.composition.network('reference');
+  const rows = await stages(place, tissue);
+  await using archive = await openArchiveLocation(tissue, place.composition.config, { create: false });
+  await using open = await openOnly(place.composition, archive);
+  const fit = await timed('fit (statistics of 16 windows)', 16 * 0.262, () =>
+    fitStain(open.base(WHITE), open.overview(WHITE), network, { signal }),
+  );
+  print(`Stages one at a time, ${values.megapixels} Mpx, ${network.executionProvider}`, [...rows, fit]);
+
+  const before = await bareLoop(place, open, 12);
+  const run = await runPipeline(place, tissue, join(place.folder, 'result'));
+  const after = await bareLoop(place, open, 12);
+  print('The pipeline, by stage', [
+    ...run.rows,
+    { name: 'whole', megapixels: run.megapixels, seconds: run.seconds },
+  ]);
+  const bare = (before + after) / 2;
+  const normalize = run.rows.find(({ name }) => name === 'normalize')!;
+  const normalizeRate = normalize.megapixels / normalize.seconds;
+  console.log('\n### The pipeline against the bare network\n\n| | Mpx/s | ratio |\n|---|---|---|');
+  console.log(`| network in a bare loop, before and after | ${before.toFixed(3)}, ${after.toFixed(3)} | 1 |`);
+  console.log(
+    `| normalise stage: decode, network, average, encode, write | ${normalizeRate.toFixed(3)} | ${(normalizeRate / bare).toFixed(3)} |`,
+  );
+  console.log(
+    `| whole job, with fetch, fit, store and verify | ${(run.megapixels / run.seconds).toFixed(3)} | ${(run.megapixels / run.seconds / bare).toFixed(3)} |`,
+  );
+
+  if (values['skip-memory']) return;
+  // Tissue area is the same in both, so that the larger one ends in bearable time.
+  const tissueMegapixels = 20;
+  console.log(
+    `\n### Peak memory, ${tissueMegapixels} Mpx of tissue, the rest glass\n\n| slide, Mpx | peak, MB | seconds |\n|---|---|---|`,
+  );
+  for (const megapixels of [100, Number(values.large)]) {
+    const slide = await makeSlide(place, `memory-${megapixels}`, megapixels, tissueMegapixels / megapixels);
+    const measured = await memoryOf(slide, join(place.folder, `memory-result-${megapixels}`));
+    console.log(
+      `| ${measured.megapixels.toFixed(0)} | ${measured.peak.toFixed(0)} | ${measured.seconds.toFixed(0)} |`,
+    );
+  }
+}
+
+const [flag, source, destination] = process.argv.slice(2);
+if (flag === '--child') await memoryChild(source!, destination!);
+else await main();
