@@ -114,8 +114,9 @@ describe('reading and writing', () => {
   test('dicom-parser reads the same values', () => {
     fc.assert(
       fc.property(dataSets, (dataSet) => {
+        fc.pre(dataSet.elements.length > 0); // dicom-parser takes no empty data set.
         const bytes = writeDataSet(dataSet);
-        const stream = new dicomParser.ByteStream(dicomParser.littleEndianByteArrayParser, bytes);
+        const stream = new dicomParser.ByteStream(dicomParser.littleEndianByteArrayParser, bytes, 0);
         const other = { elements: {} as dicomParser.DataSet['elements'], byteArray: bytes, warnings: [] };
         dicomParser.parseDicomDataSetExplicit(other as never, stream, bytes.length);
         for (const element of dataSet.elements) {

@@ -7,7 +7,7 @@ import { StainError } from '../errors.ts';
 import { DataSet } from './dataset.ts';
 import { LONG_VRS } from './dataset-writer.ts';
 import { entryOfTag } from './dictionary.ts';
-import type { Element } from './element.ts';
+import { type Element, StoredValue } from './element.ts';
 
 const UNDEFINED_LENGTH = 0xffffffff;
 const ITEM = 'FFFEE000';
@@ -109,6 +109,9 @@ class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #total: number;
+  /** One string for all elements of a tag or VR: per-frame groups repeat a dozen of them for every frame. */
+  readonly #tags = new Map<number, string>();
+  readonly #vrs = new Map<number, string>();
 
   constructor(bytes: Uint8Array, total: number) {
     this.#bytes = bytes;
@@ -135,9 +138,8 @@ class Reader {
     const tag = this.#tag();
     if (tag.startsWith('FFFE')) return { tag, vr: '', length: this.#uint32() };
     if (!explicitVr) return { tag, vr: implicitVr(tag), length: this.#uint32() };
-    const vr = String.fromCharCode(this.#bytes[this.position]!, this.#bytes[this.position + 1]!);
-    if (!/^[A-Z]{2}$/.test(vr)) this.fail(`element ${tag} has no value representation`, at);
-    this.position += 2;
+    const vr = this.#vr();
+    if (vr === undefined) this.fail(`element ${tag} has no value representation`, at);
     if (!LONG_VRS.has(vr)) {
       const length = this.#view.getUint16(this.position, true);
       this.position += 2;
@@ -171,7 +173,7 @@ class Reader {
     this.#require(length, end);
     this.position += length;
     if (tag.endsWith('0000')) return undefined;
-    return { tag, vr, bytes: this.#bytes.subarray(at, at + length) };
+    return new StoredValue(tag, vr, this.#bytes, at, length);
   }
 
   #items(
@@ -234,7 +236,25 @@ class Reader {
     const group = this.#view.getUint16(this.position, true);
     const element = this.#view.getUint16(this.position + 2, true);
     this.position += 4;
-    return (group * 0x10000 + element).toString(16).toUpperCase().padStart(8, '0');
+    const number = group * 0x10000 + element;
+    let tag = this.#tags.get(number);
+    if (tag === undefined) {
+      tag = number.toString(16).toUpperCase().padStart(8, '0');
+      this.#tags.set(number, tag);
+    }
+    return tag;
+  }
+
+  #vr(): string | undefined {
+    const number = this.#view.getUint16(this.position, false);
+    this.position += 2;
+    let vr = this.#vrs.get(number);
+    if (vr === undefined) {
+      vr = String.fromCharCode(number >> 8, number & 0xff);
+      if (!/^[A-Z]{2}$/.test(vr)) return undefined;
+      this.#vrs.set(number, vr);
+    }
+    return vr;
   }
 
   #uint32(): number {

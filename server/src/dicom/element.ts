@@ -8,6 +8,30 @@ export interface ValueElement {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * A value still inside of the header it was read from. A view is made when it is asked for: the headers of large
+ * slides have millions of values, and a typed array takes several times the memory of this.
+ */
+export class StoredValue implements ValueElement {
+  readonly tag: string;
+  readonly vr: string;
+  readonly #header: Uint8Array;
+  readonly #start: number;
+  readonly #length: number;
+
+  constructor(tag: string, vr: string, header: Uint8Array, start: number, length: number) {
+    this.tag = tag;
+    this.vr = vr;
+    this.#header = header;
+    this.#start = start;
+    this.#length = length;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#header.subarray(this.#start, this.#start + this.#length);
+  }
+}
+
 export interface SequenceElement {
   readonly tag: string;
   readonly vr: 'SQ';
