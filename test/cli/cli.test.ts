@@ -1,6 +1,6 @@
 /** The command line as a person uses it: a process, its output and its exit code. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -74,6 +74,17 @@ describe('the command line', () => {
     expect(Buffer.compare(first!, original!)).not.toBe(0);
     const again = await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
+  });
+
+  it('makes a template from a slide', async () => {
+    const slide = join(folder, 'one-level');
+    await mkdir(slide);
+    await copyFile(join(repository, 'scripts/sample/level-3.dcm'), join(slide, 'slide.dcm'));
+    expect(
+      await run('template', 'add', 'cmu', 'one-level', '--name', 'CMU-1', '--licence', 'CC0-1.0'),
+    ).toMatchObject({ code: 0 });
+    const { stdout } = await run('--json', 'info');
+    expect(JSON.parse(stdout).templates).toContainEqual({ id: 'cmu', name: 'CMU-1' });
   });
 
   it('normalises a slide from folder to folder', async () => {

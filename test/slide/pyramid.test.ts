@@ -101,7 +101,7 @@ describe('pyramid', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 200, examples: [[77, 4, 1, 3, [2.2], 0]] },
     );
   });
 

@@ -72,7 +72,8 @@ async function fromSeries(
     createdAt: new Date().toISOString(),
     createdBy: CREATED_BY,
   };
-  return makeTemplate(
+  // Awaited here: the pixels are closed when this function is left.
+  return await makeTemplate(
     { base: open.base(WHITE), overview },
     await thumbnailJpeg(picture),
     await composition.network(args.model),

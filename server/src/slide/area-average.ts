@@ -22,6 +22,8 @@ interface Axis {
   readonly end: Int32Array;
 }
 
+const ROUNDING = 1e-6;
+
 function axis(fine: number, coarse: number): Axis {
   const whole = Math.round(fine / coarse);
   const isWhole = Math.floor(fine / whole) === coarse || Math.ceil(fine / whole) === coarse;
@@ -32,18 +34,22 @@ function axis(fine: number, coarse: number): Axis {
   const start = new Int32Array(coarse).fill(fine);
   const end = new Int32Array(coarse);
   for (let p = 0; p < fine; p++) {
-    const c = Math.floor(p / ratio);
+    let c = Math.floor(p / ratio);
+    let share = Math.min(1, (c + 1) * ratio - p);
+    // A share as small as the rounding of the division is none: the pixel begins the next coarse pixel.
+    if (share < ROUNDING) {
+      c++;
+      share = 1;
+    }
     if (c >= coarse) continue;
     first[p] = c;
-    weight[p] = Math.min(1, (c + 1) * ratio - p);
-    // Less than this is the rounding of the division, not a share of the pixel.
-    if (weight[p]! > 1 - 1e-6 || c + 1 >= coarse) weight[p] = 1;
-    for (const [target, share] of [
+    weight[p] = share > 1 - ROUNDING || c + 1 >= coarse ? 1 : share;
+    for (const [target, part] of [
       [c, weight[p]!],
       [c + 1, 1 - weight[p]!],
     ] as const) {
-      if (share <= 0) continue;
-      total[target]! += share;
+      if (part <= 0) continue;
+      total[target]! += part;
       start[target] = Math.min(start[target]!, p);
       end[target] = Math.max(end[target]!, p + 1);
     }

@@ -1,0 +1,102 @@
+/** The service as a process: a slide in its archive is normalised over HTTP, and it stops when it is told to. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Job } from '../../server/src/contract/index.ts';
+import { repository } from '../support/peers.ts';
+
+let folder: string;
+let service: ChildProcess;
+let url: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stain-serve-'));
+  await mkdir(join(folder, 'archive'));
+  await copyFile(join(repository, 'scripts/sample/level-3.dcm'), join(folder, 'archive/slide.dcm'));
+  service = spawn(process.execPath, [join(repository, 'server/src/main.ts'), 'serve'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      STAIN_SERVER_PORT: '0',
+      STAIN_DEVICE: 'cpu',
+      STAIN_ARCHIVE_FOLDER: join(folder, 'archive'),
+      STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+      STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
+      STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    },
+  });
+  url = await new Promise((resolve, reject) => {
+    let told = '';
+    service.once('exit', (code) => reject(new Error(`the service ended with ${code}: ${told}`)));
+    service.stderr!.on('data', (chunk) => {
+      told += chunk;
+      const found = /service\s+(http:\S+)/.exec(told)?.[1];
+      if (found) resolve(found);
+    });
+  });
+});
+afterAll(async () => {
+  if (service.exitCode === null) service.kill('SIGKILL');
+  await rm(folder, { recursive: true });
+});
+
+async function getJson(path: string): Promise<never> {
+  const response = await fetch(url + path, { headers: { accept: 'application/json' } });
+  return (await response.json()) as never;
+}
+
+it('normalises a slide of its archive and shows the derived series in the same study', async () => {
+  const [series] = (await getJson('/dicom-web/series?Modality=SM')) as Record<string, { Value: string[] }>[];
+  const body = {
+    studyInstanceUid: series!['0020000D']!.Value[0],
+    seriesInstanceUid: series!['0020000E']!.Value[0],
+    template: 'he-magenta',
+  };
+  const post = (changes: object = {}): Promise<Response> =>
+    fetch(`${url}/api/normalizations`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...body, ...changes }),
+    });
+
+  const refused = await post({ template: 'nowhere' });
+  expect(refused.status).toBe(404);
+  expect(await refused.json()).toMatchObject({ code: 'TEMPLATE_NOT_FOUND' });
+
+  const accepted = await post();
+  expect(accepted.status).toBe(202);
+  const { id } = (await accepted.json()) as Job;
+  const stages = new Set<string>();
+  const events = await fetch(`${url}/api/normalizations/${id}/events`);
+  let text = '';
+  for await (const chunk of events.body!.pipeThrough(new TextDecoderStream())) text += chunk;
+  for (const [, stage] of text.matchAll(/"stage":"(\w+)"/g)) stages.add(stage!);
+  const job = (await getJson(`/api/normalizations/${id}`)) as Job;
+  expect(job.error ?? null).toBeNull();
+  expect(job.state).toBe('COMPLETED');
+  expect(stages).toContain('normalize');
+
+  const found = (await getJson(`/dicom-web/studies/${body.studyInstanceUid}/series`)) as Record<
+    string,
+    { Value: string[] }
+  >[];
+  const uids = found.map((item) => item['0020000E']!.Value[0]);
+  expect(uids).toContain(body.seriesInstanceUid);
+  expect(uids).toContain(job.result!.seriesInstanceUid);
+  expect(await readdir(join(folder, 'spool'))).toEqual([]);
+});
+
+it('is ready and tells its device and model', async () => {
+  expect(await getJson('/ready')).toMatchObject({ status: 'ok' });
+  expect(await getJson('/api/device')).toMatchObject({ executionProvider: 'CPUExecutionProvider' });
+  expect(await getJson('/api/models')).toMatchObject({ models: [{ name: 'reference' }] });
+});
+
+it('stops on SIGTERM', async () => {
+  service.kill('SIGTERM');
+  const [code] = await once(service, 'exit');
+  expect(code).toBe(0);
+});
