@@ -221,6 +221,7 @@ describe('frames', () => {
     const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
     const grey = storableSlide('grey', { frames: [await sharp({ create }).jpeg().toBuffer()] });
     await writeFile(join(own.folder, 'grey.dcm'), grey.bytes);
+    await own.archive.rescan();
     const answer = await fetch(`${own.url}${pathOf(grey)}/frames/1`, {
       headers: { Accept: 'application/octet-stream' },
     });
