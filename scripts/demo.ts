@@ -36,8 +36,6 @@ const arguments_ = {
   destination: archive,
   template: values.template,
   model: 'reference',
-  encoding: 'jpeg',
-  quality: 90,
 } as const;
 const result = await normalizeCommand(arguments_, composition, signal);
 console.log(describeResult(result));

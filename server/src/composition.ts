@@ -38,9 +38,10 @@ export function compose(config: Config): Composition {
     own: config.templates.directory,
   });
   const networks = new Map<string, Promise<StainNetwork>>();
-  const network = (name: string): Promise<StainNetwork> => {
+  const network = async (name: string): Promise<StainNetwork> => {
     let opened = networks.get(name);
-    if (!opened) {
+    // One whose thread broke down (out of memory, a fault of the driver) is opened anew for the next job.
+    if (!opened || (await opened).isBroken) {
       opened = loadModel(models, name).then((model) =>
         openNetwork({ model, device: config.device, threads }),
       );

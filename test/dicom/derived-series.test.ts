@@ -22,6 +22,7 @@ function derive(
   sources: readonly DataSet[],
   changes: Partial<DerivationRecord> = {},
   role: Level['role'] = 'base',
+  sourceIsLossy = false,
 ): DataSet {
   const derivation = record(changes);
   const sopInstanceUid = derivedUids(derivation.identity).instance(1);
@@ -31,6 +32,7 @@ function derive(
     instanceNumber: 1,
     sopInstanceUid,
     encodedBytes: 100,
+    sourceIsLossy,
   });
 }
 
@@ -184,18 +186,19 @@ describe('what is written', () => {
       },
     });
     const after = derive([before]);
+    const job = record().identity.jobUuid.slice(0, 4);
     const optical = after.items('OpticalPathSequence')[0]!;
-    expect(optical.string('OpticalPathIdentifier')).toBe('ABCDEFGHIJKLM-SN');
+    expect(optical.string('OpticalPathIdentifier')).toBe(`ABCDEFGHI-SN${job}`);
     expect(optical.bytes('ICCProfile')).toEqual(record().iccProfile);
     expect(
       after
         .items('SharedFunctionalGroupsSequence')[0]!
         .items('OpticalPathIdentificationSequence')[0]!
         .string('OpticalPathIdentifier'),
-    ).toBe('1-SN');
+    ).toBe(`1-SN${job}`);
     for (const frame of after.items('PerFrameFunctionalGroupsSequence'))
       expect(frame.items('OpticalPathIdentificationSequence')[0]!.string('OpticalPathIdentifier')).toBe(
-        'ABCDEFGHIJKLM-SN',
+        `ABCDEFGHI-SN${job}`,
       );
   });
 
@@ -213,6 +216,8 @@ describe('what is written', () => {
     });
     expect(derive([raw], { encoding: 'jpeg2000' }).string('LossyImageCompression')).toBe('00');
     expect(derive([raw]).string('LossyImageCompression')).toBe('01');
+    // The tag lies, the transfer syntax does not.
+    expect(derive([raw], { encoding: 'jpeg2000' }, 'base', true).string('LossyImageCompression')).toBe('01');
   });
 
   test('photometric interpretation by encoding', () => {

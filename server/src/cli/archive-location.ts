@@ -22,7 +22,11 @@ export async function openArchiveLocation(
   { create }: { create: boolean },
 ): Promise<ArchiveLocation> {
   if (/^https?:/i.test(location)) {
-    const client = createDicomWebClient({ url: location, ...clientOptions(config) });
+    const client = createDicomWebClient({
+      url: location,
+      ...timeouts(config),
+      headers: isConfiguredArchive(location, config) ? config.dicomweb.headers : {},
+    });
     const { origin, pathname } = new URL(location);
     return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };
   }
@@ -34,13 +38,11 @@ export async function openArchiveLocation(
   if (!isFolder)
     throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
   const archive = await createArchive({ folder: location, maxInstanceBytes: config.limits.maxInstanceBytes });
+  // A slide of which only some levels have been seen would be taken for a smaller one.
+  await archive.rescan();
   const server = await listen(express().use('/dicom-web', archive.router), { host: '127.0.0.1', port: 0 });
   // The product meets its own archive over HTTP like any other: there is one way for data.
-  const client = createDicomWebClient({
-    url: `${server.url}/dicom-web`,
-    ...clientOptions(config),
-    headers: {},
-  });
+  const client = createDicomWebClient({ url: `${server.url}/dicom-web`, ...timeouts(config) });
   return {
     client,
     name: location,
@@ -53,8 +55,12 @@ export async function openArchiveLocation(
   };
 }
 
-function clientOptions({
-  dicomweb: { headers, timeoutSeconds },
-}: Config): Pick<DicomWebClientOptions, 'headers' | 'timeoutMs' | 'storeTimeoutMs'> {
-  return { headers, timeoutMs: timeoutSeconds * 1000, storeTimeoutMs: timeoutSeconds * 1000 };
+/** The headers hold credentials of one archive, which are no other's business. */
+function isConfiguredArchive(location: string, { dicomweb }: Config): boolean {
+  return dicomweb.url !== undefined && new URL(dicomweb.url).origin === new URL(location).origin;
+}
+
+function timeouts({ dicomweb }: Config): Pick<DicomWebClientOptions, 'timeoutMs' | 'storeTimeoutMs'> {
+  const timeoutMs = dicomweb.timeoutSeconds * 1000;
+  return { timeoutMs, storeTimeoutMs: timeoutMs };
 }

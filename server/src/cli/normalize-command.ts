@@ -15,8 +15,8 @@ export interface NormalizeArguments {
   readonly model: string;
   readonly study?: string | undefined;
   readonly series?: string | undefined;
-  readonly encoding: OutputEncoding;
-  readonly quality: number;
+  readonly encoding?: OutputEncoding | undefined;
+  readonly quality?: number | undefined;
 }
 
 export async function normalizeCommand(
@@ -30,8 +30,8 @@ export async function normalizeCommand(
     ...(await chooseSeries(source.client, args, signal)),
     template: args.template,
     model: args.model,
-    encoding: args.encoding,
-    quality: args.quality,
+    encoding: args.encoding ?? composition.config.output.encoding,
+    quality: args.quality ?? composition.config.output.quality,
   };
   const bar = createProgressBar(process.stderr);
   try {

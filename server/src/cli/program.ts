@@ -123,18 +123,19 @@ interface NormalizeOptions {
   readonly model: string;
   readonly study?: string;
   readonly series?: string;
-  readonly encoding: OutputEncoding;
-  readonly quality: number;
+  readonly encoding?: OutputEncoding;
+  readonly quality?: number;
 }
 
 function encodingOption(): Option {
-  return new Option('--encoding <name>', 'jpeg, or lossless: htj2k, jpeg2000')
-    .choices(['jpeg', 'htj2k', 'jpeg2000'])
-    .default('jpeg');
+  return new Option(
+    '--encoding <name>',
+    'jpeg, or lossless: htj2k, jpeg2000 (default: configuration)',
+  ).choices(['jpeg', 'htj2k', 'jpeg2000']);
 }
 
 function qualityOption(): Option {
-  return new Option('--quality <1-100>', 'JPEG quality').default(90).argParser((text) => {
+  return new Option('--quality <1-100>', 'JPEG quality (default: configuration)').argParser((text) => {
     const quality = Number(text);
     if (!Number.isInteger(quality) || quality < 1 || quality > 100)
       throw new InvalidArgumentError('A whole number from 1 to 100.');

@@ -5,6 +5,8 @@ import { StainError } from '../errors.ts';
 import { makeTemplate } from '../normalization/make-template.ts';
 import { openSeries } from '../normalization/open-series.ts';
 import { ProgressTracker } from '../normalization/progress.ts';
+import type { PixelSource } from '../slide/pixel-source.ts';
+import type { Rectangle } from '../slide/windows.ts';
 import { type Template, templateId } from '../stain/template.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
@@ -65,7 +67,7 @@ async function fromSeries(
   const environment = composition.environment({ source: source.client, destination: source.client });
   await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
   const overview = open.overview(WHITE);
-  const picture = await overview.read({ x: 0, y: 0, width: overview.width, height: overview.height }, signal);
+  const picture = await overview.read(middleOf(overview), signal);
   const provenance = {
     source: args.provenance ?? `series ${series.seriesInstanceUid}`,
     licence: args.licence,
@@ -80,4 +82,11 @@ async function fromSeries(
     { ...args, provenance },
     signal,
   );
+}
+
+/** The whole overview, or the middle of one that is too large to be a picture. */
+function middleOf({ width, height }: PixelSource): Rectangle {
+  const most = 2048;
+  const [w, h] = [Math.min(most, width), Math.min(most, height)];
+  return { x: Math.floor((width - w) / 2), y: Math.floor((height - h) / 2), width: w, height: h };
 }

@@ -30,6 +30,8 @@ export interface DeriveInput {
   readonly sopInstanceUid: string;
   /** Bytes of all encoded frames, for the compression ratio. */
   readonly encodedBytes: number;
+  /** Whether the source's frames were compressed with loss, by their transfer syntax. */
+  readonly sourceIsLossy: boolean;
 }
 
 /** Header of the derived instance, without pixel data. The parts of a concatenation become one instance. */
@@ -39,6 +41,7 @@ export function deriveLevel({
   instanceNumber,
   sopInstanceUid,
   encodedBytes,
+  sourceIsLossy,
 }: DeriveInput): DataSet {
   const sources = level.instances.map(({ dataset }) => withoutSourceOnly(dataset));
   const source = sources[0];
@@ -71,13 +74,13 @@ export function deriveLevel({
       PyramidUID: uids.pyramid,
       ...seriesReferences(sources),
       ...pixelAttributes(level, derivation),
-      ...lossyCompression(source, lossyRatio),
+      ...lossyCompression(source, lossyRatio, sourceIsLossy),
       ImageComments: commentOf(source),
       // A source that says YES keeps it: text in the pixels does not go away.
       ...(source.string('BurnedInAnnotation') !== 'YES' && { BurnedInAnnotation: 'NO' }),
       ...tileOrganization(source),
-      OpticalPathSequence: derivedOpticalPaths(source, derivation.iccProfile),
-      ...derivedFunctionalGroups(sources, imageType, derived),
+      OpticalPathSequence: derivedOpticalPaths(source, derivation.identity, derivation.iccProfile),
+      ...derivedFunctionalGroups(sources, imageType, derived, derivation.identity),
     })
     .withElements(privateBlock(derivation));
 }

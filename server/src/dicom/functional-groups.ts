@@ -13,19 +13,22 @@ export function derivedFunctionalGroups(
   sources: readonly DataSet[],
   imageType: readonly string[],
   derivationImage: DataSet,
+  job: { readonly jobUuid: string },
 ): Attributes {
   const shared = sources[0]!.items('SharedFunctionalGroupsSequence')[0] ?? new DataSet();
   const perFrame = sources.flatMap((source) => source.items('PerFrameFunctionalGroupsSequence'));
   const frameType = [DataSet.of({ FrameType: imageType })];
   const typePerFrame = perFrame.some((frame) => frame.has(FRAME_TYPE));
-  const derivedShared = withDerivedIdentifiers(shared).with({ DerivationImageSequence: [derivationImage] });
+  const derivedShared = withDerivedIdentifiers(shared, job).with({
+    DerivationImageSequence: [derivationImage],
+  });
   return {
     SharedFunctionalGroupsSequence: [
       typePerFrame ? derivedShared : derivedShared.with({ [FRAME_TYPE]: frameType }),
     ],
     ...(perFrame.length > 0 && {
       PerFrameFunctionalGroupsSequence: perFrame.map((frame) => {
-        const renamed = withDerivedIdentifiers(frame);
+        const renamed = withDerivedIdentifiers(frame, job);
         // A group is shared or per frame, never both.
         const single = renamed.has('DerivationImageSequence')
           ? renamed.without('DerivationImageSequence')

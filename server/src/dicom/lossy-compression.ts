@@ -1,8 +1,16 @@
 /** Lossy compression history (PS3.3 C.7.6.1.1.5): once lossy, an image never becomes lossless again. */
 import type { Attributes, DataSet } from './dataset.ts';
 
-/** @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless */
-export function lossyCompression(source: DataSet, ratio: number | undefined): Attributes {
+/**
+ * @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless
+ * @param sourceIsLossy by the source's transfer syntax: its own tag is sometimes missing or wrong
+ */
+export function lossyCompression(
+  source: DataSet,
+  ratio: number | undefined,
+  sourceIsLossy: boolean,
+): Attributes {
+  if (ratio === undefined && sourceIsLossy) return { LossyImageCompression: '01' };
   if (ratio === undefined)
     return source.string('LossyImageCompression') ? {} : { LossyImageCompression: '00' };
   const ratios = source.strings('LossyImageCompressionRatio').filter((text) => text !== '');

@@ -5,18 +5,21 @@
 import { BRIGHTFIELD_ILLUMINATION, WHITE_LIGHT } from './codes.ts';
 import { DataSet } from './dataset.ts';
 
-const SUFFIX = '-SN';
 const MAX_IDENTIFIER = 16;
 
-export function derivedIdentifier(source: string): string {
-  return source.slice(0, MAX_IDENTIFIER - SUFFIX.length) + SUFFIX;
+type Job = { readonly jobUuid: string };
+
+/** Distinct for every job: a slide that was normalised twice has two derived pyramids of the same frame of reference. */
+export function derivedIdentifier(source: string, { jobUuid }: Job): string {
+  const suffix = `-SN${jobUuid.slice(0, 4)}`;
+  return source.slice(0, MAX_IDENTIFIER - suffix.length) + suffix;
 }
 
 /**
  * Optical Path Sequence with new identifiers and the profile of the output pixels. A source without the sequence
  * gets one: the profile has no other place, and only brightfield slides come here.
  */
-export function derivedOpticalPaths(source: DataSet, iccProfile: Uint8Array): readonly DataSet[] {
+export function derivedOpticalPaths(source: DataSet, job: Job, iccProfile: Uint8Array): readonly DataSet[] {
   const paths = source.items('OpticalPathSequence');
   const stated =
     paths.length > 0
@@ -27,18 +30,18 @@ export function derivedOpticalPaths(source: DataSet, iccProfile: Uint8Array): re
             IlluminationColorCodeSequence: [WHITE_LIGHT],
           }),
         ];
-  return stated.map((path) => renamed(path, '1').with({ ICCProfile: iccProfile, ColorSpace: 'SRGB' }));
+  return stated.map((path) => renamed(path, '1', job).with({ ICCProfile: iccProfile, ColorSpace: 'SRGB' }));
 }
 
 /** A functional group item whose Optical Path Identification refers to the new identifiers. */
-export function withDerivedIdentifiers(group: DataSet): DataSet {
+export function withDerivedIdentifiers(group: DataSet, job: Job): DataSet {
   const references = group.items('OpticalPathIdentificationSequence');
   if (references.length === 0) return group;
-  return group.with({ OpticalPathIdentificationSequence: references.map((item) => renamed(item, '1')) });
+  return group.with({ OpticalPathIdentificationSequence: references.map((item) => renamed(item, '1', job)) });
 }
 
-function renamed(item: DataSet, fallback: string): DataSet {
+function renamed(item: DataSet, fallback: string, job: Job): DataSet {
   return item.with({
-    OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback),
+    OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback, job),
   });
 }

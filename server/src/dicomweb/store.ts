@@ -46,7 +46,11 @@ export async function storeInstance(
       await accept(outcome, instance, presence);
       return;
     } catch (error) {
-      if (!isPassing(error) || retry >= connection.retries.maxRetries) throw error;
+      if (!isPassing(error) || retry >= connection.retries.maxRetries) {
+        // The archive may have stored it all the same, and only its answer is missing.
+        if (leavesDoubt(error) && (await presence().catch(() => 'unknown')) === 'same') return;
+        throw error;
+      }
       await waitBeforeRetry(error, retry, connection.retries, signal);
       // The answer may have been lost after the archive stored the instance.
       const found = await presence();
@@ -54,6 +58,18 @@ export async function storeInstance(
       if (found === 'other') throw uidTaken(instance);
     }
   }
+}
+
+/** Failures after which the instance may or may not be in the archive. */
+function leavesDoubt(error: unknown): boolean {
+  const codes: readonly string[] = [
+    'ARCHIVE_TIMEOUT',
+    'ARCHIVE_ERROR',
+    'ARCHIVE_TRUNCATED',
+    'ARCHIVE_PROTOCOL',
+    'ARCHIVE_UNREACHABLE',
+  ];
+  return error instanceof StainError && codes.includes(error.code);
 }
 
 async function send(

@@ -37,6 +37,8 @@ export interface StainNetwork {
     },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
+  /** True when its thread is gone; it cannot be used any more. */
+  readonly isBroken: boolean;
   close(): Promise<void>;
 }
 
@@ -154,7 +156,8 @@ function network(
     queue.length = 0;
   };
   worker.on('message', (message: WorkerMessage) => {
-    const { resolve, reject } = running!;
+    if (!running) return; // Closed meanwhile.
+    const { resolve, reject } = running;
     if (message.kind === 'result') resolve(message.value);
     else
       reject(
@@ -197,6 +200,9 @@ function network(
     model,
     executionProvider,
     providerReason,
+    get isBroken() {
+      return broken !== undefined;
+    },
     async statistics({ tile, weight, width, height }, signal) {
       const transfer = [tile.buffer as ArrayBuffer, weight.buffer as ArrayBuffer];
       return (await run(
@@ -214,6 +220,7 @@ function network(
     },
     async close() {
       if (broken) return;
+      breakDown(new StainError('INFERENCE_FAILED', 'The network is closed.'));
       const ended = once(worker, 'exit');
       worker.postMessage({ kind: 'close' } satisfies CloseRequest);
       await ended;

@@ -10,6 +10,7 @@ import { inputDeviceProfile } from '../dicom/icc-class.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { Rgb } from '../slide/raster.ts';
+import type { Slide } from '../slide/types.ts';
 import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { LevelBuilder } from './build-levels.ts';
@@ -18,7 +19,13 @@ import { normalizePixels } from './normalize-pixels.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
 import { freeSeriesNumber, storeSeries } from './store-series.ts';
-import type { JobIdentity, NormalizationRequest, NormalizationResult, Progress } from './types.ts';
+import type {
+  JobIdentity,
+  NormalizationRequest,
+  NormalizationResult,
+  OutputEncoding,
+  Progress,
+} from './types.ts';
 
 const WHITE: Rgb = [255, 255, 255];
 
@@ -65,7 +72,7 @@ export async function normalizeSeries(
   requireTemplateOf(template, network.model);
   await using open = await openSeries(request, environment, progress, signal);
   const { slide, colour, spool } = open;
-  await spool.requireRoom(open.bytes);
+  await spool.requireRoom(expectedBytes(slide, request.encoding));
   const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, {
     signal,
     onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
@@ -107,7 +114,12 @@ export async function normalizeSeries(
     colourPolicy: colour.policy,
     softwareVersions: environment.softwareVersions,
     deviceSerialNumber: environment.deviceSerialNumber,
-    seriesNumber: await freeSeriesNumber(environment.destination, slide.studyInstanceUid, signal),
+    seriesNumber: await freeSeriesNumber(
+      environment.destination,
+      slide.studyInstanceUid,
+      uids.series,
+      signal,
+    ),
     iccProfile: inputDeviceProfile(await srgbProfile()),
     fullRecord: {
       request,
@@ -124,13 +136,14 @@ export async function normalizeSeries(
           instanceNumber: i + 1,
           sopInstanceUid: uids.instance(i + 1),
           encodedBytes: spools[i]!.totalBytes,
+          sourceIsLossy: open.isLossy(level),
         }),
         transferSyntaxUid: TRANSFER_SYNTAX[request.encoding],
         spool: spools[i]!,
       }),
   );
   const stored = instances.map((instance, i) => ({ instance, numberOfFrames: images[i]!.frames.length }));
-  await storeSeries(stored, environment.destination, progress, signal);
+  await storeSeries(stored, environment.destination, environment.limits.maxInstanceBytes, progress, signal);
 
   return {
     studyInstanceUid: slide.studyInstanceUid,
@@ -153,6 +166,15 @@ export async function normalizeSeries(
     seconds: (performance.now() - started) / 1000,
     megapixels,
   };
+}
+
+/** Bytes that the encoded frames may take: a third of the raw pixels for JPEG, most of them for lossless. */
+function expectedBytes(slide: Slide, encoding: OutputEncoding): number {
+  const raw = imagesOf(slide).reduce(
+    (sum, { frames, rows, columns }) => sum + frames.length * rows * columns * 3,
+    0,
+  );
+  return encoding === 'jpeg' ? raw / 3 : raw * 0.8;
 }
 
 const TRANSFER_SYNTAX = {

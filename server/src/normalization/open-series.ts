@@ -42,6 +42,8 @@ export interface OpenSeries extends AsyncDisposable {
   base(absent: Rgb): PixelSource;
   /** The smallest level in which the tissue can still be seen. */
   overview(absent: Rgb): PixelSource;
+  /** Whether the frames of a level were compressed with loss, as far as the transfer syntax tells. */
+  isLossy(level: Level): boolean;
 }
 
 /**
@@ -92,8 +94,10 @@ export async function openSeries(
       uid,
       signal,
     );
-    await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal });
+    const limited = withinLimit(body, access.limits.maxInstanceBytes);
+    await pipeline(limited, createWriteStream(path, { mode: 0o600 }), { signal });
     const file = cleanup.use(await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES }));
+    requireSeries(file, series);
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
@@ -116,8 +120,41 @@ export async function openSeries(
     bytes: [...files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
     base: (absent) => pixels(base, absent),
     overview: (absent) => pixels(overviewLevel(slide), absent),
+    isLossy: ({ instances }) =>
+      instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** JPEG baseline and extended, and the syntaxes of JPEG-LS, JPEG 2000 and HTJ2K that allow loss. */
+const LOSSY: ReadonlySet<string> = new Set(
+  ['50', '51', '81', '91', '203'].map((end) => `1.2.840.10008.1.2.4.${end}`),
+);
+
+/** An archive that moved a study may still hold files that say otherwise: the result would go to the wrong place. */
+function requireSeries({ dataset }: Part10File, series: SeriesReference): void {
+  const found = [dataset.string('StudyInstanceUID'), dataset.string('SeriesInstanceUID')];
+  if (found[0] !== series.studyInstanceUid || found[1] !== series.seriesInstanceUid)
+    throw new StainError(
+      'DICOM_INVALID',
+      'An instance belongs to another study or series than the archive says.',
+    );
+}
+
+async function* withinLimit(
+  body: AsyncIterable<Uint8Array>,
+  maxInstanceBytes: number,
+): AsyncIterable<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > maxInstanceBytes)
+      throw new StainError(
+        'SLIDE_TOO_LARGE',
+        `An instance is larger than the limit of ${maxInstanceBytes} bytes.`,
+      );
+    yield chunk;
+  }
 }
 
 /** All images of a slide that are read: its levels and the thumbnail. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { StainError } from '../errors.ts';
 
 const PREFIX = 'stain-job-';
+const NAME = /^stain-job-(\d+)-/;
 
 export interface Spool extends AsyncDisposable {
   readonly directory: string;
@@ -13,7 +14,7 @@ export interface Spool extends AsyncDisposable {
 
 export async function createSpool(parent: string): Promise<Spool> {
   await mkdir(parent, { recursive: true, mode: 0o700 });
-  const directory = await mkdtemp(join(parent, PREFIX));
+  const directory = await mkdtemp(join(parent, `${PREFIX}${process.pid}-`));
   return {
     directory,
     async requireRoom(bytes) {
@@ -28,9 +29,20 @@ export async function createSpool(parent: string): Promise<Spool> {
   };
 }
 
-/** Removes what a killed process left behind. Call it at start-up, before any job runs. */
+/** Removes what killed processes left behind: they hold patient images. The folders of running ones stay. */
 export async function removeAbandonedSpools(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => []);
-  for (const name of names.filter((name) => name.startsWith(PREFIX)))
-    await rm(join(parent, name), { recursive: true, force: true });
+  for (const name of names) {
+    const pid = Number(NAME.exec(name)?.[1]);
+    if (pid && !isRunning(pid)) await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it runs, under another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }

@@ -1,15 +1,25 @@
 /** Stores the derived instances, one a request, base level last, and looks in the archive that they are there. */
 import type { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
+import type { DicomJson } from '../dicomweb/dicom-json.ts';
+import { StainError } from '../errors.ts';
 import type { ProgressTracker } from './progress.ts';
 
 export async function storeSeries(
   instances: readonly { readonly instance: EncapsulatedInstance; readonly numberOfFrames: number }[],
   archive: DicomWebClient,
+  maxInstanceBytes: number,
   progress: ProgressTracker,
   signal: AbortSignal,
 ): Promise<void> {
   const total = instances.reduce((sum, { instance }) => sum + instance.byteLength, 0);
+  const tooLarge = instances.find(({ instance }) => instance.byteLength > maxInstanceBytes);
+  if (tooLarge)
+    throw new StainError(
+      'SLIDE_TOO_LARGE',
+      `A derived instance has ${Math.ceil(tooLarge.instance.byteLength / 1e6)} MB; the limit is ${Math.floor(maxInstanceBytes / 1e6)} MB. Nothing was stored.`,
+      { data: { bytes: tooLarge.instance.byteLength, limit: maxInstanceBytes } },
+    );
   // The base level comes first in the list and goes last into the archive: a viewer never meets half a pyramid.
   const inOrder = [...instances].reverse();
   let done = 0;
@@ -32,16 +42,21 @@ export async function storeSeries(
   progress.report('verify', inOrder.length, inOrder.length, 'instances');
 }
 
-/** A Series Number that no series of the study has: one more than the largest. */
+/**
+ * A Series Number that no other series of the study has: one more than the largest. A retry finds its own series,
+ * stored in part, and keeps that number.
+ */
 export async function freeSeriesNumber(
   archive: DicomWebClient,
   studyInstanceUid: string,
+  seriesInstanceUid: string,
   signal: AbortSignal,
 ): Promise<number> {
   const series = await archive.searchSeries(
     { StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' },
     signal,
   );
-  const numbers = series.map((json) => Number(json['00200011']?.Value?.[0] ?? 0)).filter(Number.isFinite);
-  return Math.max(0, ...numbers) + 1;
+  const numberOf = (json: DicomJson): number => Number(json['00200011']?.Value?.[0] ?? 0) || 0;
+  const own = series.find((json) => json['0020000E']?.Value?.[0] === seriesInstanceUid);
+  return own ? numberOf(own) : Math.max(0, ...series.map(numberOf)) + 1;
 }
