@@ -8,7 +8,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { CodecPool } from './codec/codec-pool.ts';
 import type { Config } from './config.ts';
 import type { DicomWebClient } from './dicomweb/client.ts';
-import { type LoadedModel, loadModel } from './inference/manifest.ts';
+import { type LoadedModel, listModels, loadModel } from './inference/manifest.ts';
 import { openNetwork, type StainNetwork } from './inference/network.ts';
 import type { NormalizationEnvironment } from './normalization/normalize-series.ts';
 import { createTemplateStore, type TemplateStore } from './normalization/template-store.ts';
@@ -22,6 +22,8 @@ export interface Composition extends AsyncDisposable {
   readonly config: Config;
   readonly templates: TemplateStore;
   readonly codecs: CodecPool;
+  /** Names of the installed models. @throws MODEL_INVALID */
+  modelNames(): Promise<string[]>;
   /** Verified model of that name. @throws MODEL_INVALID */
   model(name: string): Promise<LoadedModel>;
   /** The network of a model, opened at first use and kept. */
@@ -55,6 +57,7 @@ export function compose(config: Config): Composition {
     templates,
     codecs,
     network,
+    modelNames: () => listModels(models),
     model: (name) => loadModel(models, name),
     environment: ({ source, destination }) => ({
       source,

@@ -54,8 +54,14 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
     },
     device: () => describeDevice(composition),
     models: async () => {
-      const { name, version, sha256, description, classes } = await composition.model('reference');
-      return [{ name, version, sha256, description, classes }];
+      const models = await Promise.all((await composition.modelNames()).map(composition.model));
+      return models.map(({ name, version, sha256, description, classes }) => ({
+        name,
+        version,
+        sha256,
+        description,
+        classes,
+      }));
     },
   });
   const { host, port, basePath } = config.server;
