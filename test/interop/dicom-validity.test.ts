@@ -1,5 +1,4 @@
 /** The derived instances as dicom3tools judges them: no error for a valid source, no new one for an invalid. */
-import { execFile, execFileSync } from 'node:child_process';
 import { createWriteStream, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -15,40 +14,9 @@ import type { Level } from '../../server/src/slide/types.ts';
 import { levelOf, record } from '../dicom/derive-for-tests.ts';
 import { temporaryFolder } from '../dicom/temporary-folder.ts';
 import { makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
-import { sharedSlide } from '../support/peers.ts';
+import { dicomErrors, program, sharedSlide } from '../support/peers.ts';
 
 const DATA = sharedSlide('').path;
-
-/** In CI a missing peer is a failure; elsewhere the test is skipped, under the name of what is missing. */
-function peer(name: string, present: boolean): { skip: boolean; label: string } {
-  const skip = !present && !process.env.CI;
-  return { skip, label: skip ? ` (skipped: no ${name})` : '' };
-}
-
-function installed(program: string): boolean {
-  try {
-    execFileSync('which', [program]);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Everything the program says; dicom3tools exits with 1 for findings. */
-function output(program: string, files: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(program, [...files], { encoding: 'latin1', maxBuffer: 64e6 }, (error, stdout, stderr) => {
-      if (error && typeof error.code === 'string') reject(error);
-      else resolve(stdout + stderr);
-    });
-  });
-}
-
-/** Errors without the values in them, which differ between source and derived. */
-async function errors(program: string, ...files: string[]): Promise<string[]> {
-  const lines = (await output(program, files)).split('\n');
-  return lines.filter((line) => /\bError\b/.test(line)).map((line) => line.replace(/<\d[^>]*>/g, '<>'));
-}
 
 async function srgb(): Promise<Uint8Array> {
   const { default: sharp } = await import('sharp');
@@ -100,9 +68,9 @@ async function derive(
   await pipeline(instance.stream(), createWriteStream(path));
 }
 
-const tools = peer('dicom3tools', installed('dciodvfy') && installed('dcentvfy'));
+const tools = program('dciodvfy');
 
-describe.skipIf(tools.skip)(`derived from synthetic slides${tools.label}`, () => {
+describe.skipIf(tools.missing)(`derived from synthetic slides${tools.note}`, () => {
   const variants: Record<string, Partial<SlideInstanceOptions>> = {
     TILED_FULL: {},
     TILED_SPARSE: { tiling: 'TILED_SPARSE' },
@@ -133,12 +101,12 @@ describe.skipIf(tools.skip)(`derived from synthetic slides${tools.label}`, () =>
         '1.dcm',
         makeSlideInstance({ ...resampled, imageType: ['DERIVED', 'PRIMARY', 'VOLUME', 'RESAMPLED'] }),
       );
-      expect(await errors('dciodvfy', level0)).toEqual([]);
+      expect(await dicomErrors('dciodvfy', level0)).toEqual([]);
       const derived = [folder.file('d0.dcm'), folder.file('d1.dcm')] as const;
       await derive([level0], 'base', 1, derived[0]);
       await derive([level1], 'level', 2, derived[1]);
-      for (const path of derived) expect(await errors('dciodvfy', path)).toEqual([]);
-      expect(await errors('dcentvfy', level0, level1, ...derived)).toEqual([]);
+      for (const path of derived) expect(await dicomErrors('dciodvfy', path)).toEqual([]);
+      expect(await dicomErrors('dcentvfy', level0, level1, ...derived)).toEqual([]);
     });
 
   test('a concatenation', async () => {
@@ -156,7 +124,7 @@ describe.skipIf(tools.skip)(`derived from synthetic slides${tools.label}`, () =>
       ),
     );
     await derive(parts, 'base', 1, folder.file('derived.dcm'));
-    expect(await errors('dciodvfy', folder.file('derived.dcm'))).toEqual([]);
+    expect(await dicomErrors('dciodvfy', folder.file('derived.dcm'))).toEqual([]);
     await using file = await openPart10(folder.file('derived.dcm'));
     expect(file.numberOfFrames).toBe(4);
   });
@@ -171,7 +139,7 @@ const files = existsSync(DATA)
 // The slides beside the checkout are never required.
 const data = { skip: files.length === 0, label: files.length === 0 ? ' (skipped: no shared slides)' : '' };
 
-describe.skipIf(tools.skip || data.skip)(`derived from real slides${tools.label}${data.label}`, () => {
+describe.skipIf(tools.missing || data.skip)(`derived from real slides${tools.note}${data.label}`, () => {
   test('there is data', () => expect(files.length).toBeGreaterThan(0));
   for (const name of files)
     test(name, async () => {
@@ -179,8 +147,8 @@ describe.skipIf(tools.skip || data.skip)(`derived from real slides${tools.label}
       const source = join(DATA, name);
       const derived = folder.file('derived.dcm');
       await derive([source], 'base', 1, derived);
-      const before = new Set(await errors('dciodvfy', source));
-      expect((await errors('dciodvfy', derived)).filter((line) => !before.has(line))).toEqual([]);
-      expect(await errors('dcentvfy', source, derived)).toEqual(await errors('dcentvfy', source));
+      const before = new Set(await dicomErrors('dciodvfy', source));
+      expect((await dicomErrors('dciodvfy', derived)).filter((line) => !before.has(line))).toEqual([]);
+      expect(await dicomErrors('dcentvfy', source, derived)).toEqual(await dicomErrors('dcentvfy', source));
     });
 });

@@ -45,6 +45,9 @@ def main(source: str, derived: str, expected_file: str) -> None:
     with WsiDicom.open(files) as slide:
         region = np.asarray(slide.read_region((0, 0), 0, (columns, rows)).convert("RGB"))
         report["wsidicom"] = difference(region, expected) | {"levels": len(slide.levels)}
+    # wsidicom leaves out levels whose tiles are smaller than those of the base: the source shows how many.
+    with WsiDicom.open(sorted(Path(source).rglob("*.dcm"))) as slide:
+        report["wsidicom"]["levelsOfSource"] = len(slide.levels)
 
     image = opened_by_highdicom(base)
     if image is None and opened_by_highdicom(base_of(source)) is not None:

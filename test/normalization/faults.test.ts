@@ -140,6 +140,34 @@ describe('an archive that fails while the result is stored', () => {
   });
 });
 
+it('an archive that fails at the last instance: the same job run again completes the series, once', async () => {
+  await using twoLevels = await serveArchive({
+    folder: await place.fill('two', SMALL, join(repository, 'scripts/sample/level-2.dcm')),
+  });
+  let stores = 0;
+  await using faulty = await relay(
+    destination.url,
+    (request) => isStore(request) && ++stores > 1,
+    'answer 500',
+  );
+  await using input = await place.open(twoLevels.url);
+  await using failing = await place.open(faulty.url);
+  await expect(normalizeOnlySlide(place, input, failing)).rejects.toMatchObject({ code: 'ARCHIVE_ERROR' });
+  // The base level goes last: what is there is no slide yet.
+  expect(await stored()).toHaveLength(1);
+
+  await using healthy = await place.open(destination.url);
+  const result = await normalizeOnlySlide(place, input, healthy);
+  expect(await stored()).toHaveLength(2);
+  const signal = new AbortController().signal;
+  const metadata = await healthy.client.seriesMetadata(
+    result.studyInstanceUid,
+    result.seriesInstanceUid,
+    signal,
+  );
+  expect(new Set(metadata.map((json) => json['00200011']?.Value?.[0])).size).toBe(1);
+});
+
 describe('a slide that is damaged', () => {
   it.each<[string, (bytes: Buffer) => Buffer]>([
     ['cut off in its frames', (bytes) => bytes.subarray(0, bytes.length * 0.7)],
