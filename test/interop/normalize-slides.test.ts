@@ -82,6 +82,8 @@ describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as con
           // JPEG 4:2:2 at quality 90; single pixels at sharp colour edges may be far off, the mean may not.
           expect(report.wsidicom.mean).toBeLessThan(6);
           if (report.highdicom) expect(report.highdicom.mean).toBeLessThan(6);
+          expect(report.levels).toHaveLength(result.instances.length - 1);
+          for (const level of report.levels) expect(level.mean).toBeLessThan(8);
           expect(report.wsidicom.levels).toBe(report.wsidicom.levelsOfSource);
           expect(report.frames).toBe(result.instances.reduce((sum, { frames }) => sum + frames, 0));
         },
@@ -157,7 +159,11 @@ describe('lossless output', () => {
     `holds exactly the computed pixels: %s${python.note}`,
     async (encoding) => {
       await using place = await createWorkplace();
-      const source = await place.fill('source', join(repository, 'scripts/sample/level-2.dcm'));
+      const source = await place.fill(
+        'source',
+        join(repository, 'scripts/sample/level-2.dcm'),
+        join(repository, 'scripts/sample/level-3.dcm'),
+      );
       const derived = join(place.folder, 'derived');
       await using from = await place.open(source);
       await using to = await place.open(derived);
@@ -173,6 +179,7 @@ describe('lossless output', () => {
       );
       expect(report.highdicom.max).toBe(0);
       expect(report.wsidicom.max).toBe(0);
+      expect(report.levels.map(({ max }: { max: number }) => max)).toEqual([0]);
     },
   );
 });
