@@ -10,7 +10,7 @@ import { newUuid, uidFromUuid } from '../server/src/dicom/uid.ts';
 import { LevelBuilder } from '../server/src/normalization/build-levels.ts';
 import type { OpenSeries } from '../server/src/normalization/open-series.ts';
 import { createSpool } from '../server/src/normalization/spool.ts';
-import { blankRaster, type Raster } from '../server/src/slide/raster.ts';
+import { blankRaster, type Raster, WHITE } from '../server/src/slide/raster.ts';
 import type { Level } from '../server/src/slide/types.ts';
 
 export interface BenchSlide {
@@ -82,7 +82,7 @@ async function sampleTiles(
   sample: OpenSeries,
   signal: AbortSignal,
 ): Promise<{ tissue: Raster[]; glass: Raster }> {
-  const base = sample.base([255, 255, 255]);
+  const base = sample.base(WHITE);
   const tissue: Raster[] = [];
   for (let y = 0; y + TILE <= base.height; y += TILE)
     for (let x = 0; x + TILE <= base.width; x += TILE)

@@ -8,6 +8,7 @@
  * Every figure of one table is from one run. "Bare loop" is the same network on the same windows with nothing around
  * it: the pipeline can lose to it and not win. Stages are measured one at a time, without overlap.
  */
+
 import { fork } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -29,12 +30,12 @@ import { type OpenSeries, openSeries } from '../server/src/normalization/open-se
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import type { NormalizationRequest, Stage } from '../server/src/normalization/types.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
+import { WHITE } from '../server/src/slide/raster.ts';
 import { windowsOf } from '../server/src/slide/windows.ts';
 import { transferCoefficients } from '../server/src/stain/transfer.ts';
 import { makeBenchSlide } from './bench-slide.ts';
 
 const signal = new AbortController().signal;
-const WHITE = [255, 255, 255] as const;
 const TEMPLATE = 'he-pink-violet';
 
 interface Place extends AsyncDisposable {

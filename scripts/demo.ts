@@ -14,7 +14,7 @@ import { compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
-import type { Raster } from '../server/src/slide/raster.ts';
+import { type Raster, WHITE } from '../server/src/slide/raster.ts';
 import { writeComparison } from './comparison-picture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -57,6 +57,6 @@ async function overviewOf(seriesInstanceUid: string): Promise<Raster> {
   const environment = composition.environment({ source: location.client, destination: location.client });
   const series = { studyInstanceUid: result.studyInstanceUid, seriesInstanceUid };
   await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
-  const pixels = open.base([255, 255, 255]);
+  const pixels = open.base(WHITE);
   return pixels.read({ x: 0, y: 0, width: pixels.width, height: pixels.height }, signal);
 }

@@ -22,6 +22,8 @@ export interface Composition extends AsyncDisposable {
   readonly config: Config;
   readonly templates: TemplateStore;
   readonly codecs: CodecPool;
+  /** Threads for codecs and inference. */
+  readonly threads: number;
   /** Names of the installed models. @throws MODEL_INVALID */
   modelNames(): Promise<string[]>;
   /** Verified model of that name. @throws MODEL_INVALID */
@@ -56,6 +58,7 @@ export function compose(config: Config): Composition {
     config,
     templates,
     codecs,
+    threads,
     network,
     modelNames: () => listModels(models),
     model: (name) => loadModel(models, name),

@@ -1,5 +1,6 @@
 /** Finds the slide a person means when they named no series: the only one there is, or a list to choose from. */
 import type { DicomWebClient } from '../dicomweb/client.ts';
+import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 
 export interface SeriesChoice {
@@ -23,9 +24,9 @@ export async function chooseSeries(
     signal,
   );
   const choices = found.map((json) => ({
-    studyInstanceUid: String(json['0020000D']?.Value?.[0] ?? wanted.study ?? ''),
-    seriesInstanceUid: String(json['0020000E']?.Value?.[0] ?? ''),
-    description: String(json['0008103E']?.Value?.[0] ?? ''),
+    studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',
+    seriesInstanceUid: textOf(json, '0020000E') ?? '',
+    description: textOf(json, '0008103E') ?? '',
   }));
   if (choices.length === 1) return choices[0]!;
   if (choices.length === 0)

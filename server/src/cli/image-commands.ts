@@ -9,7 +9,7 @@ import { makeTemplate } from '../normalization/make-template.ts';
 import { normalizePixels } from '../normalization/normalize-pixels.ts';
 import type { ClassStatistics } from '../normalization/types.ts';
 import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
-import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster, WHITE } from '../slide/raster.ts';
 import type { Rectangle } from '../slide/windows.ts';
 import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { type Stain, transferCoefficients } from '../stain/transfer.ts';
@@ -105,7 +105,7 @@ const GAP = 32;
 
 function sideBySide(pictures: readonly Raster[]): PixelSource {
   const width = pictures.reduce((sum, picture) => sum + picture.width + GAP, -GAP);
-  const sheet = blankRaster(width, Math.max(...pictures.map(({ height }) => height)), [255, 255, 255]);
+  const sheet = blankRaster(width, Math.max(...pictures.map(({ height }) => height)), WHITE);
   const parts: Rectangle[] = [];
   for (const picture of pictures) {
     const x = parts.reduce((sum, part) => sum + part.width + GAP, 0);

@@ -1,7 +1,6 @@
 /** `serve`: the HTTP service, with the embedded archive where no other is configured. Runs until it is interrupted. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { createApp } from '../app/app.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
@@ -29,7 +28,8 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
       templateSha256: createHash('sha256')
         .update(JSON.stringify(await templates.get(request.template)))
         .digest('hex'),
-      modelSha256: (await composition.model(request.model)).sha256,
+      // The model that will run, not whatever lies on the disk by now.
+      modelSha256: (await composition.network(request.model)).model.sha256,
     }),
     run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
     onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
@@ -75,12 +75,12 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
   if (!signal.aborted) await once(signal, 'abort');
 }
 
-async function describeDevice({ config, network }: Composition): Promise<Device> {
+async function describeDevice({ config, network, threads }: Composition): Promise<Device> {
   const { executionProvider, providerReason } = await network('reference');
   return {
     requested: config.device,
     executionProvider,
     reason: providerReason ?? null,
-    threads: config.threads || availableParallelism(),
+    threads,
   };
 }

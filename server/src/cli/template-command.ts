@@ -1,4 +1,5 @@
 /** `template add`: from pictures, or from a series in a folder or archive. */
+
 import { thumbnailJpeg } from '../codec/image-file.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
@@ -6,6 +7,7 @@ import { makeTemplate } from '../normalization/make-template.ts';
 import { openSeries } from '../normalization/open-series.ts';
 import { ProgressTracker } from '../normalization/progress.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
+import { WHITE } from '../slide/raster.ts';
 import type { Rectangle } from '../slide/windows.ts';
 import { type Template, templateId } from '../stain/template.ts';
 import { openArchiveLocation } from './archive-location.ts';
@@ -42,7 +44,6 @@ export async function templateAddCommand(
   return { template, file: await composition.templates.add(template, { replace: args.replace }) };
 }
 
-const WHITE = [255, 255, 255] as const;
 const CREATED_BY = `stain-normalization ${VERSION}`;
 
 async function fromPictures(

@@ -9,7 +9,7 @@ import { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import { inputDeviceProfile } from '../dicom/icc-class.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import type { Rgb } from '../slide/raster.ts';
+import { WHITE } from '../slide/raster.ts';
 import type { Slide } from '../slide/types.ts';
 import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
@@ -26,8 +26,6 @@ import type {
   OutputEncoding,
   Progress,
 } from './types.ts';
-
-const WHITE: Rgb = [255, 255, 255];
 
 /** What a normalisation works with; made once by the composition root and shared by all jobs. */
 export interface NormalizationEnvironment extends SeriesAccess {
@@ -52,10 +50,19 @@ export async function checkRequest(
   environment: NormalizationEnvironment,
   signal: AbortSignal,
 ): Promise<void> {
+  await resolve(request, environment);
+  await inspectSeries(request, environment, signal);
+}
+
+/** The template and the network that a request names, which must belong together. */
+async function resolve(
+  request: NormalizationRequest,
+  environment: NormalizationEnvironment,
+): Promise<{ template: Template; network: StainNetwork }> {
   const template = await environment.template(request.template);
   const network = await environment.network(request.model);
   requireTemplateOf(template, network.model);
-  await inspectSeries(request, environment, signal);
+  return { template, network };
 }
 
 export async function normalizeSeries(
@@ -67,9 +74,7 @@ export async function normalizeSeries(
   const started = performance.now();
   const progress = new ProgressTracker(onProgress);
   progress.report('open', 0, 1, 'instances');
-  const template = await environment.template(request.template);
-  const network = await environment.network(request.model);
-  requireTemplateOf(template, network.model);
+  const { template, network } = await resolve(request, environment);
   await using open = await openSeries(request, environment, progress, signal);
   const { slide, colour, spool } = open;
   await spool.requireRoom(expectedBytes(slide, request.encoding));
@@ -142,8 +147,13 @@ export async function normalizeSeries(
         spool: spools[i]!,
       }),
   );
-  const stored = instances.map((instance, i) => ({ instance, numberOfFrames: images[i]!.frames.length }));
-  await storeSeries(stored, environment.destination, environment.limits.maxInstanceBytes, progress, signal);
+  await storeSeries(
+    instances,
+    environment.destination,
+    environment.limits.maxInstanceBytes,
+    progress,
+    signal,
+  );
 
   return {
     studyInstanceUid: slide.studyInstanceUid,

@@ -9,7 +9,7 @@ import type { DicomWebClient } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
 import { describeSlide, type SlideLimits } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
-import type { Rgb } from '../slide/raster.ts';
+import { type Rgb, WHITE } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import type { ProgressTracker } from './progress.ts';
@@ -36,8 +36,6 @@ export interface OpenSeries extends AsyncDisposable {
   readonly slide: Slide;
   readonly colour: Colour;
   readonly spool: Spool;
-  /** Bytes of the source, as spooled. */
-  readonly bytes: number;
   /** Pixels of the base level in sRGB; `absent` is the colour where the slide has no tile. */
   base(absent: Rgb): PixelSource;
   /** The smallest level in which the tissue can still be seen. */
@@ -76,7 +74,6 @@ export async function openSeries(
   progress: ProgressTracker,
   signal: AbortSignal,
 ): Promise<OpenSeries> {
-  progress.report('open', 0, 1, 'instances');
   const announced = await inspectSeries(series, access, signal);
   progress.report('open', 1, 1, 'instances');
   await using cleanup = new AsyncDisposableStack();
@@ -117,7 +114,6 @@ export async function openSeries(
     slide,
     colour,
     spool,
-    bytes: [...files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
     base: (absent) => pixels(base, absent),
     overview: (absent) => pixels(overviewLevel(slide), absent),
     isLossy: ({ instances }) =>
@@ -198,7 +194,7 @@ async function requireDecodable(
 ): Promise<void> {
   for (const level of imagesOf(slide)) {
     const { x, y } = level.frames[0]!;
-    await pixels(level, [255, 255, 255]).read({ x, y, width: 1, height: 1 }, signal);
+    await pixels(level, WHITE).read({ x, y, width: 1, height: 1 }, signal);
   }
 }
 

@@ -1,41 +1,41 @@
 /** Stores the derived instances, one a request, base level last, and looks in the archive that they are there. */
 import type { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import type { DicomJson } from '../dicomweb/dicom-json.ts';
+import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { ProgressTracker } from './progress.ts';
 
 export async function storeSeries(
-  instances: readonly { readonly instance: EncapsulatedInstance; readonly numberOfFrames: number }[],
+  instances: readonly EncapsulatedInstance[],
   archive: DicomWebClient,
   maxInstanceBytes: number,
   progress: ProgressTracker,
   signal: AbortSignal,
 ): Promise<void> {
-  const total = instances.reduce((sum, { instance }) => sum + instance.byteLength, 0);
-  const tooLarge = instances.find(({ instance }) => instance.byteLength > maxInstanceBytes);
+  const total = instances.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const tooLarge = instances.find(({ byteLength }) => byteLength > maxInstanceBytes);
   if (tooLarge)
     throw new StainError(
       'SLIDE_TOO_LARGE',
-      `A derived instance has ${Math.ceil(tooLarge.instance.byteLength / 1e6)} MB; the limit is ${Math.floor(maxInstanceBytes / 1e6)} MB. Nothing was stored.`,
-      { data: { bytes: tooLarge.instance.byteLength, limit: maxInstanceBytes } },
+      `A derived instance has ${Math.ceil(tooLarge.byteLength / 1e6)} MB; the limit is ${Math.floor(maxInstanceBytes / 1e6)} MB. Nothing was stored.`,
+      { data: { bytes: tooLarge.byteLength, limit: maxInstanceBytes } },
     );
   // The base level comes first in the list and goes last into the archive: a viewer never meets half a pyramid.
   const inOrder = [...instances].reverse();
   let done = 0;
-  for (const { instance } of inOrder) {
+  for (const instance of inOrder) {
     progress.report('store', done, total, 'bytes');
     await archive.storeInstance(instance.studyInstanceUid, instance, signal);
     done += instance.byteLength;
   }
   progress.report('store', total, total, 'bytes');
-  for (const [i, { instance, numberOfFrames }] of inOrder.entries()) {
+  for (const [i, instance] of inOrder.entries()) {
     progress.report('verify', i, inOrder.length, 'instances');
     await archive.verifyInstance(
       instance.studyInstanceUid,
       instance.seriesInstanceUid,
       instance.sopInstanceUid,
-      { numberOfFrames },
+      { numberOfFrames: instance.numberOfFrames },
       signal,
     );
   }
@@ -56,7 +56,7 @@ export async function freeSeriesNumber(
     { StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' },
     signal,
   );
-  const numberOf = (json: DicomJson): number => Number(json['00200011']?.Value?.[0] ?? 0) || 0;
-  const own = series.find((json) => json['0020000E']?.Value?.[0] === seriesInstanceUid);
-  return own ? numberOf(own) : Math.max(0, ...series.map(numberOf)) + 1;
+  const seriesNumber = (json: DicomJson): number => numberOf(json, '00200011') ?? 0;
+  const own = series.find((json) => textOf(json, '0020000E') === seriesInstanceUid);
+  return own ? seriesNumber(own) : Math.max(0, ...series.map(seriesNumber)) + 1;
 }

@@ -1,5 +1,5 @@
 /** Optical density without the network: where is tissue, what is the glass like. OD = -ln(value / 255). */
-import type { Raster, Rgb } from './raster.ts';
+import { type Raster, type Rgb, WHITE } from './raster.ts';
 
 /** Optical density of an 8-bit value; 0 counts as half a grey level so that the logarithm stays finite. */
 const DENSITY = Float64Array.from({ length: 256 }, (_, value) => -Math.log(Math.max(value, 0.5) / 255));
@@ -67,7 +67,7 @@ export function findGlass(rasters: Iterable<Raster>): Glass {
   }
   const counts = bins.map(({ count }) => count);
   const bright = sum(counts);
-  if (bright === 0 || bright < pixels * 0.01) return { density: 0, colour: [255, 255, 255] };
+  if (bright === 0 || bright < pixels * 0.01) return { density: 0, colour: WHITE };
   const besideWhite = indexOfLargest(counts, 1);
   const peak = sum(counts.slice(Math.max(1, besideWhite - 1), besideWhite + 2));
   const mode = peak > GLASS_PEAK * (bright - counts[0]!) ? besideWhite : indexOfLargest(counts, 0);
