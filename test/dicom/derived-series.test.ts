@@ -3,7 +3,7 @@ import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
 import { type DerivationRecord, deriveLevel } from '../../server/src/dicom/derived-series.ts';
 import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
-import { isPrivate, keywordOf } from '../../server/src/dicom/dictionary.ts';
+import { entryOfKeyword, isPrivate, keywordOf } from '../../server/src/dicom/dictionary.ts';
 import { type Element, isSequence } from '../../server/src/dicom/element.ts';
 import { allowedHeaderDifferences, type DifferenceKind } from '../../server/src/dicom/header-differences.ts';
 import { inputDeviceProfile } from '../../server/src/dicom/icc-class.ts';
@@ -103,6 +103,42 @@ function fullSource(options: Partial<SlideInstanceOptions> = {}): DataSet {
   ]);
 }
 
+/** Attributes that the derived image has, whether the source has them or not. */
+const REQUIRED = [
+  'OpticalPathSequence',
+  'SamplesPerPixel',
+  'PlanarConfiguration',
+  'LossyImageCompression',
+  'BurnedInAnnotation',
+  'TotalPixelMatrixFocalPlanes',
+  'NumberOfOpticalPaths',
+];
+
+/** The source with the groups that may be shared or per frame given for every frame. */
+function everythingPerFrame(before: DataSet): DataSet {
+  const groups = before.items('PerFrameFunctionalGroupsSequence').map((group) =>
+    group.with({
+      WholeSlideMicroscopyImageFrameTypeSequence: [DataSet.of({ FrameType: ['ORIGINAL'] })],
+      DerivationImageSequence: [DataSet.of({ DerivationDescription: 'source' })],
+      OpticalPathIdentificationSequence: [DataSet.of({ OpticalPathIdentifier: '1' })],
+    }),
+  );
+  return before.with({ PerFrameFunctionalGroupsSequence: groups });
+}
+
+/** The source with an empty value for every top-level attribute of the list that it does not have. */
+function everyListed(before: DataSet): DataSet {
+  const missing = allowedHeaderDifferences
+    .map(({ path }) => path)
+    .filter((path) => path !== 'private' && !path.includes('.') && !before.has(path));
+  return before.withElements(
+    missing.map((path): Element => {
+      const { tag, vr } = entryOfKeyword(path);
+      return vr === 'SQ' ? { tag, vr, items: [] } : { tag, vr, bytes: new Uint8Array() };
+    }),
+  );
+}
+
 describe('header differences', () => {
   for (const tiling of ['TILED_FULL', 'TILED_SPARSE', 'none'] as const)
     for (const encoding of ['jpeg', 'htj2k', 'jpeg2000'] as const)
@@ -112,6 +148,29 @@ describe('header differences', () => {
         expect(found.filter((difference) => !isAllowed(difference))).toEqual([]);
         expect(found.map(({ path }) => path)).toContain('OpticalPathSequence.OpticalPathIdentifier');
       });
+
+  test('everything on the list happens: the list is no wider than it need be', () => {
+    const part = (number: number): DataSet =>
+      source({
+        tiling: 'TILED_SPARSE',
+        concatenation: { number, total: 2, frameOffset: 4 * (number - 1) },
+        overrides: { SOPInstanceUID: `1.2.${number}`, InstanceNumber: 7 },
+      });
+    const sources = [
+      [fullSource({ tiling: 'TILED_FULL' })],
+      [fullSource({ tiling: 'TILED_SPARSE' })],
+      [part(1), part(2)],
+      [source({ remove: REQUIRED })],
+      [everyListed(source())],
+      [everythingPerFrame(source({ tiling: 'TILED_SPARSE' }))],
+    ];
+    const found = sources.flatMap((parts) =>
+      (['jpeg', 'htj2k'] as const).flatMap((encoding) => differences(parts[0]!, derive(parts, { encoding }))),
+    );
+    const happens = (path: string): boolean =>
+      found.some((difference) => difference.path === path || difference.path.startsWith(`${path}.`));
+    expect(allowedHeaderDifferences.map(({ path }) => path).filter((path) => !happens(path))).toEqual([]);
+  });
 
   test('patient and study are copied byte for byte, in their own character set', () => {
     const before = fullSource();
