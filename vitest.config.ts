@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, wsidicom, ...). */
+/** `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `e2e` is OHIF in Chromium. */
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -18,6 +18,16 @@ export default defineConfig({
           include: ['test/interop/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        // One browser with its service at a time: both want the whole machine.
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          fileParallelism: false,
+          hookTimeout: 180_000,
         },
       },
     ],

@@ -1,8 +1,8 @@
 /**
  * The main job on the sample slide, from nothing: an embedded archive with the sample, one normalisation over
- * DICOMweb, the derived series verified in the archive, and a before/after picture.
+ * DICOMweb, the derived series verified in the archive, a before/after picture, and the viewer on both.
  *
- *   npm run demo [-- --template ID]
+ *   npm run demo [-- --template ID] [--once]     --once ends after the picture
  */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { describeResult, normalizeCommand } from '../server/src/cli/normalize-command.ts';
+import { serveCommand } from '../server/src/cli/serve-command.ts';
 import { compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { openSeries } from '../server/src/normalization/open-series.ts';
@@ -22,14 +23,24 @@ const sample = join(root, 'scripts/sample');
 const output = join(root, 'demo-output');
 const archive = join(output, 'archive');
 
-const { values } = parseArgs({ options: { template: { type: 'string', default: 'he-pink-violet' } } });
+const { values } = parseArgs({
+  options: {
+    template: { type: 'string', default: 'he-pink-violet' },
+    once: { type: 'boolean', default: false },
+  },
+});
 const signal = AbortSignal.timeout(30 * 60_000);
 
 await rm(output, { recursive: true, force: true });
 await mkdir(archive, { recursive: true });
 await cp(sample, join(archive, 'sample'), { recursive: true, filter: (path) => !path.endsWith('.md') });
 
-await using composition = compose(loadConfig({ env: process.env }));
+const config = loadConfig({ env: process.env });
+const folders = {
+  database: { directory: join(output, 'database') },
+  spool: { directory: join(output, 'spool') },
+};
+await using composition = compose({ ...config, ...folders, archive: { folder: archive, sample: false } });
 console.log('Sample slide: CMU-1-Small-Region (H&E, CC0), in an embedded DICOMweb archive.');
 const arguments_ = {
   source: archive,
@@ -50,6 +61,15 @@ await writeComparison(picture, {
 });
 console.log(`\nBefore and after: ${pathToFileURL(picture)}`);
 console.log(`The archive with both series: ${archive}`);
+
+if (!values.once) {
+  const stop = new AbortController();
+  for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
+  await serveCommand(composition, stop.signal, (url) => {
+    const comparison = `stain?StudyInstanceUIDs=${result.studyInstanceUid}&compare=${result.seriesInstanceUid}`;
+    console.log(`\nOriginal and normalised, side by side: ${url}/${comparison}\nCtrl-C ends.`);
+  });
+}
 
 /** The slide at about 1000 pixels, read from the archive like any viewer does. */
 async function overviewOf(seriesInstanceUid: string): Promise<Raster> {

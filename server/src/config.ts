@@ -35,6 +35,10 @@ const schema = z.strictObject({
       './var/archive',
       'Folder of the embedded archive, which is used when dicomweb.url is absent.',
     ),
+    sample: z
+      .boolean()
+      .default(true)
+      .describe('Put the sample slide into an empty embedded archive, so that there is something to see.'),
   }),
   dicomweb: z.strictObject({
     url: httpUrl.optional().describe('Base URL of the DICOMweb archive that holds the slides.'),
@@ -49,6 +53,15 @@ const schema = z.strictObject({
       .positive()
       .default(300)
       .describe('Longest silence of the archive before a request is given up.'),
+  }),
+  viewer: z.strictObject({
+    enabled: z.boolean().default(true).describe('Serve OHIF with the plugin at the root of the host.'),
+    directory: folder('./var/viewer', 'Folder into which OHIF is fetched once.'),
+    package: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('File of the npm package @ohif/app, for hosts that reach no registry.'),
   }),
   spool: z.strictObject({
     directory: folder(
@@ -224,6 +237,8 @@ function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
   ) {
     case 'number':
       return text.trim() === '' ? text : Number(text);
+    case 'boolean':
+      return text === 'true' || (text === 'false' ? false : text);
     case 'array':
       return text.split(',').map((part) => part.trim());
     case 'record':

@@ -66,6 +66,7 @@ export const ERROR_TABLE = {
     remedy: 'Make the template again with "template add" for the current model.',
   },
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
+  TEMPLATE_SHIPPED: { status: 409, remedy: 'Only templates of your own can be removed.' },
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
   QUEUE_FULL: {
     status: 429,
@@ -104,6 +105,10 @@ export const ERROR_TABLE = {
   DEVICE_UNAVAILABLE: {
     status: 500,
     remedy: 'Choose device "auto" or "cpu", or install what the message names.',
+  },
+  VIEWER_UNAVAILABLE: {
+    status: 500,
+    remedy: 'Give the package file by viewer.package, or set viewer.enabled to false.',
   },
   INFERENCE_FAILED: { status: 500, remedy: 'See the log; report this with the job id.' },
   SPOOL_FULL: {

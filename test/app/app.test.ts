@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../server/src/app/app.ts';
@@ -42,6 +43,8 @@ const app = () => server.url;
 /** A body whose form is what the test is about. */
 const jsonOf = (response: Response): Promise<any> => response.json();
 
+const model = (name: string) => loadModel(fileURLToPath(new URL('../../models/onnx', import.meta.url)), name);
+
 beforeAll(async () => {
   jobs = await openJobs({ run: work.run });
   const archiveRouter = express.Router().get('/studies', (_request, response) => void response.json([]));
@@ -65,11 +68,18 @@ beforeAll(async () => {
           if (id !== 'one') throw new StainError('TEMPLATE_NOT_FOUND', 'No such template.', { data: { id } });
           return TEMPLATE;
         },
+        ownIds: async () => new Set(),
       },
       device: () => ({ requested: 'auto', executionProvider: null, reason: null, threads: 2 }),
-      models: () => [
-        { name: 'reference', version: '1', sha256: 'a'.repeat(64), description: '', classes: 4 },
-      ],
+      models: async () => [await model('reference')],
+      model,
+      stainOf: async () => {
+        throw new StainError('TOO_LITTLE_TISSUE', 'Only 3 pixels of stained tissue were found.');
+      },
+      createTemplate: async () => TEMPLATE,
+      removeTemplate: async () => {
+        throw new StainError('TEMPLATE_SHIPPED', 'It comes with the product.');
+      },
       check: async ({ seriesInstanceUid }) => {
         if (seriesInstanceUid === '4.0.4')
           throw new StainError('SERIES_NOT_FOUND', 'The archive does not hold this series.');

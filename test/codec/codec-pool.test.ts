@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
-import type { ColourTable } from '../../server/src/codec/icc.ts';
+import type { ColourTable } from '../../server/src/codec/colour-table.ts';
 import { frameFormat, testFrame } from './frames.ts';
 
 const HTJ2K = '1.2.840.10008.1.2.4.201';

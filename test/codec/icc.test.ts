@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { applyColourTable, makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
+import { applyColourTable } from '../../server/src/codec/colour-table.ts';
+import { makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
 import { StainError } from '../../server/src/errors.ts';
 import { largestDifference } from './frames.ts';
 import { ADOBE_RGB, type Matrix, matrixProfile, SRGB } from './profiles.ts';

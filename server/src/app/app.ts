@@ -12,6 +12,7 @@ import { problemHandler, unknownRoute } from './problem.ts';
 import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
+import { type StainRoutesOptions, stainRoutes } from './stain-routes.ts';
 
 /** Our largest request is a few hundred bytes. The archive reads its own bodies. */
 const BODY_LIMIT = '64kb';
@@ -19,14 +20,17 @@ const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
   extends Pick<ServiceRoutesOptions, 'version' | 'templates' | 'device' | 'models'>,
-    Pick<NormalizationRoutesOptions, 'check'> {
+    Pick<NormalizationRoutesOptions, 'check'>,
+    Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output'>;
   readonly jobs: JobService;
   readonly log: Logger;
   /** For /ready, besides the database: the archive, the models. */
   readonly checks?: ServiceRoutesOptions['checks'];
-  /** The embedded archive, at /dicom-web. */
+  /** The archive, at /dicom-web: the embedded one, or the way to the configured one. */
   readonly archiveRouter?: Router | undefined;
+  /** OHIF, at the root of the host. */
+  readonly viewerRouter?: Router | undefined;
   /** For tests. */
   readonly heartbeatMs?: number;
 }
@@ -41,6 +45,7 @@ export function createApp(options: AppOptions): Express {
       check: options.check,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
+    ...stainRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),
   ];
   routes.push(documentRoute(() => document));
@@ -57,6 +62,8 @@ export function createApp(options: AppOptions): Express {
   app.set('basePath', basePath);
   app.use(requestLog(log), securityHeaders(config.server), cors(config.server));
   app.use(basePath || '/', service);
+  app.use(`${basePath}/api`, unknownRoute);
+  if (options.viewerRouter) app.use(options.viewerRouter);
   app.use(unknownRoute, problemHandler(log));
   return app;
 }

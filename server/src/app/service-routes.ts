@@ -13,6 +13,7 @@ import {
   templateList,
 } from '../contract/index.ts';
 import { ERROR_TABLE, toStainError } from '../errors.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
 import type { Template as TemplateFile } from '../stain/template.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
@@ -20,11 +21,21 @@ import { json, type Route } from './route.ts';
 const TAGS = ['Service'];
 const idParameter = z.object({ id: z.string().max(64) });
 
+export function templateToContract(
+  { id, name, description, model, provenance, classes, glassDensity }: TemplateFile,
+  basePath: string,
+  own: boolean,
+): Template {
+  const thumbnail = `${basePath}/api/templates/${encodeURIComponent(id)}/thumbnail`;
+  return { id, name, description, thumbnail, model, provenance, classes, glassDensity, own };
+}
+
 /** The part of normalization/template-store.ts that is asked for over HTTP. */
 export interface TemplateSource {
   list(): Promise<TemplateFile[]>;
   /** @throws TEMPLATE_NOT_FOUND */
   get(id: string): Promise<TemplateFile>;
+  ownIds(): Promise<ReadonlySet<string>>;
 }
 
 export interface ServiceRoutesOptions {
@@ -32,22 +43,13 @@ export interface ServiceRoutesOptions {
   readonly version: string;
   readonly templates: TemplateSource;
   device(): Device | Promise<Device>;
-  models(): readonly Model[] | Promise<readonly Model[]>;
+  models(): Promise<readonly LoadedModel[]>;
   /** What must work before jobs can be done, by name; each throws when it does not. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
 }
 
 export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
   const { basePath, version, templates } = options;
-  const toContract = ({ id, name, description, model, provenance, classes }: TemplateFile): Template => ({
-    id,
-    name,
-    description,
-    thumbnail: `${basePath}/api/templates/${encodeURIComponent(id)}/thumbnail`,
-    model,
-    provenance,
-    classes,
-  });
   const find: Pick<Route, 'problems'> = {
     problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
   };
@@ -63,7 +65,11 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
         responses: { 200: json('All templates', templateList) },
       },
       async handler(_request, response) {
-        response.json({ templates: (await templates.list()).map(toContract) });
+        const own = await templates.ownIds();
+        const all = await templates.list();
+        response.json({
+          templates: all.map((found) => templateToContract(found, basePath, own.has(found.id))),
+        });
       },
     },
     {
@@ -77,7 +83,8 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
         responses: { 200: json('The template', template) },
       },
       async handler(request, response) {
-        response.json(toContract(await templates.get(parseInput(idParameter, request.params).id)));
+        const found = await templates.get(parseInput(idParameter, request.params).id);
+        response.json(templateToContract(found, basePath, (await templates.ownIds()).has(found.id)));
       },
     },
     {
@@ -105,7 +112,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       path: '/api/models',
       operation: { tags: TAGS, summary: 'Models', responses: { 200: json('All models', modelList) } },
       async handler(_request, response) {
-        response.json({ models: await options.models() });
+        response.json({ models: (await options.models()).map((found) => modelToContract(found, basePath)) });
       },
     },
     {
@@ -166,6 +173,17 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       },
     },
   ];
+}
+
+function modelToContract(found: LoadedModel, basePath: string): Model {
+  const { name, version, sha256, description, classes, classNames, halo, alignment } = found;
+  const graph = (kind: 'statistics' | 'apply') => ({
+    url: `${basePath}/api/models/${encodeURIComponent(name)}/graphs/${kind}?sha256=${found.graphSha256[kind]}`,
+    sha256: found.graphSha256[kind],
+    bytes: found.graphs[kind].byteLength,
+  });
+  const graphs = { statistics: graph('statistics'), apply: graph('apply') };
+  return { name, version, sha256, description, classes, classNames, halo, alignment, graphs };
 }
 
 /** The code only: what a check says of itself may hold addresses. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createApp } from '../app/app.ts';
+import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
 import { type Composition, VERSION } from '../composition.ts';
@@ -9,12 +10,21 @@ import type { Device } from '../contract/index.ts';
 import { JobService } from '../jobs/job-service.ts';
 import { checkRequest, normalizeSeries } from '../normalization/normalize-series.ts';
 import { removeAbandonedSpools } from '../normalization/spool.ts';
+import { openViewer } from '../viewer/open-viewer.ts';
 import { openArchiveLocation } from './archive-location.ts';
+import { addSample } from './sample.ts';
+import { stainService } from './stain-service.ts';
 
-export async function serveCommand(composition: Composition, signal: AbortSignal): Promise<void> {
+/** @param onListening called with the root of the host when the service answers */
+export async function serveCommand(
+  composition: Composition,
+  signal: AbortSignal,
+  onListening: (url: string) => void = () => {},
+): Promise<void> {
   const { config, templates } = composition;
   const log = createLogger({ level: config.log.level });
   await removeAbandonedSpools(config.spool.directory);
+  if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
   await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
     create: true,
   });
@@ -36,13 +46,15 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
   });
   cleanup.defer(() => jobs.close());
 
+  const viewer = await openViewer(config, signal);
   const app = createApp({
     config,
     jobs,
     log,
     templates,
     version: VERSION,
-    archiveRouter: archive.router,
+    archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }),
+    viewerRouter: 'router' in viewer ? viewer.router : undefined,
     check: (request, requestSignal) => checkRequest(request, environment, requestSignal),
     checks: {
       archive: async () => {
@@ -53,25 +65,17 @@ export async function serveCommand(composition: Composition, signal: AbortSignal
       },
     },
     device: () => describeDevice(composition),
-    models: async () => {
-      const models = await Promise.all((await composition.modelNames()).map(composition.model));
-      return models.map(({ name, version, sha256, description, classes }) => ({
-        name,
-        version,
-        sha256,
-        description,
-        classes,
-      }));
-    },
+    models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
+    ...stainService(composition, environment),
   });
   const { host, port, basePath } = config.server;
   const server = await listen(app, { host, port });
   cleanup.defer(() => server.close());
   process.stderr.write(`Stain normalization ${VERSION}, research use only\n`);
+  process.stderr.write(`  viewer   ${'router' in viewer ? `${server.url}/` : viewer.missing}\n`);
   process.stderr.write(`  service  ${server.url}${basePath}   API page ${server.url}${basePath}/docs\n`);
-  process.stderr.write(
-    `  archive  ${archive.router ? `${archive.name}, at ${server.url}${basePath}/dicom-web` : archive.name}\n`,
-  );
+  process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
+  onListening(server.url);
   if (!signal.aborted) await once(signal, 'abort');
 }
 

@@ -1,14 +1,8 @@
 /** `template add`: from pictures, or from a series in a folder or archive. */
 
-import { thumbnailJpeg } from '../codec/image-file.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
-import { makeTemplate } from '../normalization/make-template.ts';
-import { openSeries } from '../normalization/open-series.ts';
-import { ProgressTracker } from '../normalization/progress.ts';
-import type { PixelSource } from '../slide/pixel-source.ts';
-import { WHITE } from '../slide/raster.ts';
-import type { Rectangle } from '../slide/windows.ts';
+import { makeSeriesTemplate } from '../normalization/series-stain.ts';
 import { type Template, templateId } from '../stain/template.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
@@ -66,28 +60,19 @@ async function fromSeries(
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
   const series = await chooseSeries(source.client, args, signal);
   const environment = composition.environment({ source: source.client, destination: source.client });
-  await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
-  const overview = open.overview(WHITE);
-  const picture = await overview.read(middleOf(overview), signal);
   const provenance = {
     source: args.provenance ?? `series ${series.seriesInstanceUid}`,
     licence: args.licence,
     createdAt: new Date().toISOString(),
     createdBy: CREATED_BY,
   };
-  // Awaited here: the pixels are closed when this function is left.
-  return await makeTemplate(
-    { base: open.base(WHITE), overview },
-    await thumbnailJpeg(picture),
+  // Awaited here: the archive is closed when this function is left.
+  return await makeSeriesTemplate(
+    series,
+    undefined,
     await composition.network(args.model),
+    environment,
     { ...args, provenance },
     signal,
   );
-}
-
-/** The whole overview, or the middle of one that is too large to be a picture. */
-function middleOf({ width, height }: PixelSource): Rectangle {
-  const most = 2048;
-  const [w, h] = [Math.min(most, width), Math.min(most, height)];
-  return { x: Math.floor((width - w) / 2), y: Math.floor((height - h) / 2), width: w, height: h };
 }

@@ -2,9 +2,9 @@
 import { Piscina } from 'piscina';
 import { StainError } from '../errors.ts';
 import type { CodecAnswer, CodecTask } from './codec-worker.ts';
+import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import type { FrameFormat } from './frame-format.ts';
-import type { ColourTable } from './icc.ts';
 
 export interface DecodeOptions {
   /** Moves the pixels into sRGB, see icc.ts. */

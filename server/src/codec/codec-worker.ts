@@ -1,10 +1,10 @@
 /** One task of the codec pool: decode or encode one frame. */
 import { move } from 'piscina';
 import { StainError } from '../errors.ts';
+import { applyColourTable, type ColourTable } from './colour-table.ts';
 import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
 import type { FrameFormat } from './frame-format.ts';
-import { applyColourTable, type ColourTable } from './icc.ts';
 
 export type CodecTask =
   | {

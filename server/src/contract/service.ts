@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { classStatistics } from './normalization.ts';
 
-const modelIdentity = z.object({ name: z.string(), version: z.string(), sha256: z.string() });
+export const modelIdentity = z.object({ name: z.string(), version: z.string(), sha256: z.string() });
 
 export const template = z
   .object({
@@ -18,13 +18,28 @@ export const template = z
       createdBy: z.string(),
     }),
     classes: z.array(classStatistics),
+    glassDensity: z.number(),
+    own: z.boolean().meta({ description: 'Made by a user of this service, and not shipped with it' }),
   })
   .meta({ id: 'Template' });
 export type Template = z.infer<typeof template>;
 export const templateList = z.object({ templates: z.array(template) }).meta({ id: 'TemplateList' });
 
+const graph = z.object({
+  url: z.string().meta({ description: 'Address of the ONNX file, relative to the root of the host' }),
+  sha256: z.string(),
+  bytes: z.number(),
+});
+
 export const model = modelIdentity
-  .extend({ description: z.string(), classes: z.number().meta({ description: 'Number of stain classes' }) })
+  .extend({
+    description: z.string(),
+    classes: z.number().meta({ description: 'Number of stain classes' }),
+    classNames: z.array(z.string()).readonly(),
+    halo: z.number().meta({ description: 'Pixels of context that the network needs on each side' }),
+    alignment: z.number().meta({ description: 'Origins and sizes of windows are multiples of this' }),
+    graphs: z.object({ statistics: graph, apply: graph }),
+  })
   .meta({ id: 'Model' });
 export type Model = z.infer<typeof model>;
 export const modelList = z.object({ models: z.array(model) }).meta({ id: 'ModelList' });

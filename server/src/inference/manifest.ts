@@ -52,6 +52,7 @@ export interface LoadedModel {
   readonly alignment: number;
   readonly tolerances: ManifestModel['tolerances'];
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
+  readonly graphSha256: { readonly statistics: string; readonly apply: string };
 }
 
 /** Names of the models of a folder. @throws MODEL_INVALID */
@@ -88,6 +89,7 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     alignment,
     tolerances,
     graphs,
+    graphSha256: { statistics: found.graphs.statistics.sha256, apply: found.graphs.apply.sha256 },
   };
 }
 

@@ -1,5 +1,6 @@
 /** Colour management of one slide: source to sRGB on the way in, sRGB written on the way out, and both recorded. */
-import { type ColourTable, makeColourTable } from '../codec/icc.ts';
+import type { ColourTable } from '../codec/colour-table.ts';
+import { makeColourTable } from '../codec/icc.ts';
 import { StainError } from '../errors.ts';
 import type { Level } from '../slide/types.ts';
 

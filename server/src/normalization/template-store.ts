@@ -1,5 +1,6 @@
 /** Templates as files: the shipped ones beside the models and the user's own; one JSON file each, named by id. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError } from '../errors.ts';
 import { parseTemplate, type Template } from '../stain/template.ts';
@@ -11,10 +12,17 @@ export interface TemplateStore {
   get(id: string): Promise<Template>;
   /** Writes a user's template. @throws TEMPLATE_EXISTS unless `replace` */
   add(template: Template, options: { replace: boolean }): Promise<string>;
+  /** Ids of the user's templates. */
+  ownIds(): Promise<ReadonlySet<string>>;
+  /** Removes a user's template. @throws TEMPLATE_NOT_FOUND, TEMPLATE_SHIPPED */
+  remove(id: string): Promise<void>;
 }
 
 /** @param shipped read-only folder; @param own the user's folder, made when the first template is added */
 export function createTemplateStore({ shipped, own }: { shipped: string; own: string }): TemplateStore {
+  const ownNames = (): Promise<string[]> => readdir(own).catch(() => []);
+  const ownIds = async (): Promise<ReadonlySet<string>> =>
+    new Set((await ownNames()).filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5)));
   const read = async (): Promise<Map<string, Template>> => {
     const templates = new Map<string, Template>();
     for (const folder of [shipped, own]) {
@@ -41,13 +49,26 @@ export function createTemplateStore({ shipped, own }: { shipped: string; own: st
     async add(template, { replace }) {
       const file = join(own, `${template.id}.json`);
       await mkdir(own, { recursive: true });
+      // Written aside and put in place whole: a crash leaves no half template. A link fails where a file is.
+      const aside = join(own, `.${randomUUID()}`);
       try {
-        await writeFile(file, `${JSON.stringify(template, null, 2)}\n`, { flag: replace ? 'w' : 'wx' });
+        await writeFile(aside, `${JSON.stringify(template, null, 2)}\n`);
+        await (replace ? rename(aside, file) : link(aside, file));
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
         throw new StainError('TEMPLATE_EXISTS', `A template "${template.id}" exists already.`, { cause });
+      } finally {
+        await rm(aside, { force: true });
       }
       return file;
+    },
+    ownIds,
+    async remove(id) {
+      const name = (await ownNames()).find((found) => found === `${id}.json`);
+      if (name) return rm(join(own, name));
+      if ((await read()).has(id))
+        throw new StainError('TEMPLATE_SHIPPED', `The template "${id}" comes with the product.`);
+      throw new StainError('TEMPLATE_NOT_FOUND', `There is no template "${id}".`);
     },
   };
 }

@@ -1,0 +1,139 @@
+/** The OHIF extension: panel, commands and toolbar button, for our own mode and for others. */
+import { COMMANDS_CONTEXT, EXTENSION_ID, PANEL_ID } from './identity.ts';
+import type { RegistrationContext } from './ohif/types.ts';
+import { ViewerHost } from './ohif/viewer-host.ts';
+import { defineStainPanel, STAIN_PANEL_ELEMENT } from './panel/panel.ts';
+import { PreviewFactory } from './preview-factory.ts';
+import { ServiceClient } from './service/service-client.ts';
+import { MODEL, Session } from './session.ts';
+import type { ComparisonMode } from './state.ts';
+import { setStrings, translate } from './strings/translate.ts';
+
+let session: Session | undefined;
+
+/** URL of the folder with the worker and the runtime: where this file came from, unless it was built into a viewer. */
+function pluginFolder({ stainNormalization }: RegistrationContext['appConfig']): URL {
+  const folder = stainNormalization?.plugins;
+  return folder === undefined ? new URL('.', import.meta.url) : new URL(`${folder}/`, location.origin);
+}
+
+/** Where the service is: as configured, or the host that this plugin came from. */
+function serviceRoot(appConfig: RegistrationContext['appConfig']): string {
+  const service = appConfig.stainNormalization?.service;
+  const root =
+    service === undefined ? new URL('..', pluginFolder(appConfig)) : new URL(`${service}/`, location.origin);
+  return root.href.replace(/\/+$/, '');
+}
+
+const TOOLBAR_BUTTON = 'StainNormalize';
+
+/** Routes of OHIF's own microscopy mode, which knows nothing of us: the panel is added when it is entered. */
+const OWN_MICROSCOPY = /\/microscopy(\/|\?|$)/;
+
+const extension = {
+  id: EXTENSION_ID,
+
+  preRegistration(context: RegistrationContext): void {
+    const host = new ViewerHost(context);
+    const client = new ServiceClient(serviceRoot(context.appConfig), host.authorization);
+    session = new Session({
+      host,
+      client,
+      previews: new PreviewFactory({
+        host,
+        client,
+        model: MODEL,
+        plugins: pluginFolder(context.appConfig).href,
+      }),
+    });
+    defineStainPanel();
+  },
+
+  getPanelModule() {
+    return [
+      {
+        name: 'stain-normalization',
+        iconName: 'tab-4d',
+        iconLabel: translate('panel.title'),
+        label: translate('panel.title'),
+        // OHIF's React is not given to plugins; an element of React 18 is an object of this form.
+        component: () => ({
+          $$typeof: Symbol.for('react.element'),
+          type: STAIN_PANEL_ELEMENT,
+          key: null,
+          ref: (element: { model?: Session } | null) => {
+            if (element && session) element.model = session;
+          },
+          props: {},
+          _owner: null,
+          _store: {},
+        }),
+      },
+    ];
+  },
+
+  getCommandsModule() {
+    const definitions = {
+      normalizeSeries: ({ template }: { template?: string } = {}) => {
+        if (template) session?.chooseTemplate(template);
+        session?.normalize();
+      },
+      previewNormalized: () => session?.preview(),
+      stopPreview: () => session?.stopPreview(),
+      compareNormalized: ({
+        mode = 'side-by-side',
+        series,
+      }: {
+        mode?: ComparisonMode;
+        series?: string;
+      } = {}) => session?.compare(mode, series),
+      cancelNormalization: () => session?.cancel(),
+      showOriginal: () => session?.showOriginal(),
+      openStainNormalization: () => session?.openPanel(),
+    };
+    return {
+      defaultContext: COMMANDS_CONTEXT,
+      definitions: Object.fromEntries(
+        Object.entries(definitions).map(([name, commandFn]) => [name, { commandFn }]),
+      ),
+    };
+  },
+
+  onModeEnter({ servicesManager }: RegistrationContext): void {
+    const { toolbarService, panelService, customizationService } = servicesManager.services;
+    const strings = customizationService.getCustomization('stainNormalization.strings');
+    if (strings) setStrings(strings as Record<string, string>);
+    toolbarService.register([
+      {
+        id: TOOLBAR_BUTTON,
+        uiType: 'ohif.toolButton',
+        props: {
+          icon: 'tool-window-level',
+          label: translate('toolbar.normalize'),
+          tooltip: translate('toolbar.normalize'),
+          commands: { commandName: 'openStainNormalization', context: COMMANDS_CONTEXT },
+          evaluate: 'evaluate.action',
+        },
+      },
+    ]);
+    session?.enter(new URLSearchParams(location.search).get('compare') ?? undefined);
+    if (OWN_MICROSCOPY.test(location.pathname))
+      // The mode sets its toolbar after the extensions had their turn.
+      setTimeout(() => {
+        toolbarService.updateSection('primary', [
+          'MeasurementTools',
+          'dragPan',
+          'TagBrowser',
+          TOOLBAR_BUTTON,
+        ]);
+        panelService.addPanel('right', PANEL_ID);
+      });
+  },
+
+  onModeExit(): void {
+    session?.leave();
+  },
+};
+
+export { TOOLBAR_BUTTON };
+export default extension;

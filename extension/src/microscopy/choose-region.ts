@@ -1,0 +1,77 @@
+/** Lets the user drag a rectangle on a slide. */
+import type { Surface } from '../preview/surface.ts';
+
+export interface Region {
+  /** Pixels of the base level's Total Pixel Matrix, 0-based, whole numbers. */
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Resolves to the bounding rectangle in base pixels, inside the slide; rejects with the signal's reason. */
+export function chooseRegion(
+  surface: Surface,
+  slide: { readonly totalColumns: number; readonly totalRows: number },
+  signal: AbortSignal,
+): Promise<Region> {
+  const pad = document.createElement('div');
+  pad.className = 'stain-region-pad';
+  pad.style.cssText = 'position:absolute;inset:0;cursor:crosshair;pointer-events:auto;touch-action:none';
+  const box = document.createElement('div');
+  box.style.cssText =
+    'position:absolute;border:2px dashed #5acce6;background:rgba(90,204,230,.15);display:none';
+  pad.append(box);
+  surface.element.append(pad);
+  return new Promise<Region>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    let from: readonly [number, number] | undefined;
+    const at = (event: PointerEvent): readonly [number, number] => {
+      const { left, top } = pad.getBoundingClientRect();
+      return [event.clientX - left, event.clientY - top];
+    };
+    pad.addEventListener('pointerdown', (event) => {
+      pad.setPointerCapture(event.pointerId);
+      from = at(event);
+    });
+    pad.addEventListener('pointermove', (event) => {
+      if (!from) return;
+      const [x, y] = at(event);
+      box.style.display = 'block';
+      box.style.left = `${Math.min(from[0], x)}px`;
+      box.style.top = `${Math.min(from[1], y)}px`;
+      box.style.width = `${Math.abs(x - from[0])}px`;
+      box.style.height = `${Math.abs(y - from[1])}px`;
+    });
+    pad.addEventListener('pointerup', (event) => {
+      const region = from && regionOf(surface, slide, from, at(event));
+      from = undefined;
+      box.style.display = 'none';
+      if (region) resolve(region);
+    });
+  }).finally(() => pad.remove());
+}
+
+/** undefined for a mere click. */
+function regionOf(
+  surface: Surface,
+  { totalColumns, totalRows }: { totalColumns: number; totalRows: number },
+  from: readonly [number, number],
+  to: readonly [number, number],
+): Region | undefined {
+  const transform = surface.transform();
+  if (!transform) return undefined;
+  const toSlide = new DOMMatrix([...transform]).inverse();
+  const corners = [from, [to[0], from[1]], to, [from[0], to[1]]].map(([x, y]) =>
+    toSlide.transformPoint({ x: x!, y: y! }),
+  );
+  const clamp = (value: number, most: number): number => Math.min(most, Math.max(0, Math.round(value)));
+  const [left, right] = [Math.min, Math.max].map((pick) =>
+    clamp(pick(...corners.map(({ x }) => x)), totalColumns),
+  );
+  const [top, bottom] = [Math.min, Math.max].map((pick) =>
+    clamp(pick(...corners.map(({ y }) => y)), totalRows),
+  );
+  const region = { x: left!, y: top!, width: right! - left!, height: bottom! - top! };
+  return region.width > 3 && region.height > 3 ? region : undefined;
+}

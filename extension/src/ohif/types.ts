@@ -1,0 +1,144 @@
+/** The part of OHIF 3.13 that we use. Its packages come without types, so these were read from the viewer itself. */
+
+/** DICOM JSON with keywords for names (dcmjs): sequences are arrays, or objects that act as their first item. */
+// biome-ignore lint/suspicious/noExplicitAny: as many shapes as DICOM has attributes
+export type NaturalizedInstance = Record<string, any>;
+
+export interface DisplaySet {
+  readonly displaySetInstanceUID: string;
+  readonly StudyInstanceUID: string;
+  readonly SeriesInstanceUID: string;
+  readonly SeriesDescription?: string;
+  readonly Modality: string;
+  readonly instance?: NaturalizedInstance;
+  /** All instances of a slide. */
+  readonly others?: readonly NaturalizedInstance[];
+}
+
+export interface Subscription {
+  unsubscribe(): void;
+}
+
+interface Publisher {
+  readonly EVENTS: Record<string, string>;
+  subscribe(event: string, listener: () => void): Subscription;
+}
+
+/** The npm package dicom-microscopy-viewer: see microscopy/. */
+export interface MicroscopyModule {
+  readonly viewer: {
+    readonly VolumeImageViewer: new (options: object) => VolumeImageViewer;
+  };
+  readonly metadata: {
+    readonly VLWholeSlideMicroscopyImage: new (options: {
+      metadata: object;
+    }) => { readonly ImageType: string[] };
+  };
+}
+
+export interface VolumeImageViewer {
+  render(options: { container: HTMLElement }): void;
+  cleanup(): void;
+  resize(): void;
+  activateDragPanInteraction(options: object): void;
+}
+
+export interface ManagedViewer {
+  readonly viewer: VolumeImageViewer;
+  readonly viewportId: string;
+  readonly container: HTMLElement;
+  readonly studyInstanceUID: string;
+  readonly seriesInstanceUID: string;
+}
+
+/** dicomweb-client, made by OHIF's data source. */
+export interface WadoClient {
+  headers: Record<string, string>;
+  retrieveSeriesMetadata(options: { studyInstanceUID: string; seriesInstanceUID: string }): Promise<object[]>;
+  retrieveInstanceFrames(options: {
+    studyInstanceUID: string;
+    seriesInstanceUID: string;
+    sopInstanceUID: string;
+    frameNumbers: readonly number[];
+    mediaTypes?: readonly { mediaType: string; transferSyntaxUID?: string }[];
+  }): Promise<ArrayBuffer[]>;
+}
+
+export interface DataSource {
+  readonly retrieve: {
+    getWadoDicomWebClient(): WadoClient;
+    readonly series: {
+      metadata(options: { StudyInstanceUID: string; returnPromises: true }): Promise<
+        readonly {
+          readonly metadata: { readonly SeriesInstanceUID: string };
+          start(): Promise<unknown>;
+        }[]
+      >;
+    };
+  };
+  getConfig(): { readonly name?: string };
+  deleteStudyMetadataPromise(studyInstanceUid: string): void;
+}
+
+export interface Services {
+  readonly viewportGridService: Publisher & {
+    getActiveViewportId(): string;
+    getState(): { readonly viewports: Map<string, { readonly displaySetInstanceUIDs: readonly string[] }> };
+    setDisplaySetsForViewport(options: {
+      viewportId: string;
+      displaySetInstanceUIDs: readonly string[];
+    }): void;
+  };
+  readonly displaySetService: Publisher & {
+    getActiveDisplaySets(): readonly DisplaySet[];
+    getDisplaySetByUID(uid: string): DisplaySet | undefined;
+  };
+  readonly microscopyService: {
+    getAllManagedViewers(): readonly ManagedViewer[];
+    importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
+  };
+  readonly uiNotificationService: {
+    show(options: {
+      title: string;
+      message: string;
+      type: 'info' | 'success' | 'warning' | 'error';
+      duration?: number;
+    }): void;
+  };
+  readonly userAuthenticationService: {
+    getAuthorizationHeader(): { Authorization?: string } | undefined;
+    handleUnauthenticated(): unknown;
+  };
+  readonly toolbarService: {
+    register(buttons: readonly object[]): void;
+    updateSection(section: string, buttons: readonly string[]): void;
+    getButtonSection?(section: string): readonly { id: string }[];
+  };
+  readonly panelService: {
+    addPanel(position: 'left' | 'right', panelId: string): void;
+    activatePanel(panelId: string, forceActive?: boolean): void;
+    getPanels(position: 'left' | 'right'): readonly { id: string }[];
+  };
+  readonly customizationService: { getCustomization(id: string): unknown };
+}
+
+export interface ServicesManager {
+  readonly services: Services;
+}
+
+export interface ExtensionManager {
+  getActiveDataSource(): readonly DataSource[];
+}
+
+export interface CommandsManager {
+  runCommand(name: string, options?: object, context?: string): unknown;
+}
+
+export interface RegistrationContext {
+  readonly servicesManager: ServicesManager;
+  readonly extensionManager: ExtensionManager;
+  readonly commandsManager: CommandsManager;
+  readonly appConfig: {
+    readonly stainNormalization?: { readonly service?: string; readonly plugins?: string };
+  };
+}

@@ -1,0 +1,52 @@
+/** How far the job is, how it ended and what came of it. */
+import { html, nothing, type TemplateResult } from 'lit';
+import type { Job } from '../../../server/src/contract/index.ts';
+import { isFinal } from '../service/follow-job.ts';
+import type { PluginModel } from '../state.ts';
+import { translate } from '../strings/translate.ts';
+import { errorBox } from './error-box.ts';
+import { formatPercent, formatSeconds, formatStage, formatTimeLeft } from './format.ts';
+
+export function jobCard(model: PluginModel): TemplateResult | typeof nothing {
+  const { job } = model.state;
+  if (!job) return nothing;
+  return html`<section>
+    <h2>${translate('job.title')}</h2>
+    ${isFinal(job) ? ended(job, model) : running(job, model)}
+  </section>`;
+}
+
+function running(job: Job, model: PluginModel): TemplateResult {
+  const { fraction = 0, megapixelsPerSecond, secondsLeft } = job.progress ?? {};
+  const facts = [
+    ...(megapixelsPerSecond ? [translate('job.rate', { rate: megapixelsPerSecond.toFixed(2) })] : []),
+    ...(secondsLeft === undefined ? [] : [formatTimeLeft(secondsLeft)]),
+  ];
+  return html`<div>${translate('job.progress', { stage: formatStage(job), percent: formatPercent(fraction) })}</div>
+    <progress aria-label=${translate('job.title')} max="1" .value=${fraction}></progress>
+    <div class="muted">${facts.join(' · ')}</div>
+    ${model.state.live ? nothing : html`<p class="warning">${translate('job.connectionLost')}</p>`}
+    <button type="button" ?disabled=${job.cancelRequested} @click=${() => model.cancel()}>
+      ${translate(job.cancelRequested ? 'action.cancelling' : 'action.cancel')}
+    </button>`;
+}
+
+function ended(job: Job, model: PluginModel): TemplateResult {
+  if (job.state === 'CANCELED') return html`<p>${translate('job.cancelled')}</p>`;
+  if (job.error)
+    return errorBox(job.error, { label: translate('action.retry'), act: () => model.normalize() });
+  if (!job.result) return html`<p>${translate('job.failed')}</p>`;
+  const { template, model: network, fit, executionProvider, seconds, notes } = job.result;
+  const sampled = { tiles: fit.sampledTiles, percent: formatPercent(fit.tissueFraction) };
+  const facts = [
+    ['result.template', template],
+    ['result.model', `${network.name} ${network.version}`],
+    ['result.fit', translate('result.fitValue', sampled)],
+    ['result.provider', executionProvider.replace('ExecutionProvider', '')],
+  ] as const;
+  return html`<p>${translate('job.completed', { seconds: formatSeconds(seconds) })}</p>
+    <dl>
+      ${facts.map(([key, value]) => html`<dt>${translate(key)}</dt><dd>${value}</dd>`)}
+    </dl>
+    ${notes.map((note) => html`<p class="warning">${note}</p>`)}`;
+}

@@ -1,0 +1,46 @@
+/** Faults of the plugin itself, in the words of strings/. Faults of the service bring their own. */
+import type { UserError } from './state.ts';
+import { type StringKey, translate } from './strings/translate.ts';
+
+const MESSAGES = {
+  VIEWER_UNSUPPORTED: 'error.viewerUnsupported',
+  SERVICE_AWAY: 'error.serviceAway',
+  SESSION_EXPIRED: 'error.sessionExpired',
+  PREVIEW_FAILED: 'error.previewFailed',
+  RESULT_MISSING: 'error.resultMissing',
+} as const satisfies Record<string, StringKey>;
+
+export type PluginErrorCode = keyof typeof MESSAGES;
+
+export class PluginError extends Error {
+  override readonly name = 'PluginError';
+  readonly user: UserError;
+
+  constructor(code: PluginErrorCode, values: Record<string, string> = {}, cause?: unknown) {
+    const key = MESSAGES[code];
+    super(translate(key, values), { cause });
+    this.user = { code, message: this.message, remedy: translate(`${key}.remedy`, values) };
+  }
+}
+
+/** A refusal of the service, as RFC 9457 brings it. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+  readonly status: number;
+  readonly user: UserError;
+
+  constructor(status: number, user: UserError) {
+    super(user.message);
+    this.status = status;
+    this.user = user;
+  }
+}
+
+export function userErrorOf(thrown: unknown): UserError {
+  if (thrown instanceof PluginError || thrown instanceof ServiceError) return thrown.user;
+  return {
+    code: 'INTERNAL',
+    message: thrown instanceof Error ? thrown.message : String(thrown),
+    remedy: translate('error.internal.remedy'),
+  };
+}

@@ -1,0 +1,271 @@
+/** Makes previews and difference views: frames from the viewer's client, the network in a worker, tiles over the slide. */
+import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
+import type { Rectangle } from '../../server/src/slide/windows.ts';
+import { fadeAbove, transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { addPaneLabel } from './comparison/pane-label.ts';
+import { createMapSurface } from './microscopy/map-surface.ts';
+import { mapOf } from './microscopy/open-layers.ts';
+import type { ManagedViewer, NaturalizedInstance } from './ohif/types.ts';
+import type { ViewerHost } from './ohif/viewer-host.ts';
+import { PluginError } from './plugin-error.ts';
+import { differenceGradient, LARGEST_DIFFERENCE } from './preview/difference-scale.ts';
+import { FrameSource } from './preview/frame-source.ts';
+import { type SlideLevel, type SlideLevels, slideLevels } from './preview/slide-levels.ts';
+import type { Surface } from './preview/surface.ts';
+import { TileOverlay } from './preview/tile-overlay.ts';
+import { tileWindow } from './preview/tile-window.ts';
+import type { Tile } from './preview/visible-tiles.ts';
+import { WorkerQueue } from './preview/worker-queue.ts';
+import type { ServiceClient } from './service/service-client.ts';
+import type { PreviewStatus, SlideSeries } from './state.ts';
+import { translate } from './strings/translate.ts';
+
+/** Side of the rectangle that is fitted when the service is away, in pixels of the level that shows most of the slide. */
+const FITTED = 512;
+
+export interface SeriesPixels {
+  readonly series: SlideSeries;
+  readonly instances: readonly NaturalizedInstance[];
+}
+
+export interface PreviewOptions extends SeriesPixels {
+  readonly viewer: ManagedViewer;
+  readonly template: Template;
+  /** The slide's stain from the service. */
+  stain(): Promise<Stain>;
+  /** When the user asked, in milliseconds of performance.now(). */
+  readonly pressed: number;
+  readonly signal: AbortSignal;
+  onStatus(status: Partial<PreviewStatus>): void;
+  onError(error: unknown): void;
+}
+
+export interface LivePreview {
+  close(): void;
+}
+
+export interface PreviewFactoryOptions {
+  readonly host: ViewerHost;
+  readonly client: ServiceClient;
+  readonly model: string;
+  /** URL of the folder with the worker and the runtime, with a slash at its end. */
+  readonly plugins: string;
+}
+
+interface Network {
+  readonly queue: WorkerQueue;
+  readonly model: Model;
+  readonly executionProvider: 'webgpu' | 'wasm';
+}
+
+interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'fade'> {
+  readonly origin: 'service' | 'visible';
+  readonly table: Uint8Array | null;
+}
+
+export class PreviewFactory {
+  readonly #options: PreviewFactoryOptions;
+  #worker: WorkerQueue | undefined;
+  #network: Promise<Network> | undefined;
+
+  constructor(options: PreviewFactoryOptions) {
+    this.#options = options;
+  }
+
+  async start(options: PreviewOptions): Promise<LivePreview> {
+    const { series, instances, viewer, template, pressed, signal, onStatus, onError } = options;
+    const levels = slideLevels(instances);
+    const source = new FrameSource(series, () => this.#options.host.wadoClient());
+    const network = await this.#open(signal);
+    const { model, queue, executionProvider } = network;
+    onStatus({ executionProvider });
+    const stain = await this.#stain(options, levels, source, network);
+    onStatus({ statistics: stain.origin });
+    signal.throwIfAborted();
+    const coefficients = transferCoefficients(stain, template, model.classNames, stain.fade);
+    const parent = viewer.container.parentElement!;
+    parent.style.position = 'relative';
+    const surface = createMapSurface(mapOf(viewer.viewer), parent);
+    surface.element.style.zIndex = '2';
+    const label = addPaneLabel(parent, true, 'right');
+    label.firstChild!.textContent = translate('viewport.preview');
+    let isFirst = true;
+    const overlay = new TileOverlay({
+      surface,
+      levels,
+      async produce(tile, tileSignal) {
+        const level = levels[tile.level]!;
+        const core = coreOf(level, tile);
+        const plane = { width: level.totalColumns, height: level.totalRows };
+        const window = await source.window(level, tileWindow(core, plane, model));
+        const { table } = stain;
+        const bitmap = await tileFrom(
+          queue,
+          { kind: 'normalize', window, core, table, coefficients },
+          tileSignal,
+        );
+        if (isFirst) onStatus({ firstTileMs: performance.now() - pressed });
+        isFirst = false;
+        return bitmap;
+      },
+      onProgress: ({ done, total }) => onStatus({ state: 'on', tilesDone: done, tilesTotal: total }),
+      onError: (error) =>
+        onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
+    });
+    return {
+      close() {
+        overlay.dispose();
+        surface.dispose();
+        label.remove();
+      },
+    };
+  }
+
+  /** Draws the difference of two series over a surface; answers the function that ends it. */
+  showDifference(
+    surface: Surface,
+    legend: HTMLElement,
+    {
+      original,
+      normalized,
+      onError,
+    }: { original: SeriesPixels; normalized: SeriesPixels; onError(error: unknown): void },
+  ): () => void {
+    writeLegend(legend);
+    const [levels, others] = [slideLevels(original.instances), slideLevels(normalized.instances)];
+    const client = () => this.#options.host.wadoClient();
+    const [before, after] = [
+      new FrameSource(original.series, client),
+      new FrameSource(normalized.series, client),
+    ];
+    const queue = this.#queue();
+    const overlay = new TileOverlay({
+      surface,
+      levels,
+      async produce(tile, signal) {
+        const core = coreOf(levels[tile.level]!, tile);
+        const [a, b] = await Promise.all([
+          before.window(levels[tile.level]!, core),
+          after.window(others[tile.level]!, core),
+        ]);
+        return tileFrom(queue, { kind: 'difference', original: a, normalized: b }, signal);
+      },
+      onProgress: () => {},
+      onError: (error) =>
+        onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
+    });
+    return () => overlay.dispose();
+  }
+
+  /** Ends the worker and frees what it holds. */
+  close(): void {
+    this.#worker?.close();
+    this.#worker = undefined;
+    this.#network = undefined;
+  }
+
+  #queue(): WorkerQueue {
+    this.#worker ??= new WorkerQueue(
+      new Worker(new URL('preview-worker.mjs', this.#options.plugins), { type: 'module' }),
+    );
+    return this.#worker;
+  }
+
+  /** The worker with the network in it; a failure is met again by the next who asks. */
+  #open(signal: AbortSignal): Promise<Network> {
+    this.#network ??= this.#load(signal).catch((error: unknown) => {
+      this.#network = undefined;
+      throw error;
+    });
+    return this.#network;
+  }
+
+  async #load(signal: AbortSignal): Promise<Network> {
+    const { client, model: name, plugins } = this.#options;
+    const model = await client.model(name, signal);
+    const [apply, statistics] = await Promise.all([
+      client.bytes(model.graphs.apply.url, signal),
+      client.bytes(model.graphs.statistics.url, signal),
+    ]);
+    const queue = this.#queue();
+    const request = {
+      kind: 'open',
+      graphs: { apply, statistics },
+      wasmPaths: new URL('ort/', plugins).href,
+    } as const;
+    const answer = await queue.ask(request, signal).catch((cause: Error) => {
+      throw new PluginError('PREVIEW_FAILED', { reason: cause.message }, cause);
+    });
+    if (answer.kind !== 'opened') throw new PluginError('PREVIEW_FAILED', { reason: answer.kind });
+    return { queue, model, executionProvider: answer.executionProvider };
+  }
+
+  async #stain(
+    { stain, signal }: PreviewOptions,
+    levels: SlideLevels,
+    source: FrameSource,
+    { queue }: Network,
+  ): Promise<FittedStain> {
+    try {
+      const found = await stain();
+      const table =
+        found.colourTable === null ? null : await this.#options.client.bytes(found.colourTable, signal);
+      return { ...found, table, origin: 'service' };
+    } catch (error) {
+      if (!(error instanceof PluginError)) throw error;
+    }
+    const level =
+      levels.findLast(({ totalColumns, totalRows }) => Math.min(totalColumns, totalRows) >= FITTED) ??
+      levels[0]!;
+    const [width, height] = [level.totalColumns, level.totalRows].map((total) =>
+      Math.min(FITTED, total - (total % 4)),
+    );
+    const middle = (total: number, size: number): number => Math.max(0, Math.floor((total - size) / 2));
+    const window = await source.window(level, {
+      x: middle(level.totalColumns, width!),
+      y: middle(level.totalRows, height!),
+      width: width!,
+      height: height!,
+    });
+    const fitted = await queue.ask({ kind: 'fit', window, table: null }, signal);
+    if (fitted.kind !== 'fitted') throw new PluginError('PREVIEW_FAILED', { reason: fitted.kind });
+    const { density } = fitted.glass;
+    return {
+      classes: fitted.classes,
+      glassDensity: density,
+      fade: fadeAbove(density),
+      table: null,
+      origin: 'visible',
+    };
+  }
+}
+
+function coreOf({ columns, rows, totalColumns, totalRows }: SlideLevel, { column, row }: Tile): Rectangle {
+  const [x, y] = [column * columns, row * rows];
+  return { x, y, width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
+}
+
+async function tileFrom(
+  queue: WorkerQueue,
+  request: Parameters<WorkerQueue['ask']>[0],
+  signal: AbortSignal,
+): Promise<ImageBitmap> {
+  const answer = await queue.ask(request, signal);
+  if (answer.kind !== 'tile') throw new Error(answer.kind);
+  return answer.bitmap;
+}
+
+function writeLegend(legend: HTMLElement): void {
+  const title = document.createElement('div');
+  title.textContent = translate('comparison.difference.scale');
+  const bar = document.createElement('div');
+  bar.style.cssText = `width:200px;height:12px;margin:4px 0;background:${differenceGradient}`;
+  const ends = document.createElement('div');
+  ends.style.cssText = 'display:flex;justify-content:space-between';
+  for (const end of ['0', String(LARGEST_DIFFERENCE / 2), `≥ ${LARGEST_DIFFERENCE}`]) {
+    const number = document.createElement('span');
+    number.textContent = end;
+    ends.append(number);
+  }
+  legend.append(title, bar, ends);
+}

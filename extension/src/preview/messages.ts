@@ -1,0 +1,51 @@
+/** What the page and the preview's worker tell each other. */
+import type { ClassStatistics } from '../../../server/src/normalization/types.ts';
+import type { Glass } from '../../../server/src/slide/optical-density.ts';
+import type { Rectangle } from '../../../server/src/slide/windows.ts';
+
+/** A frame under a window, at its place in the level. */
+export interface EncodedFrame extends Rectangle {
+  /** The same for the same pixels: decoded frames are kept by it. */
+  readonly key: string;
+  readonly bytes: ArrayBuffer;
+  readonly photometricInterpretation: string;
+}
+
+/** A rectangle of a level and the frames under it. */
+export interface WindowPixels extends Rectangle {
+  readonly frames: readonly EncodedFrame[];
+  /** Size of the level: beyond it the edge is repeated. */
+  readonly planeWidth: number;
+  readonly planeHeight: number;
+}
+
+export type WorkerRequest =
+  | {
+      readonly kind: 'open';
+      readonly graphs: { readonly apply: Uint8Array; readonly statistics: Uint8Array };
+      readonly wasmPaths: string;
+    }
+  | {
+      readonly kind: 'normalize';
+      readonly window: WindowPixels;
+      readonly core: Rectangle;
+      readonly table: Uint8Array | null;
+      readonly coefficients: {
+        readonly scale: Float32Array;
+        readonly offset: Float32Array;
+        readonly fade: readonly [number, number];
+      };
+    }
+  | { readonly kind: 'fit'; readonly window: WindowPixels; readonly table: Uint8Array | null }
+  | { readonly kind: 'difference'; readonly original: WindowPixels; readonly normalized: WindowPixels };
+
+export interface VisibleFit {
+  readonly classes: readonly ClassStatistics[];
+  readonly glass: Glass;
+}
+
+export type WorkerAnswer =
+  | { readonly kind: 'opened'; readonly executionProvider: 'webgpu' | 'wasm' }
+  | { readonly kind: 'tile'; readonly bitmap: ImageBitmap }
+  | ({ readonly kind: 'fitted' } & VisibleFit)
+  | { readonly kind: 'failed'; readonly message: string };

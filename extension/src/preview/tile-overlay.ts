@@ -1,0 +1,131 @@
+/** Tiles made in the browser, drawn over a slide: follows pan and zoom, and gives up what is not visible any more. */
+import type { SlideLevels } from './slide-levels.ts';
+import type { Surface } from './surface.ts';
+import { type Tile, visibleTiles } from './visible-tiles.ts';
+
+/** The view has come to rest when it has not moved for this long. */
+const REST_MS = 120;
+/** Bitmaps kept: 256 of 256 x 256 pixels are 64 MB. */
+const MOST_BITMAPS = 256;
+
+export interface TileOverlayOptions {
+  readonly surface: Surface;
+  readonly levels: SlideLevels;
+  /** Makes a tile, as large as its frame. */
+  produce(tile: Tile, signal: AbortSignal): Promise<ImageBitmap>;
+  onProgress(progress: { readonly done: number; readonly total: number }): void;
+  onError(error: unknown): void;
+}
+
+export class TileOverlay {
+  readonly #options: TileOverlayOptions;
+  readonly #canvas = document.createElement('canvas');
+  readonly #bitmaps = new Map<string, { readonly tile: Tile; readonly bitmap: ImageBitmap }>();
+  readonly #stopListening: () => void;
+  #work = new AbortController();
+  #rest: ReturnType<typeof setTimeout> | undefined;
+  #last = '';
+
+  constructor(options: TileOverlayOptions) {
+    this.#options = options;
+    this.#canvas.style.cssText = 'position:absolute;inset:0;width:100%;height:100%';
+    options.surface.element.append(this.#canvas);
+    this.#stopListening = options.surface.onRender(() => this.#onRender());
+    this.#onRender();
+  }
+
+  dispose(): void {
+    this.#stopListening();
+    clearTimeout(this.#rest);
+    this.#work.abort();
+    for (const { bitmap } of this.#bitmaps.values()) bitmap.close();
+    this.#bitmaps.clear();
+    this.#canvas.remove();
+  }
+
+  #onRender(): void {
+    this.#draw();
+    const now = JSON.stringify([this.#options.surface.transform(), this.#size()]);
+    if (now === this.#last) return;
+    this.#last = now;
+    this.#work.abort();
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => void this.#fill(), REST_MS);
+  }
+
+  async #fill(): Promise<void> {
+    const { surface, levels, produce, onProgress, onError } = this.#options;
+    const transform = surface.transform();
+    if (!transform) return;
+    this.#work = new AbortController();
+    const { signal } = this.#work;
+    const tiles = visibleTiles(levels, transform, this.#size(), devicePixelRatio);
+    let done = 0;
+    const report = (): void => onProgress({ done, total: tiles.length });
+    report();
+    await Promise.all(
+      tiles.map(async (tile) => {
+        const key = `${tile.level}/${tile.column}/${tile.row}`;
+        try {
+          const known = this.#bitmaps.get(key);
+          const bitmap = known?.bitmap ?? (await produce(tile, signal));
+          if (signal.aborted) return known ? undefined : bitmap.close();
+          this.#keep(key, tile, bitmap);
+          done++;
+          report();
+          this.#draw();
+        } catch (error) {
+          if (!signal.aborted) onError(error);
+        }
+      }),
+    );
+  }
+
+  #keep(key: string, tile: Tile, bitmap: ImageBitmap): void {
+    this.#bitmaps.delete(key);
+    this.#bitmaps.set(key, { tile, bitmap });
+    for (const [oldest, { bitmap: unused }] of this.#bitmaps) {
+      if (this.#bitmaps.size <= MOST_BITMAPS) break;
+      unused.close();
+      this.#bitmaps.delete(oldest);
+    }
+  }
+
+  #size(): { width: number; height: number } {
+    const { clientWidth: width, clientHeight: height } = this.#options.surface.element;
+    return { width, height };
+  }
+
+  #draw(): void {
+    const { surface, levels } = this.#options;
+    const { width, height } = this.#size();
+    const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
+    if (this.#canvas.width !== w || this.#canvas.height !== h)
+      [this.#canvas.width, this.#canvas.height] = [w, h];
+    const context = this.#canvas.getContext('2d')!;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, w, h);
+    const transform = surface.transform();
+    if (!transform) return;
+    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    context.transform(...transform);
+    // Coarse tiles first, finer ones over them.
+    const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
+    for (const { tile, bitmap } of drawn) {
+      const { columns, rows, downsample, totalColumns, totalRows } = levels[tile.level]!;
+      const [x, y] = [tile.column * columns, tile.row * rows];
+      const [inside, below] = [Math.min(columns, totalColumns - x), Math.min(rows, totalRows - y)];
+      context.drawImage(
+        bitmap,
+        0,
+        0,
+        inside,
+        below,
+        x * downsample,
+        y * downsample,
+        inside * downsample,
+        below * downsample,
+      );
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/** Which tiles of which level a viewport needs: plain geometry. */
+import type { SlideLevels } from './slide-levels.ts';
+import type { Affine } from './surface.ts';
+
+export interface Tile {
+  /** Index into the levels. */
+  readonly level: number;
+  readonly column: number;
+  readonly row: number;
+}
+
+/** Levels this much coarser than needed are drawn first, so that something shows at once. */
+const COARSE = 4;
+
+/**
+ * Tiles under the viewport, in the order in which they are to be drawn: a coarse pass, then the finest level that a
+ * screen can show, each from the centre outwards.
+ * @param scale device pixels per CSS pixel
+ */
+export function visibleTiles(
+  levels: SlideLevels,
+  transform: Affine,
+  size: { readonly width: number; readonly height: number },
+  scale: number,
+): Tile[] {
+  const pixels = Math.hypot(transform[0], transform[1]) * scale; // device pixels per base level pixel
+  const fits = levels.findLastIndex(({ downsample }) => downsample * pixels <= 1.01);
+  const fine = Math.max(0, fits);
+  const coarse = levels.findIndex(({ downsample }) => downsample >= levels[fine]!.downsample * COARSE);
+  return [...(coarse > fine ? [coarse] : []), fine].flatMap((level) =>
+    tilesOf(levels, level, transform, size),
+  );
+}
+
+function tilesOf(
+  levels: SlideLevels,
+  index: number,
+  transform: Affine,
+  { width, height }: { readonly width: number; readonly height: number },
+): Tile[] {
+  const { columns, rows, downsample, totalColumns, totalRows, frameAt } = levels[index]!;
+  const corners = [
+    [0, 0],
+    [width, 0],
+    [0, height],
+    [width, height],
+  ].map(([x, y]) => inverse(transform, x!, y!));
+  const range = (axis: 0 | 1, frame: number, total: number): [number, number] => {
+    const at = corners.map((corner) => corner[axis] / downsample / frame);
+    const last = Math.ceil(total / frame) - 1;
+    return [Math.max(0, Math.floor(Math.min(...at))), Math.min(last, Math.floor(Math.max(...at)))];
+  };
+  const [left, right] = range(0, columns, totalColumns);
+  const [top, bottom] = range(1, rows, totalRows);
+  const centre = inverse(transform, width / 2, height / 2);
+  const tiles: { tile: Tile; distance: number }[] = [];
+  for (let row = top; row <= bottom; row++)
+    for (let column = left; column <= right; column++) {
+      if (!frameAt(column, row)) continue;
+      const x = (column + 0.5) * columns * downsample - centre[0];
+      const y = (row + 0.5) * rows * downsample - centre[1];
+      tiles.push({ tile: { level: index, column, row }, distance: Math.hypot(x, y) });
+    }
+  return tiles.sort((a, b) => a.distance - b.distance).map(({ tile }) => tile);
+}
+
+function inverse([a, b, c, d, e, f]: Affine, x: number, y: number): readonly [number, number] {
+  const determinant = a * d - b * c;
+  return [(d * (x - e) - c * (y - f)) / determinant, (a * (y - f) - b * (x - e)) / determinant];
+}

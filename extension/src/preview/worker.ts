@@ -1,0 +1,101 @@
+/** The preview's worker: decodes, runs the network, draws differences. One request at a time. */
+import type { InferenceSession } from 'onnxruntime-web';
+import { findGlass, isNowhereDenser } from '../../../server/src/slide/optical-density.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
+import { classStatistics } from '../../../server/src/stain/statistics.ts';
+import { ciede2000, labOf } from './ciede2000.ts';
+import { differenceColour } from './difference-scale.ts';
+import type { WorkerAnswer, WorkerRequest } from './messages.ts';
+import { type OpenRuntime, openRuntime } from './runtime.ts';
+import { readWindow } from './window-pixels.ts';
+
+type Of<K extends WorkerRequest['kind']> = Extract<WorkerRequest, { kind: K }>;
+
+let network: { runtime: OpenRuntime; apply: InferenceSession; statistics: Uint8Array } | undefined;
+
+async function open({ graphs, wasmPaths }: Of<'open'>): Promise<WorkerAnswer> {
+  const runtime = await openRuntime(wasmPaths);
+  network = { runtime, apply: await runtime.session(graphs.apply), statistics: graphs.statistics };
+  return { kind: 'opened', executionProvider: runtime.executionProvider };
+}
+
+async function normalize({ window, core, table, coefficients }: Of<'normalize'>): Promise<WorkerAnswer> {
+  const raster = await readWindow(window, table);
+  const tile = blankRaster(core.width, core.height);
+  copyOverlap(raster, window, tile, core);
+  const { scale, offset, fade } = coefficients;
+  // What the network would return unchanged is not sent through it.
+  if (!isNowhereDenser(tile, fade[0])) {
+    const { runtime, apply } = network!;
+    const { width, height } = raster;
+    const classes = scale.length / 3;
+    const { normalized } = await apply.run({
+      tile: new runtime.Tensor('uint8', raster.rgb, [1, height, width, 3]),
+      scale: new runtime.Tensor('float32', scale, [classes, 3]),
+      offset: new runtime.Tensor('float32', offset, [classes, 3]),
+      fade: new runtime.Tensor('float32', Float32Array.from(fade), [2]),
+    });
+    copyOverlap({ width, height, rgb: (await normalized!.getData()) as Uint8Array }, window, tile, core);
+  }
+  return { kind: 'tile', bitmap: await bitmapOf(tile) };
+}
+
+async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
+  const { runtime, statistics } = network!;
+  const raster = await readWindow(window, table);
+  const { width, height, rgb } = raster;
+  const glass = findGlass([raster]);
+  const session = await runtime.session(statistics);
+  const { sums } = await session.run({
+    tile: new runtime.Tensor('uint8', rgb, [1, height, width, 3]),
+    weight: new runtime.Tensor('uint8', new Uint8Array(width * height).fill(1), [1, height, width]),
+  });
+  const classes = classStatistics((await sums!.getData()) as Float64Array);
+  await session.release();
+  return { kind: 'fitted', classes, glass };
+}
+
+async function difference({ original, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
+  const [a, b] = [await readWindow(original, null), await readWindow(normalized, null)];
+  const map = blankRaster(a.width, a.height);
+  for (let at = 0; at < a.rgb.length; at += 3) {
+    const before = labOf(a.rgb[at]!, a.rgb[at + 1]!, a.rgb[at + 2]!);
+    const after = labOf(b.rgb[at]!, b.rgb[at + 1]!, b.rgb[at + 2]!);
+    map.rgb.set(differenceColour(ciede2000(before, after)), at);
+  }
+  return { kind: 'tile', bitmap: await bitmapOf(map) };
+}
+
+function bitmapOf({ width, height, rgb }: Raster): Promise<ImageBitmap> {
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
+    image.data[to] = rgb[from]!;
+    image.data[to + 1] = rgb[from + 1]!;
+    image.data[to + 2] = rgb[from + 2]!;
+    image.data[to + 3] = 255;
+  }
+  return createImageBitmap(image, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+}
+
+function answer(request: WorkerRequest): Promise<WorkerAnswer> {
+  switch (request.kind) {
+    case 'open':
+      return open(request);
+    case 'normalize':
+      return normalize(request);
+    case 'fit':
+      return fit(request);
+    case 'difference':
+      return difference(request);
+  }
+}
+
+self.addEventListener('message', async ({ data }: MessageEvent<WorkerRequest>) => {
+  const reply = await answer(data).catch(
+    (error: unknown): WorkerAnswer => ({
+      kind: 'failed',
+      message: error instanceof Error ? error.message : String(error),
+    }),
+  );
+  self.postMessage(reply, { transfer: reply.kind === 'tile' ? [reply.bitmap] : [] });
+});

@@ -1,0 +1,64 @@
+/** Follows a job by server-sent events, over fetch because an EventSource cannot send an Authorization header. */
+import { createParser } from 'eventsource-parser';
+import type { Job, JobState } from '../../../server/src/contract/index.ts';
+import { PluginError } from '../plugin-error.ts';
+import type { ServiceClient } from './service-client.ts';
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+
+const FINAL: readonly JobState[] = ['COMPLETED', 'CANCELED', 'FAILED'];
+
+export function isFinal({ state }: Job): boolean {
+  return FINAL.includes(state);
+}
+
+export interface FollowOptions {
+  readonly signal: AbortSignal;
+  onJob(job: Job): void;
+  /** False when the connection broke, true when it is there again. */
+  onConnection(isLive: boolean): void;
+}
+
+/** Resolves when the job has ended. A broken connection is made again for as long as it takes. */
+export async function followJob(
+  client: ServiceClient,
+  id: string,
+  { signal, onJob, onConnection }: FollowOptions,
+): Promise<void> {
+  let known: string | undefined;
+  let ended = false;
+  let pause = FIRST_PAUSE_MS;
+  while (!ended && !signal.aborted) {
+    try {
+      const response = await client.request(`/api/normalizations/${id}/events`, {
+        signal,
+        headers: { Accept: 'text/event-stream', ...(known ? { 'Last-Event-ID': known } : {}) },
+      });
+      // "No Content": there is nothing left to tell.
+      if (response.status === 204) return;
+      onConnection(true);
+      pause = FIRST_PAUSE_MS;
+      const parser = createParser({
+        onEvent({ id: revision, data }) {
+          known = revision;
+          const job = JSON.parse(data) as Job;
+          ended = isFinal(job);
+          onJob(job);
+        },
+      });
+      const decoder = new TextDecoder();
+      const reader = response.body!.getReader();
+      for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+        parser.feed(decoder.decode(chunk.value, { stream: true }));
+    } catch (error) {
+      if (signal.aborted) return;
+      // A broken stream is a TypeError of fetch; what the service refuses will not get better by asking again.
+      if (!(error instanceof TypeError) && !(error instanceof PluginError)) throw error;
+    }
+    if (ended) return;
+    onConnection(false);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+  }
+}

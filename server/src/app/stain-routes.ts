@@ -1,0 +1,170 @@
+/** The stain of a slide, and what a preview in the browser needs to be the same as the result: graphs, colour table. */
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { dicomUid, type Stain, stain, stainQuery, template, templateCreate } from '../contract/index.ts';
+import { StainError } from '../errors.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
+import type { SeriesStain } from '../normalization/series-stain.ts';
+import type { Template as TemplateFile } from '../stain/template.ts';
+import { parseInput } from './problem.ts';
+import { json, type Route } from './route.ts';
+import { templateToContract } from './service-routes.ts';
+
+const TAGS = ['Stain'];
+const seriesParameters = z.object({ study: dicomUid, series: dicomUid });
+const graphParameters = z.object({ name: z.string().max(64), graph: z.enum(['statistics', 'apply']) });
+const graphQuery = z.strictObject({ sha256: z.string().optional() });
+const templateParameters = z.object({ id: z.string().max(64) });
+const bytes = (description: string) => ({
+  description,
+  content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },
+});
+
+export interface StainRoutesOptions {
+  readonly basePath: string;
+  model(name: string): Promise<LoadedModel>;
+  stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
+  createTemplate(wanted: z.infer<typeof templateCreate>, signal: AbortSignal): Promise<TemplateFile>;
+  removeTemplate(id: string): Promise<void>;
+}
+
+export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route[] {
+  const read = async (request: Request, response: Response) => {
+    const { study, series } = parseInput(seriesParameters, request.params);
+    const { model } = parseInput(stainQuery, request.query);
+    const reference = { studyInstanceUid: study, seriesInstanceUid: series };
+    return {
+      reference,
+      loaded: await service.model(model),
+      found: await service.stainOf(reference, model, leaving(response)),
+    };
+  };
+  const problems: Route['problems'] = [
+    'REQUEST_INVALID',
+    'SERIES_NOT_FOUND',
+    'TOO_LITTLE_TISSUE',
+    'NOT_WHOLE_SLIDE',
+    'MODEL_INVALID',
+    'ARCHIVE_UNREACHABLE',
+    'ARCHIVE_TIMEOUT',
+  ];
+  return [
+    {
+      method: 'get',
+      path: '/api/studies/:study/series/:series/stain',
+      problems,
+      operation: {
+        tags: TAGS,
+        summary: 'The stain of a slide: the class statistics that a job would fit',
+        description: 'Takes seconds when it is asked for first.',
+        requestParams: { path: seriesParameters, query: stainQuery },
+        responses: { 200: json('The stain', stain) },
+      },
+      async handler(request, response) {
+        const { reference, loaded, found } = await read(request, response);
+        const { fit } = found;
+        const { name, version, sha256 } = loaded;
+        response.set('Cache-Control', 'no-store').json({
+          ...reference,
+          model: { name, version, sha256 },
+          classes: fit.classes,
+          glassDensity: fit.glassDensity,
+          glassColour: fit.glass.colour,
+          fade: fit.fade,
+          sampledTiles: fit.sampledTiles,
+          pixels: fit.pixels,
+          tissueFraction: fit.tissueFraction,
+          notes: found.notes,
+          colourPolicy: found.colourPolicy,
+          colourTable: found.colourTable
+            ? `${basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table`
+            : null,
+        } satisfies Stain);
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/studies/:study/series/:series/colour-table',
+      problems: [...problems, 'NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: "The lattice from a slide's colours to sRGB",
+        description: '52^3 nodes x 3 bytes in the order R, G, B, five grey levels apart, B running fastest.',
+        requestParams: { path: seriesParameters, query: stainQuery },
+        responses: { 200: bytes('The lattice') },
+      },
+      async handler(request, response) {
+        const { found } = await read(request, response);
+        if (!found.colourTable) throw new StainError('NOT_FOUND', 'The colours of this slide are sRGB.');
+        response.set('Cache-Control', 'no-store').type('application/octet-stream');
+        response.send(Buffer.from(found.colourTable));
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/models/:name/graphs/:graph',
+      problems: ['REQUEST_INVALID', 'MODEL_INVALID', 'NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'A graph of a model, as ONNX',
+        requestParams: { path: graphParameters, query: graphQuery },
+        responses: { 200: bytes('The graph') },
+      },
+      async handler(request, response) {
+        const { name, graph } = parseInput(graphParameters, request.params);
+        const { sha256 } = parseInput(graphQuery, request.query);
+        const loaded = await service.model(name);
+        const digest = loaded.graphSha256[graph];
+        if (sha256 !== undefined && sha256 !== digest)
+          throw new StainError('NOT_FOUND', 'The model has another graph by now.');
+        response.set({
+          ETag: `"${digest}"`,
+          'Cache-Control': sha256 === undefined ? 'no-cache' : 'private, max-age=31536000, immutable',
+        });
+        response.type('application/octet-stream').send(Buffer.from(loaded.graphs[graph]));
+      },
+    },
+    {
+      method: 'post',
+      path: '/api/templates',
+      problems: [...problems, 'TEMPLATE_EXISTS'],
+      operation: {
+        tags: TAGS,
+        summary: 'Make a template from a series or a region of it',
+        requestBody: { required: true, content: { 'application/json': { schema: templateCreate } } },
+        responses: { 201: json('The template', template) },
+      },
+      async handler(request, response) {
+        const wanted = parseInput(templateCreate, request.body);
+        const made = await service.createTemplate(wanted, leaving(response));
+        response
+          .status(201)
+          .location(`${basePath}/api/templates/${encodeURIComponent(made.id)}`)
+          .json(templateToContract(made, basePath, true));
+      },
+    },
+    {
+      method: 'delete',
+      path: '/api/templates/:id',
+      problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_SHIPPED'],
+      operation: {
+        tags: TAGS,
+        summary: 'Remove a template of your own',
+        requestParams: { path: templateParameters },
+        responses: { 204: { description: 'Removed' } },
+      },
+      async handler(request, response) {
+        await service.removeTemplate(parseInput(templateParameters, request.params).id);
+        response.status(204).end();
+      },
+    },
+  ];
+}
+
+/** Aborted when the client leaves. */
+function leaving(response: Response): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  return left.signal;
+}

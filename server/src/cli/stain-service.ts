@@ -1,0 +1,63 @@
+/** What the routes about stains and templates need, from the parts of the composition. */
+import type { StainRoutesOptions } from '../app/stain-routes.ts';
+import { type Composition, VERSION } from '../composition.ts';
+import { StainError } from '../errors.ts';
+import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
+import { StainCache } from '../normalization/stain-cache.ts';
+import type { TemplateStore } from '../normalization/template-store.ts';
+import { templateId } from '../stain/template.ts';
+
+export function stainService(
+  { network, model, templates }: Composition,
+  environment: NormalizationEnvironment,
+): Omit<StainRoutesOptions, 'basePath'> {
+  const cache = new StainCache();
+  return {
+    model,
+    async stainOf(series, name, signal) {
+      const opened = await network(name);
+      const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
+      return cache.get(key, (fitSignal) => readSeriesStain(series, opened, environment, fitSignal), signal);
+    },
+    async createTemplate(wanted, signal) {
+      const { region, name, description, licence } = wanted;
+      const id = wanted.id ?? (await freeId(name, templates));
+      if (!templateId.safeParse(id).success)
+        throw new StainError('REQUEST_INVALID', 'A template id has lower-case letters, digits and hyphens.');
+      const place = region ? `, region ${region.width} x ${region.height} at ${region.x}, ${region.y}` : '';
+      const provenance = {
+        source: `series ${wanted.seriesInstanceUid}${place}`,
+        licence,
+        createdAt: new Date().toISOString(),
+        createdBy: `stain-normalization ${VERSION}`,
+      };
+      const made = await makeSeriesTemplate(
+        wanted,
+        region,
+        await network(wanted.model),
+        environment,
+        { id, name, description, provenance },
+        signal,
+      );
+      await templates.add(made, { replace: false });
+      return made;
+    },
+    removeTemplate: (id) => templates.remove(id),
+  };
+}
+
+/** The name in the letters of an id, with a number where it is taken. */
+async function freeId(name: string, templates: TemplateStore): Promise<string> {
+  const taken = new Set((await templates.list()).map(({ id }) => id));
+  const plain = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  const slug =
+    plain
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 50) || 'template';
+  for (let number = 1; ; number++) {
+    const id = number === 1 ? slug : `${slug}-${number}`;
+    if (!taken.has(id)) return id;
+  }
+}

@@ -1,0 +1,55 @@
+/** The stain of a slide as it is, and templates made from one. */
+import { z } from 'zod';
+import { classStatistics, dicomUid } from './normalization.ts';
+import { modelIdentity } from './service.ts';
+
+const modelName = z.string().min(1).max(64).default('reference');
+
+export const stainQuery = z.strictObject({ model: modelName });
+
+export const stain = z
+  .object({
+    studyInstanceUid: z.string(),
+    seriesInstanceUid: z.string(),
+    model: modelIdentity,
+    classes: z.array(classStatistics).readonly(),
+    glassDensity: z.number().meta({ description: 'Optical density of the empty glass' }),
+    glassColour: z.tuple([z.number(), z.number(), z.number()]).readonly(),
+    fade: z.object({ low: z.number(), high: z.number() }).meta({
+      description:
+        'Optical densities up to which pixels stay as they are, and from which they are fully normalised',
+    }),
+    sampledTiles: z.number(),
+    pixels: z.number(),
+    tissueFraction: z.number(),
+    notes: z.array(z.string()).readonly(),
+    colourPolicy: z.string(),
+    colourTable: z.string().nullable().meta({
+      description: 'Address of the lattice from the colours of the slide to sRGB; null where they are sRGB',
+    }),
+  })
+  .meta({ id: 'Stain', description: 'What a job would fit to this slide' });
+export type Stain = z.infer<typeof stain>;
+
+const pixel = z
+  .int()
+  .min(0)
+  .max(2 ** 31);
+
+/** Body of POST /api/templates. */
+export const templateCreate = z
+  .strictObject({
+    name: z.string().trim().min(1).max(80),
+    description: z.string().max(1000).default(''),
+    licence: z.string().min(1).max(200).default('private'),
+    studyInstanceUid: dicomUid,
+    seriesInstanceUid: dicomUid,
+    model: modelName,
+    id: z.string().min(1).max(63).optional(),
+    region: z
+      .strictObject({ x: pixel, y: pixel, width: pixel.min(1), height: pixel.min(1) })
+      .optional()
+      .meta({ description: 'Rectangle in pixels of the base level, 0-based; the whole slide without it' }),
+  })
+  .meta({ id: 'TemplateCreate' });
+export type TemplateCreate = z.infer<typeof templateCreate>;

@@ -1,0 +1,63 @@
+/** The stain of a series as a job would fit it, and templates made from one: looks at a slide, stores nothing. */
+import type { ColourTable } from '../codec/colour-table.ts';
+import { thumbnailJpeg } from '../codec/image-file.ts';
+import { StainError } from '../errors.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import type { PixelSource } from '../slide/pixel-source.ts';
+import { WHITE } from '../slide/raster.ts';
+import { regionOf } from '../slide/region-source.ts';
+import type { Rectangle } from '../slide/windows.ts';
+import type { Template } from '../stain/template.ts';
+import { type Fit, fitStain } from './fit.ts';
+import { makeTemplate, type TemplateDescription } from './make-template.ts';
+import { openSeries, type SeriesAccess, type SeriesReference } from './open-series.ts';
+import { ProgressTracker } from './progress.ts';
+
+export interface SeriesStain {
+  readonly fit: Fit;
+  readonly colourPolicy: string;
+  readonly notes: readonly string[];
+  readonly colourTable: ColourTable | undefined;
+}
+
+/** Fits the stain of a series. @throws what `openSeries` and `fitStain` refuse */
+export async function readSeriesStain(
+  series: SeriesReference,
+  network: StainNetwork,
+  access: SeriesAccess,
+  signal: AbortSignal,
+): Promise<SeriesStain> {
+  await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
+  const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, { signal });
+  const { policy, notes, table } = open.colour;
+  return { fit, colourPolicy: policy, notes: [...fit.notes, ...notes], colourTable: table };
+}
+
+/** @param region in pixels of the base level; the whole slide without it */
+export async function makeSeriesTemplate(
+  series: SeriesReference,
+  region: Rectangle | undefined,
+  network: StainNetwork,
+  access: SeriesAccess,
+  description: TemplateDescription,
+  signal: AbortSignal,
+): Promise<Template> {
+  await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
+  const whole = open.base(WHITE);
+  if (region && (region.x + region.width > whole.width || region.y + region.height > whole.height))
+    throw new StainError('REQUEST_INVALID', 'The region reaches beyond the slide.', {
+      data: { totalColumns: whole.width, totalRows: whole.height },
+    });
+  const base = region ? regionOf(whole, region) : whole;
+  const overview = region ? base : open.overview(WHITE);
+  const picture = await overview.read(middleOf(overview), signal);
+  // Awaited here: the pixels are closed when this function is left.
+  return await makeTemplate({ base, overview }, await thumbnailJpeg(picture), network, description, signal);
+}
+
+/** The whole overview, or the middle of one that is too large to be a picture. */
+function middleOf({ width, height }: PixelSource): Rectangle {
+  const most = 2048;
+  const [w, h] = [Math.min(most, width), Math.min(most, height)];
+  return { x: Math.floor((width - w) / 2), y: Math.floor((height - h) / 2), width: w, height: h };
+}

@@ -1,0 +1,28 @@
+/** The viewer for `serve`, or the reason why there is none: a service without a viewer still does its work. */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Router } from 'express';
+import type { Config } from '../config.ts';
+import { toStainError } from '../errors.ts';
+import { ensureOhif } from './ohif-package.ts';
+import { viewerRouter } from './viewer-router.ts';
+
+/** The built plugin, in the package of the extension. */
+const PLUGIN = join(
+  dirname(fileURLToPath(import.meta.resolve('ohif-extension-stain-normalization/package.json'))),
+  'dist/plugin',
+);
+
+export async function openViewer(
+  { viewer, server }: Pick<Config, 'viewer' | 'server'>,
+  signal: AbortSignal,
+): Promise<{ readonly router: Router } | { readonly missing: string }> {
+  if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
+  try {
+    const dist = await ensureOhif({ directory: viewer.directory, archive: viewer.package, signal });
+    return { router: await viewerRouter({ dist, plugin: PLUGIN, basePath: server.basePath }) };
+  } catch (error) {
+    const { message, remedy } = toStainError(error);
+    return { missing: `${message} ${remedy}` };
+  }
+}

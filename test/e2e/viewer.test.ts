@@ -1,0 +1,230 @@
+/** The pathologist's way through the product, in the real prebuilt OHIF, with each kind of archive. */
+import { mkdirSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Session } from '../../extension/src/session.ts';
+import type { PluginState } from '../../extension/src/state.ts';
+import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import {
+  browserMissing,
+  launchBrowser,
+  type OpenPage,
+  openPage,
+  type RunningService,
+  startService,
+} from '../support/viewer.ts';
+
+const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
+const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
+mkdirSync(pictures, { recursive: true });
+
+const PANEL = 'stain-normalization-panel';
+
+function state(page: Page): Promise<PluginState> {
+  return page.evaluate(
+    (panel) =>
+      JSON.parse(
+        JSON.stringify((document.querySelector(panel) as unknown as { model: Session }).model.state),
+      ),
+    PANEL,
+  );
+}
+
+async function until(page: Page, holds: (state: PluginState) => boolean, ms = 120_000): Promise<PluginState> {
+  for (const end = Date.now() + ms; ; ) {
+    const now = await state(page).catch(() => undefined);
+    if (now && holds(now)) return now;
+    if (Date.now() > end) throw new Error(`not reached: ${JSON.stringify(now).slice(0, 2000)}`);
+    await page.waitForTimeout(200);
+  }
+}
+
+const button = (page: Page, name: string | RegExp) => page.locator(PANEL).getByRole('button', { name });
+
+/** Where each of the two maps has its centre, its scale and its rotation, and where it draws one and the same point. */
+function views(page: Page) {
+  return page.evaluate((panel) => {
+    const { maps } = (document.querySelector(panel) as unknown as { model: Session }).model.comparison!;
+    return [maps.original, maps.normalized].map((map) => {
+      const view = map.getView();
+      return {
+        center: view.getCenter(),
+        resolution: view.getResolution(),
+        rotation: view.getRotation(),
+        point: map.getPixelFromCoordinate([700, -900])!.map((value) => Math.round(value * 1000) / 1000),
+      };
+    });
+  }, PANEL);
+}
+
+async function expectSameView(page: Page) {
+  await page.waitForTimeout(1000);
+  const [original, normalized] = await views(page);
+  expect(normalized).toEqual(original);
+  return original!;
+}
+
+const kinds = [
+  { kind: 'the embedded archive', missing: browserMissing },
+  { kind: 'Orthanc', missing: browserMissing ?? orthancMissing },
+];
+
+for (const { kind, missing } of kinds)
+  describe.skipIf(missing)(`OHIF with ${kind}${missing ? ` (${missing})` : ''}`, { timeout: 240_000 }, () => {
+    let orthanc: RunningOrthanc | undefined;
+    let service: RunningService;
+    let browser: Browser;
+    let open: OpenPage;
+    let page: Page;
+
+    beforeAll(async () => {
+      if (kind === 'Orthanc') {
+        orthanc = await startOrthanc();
+        for (const name of await readdir(sample))
+          if (name.endsWith('.dcm'))
+            await fetch(orthanc.url.replace('/dicom-web', '/instances'), {
+              method: 'POST',
+              body: await readFile(join(sample, name)),
+            });
+      }
+      service = await startService(orthanc ? { STAIN_DICOMWEB_URL: orthanc.url } : {});
+      browser = await launchBrowser();
+      open = await openPage(browser);
+      page = open.page;
+    }, 180_000);
+
+    afterAll(async () => {
+      await browser?.close();
+      await service?.[Symbol.asyncDispose]();
+      await orthanc?.[Symbol.asyncDispose]();
+    });
+
+    const picture = (name: string) =>
+      page.screenshot({ path: join(pictures, `${kind.replace(/ /g, '-')}-${name}.png`) });
+
+    test('the study list leads to the slide', async () => {
+      await page.goto(service.url);
+      await page.getByText('Stain normalization sample').first().click();
+      await picture('study-list');
+      const uid = await page.evaluate(
+        async () => (await (await fetch('/dicom-web/studies')).json())[0]['0020000D'].Value[0],
+      );
+      await page.goto(`${service.url}stain?StudyInstanceUIDs=${uid}`);
+      const shown = await until(
+        page,
+        ({ series, templates }) => series !== null && templates.state === 'ready',
+      );
+      expect(shown.series).toMatchObject({ totalColumns: 2220, totalRows: 2967, derived: null });
+      await page.getByText('Original').first().waitFor();
+      await until(page, ({ stain }) => stain.state === 'ready');
+      await page.waitForTimeout(1500);
+      await picture('slide');
+    });
+
+    test('a preview follows the view', async () => {
+      await button(page, 'Preview').click();
+      const first = await until(page, ({ preview }) => preview?.firstTileMs != null);
+      console.log(`first normalised tile after ${Math.round(first.preview!.firstTileMs!)} ms`);
+      expect(first.preview).toMatchObject({ executionProvider: 'wasm', statistics: 'service' });
+      await page.waitForTimeout(3000);
+      await picture('preview');
+      await button(page, 'Stop preview').click();
+      expect((await until(page, ({ preview }) => preview === null)).previewError).toBeNull();
+    });
+
+    test('normalise: progress, then the new series side by side', async () => {
+      await button(page, /^Normali[sz]e/).click();
+      await until(page, ({ job }) => job?.progress?.stage === 'normalize');
+      await picture('progress');
+      const done = await until(page, ({ comparison }) => comparison !== null);
+      expect(done.job?.state).toBe('COMPLETED');
+      expect(done.comparison?.mode).toBe('side-by-side');
+      expect(done.results).toHaveLength(1);
+      expect(done.results[0]!.derived?.sourceSeriesInstanceUid).toBe(done.series!.seriesInstanceUid);
+      await page.getByText('Not for primary diagnosis').first().waitFor();
+    });
+
+    test('both sides keep one view, whichever is moved', async () => {
+      const start = await expectSameView(page);
+      const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
+      const sides = [0.25, 0.75].map((part) => [x + width * part, y + height / 2] as const);
+      let before = start;
+      for (const [cx, cy] of sides) {
+        await page.mouse.move(cx, cy);
+        await page.mouse.wheel(0, -240);
+        const zoomed = await expectSameView(page);
+        expect(zoomed.resolution).not.toBe(before.resolution);
+        await page.mouse.down({ button: 'middle' });
+        await page.mouse.move(cx + 40, cy + 30, { steps: 5 });
+        await page.mouse.up({ button: 'middle' });
+        const panned = await expectSameView(page);
+        expect(panned.center).not.toEqual(zoomed.center);
+        before = panned;
+      }
+      await picture('side-by-side');
+    });
+
+    test('swipe, blink and difference', async () => {
+      await button(page, 'Swipe').click();
+      await until(page, ({ comparison }) => comparison?.mode === 'swipe');
+      const divider = page.getByRole('slider', { name: /divider/i });
+      const box = (await divider.boundingBox())!;
+      await page.mouse.move(box.x + 12, box.y + 200);
+      await page.mouse.down();
+      await page.mouse.move(box.x - 100, box.y + 200, { steps: 4 });
+      await page.mouse.up();
+      expect(Number(await divider.getAttribute('aria-valuenow'))).toBeLessThan(50);
+      await divider.press('Home');
+      expect(await divider.getAttribute('aria-valuenow')).toBe('0');
+      for (let i = 0; i < 25; i++) await divider.press('ArrowRight');
+      await page.waitForTimeout(500);
+      await picture('swipe');
+
+      await button(page, /^Blink/).click();
+      const shown = page.locator('.stain-pane-label');
+      await expect.poll(() => shown.getAttribute('data-role')).toBe('normalized');
+      await page.keyboard.down('b');
+      await expect.poll(() => shown.getAttribute('data-role')).toBe('original');
+      await page.keyboard.up('b');
+      await expect.poll(() => shown.getAttribute('data-role')).toBe('normalized');
+
+      await button(page, 'Difference').click();
+      await page
+        .getByText(/CIEDE2000/)
+        .first()
+        .waitFor();
+      await page.waitForTimeout(4000);
+      await picture('difference');
+      await button(page, 'Back to original').click();
+      expect((await until(page, ({ comparison }) => comparison === null)).error).toBeNull();
+    });
+
+    test('a second job is cancelled', async () => {
+      await page.locator(PANEL).getByRole('radio').nth(1).check({ force: true });
+      await button(page, /^Normali[sz]e/).click();
+      await until(page, ({ job }) => job?.state === 'IN PROGRESS');
+      await button(page, /^Cancel/)
+        .first()
+        .click();
+      await until(page, ({ job }) => job?.state === 'CANCELED');
+      expect((await state(page)).results).toHaveLength(1);
+    });
+
+    test('a job is found again after a reload', async () => {
+      await button(page, /^Normali[sz]e/).click();
+      await until(page, ({ job }) => job?.state === 'IN PROGRESS');
+      const { job } = await state(page);
+      await page.reload();
+      const found = await until(page, (now) => now.job?.id === job!.id);
+      expect(found.job!.id).toBe(job!.id);
+      const done = await until(page, ({ comparison }) => comparison !== null);
+      expect(done.results).toHaveLength(2);
+    });
+
+    test('nothing went wrong on the way', () => {
+      expect(open.faults).toEqual([]);
+    });
+  });
