@@ -85,8 +85,7 @@ export class PreviewFactory {
     const coefficients = transferCoefficients(stain, template, model.classNames, stain.fade);
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
-    const surface = createMapSurface(mapOf(viewer.viewer), parent);
-    surface.element.style.zIndex = '2';
+    const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
     const label = addPaneLabel(parent, true, 'right');
     label.firstChild!.textContent = translate('viewport.preview');
     let isFirst = true;

@@ -5,6 +5,7 @@ import { ViewportLabels } from './comparison/viewport-labels.ts';
 import { chooseRegion, type Region } from './microscopy/choose-region.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
+import type { ManagedViewer } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
 import { userErrorOf } from './plugin-error.ts';
 import type { LivePreview, PreviewFactory } from './preview-factory.ts';
@@ -56,6 +57,8 @@ export class Session implements PluginModel {
   #slide = new AbortController();
   #source: SlideSeries | null = null;
   #preview: LivePreview | undefined;
+  /** The viewer that a preview covers. */
+  #previewed: ManagedViewer | undefined;
   #comparison: Comparison | undefined;
   #choice: { readonly abort: AbortController; readonly region?: Region } | undefined;
 
@@ -168,6 +171,8 @@ export class Session implements PluginModel {
           },
           onError: (error) => this.#change({ preview: null, previewError: userErrorOf(error) }),
         });
+        this.#previewed = viewer;
+        this.#labels.update(viewer);
       } catch (error) {
         if (!signal.aborted) this.#change({ preview: null, previewError: userErrorOf(error) });
       }
@@ -177,6 +182,8 @@ export class Session implements PluginModel {
   stopPreview(): void {
     this.#preview?.close();
     this.#preview = undefined;
+    this.#previewed = undefined;
+    this.#labels.update(this.#comparison?.viewer);
     if (this.#state.preview) this.#change({ preview: null });
   }
 
@@ -273,8 +280,7 @@ export class Session implements PluginModel {
       this.#change({ makingTemplate: 'choosing-region' });
       const both = AbortSignal.any([abort.signal, signal]);
       const viewer = await this.#options.host.viewerOf(series, both);
-      const surface = createMapSurface(mapOf(viewer.viewer), viewer.container.parentElement!);
-      surface.element.style.zIndex = '5';
+      const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
       try {
         const region = await chooseRegion(surface, series, both);
         this.#choice = { abort, region };
@@ -349,7 +355,7 @@ export class Session implements PluginModel {
       if (source) this.#openSource(source);
     }
     if (this.#state.preview && series?.seriesInstanceUid !== source?.seriesInstanceUid) this.stopPreview();
-    this.#labels.update(this.#comparison?.viewer);
+    this.#labels.update(this.#comparison?.viewer ?? this.#previewed);
     this.#change({ series, results });
   }
 

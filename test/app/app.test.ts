@@ -14,6 +14,7 @@ import {
   templateList,
 } from '../../server/src/contract/index.ts';
 import { ERROR_TABLE, StainError } from '../../server/src/errors.ts';
+import { loadModel } from '../../server/src/inference/manifest.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import type { Template } from '../../server/src/stain/template.ts';
 import { openJobs, request, SteeredWork, until } from '../jobs/support.ts';
@@ -410,7 +411,7 @@ describe('openapi.json', () => {
       Object.keys(item as object).map((method) => `${method} ${path}`),
     );
     // The routes as they stand in the source, so that one which is mounted past the table is found too.
-    const source = ['normalization-routes', 'service-routes', 'app']
+    const source = ['normalization-routes', 'service-routes', 'stain-routes', 'app']
       .map((name) => readFileSync(new URL(`../../server/src/app/${name}.ts`, import.meta.url), 'utf8'))
       .join('\n');
     const mounted = [...source.matchAll(/method: '(\w+)',\s*path: '([^']+)'/g)].map(
@@ -420,7 +421,7 @@ describe('openapi.json', () => {
     expect(source).not.toMatch(/\.(get|post|delete|put|patch)\('\//);
     for (const route of documented) {
       const [method, path] = route.split(' ');
-      const response = await get(path!.replaceAll('{id}', crypto.randomUUID()), {
+      const response = await get(path!.replaceAll(/\{\w+\}/g, crypto.randomUUID()), {
         method: method!.toUpperCase(),
       });
       expect([response.status, (await jsonOf(response)).code], route).not.toContain('NOT_FOUND');

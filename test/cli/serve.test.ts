@@ -1,11 +1,12 @@
 /** The service as a process: a slide in its archive is normalised over HTTP, and it stops when it is told to. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Job } from '../../server/src/contract/index.ts';
+import type { Job, Model, Template } from '../../server/src/contract/index.ts';
 import { repository } from '../support/peers.ts';
 
 let folder: string;
@@ -22,6 +23,7 @@ beforeAll(async () => {
       ...process.env,
       STAIN_SERVER_PORT: '0',
       STAIN_DEVICE: 'cpu',
+      STAIN_VIEWER_ENABLED: 'false',
       STAIN_ARCHIVE_FOLDER: join(folder, 'archive'),
       STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
       STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
@@ -93,6 +95,51 @@ it('is ready and tells its device and model', async () => {
   expect(await getJson('/ready')).toMatchObject({ status: 'ok' });
   expect(await getJson('/api/device')).toMatchObject({ executionProvider: 'CPUExecutionProvider' });
   expect(await getJson('/api/models')).toMatchObject({ models: [{ name: 'reference' }] });
+});
+
+it('tells the stain that a job would fit, and the graphs that it would run', async () => {
+  const [job] = ((await getJson('/api/normalizations')) as { jobs: Job[] }).jobs;
+  const { studyInstanceUid, seriesInstanceUid } = job!.request;
+  const path = `/api/studies/${studyInstanceUid}/series/${seriesInstanceUid}/stain`;
+  const [stain, again] = await Promise.all([getJson(path), getJson(path)]);
+  expect(stain).toMatchObject({ classes: job!.result!.fit.classes, colourTable: null });
+  expect(again).toEqual(stain);
+  expect(await getJson(path.replace(seriesInstanceUid, '1.2.3'))).toMatchObject({ code: 'SERIES_NOT_FOUND' });
+
+  const { models } = (await getJson('/api/models')) as { models: Model[] };
+  const { url: address, sha256, bytes } = models[0]!.graphs.apply;
+  const graph = Buffer.from(await (await fetch(url + address)).arrayBuffer());
+  expect(graph.byteLength).toBe(bytes);
+  expect(createHash('sha256').update(graph).digest('hex')).toBe(sha256);
+  expect((await fetch(`${url}${address.replace(sha256, '0'.repeat(64))}`)).status).toBe(404);
+});
+
+it('makes a template of a region, keeps it apart from others of its name, and removes it', async () => {
+  const [job] = ((await getJson('/api/normalizations')) as { jobs: Job[] }).jobs;
+  const { studyInstanceUid, seriesInstanceUid } = job!.request;
+  const make = (changes: object = {}): Promise<Response> =>
+    fetch(`${url}/api/templates`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'Our Lab', studyInstanceUid, seriesInstanceUid, ...changes }),
+    });
+  const region = { x: 60, y: 40, width: 120, height: 160 };
+  const [whole, part] = [await make(), await make({ region })];
+  expect([whole.status, part.status]).toEqual([201, 201]);
+  const [first, second] = [(await whole.json()) as Template, (await part.json()) as Template];
+  expect([first.id, second.id]).toEqual(['our-lab', 'our-lab-2']);
+  expect(second.own).toBe(true);
+  expect(second.provenance.source).toContain('120 x 160');
+  expect(second.classes).not.toEqual(first.classes);
+  expect((await make({ id: 'our-lab' })).status).toBe(409);
+  expect((await make({ region: { ...region, width: 5000 } })).status).toBe(400);
+
+  const remove = async (id: string): Promise<number> =>
+    (await fetch(`${url}/api/templates/${id}`, { method: 'DELETE' })).status;
+  expect(await remove('our-lab-2')).toBe(204);
+  expect(await remove('our-lab-2')).toBe(404);
+  expect(await remove('he-magenta')).toBe(409);
+  expect(await remove('..%2f..%2fpackage')).toBe(404);
 });
 
 it('stops on SIGTERM', async () => {

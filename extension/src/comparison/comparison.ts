@@ -171,7 +171,7 @@ export class Comparison {
 
   #difference(cleanup: Cleanup): void {
     this.#other.style.visibility = 'hidden';
-    const surface = createMapSurface(mapOf(this.viewer.viewer), this.#parent);
+    const surface = createMapSurface(mapOf(this.viewer.viewer), this.viewer.container);
     const legend = document.createElement('div');
     legend.className = 'stain-legend';
     legend.style.cssText =

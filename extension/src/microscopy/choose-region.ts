@@ -23,6 +23,9 @@ export function chooseRegion(
     'position:absolute;border:2px dashed #5acce6;background:rgba(90,204,230,.15);display:none';
   pad.append(box);
   surface.element.append(pad);
+  // The map below would pan.
+  for (const type of ['pointerdown', 'pointermove', 'pointerup'])
+    pad.addEventListener(type, (event) => event.stopPropagation());
   return new Promise<Region>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     let from: readonly [number, number] | undefined;

@@ -12,7 +12,7 @@ export const styles = css`
   button { font: inherit; color: #fff; background: #1c2a5e; border: 1px solid #4763b8; border-radius: 4px; padding: 6px 10px; cursor: pointer; }
   button:hover:not(:disabled) { background: #2a3c80; }
   button.primary { background: #1a5fd0; border-color: #8ab8ff; }
-  button[aria-pressed='true'] { background: #cfe9ff; color: #06122e; border-color: #fff; }
+  button[aria-pressed='true'], button[aria-pressed='true']:hover:not(:disabled) { background: #cfe9ff; color: #06122e; border-color: #fff; }
   button:disabled { cursor: not-allowed; color: #aab3cf; background: #161b36; border-color: #39426b; }
   button.plain { background: none; border: 0; padding: 2px 4px; color: #b9c2dd; text-decoration: underline; font-size: 12px; }
   :focus-visible { outline: 2px solid #ffd166; outline-offset: 2px; }

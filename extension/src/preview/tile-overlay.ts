@@ -109,6 +109,8 @@ export class TileOverlay {
     if (!transform) return;
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     context.transform(...transform);
+    // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.
+    const overlap = 0.75 / (Math.hypot(transform[0], transform[1]) * devicePixelRatio);
     // Coarse tiles first, finer ones over them.
     const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
     for (const { tile, bitmap } of drawn) {
@@ -123,8 +125,8 @@ export class TileOverlay {
         below,
         x * downsample,
         y * downsample,
-        inside * downsample,
-        below * downsample,
+        inside * downsample + overlap,
+        below * downsample + overlap,
       );
     }
   }

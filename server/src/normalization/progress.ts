@@ -14,6 +14,9 @@ const WEIGHT: Record<Stage, number> = {
 /** A time left told from less than this part of a stage would be a guess. */
 const SHORTEST_BASIS = 0.05;
 
+/** A rate over less than this says more about when it was asked than about the work. */
+const SHORTEST_RATE_SECONDS = 1;
+
 export class ProgressTracker {
   readonly #onProgress: (progress: Progress) => void;
   readonly #now: () => number;
@@ -35,7 +38,10 @@ export class ProgressTracker {
     const ofStage = total > 0 ? Math.min(1, done / total) : 1;
     const fraction = Math.min(1, before + WEIGHT[stage] * ofStage);
     const seconds = (this.#now() - this.#stageStart) / 1000;
-    const rate = unit === 'pixels' && seconds > 0 ? { megapixelsPerSecond: done / 1e6 / seconds } : {};
+    const rate =
+      unit === 'pixels' && seconds >= SHORTEST_RATE_SECONDS
+        ? { megapixelsPerSecond: done / 1e6 / seconds }
+        : {};
     this.#onProgress({
       stage,
       done,

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { classColour, formatStage, formatTimeLeft } from '../../extension/src/panel/format.ts';
+
+test('time left is told as roughly as it is known', () => {
+  expect([2, 31, 300, 7300].map(formatTimeLeft)).toEqual([
+    'about 5 s left',
+    'about 35 s left',
+    'about 5 min left',
+    'about 2 h left',
+  ]);
+});
+
+test('a job that waits says so', () => {
+  expect(formatStage({ state: 'SCHEDULED', progress: null })).toBe('Waiting for its turn');
+});
+
+test('a class without colour is grey, glass is white', () => {
+  expect(classColour({ mean: [0, 0, 0] })).toBe('rgb(255, 255, 255)');
+  expect(classColour({ mean: [Math.LN2, 0, 0] })).toBe('rgb(128, 128, 128)');
+});

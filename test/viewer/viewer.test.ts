@@ -1,0 +1,100 @@
+/** The viewer's package and the pages it is served as, with a small made-up package. */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import vm from 'node:vm';
+import express from 'express';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Listening, listen } from '../../server/src/app/listen.ts';
+import { ensureOhif } from '../../server/src/viewer/ohif-package.ts';
+import { viewerRouter } from '../../server/src/viewer/viewer-router.ts';
+
+const signal = new AbortController().signal;
+const INLINE = 'window.PUBLIC_URL="/"';
+let folder: string;
+let archive: string;
+let integrity: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'viewer-'));
+  await mkdir(join(folder, 'package/dist/plugins'), { recursive: true });
+  await writeFile(join(folder, 'package/dist/index.html'), `<html><script>${INLINE}</script></html>`);
+  await writeFile(join(folder, 'package/dist/app.bundle.0f6159c501addfe9.js'), '1');
+  await writeFile(join(folder, 'package/package.json'), '{}');
+  archive = join(folder, 'package.tgz');
+  await promisify(execFile)('tar', ['-czf', archive, '-C', folder, 'package']);
+  integrity = `sha512-${createHash('sha512')
+    .update(await readFile(archive))
+    .digest('base64')}`;
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('the package', () => {
+  test('two who start at once get one viewer, and later ones find it', async () => {
+    const directory = join(folder, 'kept');
+    const options = { directory, archive, release: { version: '1', integrity }, signal };
+    const found = await Promise.all([ensureOhif(options), ensureOhif(options)]);
+    expect(new Set(found).size).toBe(1);
+    expect(await readdir(directory)).toEqual(['ohif-1']);
+    expect(await readdir(join(directory, 'ohif-1'))).toEqual(['dist']);
+    expect(await ensureOhif({ ...options, archive: join(folder, 'gone.tgz') })).toBe(found[0]);
+  });
+
+  test('one that is not what it should be is refused, and nothing of it stays', async () => {
+    const directory = join(folder, 'refused');
+    const release = { version: '1', integrity: 'sha512-AAAA' };
+    await expect(ensureOhif({ directory, archive, release, signal })).rejects.toMatchObject({
+      code: 'VIEWER_UNAVAILABLE',
+    });
+    expect(await readdir(directory)).toEqual([]);
+  });
+});
+
+describe('the pages', () => {
+  let server: Listening;
+  beforeAll(async () => {
+    const plugin = join(folder, 'plugin');
+    await mkdir(plugin);
+    await writeFile(join(plugin, 'stain-normalization.mjs'), 'export default {}');
+    const router = await viewerRouter({ dist: join(folder, 'package/dist'), plugin, basePath: '/stain' });
+    server = await listen(express().use(router), { host: '127.0.0.1', port: 0 });
+  });
+  afterAll(() => server.close());
+
+  const get = (path: string, accept = 'text/html') => fetch(server.url + path, { headers: { accept } });
+
+  test('every route of OHIF is its page, under a policy that names its scripts', async () => {
+    for (const path of ['/', '/stain?StudyInstanceUIDs=1', '/microscopy/a']) {
+      const response = await get(path);
+      expect(response.status).toBe(200);
+      const policy = response.headers.get('Content-Security-Policy')!;
+      expect(policy).toContain(`'sha256-${createHash('sha256').update(INLINE).digest('base64')}'`);
+      expect(policy).not.toContain('http');
+      expect(response.headers.get('Cross-Origin-Embedder-Policy')).toBe('require-corp');
+    }
+  });
+
+  test('what is no page and not there is not found', async () => {
+    expect((await get('/nothing.json', 'application/json')).status).toBe(404);
+    expect((await get('/plugins/gone.mjs', '*/*')).status).toBe(404);
+    expect((await get('/plugins/..%2f..%2fpackage.tgz', '*/*')).status).not.toBe(200);
+  });
+
+  test('modules come as scripts; what has a digest in its name is kept', async () => {
+    const module = await get('/plugins/stain-normalization.mjs', '*/*');
+    expect(module.headers.get('Content-Type')).toMatch(/javascript/);
+    expect(module.headers.get('Cache-Control')).toBe('no-cache');
+    const bundle = await get('/app.bundle.0f6159c501addfe9.js', '*/*');
+    expect(bundle.headers.get('Cache-Control')).toMatch(/immutable/);
+  });
+
+  test('the configuration names our archive and plugin', async () => {
+    const window: { config?: { dataSources: { configuration: object }[]; extensions: string[] } } = {};
+    vm.runInNewContext(await (await get('/app-config.js', '*/*')).text(), { window });
+    expect(window.config!.extensions).toEqual(['/plugins/stain-normalization.mjs']);
+    expect(window.config!.dataSources[0]!.configuration).toMatchObject({ wadoRoot: '/stain/dicom-web' });
+  });
+});
