@@ -15,8 +15,8 @@ export interface ViewerOptions {
 }
 
 const ONE_YEAR_MS = 365 * 24 * 3600 * 1000;
-/** Names that change with the content. */
-const HASHED = /[.-][0-9a-zA-Z]{8,}\.(js|mjs|wasm|woff2)$/;
+/** Names that change with the content: digests as OHIF's build and ours put them there. */
+const HASHED = /[./-]([0-9a-f]{16}|[0-9A-Z]{8})\.(js|mjs|wasm|woff2)$/;
 
 export async function viewerRouter({ dist, plugin, basePath }: ViewerOptions): Promise<Router> {
   const index = await readFile(join(dist, 'index.html'), 'utf8');
