@@ -71,17 +71,17 @@ export async function startService(environment: Record<string, string> = {}): Pr
   }
 }
 
-async function viewerAddress(service: ChildProcess): Promise<string> {
-  let said = '';
-  for await (const chunk of service.stderr!) {
-    said += chunk;
-    const url = /viewer\s+(http:\/\/[^\s/]+\/)/.exec(said)?.[1];
-    if (!url) continue;
-    // Whatever it says later is not to fill the pipe.
-    service.stderr!.resume();
-    return url;
-  }
-  throw new Error(`The service ended: ${said}`);
+function viewerAddress(service: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    // Listened to as long as the service lives: it would break down on a pipe that nobody reads.
+    service.stderr!.on('data', (chunk) => {
+      said += chunk;
+      const url = /viewer\s+(http:\/\/[^\s/]+\/)/.exec(said)?.[1];
+      if (url) resolve(url);
+    });
+    service.once('exit', (code) => reject(new Error(`the service ended with ${code}: ${said}`)));
+  });
 }
 
 export interface OpenPage extends AsyncDisposable {
