@@ -1,4 +1,4 @@
-/** Frames to RGB in the worker, with the browser's own JPEG decoder; other encodings are loaded when they are met. */
+/** Frames to RGB in the worker: JPEG by the browser's own decoder, and uncompressed RGB. Other encodings are refused. */
 
 const JPEG = [0xff, 0xd8, 0xff];
 const JPEG_LS = 0xf7;
