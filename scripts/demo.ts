@@ -4,7 +4,9 @@
  *
  *   npm run demo [-- --template ID] [--once]     --once ends after the picture
  */
+import { once } from 'node:events';
 import { cp, mkdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,7 +14,7 @@ import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { describeResult, normalizeCommand } from '../server/src/cli/normalize-command.ts';
 import { serveCommand } from '../server/src/cli/serve-command.ts';
 import { compose } from '../server/src/composition.ts';
-import { loadConfig } from '../server/src/config.ts';
+import { type Config, loadConfig } from '../server/src/config.ts';
 import { openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { type Raster, WHITE } from '../server/src/slide/raster.ts';
@@ -40,7 +42,12 @@ const folders = {
   database: { directory: join(output, 'database') },
   spool: { directory: join(output, 'spool') },
 };
-await using composition = compose({ ...config, ...folders, archive: { folder: archive, sample: false } });
+await using composition = compose({
+  ...config,
+  ...folders,
+  server: { ...config.server, port: await portOrAny(config.server) },
+  archive: { folder: archive, sample: false },
+});
 console.log('Sample slide: CMU-1-Small-Region (H&E, CC0), in an embedded DICOMweb archive.');
 const arguments_ = {
   source: archive,
@@ -69,6 +76,19 @@ if (!values.once) {
     const comparison = `stain?StudyInstanceUIDs=${result.studyInstanceUid}&compare=${result.seriesInstanceUid}`;
     console.log(`\nOriginal and normalised, side by side: ${url}/${comparison}\nCtrl-C ends.`);
   });
+}
+
+/** The port, or 0 for a free one where another program has it: a service of one's own may be running. */
+async function portOrAny({ host, port }: Config['server']): Promise<number> {
+  const probe = createServer().listen(port, host);
+  try {
+    await once(probe, 'listening');
+    return port;
+  } catch {
+    return 0;
+  } finally {
+    probe.close();
+  }
 }
 
 /** The slide at about 1000 pixels, read from the archive like any viewer does. */

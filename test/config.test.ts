@@ -39,16 +39,20 @@ describe('the configuration', () => {
         STAIN_DICOMWEB_TIMEOUT_SECONDS: '1.5',
         STAIN_SERVER_ALLOWED_ORIGINS: 'https://a.example, http://b.example:81',
         STAIN_DEVICE: 'cuda:1',
+        STAIN_VIEWER_ENABLED: 'false',
+        STAIN_ARCHIVE_SAMPLE: 'true',
       },
     });
     expect(config.dicomweb).toMatchObject({ headers: { Authorization: 'Bearer x' }, timeoutSeconds: 1.5 });
     expect(config.server.allowedOrigins).toEqual(['https://a.example', 'http://b.example:81']);
     expect(config.device).toBe('cuda:1');
+    expect([config.viewer.enabled, config.archive.sample]).toEqual([false, true]);
   });
 
   it.each([
     ['a wrong type', { env: { STAIN_SERVER_PORT: 'many' } }, /server\.port \(STAIN_SERVER_PORT\)/],
     ['a blank number', { env: { STAIN_THREADS: ' ' } }, /threads \(STAIN_THREADS\)/],
+    ['a switch that is neither on nor off', { env: { STAIN_VIEWER_ENABLED: 'no' } }, /STAIN_VIEWER_ENABLED/],
     ['a device that is none', { env: { STAIN_DEVICE: 'tpu' } }, /device \(STAIN_DEVICE\)/],
     ['a mistyped variable', { env: { STAIN_SERVER_PROT: '1' } }, /STAIN_SERVER_PROT/],
     ['headers that are not JSON', { env: { STAIN_DICOMWEB_HEADERS: 'Bearer x' } }, /STAIN_DICOMWEB_HEADERS/],

@@ -49,6 +49,12 @@ const model = (name: string) => loadModel(fileURLToPath(new URL('../../models/on
 beforeAll(async () => {
   jobs = await openJobs({ run: work.run });
   const archiveRouter = express.Router().get('/studies', (_request, response) => void response.json([]));
+  // As the viewer does: every address is a page of its own for those who want one.
+  const viewerRouter = express
+    .Router()
+    .get('/*path', (request, response, next) =>
+      request.accepts(['json', 'html']) === 'html' ? void response.type('html').send('viewer') : next(),
+    );
   server = await listen(
     createApp({
       config: loadConfig({
@@ -91,6 +97,7 @@ beforeAll(async () => {
         },
       },
       archiveRouter,
+      viewerRouter,
       heartbeatMs: 30,
     }),
     { host: '127.0.0.1', port: 0, graceMs: 500 },
@@ -230,6 +237,18 @@ describe('problems', () => {
   it.each<[string, () => Promise<Response>, number, keyof typeof ERROR_TABLE]>([
     ['an unknown address', () => get('/nothing'), 404, 'NOT_FOUND'],
     ['an address outside the base path', () => fetch(`${app()}/health`), 404, 'NOT_FOUND'],
+    [
+      'an unknown address of the API, which is no page of the viewer',
+      () => get('/api/nothing', { headers: { Accept: 'text/html' } }),
+      404,
+      'NOT_FOUND',
+    ],
+    [
+      'an unknown address of the archive, which is none either',
+      () => get('/dicom-web/nothing', { headers: { Accept: 'text/html' } }),
+      404,
+      'NOT_FOUND',
+    ],
     ['an unknown job', () => get(`/api/normalizations/${crypto.randomUUID()}`), 404, 'JOB_NOT_FOUND'],
     ['a job id that is none', () => get('/api/normalizations/7'), 400, 'REQUEST_INVALID'],
     ['an unknown template', () => get('/api/templates/two'), 404, 'TEMPLATE_NOT_FOUND'],

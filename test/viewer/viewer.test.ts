@@ -23,6 +23,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'package/dist/plugins'), { recursive: true });
   await writeFile(join(folder, 'package/dist/index.html'), `<html><script>${INLINE}</script></html>`);
   await writeFile(join(folder, 'package/dist/app.bundle.0f6159c501addfe9.js'), '1');
+  await writeFile(join(folder, 'package/dist/0ddf166f7a343eda.wasm'), '');
   await writeFile(join(folder, 'package/package.json'), '{}');
   archive = join(folder, 'package.tgz');
   await promisify(execFile)('tar', ['-czf', archive, '-C', folder, 'package']);
@@ -73,20 +74,30 @@ describe('the pages', () => {
       const policy = response.headers.get('Content-Security-Policy')!;
       expect(policy).toContain(`'sha256-${createHash('sha256').update(INLINE).digest('base64')}'`);
       expect(policy).not.toContain('http');
-      expect(response.headers.get('Cross-Origin-Embedder-Policy')).toBe('require-corp');
+      expect(Object.fromEntries(response.headers)).toMatchObject({
+        'cache-control': 'no-cache',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+        'cross-origin-resource-policy': 'same-origin',
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      });
     }
   });
 
   test('what is no page and not there is not found', async () => {
     expect((await get('/nothing.json', 'application/json')).status).toBe(404);
-    expect((await get('/plugins/gone.mjs', '*/*')).status).toBe(404);
+    expect((await get('/plugins/gone.mjs')).status).toBe(404);
+    expect((await fetch(`${server.url}/`, { method: 'POST' })).status).toBe(404);
     expect((await get('/plugins/..%2f..%2fpackage.tgz', '*/*')).status).not.toBe(200);
   });
 
-  test('modules come as scripts; what has a digest in its name is kept', async () => {
+  test('modules come as scripts and WebAssembly as such; what has a digest in its name is kept', async () => {
     const module = await get('/plugins/stain-normalization.mjs', '*/*');
     expect(module.headers.get('Content-Type')).toMatch(/javascript/);
     expect(module.headers.get('Cache-Control')).toBe('no-cache');
+    const wasm = await get('/0ddf166f7a343eda.wasm', '*/*');
+    expect(wasm.headers.get('Content-Type')).toBe('application/wasm');
     const bundle = await get('/app.bundle.0f6159c501addfe9.js', '*/*');
     expect(bundle.headers.get('Cache-Control')).toMatch(/immutable/);
   });

@@ -62,7 +62,7 @@ export function createApp(options: AppOptions): Express {
   app.set('basePath', basePath);
   app.use(requestLog(log), securityHeaders(config.server), cors(config.server));
   app.use(basePath || '/', service);
-  app.use(`${basePath}/api`, unknownRoute);
+  app.use([`${basePath}/api`, `${basePath}/dicom-web`], unknownRoute);
   if (options.viewerRouter) app.use(options.viewerRouter);
   app.use(unknownRoute, problemHandler(log));
   return app;

@@ -2,10 +2,11 @@
  * The configured archive on our own origin, so that the viewer needs no CORS. Read-only but for STOW-RS; it streams
  * both ways and keeps nothing.
  */
-import type { ServerResponse } from 'node:http';
-import express, { type Request, type Response, type Router } from 'express';
+import type { IncomingHttpHeaders } from 'node:http';
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { createProxyMiddleware } from 'http-proxy-middleware';
 import type { Config } from '../config.ts';
+import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
 import { StainError } from '../errors.ts';
 import { sendProblem } from './problem.ts';
 
@@ -15,56 +16,115 @@ import { sendProblem } from './problem.ts';
  */
 const STORED_FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*';
 
-const FRAMES = /\/frames\/[\d,]+$/;
+const FRAMES = /\/frames\/(\d|,|%2c)+$/i;
 const STORE = /^\/studies(\/[\d.]+)?$/;
+const READING = ['GET', 'HEAD', 'OPTIONS'];
+/** Parent folders in every spelling that some server takes for one: encoded, twice encoded, with parameters. */
+const TRAVERSAL = /(^|\/)\.{1,2}(;[^/]*)?(\/|$)|%(2e|2f|5c|3b|25)|\\/i;
 
-/** Ours stand; the archive's would speak for another origin. */
-const NOT_PASSED_ON = ['set-cookie', 'server', 'x-powered-by', 'access-control-allow-origin', 'location'];
+/** All that concerns the data. Our cookies, and what is said about our connection, are no business of the archive. */
+const TO_ARCHIVE = [
+  'accept',
+  'accept-charset',
+  'accept-encoding',
+  'accept-language',
+  'authorization',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'range',
+  // Without it the body would be sent as if it were the next request.
+  'transfer-encoding',
+  'user-agent',
+];
 
+/** Nor do cookies, redirects and security headers of the archive speak for our origin. */
+const TO_BROWSER = new Set([
+  'accept-ranges',
+  'allow',
+  'cache-control',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-range',
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'retry-after',
+  'warning',
+  'www-authenticate',
+]);
+
+/** To be mounted under any prefix. Problems: REQUEST_INVALID, ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT */
 export function archiveProxy({ url, headers, timeoutSeconds }: Config['dicomweb'] & { url: string }): Router {
-  const router = express.Router();
-  router.use((request, _response, next) => {
-    const isStore = request.method === 'POST' && STORE.test(request.path);
-    if (!isStore && !['GET', 'HEAD', 'OPTIONS'].includes(request.method))
-      throw new StainError('REQUEST_INVALID', 'Only reading and STOW-RS go through here.');
-    // What climbs out of the archive's path would reach its other services with our credentials.
-    if (/(^|\/)\.\.?(\/|$)|%2e|%2f|%5c|\\/i.test(request.url.split('?', 1)[0]!))
-      throw new StainError('REQUEST_INVALID', 'The path of the URL is not one of DICOMweb.');
+  const root = parseRoot(url);
+  const authorization = takeCredentials(root);
+  const credentials: IncomingHttpHeaders = {
+    ...(authorization ? { authorization } : {}),
+    ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+  };
+  const prepare: RequestHandler = (request, _response, next) => {
+    request.headers = headersFor(request, credentials);
     next();
-  });
-  router.use(
-    createProxyMiddleware<Request, Response>({
-      target: url.replace(/\/$/, ''),
-      changeOrigin: true,
-      proxyTimeout: timeoutSeconds * 1000,
-      followRedirects: false,
-      on: {
-        proxyReq(outgoing, request) {
-          // A user's own token goes through; the service's credentials stand in where there is none.
-          if (!request.headers.authorization)
-            for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value);
-          outgoing.removeHeader('cookie');
-          outgoing.removeHeader('origin');
-          outgoing.removeHeader('referer');
-          // For the addresses that the archive writes into its answers.
-          outgoing.setHeader('Forwarded', `host=${request.host};proto=${request.protocol}`);
-          if (FRAMES.test(request.path)) outgoing.setHeader('Accept', STORED_FRAMES);
-        },
-        proxyRes(incoming) {
-          for (const name of NOT_PASSED_ON) delete incoming.headers[name];
-        },
-        error(error, _request, response) {
-          const code = (error as NodeJS.ErrnoException).code;
-          if (!('headersSent' in response)) return void response.destroy();
-          if ((response as ServerResponse).headersSent) return void (response as ServerResponse).destroy();
-          const fault =
-            code === 'ECONNRESET' || code === 'ETIMEDOUT'
-              ? new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.', { cause: error })
-              : new StainError('ARCHIVE_UNREACHABLE', 'The archive cannot be reached.', { cause: error });
-          sendProblem(response as Response, fault);
-        },
+  };
+  const proxy = createProxyMiddleware<Request, Response>({
+    target: root.href,
+    followRedirects: false,
+    on: {
+      proxyReq(outgoing) {
+        outgoing.setTimeout(timeoutSeconds * 1000, () =>
+          outgoing.destroy(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
+        );
       },
-    }),
-  );
-  return router;
+      proxyRes(incoming) {
+        for (const name of Object.keys(incoming.headers))
+          if (!TO_BROWSER.has(name)) delete incoming.headers[name];
+      },
+      error(error, _request, response) {
+        // Half an answer cannot be taken back: the browser sees the connection break.
+        if (!('headersSent' in response) || response.headersSent) response.destroy();
+        else sendProblem(response, archiveFault(error));
+      },
+    },
+  });
+  return express.Router().use(refuseOthers, prepare, proxy);
+}
+
+const refuseOthers: RequestHandler = (request, _response, next) => {
+  const isStore = request.method === 'POST' && STORE.test(request.path);
+  if (!isStore && !READING.includes(request.method))
+    throw new StainError('REQUEST_INVALID', 'Only reading and STOW-RS go through here.');
+  // The archive's other services would be reached with our credentials.
+  if (TRAVERSAL.test(request.path))
+    throw new StainError('REQUEST_INVALID', 'The path of the URL is not one of DICOMweb.');
+  next();
+};
+
+function headersFor(request: Request, credentials: IncomingHttpHeaders): IncomingHttpHeaders {
+  const passed = TO_ARCHIVE.filter((name) => request.headers[name] !== undefined).map((name) => [
+    name,
+    request.headers[name],
+  ]);
+  return {
+    ...Object.fromEntries(passed),
+    // A user's own token goes through; the service's credentials stand in where there is none.
+    ...(request.headers.authorization ? {} : credentials),
+    // For the addresses that the archive writes into its answers.
+    forwarded: `host=${request.host};proto=${request.protocol}`,
+    ...(FRAMES.test(request.path) ? { accept: STORED_FRAMES } : {}),
+  };
+}
+
+function archiveFault(cause: NodeJS.ErrnoException): StainError {
+  if (cause instanceof StainError) return cause;
+  if (cause.code === 'ETIMEDOUT')
+    return new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.', { cause });
+  return new StainError('ARCHIVE_UNREACHABLE', 'The archive cannot be reached.', { cause });
 }

@@ -273,7 +273,8 @@ function parseArray(body: Buffer): DicomJson[] {
   return value;
 }
 
-function parseRoot(text: string): URL {
+/** With a slash at its end, without query. @throws CONFIGURATION_INVALID */
+export function parseRoot(text: string): URL {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
     throw new StainError('CONFIGURATION_INVALID', 'The DICOMweb URL must be an http or https URL.');
   const url = new URL(text);
@@ -283,7 +284,8 @@ function parseRoot(text: string): URL {
   return url;
 }
 
-function takeCredentials(url: URL): string | undefined {
+/** Takes user and password out of the URL. @returns them as the value of Authorization */
+export function takeCredentials(url: URL): string | undefined {
   if (url.username === '') return undefined;
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
   url.username = '';

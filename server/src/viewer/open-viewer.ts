@@ -1,4 +1,5 @@
 /** The viewer for `serve`, or the reason why there is none: a service without a viewer still does its work. */
+import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Router } from 'express';
@@ -18,6 +19,7 @@ export async function openViewer(
   signal: AbortSignal,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
   if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
+  if (!(await isBuilt())) return { missing: 'the plugin is not built: run "npm run build:extension"' };
   try {
     const dist = await ensureOhif({ directory: viewer.directory, archive: viewer.package, signal });
     return { router: await viewerRouter({ dist, plugin: PLUGIN, basePath: server.basePath }) };
@@ -26,3 +28,9 @@ export async function openViewer(
     return { missing: `${message} ${remedy}` };
   }
 }
+
+const isBuilt = (): Promise<boolean> =>
+  access(join(PLUGIN, 'stain-normalization.mjs')).then(
+    () => true,
+    () => false,
+  );

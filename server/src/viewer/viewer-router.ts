@@ -72,8 +72,9 @@ const pageOnly: RequestHandler = (request, _response, next) =>
   next(request.accepts(['json', 'html']) === 'html' ? undefined : 'router');
 
 /**
- * As strict as OHIF bears: it compiles schemas and templates at run time ('unsafe-eval'), decodes in WebAssembly and in
- * workers made from blobs, and sets style attributes. The two scripts inside its page are named by their digests.
+ * As strict as OHIF bears: its slide viewer's decoders compile code at run time (without 'unsafe-eval' no frame is
+ * shown), in WebAssembly and in workers made from blobs, and it sets style attributes. The two scripts inside its page
+ * are named by their digests.
  */
 function contentSecurityPolicy(index: string): string {
   const inline = [...index.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([^<]*)<\/script>/g)].map(
@@ -81,7 +82,7 @@ function contentSecurityPolicy(index: string): string {
   );
   return [
     "default-src 'self'",
-    `script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval' blob: ${inline.join(' ')}`,
+    `script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval' ${inline.join(' ')}`,
     "style-src 'self' 'unsafe-inline'",
     "img-src 'self' data: blob:",
     "font-src 'self' data:",
