@@ -8,11 +8,21 @@ import { cp, mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = fileURLToPath(new URL('../extension/', import.meta.url));
 const out = join(root, 'dist');
 const plugin = join(out, 'plugin');
+
+/** The decoders are the server's; only where their codecs are loaded from differs. */
+const browserCodecs: Plugin = {
+  name: 'browser-codecs',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/codec-modules\.ts$/ }, () => ({
+      path: join(root, 'src/preview/codec-modules.ts'),
+    }));
+  },
+};
 
 const common: BuildOptions = {
   absWorkingDir: root,
@@ -23,6 +33,9 @@ const common: BuildOptions = {
   sourcemap: true,
   legalComments: 'linked',
   logLevel: 'warning',
+  plugins: [browserCodecs],
+  // What Emscripten's modules ask for where they run under Node.
+  external: ['fs', 'path', 'crypto', 'url', 'module', 'node:*'],
 };
 
 await rm(out, { recursive: true, force: true });
@@ -51,8 +64,19 @@ await build({
 });
 
 // The runtime's WebAssembly is loaded when a preview is asked for, and only the build that the browser can run.
-const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
+const require = createRequire(import.meta.url);
+const runtime = dirname(require.resolve('onnxruntime-web'));
 await mkdir(join(plugin, 'ort'), { recursive: true });
 for (const name of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify'])
   for (const end of ['mjs', 'wasm'])
     await cp(join(runtime, `${name}.${end}`), join(plugin, 'ort', `${name}.${end}`));
+
+const CODECS = {
+  'libjpeg-turbo': '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm',
+  openjpeg: '@cornerstonejs/codec-openjpeg/decodewasm',
+  openjph: '@cornerstonejs/codec-openjph/wasm',
+  charls: '@cornerstonejs/codec-charls/decodewasm',
+};
+await mkdir(join(plugin, 'codecs'), { recursive: true });
+for (const [name, wasm] of Object.entries(CODECS))
+  await cp(require.resolve(wasm), join(plugin, 'codecs', `${name}.wasm`));

@@ -58,7 +58,7 @@ interface Network {
   readonly executionProvider: 'webgpu' | 'wasm';
 }
 
-interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'fade'> {
+interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour' | 'fade'> {
   readonly origin: 'service' | 'visible';
   readonly table: Uint8Array | null;
 }
@@ -96,11 +96,11 @@ export class PreviewFactory {
         const level = levels[tile.level]!;
         const core = coreOf(level, tile);
         const plane = { width: level.totalColumns, height: level.totalRows };
-        const window = await source.window(level, tileWindow(core, plane, model));
-        const { table } = stain;
+        const window = await source.window(level, tileWindow(core, plane, model), tileSignal);
+        const { table, glassColour: glass } = stain;
         const bitmap = await tileFrom(
           queue,
-          { kind: 'normalize', window, core, table, coefficients },
+          { kind: 'normalize', window, core, table, glass, coefficients },
           tileSignal,
         );
         if (isFirst) onStatus({ firstTileMs: performance.now() - pressed });
@@ -127,11 +127,25 @@ export class PreviewFactory {
     {
       original,
       normalized,
+      stain,
       onError,
-    }: { original: SeriesPixels; normalized: SeriesPixels; onError(error: unknown): void },
+    }: {
+      original: SeriesPixels;
+      normalized: SeriesPixels;
+      /** The original's, for its colours. */
+      stain(): Promise<Stain>;
+      onError(error: unknown): void;
+    },
   ): () => void {
     writeLegend(legend);
-    const [levels, others] = [slideLevels(original.instances), slideLevels(normalized.instances)];
+    const others = slideLevels(normalized.instances);
+    // Not every level of the original need have been derived.
+    const levels = slideLevels(original.instances).filter((level) =>
+      others.some((other) => isAsLarge(other, level)),
+    );
+    const ended = new AbortController();
+    const colours = stain().then((found) => this.#coloursOf(found, ended.signal));
+    colours.catch(() => {}); // met by the tiles
     const client = () => this.#options.host.wadoClient();
     const [before, after] = [
       new FrameSource(original.series, client),
@@ -142,18 +156,23 @@ export class PreviewFactory {
       surface,
       levels,
       async produce(tile, signal) {
-        const core = coreOf(levels[tile.level]!, tile);
-        const [a, b] = await Promise.all([
-          before.window(levels[tile.level]!, core),
-          after.window(others[tile.level]!, core),
+        const level = levels[tile.level]!;
+        const core = coreOf(level, tile);
+        const [a, b, table] = await Promise.all([
+          before.window(level, core, signal),
+          after.window(others.find((other) => isAsLarge(other, level))!, core, signal),
+          colours,
         ]);
-        return tileFrom(queue, { kind: 'difference', original: a, normalized: b }, signal);
+        return tileFrom(queue, { kind: 'difference', original: a, table, normalized: b }, signal);
       },
       onProgress: () => {},
       onError: (error) =>
         onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
     });
-    return () => overlay.dispose();
+    return () => {
+      ended.abort();
+      overlay.dispose();
+    };
   }
 
   /** Ends the worker and frees what it holds. */
@@ -199,6 +218,10 @@ export class PreviewFactory {
     return { queue, model, executionProvider: answer.executionProvider };
   }
 
+  async #coloursOf({ colourTable }: Stain, signal: AbortSignal): Promise<Uint8Array | null> {
+    return colourTable === null ? null : this.#options.client.bytes(colourTable, signal);
+  }
+
   async #stain(
     { stain, signal }: PreviewOptions,
     levels: SlideLevels,
@@ -207,9 +230,7 @@ export class PreviewFactory {
   ): Promise<FittedStain> {
     try {
       const found = await stain();
-      const table =
-        found.colourTable === null ? null : await this.#options.client.bytes(found.colourTable, signal);
-      return { ...found, table, origin: 'service' };
+      return { ...found, table: await this.#coloursOf(found, signal), origin: 'service' };
     } catch (error) {
       if (!(error instanceof PluginError)) throw error;
     }
@@ -220,24 +241,29 @@ export class PreviewFactory {
       Math.min(FITTED, total - (total % 4)),
     );
     const middle = (total: number, size: number): number => Math.max(0, Math.floor((total - size) / 2));
-    const window = await source.window(level, {
+    const middlePart = {
       x: middle(level.totalColumns, width!),
       y: middle(level.totalRows, height!),
       width: width!,
       height: height!,
-    });
+    };
+    const window = await source.window(level, middlePart, signal);
     const fitted = await queue.ask({ kind: 'fit', window, table: null }, signal);
     if (fitted.kind !== 'fitted') throw new PluginError('PREVIEW_FAILED', { reason: fitted.kind });
-    const { density } = fitted.glass;
+    const { density, colour } = fitted.glass;
     return {
       classes: fitted.classes,
       glassDensity: density,
+      glassColour: colour,
       fade: fadeAbove(density),
       table: null,
       origin: 'visible',
     };
   }
 }
+
+const isAsLarge = (a: SlideLevel, b: SlideLevel): boolean =>
+  a.totalColumns === b.totalColumns && a.totalRows === b.totalRows;
 
 function coreOf({ columns, rows, totalColumns, totalRows }: SlideLevel, { column, row }: Tile): Rectangle {
   const [x, y] = [column * columns, row * rows];

@@ -245,6 +245,7 @@ export class Session implements PluginModel {
             this.#options.previews.showDifference(surface, legend, {
               original: { series: original, instances: host.instances(original) },
               normalized: { series: normalized, instances: host.instances(normalized) },
+              stain: () => this.#stainOf(original, this.#mode.signal),
               onError: (error) => this.#change({ error: userErrorOf(error) }),
             }),
         });

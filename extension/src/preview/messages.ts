@@ -1,6 +1,7 @@
 /** What the page and the preview's worker tell each other. */
 import type { ClassStatistics } from '../../../server/src/normalization/types.ts';
 import type { Glass } from '../../../server/src/slide/optical-density.ts';
+import type { Rgb } from '../../../server/src/slide/raster.ts';
 import type { Rectangle } from '../../../server/src/slide/windows.ts';
 
 /** A frame under a window, at its place in the level. */
@@ -9,6 +10,7 @@ export interface EncodedFrame extends Rectangle {
   readonly key: string;
   readonly bytes: ArrayBuffer;
   readonly photometricInterpretation: string;
+  readonly planarConfiguration: number;
 }
 
 /** A rectangle of a level and the frames under it. */
@@ -30,6 +32,8 @@ export type WorkerRequest =
       readonly window: WindowPixels;
       readonly core: Rectangle;
       readonly table: Uint8Array | null;
+      /** Colour of the places where the slide has no frame. */
+      readonly glass: Rgb;
       readonly coefficients: {
         readonly scale: Float32Array;
         readonly offset: Float32Array;
@@ -37,7 +41,13 @@ export type WorkerRequest =
       };
     }
   | { readonly kind: 'fit'; readonly window: WindowPixels; readonly table: Uint8Array | null }
-  | { readonly kind: 'difference'; readonly original: WindowPixels; readonly normalized: WindowPixels };
+  | {
+      readonly kind: 'difference';
+      readonly original: WindowPixels;
+      /** From the colours of the original to sRGB, which the normalised series is in. */
+      readonly table: Uint8Array | null;
+      readonly normalized: WindowPixels;
+    };
 
 export interface VisibleFit {
   readonly classes: readonly ClassStatistics[];

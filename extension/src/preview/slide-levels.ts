@@ -16,6 +16,7 @@ export interface SlideLevel {
   /** Base level pixels per pixel of this level. */
   readonly downsample: number;
   readonly photometricInterpretation: string;
+  readonly planarConfiguration: number;
   /** The frame in a column and row of the tile grid; undefined where a sparse slide has none. */
   frameAt(column: number, row: number): FrameReference | undefined;
 }
@@ -58,6 +59,7 @@ function level(parts: readonly NaturalizedInstance[], downsample: number): Slide
     rows,
     downsample,
     photometricInterpretation: first['PhotometricInterpretation'] ?? 'RGB',
+    planarConfiguration: Number(first['PlanarConfiguration'] ?? 0),
     frameAt: (column, row) =>
       column < 0 || row < 0 || column >= across ? undefined : frames.get(row * across + column),
   };

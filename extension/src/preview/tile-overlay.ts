@@ -1,12 +1,13 @@
 /** Tiles made in the browser, drawn over a slide: follows pan and zoom, and gives up what is not visible any more. */
+import { ByteCache } from './byte-cache.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Surface } from './surface.ts';
 import { type Tile, visibleTiles } from './visible-tiles.ts';
 
 /** The view has come to rest when it has not moved for this long. */
 const REST_MS = 120;
-/** Bitmaps kept: 256 of 256 x 256 pixels are 64 MB. */
-const MOST_BITMAPS = 256;
+/** Finished tiles are kept up to this many bytes: enough for a 4K screen twice over. */
+const MOST_BYTES = 96 << 20;
 
 export interface TileOverlayOptions {
   readonly surface: Surface;
@@ -20,7 +21,10 @@ export interface TileOverlayOptions {
 export class TileOverlay {
   readonly #options: TileOverlayOptions;
   readonly #canvas = document.createElement('canvas');
-  readonly #bitmaps = new Map<string, { readonly tile: Tile; readonly bitmap: ImageBitmap }>();
+  readonly #bitmaps = new ByteCache<{ readonly tile: Tile; readonly bitmap: ImageBitmap }>(
+    MOST_BYTES,
+    ({ bitmap }) => bitmap.close(),
+  );
   readonly #stopListening: () => void;
   #work = new AbortController();
   #rest: ReturnType<typeof setTimeout> | undefined;
@@ -38,7 +42,6 @@ export class TileOverlay {
     this.#stopListening();
     clearTimeout(this.#rest);
     this.#work.abort();
-    for (const { bitmap } of this.#bitmaps.values()) bitmap.close();
     this.#bitmaps.clear();
     this.#canvas.remove();
   }
@@ -70,7 +73,7 @@ export class TileOverlay {
           const known = this.#bitmaps.get(key);
           const bitmap = known?.bitmap ?? (await produce(tile, signal));
           if (signal.aborted) return known ? undefined : bitmap.close();
-          this.#keep(key, tile, bitmap);
+          if (!known) this.#bitmaps.set(key, { tile, bitmap }, bitmap.width * bitmap.height * 4);
           done++;
           report();
           this.#draw();
@@ -79,16 +82,6 @@ export class TileOverlay {
         }
       }),
     );
-  }
-
-  #keep(key: string, tile: Tile, bitmap: ImageBitmap): void {
-    this.#bitmaps.delete(key);
-    this.#bitmaps.set(key, { tile, bitmap });
-    for (const [oldest, { bitmap: unused }] of this.#bitmaps) {
-      if (this.#bitmaps.size <= MOST_BITMAPS) break;
-      unused.close();
-      this.#bitmaps.delete(oldest);
-    }
   }
 
   #size(): { width: number; height: number } {
@@ -111,12 +104,29 @@ export class TileOverlay {
     context.transform(...transform);
     // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.
     const overlap = 0.75 / (Math.hypot(transform[0], transform[1]) * devicePixelRatio);
+    const isInSight = (x: number, y: number, across: number, down: number): boolean => {
+      const [a, b, c, d, e, f] = transform;
+      const corners = [
+        [x, y],
+        [x + across, y],
+        [x, y + down],
+        [x + across, y + down],
+      ] as const;
+      const [xs, ys] = [
+        corners.map(([p, q]) => a * p + c * q + e),
+        corners.map(([p, q]) => b * p + d * q + f),
+      ];
+      return (
+        Math.max(...xs) > 0 && Math.min(...xs) < width && Math.max(...ys) > 0 && Math.min(...ys) < height
+      );
+    };
     // Coarse tiles first, finer ones over them.
     const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
     for (const { tile, bitmap } of drawn) {
       const { columns, rows, downsample, totalColumns, totalRows } = levels[tile.level]!;
       const [x, y] = [tile.column * columns, tile.row * rows];
       const [inside, below] = [Math.min(columns, totalColumns - x), Math.min(rows, totalRows - y)];
+      if (!isInSight(x * downsample, y * downsample, inside * downsample, below * downsample)) continue;
       context.drawImage(
         bitmap,
         0,

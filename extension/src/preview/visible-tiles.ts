@@ -9,8 +9,8 @@ export interface Tile {
   readonly row: number;
 }
 
-/** Levels this much coarser than needed are drawn first, so that something shows at once. */
-const COARSE = 4;
+/** Levels about four times coarser than needed are drawn first, so that something shows at once. Sizes are rounded. */
+const COARSE = 3.9;
 
 /**
  * Tiles under the viewport, in the order in which they are to be drawn: a coarse pass, then the finest level that a

@@ -1,5 +1,6 @@
-/** Puts decoded frames together to the pixels of a window. */
+/** Puts decoded frames together to the pixels of a window. Frames are decoded as the server decodes them. */
 import { applyColourTable } from '../../../server/src/codec/colour-table.ts';
+import { decodeFrame } from '../../../server/src/codec/decode-frame.ts';
 import {
   blankRaster,
   copyOverlap,
@@ -7,38 +8,58 @@ import {
   repeatEdges,
   WHITE,
 } from '../../../server/src/slide/raster.ts';
-import { decodeFrame } from './decode-frame.ts';
+import { ByteCache } from './byte-cache.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
+import { transferSyntaxOf } from './transfer-syntax.ts';
 
-/** 128 frames of 256 x 256 pixels are 25 MB. */
-const MOST_FRAMES = 128;
+/** Neighbouring windows share frames: decoded pixels are kept up to this many bytes. */
+const MOST_BYTES = 48 << 20;
 
-const decoded = new Map<string, Promise<Uint8Array>>();
+const decoded = new ByteCache<Promise<Uint8Array>>(MOST_BYTES);
 
 function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
-  let rgb = decoded.get(frame.key);
-  if (!rgb) {
-    rgb = decodeFrame(frame.bytes, frame).then((pixels) => {
-      if (table) applyColourTable(table, pixels);
-      return pixels;
-    });
-    rgb.catch(() => decoded.delete(frame.key));
-  }
-  decoded.delete(frame.key);
-  decoded.set(frame.key, rgb);
-  if (decoded.size > MOST_FRAMES) decoded.delete(decoded.keys().next().value!);
+  // The same frame as it is stored and in sRGB are different pixels.
+  const key = `${frame.key} ${table ? 'sRGB' : 'stored'}`;
+  const known = decoded.get(key);
+  if (known) return known;
+  const size = frame.width * frame.height * 3;
+  const rgb = decode(frame, size, table);
+  decoded.set(key, rgb, size);
   return rgb;
 }
 
-/** The window in sRGB: places without a frame are white, beyond the level the edge is repeated, as the server does it. */
-export async function readWindow(window: WindowPixels, table: Uint8Array | null): Promise<Raster> {
-  const raster = blankRaster(window.width, window.height, WHITE);
-  await Promise.all(
-    window.frames.map(async (frame) => {
-      const { width, height } = frame;
-      copyOverlap({ width, height, rgb: await rgbOf(frame, table) }, frame, raster, window);
-    }),
-  );
+async function decode(frame: EncodedFrame, size: number, table: Uint8Array | null): Promise<Uint8Array> {
+  const { width, height, photometricInterpretation, planarConfiguration } = frame;
+  const bytes = new Uint8Array(frame.bytes);
+  const rgb = await decodeFrame(bytes, {
+    transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(photometricInterpretation, size)),
+    rows: height,
+    columns: width,
+    photometricInterpretation,
+    planarConfiguration,
+  });
+  if (table) applyColourTable(table, rgb);
+  return rgb;
+}
+
+const uncompressedSize = (photometricInterpretation: string, size: number): number =>
+  photometricInterpretation === 'YBR_FULL_422' ? (size / 3) * 2 : size;
+
+/**
+ * The window in sRGB. Beyond the level the edge is repeated, as the server does it.
+ * @param missing colour of the places without a frame (sparse slides)
+ * @throws StainError of the decoders
+ */
+export async function readWindow(
+  window: WindowPixels,
+  table: Uint8Array | null,
+  missing: Parameters<typeof blankRaster>[2] = WHITE,
+): Promise<Raster> {
+  const raster = blankRaster(window.width, window.height, missing);
+  for (const frame of window.frames) {
+    const { width, height } = frame;
+    copyOverlap({ width, height, rgb: await rgbOf(frame, table) }, frame, raster, window);
+  }
   repeatEdges(
     raster,
     Math.min(window.width, window.planeWidth - window.x),

@@ -1,13 +1,23 @@
 /** The preview's worker: decodes, runs the network, draws differences. One request at a time. */
 import type { InferenceSession } from 'onnxruntime-web';
-import { findGlass, isNowhereDenser } from '../../../server/src/slide/optical-density.ts';
+import { StainError } from '../../../server/src/errors.ts';
+import {
+  BLACK_DENSITY,
+  densityAt,
+  findGlass,
+  isNowhereDenser,
+} from '../../../server/src/slide/optical-density.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
 import { classStatistics } from '../../../server/src/stain/statistics.ts';
+import { fadeAbove } from '../../../server/src/stain/transfer.ts';
 import { ciede2000, labOf } from './ciede2000.ts';
 import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
 import { type OpenRuntime, openRuntime } from './runtime.ts';
 import { readWindow } from './window-pixels.ts';
+
+/** As for the server's fit (normalization/fit.ts). */
+const MINIMUM_TISSUE_PIXELS = 1024;
 
 type Of<K extends WorkerRequest['kind']> = Extract<WorkerRequest, { kind: K }>;
 
@@ -19,8 +29,14 @@ async function open({ graphs, wasmPaths }: Of<'open'>): Promise<WorkerAnswer> {
   return { kind: 'opened', executionProvider: runtime.executionProvider };
 }
 
-async function normalize({ window, core, table, coefficients }: Of<'normalize'>): Promise<WorkerAnswer> {
-  const raster = await readWindow(window, table);
+async function normalize({
+  window,
+  core,
+  table,
+  glass,
+  coefficients,
+}: Of<'normalize'>): Promise<WorkerAnswer> {
+  const raster = await readWindow(window, table, glass);
   const tile = blankRaster(core.width, core.height);
   copyOverlap(raster, window, tile, core);
   const { scale, offset, fade } = coefficients;
@@ -45,18 +61,32 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   const raster = await readWindow(window, table);
   const { width, height, rgb } = raster;
   const glass = findGlass([raster]);
+  const { high } = fadeAbove(glass.density);
+  const weight = new Uint8Array(width * height);
+  let tissue = 0;
+  for (let pixel = 0; pixel < weight.length; pixel++) {
+    const density = densityAt(rgb, pixel);
+    // The black rim of a scan does not count.
+    if (density >= BLACK_DENSITY) continue;
+    weight[pixel] = 1;
+    if (density > high) tissue++;
+  }
+  if (tissue < MINIMUM_TISSUE_PIXELS)
+    throw new StainError('TOO_LITTLE_TISSUE', `Only ${tissue} pixels of stained tissue are in sight.`);
   const session = await runtime.session(statistics);
-  const { sums } = await session.run({
-    tile: new runtime.Tensor('uint8', rgb, [1, height, width, 3]),
-    weight: new runtime.Tensor('uint8', new Uint8Array(width * height).fill(1), [1, height, width]),
-  });
-  const classes = classStatistics((await sums!.getData()) as Float64Array);
-  await session.release();
-  return { kind: 'fitted', classes, glass };
+  try {
+    const { sums } = await session.run({
+      tile: new runtime.Tensor('uint8', rgb, [1, height, width, 3]),
+      weight: new runtime.Tensor('uint8', weight, [1, height, width]),
+    });
+    return { kind: 'fitted', classes: classStatistics((await sums!.getData()) as Float64Array), glass };
+  } finally {
+    await session.release();
+  }
 }
 
-async function difference({ original, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
-  const [a, b] = [await readWindow(original, null), await readWindow(normalized, null)];
+async function difference({ original, table, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
+  const [a, b] = [await readWindow(original, table), await readWindow(normalized, null)];
   const map = blankRaster(a.width, a.height);
   for (let at = 0; at < a.rgb.length; at += 3) {
     const before = labOf(a.rgb[at]!, a.rgb[at + 1]!, a.rgb[at + 2]!);
@@ -90,11 +120,17 @@ function answer(request: WorkerRequest): Promise<WorkerAnswer> {
   }
 }
 
+/** Decoders say by a stable code what is wrong with a frame. */
+function describe(error: unknown): string {
+  if (error instanceof StainError) return `${error.message} (${error.code})`;
+  return error instanceof Error ? error.message : String(error);
+}
+
 self.addEventListener('message', async ({ data }: MessageEvent<WorkerRequest>) => {
   const reply = await answer(data).catch(
     (error: unknown): WorkerAnswer => ({
       kind: 'failed',
-      message: error instanceof Error ? error.message : String(error),
+      message: describe(error),
     }),
   );
   self.postMessage(reply, { transfer: reply.kind === 'tile' ? [reply.bitmap] : [] });

@@ -1,5 +1,5 @@
 /** RGB to one frame as it is stored. */
-import { encodeJpeg } from './jpeg.ts';
+import { encodeJpeg } from './encode-jpeg.ts';
 import { encodeHtj2k, encodeJpeg2000 } from './jpeg2000.ts';
 
 export interface EncodeOptions {

@@ -14,10 +14,7 @@ interface CharlsDecoder extends WasmDecoder {
   getInterleaveMode(): number;
 }
 
-const charls = wasmCodec<{ JpegLSDecoder: new () => CharlsDecoder }>(
-  '@cornerstonejs/codec-charls/wasmjs',
-  '@cornerstonejs/codec-charls/wasm',
-);
+const charls = wasmCodec<{ JpegLSDecoder: new () => CharlsDecoder }>('charls');
 
 export async function decodeJpegLs(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
   requireFormat(readHeader(bytes), format);

@@ -1,9 +1,10 @@
 /**
- * JPEG baseline by libjpeg-turbo. The colour space is the one that the codestream's own markers state (Adobe
+ * JPEG baseline by libjpeg-turbo, in the build that browsers run as well: the accurate inverse DCT, so that a preview
+ * sees the pixels that the server sees. The colour space is the one that the codestream's own markers state (Adobe
  * transform, JFIF, component identifiers), which is what libjpeg goes by; the DICOM tag is often wrong.
  */
-import jpeg from '@julusian/jpeg-turbo';
 import { type CodestreamFormat, type FrameFormat, invalidFrame, requireFormat } from './frame-format.ts';
+import { decodeWith, type WasmDecoder, wasmCodec } from './wasm-codec.ts';
 
 const SOI = 0xd8;
 /** Tables, application data, comments, restart interval: what may stand before the frame header. */
@@ -11,27 +12,12 @@ const SKIPPED = new Set([0xc4, 0xcc, 0xdb, 0xdd, 0xfe, ...Array.from({ length: 1
 /** SOF0 and SOF1. */
 const SEQUENTIAL_HUFFMAN = new Set([0xc0, 0xc1]);
 
-export function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Uint8Array {
+const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-turbo');
+
+/** libjpeg's warnings are errors here: it would fill what is missing or unreadable with grey and go on. */
+export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
   requireFormat(readHeader(bytes), format);
-  const rgb = new Uint8Array(format.rows * format.columns * 3);
-  try {
-    jpeg.decompressSync(asBuffer(bytes), asBuffer(rgb), { format: jpeg.FORMAT_RGB });
-  } catch (cause) {
-    // libjpeg's warnings count: it would fill what is missing or unreadable with grey and go on.
-    throw invalidFrame('A JPEG frame is truncated or damaged.', cause);
-  }
-  return rgb;
-}
-
-/** JFIF YCbCr 4:2:2: Photometric Interpretation YBR_FULL_422. */
-export function encodeJpeg(rgb: Uint8Array, width: number, height: number, quality: number): Uint8Array {
-  const options = { format: jpeg.FORMAT_RGB, width, height, quality, subsampling: jpeg.SAMP_422 };
-  // A copy of its own size: the binding gives a part of a buffer for the worst case.
-  return new Uint8Array(jpeg.compressSync(asBuffer(rgb), options));
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, bytes, format, (pixels) => pixels));
 }
 
 /**

@@ -12,12 +12,10 @@ interface J2kEncoder extends WasmEncoder {
 }
 
 const openJpeg = wasmCodec<{ J2KDecoder: new () => WasmDecoder; J2KEncoder: new () => J2kEncoder }>(
-  '@cornerstonejs/codec-openjpeg/wasmjs',
-  '@cornerstonejs/codec-openjpeg/wasm',
+  'openjpeg',
 );
 const openJph = wasmCodec<{ HTJ2KDecoder: new () => WasmDecoder; HTJ2KEncoder: new () => J2kEncoder }>(
-  '@cornerstonejs/codec-openjph/wasmjs',
-  '@cornerstonejs/codec-openjph/wasm',
+  'openjph',
 );
 
 export async function decodeJpeg2000(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {

@@ -1,7 +1,6 @@
 /** What the WebAssembly codecs of the Cornerstone project have in common, and their use with memory given back. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { StainError } from '../errors.ts';
+import { type CodecName, codecModule } from './codec-modules.ts';
 import { type FrameFormat, invalidFrame, requireFormat } from './frame-format.ts';
 
 interface FrameInfo {
@@ -27,27 +26,23 @@ export interface WasmEncoder {
   delete(): void;
 }
 
-const require = createRequire(import.meta.url);
-
 /** Runs `work` with a codec's WebAssembly module. */
 export type UseCodec<Module> = <Result>(work: (module: Module) => Result) => Promise<Result>;
 
 /**
- * A codec that is instantiated at its first use, once per thread; its WebAssembly lies beside its JavaScript.
+ * A codec that is instantiated at its first use, once per thread.
  * An instance in which something was thrown is not used again: C++ exceptions are never freed there, a trap leaves
  * the heap as it was, and memory that a hostile codestream made it grow is given back with the instance only.
  */
-export function wasmCodec<Module>(javascript: string, wasm: string): UseCodec<Module> {
+export function wasmCodec<Module>(name: CodecName): UseCodec<Module> {
   let instance: Promise<Module> | undefined;
-  const instantiate = (): Promise<Module> =>
-    (require(javascript) as (options: object) => Promise<Module>)({
-      wasmBinary: readFileSync(require.resolve(wasm)),
-      print: () => {},
-      printErr: () => {},
-    });
+  const instantiate = async (): Promise<Module> => {
+    const { factory, wasmBinary } = await codecModule(name);
+    return (await factory({ wasmBinary, print: () => {}, printErr: () => {} })) as Module;
+  };
   return async (work) => {
-    instance ??= instantiate();
     try {
+      instance ??= instantiate();
       return work(await instance);
     } catch (error) {
       instance = undefined;

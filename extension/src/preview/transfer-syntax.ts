@@ -1,0 +1,31 @@
+/**
+ * The transfer syntax of a frame by its own first bytes. The viewer's client keeps the media type of an answer to
+ * itself, and archives need not name the transfer syntax in the metadata.
+ */
+
+/** Frames of these begin with their codestream's first markers. */
+const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+const JPEG_LS = '1.2.840.10008.1.2.4.81';
+const JPEG_2000 = '1.2.840.10008.1.2.4.91';
+const HTJ2K = '1.2.840.10008.1.2.4.203';
+const RLE = '1.2.840.10008.1.2.5';
+const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+
+/** Rsiz of a codestream with the block coder of ITU-T T.814 (A.3.2). */
+const HIGH_THROUGHPUT = 0x40;
+
+/**
+ * @param size uncompressed length in bytes. Only a frame of exactly that length (padded to even) is taken as native
+ * @returns one transfer syntax of the codec's family: which one makes no difference to its decoder
+ */
+export function transferSyntaxOf(bytes: Uint8Array, size: number): string {
+  if (bytes.length === size || bytes.length === size + (size % 2)) return EXPLICIT_LITTLE_ENDIAN;
+  const [a, b, c, d] = bytes;
+  if (a === 0xff && b === 0xd8 && c === 0xff) return d === 0xf7 ? JPEG_LS : JPEG_BASELINE;
+  if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51)
+    return bytes[6]! & HIGH_THROUGHPUT ? HTJ2K : JPEG_2000;
+  // The number of segments, little-endian, opens the header of an RLE frame (PS3.5 G.5).
+  if (a === 3 && b === 0 && c === 0 && d === 0) return RLE;
+  // Left to the decoder, which says what is wrong with the length.
+  return EXPLICIT_LITTLE_ENDIAN;
+}
