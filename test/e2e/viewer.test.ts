@@ -1,12 +1,12 @@
 /** The pathologist's way through the product, in the real prebuilt OHIF, with each kind of archive. */
 import { mkdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../extension/src/session.ts';
-import type { PluginState } from '../../extension/src/state.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import {
   browserMissing,
@@ -16,31 +16,13 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
+import { PANEL, state, until } from './panel.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
 const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
 mkdirSync(pictures, { recursive: true });
 
-const PANEL = 'stain-normalization-panel';
-
-function state(page: Page): Promise<PluginState> {
-  return page.evaluate(
-    (panel) =>
-      JSON.parse(
-        JSON.stringify((document.querySelector(panel) as unknown as { model: Session }).model.state),
-      ),
-    PANEL,
-  );
-}
-
-async function until(page: Page, holds: (state: PluginState) => boolean, ms = 120_000): Promise<PluginState> {
-  for (const end = Date.now() + ms; ; ) {
-    const now = await state(page).catch(() => undefined);
-    if (now && holds(now)) return now;
-    if (Date.now() > end) throw new Error(`not reached: ${JSON.stringify(now).slice(0, 2000)}`);
-    await page.waitForTimeout(200);
-  }
-}
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const button = (page: Page, name: string | RegExp) => page.locator(PANEL).getByRole('button', { name });
 
@@ -58,6 +40,30 @@ function views(page: Page) {
       };
     });
   }, PANEL);
+}
+
+/** Times in which the page did not react, in milliseconds, since the last call. */
+function longTasks(page: Page): Promise<number[]> {
+  return page.evaluate(() => {
+    const { tasks } = globalThis as unknown as { tasks: number[] };
+    return tasks.splice(0).map(Math.round);
+  });
+}
+
+/** What axe finds serious or critical in our part of the page. */
+async function seriousFindings(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(
+    async (selectors) => {
+      const { axe } = globalThis as unknown as { axe: typeof import('axe-core') };
+      const include = selectors.filter((selector) => document.querySelector(selector));
+      const { violations } = await axe.run({ include });
+      return violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`);
+    },
+    [PANEL, '.stain-pane-label', '[role="slider"]'],
+  );
 }
 
 async function expectSameView(page: Page) {
@@ -94,6 +100,13 @@ for (const { kind, missing } of kinds)
       browser = await launchBrowser();
       open = await openPage(browser);
       page = open.page;
+      await page.addInitScript(() => {
+        const tasks: number[] = [];
+        Object.assign(globalThis, { tasks });
+        new PerformanceObserver((list) => {
+          tasks.push(...list.getEntries().map(({ duration }) => duration));
+        }).observe({ type: 'longtask' });
+      });
     }, 180_000);
 
     afterAll(async () => {
@@ -125,11 +138,17 @@ for (const { kind, missing } of kinds)
     });
 
     test('a preview follows the view', async () => {
+      expect(await seriousFindings(page)).toEqual([]);
+      await longTasks(page);
       await button(page, 'Preview').click();
       const first = await until(page, ({ preview }) => preview?.firstTileMs != null);
       console.log(`first normalised tile after ${Math.round(first.preview!.firstTileMs!)} ms`);
       expect(first.preview).toMatchObject({ executionProvider: 'wasm', statistics: 'service' });
       await page.waitForTimeout(3000);
+      const tasks = await longTasks(page);
+      console.log(
+        `tasks above 50 ms from Preview on: ${tasks.length}, longest ${Math.max(0, ...tasks)} ms (goal: 100)`,
+      );
       await picture('preview');
       await button(page, 'Stop preview').click();
       expect((await until(page, ({ preview }) => preview === null)).previewError).toBeNull();
@@ -182,6 +201,7 @@ for (const { kind, missing } of kinds)
       for (let i = 0; i < 25; i++) await divider.press('ArrowRight');
       await page.waitForTimeout(500);
       await picture('swipe');
+      expect(await seriousFindings(page)).toEqual([]);
 
       await button(page, /^Blink/).click();
       const shown = page.locator('.stain-pane-label');

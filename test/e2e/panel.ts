@@ -1,0 +1,29 @@
+/** The plugin's panel in a page, as tests drive it. */
+import type { Page } from 'playwright-core';
+import type { Session } from '../../extension/src/session.ts';
+import type { PluginState } from '../../extension/src/state.ts';
+
+export const PANEL = 'stain-normalization-panel';
+
+export function state(page: Page): Promise<PluginState> {
+  return page.evaluate(
+    (panel) =>
+      JSON.parse(
+        JSON.stringify((document.querySelector(panel) as unknown as { model: Session }).model.state),
+      ),
+    PANEL,
+  );
+}
+
+export async function until(
+  page: Page,
+  holds: (state: PluginState) => boolean,
+  ms = 120_000,
+): Promise<PluginState> {
+  for (const end = Date.now() + ms; ; ) {
+    const now = await state(page).catch(() => undefined);
+    if (now && holds(now)) return now;
+    if (Date.now() > end) throw new Error(`not reached: ${JSON.stringify(now)?.slice(0, 2000)}`);
+    await page.waitForTimeout(200);
+  }
+}
