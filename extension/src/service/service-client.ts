@@ -38,7 +38,13 @@ export class ServiceClient {
 
   async templates(signal: AbortSignal): Promise<Template[]> {
     const { templates } = await this.#json<{ templates: Template[] }>('/api/templates', { signal });
-    return templates.map((template) => ({ ...template, thumbnail: this.#absolute(template.thumbnail) }));
+    return Promise.all(
+      templates.map(async (template) => ({
+        ...template,
+        // A template can be chosen by its name where its picture cannot be had.
+        thumbnail: await this.#picture(template.thumbnail, signal).catch(() => ''),
+      })),
+    );
   }
 
   async model(name: string, signal: AbortSignal): Promise<Model> {
@@ -87,6 +93,18 @@ export class ServiceClient {
 
   async #json<T>(path: string, options: RequestOptions): Promise<T> {
     return (await this.request(path, options)).json() as Promise<T>;
+  }
+
+  /** As a data URL: an img element would ask without the user's authorization. */
+  async #picture(address: string, signal: AbortSignal): Promise<string> {
+    const response = await this.#fetch(this.#absolute(address), { signal });
+    const reader = new FileReader();
+    reader.readAsDataURL(await response.blob());
+    await new Promise((resolve, reject) => {
+      reader.onload = resolve;
+      reader.onerror = () => reject(reader.error);
+    });
+    return reader.result as string;
   }
 
   #absolute(address: string): string {
