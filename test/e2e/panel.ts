@@ -23,7 +23,8 @@ export async function until(
   for (const end = Date.now() + ms; ; ) {
     const now = await state(page).catch(() => undefined);
     if (now && holds(now)) return now;
-    if (Date.now() > end) throw new Error(`not reached: ${JSON.stringify(now)?.slice(0, 2000)}`);
+    if (Date.now() > end)
+      throw new Error(`not reached: ${JSON.stringify({ ...now, templates: undefined })?.slice(0, 2000)}`);
     await page.waitForTimeout(200);
   }
 }
