@@ -70,7 +70,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     );
     const own = made.templates.state === 'ready' && made.templates.value.find(({ own }) => own);
     expect(own).toMatchObject({ name: 'Our laboratory', thumbnail: expect.stringMatching(/^data:image\//) });
-    expect(made.template).toBe(own && own.id);
+    expect(made.template).toBe(own?.id);
     await button(page, /Our laboratory/).click();
     await until(
       page,
