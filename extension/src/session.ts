@@ -91,7 +91,8 @@ export class Session implements PluginModel {
       const found = this.#options.host
         .allSeries()
         .find(({ seriesInstanceUid }) => seriesInstanceUid === wanted);
-      if (!found) return;
+      // Series are known before there is a viewport to show one in.
+      if (!found || !this.#options.host.activeSeries()) return;
       wanted = undefined;
       this.compare('side-by-side', found.seriesInstanceUid);
     };

@@ -268,6 +268,18 @@ for (const { kind, missing } of kinds)
       expect(done.results).toHaveLength(2);
     });
 
+    test('an address opens the comparison', async () => {
+      const { comparison } = await state(page);
+      const { studyInstanceUid, seriesInstanceUid } = comparison!.normalized;
+      await page.goto(
+        `${service.url}stain?StudyInstanceUIDs=${studyInstanceUid}&compare=${seriesInstanceUid}`,
+      );
+      const opened = await until(page, (now) => now.comparison !== null);
+      expect(opened.comparison).toMatchObject({ mode: 'side-by-side', normalized: { seriesInstanceUid } });
+      await expectSameView(page);
+      await picture('address');
+    });
+
     test('nothing went wrong on the way', () => {
       expect(open.faults).toEqual([]);
     });
