@@ -5,6 +5,7 @@ import {
   blankRaster,
   copyOverlap,
   type Raster,
+  type Rgb,
   repeatEdges,
   WHITE,
 } from '../../../server/src/slide/raster.ts';
@@ -15,15 +16,15 @@ import { transferSyntaxOf } from './transfer-syntax.ts';
 /** Neighbouring windows share frames: decoded pixels are kept up to this many bytes. */
 const MOST_BYTES = 48 << 20;
 
-const decoded = new ByteCache<Promise<Uint8Array>>(MOST_BYTES);
+const decoded = new ByteCache<Uint8Array>(MOST_BYTES);
 
-function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
+async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
   // The same frame as it is stored and in sRGB are different pixels.
   const key = `${frame.key} ${table ? 'sRGB' : 'stored'}`;
   const known = decoded.get(key);
   if (known) return known;
   const size = frame.width * frame.height * 3;
-  const rgb = decode(frame, size, table);
+  const rgb = await decode(frame, size, table);
   decoded.set(key, rgb, size);
   return rgb;
 }
@@ -53,7 +54,7 @@ const uncompressedSize = (photometricInterpretation: string, size: number): numb
 export async function readWindow(
   window: WindowPixels,
   table: Uint8Array | null,
-  missing: Parameters<typeof blankRaster>[2] = WHITE,
+  missing: Rgb = WHITE,
 ): Promise<Raster> {
   const raster = blankRaster(window.width, window.height, missing);
   for (const frame of window.frames) {
