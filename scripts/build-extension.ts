@@ -51,6 +51,8 @@ await build({
   outdir: plugin,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'chunks/[name]-[hash]',
+  assetNames: 'codecs/[name]-[hash]',
+  loader: { '.wasm': 'file' },
 });
 await build({ ...common, format: 'esm', entryPoints: { index: 'src/index.ts' }, outdir: out });
 await build({
@@ -64,19 +66,8 @@ await build({
 });
 
 // The runtime's WebAssembly is loaded when a preview is asked for, and only the build that the browser can run.
-const require = createRequire(import.meta.url);
-const runtime = dirname(require.resolve('onnxruntime-web'));
+const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
 await mkdir(join(plugin, 'ort'), { recursive: true });
 for (const name of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify'])
   for (const end of ['mjs', 'wasm'])
     await cp(join(runtime, `${name}.${end}`), join(plugin, 'ort', `${name}.${end}`));
-
-const CODECS = {
-  'libjpeg-turbo': '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm',
-  openjpeg: '@cornerstonejs/codec-openjpeg/decodewasm',
-  openjph: '@cornerstonejs/codec-openjph/wasm',
-  charls: '@cornerstonejs/codec-charls/decodewasm',
-};
-await mkdir(join(plugin, 'codecs'), { recursive: true });
-for (const [name, wasm] of Object.entries(CODECS))
-  await cp(require.resolve(wasm), join(plugin, 'codecs', `${name}.wasm`));

@@ -8,7 +8,7 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
-import { PANEL, state, until } from './panel.ts';
+import { button, PANEL, state, studyOf, until } from './panel.ts';
 
 describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
   let service: RunningService;
@@ -19,18 +19,13 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     // The service under a path of its own, as behind a hospital's proxy.
     service = await startService({ STAIN_SERVER_BASE_PATH: '/stain-normalization' });
     browser = await launchBrowser();
-    const answer = await fetch(`${service.url}stain-normalization/dicom-web/studies`, {
-      headers: { Accept: 'application/dicom+json' },
-    });
-    study = ((await answer.json()) as { '0020000D': { Value: string[] } }[])[0]!['0020000D'].Value[0]!;
+    study = await studyOf(`${service.url}stain-normalization`);
   }, 120_000);
 
   afterAll(async () => {
     await browser?.close();
     await service?.[Symbol.asyncDispose]();
   });
-
-  const button = (page: Page, name: string | RegExp) => page.locator(PANEL).getByRole('button', { name });
 
   const openMode = async (page: Page, mode: string): Promise<void> => {
     await page.goto(`${service.url}${mode}?StudyInstanceUIDs=${study}`);

@@ -1,9 +1,19 @@
-/** The plugin's panel in a page, as tests drive it. */
+/** The slide and the plugin's panel in a page, as tests drive them. */
 import type { Page } from 'playwright-core';
 import type { Session } from '../../extension/src/session.ts';
 import type { PluginState } from '../../extension/src/state.ts';
 
 export const PANEL = 'stain-normalization-panel';
+
+export const button = (page: Page, name: string | RegExp) =>
+  page.locator(PANEL).getByRole('button', { name });
+
+/** The one study of an archive. @param root URL of the service, without a slash at its end */
+export async function studyOf(root: string): Promise<string> {
+  const answer = await fetch(`${root}/dicom-web/studies`, { headers: { Accept: 'application/dicom+json' } });
+  const [study] = (await answer.json()) as { '0020000D': { Value: [string] } }[];
+  return study!['0020000D'].Value[0];
+}
 
 export function state(page: Page): Promise<PluginState> {
   return page.evaluate(

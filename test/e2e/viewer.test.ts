@@ -16,15 +16,13 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
-import { PANEL, state, until } from './panel.ts';
+import { button, PANEL, state, studyOf, until } from './panel.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
 const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
 mkdirSync(pictures, { recursive: true });
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-const button = (page: Page, name: string | RegExp) => page.locator(PANEL).getByRole('button', { name });
 
 /** Where each of the two maps has its centre, its scale and its rotation, and where it draws one and the same point. */
 function views(page: Page) {
@@ -122,10 +120,8 @@ for (const { kind, missing } of kinds)
       await page.goto(service.url);
       await page.getByText(/2009/).first().click();
       await picture('study-list');
-      const uid = await page.evaluate(
-        async () => (await (await fetch('/dicom-web/studies')).json())[0]['0020000D'].Value[0],
-      );
-      await page.goto(`${service.url}stain?StudyInstanceUIDs=${uid}`);
+      const study = await studyOf(new URL(service.url).origin);
+      await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}`);
       const shown = await until(
         page,
         ({ series, templates }) => series !== null && templates.state === 'ready',

@@ -2,24 +2,39 @@
  * The codecs of the server's decoders for the worker: their JavaScript in chunks and their WebAssembly in files beside
  * it, each loaded when the first frame comes that needs it. The build puts this file in the place of the server's.
  */
+
+import charlsWasm from '@cornerstonejs/codec-charls/decodewasm';
+import jpegWasm from '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm';
+import openJpegWasm from '@cornerstonejs/codec-openjpeg/decodewasm';
+import openJphWasm from '@cornerstonejs/codec-openjph/wasm';
 import type { CodecFactory, CodecModule, CodecName } from '../../../server/src/codec/codec-modules.ts';
 
-const FACTORIES: Record<CodecName, () => Promise<{ default: unknown }>> = {
-  'libjpeg-turbo': () => import('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs'),
-  openjpeg: () => import('@cornerstonejs/codec-openjpeg/decodewasmjs'),
-  openjph: () => import('@cornerstonejs/codec-openjph/wasmjs'),
-  charls: () => import('@cornerstonejs/codec-charls/decodewasmjs'),
+interface CodecParts {
+  readonly factory: () => Promise<{ default: unknown }>;
+  /** Path of the file that the build makes of it, from the folder of the worker. */
+  readonly wasm: unknown;
+}
+
+const PARTS: Record<CodecName, CodecParts> = {
+  'libjpeg-turbo': {
+    factory: () => import('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs'),
+    wasm: jpegWasm,
+  },
+  openjpeg: { factory: () => import('@cornerstonejs/codec-openjpeg/decodewasmjs'), wasm: openJpegWasm },
+  openjph: { factory: () => import('@cornerstonejs/codec-openjph/wasmjs'), wasm: openJphWasm },
+  charls: { factory: () => import('@cornerstonejs/codec-charls/decodewasmjs'), wasm: charlsWasm },
 };
 
 export async function codecModule(name: CodecName): Promise<CodecModule> {
-  const [factory, response] = await Promise.all([
-    FACTORIES[name](),
+  const { factory, wasm } = PARTS[name];
+  const [module, response] = await Promise.all([
+    factory(),
     // Beside the worker, wherever the plugin is hosted.
-    fetch(new URL(`codecs/${name}.wasm`, self.location.href)),
+    fetch(new URL(wasm as string, self.location.href)),
   ]);
-  if (!response.ok) throw new Error(`codecs/${name}.wasm cannot be loaded (${response.status})`);
+  if (!response.ok) throw new Error(`the codec ${name} cannot be loaded (${response.status})`);
   return {
-    factory: factory.default as CodecFactory,
+    factory: module.default as CodecFactory,
     wasmBinary: new Uint8Array(await response.arrayBuffer()),
   };
 }

@@ -57,12 +57,15 @@ export class FrameSource {
   }
 
   async #frame(key: string, reference: FrameReference, signal: AbortSignal): Promise<ArrayBuffer> {
-    const known = this.#frames.get(key) ?? this.#underWay.get(key);
-    if (known) return known;
-    return this.#limit(() => {
-      signal.throwIfAborted();
-      return this.#frames.get(key) ?? this.#underWay.get(key) ?? this.#fetch(key, reference);
-    });
+    const known = () => this.#frames.get(key) ?? this.#underWay.get(key);
+    return (
+      known() ??
+      this.#limit(() => {
+        signal.throwIfAborted();
+        // Somebody else's turn may have come first.
+        return known() ?? this.#fetch(key, reference);
+      })
+    );
   }
 
   /** Shared by all who need the frame: none of them can end it for the others. */

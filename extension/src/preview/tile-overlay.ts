@@ -2,7 +2,7 @@
 import { ByteCache } from './byte-cache.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Surface } from './surface.ts';
-import { type Tile, visibleTiles } from './visible-tiles.ts';
+import { isInSight, type Tile, visibleTiles } from './visible-tiles.ts';
 
 /** The view has come to rest when it has not moved for this long. */
 const REST_MS = 120;
@@ -104,39 +104,29 @@ export class TileOverlay {
     context.transform(...transform);
     // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.
     const overlap = 0.75 / (Math.hypot(transform[0], transform[1]) * devicePixelRatio);
-    const isInSight = (x: number, y: number, across: number, down: number): boolean => {
-      const [a, b, c, d, e, f] = transform;
-      const corners = [
-        [x, y],
-        [x + across, y],
-        [x, y + down],
-        [x + across, y + down],
-      ] as const;
-      const [xs, ys] = [
-        corners.map(([p, q]) => a * p + c * q + e),
-        corners.map(([p, q]) => b * p + d * q + f),
-      ];
-      return (
-        Math.max(...xs) > 0 && Math.min(...xs) < width && Math.max(...ys) > 0 && Math.min(...ys) < height
-      );
-    };
     // Coarse tiles first, finer ones over them.
     const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
     for (const { tile, bitmap } of drawn) {
       const { columns, rows, downsample, totalColumns, totalRows } = levels[tile.level]!;
       const [x, y] = [tile.column * columns, tile.row * rows];
       const [inside, below] = [Math.min(columns, totalColumns - x), Math.min(rows, totalRows - y)];
-      if (!isInSight(x * downsample, y * downsample, inside * downsample, below * downsample)) continue;
+      const place = {
+        x: x * downsample,
+        y: y * downsample,
+        width: inside * downsample,
+        height: below * downsample,
+      };
+      if (!isInSight(place, transform, { width, height })) continue;
       context.drawImage(
         bitmap,
         0,
         0,
         inside,
         below,
-        x * downsample,
-        y * downsample,
-        inside * downsample + overlap,
-        below * downsample + overlap,
+        place.x,
+        place.y,
+        place.width + overlap,
+        place.height + overlap,
       );
     }
   }

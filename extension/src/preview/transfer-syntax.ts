@@ -3,7 +3,6 @@
  * itself, and archives need not name the transfer syntax in the metadata.
  */
 
-/** Frames of these begin with their codestream's first markers. */
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 const JPEG_LS = '1.2.840.10008.1.2.4.81';
 const JPEG_2000 = '1.2.840.10008.1.2.4.91';

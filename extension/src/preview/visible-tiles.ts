@@ -1,4 +1,5 @@
 /** Which tiles of which level a viewport needs: plain geometry. */
+import type { Rectangle } from '../../../server/src/slide/windows.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Affine } from './surface.ts';
 
@@ -62,6 +63,32 @@ function tilesOf(
       tiles.push({ tile: { level: index, column, row }, distance: Math.hypot(x, y) });
     }
   return tiles.sort((a, b) => a.distance - b.distance).map(({ tile }) => tile);
+}
+
+/** Whether any of a rectangle, in pixels of the base level, is in the viewport (or, when turned, may be). */
+export function isInSight(
+  { x, y, width, height }: Rectangle,
+  [a, b, c, d, e, f]: Affine,
+  viewport: { readonly width: number; readonly height: number },
+): boolean {
+  const corners = [
+    [x, y],
+    [x + width, y],
+    [x, y + height],
+    [x + width, y + height],
+  ] as const;
+  const reaches = (at: readonly number[], size: number): boolean =>
+    Math.max(...at) > 0 && Math.min(...at) < size;
+  return (
+    reaches(
+      corners.map(([p, q]) => a * p + c * q + e),
+      viewport.width,
+    ) &&
+    reaches(
+      corners.map(([p, q]) => b * p + d * q + f),
+      viewport.height,
+    )
+  );
 }
 
 function inverse([a, b, c, d, e, f]: Affine, x: number, y: number): readonly [number, number] {

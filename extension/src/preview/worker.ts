@@ -6,6 +6,7 @@ import {
   densityAt,
   findGlass,
   isNowhereDenser,
+  requireTissue,
 } from '../../../server/src/slide/optical-density.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
 import { classStatistics } from '../../../server/src/stain/statistics.ts';
@@ -15,9 +16,6 @@ import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
 import { type OpenRuntime, openRuntime } from './runtime.ts';
 import { readWindow } from './window-pixels.ts';
-
-/** As for the server's fit (normalization/fit.ts). */
-const MINIMUM_TISSUE_PIXELS = 1024;
 
 type Of<K extends WorkerRequest['kind']> = Extract<WorkerRequest, { kind: K }>;
 
@@ -71,8 +69,7 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
     weight[pixel] = 1;
     if (density > high) tissue++;
   }
-  if (tissue < MINIMUM_TISSUE_PIXELS)
-    throw new StainError('TOO_LITTLE_TISSUE', `Only ${tissue} pixels of stained tissue are in sight.`);
+  requireTissue(tissue);
   const session = await runtime.session(statistics);
   try {
     const { sums } = await session.run({
@@ -128,10 +125,7 @@ function describe(error: unknown): string {
 
 self.addEventListener('message', async ({ data }: MessageEvent<WorkerRequest>) => {
   const reply = await answer(data).catch(
-    (error: unknown): WorkerAnswer => ({
-      kind: 'failed',
-      message: describe(error),
-    }),
+    (error: unknown): WorkerAnswer => ({ kind: 'failed', message: describe(error) }),
   );
   self.postMessage(reply, { transfer: reply.kind === 'tile' ? [reply.bitmap] : [] });
 });

@@ -2,9 +2,8 @@
  * Fits the stain of a slide once: where is tissue, what is the glass like, and the class statistics of a sample
  * of tissue windows. Everything after uses these numbers, so that no tile differs from its neighbour.
  */
-import { StainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import { BLACK_DENSITY, densityAt, findGlass, type Glass } from '../slide/optical-density.ts';
+import { BLACK_DENSITY, densityAt, findGlass, type Glass, requireTissue } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
@@ -19,8 +18,6 @@ const MAX_SAMPLES = 16;
 const GOOD_TISSUE = 0.2;
 /** Pixels of the overview that are looked at; a slide without small levels is surveyed in places only. */
 const MAX_SURVEY_PIXELS = 16e6;
-/** Fewer tissue pixels than this (a square of 32 x 32 at the base level) cannot carry K Gaussians in 3 channels. */
-export const MINIMUM_TISSUE_PIXELS = 1024;
 /** Mean density of the tissue above the glass, below which a slide counts as faint. */
 const FAINT_DENSITY = 0.2;
 
@@ -43,7 +40,7 @@ export interface FitOptions {
 /**
  * @param base the level whose pixels are fitted
  * @param overview the same slide at the same or a lower magnification, cheap to read
- * @throws TOO_LITTLE_TISSUE when the slide holds fewer than MINIMUM_TISSUE_PIXELS of tissue
+ * @throws TOO_LITTLE_TISSUE when the slide holds too little tissue (slide/optical-density.ts)
  */
 export async function fitStain(
   base: PixelSource,
@@ -157,17 +154,6 @@ function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
   const richest = windows.filter(({ tissue }) => tissue > 0).sort((a, b) => b.tissue - a.tissue);
   if (richest.length === 0) requireTissue(0);
   return richest.slice(0, Math.max(good.length, MAX_SAMPLES / 4));
-}
-
-function requireTissue(pixels: number): void {
-  if (pixels < MINIMUM_TISSUE_PIXELS)
-    throw new StainError(
-      'TOO_LITTLE_TISSUE',
-      `Only ${pixels} pixels of stained tissue were found; ${MINIMUM_TISSUE_PIXELS} are needed.`,
-      {
-        data: { tissuePixels: pixels, minimum: MINIMUM_TISSUE_PIXELS },
-      },
-    );
 }
 
 function evenlySpaced<T>(items: readonly T[], count: number): T[] {

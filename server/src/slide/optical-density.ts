@@ -1,4 +1,5 @@
 /** Optical density without the network: where is tissue, what is the glass like. OD = -ln(value / 255). */
+import { StainError } from '../errors.ts';
 import { type Raster, type Rgb, WHITE } from './raster.ts';
 
 /** Optical density of an 8-bit value; 0 counts as half a grey level so that the logarithm stays finite. */
@@ -23,6 +24,21 @@ export function isNowhereDenser(raster: Raster, density: number): boolean {
   for (let at = 0; at < rgb.length; at += 3)
     if (DENSITY[rgb[at]!]! + DENSITY[rgb[at + 1]!]! + DENSITY[rgb[at + 2]!]! > bound) return false;
   return true;
+}
+
+/** Fewer tissue pixels than this (a square of 32 x 32 at the base level) cannot carry K Gaussians in 3 channels. */
+const MINIMUM_TISSUE_PIXELS = 1024;
+
+/** @throws TOO_LITTLE_TISSUE */
+export function requireTissue(pixels: number): void {
+  if (pixels < MINIMUM_TISSUE_PIXELS)
+    throw new StainError(
+      'TOO_LITTLE_TISSUE',
+      `Only ${pixels} pixels of stained tissue were found; ${MINIMUM_TISSUE_PIXELS} are needed.`,
+      {
+        data: { tissuePixels: pixels, minimum: MINIMUM_TISSUE_PIXELS },
+      },
+    );
 }
 
 export interface Glass {

@@ -102,7 +102,7 @@ async function verify(file: string, { version, integrity }: ViewerRelease): Prom
     );
 }
 
-const isThere = (path: string): Promise<boolean> =>
+export const isThere = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,
     () => false,

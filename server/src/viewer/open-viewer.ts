@@ -1,11 +1,10 @@
 /** The viewer for `serve`, or the reason why there is none: a service without a viewer still does its work. */
-import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Router } from 'express';
 import type { Config } from '../config.ts';
 import { toStainError } from '../errors.ts';
-import { ensureOhif } from './ohif-package.ts';
+import { ensureOhif, isThere } from './ohif-package.ts';
 import { viewerRouter } from './viewer-router.ts';
 
 /** The built plugin, in the package of the extension. */
@@ -19,7 +18,8 @@ export async function openViewer(
   signal: AbortSignal,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
   if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
-  if (!(await isBuilt())) return { missing: 'the plugin is not built: run "npm run build:extension"' };
+  if (!(await isThere(join(PLUGIN, 'stain-normalization.mjs'))))
+    return { missing: 'the plugin is not built: run "npm run build:extension"' };
   try {
     const dist = await ensureOhif({ directory: viewer.directory, archive: viewer.package, signal });
     return { router: await viewerRouter({ dist, plugin: PLUGIN, basePath: server.basePath }) };
@@ -28,9 +28,3 @@ export async function openViewer(
     return { missing: `${message} ${remedy}` };
   }
 }
-
-const isBuilt = (): Promise<boolean> =>
-  access(join(PLUGIN, 'stain-normalization.mjs')).then(
-    () => true,
-    () => false,
-  );
