@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
 import { tileWindow } from '../../extension/src/preview/tile-window.ts';
-import { visibleTiles } from '../../extension/src/preview/visible-tiles.ts';
+import { isInSight, visibleTiles } from '../../extension/src/preview/visible-tiles.ts';
 
 const instance = (columns: number, rows: number, more: object = {}) => ({
   SOPInstanceUID: `1.${columns}`,
@@ -59,22 +59,46 @@ describe('visible tiles', () => {
   const levels = slideLevels([instance(4096, 4096), instance(1024, 1024), instance(256, 256)]);
 
   test('the level is the finest that the screen can show, after a coarse pass', () => {
-    const tiles = visibleTiles(levels, [0.25, 0, 0, 0.25, 0, 0], { width: 1024, height: 1024 }, 1);
+    const tiles = visibleTiles(levels, [0.25, 0, 0, 0.25, 0, 0], { width: 1024, height: 1024 }, 1, Infinity);
     expect(tiles[0]).toEqual({ level: 2, column: 0, row: 0 });
     expect(tiles.filter(({ level }) => level === 1)).toHaveLength(16);
     expect(tiles.some(({ level }) => level === 0)).toBe(false);
   });
 
   test('only what is in view, from the centre outwards, under rotation too', () => {
-    const turned = visibleTiles(levels, [-1, 0, 0, -1, 1000, 1000], { width: 100, height: 100 }, 1);
+    const turned = visibleTiles(levels, [-1, 0, 0, -1, 1000, 1000], { width: 100, height: 100 }, 1, Infinity);
     const fine = turned.filter(({ level }) => level === 0);
     expect(fine[0]).toEqual({ level: 0, column: 3, row: 3 });
     expect(fine).toHaveLength(1);
   });
 
-  test('nothing beside the slide', () => {
-    expect(visibleTiles(levels, [1, 0, 0, 1, 9000, 9000], { width: 100, height: 100 }, 1)).toEqual([]);
+  test('a coarser level where more would be in sight than can be kept', () => {
+    const at = (most: number) =>
+      visibleTiles(levels, [0.25, 0, 0, 0.25, 0, 0], { width: 1024, height: 1024 }, 1, most).map(
+        ({ level }) => level,
+      );
+    expect(at(17 * 256 ** 2)).toContain(1);
+    expect(at(17 * 256 ** 2 - 1)).toEqual([2]);
+    expect(at(0)).toEqual([2]);
   });
+
+  test('nothing beside the slide', () => {
+    expect(visibleTiles(levels, [1, 0, 0, 1, 9000, 9000], { width: 100, height: 100 }, 1, Infinity)).toEqual(
+      [],
+    );
+  });
+});
+
+test.each([
+  ['inside', { x: 10, y: 10, width: 5, height: 5 }, true],
+  ['around it', { x: -500, y: -500, width: 2000, height: 2000 }, true],
+  ['half out', { x: -5, y: 90, width: 10, height: 50 }, true],
+  ['left of it', { x: -20, y: 10, width: 20, height: 5 }, false],
+  ['below it', { x: 10, y: 100, width: 5, height: 5 }, false],
+])('a rectangle %s of the viewport, straight and turned', (_name, rectangle, expected) => {
+  const viewport = { width: 100, height: 100 };
+  expect(isInSight(rectangle, [1, 0, 0, 1, 0, 0], viewport)).toBe(expected);
+  expect(isInSight(rectangle, [-1, 0, 0, -1, 100, 100], viewport)).toBe(expected);
 });
 
 test('a tile goes through the network with its whole halo, at an aligned origin, inside the slide', () => {

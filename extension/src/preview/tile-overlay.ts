@@ -6,8 +6,8 @@ import { isInSight, type Tile, visibleTiles } from './visible-tiles.ts';
 
 /** The view has come to rest when it has not moved for this long. */
 const REST_MS = 120;
-/** Finished tiles are kept up to this many bytes: enough for a 4K screen twice over. */
-const MOST_BYTES = 96 << 20;
+/** Finished tiles are kept up to this many bytes, four a pixel. */
+const MOST_BYTES = 192 << 20;
 
 export interface TileOverlayOptions {
   readonly surface: Surface;
@@ -62,7 +62,7 @@ export class TileOverlay {
     if (!transform) return;
     this.#work = new AbortController();
     const { signal } = this.#work;
-    const tiles = visibleTiles(levels, transform, this.#size(), devicePixelRatio);
+    const tiles = visibleTiles(levels, transform, this.#size(), devicePixelRatio, MOST_BYTES / 4);
     let done = 0;
     const report = (): void => onProgress({ done, total: tiles.length });
     report();

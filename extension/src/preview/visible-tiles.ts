@@ -17,20 +17,29 @@ const COARSE = 3.9;
  * Tiles under the viewport, in the order in which they are to be drawn: a coarse pass, then the finest level that a
  * screen can show, each from the centre outwards.
  * @param scale device pixels per CSS pixel
+ * @param mostPixels that may be kept at a time. On a large screen a level with more in sight is passed over for a
+ *   coarser one: better less sharp than with holes, where tiles had to go for others
  */
 export function visibleTiles(
   levels: SlideLevels,
   transform: Affine,
   size: { readonly width: number; readonly height: number },
   scale: number,
+  mostPixels: number,
 ): Tile[] {
   const pixels = Math.hypot(transform[0], transform[1]) * scale; // device pixels per base level pixel
   const fits = levels.findLastIndex(({ downsample }) => downsample * pixels <= 1.01);
-  const fine = Math.max(0, fits);
-  const coarse = levels.findIndex(({ downsample }) => downsample >= levels[fine]!.downsample * COARSE);
-  return [...(coarse > fine ? [coarse] : []), fine].flatMap((level) =>
-    tilesOf(levels, level, transform, size),
-  );
+  for (let fine = Math.max(0, fits); ; fine++) {
+    const coarse = levels.findIndex(({ downsample }) => downsample >= levels[fine]!.downsample * COARSE);
+    const tiles = [...(coarse > fine ? [coarse] : []), fine].flatMap((level) =>
+      tilesOf(levels, level, transform, size),
+    );
+    if (fine === levels.length - 1 || pixelsOf(levels, tiles) <= mostPixels) return tiles;
+  }
+}
+
+function pixelsOf(levels: SlideLevels, tiles: readonly Tile[]): number {
+  return tiles.reduce((sum, { level }) => sum + levels[level]!.columns * levels[level]!.rows, 0);
 }
 
 function tilesOf(
