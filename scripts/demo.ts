@@ -72,9 +72,10 @@ console.log(`The archive with both series: ${archive}`);
 if (!values.once) {
   const stop = new AbortController();
   for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
-  await serveCommand(composition, stop.signal, (url) => {
+  await serveCommand(composition, stop.signal, (viewer) => {
     const comparison = `stain?StudyInstanceUIDs=${result.studyInstanceUid}&compare=${result.seriesInstanceUid}`;
-    console.log(`\nOriginal and normalised, side by side: ${url}/${comparison}\nCtrl-C ends.`);
+    if (viewer) console.log(`\nOriginal and normalised, side by side: ${viewer}${comparison}`);
+    console.log('Ctrl-C ends.');
   });
 }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
@@ -50,8 +50,8 @@ export async function startService(environment: Record<string, string> = {}): Pr
       ...process.env,
       STAIN_SERVER_PORT: '0',
       STAIN_ARCHIVE_FOLDER: archive,
-      // Fetched once for all runs in this checkout.
-      STAIN_VIEWER_DIRECTORY: join(root, 'var/viewer'),
+      // Fetched once for all runs in this checkout; relative, as it is in the default configuration.
+      STAIN_VIEWER_DIRECTORY: relative(folder, join(root, 'var/viewer')),
       STAIN_LOG_LEVEL: 'error',
       ...environment,
     },

@@ -15,11 +15,11 @@ import { openArchiveLocation } from './archive-location.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
 
-/** @param onListening called with the root of the host when the service answers */
+/** @param onListening called when the service answers, with the root of the viewer where there is one */
 export async function serveCommand(
   composition: Composition,
   signal: AbortSignal,
-  onListening: (url: string) => void = () => {},
+  onListening: (viewer: string | undefined) => void = () => {},
 ): Promise<void> {
   const { config, templates } = composition;
   const log = createLogger({ level: config.log.level });
@@ -72,10 +72,11 @@ export async function serveCommand(
   const server = await listen(app, { host, port });
   cleanup.defer(() => server.close());
   process.stderr.write(`Stain normalization ${VERSION}, research use only\n`);
-  process.stderr.write(`  viewer   ${'router' in viewer ? `${server.url}/` : viewer.missing}\n`);
+  const viewerUrl = 'router' in viewer ? `${server.url}/` : undefined;
+  process.stderr.write(`  viewer   ${'missing' in viewer ? viewer.missing : viewerUrl}\n`);
   process.stderr.write(`  service  ${server.url}${basePath}   API page ${server.url}${basePath}/docs\n`);
   process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
-  onListening(server.url);
+  onListening(viewerUrl);
   if (!signal.aborted) await once(signal, 'abort');
 }
 

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import * as tar from 'tar';
 import { StainError } from '../errors.ts';
@@ -33,11 +33,13 @@ const run = promisify(execFile);
 
 /** Answers the folder with the viewer's index.html. @throws VIEWER_UNAVAILABLE, CANCELLED */
 export async function ensureOhif({
-  directory,
   archive,
   release = OHIF,
   signal,
+  ...options
 }: OhifOptions): Promise<string> {
+  // npm works in a folder of its own, in which a relative path would lead elsewhere.
+  const directory = resolve(options.directory);
   const home = join(directory, `ohif-${release.version}`);
   const dist = join(home, 'dist');
   if (await isThere(join(dist, 'index.html'))) return dist;
