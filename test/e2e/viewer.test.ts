@@ -138,8 +138,9 @@ for (const { kind, missing } of kinds)
       // Loading the viewer takes some: what the observer says below is worth something.
       expect((await longTasks(page)).length).toBeGreaterThan(0);
       const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
-      await page.mouse.move(x + width / 2, y + height / 3);
       const zoom = async (): Promise<void> => {
+        // Back from the panel's buttons: the wheel goes to what is under the pointer.
+        await page.mouse.move(x + width / 2, y + height / 3);
         for (let turn = 0; turn < 4; turn++) {
           await page.mouse.wheel(0, -240);
           await page.waitForTimeout(400);
@@ -160,8 +161,9 @@ for (const { kind, missing } of kinds)
       await until(page, finished);
       await picture('preview');
       const still = await longTasks(page);
+      const { tilesTotal } = (await state(page)).preview!;
       await zoom();
-      await page.waitForTimeout(1000);
+      await until(page, ({ preview }) => preview!.tilesTotal !== tilesTotal);
       await until(page, finished);
       await picture('preview-closer');
       const tasks = await longTasks(page);
