@@ -105,7 +105,7 @@ async function bareLoop(place: Place, open: OpenSeries, count: number): Promise<
   const rasters = [];
   for (const window of windows) rasters.push(await base.read(window, signal));
   const glass = { classes: template.classes, glassDensity: 0.03 };
-  const coefficients = transferCoefficients(glass, template, classNames, { low: 0.05, high: 0.1 });
+  const coefficients = transferCoefficients(glass, template, classNames);
   let pixels = 0;
   const start = performance.now();
   for (const [i, { width, height, rgb }] of rasters.entries()) {

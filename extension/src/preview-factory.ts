@@ -1,7 +1,7 @@
 /** Makes previews and difference views: frames from the viewer's client, the network in a worker, tiles over the slide. */
 import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
 import type { Rectangle } from '../../server/src/slide/windows.ts';
-import { fadeAbove, transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { transferCoefficients } from '../../server/src/stain/transfer.ts';
 import { addPaneLabel } from './comparison/pane-label.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
@@ -58,7 +58,7 @@ interface Network {
   readonly executionProvider: 'webgpu' | 'wasm';
 }
 
-interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour' | 'fade'> {
+interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'> {
   readonly origin: 'service' | 'visible';
   readonly table: Uint8Array | null;
 }
@@ -82,7 +82,7 @@ export class PreviewFactory {
     const stain = await this.#stain(options, levels, source, network);
     onStatus({ statistics: stain.origin });
     signal.throwIfAborted();
-    const coefficients = transferCoefficients(stain, template, model.classNames, stain.fade);
+    const coefficients = transferCoefficients(stain, template, model.classNames);
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
     const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
@@ -255,7 +255,6 @@ export class PreviewFactory {
       classes: fitted.classes,
       glassDensity: density,
       glassColour: colour,
-      fade: fadeAbove(density),
       table: null,
       origin: 'visible',
     };

@@ -1,7 +1,19 @@
 """The parts both graphs are made of: colour space, network, mixing, inverse. Layout [N, C, H, W], float32."""
 import numpy as np
 
-from .constants import CX_RANGE, LAYERS, MINIMUM_OPTICAL_DENSITY, ZERO_LEVEL
+from .constants import (
+    BLOCK,
+    CX_RANGE,
+    FAST_LAYERS,
+    FOREIGN_BLACK_DENSITY,
+    FOREIGN_BLUE_OVER_GREEN,
+    FOREIGN_INK_BLUE_OVER_GREEN,
+    FOREIGN_INK_DENSITY,
+    FOREIGN_RED_OVER_GREEN,
+    LAYERS,
+    MINIMUM_OPTICAL_DENSITY,
+    ZERO_LEVEL,
+)
 from .graph import FLOAT, INT32, Graph
 from .hsd import ROOT3
 
@@ -59,8 +71,23 @@ def upsample_convolve(graph: Graph, x: str, weights: dict, name: str, pointwise:
     return graph.node("DepthToSpace", [graph.node("Concat", phases, axis=1)], blocksize=2, mode="DCR")
 
 
-def responsibilities(graph: Graph, density: str, weights: dict[str, np.ndarray]) -> str:
-    """Bounded D [N, 1, H, W] -> responsibilities [N, K, H, W]; the published network, rewritten exactly."""
+def responsibilities(graph: Graph, density: str, weights: dict[str, np.ndarray], network: str) -> str:
+    """Bounded D [N, 1, H, W] -> responsibilities [N, K, H, W]; network "reference" or "fast" (constants.py)."""
+    logits = {"reference": reference_logits, "fast": fast_logits}[network](graph, density, weights)
+    return softmax(graph, logits)
+
+
+def fast_logits(graph: Graph, density: str, weights: dict[str, np.ndarray]) -> str:
+    """The small network: 3x3 convolutions of blocks of pixels."""
+    x = graph.node("SpaceToDepth", [density], blocksize=BLOCK)
+    for name, *_ in FAST_LAYERS:
+        is_last = name == FAST_LAYERS[-1][0]
+        x = graph.convolve(x, weights[f"{name}.weight"], weights[f"{name}.bias"], [1] * 4, name, relu=not is_last)
+    return graph.node("DepthToSpace", [x], blocksize=BLOCK, mode="CRD")
+
+
+def reference_logits(graph: Graph, density: str, weights: dict[str, np.ndarray]) -> str:
+    """The published network, rewritten exactly."""
     x = density
     for name, kernel, *_ in LAYERS[:5]:
         x = graph.convolve(x, weights[f"{name}.weight"], weights[f"{name}.bias"], [kernel // 2] * 4, name)
@@ -68,8 +95,7 @@ def responsibilities(graph: Graph, density: str, weights: dict[str, np.ndarray])
             x = graph.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
     x = upsample_convolve(graph, x, weights, "conv6")
     x = upsample_convolve(graph, x, weights, "conv7", "conv8")
-    logits = graph.convolve(x, weights["conv9.weight"], weights["conv9.bias"], [1] * 4, "conv9", relu=False)
-    return softmax(graph, logits)
+    return graph.convolve(x, weights["conv9.weight"], weights["conv9.bias"], [1] * 4, "conv9", relu=False)
 
 
 def softmax(graph: Graph, logits: str) -> str:
@@ -92,11 +118,33 @@ def inverse(graph: Graph, density: str, cx: str, cy: str) -> str:
     return graph.node("Mul", [graph.node("Exp", [graph.node("Neg", [od])]), graph.constant(255)])
 
 
-def smoothstep(graph: Graph, value: str, fade: str) -> str:
+def fade_in(graph: Graph, value: str, fade: str) -> str:
     """Share of the transferred pixel by its D [N, 1, H, W]; fade [2] = (low, high)."""
     low, high = graph.node("Split", [fade], 2, axis=0, num_outputs=2)
     width = graph.node("Max", [graph.node("Sub", [high, low]), graph.constant(1e-6)])
-    t = graph.node("Div", [graph.node("Sub", [value, low]), width])
+    return smoothstep(graph, graph.node("Div", [graph.node("Sub", [value, low]), width]))
+
+
+def native(graph: Graph, density: str, mean: str) -> str:
+    """1 where the colour can be H&E, 0 where it is foreign (constants.py), smooth between; [N, 1, H, W].
+
+    density [N, 3, H, W] optical density, mean [N, 1, H, W] their unbounded mean D.
+    """
+    red, green, blue = graph.node("Split", [density], 3, axis=1, num_outputs=3)
+    blue_over_green = graph.node("Sub", [blue, green])
+
+    def ramp(value: str, ends: tuple[float, float]) -> str:
+        low, high = ends
+        return graph.node("Mul", [graph.node("Sub", [value, graph.constant(low)]), graph.constant(1 / (high - low))])
+
+    ink = graph.node("Min", [ramp(mean, FOREIGN_INK_DENSITY), ramp(blue_over_green, FOREIGN_INK_BLUE_OVER_GREEN)])
+    red_over_green = ramp(graph.node("Sub", [red, green]), FOREIGN_RED_OVER_GREEN)
+    ramps = [ramp(blue_over_green, FOREIGN_BLUE_OVER_GREEN), red_over_green, ink, ramp(mean, FOREIGN_BLACK_DENSITY)]
+    return graph.node("Sub", [graph.constant(1), smoothstep(graph, graph.node("Max", ramps))])
+
+
+def smoothstep(graph: Graph, t: str) -> str:
+    """0 up to 0, 1 from 1 on, 3t^2 - 2t^3 between."""
     t = graph.node("Clip", [t, graph.constant(0), graph.constant(1)])
     rise = graph.node("Sub", [graph.constant(3), graph.node("Mul", [t, graph.constant(2)])])
     return graph.node("Mul", [graph.node("Mul", [t, t]), rise])

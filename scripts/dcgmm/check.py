@@ -62,18 +62,19 @@ def read_case(case: dict) -> dict[str, np.ndarray]:
 def check_parity(model: dict, sessions: dict) -> None:
     """Every vector: relative error of the sums, grey levels of the output."""
     index = json.loads((VECTORS / "index.json").read_text())
-    expect(index["weightsSha256"] == model["weights"]["sha256"], "vectors and graphs are of the same weights")
+    expected = index["weightsSha256"][model["name"]]
+    expect(expected == model["weights"]["sha256"], f"{model['name']}: vectors and graphs are of the same weights")
     floor = index["tolerances"]["statisticsFloorPerPixel"]
     for case in index["cases"]:
         a = read_case(case)
         sums = sessions["statistics"].run(None, {"tile": a["tile"], "weight": a["weight"]})[0]
         pixels = max(1.0, float(a["weight"].sum()))
-        error = float((np.abs(sums - a["sums"]) / np.maximum(np.abs(a["sums"]), floor * pixels)).max())
-        expect(error <= model["tolerances"]["statisticsRelative"], f"{case['name']}: sums, relative error {error:.1e}")
+        error = float((np.abs(sums - a[f"{model['name']}.sums"]) / np.maximum(np.abs(a[f"{model['name']}.sums"]), floor * pixels)).max())
+        expect(error <= model["tolerances"]["statisticsRelative"], f"{model['name']}, {case['name']}: sums, relative error {error:.1e}")
         inputs = {key: a[key] for key in ("tile", "scale", "offset", "fade")}
         levels = sessions["apply"].run(None, inputs)[0]
-        worst = float(np.abs(levels - a["levels"].astype(np.float64)).max())
-        expect(worst <= model["tolerances"]["greyLevels"], f"{case['name']}: output within {worst:.3f} grey levels")
+        worst = float(np.abs(levels - a[f"{model['name']}.levels"].astype(np.float64)).max())
+        expect(worst <= model["tolerances"]["greyLevels"], f"{model['name']}, {case['name']}: output within {worst:.3f} grey levels")
 
 
 def tile_origins(length: int, tile: int) -> list[int]:
@@ -102,7 +103,7 @@ def check_tiling(model: dict, threads: int, size: tuple[int, int], tile: int) ->
             rows, columns = slice(inner[0], outer[0]), slice(inner[1], outer[1])
             pasted[:, top + inner[0] : top + outer[0], left + inner[1] : left + outer[1]] = part[:, rows, columns]
     different = int((pasted != whole).sum())
-    expect(different == 0, f"tiles of {tile} equal the whole {width} x {height}, {threads} thread(s): {different} values differ")
+    expect(different == 0, f"{model['name']}, tiles of {tile} equal the whole {width} x {height}, {threads} thread(s): {different} values differ")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""A classical Gaussian mixture of one image in HSD space, as the warm-start target of the network.
+"""A classical Gaussian mixture of one image in HSD space, and the targets of the network made of it.
 
-Per image, four classes by construction: nuclei (dense and bluish), dense eosin (dense and reddish), pale
-tissue, glass. The network never sees the hue: it learns to tell these apart by density and shape.
+The mixture sees the hue and has four components by construction: nuclei (dense and bluish), dense eosin (dense
+and reddish), pale tissue, glass. The network never sees the hue: it learns to find nuclei by density and shape.
 """
 from dataclasses import dataclass
 
@@ -15,6 +15,10 @@ from .hsd import from_optical_density
 GLASS_DENSITY = 0.12
 #: Below this D chroma is mostly 8-bit noise; the clustering divides by no less.
 CHROMA_BOUND = 0.1
+#: Least difference of the mean cx between nuclei and dense eosin for an image to teach the one from the other.
+MINIMUM_HUE_DIFFERENCE = 0.08
+#: Half of a pixel of this D is glass in the targets.
+TARGET_GLASS_DENSITY = 0.1
 VARIANCE_FLOOR = np.array([2e-3, 4e-3, 4e-3])
 
 
@@ -26,6 +30,27 @@ class Mixture:
     variance: np.ndarray
     share: np.ndarray
 
+    @property
+    def has_nuclei(self) -> bool:
+        """The first component is nuclei: there are some, denser than pale tissue and bluer than dense eosin."""
+        nuclei, eosin, pale, _ = self.mean
+        return bool(self.share[0] > 0.03 and nuclei[0] > pale[0] and nuclei[1] > eosin[1] + MINIMUM_HUE_DIFFERENCE)
+
+    def targets(self, features: np.ndarray) -> np.ndarray:
+        """features [P, 3] -> what the network should answer [P, 4], in the order of constants.CLASS_NAMES.
+
+        Eosin, dense or pale, is one class: apart from nuclei there is nothing a dense eosin structure could be
+        confused with. Nuclei are two, split at their own mean density in this image. Glass is split off by
+        density alone, because the mixture has it only where there is some.
+        """
+        density = features[:, 0]
+        nuclei = self.posterior(features)[:, 0]
+        mean = self.mean[0, 0]
+        dark = logistic((density - mean) / (0.1 * mean))
+        glass = logistic((TARGET_GLASS_DENSITY - density) / 0.02)
+        parts = nuclei * dark, nuclei * (1 - dark), (1 - nuclei) * (1 - glass), (1 - nuclei) * glass
+        return np.stack(parts, 1)
+
     def posterior(self, features: np.ndarray) -> np.ndarray:
         """features [P, 3] -> responsibilities [P, K]."""
         log = np.log(self.share) - 0.5 * np.log(self.variance).sum(1)
@@ -33,6 +58,10 @@ class Mixture:
         log -= log.max(1, keepdims=True)
         weight = np.exp(log)
         return weight / weight.sum(1, keepdims=True)
+
+
+def logistic(value: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(value, -50, 50)))
 
 
 def smooth_features(levels: np.ndarray) -> np.ndarray:
@@ -55,7 +84,7 @@ def otsu(values: np.ndarray) -> float:
 
 
 def fit(pixels: np.ndarray, seed: int, iterations: int = 12, samples: int = 40000) -> Mixture:
-    """Expectation-maximisation from a start by density and hue; pixels uint8 [H, W, 3]. Classes: CLASS_NAMES."""
+    """Expectation-maximisation from a start by density and hue; pixels uint8 [H, W, 3]."""
     features = smooth_features(pixels).reshape(-1, 3).astype(np.float64)
     random = np.random.default_rng(seed)
     features = features[random.choice(len(features), min(samples, len(features)), replace=False)]

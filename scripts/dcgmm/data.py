@@ -1,9 +1,11 @@
 """Training images: reading, hold-out, crops balanced by source, augmentation."""
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from .constants import ZERO_LEVEL
 
@@ -53,16 +55,31 @@ class CropSampler:
         self.random = np.random.default_rng(seed)
 
     def group(self, crops: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """(image index, undithered levels, dithered levels), levels float32 [crops, S, S, 3] in 0..255."""
+        """(image index, levels as in the image, levels as another scanner and stain would give them).
+
+        Both float32 [crops, S, S, 3] in 0..255; the second are dithered by half a grey level.
+        """
         source = sorted(self.by_source)[self.random.integers(len(self.by_source))]
         index = int(self.random.choice(self.by_source[source]))
         plain = np.stack([self._crop(self.slides[index]) for _ in range(crops)])
-        dithered = plain + self.random.uniform(-0.5, 0.5, plain.shape).astype(np.float32)
-        return index, plain, dithered
+        acquired = self._acquire(plain)
+        return index, plain, acquired + self.random.uniform(-0.5, 0.5, plain.shape).astype(np.float32)
 
-    def gain(self) -> float:
-        """Stain concentration of the group relative to the image, 0.75 .. 1.33."""
-        return float(np.exp(self.random.uniform(-0.29, 0.29)))
+    def _acquire(self, levels: np.ndarray) -> np.ndarray:
+        """One focus, stain strength, illumination, camera noise and JPEG quality for all crops of the group."""
+        random = self.random
+        if random.random() < 0.5:
+            levels = gaussian_filter(levels, (0, *[random.uniform(0.3, 1.2)] * 2, 0))
+        strength = np.exp(random.uniform(-0.5, 0.4))
+        tint = random.uniform(0, 0.12, 3) if random.random() < 0.4 else np.zeros(3)
+        levels = 255 * np.exp(-optical_density(levels) * strength - tint)
+        if random.random() < 0.5:
+            levels = levels + random.normal(0, random.uniform(0, 3), levels.shape)
+        octets = levels.round().clip(0, 255).astype(np.uint8)
+        if random.random() < 0.5:
+            quality = int(random.integers(40, 96))
+            octets = np.stack([_through_jpeg(crop, quality) for crop in octets])
+        return octets.astype(np.float32)
 
     def _crop(self, slide: Slide) -> np.ndarray:
         height, width = slide.pixels.shape[:2]
@@ -79,3 +96,9 @@ class CropSampler:
         if self.random.random() < 0.5:
             window = window[:, ::-1]
         return window.astype(np.float32)
+
+
+def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))

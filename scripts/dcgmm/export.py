@@ -1,9 +1,9 @@
-"""Builds the two ONNX graphs and manifest.json from a weights file.
+"""Builds the ONNX graphs and manifest.json from weights files.
 
-    python -m dcgmm.export [--weights runs/first/best.npz] [--version 0.1.0]
+    python -m dcgmm.export [--reference runs/a/step01800.npz] [--fast runs/fast/step04000.npz] --data DATA
 
-Without --weights the weights already in models/onnx are exported again. The graphs are written by hand
-(blocks.py), not traced: same weights, same bytes.
+Weights that are not given are those already in models/onnx. The graphs are written by hand (blocks.py), not
+traced: same weights, same bytes. DATA, the folder of training images, tells what H&E usually looks like (typical.py).
 """
 import argparse
 import hashlib
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from . import blocks
-from .constants import ALIGNMENT, CLASS_NAMES, HALO, MINIMUM_OPTICAL_DENSITY
+from .constants import ALIGNMENT, CLASS_NAMES, CLASSES, HALO, MINIMUM_OPTICAL_DENSITY
 from .graph import DOUBLE, FLOAT, OPSET, UINT8, Graph
-from .weights import MODELS, WEIGHTS, read_record, read_weights
+from .typical import typical_stain
+from .weights import MODELS, NETWORKS, read_record, read_weights, weights_file
 
 TILE = ("tile", UINT8, ["N", "H", "W", 3])
 TYPE_NAMES = {UINT8: "uint8", FLOAT: "float32", DOUBLE: "float64"}
@@ -30,12 +31,14 @@ SOURCES = {
 }
 
 
-def statistics_graph(weights: dict[str, np.ndarray], classes: int):
-    """tile, weight -> sums float64 [N, K, 7]; a row is summed in float32, rows in float64."""
+def statistics_graph(weights: dict[str, np.ndarray], network: str):
+    """tile, weight -> sums float64 [N, K, 7]; a row is summed in float32, rows in float64. Foreign colours do not count."""
     graph = Graph()
-    _, density, cx, cy = blocks.hsd(graph, blocks.optical_density(graph, "tile"))
-    g = blocks.responsibilities(graph, density, weights)
-    counted = graph.node("Unsqueeze", [blocks.cast_float(graph, "weight"), graph.constant([1], np.int64)])
+    od = blocks.optical_density(graph, "tile")
+    mean, density, cx, cy = blocks.hsd(graph, od)
+    g = blocks.responsibilities(graph, density, weights, network)
+    weight = graph.node("Unsqueeze", [blocks.cast_float(graph, "weight"), graph.constant([1], np.int64)])
+    counted = graph.node("Mul", [weight, blocks.native(graph, od, mean)])
     g = graph.node("Unsqueeze", [graph.node("Mul", [g, counted]), graph.constant([2], np.int64)])
     x = graph.node("Concat", [density, cx, cy], axis=1)
     moments = graph.node("Unsqueeze", [graph.node("Concat", [x, graph.node("Mul", [x, x])], axis=1), graph.constant([1], np.int64)])
@@ -44,14 +47,15 @@ def statistics_graph(weights: dict[str, np.ndarray], classes: int):
     rows = graph.node("Concat", [graph.node("ReduceSum", [part, last], keepdims=0) for part in parts], axis=2)
     graph.node("ReduceSum", [graph.node("Cast", [rows], to=DOUBLE), last], ["sums"], keepdims=0)
     inputs = [TILE, ("weight", UINT8, ["N", "H", "W"])]
-    return graph, inputs, [("sums", DOUBLE, ["N", classes, 7])]
+    return graph, inputs, [("sums", DOUBLE, ["N", CLASSES, 7])]
 
 
-def apply_graph(weights: dict[str, np.ndarray], classes: int):
-    """tile, scale, offset, fade -> normalized uint8 [N, H, W, 3]."""
+def apply_graph(weights: dict[str, np.ndarray], network: str):
+    """tile, scale, offset, fade -> normalized uint8 [N, H, W, 3]. Foreign colours and glass stay as they are."""
     graph = Graph()
-    mean, density, cx, cy = blocks.hsd(graph, blocks.optical_density(graph, "tile"))
-    g = blocks.responsibilities(graph, density, weights)
+    od = blocks.optical_density(graph, "tile")
+    mean, density, cx, cy = blocks.hsd(graph, od)
+    g = blocks.responsibilities(graph, density, weights, network)
     moved = []
     coefficients = graph.node("Concat", ["scale", "offset"], axis=1)
     kernel = graph.node("Transpose", [coefficients], perm=[1, 0])
@@ -61,13 +65,13 @@ def apply_graph(weights: dict[str, np.ndarray], classes: int):
         moved.append(graph.node("Add", [graph.node("Mul", [x, mixed[channel]]), mixed[channel + 3]]))
     levels = blocks.inverse(graph, *moved)
     source = graph.node("Transpose", [blocks.cast_float(graph, "tile")], perm=[0, 3, 1, 2])
-    share = blocks.smoothstep(graph, mean, "fade")
+    share = graph.node("Mul", [blocks.fade_in(graph, mean, "fade"), blocks.native(graph, od, mean)])
     change = graph.node("Mul", [graph.node("Sub", [levels, source]), share])
     rounded = graph.node("Round", [graph.node("Add", [source, change])])
     clipped = graph.node("Clip", [rounded, graph.constant(0), graph.constant(255)])
     octets = graph.node("Cast", [clipped], to=UINT8)
     graph.node("Transpose", [octets], ["normalized"], perm=[0, 2, 3, 1])
-    inputs = [TILE, ("scale", FLOAT, [classes, 3]), ("offset", FLOAT, [classes, 3]), ("fade", FLOAT, [2])]
+    inputs = [TILE, ("scale", FLOAT, [CLASSES, 3]), ("offset", FLOAT, [CLASSES, 3]), ("fade", FLOAT, [2])]
     return graph, inputs, [("normalized", UINT8, ["N", "H", "W", 3])]
 
 
@@ -84,48 +88,65 @@ def training_entry(record: dict) -> dict:
         {"name": name, "source": SOURCES[name][0], "licence": SOURCES[name][1], "images": images}
         for name, images in sorted(record["images"].items())
     ]
-    averaged = {"averagedSteps": record["averaged"]} if "averaged" in record else {}
-    return {"script": record["script"], "seed": record["seed"], "steps": record["steps"], **averaged, "loss": record["loss"],
-            "options": record["options"], "validation": record["validation"], "data": data}
+    return {key: record[key] for key in ("script", "seed", "steps", "loss", "options")} | {"data": data}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.1.0")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    stored = options.out / WEIGHTS.name
-    if options.weights.resolve() != stored.resolve():
-        shutil.copyfile(options.weights, stored)
+DESCRIPTIONS = {
+    "reference": "Deep convolutional Gaussian mixture model (Zanjani et al. 2018) for H&E, the published network.",
+    "fast": "A small network that answers as the reference does (knowledge distillation), for processors without a GPU.",
+}
+
+
+def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
+    """Writes both graphs of a model; its entry in the manifest."""
+    stored = weights_file(name, folder)
     weights, record = read_weights(stored), read_record(stored)
-    classes = record["classes"]
     graphs = {}
-    for name, build in BUILDERS.items():
-        graph, inputs, outputs = build(weights, classes)
-        file = f"reference.{name}.onnx"
-        octets = graph.model(f"dcgmm_{name}", inputs, outputs, build.__doc__).SerializeToString(deterministic=True)
-        (options.out / file).write_bytes(octets)
-        graphs[name] = {"file": file, "sha256": hashlib.sha256(octets).hexdigest(),
+    for kind, build in BUILDERS.items():
+        graph, inputs, outputs = build(weights, name)
+        file = f"{name}.{kind}.onnx"
+        octets = graph.model(f"dcgmm_{kind}", inputs, outputs, build.__doc__).SerializeToString(deterministic=True)
+        (folder / file).write_bytes(octets)
+        graphs[kind] = {"file": file, "sha256": hashlib.sha256(octets).hexdigest(),
                         "inputs": describe(inputs), "outputs": describe(outputs)}
         print(f"{file}: {len(octets)} bytes")
-    entry = {
-        "name": "reference",
-        "version": options.version,
-        "description": "Deep convolutional Gaussian mixture model (Zanjani et al. 2018) for H&E, the published network.",
-        "classes": classes,
-        "classNames": list(CLASS_NAMES) if classes == len(CLASS_NAMES) else [f"class {k}" for k in range(classes)],
+    return {
+        "name": name,
+        "version": version,
+        "description": DESCRIPTIONS[name],
+        "classes": CLASSES,
+        "classNames": list(CLASS_NAMES),
         "opset": OPSET,
-        "halo": HALO,
+        "halo": HALO[name],
         "alignment": ALIGNMENT,
         "minimumOpticalDensity": MINIMUM_OPTICAL_DENSITY,
+        "typicalStain": typical_stain(folder / graphs["statistics"]["file"], data),
         "graphs": graphs,
         "weights": {"file": stored.name, "sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
         "tolerances": {"greyLevels": 1, "statisticsRelative": 1e-5, "statisticsFloorPerPixel": 0.01},
         "training": training_entry(record),
     }
-    text = json.dumps({"schemaVersion": 1, "models": [entry]}, indent=2) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in NETWORKS:
+        parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=MODELS)
+    parser.add_argument("--version", default="0.2.0")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in NETWORKS:
+        given = getattr(options, name)
+        if given:
+            shutil.copyfile(given, weights_file(name, options.out))
+    models = [
+        export_model(name, options.out, options.data, options.version)
+        for name in NETWORKS
+        if weights_file(name, options.out).exists()
+    ]
+    text = json.dumps({"schemaVersion": 1, "models": models}, indent=2) + "\n"
     (options.out / "manifest.json").write_text(text)
 
 

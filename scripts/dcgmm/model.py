@@ -1,11 +1,11 @@
-"""The E-step network in PyTorch: optical density in, class logits out."""
+"""The E-step networks in PyTorch: optical density in, class logits out."""
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .constants import LAYERS
+from .constants import BLOCK, FAST_LAYERS, LAYERS
 
 
 def subpixel_kernels(weight: torch.Tensor) -> list[tuple[int, int, torch.Tensor]]:
@@ -34,7 +34,7 @@ def upsample_convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor)
 
 
 class Network(nn.Module):
-    """[B, 1, H, W] optical density D -> [B, K, H, W] logits; H and W multiples of 4."""
+    """The published network. [B, 1, H, W] optical density D -> [B, K, H, W] logits; H and W multiples of 4."""
 
     def __init__(self, classes: int):
         super().__init__()
@@ -56,8 +56,20 @@ class Network(nn.Module):
         x = F.relu(upsample_convolve(x, self.conv7.weight, self.conv7.bias))
         return self.conv9(F.relu(self.conv8(x)))
 
-    def permute_classes(self, order: list[int]) -> None:
-        """New class i is old class order[i]: only the last layer knows the classes."""
-        with torch.no_grad():
-            self.conv9.weight.copy_(self.conv9.weight[order].clone())
-            self.conv9.bias.copy_(self.conv9.bias[order].clone())
+
+class FastNetwork(nn.Module):
+    """The small network. [B, 1, H, W] optical density D -> [B, K, H, W] logits; H and W multiples of 4."""
+
+    def __init__(self):
+        super().__init__()
+        for name, inputs, outputs in FAST_LAYERS:
+            layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+            setattr(self, name, layer)
+
+    def forward(self, density: torch.Tensor) -> torch.Tensor:
+        x = F.pixel_unshuffle(density, BLOCK).contiguous(memory_format=torch.channels_last)
+        for name, *_ in FAST_LAYERS[:-1]:
+            x = F.relu(getattr(self, name)(x))
+        return F.pixel_shuffle(getattr(self, FAST_LAYERS[-1][0])(x), BLOCK)

@@ -3,13 +3,23 @@
     python -m dcgmm.reference image.png responsibilities.png   (looks at one image)
 """
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from .constants import CX_RANGE, LAYERS, ZERO_LEVEL
+from .constants import (
+    BLOCK,
+    CX_RANGE,
+    FAST_LAYERS,
+    FOREIGN_BLACK_DENSITY,
+    FOREIGN_BLUE_OVER_GREEN,
+    FOREIGN_INK_BLUE_OVER_GREEN,
+    FOREIGN_INK_DENSITY,
+    FOREIGN_RED_OVER_GREEN,
+    LAYERS,
+    ZERO_LEVEL,
+)
 from .hsd import from_optical_density, to_optical_density
-from .weights import WEIGHTS, read_weights
+from .weights import read_weights, weights_file
 
 
 def optical_density(tile: np.ndarray) -> np.ndarray:
@@ -48,22 +58,39 @@ def upsample(x: np.ndarray) -> np.ndarray:
     return x.repeat(2, 1).repeat(2, 2)
 
 
-def responsibilities(density: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """Bounded D [N, H, W] -> responsibilities float64 [N, K, H, W], summing to 1 over K."""
+def responsibilities(density: np.ndarray, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
+    """Bounded D [N, H, W] -> responsibilities float64 [N, K, H, W], summing to 1 over K; network as in blocks.py."""
     result = []
     for image in density:
-        x = image[None]
-        for name, *_ in LAYERS:
-            x = convolve(x, weights[f"{name}.weight"].astype(np.float64), weights[f"{name}.bias"].astype(np.float64))
-            if name != "conv9":
-                x = np.maximum(x, 0)
-            if name in ("conv2", "conv4"):
-                x = pool(x)
-            if name in ("conv5", "conv6"):
-                x = upsample(x)
+        x = {"reference": reference_logits, "fast": fast_logits}[network](image[None], weights)
         x = np.exp(x - x.max(0))
         result.append(x / x.sum(0))
     return np.stack(result)
+
+
+def fast_logits(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """[1, H, W] -> [K, H, W]."""
+    height, width = (length // BLOCK for length in x.shape[1:])
+    x = x.reshape(height, BLOCK, width, BLOCK).transpose(1, 3, 0, 2).reshape(BLOCK**2, height, width)
+    for name, *_ in FAST_LAYERS:
+        x = convolve(x, weights[f"{name}.weight"].astype(np.float64), weights[f"{name}.bias"].astype(np.float64))
+        if name != FAST_LAYERS[-1][0]:
+            x = np.maximum(x, 0)
+    x = x.reshape(-1, BLOCK, BLOCK, height, width).transpose(0, 3, 1, 4, 2)
+    return x.reshape(len(x), height * BLOCK, width * BLOCK)
+
+
+def reference_logits(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """[1, H, W] -> [K, H, W]."""
+    for name, *_ in LAYERS:
+        x = convolve(x, weights[f"{name}.weight"].astype(np.float64), weights[f"{name}.bias"].astype(np.float64))
+        if name != "conv9":
+            x = np.maximum(x, 0)
+        if name in ("conv2", "conv4"):
+            x = pool(x)
+        if name in ("conv5", "conv6"):
+            x = upsample(x)
+    return x
 
 
 def statistics(x: np.ndarray, g: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -72,10 +99,25 @@ def statistics(x: np.ndarray, g: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.einsum("nkhw,nchw->nkc", g * weight[:, None], terms)
 
 
-def smoothstep(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to low, 1 from high on, 3t^2 - 2t^3 between; a step where high <= low."""
-    t = np.clip((value - low) / max(high - low, 1e-6), 0, 1)
+def smoothstep(t: np.ndarray) -> np.ndarray:
+    """0 up to 0, 1 from 1 on, 3t^2 - 2t^3 between."""
+    t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def ramp(value: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """0 at the first end, 1 at the second, linear beyond them."""
+    return (value - ends[0]) / (ends[1] - ends[0])
+
+
+def native(tile: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, 3] -> 1 where the colour can be H&E, 0 where it is foreign (constants.py); [N, H, W]."""
+    od = optical_density(tile)
+    red, green, blue = od[..., 0], od[..., 1], od[..., 2]
+    mean = od.mean(-1)
+    ink = np.minimum(ramp(mean, FOREIGN_INK_DENSITY), ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN))
+    ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN), ink, ramp(mean, FOREIGN_BLACK_DENSITY))
+    return 1 - smoothstep(np.maximum.reduce(ramps))
 
 
 def transfer(
@@ -86,20 +128,21 @@ def transfer(
     blended = np.einsum("nkhw,kc->nchw", g, scale) * x + np.einsum("nkhw,kc->nchw", g, offset)
     od = np.stack(to_optical_density(blended[:, 0], np.clip(blended[:, 1], *CX_RANGE), blended[:, 2]), -1)
     levels = 255 * np.clip(np.exp(-od), 0, 1)
-    share = smoothstep(density, float(fade[0]), float(fade[1]))[..., None]
-    return tile + share * (levels - tile)
+    low, high = float(fade[0]), float(fade[1])
+    share = smoothstep((density - low) / max(high - low, 1e-6)) * native(tile)
+    return tile + share[..., None] * (levels - tile)
 
 
-def run_statistics(tile: np.ndarray, weight: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """What reference.statistics.onnx computes."""
+def run_statistics(tile: np.ndarray, weight: np.ndarray, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
+    """What the statistics graph computes."""
     _, x = features(tile)
-    return statistics(x, responsibilities(x[:, 0], weights), weight.astype(np.float64))
+    return statistics(x, responsibilities(x[:, 0], weights, network), weight * native(tile))
 
 
-def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """What reference.apply.onnx computes, before rounding."""
+def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
+    """What the apply graph computes, before rounding."""
     density, x = features(tile)
-    return transfer(tile.astype(np.float64), density, x, responsibilities(x[:, 0], weights), scale, offset, fade)
+    return transfer(tile.astype(np.float64), density, x, responsibilities(x[:, 0], weights, network), scale, offset, fade)
 
 
 def main() -> None:
@@ -108,7 +151,7 @@ def main() -> None:
     image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
     tile = image[None, : image.shape[0] // 4 * 4, : image.shape[1] // 4 * 4]
     _, x = features(tile)
-    g = responsibilities(x[:, 0], read_weights(Path(WEIGHTS)))[0]
+    g = responsibilities(x[:, 0], read_weights(weights_file("reference")), "reference")[0]
     colours = np.array([[60, 0, 140], [230, 60, 120], [255, 200, 220], [255, 255, 255]], float)
     Image.fromarray(np.einsum("khw,kc->hwc", g, colours).round().astype(np.uint8)).save(sys.argv[2])
 

@@ -1,13 +1,14 @@
 """Trains the E-step network.
 
-    python -m dcgmm.train --data /path/to/train --out runs/first [--resume]
+    python -m dcgmm.train --data /path/to/train --out runs/first [--init weights.npz] [--resume]
 
 --data holds one folder per source; every source is drawn equally often. Same seed, same machine and same
-number of threads: same weights. Output folder: last.pt (resume), best.npz (weights of the best validation),
-log.jsonl (one line per validation).
+number of threads: same weights. Output folder: last.pt (resume), stepNNNNN.npz (the averaged weights at each
+validation; the last one is the result), log.jsonl (one line per validation).
 """
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -21,30 +22,30 @@ from .hsd import from_optical_density
 from .loss import VARIANCE_FLOOR, cross_entropy, negative_log_likelihood
 from .model import Network
 from .validation import cases_of, restoration_error
-from .weights import write_weights
+from .weights import read_record, read_weights, write_weights
 
 #: A class with less than this share of the responsibilities, over the last steps, counts as collapsed.
 COLLAPSED = 0.01
+#: Share that the moving average of the weights keeps of itself at a step.
+AVERAGE = 0.995
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="weights to start from, such as the shipped ones, instead of random ones")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--classes", type=int, default=CLASSES, help="other than 4 needs --anchor 0 and no warm start")
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--warm-steps", type=int, default=300, help="steps of cross entropy to the soft clustering")
-    parser.add_argument("--warm-rate", type=float, default=5e-4)
-    parser.add_argument("--rate", type=float, default=1e-4)
-    parser.add_argument("--anchor", type=float, default=0.5, help="weight of the cross entropy after the warm start")
-    parser.add_argument("--crop", type=int, default=192)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=5e-4, help="of Adam at the start; falls to a fiftieth by half a cosine")
+    parser.add_argument("--likelihood", type=float, default=0.0, help="weight of the mixture's likelihood beside the cross entropy")
+    parser.add_argument("--crop", type=int, default=192, help="pixels a side")
     parser.add_argument("--groups", type=int, default=2, help="images per step, each with an M-step of its own")
     parser.add_argument("--crops", type=int, default=2, help="crops per image and step")
     parser.add_argument("--held-out", type=int, default=2, help="validation images per source")
-    parser.add_argument("--validate-every", type=int, default=100)
+    parser.add_argument("--validate-every", type=int, default=200)
     parser.add_argument("--validation-side", type=int, default=384)
     parser.add_argument("--no-scale", action="store_true", help="no augmentation of the magnification")
     return parser.parse_args()
@@ -55,25 +56,34 @@ class Trainer:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        self.training, self.held_out = read_sources(options.data, options.held_out)
+        slides, self.held_out = read_sources(options.data, options.held_out)
+        fitted = [(slide, clustering.fit(slide.pixels, options.seed)) for slide in slides]
+        usable = [(slide, mixture) for slide, mixture in fitted if mixture.has_nuclei]
+        self.training, mixtures = [slide for slide, _ in usable], [mixture for _, mixture in usable]
+        print(f"{len(usable)} training images, {len(slides) - len(usable)} without clear nuclei left out, {len(self.held_out)} held out", flush=True)
         self.sampler = CropSampler(self.training, options.crop, options.seed, not options.no_scale)
-        self.mixtures = [clustering.fit(slide.pixels, options.seed) for slide in self.training]
-        self.network = Network(options.classes).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), options.warm_rate)
+        self.mixtures = mixtures
+        self.network = Network(CLASSES).to(memory_format=torch.channels_last)
+        self.history = []
+        if options.init:
+            self.network.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(options.init).items()})
+            before = read_record(options.init)
+            self.history = [*before["options"], {"stopped_at": before["steps"]}]
+        self.averaged = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.optimiser = torch.optim.Adam(self.network.parameters(), options.rate)
         self.cases = cases_of(self.held_out, options.validation_side)
-        self.best = float("inf")
-        self.history = [{"from": 0, **chosen(options)}]
+        self.history.append({"from": 0, **chosen(options)})
         self.first = 0
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(D [G*B, 1, S, S], features [G, 3, P], targets [G, K, P])."""
         densities, features, targets = [], [], []
         for _ in range(self.options.groups):
-            index, plain, dithered = self.sampler.group(self.options.crops)
+            index, plain, acquired = self.sampler.group(self.options.crops)
             mixture = self.mixtures[index]
             smooth = np.stack([clustering.smooth_features(crop) for crop in plain]).reshape(-1, 3)
-            targets.append(mixture.posterior(smooth.astype(np.float64)).T)
-            od = optical_density(dithered) * self.sampler.gain()
+            targets.append(mixture.targets(smooth.astype(np.float64)).T)
+            od = optical_density(acquired)
             _, bounded, cx, cy = from_optical_density(od[..., 0], od[..., 1], od[..., 2])
             densities.append(bounded)
             features.append(np.stack((bounded, cx, cy)).reshape(3, -1))
@@ -84,27 +94,33 @@ class Trainer:
     def step(self, number: int) -> dict:
         """One optimiser step; what it saw."""
         options = self.options
-        warm = number < options.warm_steps
+        progress = number / options.steps
         for group in self.optimiser.param_groups:
-            group["lr"] = options.warm_rate if warm else options.rate
+            group["lr"] = options.rate * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
         density, features, targets = self.batch()
         log_g = torch.log_softmax(self.network(density), 1)
         groups, side = options.groups, options.crop
         log_g = log_g.reshape(groups, options.crops, -1, side * side).transpose(1, 2).flatten(2)
         likelihood = negative_log_likelihood(log_g, features)
-        entropy = cross_entropy(log_g, targets) if warm or options.anchor else torch.zeros(())
-        loss = entropy if warm else likelihood + options.anchor * entropy
+        entropy = cross_entropy(log_g, targets)
+        loss = entropy + options.likelihood * likelihood
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
+        # A young average forgets its start faster.
+        kept = min(AVERAGE, (number + 1) / (number + 10))
+        for name, value in self.network.state_dict().items():
+            self.averaged[name].lerp_(value, 1 - kept)
         share = log_g.detach().exp().mean((0, 2)).tolist()
         return {"nll": float(likelihood.detach()), "entropy": float(entropy.detach()), "share": share}
 
     def responsibilities(self, density: np.ndarray) -> np.ndarray:
-        """Bounded D float64 [N, H, W] -> [N, K, H, W]."""
+        """Bounded D float64 [N, H, W] -> [N, K, H, W], by the averaged weights."""
+        network = Network(CLASSES)
+        network.load_state_dict(self.averaged)
         with torch.no_grad():
-            logits = self.network(torch.from_numpy(density[:, None].astype(np.float32)))
+            logits = network(torch.from_numpy(density[:, None].astype(np.float32)))
             return torch.softmax(logits, 1).double().numpy()
 
     def class_order(self) -> list[int]:
@@ -119,15 +135,16 @@ class Trainer:
 
     def arrays(self) -> dict[str, np.ndarray]:
         order = self.class_order()
-        arrays = {name: value.detach().numpy().copy() for name, value in self.network.state_dict().items()}
+        arrays = {name: value.numpy().copy() for name, value in self.averaged.items()}
         for name in ("conv9.weight", "conv9.bias"):
             arrays[name] = arrays[name][order]
         return arrays
 
     def save(self, number: int, path: Path) -> None:
         state = {
-            "step": number, "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "random": self.sampler.random.bit_generator.state, "best": self.best, "history": self.history,
+            "step": number, "network": self.network.state_dict(), "averaged": self.averaged,
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.sampler.random.bit_generator.state, "history": self.history,
         }
         torch.save(state, path)
 
@@ -136,16 +153,15 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.sampler.random.bit_generator.state = state["random"]
-        self.best, self.first = state["best"], state["step"]
+        self.averaged, self.first = state["averaged"], state["step"]
         self.history = state["history"]
         if {**self.history[-1], "from": 0} != {"from": 0, **chosen(self.options)}:
             self.history.append({"from": self.first, **chosen(self.options)})
-            self.best = float("inf")
 
 
 def chosen(options: argparse.Namespace) -> dict:
     """The options that change the result, paths left out."""
-    return {key: value for key, value in vars(options).items() if key not in ("data", "out", "resume")}
+    return {key: value for key, value in vars(options).items() if key not in ("data", "out", "init", "resume")}
 
 
 def record(trainer: Trainer, number: int, validation: dict) -> dict:
@@ -155,9 +171,9 @@ def record(trainer: Trainer, number: int, validation: dict) -> dict:
     for slide in slides:
         images[slide.source] = images.get(slide.source, 0) + 1
     return {
-        "script": "scripts/dcgmm/train.py", "seed": options.seed, "steps": number, "classes": options.classes,
-        "loss": "cross entropy to a soft clustering, then negative log likelihood of the mixture (log-sum-exp, "
-        f"variance floor {VARIANCE_FLOOR}) + {options.anchor} x that cross entropy",
+        "network": "reference", "script": "scripts/dcgmm/train.py", "seed": options.seed, "steps": number, "classes": CLASSES,
+        "loss": "cross entropy to a soft clustering by density and hue"
+        + (f" + {options.likelihood} x negative log likelihood of the mixture (log-sum-exp, variance floor {VARIANCE_FLOOR})" if options.likelihood else ""),
         "options": trainer.history, "images": images, "validation": validation,
     }
 
@@ -171,7 +187,6 @@ def main() -> None:
     trainer = Trainer(options)
     if options.resume and (options.out / "last.pt").exists():
         trainer.load(options.out / "last.pt")
-    print(f"{len(trainer.training)} training images, {len(trainer.held_out)} held out", flush=True)
     recent: list[dict] = []
     started = time.time()
     for number in range(trainer.first, options.steps):
@@ -193,9 +208,6 @@ def main() -> None:
             print(json.dumps(line), flush=True)
             facts = record(trainer, done, validation)
             write_weights(options.out / f"step{done:05d}.npz", trainer.arrays(), facts)
-            if validation["all"] < trainer.best and share.min() >= COLLAPSED:
-                trainer.best = validation["all"]
-                write_weights(options.out / "best.npz", trainer.arrays(), facts)
             trainer.save(done, options.out / "last.pt")
             recent = recent[-50:]
 

@@ -1,37 +1,72 @@
-"""From sums to scale and offset, with the guards of the product (server/src/stain): for evaluation only."""
+"""From sums to scale, offset and fade: the guards of the product (server/src/stain/transfer.ts), for evaluation.
+
+Held to the product by test/fixtures/transfer.json, which `dcgmm.vectors` writes.
+"""
+from dataclasses import dataclass
+
 import numpy as np
 
 MINIMUM_SD = 0.005
 MINIMUM_CLASS_SHARE = 0.005
 SCALE_LIMITS = (0.4, 2.5)
-#: Distance above the glass density up to which a pixel is left alone, and where it is fully moved.
-FADE_ABOVE_GLASS = (0.02, 0.08)
+FADE_ABOVE = (0.02, 0.08)
+#: Glass up to the first D is white and stays as it is; from the second on it is moved with the rest.
+KEPT_GLASS = (0.06, 0.1)
+#: As in server/src/slide/optical-density.ts.
+DENSEST_GLASS, GREATEST_TINT, GLASS_PEAK, GLASS_BIN, BLACK_DENSITY, TISSUE_ABOVE_GLASS = 0.25, 20, 0.4, 0.005, 2.5, 0.08
 
 
-def class_statistics(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sums [K, 7] -> share [K], mean [K, 3], sd [K, 3]."""
+@dataclass(frozen=True)
+class Stain:
+    """share [K], mean [K, 3] and sd [K, 3] of (D, cx, cy), and D of the empty glass."""
+
+    share: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    glass_density: float
+
+
+def stain(sums: np.ndarray, glass: float) -> Stain:
+    """Class statistics of sums [K, 7]."""
     mass = np.maximum(sums[:, :1], 1e-9)
     mean = sums[:, 1:4] / mass
     variance = np.maximum(sums[:, 4:] / mass - mean**2, 0)
-    return sums[:, 0] / sums[:, 0].sum(), mean, np.maximum(np.sqrt(variance), MINIMUM_SD)
+    return Stain(sums[:, 0] / max(sums[:, 0].sum(), 1e-9), mean, np.maximum(np.sqrt(variance), MINIMUM_SD), glass)
 
 
-def coefficients(source: np.ndarray, template: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scale [K, 3], offset [K, 3]) that move the source's sums [K, 7] onto the template's."""
-    share_s, mean_s, sd_s = class_statistics(source)
-    share_t, mean_t, sd_t = class_statistics(template)
-    usable = (share_s >= MINIMUM_CLASS_SHARE) & (share_t >= MINIMUM_CLASS_SHARE)
-    if not usable.all() and usable.any():
-        for share, mean, sd in ((share_s, mean_s, sd_s), (share_t, mean_t, sd_t)):
-            part = (share / share[usable].sum())[usable, None]
-            pooled = (part * mean[usable]).sum(0)
-            spread = np.sqrt((part * (sd[usable] ** 2 + mean[usable] ** 2)).sum(0) - pooled**2)
-            mean[~usable], sd[~usable] = pooled, np.maximum(spread, MINIMUM_SD)
-    scale = np.clip(sd_t / sd_s, *SCALE_LIMITS)
-    return scale, mean_t - mean_s * scale
+def kept_glass(glass: float) -> float:
+    """1 where the slide's glass stays as it is, 0 where it is moved onto the template's."""
+    surely, never = KEPT_GLASS
+    return float(np.clip((never - glass) / (never - surely), 0, 1))
 
 
-def glass_density(density: np.ndarray) -> float:
-    """Commonest D among the bright pixels (D < 0.25), 0 where there are hardly any."""
-    counts, edges = np.histogram(density[density < 0.25], np.arange(0, 0.2501, 0.005))
-    return float(edges[counts.argmax()] + 0.0025) if counts.sum() >= 0.01 * density.size else 0.0
+def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(scale [K, 3], offset [K, 3], fade [2]) that move the source onto the template."""
+    classes = len(source.share)
+    occurs = (source.share >= MINIMUM_CLASS_SHARE) & (template.share >= MINIMUM_CLASS_SHARE)
+    difference = source.glass_density - template.glass_density
+    kept = kept_glass(source.glass_density)
+    shift = np.array([kept * difference + (1 - kept) * min(0, difference), 0, 0])
+    scale, offset = np.ones((classes, 3)), np.zeros((classes, 3))
+    usable = np.flatnonzero(occurs)
+    for k in range(classes if len(usable) else 0):
+        lender = min(usable, key=lambda other: (abs(other - k), -other))
+        scale[k] = np.clip(template.sd[lender] / source.sd[lender], *SCALE_LIMITS)
+        offset[k] = template.mean[lender] + shift - source.mean[lender] * scale[k]
+    return scale, offset, np.add(kept * source.glass_density, FADE_ABOVE)
+
+
+def glass_density(levels: np.ndarray) -> float:
+    """uint8 [H, W, 3] -> D of the empty glass, 0 where there is none (findGlass of the product)."""
+    density = (-np.log(np.maximum(levels.astype(np.float64), 0.5) / 255)).mean(-1)
+    grey = (levels.max(-1).astype(int) - levels.min(-1)) <= GREATEST_TINT
+    bins = round(DENSEST_GLASS / GLASS_BIN)
+    index = np.floor(density[grey] / GLASS_BIN).astype(int)
+    counts = np.bincount(index[index < bins], minlength=bins)
+    bright = counts.sum()
+    if bright == 0 or bright < density.size * 0.01:
+        return 0.0
+    beside_white = 1 + int(counts[1:].argmax())
+    peak = counts[max(1, beside_white - 1) : beside_white + 2].sum()
+    mode = beside_white if peak > GLASS_PEAK * (bright - counts[0]) else int(counts.argmax())
+    return (mode + 0.5) * GLASS_BIN

@@ -61,16 +61,17 @@ def sums_and_parts(tile: np.ndarray, responsibilities, weight=None) -> tuple[np.
     """sums [K, 7] of one image [H, W, 3] (weight [H, W] or all pixels), and what the transfer needs of it."""
     density, x = reference.features(tile[None])
     g = responsibilities(x[:, 0])
-    counted = np.ones_like(density) if weight is None else weight[None]
+    counted = (density < transfer.BLACK_DENSITY) * reference.native(tile[None])
+    if weight is not None:
+        counted = counted * weight[None]
     return reference.statistics(x, g, counted)[0], (tile[None].astype(float), density, x, g)
 
 
-def normalise(tile: np.ndarray, template_sums: np.ndarray, responsibilities) -> np.ndarray:
-    """float levels [H, W, 3] of one image moved onto the template's sums; guards and fade of the product."""
+def normalise(tile: np.ndarray, template: transfer.Stain, responsibilities) -> np.ndarray:
+    """float levels [H, W, 3] of one image moved onto the template; guards and fade of the product."""
     sums, parts = sums_and_parts(tile, responsibilities)
-    scale, offset = transfer.coefficients(sums, template_sums)
-    fade = np.add(transfer.FADE_ABOVE_GLASS, transfer.glass_density(parts[1]))
-    return reference.transfer(*parts, scale, offset, fade)[0]
+    source = transfer.stain(sums, transfer.glass_density(tile))
+    return reference.transfer(*parts, *transfer.coefficients(source, template))[0]
 
 
 def restoration_error(cases: list[Case], responsibilities) -> dict[str, float]:
@@ -84,8 +85,9 @@ def restoration_error(cases: list[Case], responsibilities) -> dict[str, float]:
     for case in cases:
         errors["before"].append(float(np.abs(case.restained.astype(float) - case.original).mean()))
         for name, weight in (("other half", None), ("without eosin", 1 - case.eosin)):
-            template_sums, _ = sums_and_parts(case.template, responsibilities, weight)
-            restored = normalise(case.restained, template_sums, responsibilities)
+            sums, _ = sums_and_parts(case.template, responsibilities, weight)
+            template = transfer.stain(sums, transfer.glass_density(case.template))
+            restored = normalise(case.restained, template, responsibilities)
             errors[name].append(float(np.abs(restored - case.original).mean()))
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     return {**means, "all": (means["other half"] + means["without eosin"]) / 2}

@@ -2,6 +2,7 @@
 
     python -m dcgmm.vectors --data /path/to/train
 
+test/fixtures/parity holds them for every model, test/fixtures/transfer.json the coefficients of transfer.py.
 index.json names every case, its provenance and its raw little-endian arrays. Expected sums are float64,
 expected levels the float64 result before rounding, stored as float32.
 """
@@ -15,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from .constants import CLASSES
+from . import transfer
 from .reference import run_statistics, run_transfer
-from .weights import WEIGHTS, read_weights
+from .weights import NETWORKS, read_weights, weights_file
 
 VECTORS = Path(__file__).resolve().parents[2] / "test" / "fixtures" / "parity"
 MADE_HERE = {"provenance": "computed by scripts/dcgmm/vectors.py", "licence": "Apache-2.0"}
@@ -44,6 +46,15 @@ def saturated(height: int, width: int) -> np.ndarray:
 def ramp() -> np.ndarray:
     """All 256 greys, 1 to a column, 8 rows: [8, 256, 3]."""
     return np.repeat(np.tile(np.arange(256, dtype=np.uint8), (8, 1))[..., None], 3, 2)
+
+
+def inked(tile: np.ndarray) -> np.ndarray:
+    """Bars of ink in the colours that must not be touched, half transparent at their edges."""
+    result = tile.astype(np.float64)
+    for row, colour in enumerate(((20, 120, 60), (30, 50, 190), (25, 25, 28), (110, 60, 25))):
+        part = result[:, 8 + 20 * row : 20 + 20 * row, 8:-8]
+        part[:] = part * np.array(colour) / 255
+    return result.round().astype(np.uint8)
 
 
 def cases(data: Path):
@@ -80,6 +91,8 @@ def cases(data: Path):
     yield "saturated", MADE_HERE, colours, whole(colours), SCALE, OFFSET, FADE
     greys = ramp()[None]
     yield "grey-ramp", MADE_HERE, greys, whole(greys), *IDENTITY, FADE
+    ink = inked(crop(data / "brecahad/10021.jpg", 160, 200, 96, 96)[None])
+    yield "inked", MADE_HERE | {"licence": "CC BY 4.0", "provenance": "BreCaHAD (figshare 7379186), brecahad/10021.jpg, with ink drawn on it"}, ink, whole(ink), SCALE, OFFSET, FADE
     noise = random.integers(0, 256, (1, 52, 76, 3), np.uint8)
     yield "noise", MADE_HERE, noise, random.integers(0, 2, (1, 52, 76), np.uint8), SCALE, OFFSET, NO_FADE
 
@@ -90,14 +103,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=VECTORS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    weights = read_weights()
     entries = []
     for name, facts, tile, weight, scale, offset, fade in cases(options.data):
-        arrays = {
-            "tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade,
-            "sums": run_statistics(tile, weight, weights),
-            "levels": run_transfer(tile, scale.astype(np.float64), offset.astype(np.float64), fade, weights).astype(np.float32),
-        }
+        arrays = {"tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade}
+        for model in NETWORKS:
+            weights = read_weights(weights_file(model))
+            wide = scale.astype(np.float64), offset.astype(np.float64)
+            arrays[f"{model}.sums"] = run_statistics(tile, weight, weights, model)
+            arrays[f"{model}.levels"] = run_transfer(tile, *wide, fade, weights, model).astype(np.float32)
         files = {}
         for key, array in arrays.items():
             file = f"{name}.{key}.bin"
@@ -106,13 +119,43 @@ def main() -> None:
             files[key] = {"file": file, "type": str(array.dtype), "shape": list(array.shape),
                           "sha256": hashlib.sha256(octets).hexdigest()}
         entries.append({"name": name, **facts, "arrays": files})
-        print(name, tile.shape, "levels", arrays["levels"].min(), arrays["levels"].max(), file=sys.stderr)
+        print(name, tile.shape, file=sys.stderr)
     index = {
-        "schemaVersion": 1, "model": "reference", "byteOrder": "little",
-        "weightsSha256": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(),
+        "schemaVersion": 2, "byteOrder": "little",
+        "weightsSha256": {model: hashlib.sha256(weights_file(model).read_bytes()).hexdigest() for model in NETWORKS},
         "tolerances": {"greyLevels": 1, "statisticsRelative": 1e-5, "statisticsFloorPerPixel": 0.01}, "cases": entries,
     }
     (options.out / "index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (options.out.parent / "transfer.json").write_text(json.dumps(list(transfers()), indent=1) + "\n")
+
+
+def transfers():
+    """Stains and the coefficients between them: usual ones, absent classes, every kind of glass."""
+    random = np.random.default_rng(40)
+
+    def some(glass: float, absent: tuple[int, ...] = ()) -> transfer.Stain:
+        share = random.uniform(0.1, 1, CLASSES)
+        share[list(absent)] = 0.001
+        mean = random.uniform([0.05, -0.5, 0.1], [1.4, 0.3, 0.8], (CLASSES, 3))
+        return transfer.Stain(share / share.sum(), mean, random.uniform(0.02, 0.5, (CLASSES, 3)), glass)
+
+    def plain(stain: transfer.Stain) -> dict:
+        triples = zip(stain.share.tolist(), stain.mean.tolist(), stain.sd.tolist())
+        return {"classes": [{"share": s, "mean": m, "sd": d} for s, m, d in triples], "glassDensity": stain.glass_density}
+
+    for name, source, template in (
+        ("usual", some(0.04), some(0.03)),
+        ("white slide, tinted template", some(0.01), some(0.15)),
+        ("tinted slide", some(0.18), some(0.03)),
+        ("glass between white and tinted", some(0.085), some(0.02)),
+        ("a class absent in the slide", some(0.03, (0,)), some(0.03)),
+        ("a class absent in the template", some(0.03), some(0.03, (2,))),
+        ("two classes absent", some(0.03, (0, 3)), some(0.03, (1,))),
+        ("none on both sides", some(0.03, (0, 1)), some(0.03, (2, 3))),
+    ):
+        scale, offset, fade = transfer.coefficients(source, template)
+        yield {"name": name, "source": plain(source), "template": plain(template),
+               "scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade)}
 
 
 if __name__ == "__main__":

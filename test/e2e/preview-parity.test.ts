@@ -122,7 +122,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     const fit = await fitStain(base, open.overview(WHITE), network, { signal });
     const { classNames, halo, alignment } = network.model;
     const template = await composition.templates.get('he-violet');
-    const { scale, offset, fade } = transferCoefficients(fit, template, classNames, fit.fade);
+    const { scale, offset, fade } = transferCoefficients(fit, template, classNames);
 
     const level = open.slide.levels[0]!;
     const { columns, rows } = level;

@@ -206,7 +206,7 @@ async function recompute(
   await normalizePixels(
     memorySource(whole),
     network,
-    transferCoefficients(fit, template, network.model.classNames, fit.fade),
+    transferCoefficients(fit, template, network.model.classNames),
     {
       signal,
       coreSize: 2048,

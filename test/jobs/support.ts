@@ -35,6 +35,7 @@ export const RESULT: NormalizationResult = {
   executionProvider: 'CPUExecutionProvider',
   fit: { sampledTiles: 1, tissueFraction: 0.5, classes: [] },
   colourPolicy: 'sRGB',
+  outOfDistribution: { score: 0.4, reasons: [] },
   notes: [],
   seconds: 1,
   megapixels: 1,

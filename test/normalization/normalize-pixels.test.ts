@@ -122,7 +122,7 @@ describe('fitting', () => {
     const own = await fit(picture);
     const same = await normalize(
       picture,
-      transferCoefficients(own, own, network.model.classNames, own.fade),
+      transferCoefficients(own, own, network.model.classNames),
       1024,
     );
     const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
@@ -136,7 +136,7 @@ describe('fitting', () => {
     const source = await fit(slide);
     const normalized = await normalize(
       slide,
-      transferCoefficients(source, target, network.model.classNames, source.fade),
+      transferCoefficients(source, target, network.model.classNames),
       1024,
     );
     const distance = (a: Raster, b: Raster): number =>
@@ -160,7 +160,7 @@ describe('fitting', () => {
     const source = await fit(faint);
     expect(source.notes.join()).toMatch(/faint/);
     const target = await fit(tissue(300, 300));
-    const { scale } = transferCoefficients(source, target, network.model.classNames, source.fade);
+    const { scale } = transferCoefficients(source, target, network.model.classNames);
     expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
   });
 

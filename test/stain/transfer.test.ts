@@ -1,20 +1,20 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClassStatistics } from '../../server/src/normalization/types.ts';
 import {
   addSums,
   classStatistics,
-  pooledStatistics,
   SUMS_PER_CLASS,
 } from '../../server/src/stain/statistics.ts';
 import {
-  fadeAbove,
+  fadeOf,
   MINIMUM_CLASS_SHARE,
   SCALE_LIMITS,
+  type Stain,
   transferCoefficients,
 } from '../../server/src/stain/transfer.ts';
 
-const fade = fadeAbove(0.02);
 const names = ['nuclei', 'eosin', 'stroma', 'glass'];
 
 /** Coefficients between two stains of the same glass. */
@@ -24,7 +24,6 @@ function coefficients(source: readonly ClassStatistics[], template: readonly Cla
     { classes: source, glassDensity },
     { classes: template, glassDensity },
     names,
-    fade,
   );
 }
 const value = fc.double({ min: -1, max: 2, noNaN: true });
@@ -65,27 +64,6 @@ describe('class statistics', () => {
         }
       }),
     );
-  });
-
-  it('pool to the statistics of all samples taken together', () => {
-    const [first, second] = [
-      [
-        [0.1, 0.2, 0.3],
-        [0.3, 0.1, 0.2],
-      ],
-      [
-        [1.0, -0.2, 0.5],
-        [0.8, 0.4, 0.1],
-        [0.9, 0.9, 0.9],
-      ],
-    ] as [number, number, number][][];
-    const both = new Float64Array([...sumsOf(first!), ...sumsOf(second!)]);
-    const pooled = pooledStatistics(classStatistics(both));
-    const [expected] = classStatistics(sumsOf([...first!, ...second!]));
-    for (const c of [0, 1, 2] as const) {
-      expect(pooled.mean[c]).toBeCloseTo(expected!.mean[c], 9);
-      expect(pooled.sd[c]).toBeCloseTo(expected!.sd[c], 9);
-    }
   });
 });
 
@@ -131,28 +109,77 @@ describe('transfer', () => {
     );
   });
 
-  it('lets a nearly absent class follow the others, and says so', () => {
-    const stroma: ClassStatistics = { share: 0.999, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
-    const ghost: ClassStatistics = {
-      share: MINIMUM_CLASS_SHARE / 2,
-      mean: [9, 9, 9],
-      sd: [1e-3, 1e-3, 1e-3],
-    };
-    const target: ClassStatistics = { share: 0.5, mean: [0.5, 0.2, 0.3], sd: [0.1, 0.1, 0.1] };
-    const { scale, offset, notes } = coefficients([stroma, ghost], [target, target]);
-    expect([...scale.slice(3)]).toEqual([...scale.slice(0, 3)]);
-    expect([...offset.slice(3)]).toEqual([...offset.slice(0, 3)]);
-    expect(notes).toHaveLength(1);
+  it('lets a nearly absent class move with the nearest that occurs, and says so', () => {
+    const sd = [0.1, 0.1, 0.1] as const;
+    const nuclei: ClassStatistics = { share: 0.3, mean: [1, 0.1, 0.5], sd };
+    const tissue: ClassStatistics = { share: 0.7, mean: [0.4, -0.2, 0.4], sd };
+    const ghost: ClassStatistics = { share: MINIMUM_CLASS_SHARE / 2, mean: [9, 9, 9], sd: [1e-3, 1e-3, 1e-3] };
+    const glass: ClassStatistics = { share: 0.2, mean: [0.02, 0, 0], sd };
+    const other: ClassStatistics = { share: 0.25, mean: [0.7, 0.3, 0.2], sd };
+    const { scale, offset, notes } = coefficients([ghost, nuclei, tissue, glass], [other, other, other, other]);
+    expect([...scale.slice(0, 3)]).toEqual([...scale.slice(3, 6)]);
+    expect([...offset.slice(0, 3)]).toEqual([...offset.slice(3, 6)]);
+    expect([...offset.slice(6, 9)]).not.toEqual([...offset.slice(3, 6)]);
+    expect(notes).toEqual([expect.stringContaining('"nuclei"')]);
   });
 
-  it('matches densities above the glass, however bright the glass of the template was scanned', () => {
-    const stroma: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
-    const { offset } = transferCoefficients(
-      { classes: [stroma], glassDensity: 0.1 },
-      { classes: [stroma], glassDensity: 0.03 },
-      names,
-      fade,
+  it('moves nothing where no class occurs on both sides', () => {
+    const sd = [0.1, 0.1, 0.1] as const;
+    const there: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd };
+    const absent: ClassStatistics = { share: 0, mean: [0, 0, 0], sd };
+    const { scale, offset, notes } = coefficients([there, absent], [absent, there]);
+    expect([...scale]).toEqual([1, 1, 1, 1, 1, 1]);
+    expect([...offset]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(notes).toHaveLength(2);
+  });
+});
+
+describe('glass', () => {
+  const tissue: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
+  const shift = (source: number, template: number): number =>
+    transferCoefficients(
+      { classes: [tissue], glassDensity: source },
+      { classes: [tissue], glassDensity: template },
+      ['tissue'],
+    ).offset[0]!;
+
+  it('of a scanner is kept, and densities are matched above it', () => {
+    expect(fadeOf(0.05)).toEqual({ low: 0.05 + 0.02, high: 0.05 + 0.08 });
+    expect(shift(0.05, 0.02)).toBeCloseTo(0.03, 6);
+    expect(shift(0.02, 0.05)).toBeCloseTo(-0.03, 6);
+  });
+
+  it('that is tinted is moved: as bright as the template’s, never darker than it was', () => {
+    expect(fadeOf(0.2)).toEqual({ low: 0.02, high: 0.08 });
+    expect(shift(0.2, 0.02)).toBeCloseTo(0, 6);
+    expect(shift(0.12, 0.2)).toBeCloseTo(-0.08, 6);
+  });
+
+  it('changes from one to the other without a jump', () => {
+    const glass = fc.double({ min: 0, max: 0.24, noNaN: true });
+    fc.assert(
+      fc.property(glass, glass, (source, template) => {
+        const nearby = source + 1e-4;
+        expect(Math.abs(fadeOf(source).low - fadeOf(nearby).low)).toBeLessThan(1e-3);
+        expect(Math.abs(shift(source, template) - shift(nearby, template))).toBeLessThan(2e-3);
+      }),
     );
-    expect([...offset].map((o) => Number(o.toFixed(6)))).toEqual([0.07, 0, 0]);
+  });
+});
+
+describe('the same in Python (scripts/dcgmm/transfer.py)', () => {
+  const file = new URL('../fixtures/transfer.json', import.meta.url);
+  const cases = JSON.parse(readFileSync(file, 'utf8')) as {
+    name: string;
+    source: Stain;
+    template: Stain;
+    scale: number[];
+    offset: number[];
+    fade: number[];
+  }[];
+  it.each(cases.map((item) => [item.name, item] as const))('%s', (_name, expected) => {
+    const got = transferCoefficients(expected.source, expected.template, names);
+    for (const key of ['scale', 'offset', 'fade'] as const)
+      for (const [i, value] of [...got[key]].entries()) expect(value).toBeCloseTo(expected[key][i]!, 5);
   });
 });

@@ -7,10 +7,10 @@ import {
   findGlass,
   isNowhereDenser,
   requireTissue,
+  tissueDensity,
 } from '../../../server/src/slide/optical-density.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
 import { classStatistics } from '../../../server/src/stain/statistics.ts';
-import { fadeAbove } from '../../../server/src/stain/transfer.ts';
 import { ciede2000, labOf } from './ciede2000.ts';
 import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
@@ -59,7 +59,7 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   const raster = await readWindow(window, table);
   const { width, height, rgb } = raster;
   const glass = findGlass([raster]);
-  const { high } = fadeAbove(glass.density);
+  const least = tissueDensity(glass.density);
   const weight = new Uint8Array(width * height);
   let tissue = 0;
   for (let pixel = 0; pixel < weight.length; pixel++) {
@@ -67,7 +67,7 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
     // The black rim of a scan does not count.
     if (density >= BLACK_DENSITY) continue;
     weight[pixel] = 1;
-    if (density > high) tissue++;
+    if (density > least) tissue++;
   }
   requireTissue(tissue);
   const session = await runtime.session(statistics);

@@ -75,6 +75,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
           sampledTiles: fit.sampledTiles,
           pixels: fit.pixels,
           tissueFraction: fit.tissueFraction,
+          outOfDistribution: fit.outOfDistribution,
           notes: found.notes,
           colourPolicy: found.colourPolicy,
           colourTable: found.colourTable

@@ -33,7 +33,7 @@ export async function normalizeImageCommand(
   const target = await targetStain(args.template, network, composition, signal);
   const pixels = memorySource(picture);
   const fit = await fitStain(pixels, pixels, network, { signal });
-  const coefficients = transferCoefficients(fit, target, network.model.classNames, fit.fade);
+  const coefficients = transferCoefficients(fit, target, network.model.classNames);
   const normalized = blankRaster(picture.width, picture.height);
   await normalizePixels(pixels, network, coefficients, {
     signal,

@@ -64,6 +64,15 @@ export const classStatistics = z.object({ share: z.number(), mean: triple, sd: t
   description: 'Share, mean and standard deviation of one stain class in (D, cx, cy)',
 });
 
+export const outOfDistribution = z
+  .object({ score: z.number(), reasons: z.array(z.string()).readonly() })
+  .readonly()
+  .meta({
+    id: 'OutOfDistribution',
+    description:
+      'How unlike the H&E of the training the slide is: 0 is its middle, above 1 is unlike it, with reasons',
+  });
+
 export const normalizationResult = z
   .object({
     studyInstanceUid: z.string(),
@@ -89,6 +98,7 @@ export const normalizationResult = z
       tissueFraction: z.number(),
       classes: z.array(classStatistics).readonly(),
     }),
+    outOfDistribution,
     colourPolicy: z.string(),
     notes: z.array(z.string()).readonly(),
     seconds: z.number(),

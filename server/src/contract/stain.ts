@@ -1,6 +1,6 @@
 /** The stain of a slide as it is, and templates made from one. */
 import { z } from 'zod';
-import { classStatistics, dicomUid } from './normalization.ts';
+import { classStatistics, dicomUid, outOfDistribution } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
 const modelName = z.string().min(1).max(64).default('reference');
@@ -22,6 +22,7 @@ export const stain = z
     sampledTiles: z.number(),
     pixels: z.number(),
     tissueFraction: z.number(),
+    outOfDistribution,
     notes: z.array(z.string()).readonly(),
     colourPolicy: z.string(),
     colourTable: z.string().nullable().meta({

@@ -28,6 +28,12 @@ const model = z.object({
   halo: z.int().min(0),
   alignment: z.int().min(1),
   minimumOpticalDensity: z.number().positive(),
+  /** Chroma of the stains of the training (stain/out-of-distribution.ts). */
+  typicalStain: z.object({
+    mean: z.array(z.number()),
+    covariance: z.array(z.array(z.number())),
+    limit: z.number().positive(),
+  }),
   graphs: z.object({ statistics: graph, apply: graph }),
   tolerances: z.object({ greyLevels: z.number(), statisticsRelative: z.number() }),
   training: z.record(z.string(), z.unknown()),
@@ -50,6 +56,7 @@ export interface LoadedModel {
   readonly halo: number;
   /** Tile origins and sizes are multiples of this. */
   readonly alignment: number;
+  readonly typicalStain: ManifestModel['typicalStain'];
   readonly tolerances: ManifestModel['tolerances'];
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
   readonly graphSha256: { readonly statistics: string; readonly apply: string };
@@ -77,7 +84,8 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     .update(found.graphs.statistics.sha256)
     .update(found.graphs.apply.sha256)
     .digest('hex');
-  const { version, description, classes, classNames, halo, alignment, tolerances } = found;
+  const { version, description, classes, classNames, halo, alignment, typicalStain, tolerances } =
+    found;
   return {
     name,
     version,
@@ -87,6 +95,7 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     classNames,
     halo,
     alignment,
+    typicalStain,
     tolerances,
     graphs,
     graphSha256: { statistics: found.graphs.statistics.sha256, apply: found.graphs.apply.sha256 },

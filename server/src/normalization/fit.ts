@@ -3,12 +3,13 @@
  * of tissue windows. Everything after uses these numbers, so that no tile differs from its neighbour.
  */
 import type { StainNetwork } from '../inference/network.ts';
-import { BLACK_DENSITY, densityAt, findGlass, type Glass, requireTissue } from '../slide/optical-density.ts';
+import { BLACK_DENSITY, densityAt, findGlass, type Glass, requireTissue, tissueDensity } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
-import { addSums, classStatistics, SUMS_PER_CLASS } from '../stain/statistics.ts';
-import { type Fade, fadeAbove, type Stain } from '../stain/transfer.ts';
+import { addSums, classStatistics, massOf, SUMS_PER_CLASS } from '../stain/statistics.ts';
+import { type OutOfDistribution, outOfDistribution } from '../stain/out-of-distribution.ts';
+import { type Fade, fadeOf, type Stain } from '../stain/transfer.ts';
 
 /** Core of a sampled window, pixels a side. */
 const SAMPLE_CORE = 512;
@@ -29,6 +30,7 @@ export interface Fit extends Stain {
   readonly pixels: number;
   /** Part of the surveyed area that is tissue. */
   readonly tissueFraction: number;
+  readonly outOfDistribution: OutOfDistribution;
   readonly notes: readonly string[];
 }
 
@@ -59,7 +61,7 @@ export async function fitStain(
     for (let p = 0; p < weight.length; p++) {
       pixels += weight[p]!;
       const d = weight[p] ? densityAt(raster.rgb, p) : 0;
-      if (d <= survey.fade.high) continue;
+      if (d <= tissueDensity(survey.glass.density)) continue;
       density.sum += d;
       density.pixels++;
     }
@@ -69,20 +71,28 @@ export async function fitStain(
   }
   requireTissue(density.pixels);
   const meanDensity = density.sum / density.pixels - survey.glass.density;
+  const classes = classStatistics(sums);
+  const { classNames, typicalStain } = network.model;
+  // The graph counts no foreign colours: what is missing from its sums was one.
+  const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / density.pixels);
+  const unlike = outOfDistribution(classes, Math.min(1, foreign), typicalStain, classNames);
   return {
-    classes: classStatistics(sums),
+    classes,
     glassDensity: survey.glass.density,
     glass: survey.glass,
-    fade: survey.fade,
+    fade: fadeOf(survey.glass.density),
     sampledTiles: samples.length,
     pixels,
     tissueFraction: survey.tissueFraction,
-    notes:
-      meanDensity < FAINT_DENSITY
+    outOfDistribution: unlike,
+    notes: [
+      ...unlike.reasons,
+      ...(meanDensity < FAINT_DENSITY
         ? [
             `The slide is faint: its tissue is ${meanDensity.toFixed(2)} denser than the glass. Contrast was raised within limits only.`,
           ]
-        : [],
+        : []),
+    ],
   };
 }
 
@@ -95,7 +105,6 @@ interface SurveyedWindow {
 interface Survey {
   readonly windows: readonly SurveyedWindow[];
   readonly glass: Glass;
-  readonly fade: Fade;
   readonly tissueFraction: number;
 }
 
@@ -115,10 +124,9 @@ async function surveyTissue(
     views.push({ window, raster: await overview.read(scaled(window, base, overview), signal) });
   }
   const glass = findGlass(views.map(({ raster }) => raster));
-  const fade = fadeAbove(glass.density);
-  const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, fade) }));
+  const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
   const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
-  return { windows, glass, fade, tissueFraction: mean };
+  return { windows, glass, tissueFraction: mean };
 }
 
 /** The core of a window in the coordinates of the overview, at least one pixel large. */
@@ -138,11 +146,12 @@ function scaled(
   };
 }
 
-function tissueFraction({ rgb }: Raster, fade: Fade): number {
+function tissueFraction({ rgb }: Raster, glass: Glass): number {
+  const least = tissueDensity(glass.density);
   let tissue = 0;
   for (let i = 0; i < rgb.length / 3; i++) {
     const density = densityAt(rgb, i);
-    if (density > fade.high && density < BLACK_DENSITY) tissue++;
+    if (density > least && density < BLACK_DENSITY) tissue++;
   }
   return tissue / (rgb.length / 3);
 }

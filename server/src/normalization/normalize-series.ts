@@ -82,7 +82,7 @@ export async function normalizeSeries(
     signal,
     onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
   });
-  const coefficients = transferCoefficients(fit, template, network.model.classNames, fit.fade);
+  const coefficients = transferCoefficients(fit, template, network.model.classNames);
 
   const base = slide.levels[0]!;
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
@@ -129,6 +129,7 @@ export async function normalizeSeries(
     fullRecord: {
       request,
       fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
+      outOfDistribution: fit.outOfDistribution,
       notes,
     },
   };
@@ -171,6 +172,7 @@ export async function normalizeSeries(
     model: { name: network.model.name, version: network.model.version, sha256: network.model.sha256 },
     executionProvider: network.executionProvider,
     fit: { sampledTiles: fit.sampledTiles, tissueFraction: fit.tissueFraction, classes: fit.classes },
+    outOfDistribution: fit.outOfDistribution,
     colourPolicy: colour.policy,
     notes,
     seconds: (performance.now() - started) / 1000,

@@ -68,6 +68,8 @@ export interface NormalizationResult {
     readonly tissueFraction: number;
     readonly classes: readonly ClassStatistics[];
   };
+  /** How unlike the H&E of the training the slide is; above 1 it is reported in `notes` too. */
+  readonly outOfDistribution: { readonly score: number; readonly reasons: readonly string[] };
   readonly colourPolicy: string;
   /** Sentences about what a reader of the result should know (a guard that acted, a faint slide ...). */
   readonly notes: readonly string[];

@@ -8,6 +8,14 @@ const DENSITY = Float64Array.from({ length: 256 }, (_, value) => -Math.log(Math.
 /** Darker than this is no transmitted light at all: the black rim of a scan, not tissue. */
 export const BLACK_DENSITY = 2.5;
 
+/** Tissue is at least this much denser than the empty glass. */
+const TISSUE_ABOVE_GLASS = 0.08;
+
+/** The optical density from which on a pixel is stained tissue, on glass of `glassDensity`. */
+export function tissueDensity(glassDensity: number): number {
+  return glassDensity + TISSUE_ABOVE_GLASS;
+}
+
 /** Glass is not denser than this; a slide whose brightest part is denser is under-exposed or has no glass. */
 const DENSEST_GLASS = 0.25;
 

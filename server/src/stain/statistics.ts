@@ -17,11 +17,17 @@ export function addSums(total: Float64Array, sums: Float64Array): void {
   for (let i = 0; i < total.length; i++) total[i]! += sums[i]!;
 }
 
+/** Pixels that were counted: the sum of all responsibilities. */
+export function massOf(sums: Float64Array): number {
+  let pixels = 0;
+  for (let at = 0; at < sums.length; at += SUMS_PER_CLASS) pixels += sums[at]!;
+  return pixels;
+}
+
 /** Mean and standard deviation per class and channel (D, cx, cy), and every class's share of the pixels. */
 export function classStatistics(sums: Float64Array): ClassStatistics[] {
   const classes: ClassStatistics[] = [];
-  let pixels = 0;
-  for (let at = 0; at < sums.length; at += SUMS_PER_CLASS) pixels += sums[at]!;
+  const pixels = massOf(sums);
   for (let at = 0; at < sums.length; at += SUMS_PER_CLASS) {
     const mass = sums[at]!;
     const mean = (channel: number): number => (mass > 0 ? sums[at + 1 + channel]! / mass : 0);
@@ -37,21 +43,4 @@ export function classStatistics(sums: Float64Array): ClassStatistics[] {
     });
   }
   return classes;
-}
-
-/** The statistics of several classes taken as one, weighted by their shares (law of total variance). */
-export function pooledStatistics(classes: readonly ClassStatistics[]): ClassStatistics {
-  const share = classes.reduce((sum, { share }) => sum + share, 0);
-  const pool = (channel: 0 | 1 | 2): { mean: number; sd: number } => {
-    if (share <= 0) return { mean: 0, sd: MINIMUM_SD };
-    let mean = 0;
-    let square = 0;
-    for (const item of classes) {
-      mean += (item.share / share) * item.mean[channel];
-      square += (item.share / share) * (item.sd[channel] ** 2 + item.mean[channel] ** 2);
-    }
-    return { mean, sd: Math.max(MINIMUM_SD, Math.sqrt(Math.max(0, square - mean ** 2))) };
-  };
-  const [d, cx, cy] = [pool(0), pool(1), pool(2)];
-  return { share, mean: [d.mean, cx.mean, cy.mean], sd: [d.sd, cx.sd, cy.sd] };
 }

@@ -20,7 +20,7 @@ export const templateSchema = z.strictObject({
     version: z.string(),
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
   }),
-  /** Optical density of the template's glass; for the record, the slide's own glass is never moved. */
+  /** Optical density of the template's glass; see stain/transfer.ts for what it does to the glass of a slide. */
   glassDensity: z.number().min(0),
   classes: z
     .array(z.strictObject({ share: z.number().min(0).max(1), mean: triple, sd: positiveTriple }))

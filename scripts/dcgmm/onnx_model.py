@@ -1,0 +1,39 @@
+"""A model of models/onnx as the product runs it: graphs in onnxruntime, fit and guards of the server in Python."""
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from . import transfer
+from .weights import MODELS
+
+
+class OnnxModel:
+    """Both graphs of a model of the manifest, on one thread of the CPU."""
+
+    def __init__(self, name: str, folder: Path = MODELS, threads: int = 1):
+        models = json.loads((folder / "manifest.json").read_text())["models"]
+        self.facts = next(model for model in models if model["name"] == name)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.sessions = {
+            graph: onnxruntime.InferenceSession(str(folder / entry["file"]), options, providers=["CPUExecutionProvider"])
+            for graph, entry in self.facts["graphs"].items()
+        }
+
+    def fit(self, pixels: np.ndarray) -> transfer.Stain:
+        """The stain of uint8 [H, W, 3], H and W multiples of 4; all pixels but the black ones count."""
+        density = (-np.log(np.maximum(pixels, 0.5) / 255)).mean(-1)
+        weight = (density < transfer.BLACK_DENSITY).astype(np.uint8)
+        sums = self.sessions["statistics"].run(None, {"tile": pixels[None], "weight": weight[None]})[0][0]
+        return transfer.stain(sums, transfer.glass_density(pixels))
+
+    def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] by the apply graph."""
+        inputs = {key: np.asarray(value, np.float32) for key, value in (("scale", scale), ("offset", offset), ("fade", fade))}
+        return self.sessions["apply"].run(None, {"tile": pixels[None], **inputs})[0][0]
+
+    def normalise(self, pixels: np.ndarray, template: transfer.Stain) -> np.ndarray:
+        """uint8 [H, W, 3] moved onto the template."""
+        return self.apply(pixels, *transfer.coefficients(self.fit(pixels), template))

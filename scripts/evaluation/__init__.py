@@ -1,0 +1,1 @@
+"""Compares the shipped models with other methods of stain normalisation, on the same pixels in one run."""

@@ -1,0 +1,44 @@
+"""Reading and cutting of the pictures that are compared."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+#: Optical density D from which on a pixel is tissue for the metrics, above the slide's own brightest percentile.
+TISSUE_DENSITY = 0.1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: where it comes from and its pixels, uint8 [H, W, 3]."""
+
+    name: str
+    source: str
+    pixels: np.ndarray
+
+
+def read(path: Path, side: int | None = None) -> np.ndarray:
+    """uint8 [H, W, 3]: the middle of a picture, at most `side` pixels a side, both multiples of 4."""
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    height, width = (min(side or length, length) // 4 * 4 for length in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+
+
+def read_folder(folder: Path, side: int) -> list[Picture]:
+    """All pictures of a folder, in the order of their names."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return [Picture(path.stem, folder.name, read(path, side)) for path in files]
+
+
+def optical_density(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] -> natural optical density, a level of 0 counting as half of one."""
+    return -np.log(np.maximum(pixels.astype(np.float64), 0.5) / 255)
+
+
+def tissue(pixels: np.ndarray) -> np.ndarray:
+    """bool [H, W]: denser than the brightest percentile by TISSUE_DENSITY."""
+    density = optical_density(pixels).mean(-1)
+    return density > np.percentile(density, 1) + TISSUE_DENSITY
