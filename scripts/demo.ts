@@ -4,6 +4,7 @@
  *
  *   npm run demo [-- --template ID] [--once]     --once ends after the picture
  */
+
 import { once } from 'node:events';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -15,6 +16,7 @@ import { describeResult, normalizeCommand } from '../server/src/cli/normalize-co
 import { serveCommand } from '../server/src/cli/serve-command.ts';
 import { compose } from '../server/src/composition.ts';
 import { type Config, loadConfig } from '../server/src/config.ts';
+import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
 import { openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { type Raster, WHITE } from '../server/src/slide/raster.ts';
@@ -53,7 +55,7 @@ const arguments_ = {
   source: archive,
   destination: archive,
   template: values.template,
-  model: 'reference',
+  model: DEFAULT_MODEL,
 } as const;
 const result = await normalizeCommand(arguments_, composition, signal);
 console.log(describeResult(result));

@@ -1,11 +1,12 @@
 /** The OHIF extension: panel, commands and toolbar button, for our own mode and for others. */
+import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
 import { COMMANDS_CONTEXT, EXTENSION_ID, PANEL_ID } from './identity.ts';
 import type { RegistrationContext } from './ohif/types.ts';
 import { ViewerHost } from './ohif/viewer-host.ts';
 import { defineStainPanel, STAIN_PANEL_ELEMENT } from './panel/panel.ts';
 import { PreviewFactory } from './preview-factory.ts';
 import { ServiceClient } from './service/service-client.ts';
-import { MODEL, Session } from './session.ts';
+import { Session } from './session.ts';
 import type { ComparisonMode } from './state.ts';
 import { setStrings, translate } from './strings/translate.ts';
 
@@ -42,7 +43,7 @@ const extension = {
       previews: new PreviewFactory({
         host,
         client,
-        model: MODEL,
+        model: DEFAULT_MODEL,
         plugins: pluginFolder(context.appConfig).href,
       }),
     });

@@ -1,4 +1,5 @@
 /** The plugin at work: holds its state, does what the panel and the commands ask for. */
+import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
 import type { Job, Stain, Template } from '../../server/src/contract/index.ts';
 import { Comparison } from './comparison/comparison.ts';
 import { ViewportLabels } from './comparison/viewport-labels.ts';
@@ -20,9 +21,6 @@ import type {
   SlideSeries,
 } from './state.ts';
 import { translate } from './strings/translate.ts';
-
-/** The model that the panel works with. */
-export const MODEL = 'reference';
 
 const START: PluginState = {
   series: null,
@@ -198,7 +196,7 @@ export class Session implements PluginModel {
           studyInstanceUid: source.studyInstanceUid,
           seriesInstanceUid: source.seriesInstanceUid,
           template,
-          model: MODEL,
+          model: DEFAULT_MODEL,
           ...output,
         },
         signal,
@@ -307,7 +305,7 @@ export class Session implements PluginModel {
             name,
             studyInstanceUid: series.studyInstanceUid,
             seriesInstanceUid: series.seriesInstanceUid,
-            model: MODEL,
+            model: DEFAULT_MODEL,
             ...(region ? { region } : {}),
           },
           signal,
@@ -379,7 +377,7 @@ export class Session implements PluginModel {
     if (stain.state === 'ready' && stain.value.seriesInstanceUid === source.seriesInstanceUid)
       return stain.value;
     try {
-      const value = await this.#options.client.stain(source, MODEL, signal);
+      const value = await this.#options.client.stain(source, DEFAULT_MODEL, signal);
       if (!signal.aborted) this.#change({ stain: { state: 'ready', value } });
       return value;
     } catch (error) {

@@ -6,6 +6,7 @@ Images, crops and augmentation are those of dcgmm.train; the target is the teach
 pixels. Same seed, machine and number of threads: same weights. Output: last.pt (resume), stepNNNNN.npz, log.jsonl.
 """
 import argparse
+import hashlib
 import json
 import math
 import time
@@ -54,7 +55,10 @@ class Distiller:
         self.teacher = Network(CLASSES).to(memory_format=torch.channels_last)
         self.teacher.load_state_dict(tensors(options.teacher))
         self.student = FastNetwork().to(memory_format=torch.channels_last)
+        self.before: list[dict] = []
         if options.init:
+            record = read_record(options.init)
+            self.before = [*record["options"], {"stopped_at": record["steps"]}]
             self.student.load_state_dict(tensors(options.init))
         self.averaged = {name: value.clone() for name, value in self.student.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.student.parameters(), options.rate)
@@ -119,8 +123,9 @@ def main() -> None:
                 log.write(json.dumps(line) + "\n")
         if done % options.save_every == 0 or done == options.steps:
             facts = {**read_record(options.teacher), "network": "fast", "script": "scripts/dcgmm/distil.py", "seed": options.seed,
+                     "teacherSha256": hashlib.sha256(options.teacher.read_bytes()).hexdigest(),
                      "steps": done, "loss": "Kullback-Leibler divergence to the reference's responsibilities",
-                     "options": [{key: value for key, value in chosen(options).items() if key != "teacher"}]}
+                     "options": [*distiller.before, {key: value for key, value in chosen(options).items() if key != "teacher"}]}
             arrays = {name: value.numpy().copy() for name, value in distiller.averaged.items()}
             write_weights(options.out / f"step{done:05d}.npz", arrays, facts)
             distiller.save(done, options.out / "last.pt")

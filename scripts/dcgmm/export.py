@@ -101,6 +101,7 @@ def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
     """Writes both graphs of a model; its entry in the manifest."""
     stored = weights_file(name, folder)
     weights, record = read_weights(stored), read_record(stored)
+    digest = hashlib.sha256(stored.read_bytes()).hexdigest()
     graphs = {}
     for kind, build in BUILDERS.items():
         graph, inputs, outputs = build(weights, name)
@@ -122,7 +123,8 @@ def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
         "minimumOpticalDensity": MINIMUM_OPTICAL_DENSITY,
         "typicalStain": typical_stain(folder / graphs["statistics"]["file"], data),
         "graphs": graphs,
-        "weights": {"file": stored.name, "sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
+        "weights": {"file": stored.name, "sha256": digest},
+        "classesOf": record.get("teacherSha256", digest),
         "tolerances": {"greyLevels": 1, "statisticsRelative": 1e-5, "statisticsFloorPerPixel": 0.01},
         "training": training_entry(record),
     }

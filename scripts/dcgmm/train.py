@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5e-4, help="of Adam at the start; falls to a fiftieth by half a cosine")
     parser.add_argument("--likelihood", type=float, default=0.0, help="weight of the mixture's likelihood beside the cross entropy")
+    parser.add_argument("--sharpness", type=float, default=2.0, help="factor of the finished network's logits: classes overlap less")
     parser.add_argument("--crop", type=int, default=192, help="pixels a side")
     parser.add_argument("--groups", type=int, default=2, help="images per step, each with an M-step of its own")
     parser.add_argument("--crops", type=int, default=2, help="crops per image and step")
@@ -66,8 +67,11 @@ class Trainer:
         self.network = Network(CLASSES).to(memory_format=torch.channels_last)
         self.history = []
         if options.init:
-            self.network.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(options.init).items()})
             before = read_record(options.init)
+            arrays = read_weights(options.init)
+            for name in ("conv9.weight", "conv9.bias"):
+                arrays[name] = arrays[name] / np.float32(before["options"][-1].get("sharpness", 1))
+            self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
             self.history = [*before["options"], {"stopped_at": before["steps"]}]
         self.averaged = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.network.parameters(), options.rate)
@@ -121,7 +125,7 @@ class Trainer:
         network.load_state_dict(self.averaged)
         with torch.no_grad():
             logits = network(torch.from_numpy(density[:, None].astype(np.float32)))
-            return torch.softmax(logits, 1).double().numpy()
+            return torch.softmax(self.options.sharpness * logits, 1).double().numpy()
 
     def class_order(self) -> list[int]:
         """Classes by descending mean D over the held-out images."""
@@ -137,7 +141,7 @@ class Trainer:
         order = self.class_order()
         arrays = {name: value.numpy().copy() for name, value in self.averaged.items()}
         for name in ("conv9.weight", "conv9.bias"):
-            arrays[name] = arrays[name][order]
+            arrays[name] = self.options.sharpness * arrays[name][order]
         return arrays
 
     def save(self, number: int, path: Path) -> None:

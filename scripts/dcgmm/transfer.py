@@ -9,6 +9,8 @@ import numpy as np
 MINIMUM_SD = 0.005
 MINIMUM_CLASS_SHARE = 0.005
 SCALE_LIMITS = (0.4, 2.5)
+#: How far the densities of the tissue's classes follow one change for all of them instead of each its own.
+COMMON_CONTRAST = 0.25
 FADE_ABOVE = (0.02, 0.08)
 #: Glass up to the first D is white and stays as it is; from the second on it is moved with the rest.
 KEPT_GLASS = (0.06, 0.1)
@@ -40,19 +42,46 @@ def kept_glass(glass: float) -> float:
     return float(np.clip((never - glass) / (never - surely), 0, 1))
 
 
+def pooled(share: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of several classes taken together; share [n], mean and sd [n, ...]."""
+    weight = (share / share.sum()).reshape(-1, *[1] * (mean.ndim - 1))
+    middle = (weight * mean).sum(0)
+    return middle, np.sqrt((weight * (sd**2 + (mean - middle) ** 2)).sum(0))
+
+
+def with_glass(stain: Stain, moved: float) -> Stain:
+    """The palest class of tissue together with the part of the glass that is moved as tissue."""
+    share, mean, sd = stain.share.copy(), stain.mean.copy(), stain.sd.copy()
+    weight = share[-2:] * [1, moved]
+    if weight.sum() > 0:
+        share[-2] = weight.sum()
+        mean[-2], sd[-2] = pooled(weight, stain.mean[-2:], stain.sd[-2:])
+    return Stain(share, mean, sd, stain.glass_density)
+
+
 def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(scale [K, 3], offset [K, 3], fade [2]) that move the source onto the template."""
     classes = len(source.share)
-    occurs = (source.share >= MINIMUM_CLASS_SHARE) & (template.share >= MINIMUM_CLASS_SHARE)
     difference = source.glass_density - template.glass_density
     kept = kept_glass(source.glass_density)
     shift = np.array([kept * difference + (1 - kept) * min(0, difference), 0, 0])
+    source, template = with_glass(source, 1 - kept), with_glass(template, 1 - kept)
+    usable = np.flatnonzero((source.share >= MINIMUM_CLASS_SHARE) & (template.share >= MINIMUM_CLASS_SHARE))
+    tissue = usable[usable < classes - 1]
     scale, offset = np.ones((classes, 3)), np.zeros((classes, 3))
-    usable = np.flatnonzero(occurs)
     for k in range(classes if len(usable) else 0):
         lender = min(usable, key=lambda other: (abs(other - k), -other))
+        mean = template.mean[lender].copy()
         scale[k] = np.clip(template.sd[lender] / source.sd[lender], *SCALE_LIMITS)
-        offset[k] = template.mean[lender] + shift - source.mean[lender] * scale[k]
+        if lender in tissue:
+            (from_mean, from_sd), (to_mean, to_sd) = (pooled(s.share[tissue], s.mean[tissue, 0], s.sd[tissue, 0]) for s in (source, template))
+            common = np.clip(to_sd / from_sd, *SCALE_LIMITS)
+            together = to_mean + (source.mean[lender, 0] - from_mean) * common
+            scale[k, 0] += COMMON_CONTRAST * (common - scale[k, 0])
+            mean[0] += COMMON_CONTRAST * (together - mean[0])
+        offset[k] = mean + shift - source.mean[lender] * scale[k]
+    for values in (scale, offset):
+        values[-1] = kept * values[-1] + (1 - kept) * values[-2]
     return scale, offset, np.add(kept * source.glass_density, FADE_ABOVE)
 
 

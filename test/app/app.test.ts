@@ -153,7 +153,7 @@ describe('normalizations', () => {
     const made = await post('/api/normalizations', wanted);
     expect(made.status).toBe(202);
     const job = jobSchema.strict().parse(await made.json());
-    expect(job.request).toEqual({ ...wanted, model: 'reference', encoding: 'jpeg', quality: 77 });
+    expect(job.request).toEqual({ ...wanted, model: 'fast', encoding: 'jpeg', quality: 77 });
     expect(made.headers.get('Location')).toBe(`/stain/api/normalizations/${job.id}`);
     const again = await post('/api/normalizations', wanted);
     expect(again.status).toBe(200);

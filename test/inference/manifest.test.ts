@@ -32,6 +32,11 @@ describe('model manifest', () => {
     const model = await loadModel(modelFolder, 'reference');
     expect(model).toMatchObject({ name: 'reference', classes: 4, halo: 16, alignment: 4 });
     expect(model.sha256).toMatch(/^[0-9a-f]{64}$/);
+    const small = await loadModel(modelFolder, 'fast');
+    expect(small).toMatchObject({ name: 'fast', classes: 4, halo: 20, alignment: 4 });
+    // The small network answers as the large one does: a template of either fits both.
+    expect(small.templatesOf).toEqual([model.sha256, small.sha256]);
+    expect(model.templatesOf).toEqual(small.templatesOf);
   });
 
   it('refuses a graph of which one bit is another', async () => {

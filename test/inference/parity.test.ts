@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadModel } from '../../server/src/inference/manifest.ts';
+import { listModels, loadModel } from '../../server/src/inference/manifest.ts';
 
 interface StoredArray {
   readonly file: string;
@@ -13,12 +13,16 @@ interface StoredArray {
 
 interface Case {
   readonly name: string;
-  readonly arrays: Record<'tile' | 'weight' | 'scale' | 'offset' | 'fade' | 'sums' | 'levels', StoredArray>;
+  readonly arrays: Record<
+    'tile' | 'weight' | 'scale' | 'offset' | 'fade' | `${string}.sums` | `${string}.levels`,
+    StoredArray
+  >;
 }
 
 const vectors = fileURLToPath(new URL('../fixtures/parity/', import.meta.url));
 const models = fileURLToPath(new URL('../../models/onnx/', import.meta.url));
 const index = JSON.parse(readFileSync(`${vectors}index.json`, 'utf8')) as {
+  weightsSha256: Record<string, string>;
   tolerances: { greyLevels: number; statisticsRelative: number; statisticsFloorPerPixel: number };
   cases: Case[];
 };
@@ -36,24 +40,33 @@ function tensor(array: StoredArray): Tensor {
   return new Tensor(array.type, values(array) as Uint8Array, array.shape);
 }
 
-let statistics: InferenceSession;
-let apply: InferenceSession;
+const names = Object.keys(index.weightsSha256);
+const sessions = new Map<string, { statistics: InferenceSession; apply: InferenceSession }>();
 
 beforeAll(async () => {
-  const { graphs } = await loadModel(models, 'reference');
-  statistics = await InferenceSession.create(graphs.statistics);
-  apply = await InferenceSession.create(graphs.apply);
+  for (const name of names) {
+    const { graphs } = await loadModel(models, name);
+    sessions.set(name, {
+      statistics: await InferenceSession.create(graphs.statistics),
+      apply: await InferenceSession.create(graphs.apply),
+    });
+  }
 });
 
-describe.each(index.cases.map((item) => [item.name, item] as const))('%s', (_name, { arrays }) => {
+it('has vectors for every shipped model', async () => {
+  expect(names).toEqual(await listModels(models));
+});
+
+const cases = names.flatMap((model) => index.cases.map((item) => [model, item.name, item] as const));
+describe.each(cases)('%s, %s', (model, _name, { arrays }) => {
   it('is within one grey level of the float64 reference everywhere', async () => {
-    const { normalized } = await apply.run({
+    const { normalized } = await sessions.get(model)!.apply.run({
       tile: tensor(arrays.tile),
       scale: tensor(arrays.scale),
       offset: tensor(arrays.offset),
       fade: tensor(arrays.fade),
     });
-    const expected = values(arrays.levels);
+    const expected = values(arrays[`${model}.levels`]!);
     const got = normalized!.data as Uint8Array;
     expect(got.length).toBe(expected.length);
     const worst = got.reduce((max, value, i) => Math.max(max, Math.abs(value - expected[i]!)), 0);
@@ -61,8 +74,10 @@ describe.each(index.cases.map((item) => [item.name, item] as const))('%s', (_nam
   });
 
   it('has the statistics of the float64 reference', async () => {
-    const { sums } = await statistics.run({ tile: tensor(arrays.tile), weight: tensor(arrays.weight) });
-    const expected = values(arrays.sums);
+    const { sums } = await sessions
+      .get(model)!
+      .statistics.run({ tile: tensor(arrays.tile), weight: tensor(arrays.weight) });
+    const expected = values(arrays[`${model}.sums`]!);
     const got = sums!.data as Float64Array;
     const counted = (values(arrays.weight) as Uint8Array).reduce((sum, weight) => sum + weight, 0);
     const { statisticsRelative, statisticsFloorPerPixel } = index.tolerances;

@@ -120,11 +120,7 @@ describe('fitting', () => {
   it('moves a slide onto itself without a visible change', async () => {
     const picture = tissue(300, 300);
     const own = await fit(picture);
-    const same = await normalize(
-      picture,
-      transferCoefficients(own, own, network.model.classNames),
-      1024,
-    );
+    const same = await normalize(picture, transferCoefficients(own, own, network.model.classNames), 1024);
     const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
     expect(worst).toBeLessThanOrEqual(1);
   });

@@ -2,11 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClassStatistics } from '../../server/src/normalization/types.ts';
-import {
-  addSums,
-  classStatistics,
-  SUMS_PER_CLASS,
-} from '../../server/src/stain/statistics.ts';
+import { addSums, classStatistics, SUMS_PER_CLASS } from '../../server/src/stain/statistics.ts';
 import {
   fadeOf,
   MINIMUM_CLASS_SHARE,
@@ -20,11 +16,7 @@ const names = ['nuclei', 'eosin', 'stroma', 'glass'];
 /** Coefficients between two stains of the same glass. */
 function coefficients(source: readonly ClassStatistics[], template: readonly ClassStatistics[]) {
   const glassDensity = 0.02;
-  return transferCoefficients(
-    { classes: source, glassDensity },
-    { classes: template, glassDensity },
-    names,
-  );
+  return transferCoefficients({ classes: source, glassDensity }, { classes: template, glassDensity }, names);
 }
 const value = fc.double({ min: -1, max: 2, noNaN: true });
 const spread = fc.double({ min: 0.01, max: 0.6, noNaN: true });
@@ -80,18 +72,21 @@ describe('transfer', () => {
     );
   });
 
-  it('moves the mean of a class onto the mean of the same class of the template', () => {
+  it('moves the mean colour of a class, and the mean density of all tissue, onto the template’s', () => {
     fc.assert(
       fc.property(classes, classes, (slide, template) => {
         const source = slide.map((c) => ({ ...c, share: 0.25 }));
         const target = template.map((c) => ({ ...c, share: 0.25 }));
         const { scale, offset } = coefficients(source, target);
+        const moved = (k: number, c: 0 | 1 | 2): number =>
+          source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!;
         for (let k = 0; k < 4; k++)
-          for (const c of [0, 1, 2] as const)
-            expect(source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!).toBeCloseTo(
-              target[k]!.mean[c],
-              4,
-            );
+          for (const c of [1, 2] as const) expect(moved(k, c)).toBeCloseTo(target[k]!.mean[c], 4);
+        const density = (value: (k: number) => number): number => (value(0) + value(1) + value(2)) / 3;
+        expect(density((k) => moved(k, 0))).toBeCloseTo(
+          density((k) => target[k]!.mean[0]),
+          4,
+        );
       }),
     );
   });
@@ -113,10 +108,17 @@ describe('transfer', () => {
     const sd = [0.1, 0.1, 0.1] as const;
     const nuclei: ClassStatistics = { share: 0.3, mean: [1, 0.1, 0.5], sd };
     const tissue: ClassStatistics = { share: 0.7, mean: [0.4, -0.2, 0.4], sd };
-    const ghost: ClassStatistics = { share: MINIMUM_CLASS_SHARE / 2, mean: [9, 9, 9], sd: [1e-3, 1e-3, 1e-3] };
+    const ghost: ClassStatistics = {
+      share: MINIMUM_CLASS_SHARE / 2,
+      mean: [9, 9, 9],
+      sd: [1e-3, 1e-3, 1e-3],
+    };
     const glass: ClassStatistics = { share: 0.2, mean: [0.02, 0, 0], sd };
     const other: ClassStatistics = { share: 0.25, mean: [0.7, 0.3, 0.2], sd };
-    const { scale, offset, notes } = coefficients([ghost, nuclei, tissue, glass], [other, other, other, other]);
+    const { scale, offset, notes } = coefficients(
+      [ghost, nuclei, tissue, glass],
+      [other, other, other, other],
+    );
     expect([...scale.slice(0, 3)]).toEqual([...scale.slice(3, 6)]);
     expect([...offset.slice(0, 3)]).toEqual([...offset.slice(3, 6)]);
     expect([...offset.slice(6, 9)]).not.toEqual([...offset.slice(3, 6)]);
@@ -138,9 +140,9 @@ describe('glass', () => {
   const tissue: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
   const shift = (source: number, template: number): number =>
     transferCoefficients(
-      { classes: [tissue], glassDensity: source },
-      { classes: [tissue], glassDensity: template },
-      ['tissue'],
+      { classes: [tissue, tissue], glassDensity: source },
+      { classes: [tissue, tissue], glassDensity: template },
+      ['tissue', 'glass'],
     ).offset[0]!;
 
   it('of a scanner is kept, and densities are matched above it', () => {
@@ -153,6 +155,24 @@ describe('glass', () => {
     expect(fadeOf(0.2)).toEqual({ low: 0.02, high: 0.08 });
     expect(shift(0.2, 0.02)).toBeCloseTo(0, 6);
     expect(shift(0.12, 0.2)).toBeCloseTo(-0.08, 6);
+  });
+
+  it('that is tinted is counted and moved with the palest tissue', () => {
+    const sd = [0.1, 0.1, 0.1] as const;
+    const slide = (glassDensity: number): Stain => ({
+      classes: [tissue, { share: 0.3, mean: [glassDensity, 0, 0.1], sd }],
+      glassDensity,
+    });
+    const white = {
+      classes: [tissue, { share: 0.3, mean: [0.03, 0, 0], sd: [0.02, 0.2, 0.2] }],
+      glassDensity: 0.03,
+    } as const;
+    const tinted = transferCoefficients(slide(0.2), white, ['tissue', 'glass']);
+    expect([...tinted.scale.slice(3)]).toEqual([...tinted.scale.slice(0, 3)]);
+    expect([...tinted.offset.slice(3)]).toEqual([...tinted.offset.slice(0, 3)]);
+    // The tissue's own deviations are the same on both sides: what is wider is the range down to the glass.
+    expect(tinted.scale[0]).toBeGreaterThan(1.05);
+    expect(transferCoefficients(slide(0.03), white, ['tissue', 'glass']).scale[0]).toBeCloseTo(1, 6);
   });
 
   it('changes from one to the other without a jump', () => {

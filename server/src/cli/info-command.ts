@@ -1,5 +1,7 @@
 /** `info`: what this installation is and has. */
+
 import { type Composition, VERSION } from '../composition.ts';
+import { DEFAULT_MODEL } from '../contract/default-model.ts';
 
 export interface Info {
   readonly version: string;
@@ -10,7 +12,7 @@ export interface Info {
 }
 
 export async function infoCommand(composition: Composition): Promise<Info> {
-  const { model, executionProvider, providerReason } = await composition.network('reference');
+  const { model, executionProvider, providerReason } = await composition.network(DEFAULT_MODEL);
   const templates = await composition.templates.list();
   return {
     version: VERSION,

@@ -1,7 +1,9 @@
 /** The command line: arguments in, exit code out. What a command does lies in its own file. */
+
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Composition, compose, VERSION } from '../composition.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { type StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
 import { normalizeImageCommand } from './image-commands.ts';
@@ -69,7 +71,7 @@ export function createProgram(): Command {
     .requiredOption('--template <id>', 'template to move the stain onto')
     .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
     .option('--series <uid>', 'Series Instance UID')
-    .option('--model <name>', 'model', 'reference')
+    .option('--model <name>', 'model', DEFAULT_MODEL)
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action((source: string, destination: string, options: NormalizeOptions) =>
@@ -83,7 +85,7 @@ export function createProgram(): Command {
     .command('normalize-image <input> <output>')
     .description('normalise a PNG, JPEG or TIFF picture, to try the method')
     .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
-    .option('--model <name>', 'model', 'reference')
+    .option('--model <name>', 'model', DEFAULT_MODEL)
     .action((input: string, output: string, options: { template: string; model: string }) =>
       run(
         (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
@@ -102,7 +104,7 @@ export function createProgram(): Command {
     .option('--provenance <text>', 'where the source is from; the file names when left out')
     .option('--study <uid>', 'Study Instance UID, for a series')
     .option('--series <uid>', 'Series Instance UID, for a series')
-    .option('--model <name>', 'model', 'reference')
+    .option('--model <name>', 'model', DEFAULT_MODEL)
     .option('--replace', 'replace a template of the same id', false)
     .action((id: string, source: string[], options: Omit<TemplateAddArguments, 'id' | 'source'>) =>
       run(

@@ -1,4 +1,5 @@
 /** `serve`: the HTTP service, with the embedded archive where no other is configured. Runs until it is interrupted. */
+
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createApp } from '../app/app.ts';
@@ -6,6 +7,7 @@ import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
 import { type Composition, VERSION } from '../composition.ts';
+import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
 import { JobService } from '../jobs/job-service.ts';
 import { checkRequest, normalizeSeries } from '../normalization/normalize-series.ts';
@@ -61,7 +63,7 @@ export async function serveCommand(
         await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
       },
       model: async () => {
-        await composition.network('reference');
+        await composition.network(DEFAULT_MODEL);
       },
     },
     device: () => describeDevice(composition),
@@ -81,7 +83,7 @@ export async function serveCommand(
 }
 
 async function describeDevice({ config, network, threads }: Composition): Promise<Device> {
-  const { executionProvider, providerReason } = await network('reference');
+  const { executionProvider, providerReason } = await network(DEFAULT_MODEL);
   return {
     requested: config.device,
     executionProvider,

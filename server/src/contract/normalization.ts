@@ -1,5 +1,7 @@
 /** What a normalisation is asked for, and the job that does it. */
+
 import { z } from 'zod';
+import { DEFAULT_MODEL } from './default-model.ts';
 
 export const dicomUid = z
   .string()
@@ -22,7 +24,7 @@ export const normalizationCreate = z
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
     template: z.string().min(1).max(64),
-    model: z.string().min(1).max(64).default('reference'),
+    model: z.string().min(1).max(64).default(DEFAULT_MODEL),
     encoding: encoding.optional(),
     quality: quality.optional(),
   })

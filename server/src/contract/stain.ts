@@ -1,9 +1,10 @@
 /** The stain of a slide as it is, and templates made from one. */
 import { z } from 'zod';
+import { DEFAULT_MODEL } from './default-model.ts';
 import { classStatistics, dicomUid, outOfDistribution } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
-const modelName = z.string().min(1).max(64).default('reference');
+const modelName = z.string().min(1).max(64).default(DEFAULT_MODEL);
 
 export const stainQuery = z.strictObject({ model: modelName });
 

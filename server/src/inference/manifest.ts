@@ -35,6 +35,8 @@ const model = z.object({
     limit: z.number().positive(),
   }),
   graphs: z.object({ statistics: graph, apply: graph }),
+  /** SHA-256 of the weights that define the classes: the model's own, or its teacher's if it was distilled. */
+  classesOf: sha256,
   tolerances: z.object({ greyLevels: z.number(), statisticsRelative: z.number() }),
   training: z.record(z.string(), z.unknown()),
 });
@@ -57,6 +59,8 @@ export interface LoadedModel {
   /** Tile origins and sizes are multiples of this. */
   readonly alignment: number;
   readonly typicalStain: ManifestModel['typicalStain'];
+  /** Identities of the models with the same classes, this one included: their templates fit. */
+  readonly templatesOf: readonly string[];
   readonly tolerances: ManifestModel['tolerances'];
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
   readonly graphSha256: { readonly statistics: string; readonly apply: string };
@@ -80,26 +84,26 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     statistics: await readGraph(directory, found.graphs.statistics),
     apply: await readGraph(directory, found.graphs.apply),
   };
-  const identity = createHash('sha256')
-    .update(found.graphs.statistics.sha256)
-    .update(found.graphs.apply.sha256)
-    .digest('hex');
-  const { version, description, classes, classNames, halo, alignment, typicalStain, tolerances } =
-    found;
+  const { version, description, classes, classNames, halo, alignment, typicalStain, tolerances } = found;
   return {
     name,
     version,
     description,
-    sha256: identity,
+    sha256: identityOf(found),
     classes,
     classNames,
     halo,
     alignment,
     typicalStain,
+    templatesOf: models.filter(({ classesOf }) => classesOf === found.classesOf).map(identityOf),
     tolerances,
     graphs,
     graphSha256: { statistics: found.graphs.statistics.sha256, apply: found.graphs.apply.sha256 },
   };
+}
+
+function identityOf({ graphs }: ManifestModel): string {
+  return createHash('sha256').update(graphs.statistics.sha256).update(graphs.apply.sha256).digest('hex');
 }
 
 async function readManifest(directory: string): Promise<ManifestModel[]> {

@@ -3,12 +3,19 @@
  * of tissue windows. Everything after uses these numbers, so that no tile differs from its neighbour.
  */
 import type { StainNetwork } from '../inference/network.ts';
-import { BLACK_DENSITY, densityAt, findGlass, type Glass, requireTissue, tissueDensity } from '../slide/optical-density.ts';
+import {
+  BLACK_DENSITY,
+  densityAt,
+  findGlass,
+  type Glass,
+  requireTissue,
+  tissueDensity,
+} from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, windowsOf } from '../slide/windows.ts';
-import { addSums, classStatistics, massOf, SUMS_PER_CLASS } from '../stain/statistics.ts';
 import { type OutOfDistribution, outOfDistribution } from '../stain/out-of-distribution.ts';
+import { addSums, classStatistics, massOf, SUMS_PER_CLASS } from '../stain/statistics.ts';
 import { type Fade, fadeOf, type Stain } from '../stain/transfer.ts';
 
 /** Core of a sampled window, pixels a side. */

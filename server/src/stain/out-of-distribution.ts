@@ -45,7 +45,9 @@ export function outOfDistribution(
     compared.push({ class: k, channel: 'cy', at: 2 * k + 1, value: mean[2] });
   }
   const deviation = compared.map(({ at, value }) => value - typical.mean[at]!);
-  const covariance = compared.map(({ at }) => compared.map(({ at: other }) => typical.covariance[at]![other]!));
+  const covariance = compared.map(({ at }) =>
+    compared.map(({ at: other }) => typical.covariance[at]![other]!),
+  );
   const solved = solve(covariance, deviation);
   const square = deviation.reduce((sum, d, i) => sum + d * solved[i]!, 0);
   const colour = compared.length ? Math.sqrt(Math.max(0, square) / compared.length) / typical.limit : 0;

@@ -52,19 +52,15 @@ export function parseTemplate(text: string, origin: string): Template {
   return parsed.data;
 }
 
-/** Throws TEMPLATE_INVALID unless the template was made with this very model. */
+/** Throws TEMPLATE_INVALID unless the template was made with this model, or one with the same classes. */
 export function requireTemplateOf(
   template: Template,
-  model: { name: string; sha256: string; classes: number },
+  model: { name: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
-  if (
-    template.model.name !== model.name ||
-    template.model.sha256 !== model.sha256 ||
-    template.classes.length !== model.classes
-  )
+  if (!model.templatesOf.includes(template.model.sha256) || template.classes.length !== model.classes)
     throw new StainError(
       'TEMPLATE_INVALID',
-      `Template "${template.id}" was made with another version of the model "${template.model.name}".`,
+      `Template "${template.id}" was made with another network ("${template.model.name}" ${template.model.version}) than "${model.name}"; make it again.`,
       {
         data: { templateModel: template.model, model: { name: model.name, sha256: model.sha256 } },
       },

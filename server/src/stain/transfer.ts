@@ -57,6 +57,30 @@ export interface Stain {
   readonly glassDensity: number;
 }
 
+/** How far the densities of the tissue's classes follow one change for all of them instead of each its own. */
+const COMMON_CONTRAST = 0.25;
+
+/** Share, mean and standard deviation of several classes taken together, each counted by its weight. */
+function pooled(classes: readonly ClassStatistics[], weights: readonly number[]): ClassStatistics {
+  const share = weights.reduce((sum, weight) => sum + weight, 0);
+  const average = (value: (item: ClassStatistics) => number): number =>
+    classes.reduce((sum, item, i) => sum + weights[i]! * value(item), 0) / share;
+  const moments = ([0, 1, 2] as const).map((c) => {
+    const mean = average((item) => item.mean[c]);
+    return { mean, sd: Math.sqrt(average((item) => item.sd[c] ** 2 + (item.mean[c] - mean) ** 2)) };
+  });
+  const [d, cx, cy] = moments as [(typeof moments)[0], (typeof moments)[0], (typeof moments)[0]];
+  return { share, mean: [d.mean, cx.mean, cy.mean], sd: [d.sd, cx.sd, cy.sd] };
+}
+
+/** The classes, the palest of tissue taken together with the part of the glass that is moved as tissue. */
+function withGlass(classes: readonly ClassStatistics[], moved: number): ClassStatistics[] {
+  const [pale, glass] = classes.slice(-2) as [ClassStatistics, ClassStatistics];
+  const weights = [pale.share, glass.share * moved];
+  if (weights[0] === 0 && weights[1] === 0) return [...classes];
+  return [...classes.slice(0, -2), pooled([pale, glass], weights), glass];
+}
+
 /**
  * Coefficients for one slide.
  *
@@ -64,7 +88,13 @@ export interface Stain {
  * class that does occur, the paler one of two as near. Where none occurs on both sides nothing is moved.
  *
  * Glass that is kept must meet the pale end of the tissue: densities are then matched above the glass of each side.
- * Glass that is moved becomes as bright as the template's, and never darker than it was.
+ * Glass that is moved is the pale end of the tissue: it is counted and moved with its palest class, becomes as bright
+ * as the template's and never darker than it was.
+ *
+ * The density of each class is drawn towards one change for all tissue (COMMON_CONTRAST): classes moved each by its own
+ * numbers may draw apart what belongs together, and edges between them turn hard.
+ *
+ * @param classNames K >= 2 names, glass last
  */
 export function transferCoefficients(
   source: Stain,
@@ -72,36 +102,58 @@ export function transferCoefficients(
   classNames: readonly string[],
 ): TransferCoefficients {
   const notes: string[] = [];
-  const count = source.classes.length;
-  const isUsable = (k: number): boolean =>
-    source.classes[k]!.share >= MINIMUM_CLASS_SHARE && template.classes[k]!.share >= MINIMUM_CLASS_SHARE;
-  const usable = Array.from({ length: count }, (_, k) => k).filter(isUsable);
-  const difference = source.glassDensity - template.glassDensity;
   const kept = keptGlass(source.glassDensity);
+  const difference = source.glassDensity - template.glassDensity;
   const shift = [kept * difference + (1 - kept) * Math.min(0, difference), 0, 0] as const;
-  const scale = new Float32Array(count * 3).fill(1);
-  const offset = new Float32Array(count * 3);
+  const from = withGlass(source.classes, 1 - kept);
+  const to = withGlass(template.classes, 1 - kept);
+  const count = from.length;
+  const isUsable = (k: number): boolean =>
+    from[k]!.share >= MINIMUM_CLASS_SHARE && to[k]!.share >= MINIMUM_CLASS_SHARE;
+  const usable = Array.from({ length: count }, (_, k) => k).filter(isUsable);
+  const tissue = usable.filter((k) => k < count - 1);
+  const together = (classes: readonly ClassStatistics[]): ClassStatistics =>
+    pooled(
+      tissue.map((k) => classes[k]!),
+      tissue.map((k) => classes[k]!.share),
+    );
+  const common = tissue.length > 0 ? { from: together(from), to: together(to) } : undefined;
+  const scale = new Float64Array(count * 3).fill(1);
+  const offset = new Float64Array(count * 3);
   for (let k = 0; k < count; k++) {
     const lender = usable.toSorted((a, b) => Math.abs(a - k) - Math.abs(b - k) || b - a)[0];
-    if (lender !== k)
+    if (lender !== k && (k < count - 1 || kept > 0))
       notes.push(
         lender === undefined
           ? `The class "${classNames[k]}" is nearly absent here or in the template; its pixels stay as they are.`
           : `The class "${classNames[k]}" is nearly absent here or in the template; its pixels move with the class "${classNames[lender]}".`,
       );
     if (lender === undefined) continue;
-    const [from, to] = [source.classes[lender]!, template.classes[lender]!];
     let limited = false;
     for (const c of [0, 1, 2] as const) {
-      const wanted = to.sd[c] / from.sd[c];
-      const bounded = Math.min(SCALE_LIMITS[1], Math.max(SCALE_LIMITS[0], wanted));
-      limited ||= bounded !== wanted;
-      scale[k * 3 + c] = bounded;
-      offset[k * 3 + c] = to.mean[c] + shift[c] - from.mean[c] * bounded;
+      const wanted = to[lender]!.sd[c] / from[lender]!.sd[c];
+      let contrast = bounded(wanted);
+      let mean = to[lender]!.mean[c];
+      limited ||= contrast !== wanted;
+      if (c === 0 && common && lender < count - 1) {
+        const shared = bounded(common.to.sd[0] / common.from.sd[0]);
+        const moved = common.to.mean[0] + (from[lender]!.mean[0] - common.from.mean[0]) * shared;
+        contrast += COMMON_CONTRAST * (shared - contrast);
+        mean += COMMON_CONTRAST * (moved - mean);
+      }
+      scale[k * 3 + c] = contrast;
+      offset[k * 3 + c] = mean + shift[c] - from[lender]!.mean[c] * contrast;
     }
     if (limited && lender === k)
       notes.push(`The contrast of the class "${classNames[k]}" was changed within limits only.`);
   }
+  for (const values of [scale, offset])
+    for (let at = values.length - 3; at < values.length; at++)
+      values[at] = kept * values[at]! + (1 - kept) * values[at - 3]!;
   const { low, high } = fadeOf(source.glassDensity);
-  return { scale, offset, fade: [low, high], notes };
+  return { scale: Float32Array.from(scale), offset: Float32Array.from(offset), fade: [low, high], notes };
+}
+
+function bounded(contrast: number): number {
+  return Math.min(SCALE_LIMITS[1], Math.max(SCALE_LIMITS[0], contrast));
 }
