@@ -6,7 +6,7 @@ images=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 export STAIN_TEMPLATES_DIRECTORY=models/onnx/templates STAIN_DEVICE=cpu
 
-add() { npm run --silent cli -- template add "$@" --replace; }
+add() { npm run --silent cli -- template add "$@" --model reference --replace; }
 
 add he-pink-violet "$images/ocdc_rbswap/1009009_r27c5.png" "$images/ocdc_rbswap/1009009_r28c12.png" \
   --name 'Soft pink and violet' --licence 'CC BY 4.0' \

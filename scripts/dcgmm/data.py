@@ -29,8 +29,10 @@ def read_sources(folder: Path, held_out_per_source: int) -> tuple[list[Slide], l
     held_out: list[Slide] = []
     for source in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-        step = max(1, len(files) // max(1, held_out_per_source))
-        chosen = set(files[step // 2 :: step][:held_out_per_source])
+        # Of a small folder not more than a quarter is held out.
+        count = min(held_out_per_source, len(files) // 4)
+        step = max(1, len(files) // max(1, count))
+        chosen = set(files[step // 2 :: step][:count])
         for file in files:
             pixels = np.asarray(Image.open(file).convert("RGB"))
             (held_out if file in chosen else training).append(Slide(file.stem, source.name, pixels))

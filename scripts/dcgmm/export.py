@@ -85,8 +85,9 @@ def describe(values) -> list[dict]:
 def training_entry(record: dict) -> dict:
     """The manifest's account of the training, from the record in the weights file."""
     data = [
-        {"name": name, "source": SOURCES[name][0], "licence": SOURCES[name][1], "images": images}
+        {"name": name, "source": source, "licence": licence, "images": images}
         for name, images in sorted(record["images"].items())
+        for source, licence in [SOURCES.get(name, ("own slides", "not stated"))]
     ]
     return {key: record[key] for key in ("script", "seed", "steps", "loss", "options")} | {"data": data}
 

@@ -60,6 +60,8 @@ class Trainer:
         slides, self.held_out = read_sources(options.data, options.held_out)
         fitted = [(slide, clustering.fit(slide.pixels, options.seed)) for slide in slides]
         usable = [(slide, mixture) for slide, mixture in fitted if mixture.has_nuclei]
+        if not usable:
+            raise SystemExit("None of the images has nuclei that can be told from eosin by their colour: is it H&E, and in focus?")
         self.training, mixtures = [slide for slide, _ in usable], [mixture for _, mixture in usable]
         print(f"{len(usable)} training images, {len(slides) - len(usable)} without clear nuclei left out, {len(self.held_out)} held out", flush=True)
         self.sampler = CropSampler(self.training, options.crop, options.seed, not options.no_scale)
@@ -75,7 +77,7 @@ class Trainer:
             self.history = [*before["options"], {"stopped_at": before["steps"]}]
         self.averaged = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.network.parameters(), options.rate)
-        self.cases = cases_of(self.held_out, options.validation_side)
+        self.cases = cases_of(self.held_out or self.training[:4], options.validation_side)
         self.history.append({"from": 0, **chosen(options)})
         self.first = 0
 
@@ -139,6 +141,8 @@ class Trainer:
 
     def arrays(self) -> dict[str, np.ndarray]:
         order = self.class_order()
+        if order != sorted(order):
+            print(f"warning: the classes came out in the order {order} by density and are put in order", flush=True)
         arrays = {name: value.numpy().copy() for name, value in self.averaged.items()}
         for name in ("conv9.weight", "conv9.bias"):
             arrays[name] = self.options.sharpness * arrays[name][order]

@@ -47,6 +47,8 @@ def typical_stain(statistics_graph: Path, data: Path) -> dict:
             weights.append(1 / counts[slide.source])
     values, weight = np.array(rows), np.array(weights)
     complete = ~np.isnan(values).any(1)
+    if not complete.any():
+        raise SystemExit("No image shows all classes of tissue: more varied images are needed.")
     values, weight = values[complete], weight[complete] / weight[complete].sum()
     mean = weight @ values
     covariance = (values - mean).T @ ((values - mean) * weight[:, None]) + LEAST_SD**2 * np.eye(len(mean))

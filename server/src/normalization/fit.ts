@@ -57,7 +57,7 @@ export async function fitStain(
   network: StainNetwork,
   options: FitOptions,
 ): Promise<Fit> {
-  const survey = await surveyTissue(base, overview, network, options.signal);
+  const survey = await surveyTissue(base, overview, network.model, options.signal);
   const samples = chooseSamples(survey.windows);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const density = { sum: 0, pixels: 0 };
@@ -103,25 +103,25 @@ export async function fitStain(
   };
 }
 
-interface SurveyedWindow {
+export interface SurveyedWindow {
   readonly window: Window;
   /** Part of the window's core that is tissue. */
   readonly tissue: number;
 }
 
-interface Survey {
+export interface Survey {
   readonly windows: readonly SurveyedWindow[];
   readonly glass: Glass;
   readonly tissueFraction: number;
 }
 
-async function surveyTissue(
+/** Where the tissue of a slide is, by windows of the base level, and what its glass is like. */
+export async function surveyTissue(
   base: PixelSource,
   overview: PixelSource,
-  network: StainNetwork,
+  { halo, alignment }: { readonly halo: number; readonly alignment: number },
   signal: AbortSignal,
 ): Promise<Survey> {
-  const { halo, alignment } = network.model;
   const all = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: SAMPLE_CORE })];
   const reduction = (overview.width * overview.height) / (base.width * base.height);
   const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (SAMPLE_CORE ** 2 * reduction)));
@@ -163,8 +163,11 @@ function tissueFraction({ rgb }: Raster, glass: Glass): number {
   return tissue / (rgb.length / 3);
 }
 
-/** Windows rich in tissue, spread over the slide; the richest ones where there are too few. */
-function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
+/**
+ * Windows rich in tissue, spread over the slide; the richest ones where there are too few.
+ * @throws TOO_LITTLE_TISSUE where there is none at all
+ */
+export function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
   const good = windows.filter(({ tissue }) => tissue >= GOOD_TISSUE);
   if (good.length >= MAX_SAMPLES / 4) return evenlySpaced(good, MAX_SAMPLES);
   const richest = windows.filter(({ tissue }) => tissue > 0).sort((a, b) => b.tissue - a.tissue);

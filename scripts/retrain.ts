@@ -1,0 +1,147 @@
+/**
+ * Trains both networks further on one's own slides and makes a model folder of the result.
+ *
+ *     npm run retrain -- SOURCE --out FOLDER [--study UID] [--steps 700] [--distil-steps 1500]
+ *
+ * SOURCE is a DICOMweb URL or a folder of DICOM files (every whole-slide series is used), or a folder that holds one
+ * folder of pictures for each laboratory. Training starts from the shipped weights. Needs Python with
+ * scripts/requirements.txt; STAIN_PYTHON names it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { isPicture } from '../server/src/cli/image-commands.ts';
+import { writeImage } from '../server/src/codec/image-file.ts';
+import { compose } from '../server/src/composition.ts';
+import { loadConfig } from '../server/src/config.ts';
+import { textOf } from '../server/src/dicomweb/dicom-json.ts';
+import { toStainError } from '../server/src/errors.ts';
+import { chooseSamples, surveyTissue } from '../server/src/normalization/fit.ts';
+import { openSeries, type SeriesReference } from '../server/src/normalization/open-series.ts';
+import { ProgressTracker } from '../server/src/normalization/progress.ts';
+import { WHITE } from '../server/src/slide/raster.ts';
+
+const MODELS = fileURLToPath(new URL('../models/onnx/', import.meta.url));
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    out: { type: 'string' },
+    study: { type: 'string' },
+    steps: { type: 'string', default: '700' },
+    'distil-steps': { type: 'string', default: '1500' },
+  },
+});
+const [source] = positionals;
+if (!source || !values.out || positionals.length > 1) {
+  console.error('npm run retrain -- SOURCE --out FOLDER [--study UID] [--steps 700] [--distil-steps 1500]');
+  process.exit(2);
+}
+const out = resolve(values.out);
+const stop = new AbortController();
+for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
+const { signal } = stop;
+
+const pictures = (await holdsPictures(source)) ? resolve(source) : join(out, 'pictures');
+if (pictures !== resolve(source)) await writePictures(source, pictures);
+const [trained, distilled, models] = [join(out, 'reference'), join(out, 'fast'), join(out, 'models')];
+const [steps, distilSteps] = [values.steps, values['distil-steps']];
+const weights = (folder: string, count: string): string => join(folder, `step${count.padStart(5, '0')}.npz`);
+await mkdir(models, { recursive: true });
+await python(
+  'train',
+  '--data',
+  pictures,
+  '--out',
+  trained,
+  '--init',
+  join(MODELS, 'reference.npz'),
+  '--steps',
+  steps,
+  '--resume',
+);
+const teacher = weights(trained, steps);
+await python(
+  'distil',
+  '--data',
+  pictures,
+  '--teacher',
+  teacher,
+  '--init',
+  join(MODELS, 'fast.npz'),
+  '--out',
+  distilled,
+  '--steps',
+  distilSteps,
+  '--resume',
+);
+await python(
+  'export',
+  '--reference',
+  teacher,
+  '--fast',
+  weights(distilled, distilSteps),
+  '--data',
+  pictures,
+  '--out',
+  models,
+);
+await mkdir(join(models, 'templates'), { recursive: true });
+await copyFile(join(MODELS, 'README.md'), join(models, 'README.shipped-models.md'));
+console.log(`
+Done. To use the new model: STAIN_MODELS_DIRECTORY=${models}
+Templates belong to a model; make yours, for example:
+  STAIN_MODELS_DIRECTORY=${models} npm run --silent cli -- template add mine ${source} --name "Ours" --licence "own"`);
+
+/** True for a folder with a folder of pictures in it. */
+async function holdsPictures(folder: string): Promise<boolean> {
+  if (/^https?:/i.test(folder)) return false;
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
+  return entries.some((entry) => entry.isFile() && isPicture(entry.name));
+}
+
+/** Windows of tissue of every whole-slide series, as pictures: a folder for each series. */
+async function writePictures(location: string, folder: string): Promise<void> {
+  await using composition = compose(await loadConfig({ env: process.env }));
+  await using archive = await openArchiveLocation(location, composition.config, { create: false });
+  const wanted = { Modality: 'SM', ...(values.study ? { StudyInstanceUID: values.study } : {}) };
+  const found = await archive.client.searchSeries(wanted, signal);
+  console.log(`${found.length} whole-slide series in ${archive.name}`);
+  const access = composition.environment({ source: archive.client, destination: archive.client });
+  for (const json of found) {
+    const series: SeriesReference = {
+      studyInstanceUid: textOf(json, '0020000D') ?? values.study ?? '',
+      seriesInstanceUid: textOf(json, '0020000E') ?? '',
+    };
+    try {
+      await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
+      const base = open.base(WHITE);
+      const survey = await surveyTissue(base, open.overview(WHITE), { halo: 0, alignment: 4 }, signal);
+      const samples = chooseSamples(survey.windows);
+      // UIDs of slides may be traced to patients: folders are numbered.
+      const place = join(folder, `slide-${String(found.indexOf(json) + 1).padStart(4, '0')}`);
+      await mkdir(place, { recursive: true });
+      for (const [i, { window }] of samples.entries())
+        await writeImage(join(place, `${String(i).padStart(3, '0')}.png`), await base.read(window, signal));
+      console.log(`  ${found.indexOf(json) + 1} of ${found.length}: ${samples.length} pictures`);
+    } catch (error) {
+      signal.throwIfAborted();
+      console.log(`  ${found.indexOf(json) + 1} of ${found.length} left out: ${toStainError(error).code}`);
+    }
+  }
+}
+
+/** Runs a module of scripts/dcgmm and waits for it. */
+async function python(module: string, ...args: string[]): Promise<void> {
+  const child = spawn(process.env['STAIN_PYTHON'] ?? 'python3', ['-m', `dcgmm.${module}`, ...args], {
+    cwd: fileURLToPath(new URL('.', import.meta.url)),
+    stdio: 'inherit',
+    signal,
+  });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`dcgmm.${module} ended with exit code ${code}.`);
+}

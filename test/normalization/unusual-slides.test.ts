@@ -1,0 +1,151 @@
+/** What is not ordinary H&E: every case has a stated rule (docs/unusual-slides.md), shown here on real tissue that was changed. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StainNetwork } from '../../server/src/inference/network.ts';
+import { type Fit, fitStain } from '../../server/src/normalization/fit.ts';
+import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
+import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
+import { transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { openShippedNetwork } from '../support/network.ts';
+
+let network: StainNetwork;
+const { signal } = new AbortController();
+beforeAll(async () => {
+  network = await openShippedNetwork();
+});
+afterAll(() => network.close());
+
+type Colour = readonly [number, number, number];
+
+/** BreCaHAD (figshare 7379186, CC BY 4.0), a piece of image 10021: the tile of the parity vectors. */
+function breast(): Raster {
+  const file = new URL('../fixtures/parity/breast-halo.tile.bin', import.meta.url);
+  return { width: 128, height: 96, rgb: new Uint8Array(readFileSync(file)) };
+}
+
+/** The picture with every pixel's optical density (R, G, B) changed. */
+function stained(picture: Raster, change: (density: Colour) => Colour): Raster {
+  const rgb = new Uint8Array(picture.rgb.length);
+  for (let at = 0; at < rgb.length; at += 3) {
+    const [r, g, b] = [...picture.rgb.subarray(at, at + 3)].map((level) => -Math.log(Math.max(level, 0.5) / 255));
+    rgb.set(
+      change([r!, g!, b!]).map((density) => Math.round(255 * Math.exp(-Math.max(0, density)))),
+      at,
+    );
+  }
+  return { ...picture, rgb };
+}
+
+/** A bar of ink across the picture: `rows` rows from `y` on, the tissue shining through. */
+function inked(picture: Raster, colour: Colour, y: number, rows: number): Raster {
+  const rgb = picture.rgb.slice();
+  for (let at = y * picture.width * 3; at < (y + rows) * picture.width * 3; at++)
+    rgb[at] = Math.round((rgb[at]! * colour[at % 3]!) / 255);
+  return { ...picture, rgb };
+}
+
+const fit = (picture: Raster): Promise<Fit> =>
+  fitStain(memorySource(picture), memorySource(picture), network, { signal });
+
+async function normalized(picture: Raster, template: Fit): Promise<Raster> {
+  const coefficients = transferCoefficients(await fit(picture), template, network.model.classNames);
+  const result = blankRaster(picture.width, picture.height);
+  await normalizePixels(memorySource(picture), network, coefficients, {
+    signal,
+    sink: async (core, at) => {
+      copyOverlap(core, at, result, { x: 0, y: 0 });
+    },
+  });
+  return result;
+}
+
+/** A template of a clearly different stain. */
+const template = async (): Promise<Fit> => fit(stained(breast(), ([r, g, b]) => [1.3 * r, 1.1 * g, 1.2 * b]));
+
+/** Mean optical density of a part of the rows. */
+function density({ width, rgb }: Raster, y: number, rows: number): number {
+  const part = rgb.subarray(y * width * 3, (y + rows) * width * 3);
+  return part.reduce((sum, level) => sum - Math.log(Math.max(level, 0.5) / 255), 0) / part.length;
+}
+
+describe('a slide like those of the training', () => {
+  it('is not reported', async () => {
+    const { outOfDistribution } = await fit(breast());
+    expect(outOfDistribution.reasons).toEqual([]);
+    expect(outOfDistribution.score).toBeLessThan(1);
+  });
+
+  it('is not reported either when it is overstained, and its contrast stays within limits', async () => {
+    const dark = await fit(stained(breast(), ([r, g, b]) => [1.7 * r, 1.7 * g, 1.7 * b]));
+    expect(dark.outOfDistribution.reasons).toEqual([]);
+    const { scale } = transferCoefficients(dark, await template(), network.model.classNames);
+    expect(Math.min(...scale)).toBeGreaterThanOrEqual(Math.fround(0.4));
+    expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
+  });
+});
+
+describe('immunohistochemistry (brown DAB instead of eosin)', () => {
+  /** Eosin absorbs green; DAB absorbs blue most (Ruifrok and Johnston 2001). */
+  const ihc = (): Raster =>
+    stained(breast(), ([r, g, b]) => {
+      const brown = Math.max(0, g - r);
+      return [r + 0.35 * brown, r + 0.6 * brown, Math.max(b, r) + 1.6 * brown];
+    });
+
+  it('is reported with a score and the reason', async () => {
+    const { outOfDistribution, notes } = await fit(ihc());
+    expect(outOfDistribution.score).toBeGreaterThan(1);
+    expect(outOfDistribution.reasons.join(' ')).toMatch(/haematoxylin and eosin do not give|unlike the H&E/);
+    expect(notes).toEqual(expect.arrayContaining([...outOfDistribution.reasons]));
+  });
+});
+
+describe('a slide whose red and blue are exchanged', () => {
+  it('is reported', async () => {
+    const { outOfDistribution } = await fit(stained(breast(), ([r, g, b]) => [b, g, r]));
+    expect(outOfDistribution.score).toBeGreaterThan(1);
+  });
+});
+
+describe('ink', () => {
+  it.each<[string, Colour]>([
+    ['green', [20, 120, 60]],
+    ['blue', [30, 50, 190]],
+    ['black', [25, 25, 28]],
+  ])('%s: stays as it is, changes no statistics, and is reported when there is much of it', async (_name, colour) => {
+    const picture = inked(breast(), colour, 40, 24);
+    const [clean, withInk] = [await fit(breast()), await fit(picture)];
+    for (const [k, { mean }] of withInk.classes.entries())
+      for (const c of [0, 1, 2] as const)
+        if (clean.classes[k]!.share > 0.05) expect(Math.abs(mean[c] - clean.classes[k]!.mean[c])).toBeLessThan(0.12);
+    expect(withInk.outOfDistribution.reasons.join()).toMatch(/colour that haematoxylin and eosin do not give/);
+    const result = await normalized(picture, await template());
+    const from = 44 * 128 * 3;
+    const to = 60 * 128 * 3;
+    const changed = result.rgb.subarray(from, to).filter((level, i) => Math.abs(level - picture.rgb[from + i]!) > 2);
+    expect(changed.length / (to - from)).toBeLessThan(0.1);
+  });
+});
+
+describe('the black rim of a scan', () => {
+  it('stays black', async () => {
+    const picture = inked(breast(), [2, 2, 2], 0, 16);
+    const result = await normalized(picture, await template());
+    expect(result.rgb.subarray(0, 16 * 128 * 3)).toEqual(picture.rgb.subarray(0, 16 * 128 * 3));
+  });
+});
+
+describe('a fold', () => {
+  it('stays darker than the tissue beside it and is not reported as another stain', async () => {
+    const picture = breast();
+    const folded = { ...picture, rgb: picture.rgb.slice() };
+    const start = 40 * 128 * 3;
+    const end = 56 * 128 * 3;
+    const double = stained(picture, ([r, g, b]) => [2 * r, 2 * g, 2 * b]);
+    folded.rgb.set(double.rgb.subarray(start, end), start);
+    expect((await fit(folded)).outOfDistribution.reasons).toEqual([]);
+    const result = await normalized(folded, await template());
+    expect(density(result, 42, 12)).toBeGreaterThan(1.3 * density(result, 20, 12));
+  });
+});
