@@ -8,7 +8,8 @@ import numpy as np
 
 MINIMUM_SD = 0.005
 MINIMUM_CLASS_SHARE = 0.005
-SCALE_LIMITS = (0.4, 2.5)
+#: Of D, cx and cy.
+SCALE_LIMITS = np.array([[0.4, 2.5], [0.9, 1.1], [0.9, 1.1]])
 #: How far the densities of the tissue's classes follow one change for all of them instead of each its own.
 COMMON_CONTRAST = 0.25
 FADE_ABOVE = (0.02, 0.08)
@@ -72,10 +73,10 @@ def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray
     for k in range(classes if len(usable) else 0):
         lender = min(usable, key=lambda other: (abs(other - k), -other))
         mean = template.mean[lender].copy()
-        scale[k] = np.clip(template.sd[lender] / source.sd[lender], *SCALE_LIMITS)
+        scale[k] = np.clip(template.sd[lender] / source.sd[lender], *SCALE_LIMITS.T)
         if lender in tissue:
             (from_mean, from_sd), (to_mean, to_sd) = (pooled(s.share[tissue], s.mean[tissue, 0], s.sd[tissue, 0]) for s in (source, template))
-            common = np.clip(to_sd / from_sd, *SCALE_LIMITS)
+            common = np.clip(to_sd / from_sd, *SCALE_LIMITS[0])
             together = to_mean + (source.mean[lender, 0] - from_mean) * common
             scale[k, 0] += COMMON_CONTRAST * (common - scale[k, 0])
             mean[0] += COMMON_CONTRAST * (together - mean[0])

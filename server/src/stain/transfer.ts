@@ -9,8 +9,15 @@ import type { ClassStatistics } from '../normalization/types.ts';
 
 /** A class with less than this share of the pixels, in slide or template, has no statistics worth using. */
 export const MINIMUM_CLASS_SHARE = 0.005;
-/** Contrast within a class may grow or shrink by this factor and no more: noise must not become colour. */
-export const SCALE_LIMITS = [0.4, 2.5] as const;
+/**
+ * Contrast of D, cx and cy within a class may grow or shrink by this factor and no more. Spread of chroma says more of
+ * what the tissue holds than of the stain: a slide of one colour must not be streaked with those of the template.
+ */
+export const SCALE_LIMITS = [
+  [0.4, 2.5],
+  [0.9, 1.1],
+  [0.9, 1.1],
+] as const;
 
 /** Pixels up to `low` optical density stay as they are; from `high` on they are fully normalised. */
 export interface Fade {
@@ -132,11 +139,11 @@ export function transferCoefficients(
     let limited = false;
     for (const c of [0, 1, 2] as const) {
       const wanted = to[lender]!.sd[c] / from[lender]!.sd[c];
-      let contrast = bounded(wanted);
+      let contrast = bounded(wanted, c);
       let mean = to[lender]!.mean[c];
-      limited ||= contrast !== wanted;
+      limited ||= c === 0 && contrast !== wanted;
       if (c === 0 && common && lender < count - 1) {
-        const shared = bounded(common.to.sd[0] / common.from.sd[0]);
+        const shared = bounded(common.to.sd[0] / common.from.sd[0], 0);
         const moved = common.to.mean[0] + (from[lender]!.mean[0] - common.from.mean[0]) * shared;
         contrast += COMMON_CONTRAST * (shared - contrast);
         mean += COMMON_CONTRAST * (moved - mean);
@@ -154,6 +161,7 @@ export function transferCoefficients(
   return { scale: Float32Array.from(scale), offset: Float32Array.from(offset), fade: [low, high], notes };
 }
 
-function bounded(contrast: number): number {
-  return Math.min(SCALE_LIMITS[1], Math.max(SCALE_LIMITS[0], contrast));
+function bounded(contrast: number, channel: 0 | 1 | 2): number {
+  const [least, most] = SCALE_LIMITS[channel];
+  return Math.min(most, Math.max(least, contrast));
 }
