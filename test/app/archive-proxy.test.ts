@@ -221,6 +221,20 @@ describe('what comes back', () => {
     expect(response.status).toBe(code === 'ARCHIVE_TIMEOUT' ? 504 : 502);
   });
 
+  test('of an archive that drops the connection: asked for once more, if it only reads', async () => {
+    let drops = 1;
+    const { archive, get, raw } = await start((request, response, number) => {
+      if (drops-- > 0) request.socket.destroy();
+      else mirror(request, response, number);
+    });
+    expect((await get('/studies')).status).toBe(200);
+    expect(archive.requests).toEqual(['GET /dicom-web/studies', 'GET /dicom-web/studies']);
+    drops = 2;
+    const refused = await raw('/studies');
+    expect(refused.status).toBe(502);
+    expect(JSON.parse(refused.text)).toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+  });
+
   test('of an archive that is away: a problem', async () => {
     const { get } = await start(mirror, { url: () => 'http://127.0.0.1:9/dicom-web' });
     const response = await get('/studies');

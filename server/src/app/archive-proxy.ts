@@ -74,6 +74,8 @@ export function archiveProxy({ url, headers, timeoutSeconds }: Config['dicomweb'
     request.headers = headersFor(request, credentials);
     next();
   };
+  // A busy archive drops connections before it has answered: what only reads is asked for once more.
+  const askedAgain = new WeakSet<Request>();
   const proxy = createProxyMiddleware<Request, Response>({
     target: root.href,
     followRedirects: false,
@@ -87,10 +89,13 @@ export function archiveProxy({ url, headers, timeoutSeconds }: Config['dicomweb'
         for (const name of Object.keys(incoming.headers))
           if (!TO_BROWSER.has(name)) delete incoming.headers[name];
       },
-      error(error, _request, response) {
+      error(error: NodeJS.ErrnoException, request, response) {
         // Half an answer cannot be taken back: the browser sees the connection break.
         if (!('headersSent' in response) || response.headersSent) response.destroy();
-        else sendProblem(response, archiveFault(error));
+        else if (error.code === 'ECONNRESET' && request.method === 'GET' && !askedAgain.has(request)) {
+          askedAgain.add(request);
+          void proxy(request, response);
+        } else sendProblem(response, archiveFault(error));
       },
     },
   });
