@@ -3,11 +3,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .images import optical_density
+from dcgmm.validation import STAINS
 
-#: Optical densities of haematoxylin, eosin and the rest (R, G, B), unit length; Ruifrok and Johnston 2001.
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-STAINS = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
+from .images import optical_density
 
 
 @dataclass(frozen=True)
