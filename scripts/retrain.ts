@@ -106,13 +106,13 @@ async function holdsPictures(folder: string): Promise<boolean> {
 
 /** Windows of tissue of every whole-slide series, as pictures: a folder for each series. */
 async function writePictures(location: string, folder: string): Promise<void> {
-  await using composition = compose(await loadConfig({ env: process.env }));
+  await using composition = compose(loadConfig({ env: process.env }));
   await using archive = await openArchiveLocation(location, composition.config, { create: false });
   const wanted = { Modality: 'SM', ...(values.study ? { StudyInstanceUID: values.study } : {}) };
   const found = await archive.client.searchSeries(wanted, signal);
   console.log(`${found.length} whole-slide series in ${archive.name}`);
   const access = composition.environment({ source: archive.client, destination: archive.client });
-  for (const json of found) {
+  for (const [at, json] of found.entries()) {
     const series: SeriesReference = {
       studyInstanceUid: textOf(json, '0020000D') ?? values.study ?? '',
       seriesInstanceUid: textOf(json, '0020000E') ?? '',
@@ -123,14 +123,14 @@ async function writePictures(location: string, folder: string): Promise<void> {
       const survey = await surveyTissue(base, open.overview(WHITE), { halo: 0, alignment: 4 }, signal);
       const samples = chooseSamples(survey.windows);
       // UIDs of slides may be traced to patients: folders are numbered.
-      const place = join(folder, `slide-${String(found.indexOf(json) + 1).padStart(4, '0')}`);
+      const place = join(folder, `slide-${String(at + 1).padStart(4, '0')}`);
       await mkdir(place, { recursive: true });
       for (const [i, { window }] of samples.entries())
         await writeImage(join(place, `${String(i).padStart(3, '0')}.png`), await base.read(window, signal));
-      console.log(`  ${found.indexOf(json) + 1} of ${found.length}: ${samples.length} pictures`);
+      console.log(`  ${at + 1} of ${found.length}: ${samples.length} pictures`);
     } catch (error) {
       signal.throwIfAborted();
-      console.log(`  ${found.indexOf(json) + 1} of ${found.length} left out: ${toStainError(error).code}`);
+      console.log(`  ${at + 1} of ${found.length} left out: ${toStainError(error).code}`);
     }
   }
 }

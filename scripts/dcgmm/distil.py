@@ -8,7 +8,6 @@ pixels. Same seed, machine and number of threads: same weights. Output: last.pt 
 import argparse
 import hashlib
 import json
-import math
 import time
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import numpy as np
 import torch
 
 from .constants import CLASSES
+from .descent import Descent, prepare, weights_of
 from .data import CropSampler, optical_density, read_sources
 from .hsd import from_optical_density
 from .model import FastNetwork, Network
-from .train import AVERAGE, chosen
-from .weights import read_record, read_weights, write_weights
+from .train import chosen
+from .weights import read_record, write_weights
 
 
 def arguments() -> argparse.Namespace:
@@ -41,10 +41,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tensors(weights: Path) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in read_weights(weights).items()}
-
-
 class Distiller:
     """Teacher, student, optimiser and data of one run."""
 
@@ -53,15 +49,14 @@ class Distiller:
         training, _ = read_sources(options.data, options.held_out)
         self.sampler = CropSampler(training, options.crop, options.seed)
         self.teacher = Network(CLASSES).to(memory_format=torch.channels_last)
-        self.teacher.load_state_dict(tensors(options.teacher))
-        self.student = FastNetwork().to(memory_format=torch.channels_last)
+        self.teacher.load_state_dict(weights_of(options.teacher))
+        student = FastNetwork().to(memory_format=torch.channels_last)
         self.before: list[dict] = []
         if options.init:
             record = read_record(options.init)
             self.before = [*record["options"], {"stopped_at": record["steps"]}]
-            self.student.load_state_dict(tensors(options.init))
-        self.averaged = {name: value.clone() for name, value in self.student.state_dict().items()}
-        self.optimiser = torch.optim.Adam(self.student.parameters(), options.rate)
+            student.load_state_dict(weights_of(options.init))
+        self.descent = Descent(student, options.rate, options.steps, largest_gradient=1.0)
         self.first = 0
 
     def batch(self) -> torch.Tensor:
@@ -72,41 +67,28 @@ class Distiller:
 
     def step(self, number: int) -> dict:
         """One optimiser step; the divergence and the mean absolute difference of the responsibilities."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.rate * (0.02 + 0.98 * (1 + math.cos(math.pi * number / self.options.steps)) / 2)
         density = self.batch()
         with torch.no_grad():
             target = torch.softmax(self.teacher(density), 1)
-        log_g = torch.log_softmax(self.student(density), 1)
+        log_g = torch.log_softmax(self.descent.network(density), 1)
         entropy = -(target * torch.log(target.clamp_min(1e-6))).sum(1)
         loss = (-(target * log_g).sum(1) - entropy).mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
-        self.optimiser.step()
-        kept = min(AVERAGE, (number + 1) / (number + 10))
-        for name, value in self.student.state_dict().items():
-            self.averaged[name].lerp_(value, 1 - kept)
+        self.descent.step(number, loss)
         return {"divergence": float(loss.detach()), "difference": float((log_g.detach().exp() - target).abs().mean())}
 
     def save(self, number: int, path: Path) -> None:
-        torch.save({"step": number, "student": self.student.state_dict(), "averaged": self.averaged,
-                    "optimiser": self.optimiser.state_dict(), "random": self.sampler.random.bit_generator.state}, path)
+        torch.save({**self.descent.state(), "step": number, "random": self.sampler.random.bit_generator.state}, path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
-        self.student.load_state_dict(state["student"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.descent.restore(state)
         self.sampler.random.bit_generator.state = state["random"]
-        self.averaged, self.first = state["averaged"], state["step"]
+        self.first = state["step"]
 
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    torch.use_deterministic_algorithms(True)
-    options.out.mkdir(parents=True, exist_ok=True)
+    prepare(options)
     distiller = Distiller(options)
     if options.resume and (options.out / "last.pt").exists():
         distiller.load(options.out / "last.pt")
@@ -126,8 +108,7 @@ def main() -> None:
                      "teacherSha256": hashlib.sha256(options.teacher.read_bytes()).hexdigest(),
                      "steps": done, "loss": "Kullback-Leibler divergence to the reference's responsibilities",
                      "options": [*distiller.before, {key: value for key, value in chosen(options).items() if key != "teacher"}]}
-            arrays = {name: value.numpy().copy() for name, value in distiller.averaged.items()}
-            write_weights(options.out / f"step{done:05d}.npz", arrays, facts)
+            write_weights(options.out / f"step{done:05d}.npz", distiller.descent.arrays(), facts)
             distiller.save(done, options.out / "last.pt")
 
 

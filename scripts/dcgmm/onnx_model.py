@@ -24,9 +24,7 @@ class OnnxModel:
 
     def fit(self, pixels: np.ndarray) -> transfer.Stain:
         """The stain of uint8 [H, W, 3], H and W multiples of 4; all pixels but the black ones count."""
-        density = (-np.log(np.maximum(pixels, 0.5) / 255)).mean(-1)
-        weight = (density < transfer.BLACK_DENSITY).astype(np.uint8)
-        sums = self.sessions["statistics"].run(None, {"tile": pixels[None], "weight": weight[None]})[0][0]
+        sums = self.sessions["statistics"].run(None, {"tile": pixels[None], "weight": transfer.counted(pixels)[None]})[0][0]
         return transfer.stain(sums, transfer.glass_density(pixels))
 
     def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ validation; the last one is the result), log.jsonl (one line per validation).
 """
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 
 from . import clustering
 from .constants import CLASSES
+from .descent import Descent, prepare, tensors
 from .data import CropSampler, optical_density, read_sources
 from .hsd import from_optical_density
 from .loss import VARIANCE_FLOOR, cross_entropy, negative_log_likelihood
@@ -26,8 +26,6 @@ from .weights import read_record, read_weights, write_weights
 
 #: A class with less than this share of the responsibilities, over the last steps, counts as collapsed.
 COLLAPSED = 0.01
-#: Share that the moving average of the weights keeps of itself at a step.
-AVERAGE = 0.995
 
 
 def arguments() -> argparse.Namespace:
@@ -66,17 +64,16 @@ class Trainer:
         print(f"{len(usable)} training images, {len(slides) - len(usable)} without clear nuclei left out, {len(self.held_out)} held out", flush=True)
         self.sampler = CropSampler(self.training, options.crop, options.seed, not options.no_scale)
         self.mixtures = mixtures
-        self.network = Network(CLASSES).to(memory_format=torch.channels_last)
+        network = Network(CLASSES).to(memory_format=torch.channels_last)
         self.history = []
         if options.init:
             before = read_record(options.init)
             arrays = read_weights(options.init)
             for name in ("conv9.weight", "conv9.bias"):
                 arrays[name] = arrays[name] / np.float32(before["options"][-1].get("sharpness", 1))
-            self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+            network.load_state_dict(tensors(arrays))
             self.history = [*before["options"], {"stopped_at": before["steps"]}]
-        self.averaged = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(self.network.parameters(), options.rate)
+        self.descent = Descent(network, options.rate, options.steps, largest_gradient=5.0)
         self.cases = cases_of(self.held_out or self.training[:4], options.validation_side)
         self.history.append({"from": 0, **chosen(options)})
         self.first = 0
@@ -100,31 +97,20 @@ class Trainer:
     def step(self, number: int) -> dict:
         """One optimiser step; what it saw."""
         options = self.options
-        progress = number / options.steps
-        for group in self.optimiser.param_groups:
-            group["lr"] = options.rate * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
         density, features, targets = self.batch()
-        log_g = torch.log_softmax(self.network(density), 1)
+        log_g = torch.log_softmax(self.descent.network(density), 1)
         groups, side = options.groups, options.crop
         log_g = log_g.reshape(groups, options.crops, -1, side * side).transpose(1, 2).flatten(2)
         likelihood = negative_log_likelihood(log_g, features)
         entropy = cross_entropy(log_g, targets)
-        loss = entropy + options.likelihood * likelihood
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        # A young average forgets its start faster.
-        kept = min(AVERAGE, (number + 1) / (number + 10))
-        for name, value in self.network.state_dict().items():
-            self.averaged[name].lerp_(value, 1 - kept)
+        self.descent.step(number, entropy + options.likelihood * likelihood)
         share = log_g.detach().exp().mean((0, 2)).tolist()
         return {"nll": float(likelihood.detach()), "entropy": float(entropy.detach()), "share": share}
 
     def responsibilities(self, density: np.ndarray) -> np.ndarray:
         """Bounded D float64 [N, H, W] -> [N, K, H, W], by the averaged weights."""
         network = Network(CLASSES)
-        network.load_state_dict(self.averaged)
+        network.load_state_dict(self.descent.averaged)
         with torch.no_grad():
             logits = network(torch.from_numpy(density[:, None].astype(np.float32)))
             return torch.softmax(self.options.sharpness * logits, 1).double().numpy()
@@ -143,25 +129,23 @@ class Trainer:
         order = self.class_order()
         if order != sorted(order):
             print(f"warning: the classes came out in the order {order} by density and are put in order", flush=True)
-        arrays = {name: value.numpy().copy() for name, value in self.averaged.items()}
+        arrays = self.descent.arrays()
         for name in ("conv9.weight", "conv9.bias"):
             arrays[name] = self.options.sharpness * arrays[name][order]
         return arrays
 
     def save(self, number: int, path: Path) -> None:
         state = {
-            "step": number, "network": self.network.state_dict(), "averaged": self.averaged,
-            "optimiser": self.optimiser.state_dict(),
+            **self.descent.state(), "step": number,
             "random": self.sampler.random.bit_generator.state, "history": self.history,
         }
         torch.save(state, path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.descent.restore(state)
         self.sampler.random.bit_generator.state = state["random"]
-        self.averaged, self.first = state["averaged"], state["step"]
+        self.first = state["step"]
         self.history = state["history"]
         if {**self.history[-1], "from": 0} != {"from": 0, **chosen(self.options)}:
             self.history.append({"from": self.first, **chosen(self.options)})
@@ -188,10 +172,7 @@ def record(trainer: Trainer, number: int, validation: dict) -> dict:
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    torch.use_deterministic_algorithms(True)
-    options.out.mkdir(parents=True, exist_ok=True)
+    prepare(options)
     trainer = Trainer(options)
     if options.resume and (options.out / "last.pt").exists():
         trainer.load(options.out / "last.pt")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .reference import optical_density
+
 MINIMUM_SD = 0.005
 MINIMUM_CLASS_SHARE = 0.005
 #: Of D, cx and cy.
@@ -86,9 +88,14 @@ def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray
     return scale, offset, np.add(kept * source.glass_density, FADE_ABOVE)
 
 
+def counted(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] -> uint8 [H, W], 1 where a pixel counts: all but the black ones."""
+    return (optical_density(pixels).mean(-1) < BLACK_DENSITY).astype(np.uint8)
+
+
 def glass_density(levels: np.ndarray) -> float:
     """uint8 [H, W, 3] -> D of the empty glass, 0 where there is none (findGlass of the product)."""
-    density = (-np.log(np.maximum(levels.astype(np.float64), 0.5) / 255)).mean(-1)
+    density = optical_density(levels).mean(-1)
     grey = (levels.max(-1).astype(int) - levels.min(-1)) <= GREATEST_TINT
     bins = round(DENSEST_GLASS / GLASS_BIN)
     index = np.floor(density[grey] / GLASS_BIN).astype(int)

@@ -6,7 +6,7 @@ import onnxruntime
 
 from .constants import CLASSES
 from .data import Slide, read_sources
-from .transfer import BLACK_DENSITY, MINIMUM_CLASS_SHARE, stain
+from .transfer import MINIMUM_CLASS_SHARE, counted, stain
 from .validation import restain
 
 #: Pixels a side of what is looked at in every image.
@@ -19,9 +19,7 @@ LEAST_SD = 0.02
 
 def chroma(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> np.ndarray:
     """Mean cx and cy of every class but glass, [2 (K - 1)]; nan for a class that hardly occurs."""
-    density = (-np.log(np.maximum(pixels, 0.5) / 255)).mean(-1)
-    weight = (density < BLACK_DENSITY).astype(np.uint8)
-    found = stain(session.run(None, {"tile": pixels[None], "weight": weight[None]})[0][0], 0)
+    found = stain(session.run(None, {"tile": pixels[None], "weight": counted(pixels)[None]})[0][0], 0)
     means = np.where(found.share[:, None] >= MINIMUM_CLASS_SHARE, found.mean[:, 1:], np.nan)
     return means[: CLASSES - 1].ravel()
 

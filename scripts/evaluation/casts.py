@@ -3,9 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcgmm.reference import optical_density
 from dcgmm.validation import STAINS
-
-from .images import optical_density
 
 
 @dataclass(frozen=True)

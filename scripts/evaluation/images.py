@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dcgmm.reference import optical_density
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 #: Optical density D from which on a pixel is tissue for the metrics, above the slide's own brightest percentile.
 TISSUE_DENSITY = 0.1
@@ -31,11 +33,6 @@ def read_folder(folder: Path, side: int) -> list[Picture]:
     """All pictures of a folder, in the order of their names."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     return [Picture(path.stem, folder.name, read(path, side)) for path in files]
-
-
-def optical_density(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] -> natural optical density, a level of 0 counting as half of one."""
-    return -np.log(np.maximum(pixels.astype(np.float64), 0.5) / 255)
 
 
 def tissue(pixels: np.ndarray) -> np.ndarray:

@@ -7,8 +7,7 @@ from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
 
 from dcgmm.hsd import from_optical_density
-
-from .images import optical_density
+from dcgmm.reference import optical_density
 
 
 def nmi(pixels: np.ndarray, mask: np.ndarray) -> float:

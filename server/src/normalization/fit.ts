@@ -60,6 +60,7 @@ export async function fitStain(
   const survey = await surveyTissue(base, overview, network.model, options.signal);
   const samples = chooseSamples(survey.windows);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
+  const least = tissueDensity(survey.glass.density);
   const density = { sum: 0, pixels: 0 };
   let pixels = 0;
   for (const [i, { window }] of samples.entries()) {
@@ -68,7 +69,7 @@ export async function fitStain(
     for (let p = 0; p < weight.length; p++) {
       pixels += weight[p]!;
       const d = weight[p] ? densityAt(raster.rgb, p) : 0;
-      if (d <= tissueDensity(survey.glass.density)) continue;
+      if (d <= least) continue;
       density.sum += d;
       density.pixels++;
     }
