@@ -10,10 +10,14 @@ from .reference import optical_density
 
 MINIMUM_SD = 0.005
 MINIMUM_CLASS_SHARE = 0.005
-#: Of D, cx and cy.
-SCALE_LIMITS = np.array([[0.4, 2.5], [0.9, 1.1], [0.9, 1.1]])
+#: Of D; chroma is moved and not scaled.
+CONTRAST_LIMITS = 0.4, 2.5
 #: How far the densities of the tissue's classes follow one change for all of them instead of each its own.
-COMMON_CONTRAST = 0.25
+COMMON_CHANGE = 0.75
+#: Least optical density above the glass that a ratio of stain strengths is formed with.
+LEAST_STRENGTH = 0.02
+#: The end of a class that meets the template's, in standard deviations of cx from its mean.
+PURE_END = 0.5
 FADE_ABOVE = (0.02, 0.08)
 #: Glass up to the first D is white and stays as it is; from the second on it is moved with the rest.
 KEPT_GLASS = (0.06, 0.1)
@@ -62,30 +66,44 @@ def with_glass(stain: Stain, moved: float) -> Stain:
     return Stain(share, mean, sd, stain.glass_density)
 
 
+def wanted_contrast(from_mean: float, from_sd: float, to_mean: float, to_sd: float, glass: tuple[float, float]) -> float:
+    """What scales D: geometric mean of the deviations' ratio and of the ratio of the mean densities above the glass."""
+    strengths = max(LEAST_STRENGTH, to_mean - glass[1]) / max(LEAST_STRENGTH, from_mean - glass[0])
+    return float(np.sqrt(to_sd / from_sd * strengths))
+
+
 def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(scale [K, 3], offset [K, 3], fade [2]) that move the source onto the template."""
     classes = len(source.share)
-    difference = source.glass_density - template.glass_density
+    glass = source.glass_density, template.glass_density
     kept = kept_glass(source.glass_density)
-    shift = np.array([kept * difference + (1 - kept) * min(0, difference), 0, 0])
+    shift = kept * (glass[0] - glass[1]) + (1 - kept) * min(0, glass[0] - glass[1])
     source, template = with_glass(source, 1 - kept), with_glass(template, 1 - kept)
     usable = np.flatnonzero((source.share >= MINIMUM_CLASS_SHARE) & (template.share >= MINIMUM_CLASS_SHARE))
     tissue = usable[usable < classes - 1]
+    if len(tissue):
+        (from_mean, from_sd), (to_mean, to_sd) = (pooled(s.share[tissue], s.mean[tissue, 0], s.sd[tissue, 0]) for s in (source, template))
+        common = np.clip(wanted_contrast(from_mean, from_sd, to_mean, to_sd, glass), *CONTRAST_LIMITS)
     scale, offset = np.ones((classes, 3)), np.zeros((classes, 3))
     for k in range(classes if len(usable) else 0):
         lender = min(usable, key=lambda other: (abs(other - k), -other))
-        mean = template.mean[lender].copy()
-        scale[k] = np.clip(template.sd[lender] / source.sd[lender], *SCALE_LIMITS.T)
+        own, own_sd, target, target_sd = source.mean[lender], source.sd[lender], template.mean[lender], template.sd[lender]
+        density = target[0]
         if lender in tissue:
-            (from_mean, from_sd), (to_mean, to_sd) = (pooled(s.share[tissue], s.mean[tissue, 0], s.sd[tissue, 0]) for s in (source, template))
-            common = np.clip(to_sd / from_sd, *SCALE_LIMITS[0])
-            together = to_mean + (source.mean[lender, 0] - from_mean) * common
-            scale[k, 0] += COMMON_CONTRAST * (common - scale[k, 0])
-            mean[0] += COMMON_CONTRAST * (together - mean[0])
-        offset[k] = mean + shift - source.mean[lender] * scale[k]
+            contrast = np.clip(wanted_contrast(own[0], own_sd[0], target[0], target_sd[0], glass), *CONTRAST_LIMITS)
+            contrast += COMMON_CHANGE * (common - contrast)
+            density += COMMON_CHANGE * (to_mean + (own[0] - from_mean) * common - density)
+        else:
+            contrast = np.clip(target_sd[0] / own_sd[0], *CONTRAST_LIMITS)
+        # Haematoxylin absorbs red, eosin does not: the pure end of nuclei has the greater cx, that of eosin the smaller.
+        end = PURE_END * (1 if lender < classes - 2 else -1 if lender < classes - 1 else 0)
+        scale[k, 0] = contrast
+        offset[k] = target - own
+        offset[k, 0] = density + shift - own[0] * contrast
+        offset[k, 1] += end * (target_sd[1] - own_sd[1])
     for values in (scale, offset):
         values[-1] = kept * values[-1] + (1 - kept) * values[-2]
-    return scale, offset, np.add(kept * source.glass_density, FADE_ABOVE)
+    return scale, offset, np.add(kept * glass[0], FADE_ABOVE)
 
 
 def counted(pixels: np.ndarray) -> np.ndarray:

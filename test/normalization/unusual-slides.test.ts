@@ -24,6 +24,12 @@ function breast(): Raster {
   return { width: 128, height: 96, rgb: new Uint8Array(readFileSync(file)) };
 }
 
+/** TCIA Osteosarcoma-Tumor-Assessment (CC BY 3.0), scanned on white glass: the first tile of the vector's batch. */
+function bone(): Raster {
+  const file = new URL('../fixtures/parity/bone-batch.tile.bin', import.meta.url);
+  return { width: 64, height: 64, rgb: new Uint8Array(readFileSync(file)).subarray(0, 64 * 64 * 3) };
+}
+
 /** The picture with every pixel's optical density (R, G, B) changed. */
 function stained(picture: Raster, change: (density: Colour) => Colour): Raster {
   const rgb = new Uint8Array(picture.rgb.length);
@@ -76,6 +82,14 @@ describe('a slide like those of the training', () => {
     const { outOfDistribution } = await fit(breast());
     expect(outOfDistribution.reasons).toEqual([]);
     expect(outOfDistribution.score).toBeLessThan(1);
+  });
+
+  it.each([0.6, 1.5])('of %f times the strength is brought more than half the way back', async (strength) => {
+    const original = bone();
+    const changed = stained(original, ([r, g, b]) => [strength * r, strength * g, strength * b]);
+    const distance = (a: Raster): number =>
+      a.rgb.reduce((sum, level, i) => sum + Math.abs(level - original.rgb[i]!), 0) / a.rgb.length;
+    expect(distance(await normalized(changed, await fit(original)))).toBeLessThan(0.5 * distance(changed));
   });
 
   it('is not reported either when it is overstained, and its contrast stays within limits', async () => {

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { ClassStatistics } from '../../server/src/normalization/types.ts';
 import { addSums, classStatistics, SUMS_PER_CLASS } from '../../server/src/stain/statistics.ts';
 import {
+  CONTRAST_LIMITS,
   fadeOf,
   MINIMUM_CLASS_SHARE,
-  SCALE_LIMITS,
   type Stain,
   transferCoefficients,
 } from '../../server/src/stain/transfer.ts';
@@ -72,7 +72,7 @@ describe('transfer', () => {
     );
   });
 
-  it('moves the mean colour of a class, and the mean density of all tissue, onto the template’s', () => {
+  it('moves the chroma of a class without scaling it, and the mean density of all tissue onto the template’s', () => {
     fc.assert(
       fc.property(classes, classes, (slide, template) => {
         const source = slide.map((c) => ({ ...c, share: 0.25 }));
@@ -80,8 +80,10 @@ describe('transfer', () => {
         const { scale, offset } = coefficients(source, target);
         const moved = (k: number, c: 0 | 1 | 2): number =>
           source[k]!.mean[c] * scale[k * 3 + c]! + offset[k * 3 + c]!;
-        for (let k = 0; k < 4; k++)
-          for (const c of [1, 2] as const) expect(moved(k, c)).toBeCloseTo(target[k]!.mean[c], 4);
+        for (let k = 0; k < 4; k++) {
+          expect([scale[k * 3 + 1], scale[k * 3 + 2]]).toEqual([1, 1]);
+          expect(moved(k, 2)).toBeCloseTo(target[k]!.mean[2], 4);
+        }
         const density = (value: (k: number) => number): number => (value(0) + value(1) + value(2)) / 3;
         expect(density((k) => moved(k, 0))).toBeCloseTo(
           density((k) => target[k]!.mean[0]),
@@ -95,14 +97,50 @@ describe('transfer', () => {
     fc.assert(
       fc.property(classes, classes, (slide, template) => {
         const { scale, offset } = coefficients(slide, template);
-        for (const [i, s] of scale.entries()) {
-          const [least, most] = SCALE_LIMITS[(i % 3) as 0 | 1 | 2];
+        const [least, most] = CONTRAST_LIMITS;
+        for (const s of scale) {
           expect(s).toBeGreaterThanOrEqual(Math.fround(least));
           expect(s).toBeLessThanOrEqual(Math.fround(most));
         }
         expect([...offset].every(Number.isFinite)).toBe(true);
       }),
     );
+  });
+
+  it('multiplies densities above the glass as the strength of the stain differs', () => {
+    const strengths = fc.double({ min: 0.5, max: 2, noNaN: true });
+    fc.assert(
+      fc.property(strengths, fc.double({ min: 0, max: 0.06, noNaN: true }), (strength, glassDensity) => {
+        const slide = (factor: number): Stain => ({
+          classes: [1, 0.7, 0.3, 0].map((density) => ({
+            share: 0.25,
+            mean: [glassDensity + factor * density, 0.1, 0.4],
+            sd: [factor * 0.1, 0.1, 0.1],
+          })),
+          glassDensity,
+        });
+        const { scale, offset } = transferCoefficients(slide(1), slide(strength), names);
+        for (const density of [1, 0.7, 0.3])
+          expect((glassDensity + density) * scale[0]! + offset[0]!).toBeCloseTo(
+            glassDensity + strength * density,
+            5,
+          );
+      }),
+    );
+  });
+
+  it('does not stretch a slide of one tissue to the contrast of a template of many', () => {
+    const glass: ClassStatistics = { share: 0.1, mean: [0.02, 0, 0], sd: [0.02, 0.2, 0.2] };
+    const muscle = [0.62, 0.6, 0.58].map(
+      (density): ClassStatistics => ({ share: 0.3, mean: [density, -0.7, 0.5], sd: [0.03, 0.07, 0.1] }),
+    );
+    const many = [1, 0.8, 0.4].map(
+      (density): ClassStatistics => ({ share: 0.3, mean: [density, -0.3, 0.5], sd: [0.15, 0.25, 0.2] }),
+    );
+    const { scale, offset } = coefficients([...muscle, glass], [...many, glass]);
+    expect(scale[6]!).toBeLessThan(2.5);
+    // Eosin alone stays on the eosin side of the template's mixture of eosin and everything else.
+    expect(-0.7 + offset[7]!).toBeLessThan(-0.35);
   });
 
   it('lets a nearly absent class move with the nearest that occurs, and says so', () => {
@@ -139,12 +177,15 @@ describe('transfer', () => {
 
 describe('glass', () => {
   const tissue: ClassStatistics = { share: 1, mean: [0.4, 0.1, 0.3], sd: [0.1, 0.1, 0.1] };
-  const shift = (source: number, template: number): number =>
-    transferCoefficients(
+  /** How much denser the mean of the tissue becomes. */
+  const shift = (source: number, template: number): number => {
+    const { scale, offset } = transferCoefficients(
       { classes: [tissue, tissue], glassDensity: source },
       { classes: [tissue, tissue], glassDensity: template },
       ['tissue', 'glass'],
-    ).offset[0]!;
+    );
+    return tissue.mean[0] * scale[0]! + offset[0]! - tissue.mean[0];
+  };
 
   it('of a scanner is kept, and densities are matched above it', () => {
     expect(fadeOf(0.05)).toEqual({ low: 0.05 + 0.02, high: 0.05 + 0.08 });

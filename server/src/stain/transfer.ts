@@ -9,15 +9,9 @@ import type { ClassStatistics } from '../normalization/types.ts';
 
 /** A class with less than this share of the pixels, in slide or template, has no statistics worth using. */
 export const MINIMUM_CLASS_SHARE = 0.005;
-/**
- * Contrast of D, cx and cy within a class may grow or shrink by this factor and no more. Spread of chroma says more of
- * what the tissue holds than of the stain: a slide of one colour must not be streaked with those of the template.
- */
-export const SCALE_LIMITS = [
-  [0.4, 2.5],
-  [0.9, 1.1],
-  [0.9, 1.1],
-] as const;
+/** Contrast of D within a class may grow or shrink by this factor and no more. Chroma is moved and never scaled: its
+ * spread says what the tissue holds, and a slide of one colour must not be streaked with those of the template. */
+export const CONTRAST_LIMITS = [0.4, 2.5] as const;
 
 /** Pixels up to `low` optical density stay as they are; from `high` on they are fully normalised. */
 export interface Fade {
@@ -65,7 +59,35 @@ export interface Stain {
 }
 
 /** How far the densities of the tissue's classes follow one change for all of them instead of each its own. */
-const COMMON_CONTRAST = 0.25;
+const COMMON_CHANGE = 0.75;
+/** Least optical density above the glass that a ratio of stain strengths is formed with. */
+const LEAST_STRENGTH = 0.02;
+/** The end of a class that meets the template's, in standard deviations of cx from its mean. */
+const PURE_END = 0.5;
+
+/**
+ * What scales D of `from` to that of `to`: the geometric mean of two answers. The deviations' ratio alone takes a slide
+ * of one tissue for one of poor contrast and streaks it; the ratio of the mean densities above the glass is what a
+ * stronger stain does (Beer and Lambert), but knows nothing of haze, in which the deviations are all that shrinks.
+ *
+ * @param glass optical density of the empty glass of both
+ */
+function wantedContrast(
+  from: ClassStatistics,
+  to: ClassStatistics,
+  glass: { readonly from: number; readonly to: number },
+): number {
+  const strength = (item: ClassStatistics, glassDensity: number): number =>
+    Math.max(LEAST_STRENGTH, item.mean[0] - glassDensity);
+  const strengths = strength(to, glass.to) / strength(from, glass.from);
+  return Math.sqrt((to.sd[0] / from.sd[0]) * strengths);
+}
+
+/** cx of a class where it is most of one stain: haematoxylin, which absorbs red, or eosin, which does not. */
+function pureEnd(item: ClassStatistics, stain: 'haematoxylin' | 'eosin' | 'none'): number {
+  const direction = { haematoxylin: 1, eosin: -1, none: 0 }[stain];
+  return item.mean[1] + direction * PURE_END * item.sd[1];
+}
 
 /** Share, mean and standard deviation of several classes taken together, each counted by its weight. */
 function pooled(classes: readonly ClassStatistics[], weights: readonly number[]): ClassStatistics {
@@ -98,10 +120,13 @@ function withGlass(classes: readonly ClassStatistics[], moved: number): ClassSta
  * Glass that is moved is the pale end of the tissue: it is counted and moved with its palest class, becomes as bright
  * as the template's and never darker than it was.
  *
- * The density of each class is drawn towards one change for all tissue (COMMON_CONTRAST): classes moved each by its own
+ * The density of each class is drawn towards one change for all tissue (COMMON_CHANGE): classes moved each by its own
  * numbers may draw apart what belongs together, and edges between them turn hard.
  *
- * @param classNames K >= 2 names, glass last
+ * Chroma is moved so that the pure end of each class meets the template's (PURE_END): what a class holds besides its
+ * stain, such as cytoplasm beside muscle, differs between slides of one laboratory; its purest pixels hardly do.
+ *
+ * @param classNames K >= 2 names: those of nuclei, then everything eosin takes, glass last
  */
 export function transferCoefficients(
   source: Stain,
@@ -111,7 +136,8 @@ export function transferCoefficients(
   const notes: string[] = [];
   const kept = keptGlass(source.glassDensity);
   const difference = source.glassDensity - template.glassDensity;
-  const shift = [kept * difference + (1 - kept) * Math.min(0, difference), 0, 0] as const;
+  const shift = kept * difference + (1 - kept) * Math.min(0, difference);
+  const glass = { from: source.glassDensity, to: template.glassDensity };
   const from = withGlass(source.classes, 1 - kept);
   const to = withGlass(template.classes, 1 - kept);
   const count = from.length;
@@ -119,12 +145,7 @@ export function transferCoefficients(
     from[k]!.share >= MINIMUM_CLASS_SHARE && to[k]!.share >= MINIMUM_CLASS_SHARE;
   const usable = Array.from({ length: count }, (_, k) => k).filter(isUsable);
   const tissue = usable.filter((k) => k < count - 1);
-  const together = (classes: readonly ClassStatistics[]): ClassStatistics =>
-    pooled(
-      tissue.map((k) => classes[k]!),
-      tissue.map((k) => classes[k]!.share),
-    );
-  const common = tissue.length > 0 ? { from: together(from), to: together(to) } : undefined;
+  const common = tissue.length > 0 ? commonChange(from, to, tissue, glass) : undefined;
   const scale = new Float64Array(count * 3).fill(1);
   const offset = new Float64Array(count * 3);
   for (let k = 0; k < count; k++) {
@@ -136,23 +157,21 @@ export function transferCoefficients(
           : `The class "${classNames[k]}" is nearly absent here or in the template; its pixels move with the class "${classNames[lender]}".`,
       );
     if (lender === undefined) continue;
-    let limited = false;
-    for (const c of [0, 1, 2] as const) {
-      const wanted = to[lender]!.sd[c] / from[lender]!.sd[c];
-      let contrast = bounded(wanted, c);
-      let mean = to[lender]!.mean[c];
-      limited ||= c === 0 && contrast !== wanted;
-      if (c === 0 && common && lender < count - 1) {
-        const shared = bounded(common.to.sd[0] / common.from.sd[0], 0);
-        const moved = common.to.mean[0] + (from[lender]!.mean[0] - common.from.mean[0]) * shared;
-        contrast += COMMON_CONTRAST * (shared - contrast);
-        mean += COMMON_CONTRAST * (moved - mean);
-      }
-      scale[k * 3 + c] = contrast;
-      offset[k * 3 + c] = mean + shift[c] - from[lender]!.mean[c] * contrast;
-    }
-    if (limited && lender === k)
+    const [own, target] = [from[lender]!, to[lender]!];
+    const wanted = lender < count - 1 ? wantedContrast(own, target, glass) : target.sd[0] / own.sd[0];
+    let contrast = bounded(wanted);
+    let density = target.mean[0];
+    if (contrast !== wanted && lender === k)
       notes.push(`The contrast of the class "${classNames[k]}" was changed within limits only.`);
+    if (common && lender < count - 1) {
+      contrast += COMMON_CHANGE * (common.contrast - contrast);
+      density += COMMON_CHANGE * (common.density(own.mean[0]) - density);
+    }
+    const stain = lender < count - 2 ? 'haematoxylin' : lender < count - 1 ? 'eosin' : 'none';
+    scale[k * 3] = contrast;
+    offset[k * 3] = density + shift - own.mean[0] * contrast;
+    offset[k * 3 + 1] = pureEnd(target, stain) - pureEnd(own, stain);
+    offset[k * 3 + 2] = target.mean[2] - own.mean[2];
   }
   for (const values of [scale, offset])
     for (let at = values.length - 3; at < values.length; at++)
@@ -161,7 +180,24 @@ export function transferCoefficients(
   return { scale: Float32Array.from(scale), offset: Float32Array.from(offset), fade: [low, high], notes };
 }
 
-function bounded(contrast: number, channel: 0 | 1 | 2): number {
-  const [least, most] = SCALE_LIMITS[channel];
+/** The change of D that moves all tissue taken together onto the template's. */
+function commonChange(
+  from: readonly ClassStatistics[],
+  to: readonly ClassStatistics[],
+  tissue: readonly number[],
+  glass: { readonly from: number; readonly to: number },
+): { readonly contrast: number; density(value: number): number } {
+  const together = (classes: readonly ClassStatistics[]): ClassStatistics =>
+    pooled(
+      tissue.map((k) => classes[k]!),
+      tissue.map((k) => classes[k]!.share),
+    );
+  const [source, target] = [together(from), together(to)];
+  const contrast = bounded(wantedContrast(source, target, glass));
+  return { contrast, density: (value) => target.mean[0] + (value - source.mean[0]) * contrast };
+}
+
+function bounded(contrast: number): number {
+  const [least, most] = CONTRAST_LIMITS;
   return Math.min(most, Math.max(least, contrast));
 }
