@@ -19,7 +19,7 @@ import { writeImage } from '../server/src/codec/image-file.ts';
 import { compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { textOf } from '../server/src/dicomweb/dicom-json.ts';
-import { toStainError } from '../server/src/errors.ts';
+import { StainError, toStainError } from '../server/src/errors.ts';
 import { chooseSamples, surveyTissue } from '../server/src/normalization/fit.ts';
 import { openSeries, type SeriesReference } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
@@ -47,7 +47,13 @@ for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.a
 const { signal } = stop;
 
 const pictures = (await holdsPictures(source)) ? resolve(source) : join(out, 'pictures');
-if (pictures !== resolve(source)) await writePictures(source, pictures);
+if (pictures !== resolve(source))
+  await writePictures(source, pictures).catch((error: unknown) => {
+    signal.throwIfAborted();
+    const { code, message } = toStainError(error);
+    console.error(`${code}: ${message}`);
+    process.exit(1);
+  });
 const [trained, distilled, models] = [join(out, 'reference'), join(out, 'fast'), join(out, 'models')];
 const [steps, distilSteps] = [values.steps, values['distil-steps']];
 const weights = (folder: string, count: string): string => join(folder, `step${count.padStart(5, '0')}.npz`);
@@ -112,6 +118,7 @@ async function writePictures(location: string, folder: string): Promise<void> {
   const found = await archive.client.searchSeries(wanted, signal);
   console.log(`${found.length} whole-slide series in ${archive.name}`);
   const access = composition.environment({ source: archive.client, destination: archive.client });
+  let written = 0;
   for (const [at, json] of found.entries()) {
     const series: SeriesReference = {
       studyInstanceUid: textOf(json, '0020000D') ?? values.study ?? '',
@@ -127,12 +134,18 @@ async function writePictures(location: string, folder: string): Promise<void> {
       await mkdir(place, { recursive: true });
       for (const [i, { window }] of samples.entries())
         await writeImage(join(place, `${String(i).padStart(3, '0')}.png`), await base.read(window, signal));
+      written += samples.length;
       console.log(`  ${at + 1} of ${found.length}: ${samples.length} pictures`);
     } catch (error) {
       signal.throwIfAborted();
       console.log(`  ${at + 1} of ${found.length} left out: ${toStainError(error).code}`);
     }
   }
+  if (written === 0)
+    throw new StainError(
+      'SERIES_NOT_FOUND',
+      `There is no whole-slide series to learn from in ${archive.name}.`,
+    );
 }
 
 /** Runs a module of scripts/dcgmm and waits for it. */

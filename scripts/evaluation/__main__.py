@@ -30,7 +30,7 @@ SIDE = 512
 CAST_PICTURES = 8
 PICTURES = {
     "method": "method", "nmiSd": "NMI SD", "nmiCv": "NMI CV", "between": "CIEDE2000 between images",
-    "toTemplateLab": "to template, CIELAB", "toTemplateHsd": "to template, HSD", "ssim": "SSIM", "dice": "nuclear Dice",
+    "toTemplateLab": "to template, CIELAB", "toTemplateHsd": "to template, HSD", "ssim": "SSIM", "matched": "SSIM, histogram matched", "dice": "nuclear Dice",
     "gradients": "gradient correlation", "reversed": "reversed edges, %", "megapixelsPerSecond": "Mpx/s", "failed": "failed",
 }
 CAST_COLUMNS = {"method": "method", "mean": "CIEDE2000 between casts", "p95": "95th percentile of the images", "nmiCv": "NMI CV", "failed": "failed"}
@@ -49,7 +49,7 @@ def compare(name: str, normalise: Normalise, pictures: list[Picture], template: 
     """One row of the table of pictures."""
     template_mask = tissue(template)
     template_lab, template_hsd = (space(template)[template_mask] for space in (metrics.lab, metrics.hsd))
-    values: dict[str, list] = {key: [] for key in ("nmi", "lab", "toTemplateLab", "toTemplateHsd", "ssim", "dice", "gradients", "reversed")}
+    values: dict[str, list] = {key: [] for key in ("nmi", "lab", "toTemplateLab", "toTemplateHsd", "ssim", "matched", "dice", "gradients", "reversed")}
     seconds, failed, pixels = 0.0, 0, 0
     for picture in pictures:
         source, mask = picture.pixels, tissue(picture.pixels)
@@ -66,6 +66,7 @@ def compare(name: str, normalise: Normalise, pictures: list[Picture], template: 
         values["toTemplateLab"].append(metrics.distance(lab, template_lab))
         values["toTemplateHsd"].append(metrics.distance(metrics.hsd(result)[mask], template_hsd))
         values["ssim"].append(metrics.structure(source, result))
+        values["matched"].append(metrics.matched_structure(source, result))
         values["dice"].append(metrics.dice(metrics.nuclei(source, mask), metrics.nuclei(result, mask)))
         values["gradients"].append(metrics.gradient_correlation(source, result))
         values["reversed"].append(100 * metrics.reversed_edges(source, result, mask))

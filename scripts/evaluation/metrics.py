@@ -3,6 +3,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, sobel
 from scipy.stats import wasserstein_distance
 from skimage.color import deltaE_ciede2000, rgb2hed, rgb2lab
+from skimage.exposure import match_histograms
 from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
 
@@ -46,6 +47,13 @@ def between(values: list[np.ndarray]) -> float:
 def structure(source: np.ndarray, result: np.ndarray) -> float:
     """SSIM of the grey images (mean of R, G and B)."""
     return float(structural_similarity(source.mean(-1), result.mean(-1), data_range=255))
+
+
+def matched_structure(source: np.ndarray, result: np.ndarray) -> float:
+    """SSIM of the grey images after the source's levels were given the result's histogram: what one change of
+    brightness and contrast for the whole picture explains, and a normalisation must make, is taken out."""
+    grey = result.mean(-1)
+    return float(structural_similarity(match_histograms(source.mean(-1), grey), grey, data_range=255))
 
 
 def nuclei(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
