@@ -2,6 +2,7 @@ import jpegTurbo from '@julusian/jpeg-turbo';
 import { describe, expect, it } from 'vitest';
 import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
+import { isYcbcrBaseline } from '../../server/src/codec/jpeg.ts';
 import { frameFormat, meanDifference, testFrame, toYbrFull } from './frames.ts';
 
 const BASELINE = '1.2.840.10008.1.2.4.50';
@@ -36,6 +37,30 @@ function withRgbIdentifiers(jpeg: Buffer): Buffer {
   });
   return copy;
 }
+
+describe('colour space of a codestream', () => {
+  const jpeg = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_420);
+
+  it('is YCbCr by JFIF and by default, RGB by Adobe’s flag or the component identifiers', () => {
+    expect(isYcbcrBaseline(jpeg)).toBe(true);
+    expect(isYcbcrBaseline(withoutJfif(jpeg))).toBe(true);
+    expect(isYcbcrBaseline(withoutJfif(jpeg, APP14_RGB))).toBe(false);
+    expect(isYcbcrBaseline(withRgbIdentifiers(withoutJfif(jpeg)))).toBe(false);
+  });
+
+  it('is not YCbCr baseline with one component or another process', () => {
+    const grey = jpegTurbo.compressSync(Buffer.alloc(256), {
+      format: jpegTurbo.FORMAT_GRAY,
+      subsampling: jpegTurbo.SAMP_GRAY,
+      width: 16,
+      height: 16,
+    });
+    expect(isYcbcrBaseline(grey)).toBe(false);
+    const extended = Buffer.from(jpeg);
+    extended[extended.indexOf(Buffer.from('ffc00011', 'hex')) + 1] = 0xc1;
+    expect(isYcbcrBaseline(extended)).toBe(false);
+  });
+});
 
 describe('JPEG baseline', () => {
   it.each([

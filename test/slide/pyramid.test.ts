@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Pyramid, type Tile, type TileGrid } from '../../server/src/slide/pyramid.ts';
+import { Pyramid, type PyramidGlass, type Tile, type TileGrid } from '../../server/src/slide/pyramid.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 
 function noise(width: number, height: number, seed: number): Raster {
@@ -37,18 +37,23 @@ function averageByDefinition(fine: Raster, width: number, height: number): Float
   return out;
 }
 
-async function build(base: Raster, images: TileGrid[], cut: number): Promise<Raster[]> {
+async function build(base: Raster, images: TileGrid[], cut: number, glass?: PyramidGlass): Promise<Raster[]> {
   const results = images.map((image) => blankRaster(image.totalColumns, image.totalRows));
   const seen = new Set<string>();
-  const pyramid = new Pyramid(images, async (image, tile: Tile) => {
-    const key = `${image}:${tile.x}:${tile.y}`;
-    expect(seen.has(key)).toBe(false);
-    seen.add(key);
-    copyOverlap(tile.raster, tile, results[image]!, { x: 0, y: 0 });
-  });
+  const pyramid = new Pyramid(
+    images,
+    async (image, tile: Tile) => {
+      const key = `${image}:${tile.x}:${tile.y}`;
+      expect(seen.has(key)).toBe(false);
+      seen.add(key);
+      copyOverlap(tile.raster, tile, results[image]!, { x: 0, y: 0 });
+    },
+    glass,
+  );
   for (let y = 0; y < base.height; y += cut)
     for (let x = 0; x < base.width; x += cut) {
       const part = blankRaster(Math.min(cut, base.width - x), Math.min(cut, base.height - y));
+      if (pyramid.isGlass({ x, y, width: part.width, height: part.height })) continue;
       copyOverlap(base, { x: 0, y: 0 }, part, { x, y });
       await pyramid.add(part, { x, y });
     }
@@ -56,6 +61,13 @@ async function build(base: Raster, images: TileGrid[], cut: number): Promise<Ras
     (sum, i) => sum + Math.ceil(i.totalColumns / i.columns) * Math.ceil(i.totalRows / i.rows),
     0,
   );
+  for (const image of images.keys())
+    for (const { x, y } of pyramid.glassTiles(image)) {
+      const key = `${image}:${x}:${y}`;
+      expect(seen.has(key)).toBe(false);
+      seen.add(key);
+      copyOverlap(await glass!.pixels(image, x, y), { x, y }, results[image]!, { x: 0, y: 0 });
+    }
   expect(seen.size).toBe(tiles);
   return results;
 }
@@ -102,6 +114,52 @@ describe('pyramid', () => {
         },
       ),
       { numRuns: 200, examples: [[77, 4, 1, 3, [2.2], 0]] },
+    );
+  });
+
+  it('is the same where tiles are glass and come from the source, in every mixture of both', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 2, max: 30 }),
+        fc.array(fc.double({ min: 1, max: 4, noNaN: true }), { minLength: 1, maxLength: 3 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.integer(),
+        async (width, height, tile, ratios, part, seed) => {
+          // Smooth: a coarse pixel on the border of glass takes the glass's part from the source's pixel, which holds both.
+          const base = blankRaster(width, height);
+          for (let at = 0; at < base.rgb.length; at++)
+            base.rgb[at] = (Math.floor(at / 3) % width) + Math.floor(at / 3 / width);
+          const images: TileGrid[] = [
+            { rows: tile, columns: tile + 1, totalRows: height, totalColumns: width },
+          ];
+          for (const ratio of ratios) {
+            const { totalRows, totalColumns } = images.at(-1)!;
+            images.push({
+              rows: tile,
+              columns: tile + 2,
+              totalRows: Math.max(1, Math.floor(totalRows / ratio)),
+              totalColumns: Math.max(1, Math.ceil(totalColumns / ratio)),
+            });
+          }
+          const whole = await build(base, images, 20);
+          const chance = (x: number, y: number): number => noise(1, 1, seed + 31 * x + 57 * y).rgb[0]! / 255;
+          const mixed = await build(base, images, 20, {
+            map: { isGlass: ({ x, y }) => chance(x, y) < part },
+            async pixels(image, x, y) {
+              const { rows, columns } = images[image]!;
+              const raster = blankRaster(columns, rows);
+              copyOverlap(whole[image]!, { x: 0, y: 0 }, raster, { x, y });
+              return raster;
+            },
+          });
+          for (const [i, { rgb }] of mixed.entries()) {
+            const worst = rgb.reduce((max, v, at) => Math.max(max, Math.abs(v - whole[i]!.rgb[at]!)), 0);
+            expect(worst).toBeLessThanOrEqual(i === 0 ? 0 : 2);
+          }
+        },
+      ),
     );
   });
 

@@ -48,3 +48,34 @@ function readHeader(bytes: Uint8Array): CodestreamFormat {
   }
   throw invalidFrame('A JPEG frame ends within its header.');
 }
+
+/**
+ * Whether a codestream is baseline (SOF0) with three components in YCbCr, by the rules of libjpeg: JFIF means YCbCr,
+ * then Adobe's transform flag, then the component identifiers. @throws FRAME_INVALID
+ */
+export function isYcbcrBaseline(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let isJfif = false;
+  let adobeTransform: number | undefined;
+  for (let at = 2; at + 20 <= bytes.length; ) {
+    const marker = bytes[at + 1]!;
+    const payload = at + 4;
+    const text = (length: number): string =>
+      String.fromCharCode(...bytes.subarray(payload, payload + length));
+    if (marker === 0xff) {
+      at++;
+      continue;
+    }
+    if (SEQUENTIAL_HUFFMAN.has(marker)) {
+      if (marker !== 0xc0 || bytes[at + 9] !== 3) return false;
+      if (isJfif) return true;
+      if (adobeTransform !== undefined) return adobeTransform === 1;
+      return String.fromCharCode(bytes[at + 10]!, bytes[at + 13]!, bytes[at + 16]!) !== 'RGB';
+    }
+    if (!SKIPPED.has(marker)) break;
+    if (marker === 0xe0 && text(5) === 'JFIF\0') isJfif = true;
+    if (marker === 0xee && text(5) === 'Adobe') adobeTransform = bytes[payload + 11];
+    at += 2 + view.getUint16(at + 2);
+  }
+  throw invalidFrame('A frame is not baseline JPEG.');
+}

@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { FrameSpool } from '../dicom/frame-spool.ts';
+import type { GlassMap } from '../slide/glass-map.ts';
 import { Pyramid, type Tile } from '../slide/pyramid.ts';
-import { blankRaster, copyOverlap, type Raster, repeatEdges } from '../slide/raster.ts';
-import type { Level } from '../slide/types.ts';
+import { blankRaster, copyOverlap, type Raster, repeatEdges, WHITE } from '../slide/raster.ts';
+import type { FramePosition, Level } from '../slide/types.ts';
+import type { Rectangle } from '../slide/windows.ts';
 import type { Spool } from './spool.ts';
 import type { OutputEncoding } from './types.ts';
 
@@ -16,6 +18,17 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
   /** Frames that may be in the encoder at once: bounds memory, keeps the codec threads busy. */
   readonly concurrency: number;
+  /** Without it every tile is made of what is added. */
+  readonly glass?: GlassTiles | undefined;
+}
+
+/** The tiles of a slide that show nothing but glass, which stay as they are. */
+export interface GlassTiles {
+  readonly map: GlassMap;
+  /** The pixels of a whole tile of the source. */
+  pixels(level: Level, position: FramePosition): Promise<Raster>;
+  /** A tile of the source as a frame of the result. */
+  frame(level: Level, position: FramePosition): Promise<Uint8Array>;
 }
 
 /** Encodes and spools every frame of every image as soon as its pixels are complete. */
@@ -25,7 +38,7 @@ export class LevelBuilder implements AsyncDisposable {
   readonly #indexAt: readonly Map<number, number>[];
   readonly #pyramid: Pyramid;
   readonly #options: BuildOptions;
-  readonly #encoding = new Set<Promise<void>>();
+  readonly #making = new Set<Promise<void>>();
   #failure: unknown;
 
   private constructor(images: readonly Level[], spools: readonly FrameSpool[], options: BuildOptions) {
@@ -35,7 +48,12 @@ export class LevelBuilder implements AsyncDisposable {
     this.#indexAt = images.map(
       (image) => new Map(image.frames.map(({ x, y }, index) => [y * image.totalColumns + x, index])),
     );
-    this.#pyramid = new Pyramid(images, (image, tile) => this.#encode(image, tile));
+    const { glass } = options;
+    this.#pyramid = new Pyramid(
+      images,
+      (image, tile) => this.#encode(image, tile),
+      glass && { map: glass.map, pixels: (image, x, y) => this.#glassPixels(glass, image, x, y) },
+    );
   }
 
   /** @param images the base level first, then the others, finest first */
@@ -51,34 +69,63 @@ export class LevelBuilder implements AsyncDisposable {
     await this.#pyramid.add(core, at);
   }
 
-  /** Waits for the last frame and gives the spools, one per image. */
+  /** Whether a rectangle of the base level shows only glass tiles: it need not be added. */
+  isGlass(core: Rectangle): boolean {
+    return this.#pyramid.isGlass(core);
+  }
+
+  /** Adds the glass, waits for the last frame and gives the spools, one per image. */
   async finish(): Promise<readonly FrameSpool[]> {
-    await Promise.all(this.#encoding);
+    const { glass } = this.#options;
+    for (const [image, level] of this.#images.entries())
+      for (const { x, y } of glass ? this.#pyramid.glassTiles(image) : []) {
+        const frame = this.#frameAt(image, x, y);
+        if (frame !== undefined)
+          await this.#spoolFrame(image, frame, () => glass!.frame(level, level.frames[frame]!));
+      }
+    await Promise.all(this.#making);
     if (this.#failure) throw this.#failure;
     return this.#spools;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#encoding);
+    await Promise.allSettled(this.#making);
     for (const spool of this.#spools) await spool.close();
   }
 
-  async #encode(image: number, tile: Tile): Promise<void> {
-    if (this.#failure) throw this.#failure;
+  /** Index of the frame at a place; undefined where the source has none, and then the result has none. */
+  #frameAt(image: number, x: number, y: number): number | undefined {
+    return this.#indexAt[image]!.get(y * this.#images[image]!.totalColumns + x);
+  }
+
+  async #glassPixels(glass: GlassTiles, image: number, x: number, y: number): Promise<Raster> {
     const level = this.#images[image]!;
-    const frame = this.#indexAt[image]!.get(tile.y * level.totalColumns + tile.x);
-    if (frame === undefined) return; // A place where the source has no tile has none in the result.
-    while (this.#encoding.size >= this.#options.concurrency) await Promise.race(this.#encoding);
+    const frame = this.#frameAt(image, x, y);
+    if (frame === undefined) return blankRaster(level.columns, level.rows, WHITE);
+    return glass.pixels(level, level.frames[frame]!);
+  }
+
+  async #encode(image: number, tile: Tile): Promise<void> {
+    const frame = this.#frameAt(image, tile.x, tile.y);
+    if (frame === undefined) return;
     const { codecs, encoding, quality, signal } = this.#options;
-    const { rows, columns } = level;
-    const task = codecs
-      .encode(paddedFrame(tile.raster, columns, rows), { rows, columns, encoding, quality }, signal)
+    const { rows, columns } = this.#images[image]!;
+    await this.#spoolFrame(image, frame, () =>
+      codecs.encode(paddedFrame(tile.raster, columns, rows), { rows, columns, encoding, quality }, signal),
+    );
+  }
+
+  /** Starts on a frame as soon as there is room for it. */
+  async #spoolFrame(image: number, frame: number, make: () => Promise<Uint8Array>): Promise<void> {
+    while (this.#making.size >= this.#options.concurrency) await Promise.race(this.#making);
+    if (this.#failure) throw this.#failure;
+    const task = make()
       .then((bytes) => this.#spools[image]!.append(frame, bytes))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
-      .finally(() => this.#encoding.delete(task));
-    this.#encoding.add(task);
+      .finally(() => this.#making.delete(task));
+    this.#making.add(task);
   }
 }
 

@@ -3,7 +3,7 @@ import type { StainNetwork } from '../inference/network.ts';
 import { isNowhereDenser } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
-import { type Window, windowsOf } from '../slide/windows.ts';
+import { type Rectangle, type Window, windowsOf } from '../slide/windows.ts';
 import type { TransferCoefficients } from '../stain/transfer.ts';
 
 /**
@@ -17,6 +17,10 @@ export interface NormalizePixelsOptions {
   readonly coreSize?: number;
   /** Takes the normalised rectangle; the next window is in the network meanwhile. */
   readonly sink: (core: Raster, at: { x: number; y: number }) => Promise<void>;
+  /** Rectangles that need not be read: the sink does not get them. Default: none. */
+  readonly isSkipped?: (core: Rectangle) => boolean;
+  /** Pixels that are done, the skipped ones at once. */
+  readonly onProgress?: (pixels: number) => void;
 }
 
 /**
@@ -27,10 +31,18 @@ export async function normalizePixels(
   source: PixelSource,
   network: StainNetwork,
   coefficients: TransferCoefficients,
-  { signal, sink, coreSize = CORE_SIZE }: NormalizePixelsOptions,
+  { signal, sink, coreSize = CORE_SIZE, isSkipped, onProgress }: NormalizePixelsOptions,
 ): Promise<void> {
   const { halo, alignment } = network.model;
-  const windows = [...windowsOf(source.width, source.height, { halo, alignment, coreSize })];
+  const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
+  const windows = [...all].filter(({ core }) => !isSkipped?.(core));
+  const area = ({ core }: Window): number => core.width * core.height;
+  let done = source.width * source.height - windows.reduce((sum, window) => sum + area(window), 0);
+  const deliver = async ({ core, window }: Finished): Promise<void> => {
+    await sink(core, window.core);
+    done += area(window);
+    onProgress?.(done);
+  };
   const read = (i: number): Promise<Raster> | undefined => {
     const raster = windows[i] && source.read(windows[i], signal);
     // A failure is met when the window's turn comes; until then it must not count as unhandled.
@@ -38,17 +50,22 @@ export async function normalizePixels(
     return raster;
   };
   let next = read(0);
-  let finished: { core: Raster; window: Window } | undefined;
+  let finished: Finished | undefined;
   for (const [i, window] of windows.entries()) {
     signal.throwIfAborted();
     const raster = (await next)!;
     next = read(i + 1);
     const normalized = normalizeWindow(raster, window, network, coefficients, signal);
     normalized.catch(() => {});
-    if (finished) await sink(finished.core, finished.window.core);
+    if (finished) await deliver(finished);
     finished = { core: await normalized, window };
   }
-  if (finished) await sink(finished.core, finished.window.core);
+  if (finished) await deliver(finished);
+}
+
+interface Finished {
+  readonly core: Raster;
+  readonly window: Window;
 }
 
 async function normalizeWindow(

@@ -15,6 +15,7 @@ import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { LevelBuilder } from './build-levels.ts';
 import { fitStain } from './fit.ts';
+import { findGlassTiles } from './glass-tiles.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
@@ -87,22 +88,21 @@ export async function normalizeSeries(
   const base = slide.levels[0]!;
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   const images = imagesOf(slide);
+  const encode = { encoding: request.encoding, quality: request.quality };
   await using builder = await LevelBuilder.create(images, {
-    encoding: request.encoding,
-    quality: request.quality,
+    ...encode,
     codecs: environment.codecs,
     spool,
     signal,
     concurrency: environment.encodeConcurrency,
+    glass: await findGlassTiles(open, coefficients.fade, encode, environment.codecs, signal),
   });
-  let pixelsDone = 0;
   await normalizePixels(open.base(fit.glass.colour), network, coefficients, {
     signal,
-    sink: async (core, at) => {
-      await builder.add(core, at);
-      pixelsDone += core.width * core.height;
-      progress.report('normalize', pixelsDone, base.totalColumns * base.totalRows, 'pixels');
-    },
+    isSkipped: (core) => builder.isGlass(core),
+    sink: (core, at) => builder.add(core, at),
+    onProgress: (pixels) =>
+      progress.report('normalize', pixels, base.totalColumns * base.totalRows, 'pixels'),
   });
   const spools = await builder.finish();
 

@@ -9,8 +9,8 @@ import type { DicomWebClient } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
 import { describeSlide, type SlideLimits } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
-import { type Rgb, WHITE } from '../slide/raster.ts';
-import type { Level, Slide } from '../slide/types.ts';
+import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
+import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import type { ProgressTracker } from './progress.ts';
 import { createSpool, type Spool } from './spool.ts';
@@ -40,8 +40,22 @@ export interface OpenSeries extends AsyncDisposable {
   base(absent: Rgb): PixelSource;
   /** The smallest level in which the tissue can still be seen. */
   overview(absent: Rgb): PixelSource;
+  /**
+   * The level on which glass is told from tissue: the smallest that shows a single nucleus. undefined where the slide
+   * has none that is small enough to be read whole.
+   */
+  glassView(absent: Rgb): PixelSource | undefined;
+  /** One frame as it is stored. */
+  storedFrame(level: Level, position: FramePosition): Promise<StoredFrame>;
+  /** The pixels of one frame, in sRGB. */
+  readFrame(level: Level, position: FramePosition): Promise<Raster>;
   /** Whether the frames of a level were compressed with loss, as far as the transfer syntax tells. */
   isLossy(level: Level): boolean;
+}
+
+export interface StoredFrame {
+  readonly transferSyntaxUid: string;
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -116,6 +130,19 @@ export async function openSeries(
     spool,
     base: (absent) => pixels(base, absent),
     overview: (absent) => pixels(overviewLevel(slide), absent),
+    glassView: (absent) => {
+      const level = glassLevel(slide);
+      return level && pixels(level, absent);
+    },
+    async storedFrame({ instances }, { instance, frame }) {
+      const file = files.get(instances[instance]!.sopInstanceUid)!;
+      return { transferSyntaxUid: file.transferSyntaxUid, bytes: await file.frame(frame) };
+    },
+    readFrame: async (level, position) => ({
+      width: level.columns,
+      height: level.rows,
+      rgb: await tileDecoder(level, files, access.codecs, colour)(position, signal),
+    }),
     isLossy: ({ instances }) =>
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -209,6 +236,21 @@ function overviewLevel({ levels }: Slide): Level {
     Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS &&
     base.totalColumns / totalColumns <= OVERVIEW_REDUCTION;
   return levels.findLast(shows) ?? base;
+}
+
+/** Reduction at which a nucleus of 20 pixels still darkens its pixel by more than the glass's noise. */
+const GLASS_REDUCTION = 16;
+/** Pixels of the largest level that is read whole for its glass: a slide of 128,000 pixels a side, reduced by 16. */
+const MAX_GLASS_PIXELS = 64e6;
+
+function glassLevel({ levels }: Slide): Level | undefined {
+  const base = levels[0]!;
+  const level = levels.findLast(
+    ({ totalColumns }) => base.totalColumns / totalColumns <= GLASS_REDUCTION + 0.5,
+  );
+  return level && level !== base && level.totalColumns * level.totalRows <= MAX_GLASS_PIXELS
+    ? level
+    : undefined;
 }
 
 function tileDecoder(

@@ -4,6 +4,9 @@
  * Along each axis a coarse pixel covers `ratio` fine pixels. Pyramids halve by rounding down or up, so a ratio
  * that is a whole number up to that rounding is taken as whole (2967 -> 1483 is 2, the last row is dropped);
  * any other ratio gives fractional weights at the borders of the coarse pixels.
+ *
+ * Tiles of the finer image that are glass are not handed in. A coarse tile over nothing but such tiles is glass as
+ * well and is not made; in one over some of them, their part comes from the coarse tile of the source.
  */
 
 import type { Tile, TileGrid } from './pyramid.ts';
@@ -11,6 +14,8 @@ import { blankRaster, type Raster } from './raster.ts';
 
 /** How the pixels of one axis fall onto the coarser axis. */
 interface Axis {
+  /** The ratio is a whole number: no fine pixel is shared. */
+  readonly isWhole: boolean;
   /** First coarse pixel that fine pixel p touches, or -1 when it is dropped. */
   readonly first: Int32Array;
   /** Weight of p in `first`; the rest of 1 goes to `first` + 1, if that exists. */
@@ -54,7 +59,13 @@ function axis(fine: number, coarse: number): Axis {
       end[target] = Math.max(end[target]!, p + 1);
     }
   }
-  return { first, weight, total, start, end };
+  return { isWhole, first, weight, total, start, end };
+}
+
+/** What is known of glass: tiles of the finer image that are, and the source's pixels of a tile of the coarser one. */
+export interface GlassBelow {
+  isGlass(x: number, y: number): boolean;
+  pixels(x: number, y: number): Promise<Raster>;
 }
 
 export class AreaAverage {
@@ -62,10 +73,12 @@ export class AreaAverage {
   readonly #coarse: TileGrid;
   readonly #x: Axis;
   readonly #y: Axis;
+  readonly #glass: GlassBelow | undefined;
   /** Sums of the tiles that are begun, by place; `missing` counts the fine tiles still to come. */
   readonly #open = new Map<number, { sums: Float32Array; missing: number }>();
 
-  constructor(fine: TileGrid, coarse: TileGrid) {
+  constructor(fine: TileGrid, coarse: TileGrid, glass?: GlassBelow) {
+    this.#glass = glass;
     this.#fine = fine;
     this.#coarse = coarse;
     this.#x = axis(fine.totalColumns, coarse.totalColumns);
@@ -73,7 +86,7 @@ export class AreaAverage {
   }
 
   /** Takes one tile of the finer image and yields the tiles of the coarser image that it completes. */
-  *add(tile: Tile): Generator<Tile> {
+  async *add(tile: Tile): AsyncGenerator<Tile> {
     const patch = this.#reduce(tile);
     if (!patch) return;
     const { rows, columns, totalColumns } = this.#coarse;
@@ -85,7 +98,7 @@ export class AreaAverage {
         if (!entry) {
           entry = {
             sums: new Float32Array(extent.width * extent.height * 3),
-            missing: this.#tilesUnder(x, y),
+            missing: this.#tilesUnder(x, y).filter((fine) => !this.#isGlassBelow(fine)).length,
           };
           this.#open.set(place, entry);
         }
@@ -93,6 +106,7 @@ export class AreaAverage {
         entry.missing--;
         if (entry.missing > 0) continue;
         this.#open.delete(place);
+        await this.#addGlass(entry.sums, x, y);
         yield { x, y, raster: this.#divide(entry.sums, x, y) };
       }
     }
@@ -103,12 +117,47 @@ export class AreaAverage {
     return { width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
   }
 
-  /** Number of tiles of the finer image that touch the coarse tile at (x, y). */
-  #tilesUnder(x: number, y: number): number {
+  /** Whether the coarse tile at (x, y) lies over nothing but glass. */
+  isGlass(x: number, y: number): boolean {
+    return this.#tilesUnder(x, y).every((fine) => this.#isGlassBelow(fine));
+  }
+
+  #isGlassBelow({ x, y }: Place): boolean {
+    return this.#glass?.isGlass(x, y) ?? false;
+  }
+
+  /** The tiles of the finer image that touch the coarse tile at (x, y). */
+  #tilesUnder(x: number, y: number): Place[] {
     const { width, height } = this.#extent(x, y);
-    const count = (axis: Axis, from: number, length: number, tile: number): number =>
-      Math.floor((axis.end[from + length - 1]! - 1) / tile) - Math.floor(axis.start[from]! / tile) + 1;
-    return count(this.#x, x, width, this.#fine.columns) * count(this.#y, y, height, this.#fine.rows);
+    const starts = (axis: Axis, from: number, length: number, tile: number): number[] => {
+      const first = Math.floor(axis.start[from]! / tile);
+      const last = Math.floor((axis.end[from + length - 1]! - 1) / tile);
+      return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * tile);
+    };
+    const across = starts(this.#x, x, width, this.#fine.columns);
+    return starts(this.#y, y, height, this.#fine.rows).flatMap((y) => across.map((x) => ({ x, y })));
+  }
+
+  /** Adds the parts of a coarse tile that lie over glass, from the source. */
+  async #addGlass(sums: Float32Array, x: number, y: number): Promise<void> {
+    const below = this.#tilesUnder(x, y).filter((fine) => this.#isGlassBelow(fine));
+    if (below.length === 0) return;
+    const { width, height } = this.#extent(x, y);
+    const source = await this.#glass!.pixels(x, y);
+    for (const fine of below) {
+      const across = weightsFrom(this.#x, fine.x, this.#fine.columns, x, width);
+      const down = weightsFrom(this.#y, fine.y, this.#fine.rows, y, height);
+      for (let row = 0; row < height; row++) {
+        if (down[row] === 0) continue;
+        for (let column = 0; column < width; column++) {
+          const weight = down[row]! * across[column]!;
+          if (weight === 0) continue;
+          const at = (row * width + column) * 3;
+          const from = (row * source.width + column) * 3;
+          for (let c = 0; c < 3; c++) sums[at + c]! += weight * source.rgb[from + c]!;
+        }
+      }
+    }
   }
 
   /** Weighted sums of one fine tile over the coarse pixels that it touches; undefined when all of it is dropped. */
@@ -133,6 +182,10 @@ export class AreaAverage {
     for (let row = 0; row < raster.height; row++) {
       const c = ay.first[y + row]!;
       if (c < 0) break;
+      if (ax.isWhole && ay.isWhole) {
+        addWholeRow(raster, row, ax, x, patch.x, sums.subarray((c - patch.y) * patch.width * 3));
+        continue;
+      }
       sumRow(raster, row, ax, x, patch.x, rowSums);
       const weight = ay.weight[y + row]!;
       addRow(rowSums, weight, sums, (c - patch.y) * patch.width * 3, patch.width * 3);
@@ -154,12 +207,51 @@ export class AreaAverage {
   }
 }
 
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Weight that `length` fine pixels from `from` on have in each of `count` coarse pixels from `first` on. */
+function weightsFrom(axis: Axis, from: number, length: number, first: number, count: number): Float32Array {
+  const weights = new Float32Array(count);
+  const add = (coarse: number, weight: number): void => {
+    if (coarse >= first && coarse < first + count) weights[coarse - first]! += weight;
+  };
+  for (let p = from; p < Math.min(from + length, axis.first.length); p++) {
+    if (axis.first[p]! < 0) break;
+    add(axis.first[p]!, axis.weight[p]!);
+    add(axis.first[p]! + 1, 1 - axis.weight[p]!);
+  }
+  return weights;
+}
+
 interface Patch {
   readonly x: number;
   readonly y: number;
   readonly width: number;
   readonly height: number;
   readonly sums: Float32Array;
+}
+
+/** Adds one row of pixels, none of them shared, to a row of sums that starts at coarse pixel `origin`. */
+function addWholeRow(
+  { width, rgb }: Raster,
+  row: number,
+  { first }: Axis,
+  x: number,
+  origin: number,
+  sums: Float32Array,
+): void {
+  let at = row * width * 3;
+  for (let column = 0; column < width; column++, at += 3) {
+    const c = first[x + column]!;
+    if (c < 0) break;
+    const target = (c - origin) * 3;
+    sums[target]! += rgb[at]!;
+    sums[target + 1]! += rgb[at + 1]!;
+    sums[target + 2]! += rgb[at + 2]!;
+  }
 }
 
 /** Sums one row of pixels horizontally into `sums`, which starts at coarse pixel `origin`. */

@@ -6,9 +6,13 @@
  * Invariants: the rectangles cover the base level exactly once; a tile is handed out exactly once, when its
  * last pixel has arrived. Memory: the tiles that are begun and not finished; with rectangles coming row by row
  * that is about one row of tiles a level.
+ *
+ * Tiles that are glass take no part in this: they are never assembled, averaged or handed out (slide/glass-map.ts).
  */
 import { AreaAverage } from './area-average.ts';
+import type { GlassMap } from './glass-map.ts';
 import { blankRaster, copyOverlap, type Raster } from './raster.ts';
+import type { Rectangle } from './windows.ts';
 
 /** Tile grid of one image: tile size and total size, in pixels. */
 export interface TileGrid {
@@ -27,20 +31,61 @@ export interface Tile {
 
 export type TileSink = (image: number, tile: Tile) => Promise<void>;
 
+/** What the slide's glass looks like, for the images that are made of it in part. */
+export interface PyramidGlass {
+  readonly map: GlassMap;
+  /** The source's own pixels of a tile of an image. */
+  pixels(image: number, x: number, y: number): Promise<Raster>;
+}
+
 export class Pyramid {
+  readonly #images: readonly TileGrid[];
   readonly #base: TileAssembler;
   readonly #children: { image: number; average: AreaAverage }[][];
+  /** Per image and tile, row by row: 1 for glass. */
+  readonly #glass: readonly Uint8Array[];
   readonly #sink: TileSink;
 
   /** @param images base first; every other is averaged from the smallest earlier one that is at least as large */
-  constructor(images: readonly TileGrid[], sink: TileSink) {
+  constructor(images: readonly TileGrid[], sink: TileSink, glass?: PyramidGlass) {
+    this.#images = images;
     this.#sink = sink;
-    this.#base = new TileAssembler(images[0]!);
     this.#children = images.map(() => []);
+    this.#glass = images.map((grid) => new Uint8Array(tilesAcross(grid) * tilesDown(grid)));
+    const markGlass = (image: number, isGlass: (x: number, y: number) => boolean): void => {
+      for (const [i, { x, y }] of [...tilesOf(images[image]!)].entries())
+        this.#glass[image]![i] = isGlass(x, y) ? 1 : 0;
+    };
+    if (glass) markGlass(0, (x, y) => glass.map.isGlass(extentOf(images[0]!, x, y)));
     for (let image = 1; image < images.length; image++) {
       const parent = parentOf(images, image);
-      this.#children[parent]!.push({ image, average: new AreaAverage(images[parent]!, images[image]!) });
+      const average = new AreaAverage(
+        images[parent]!,
+        images[image]!,
+        glass && {
+          isGlass: (x, y) => this.#isGlassTile(parent, x, y),
+          pixels: (x, y) => glass.pixels(image, x, y),
+        },
+      );
+      if (glass) markGlass(image, (x, y) => average.isGlass(x, y));
+      this.#children[parent]!.push({ image, average });
     }
+    this.#base = new TileAssembler(images[0]!, (x, y) => this.#isGlassTile(0, x, y));
+  }
+
+  /** Whether a rectangle of the base level touches only tiles that are glass: it need not be added. */
+  isGlass({ x, y, width, height }: Rectangle): boolean {
+    const { rows, columns } = this.#images[0]!;
+    for (let top = Math.floor(y / rows) * rows; top < y + height; top += rows)
+      for (let left = Math.floor(x / columns) * columns; left < x + width; left += columns)
+        if (!this.#isGlassTile(0, left, top)) return false;
+    return true;
+  }
+
+  /** The upper left corners of an image's glass tiles. */
+  *glassTiles(image: number): Generator<{ x: number; y: number }> {
+    for (const tile of tilesOf(this.#images[image]!))
+      if (this.#isGlassTile(image, tile.x, tile.y)) yield tile;
   }
 
   async add(raster: Raster, at: { x: number; y: number }): Promise<void> {
@@ -50,8 +95,26 @@ export class Pyramid {
   async #finish(image: number, tile: Tile): Promise<void> {
     await this.#sink(image, tile);
     for (const child of this.#children[image]!)
-      for (const coarser of child.average.add(tile)) await this.#finish(child.image, coarser);
+      for await (const coarser of child.average.add(tile)) await this.#finish(child.image, coarser);
   }
+
+  #isGlassTile(image: number, x: number, y: number): boolean {
+    const grid = this.#images[image]!;
+    return this.#glass[image]![(y / grid.rows) * tilesAcross(grid) + x / grid.columns] === 1;
+  }
+}
+
+const tilesAcross = ({ totalColumns, columns }: TileGrid): number => Math.ceil(totalColumns / columns);
+const tilesDown = ({ totalRows, rows }: TileGrid): number => Math.ceil(totalRows / rows);
+
+/** Upper left corners of all tiles of an image, row by row. */
+function* tilesOf(grid: TileGrid): Generator<{ x: number; y: number }> {
+  for (let y = 0; y < grid.totalRows; y += grid.rows)
+    for (let x = 0; x < grid.totalColumns; x += grid.columns) yield { x, y };
+}
+
+function extentOf({ rows, columns, totalRows, totalColumns }: TileGrid, x: number, y: number): Rectangle {
+  return { x, y, width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
 }
 
 function parentOf(images: readonly TileGrid[], image: number): number {
@@ -68,21 +131,23 @@ function parentOf(images: readonly TileGrid[], image: number): number {
 /** Collects rectangles into tiles. */
 class TileAssembler {
   readonly #grid: TileGrid;
+  readonly #isGlass: (x: number, y: number) => boolean;
   readonly #open = new Map<number, { tile: Tile; missing: number }>();
 
-  constructor(grid: TileGrid) {
+  constructor(grid: TileGrid, isGlass: (x: number, y: number) => boolean) {
     this.#grid = grid;
+    this.#isGlass = isGlass;
   }
 
   *add(raster: Raster, at: { x: number; y: number }): Generator<Tile> {
-    const { rows, columns, totalColumns, totalRows } = this.#grid;
+    const { rows, columns, totalColumns } = this.#grid;
     for (let y = Math.floor(at.y / rows) * rows; y < at.y + raster.height; y += rows) {
       for (let x = Math.floor(at.x / columns) * columns; x < at.x + raster.width; x += columns) {
+        if (this.#isGlass(x, y)) continue;
         const place = y * totalColumns + x;
         let entry = this.#open.get(place);
         if (!entry) {
-          const width = Math.min(columns, totalColumns - x);
-          const height = Math.min(rows, totalRows - y);
+          const { width, height } = extentOf(this.#grid, x, y);
           entry = { tile: { x, y, raster: blankRaster(width, height) }, missing: width * height };
           this.#open.set(place, entry);
         }

@@ -17,6 +17,7 @@ export function blankRaster(width: number, height: number, colour?: Rgb): Raster
 export type Rgb = readonly [number, number, number];
 
 export const WHITE: Rgb = [255, 255, 255];
+export const BLACK: Rgb = [0, 0, 0];
 
 function fill(rgb: Uint8Array, [r, g, b]: Rgb): void {
   if (r === g && g === b) {

@@ -1,0 +1,47 @@
+/**
+ * Where a slide is empty glass, seen on one of its small levels: what is glass there is neither decoded nor sent
+ * through the network. A speck too small to darken a pixel of that level stays as it is in the source.
+ */
+import { densityAt } from './optical-density.ts';
+import type { PixelSource } from './pixel-source.ts';
+import type { Rectangle } from './windows.ts';
+
+/** Pixels of the overview around a rectangle that must be glass as well: context, and rounding of the levels' sizes. */
+const MARGIN = 1;
+/** Rows of the overview that are decoded at once. */
+const BAND = 512;
+
+export interface GlassMap {
+  /** Whether a rectangle of the base level shows nothing but glass. */
+  isGlass(rectangle: Rectangle): boolean;
+}
+
+/** @param density glass is nowhere denser than this; the fade's lower end, so that the network would change nothing */
+export async function readGlassMap(
+  base: { readonly width: number; readonly height: number },
+  overview: PixelSource,
+  density: number,
+  signal: AbortSignal,
+): Promise<GlassMap> {
+  const { width, height } = overview;
+  const dense = new Uint8Array(width * height);
+  for (let y = 0; y < height; y += BAND) {
+    const rows = Math.min(BAND, height - y);
+    const { rgb } = await overview.read({ x: 0, y, width, height: rows }, signal);
+    for (let pixel = 0; pixel < width * rows; pixel++)
+      if (densityAt(rgb, pixel) > density) dense[y * width + pixel] = 1;
+  }
+  const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
+    Math.max(0, Math.floor(from * scale) - MARGIN),
+    Math.min(limit, Math.ceil((from + length) * scale) + MARGIN),
+  ];
+  return {
+    isGlass(rectangle) {
+      const [left, right] = span(rectangle.x, rectangle.width, width / base.width, width);
+      const [top, bottom] = span(rectangle.y, rectangle.height, height / base.height, height);
+      for (let y = top; y < bottom; y++)
+        if (dense.subarray(y * width + left, y * width + right).includes(1)) return false;
+      return true;
+    },
+  };
+}

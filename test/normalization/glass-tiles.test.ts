@@ -1,0 +1,73 @@
+/** Glass is not decoded, not sent through the network and not compressed a second time. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
+import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+
+const { signal } = new AbortController();
+let place: Workplace;
+beforeAll(async () => {
+  place = await createWorkplace();
+});
+afterAll(() => place[Symbol.asyncDispose]());
+
+/** Instances of a folder, the largest first. */
+async function levels(folder: string): Promise<Part10File[]> {
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.dcm'));
+  const files = await Promise.all(names.map((name) => openPart10(join(folder, name))));
+  return files.sort((a, b) => b.numberOfFrames - a.numberOfFrames);
+}
+
+async function normalized(
+  encoding: 'jpeg' | 'htj2k',
+): Promise<{ before: Part10File[]; after: Part10File[] }> {
+  const from = await place.fill('source', join(repository, 'scripts/sample'));
+  const to = await place.fill(`result-${encoding}`);
+  await using source = await place.open(from);
+  await using destination = await place.open(to);
+  await normalizeOnlySlide(place, source, destination, { model: 'fast', encoding });
+  return { before: await levels(from), after: await levels(to) };
+}
+
+async function pixels(file: Part10File, frame: number): Promise<Uint8Array> {
+  const format = {
+    transferSyntaxUid: file.transferSyntaxUid,
+    rows: file.dataset.number('Rows')!,
+    columns: file.dataset.number('Columns')!,
+    photometricInterpretation: file.dataset.string('PhotometricInterpretation')!,
+    planarConfiguration: 0,
+  };
+  return place.composition.codecs.decode(await file.frame(frame), format, { table: undefined, signal });
+}
+
+describe('frames of glass', () => {
+  it('are passed through as they are stored, on every level; all others are made anew', async () => {
+    const { before, after } = await normalized('jpeg');
+    const passed = await Promise.all(
+      before.map(async (file, level) => {
+        const same: number[] = [];
+        for (let frame = 0; frame < file.numberOfFrames; frame++)
+          if (Buffer.compare(await file.frame(frame), await after[level]!.frame(frame)) === 0)
+            same.push(frame);
+        return same;
+      }),
+    );
+    expect(passed[0]!.length).toBeGreaterThan(10);
+    expect(passed[1]!.length).toBeGreaterThan(0);
+    for (const frame of passed[0]!) {
+      const levels = await pixels(before[0]!, frame);
+      const mean = levels.reduce((sum, value) => sum + value, 0) / levels.length;
+      expect(mean).toBeGreaterThan(230);
+    }
+  });
+
+  it('keep their pixels where the encoding is another', async () => {
+    const { before, after } = await normalized('htj2k');
+    let same = 0;
+    for (let frame = 0; frame < before[0]!.numberOfFrames; frame++)
+      if (Buffer.compare(await pixels(before[0]!, frame), await pixels(after[0]!, frame)) === 0) same++;
+    expect(same).toBeGreaterThan(10);
+  });
+});
