@@ -137,7 +137,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.2.0")
+    parser.add_argument("--version", default="0.3.0")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:

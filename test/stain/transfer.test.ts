@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClassStatistics } from '../../server/src/normalization/types.ts';
-import { addSums, classStatistics, SUMS_PER_CLASS } from '../../server/src/stain/statistics.ts';
+import {
+  addSums,
+  classStatistics,
+  SUMS_PER_CLASS,
+  samplingError,
+} from '../../server/src/stain/statistics.ts';
 import {
   CONTRAST_LIMITS,
   fadeOf,
@@ -56,6 +61,32 @@ describe('class statistics', () => {
         }
       }),
     );
+  });
+});
+
+describe('sampling error', () => {
+  /** A window: 1000 pixels of tissue of the density, 1000 of glass. */
+  const window = (density: number): Float64Array =>
+    Float64Array.from([
+      ...[1000, 1000 * density, 0, 0, 1000 * density ** 2, 0, 0],
+      ...[1000, 20, 0, 0, 1, 0, 0],
+    ]);
+
+  it('is the standard error of the mean over windows, falls with their number and is none when all are seen', () => {
+    const densities = [0.3, 0.5, 0.4, 0.6, 0.2, 0.7, 0.5, 0.4];
+    const parts = densities.map(window);
+    const mean = densities.reduce((sum, d) => sum + d, 0) / 8;
+    const variance = densities.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 7;
+    // D is one of three channels, and the others do not vary here.
+    expect(samplingError(parts, 1e9)).toBeCloseTo(Math.sqrt(variance / 8 / 3), 6);
+    expect(samplingError([...parts, ...parts], 1e9)).toBeLessThan(samplingError(parts, 1e9));
+    expect(samplingError(parts, 8)).toBe(0);
+    expect(
+      samplingError(
+        Array.from({ length: 8 }, () => window(0.4)),
+        1e9,
+      ),
+    ).toBeCloseTo(0, 9);
   });
 });
 

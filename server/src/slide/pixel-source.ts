@@ -127,12 +127,15 @@ export class LevelSource implements PixelSource {
   #evict(last: Rectangle): void {
     const { rows, columns } = this.#level;
     for (const place of this.#tiles.keys()) {
-      const bottom = (Math.floor(place / this.#across) + 1) * rows;
+      const top = Math.floor(place / this.#across) * rows;
+      const bottom = top + rows;
       const right = ((place % this.#across) + 1) * columns;
       const isBefore =
         bottom <= last.y + last.height - OVERLAP &&
         (right <= last.x + last.width - OVERLAP || bottom <= last.y);
-      if (isBefore) this.#tiles.delete(place);
+      // Left over from a window further down, where windows are sampled here and there.
+      const isBelow = top >= last.y + last.height;
+      if (isBefore || isBelow) this.#tiles.delete(place);
     }
   }
 }

@@ -44,3 +44,31 @@ export function classStatistics(sums: Float64Array): ClassStatistics[] {
   }
   return classes;
 }
+
+/**
+ * How far the mean colours of the tissue's classes may be from those of all windows that these were drawn from, in
+ * optical density: the standard errors of D, and of cx and cy times D, of the ratio estimator over windows (Cochran 1977,
+ * section 6.3), pooled by the classes' shares. The last class, glass, does not count.
+ *
+ * @param parts the sums of each sampled window
+ * @param population windows that there are to sample from
+ */
+export function samplingError(parts: readonly Float64Array[], population: number): number {
+  const total = new Float64Array(parts[0]!.length);
+  for (const part of parts) addSums(total, part);
+  const tissue = classStatistics(total).slice(0, -1);
+  const unseen = 1 - parts.length / population;
+  let [square, share] = [0, 0];
+  for (const [k, { mean, share: ofClass }] of tissue.entries()) {
+    const at = k * SUMS_PER_CLASS;
+    if (total[at] === 0) continue;
+    share += ofClass;
+    for (const channel of [0, 1, 2] as const) {
+      const residual = (part: Float64Array): number => part[at + 1 + channel]! - mean[channel] * part[at]!;
+      const spread = parts.reduce((sum, part) => sum + residual(part) ** 2, 0) / (parts.length - 1);
+      const variance = (unseen * parts.length * spread) / total[at]! ** 2;
+      square += (ofClass * variance * (channel === 0 ? 1 : mean[0] ** 2)) / 3;
+    }
+  }
+  return share > 0 ? Math.sqrt(square / share) : Infinity;
+}
