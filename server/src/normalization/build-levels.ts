@@ -1,5 +1,6 @@
 /** From normalised rectangles of the base level to the encoded frames of every derived image, in one pass. */
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { FrameSpool } from '../dicom/frame-spool.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
@@ -106,6 +107,8 @@ export class LevelBuilder implements AsyncDisposable {
   }
 
   async #encode(image: number, tile: Tile): Promise<void> {
+    // A window finishes many tiles at once: requests are answered between two of them.
+    await setImmediate();
     const frame = this.#frameAt(image, tile.x, tile.y);
     if (frame === undefined) return;
     const { codecs, encoding, quality, signal } = this.#options;

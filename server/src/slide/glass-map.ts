@@ -9,7 +9,7 @@ import type { Rectangle } from './windows.ts';
 /** Pixels of the overview around a rectangle that must be glass as well: context, and rounding of the levels' sizes. */
 const MARGIN = 1;
 /** Rows of the overview that are decoded at once. */
-const BAND = 512;
+const BAND = 128;
 
 export interface GlassMap {
   /** Whether a rectangle of the base level shows nothing but glass. */
