@@ -106,6 +106,10 @@ export const ERROR_TABLE = {
     status: 500,
     remedy: 'Choose device "auto" or "cpu", or install what the message names.',
   },
+  CUDA_PACKAGE_INVALID: {
+    status: 500,
+    remedy: 'Give the package that the message names, or let "npm run install-cuda" fetch it.',
+  },
   VIEWER_UNAVAILABLE: {
     status: 500,
     remedy: 'Give the package file by viewer.package, or set viewer.enabled to false.',

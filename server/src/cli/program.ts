@@ -8,6 +8,11 @@ import { type StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
+import {
+  describeInstallation,
+  type InstallCudaArguments,
+  installCudaCommand,
+} from './install-cuda-command.ts';
 import { describeResult, normalizeCommand } from './normalize-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
@@ -117,6 +122,19 @@ export function createProgram(): Command {
     .command('info')
     .description('show version, device, models and templates')
     .action(() => run((composition) => infoCommand(composition), describeInfo));
+
+  program
+    .command('install-cuda')
+    .description('put the CUDA libraries of ONNX Runtime in place, and tell what else CUDA needs')
+    .option('--from <file>', 'wheel onnxruntime-gpu or NuGet package, for machines that reach no registry')
+    .option('--check', 'change nothing, only check; ends with 1 where something is missing', false)
+    .action((options: InstallCudaArguments) =>
+      run(async () => {
+        const result = await installCudaCommand(options);
+        if (options.check && result.missing.length > 0) process.exitCode = EXIT.failed;
+        return result;
+      }, describeInstallation),
+    );
   return program;
 }
 

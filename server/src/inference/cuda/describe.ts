@@ -1,0 +1,51 @@
+/** The result of a check in words: one line for an error, a page for a person who installs. */
+import type { CudaCheck, Missing } from './check.ts';
+import { MINIMUM_DRIVER, packageOf } from './requirements.ts';
+import { PROVIDER } from './runtime.ts';
+
+/** "libcublas.so.13 (pip package ...), libcuda.so.1 (the NVIDIA driver ...)" */
+export function describeMissing(missing: readonly Missing[]): string {
+  return missing.map(({ name, remedy }) => `${name} (${remedy})`).join(', ');
+}
+
+/** What is found where, what is missing, and what to do next. */
+export function describeCheck(check: CudaCheck): string {
+  const { runtime, provider, libraries, driver, tensorRt, missing } = check;
+  const row = (name: string, state: string): string => `  ${name.padEnd(34)} ${state}`;
+  return [
+    `ONNX Runtime ${runtime.version}, ${runtime.folder}`,
+    row(PROVIDER, provider === 'matching' ? `version ${runtime.version}` : provider.toUpperCase()),
+    ...libraries.map(({ name, path, isRequired }) =>
+      row(name, path ?? (isRequired ? 'MISSING' : 'not found; not required')),
+    ),
+    row(
+      'NVIDIA driver',
+      driver.version ?? `not loaded, or not visible; ${MINIMUM_DRIVER} or newer is needed`,
+    ),
+    ...driver.cards.map((card) => row('card', card)),
+    row('TensorRT (not used)', describeTensorRt(tensorRt)),
+    '',
+    ...(missing.length === 0
+      ? ['Nothing is missing. "stain-normalization --device cuda info" runs the network and proves it.']
+      : ['Missing:', ...missing.map(({ name, remedy }) => row(name, remedy)), ...nextSteps(missing)]),
+  ].join('\n');
+}
+
+function describeTensorRt({ provider, library }: CudaCheck['tensorRt']): string {
+  return `provider ${provider ? 'there' : 'not there'}, libnvinfer.so.10 ${library ?? 'not found'}`;
+}
+
+/** Commands for what Python packages can bring: they work without the distribution's packages and without root. */
+function nextSteps(missing: readonly Missing[]): string[] {
+  const packages = [
+    ...new Set(missing.map(({ name }) => packageOf(name)).filter((name) => name !== undefined)),
+  ];
+  if (packages.length === 0) return [];
+  return [
+    '',
+    'NVIDIA publishes its libraries as Python packages as well; the loader must be told where they lie:',
+    `  pip install --target ./var/cuda ${packages.map((name) => `'${name}'`).join(' ')}`,
+    '  export LD_LIBRARY_PATH="$(echo "$PWD"/var/cuda/nvidia/*/lib | tr " " ":"):$LD_LIBRARY_PATH"',
+    'Then try "npm run install-cuda -- --check" again, in the same shell.',
+  ];
+}
