@@ -77,7 +77,7 @@ beforeAll(async () => {
         },
         ownIds: async () => new Set(),
       },
-      device: () => ({ requested: 'auto', executionProvider: null, reason: null, threads: 2 }),
+      device: () => ({ requested: 'auto', executionProvider: null, reason: null, proof: null, threads: 2 }),
       models: async () => [await model('reference')],
       model,
       stainOf: async () => {

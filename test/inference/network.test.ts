@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkCuda } from '../../server/src/inference/cuda/check.ts';
 import { type LoadedModel, loadModel } from '../../server/src/inference/manifest.ts';
-import { openNetwork, type StainNetwork } from '../../server/src/inference/network.ts';
+import { networkOn, openNetwork, type StainNetwork } from '../../server/src/inference/network.ts';
+import { startWorker } from '../../server/src/inference/start-worker.ts';
 import { modelFolder } from '../support/network.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -88,17 +91,62 @@ describe('network', () => {
     await expect(openNetwork({ model: broken, device: 'cpu', threads: 1 })).rejects.toThrow();
   });
 
-  it('takes the device that is asked for or says why not', async () => {
+  it('takes the device that is asked for, or names all that is missing', async () => {
     const auto = await openNetwork({ model, device: 'auto', threads: 1 });
     await auto.close();
-    if (auto.executionProvider === 'CPUExecutionProvider') {
-      expect(auto.providerReason).toMatch(/CUDA/);
-      await expect(openNetwork({ model, device: 'cuda', threads: 1 })).rejects.toMatchObject({
-        code: 'DEVICE_UNAVAILABLE',
-      });
-    } else {
-      expect(auto.providerReason).toBeUndefined();
-    }
     expect(network.providerReason).toBeUndefined();
+    expect(network.deviceProof).toBeUndefined();
+    if (auto.executionProvider === 'CUDAExecutionProvider') {
+      expect(auto.providerReason).toBeUndefined();
+      expect(auto.deviceProof?.convolutions).toBeGreaterThan(0);
+      return;
+    }
+    expect(auto.providerReason).toMatch(/^CUDA cannot be used: /);
+    const { missing } = await checkCuda();
+    for (const device of ['cuda', 'cuda:1'] as const) {
+      const refused = openNetwork({ model, device, threads: 1 });
+      await expect(refused).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', data: { missing } });
+      for (const { name } of missing) await expect(refused).rejects.toThrow(name);
+    }
+    for (const { name } of missing) expect(auto.providerReason).toContain(name);
+  });
+});
+
+describe('a network on two threads, as on CUDA', () => {
+  const open = async () => {
+    const start = { graphs: model.graphs, providers: [{ name: 'cpu' }], threads: 1 } as const;
+    const workers = [(await startWorker(start)).worker, (await startWorker(start)).worker];
+    return {
+      workers,
+      pair: networkOn(model, { executionProvider: 'CPUExecutionProvider', workers, proof: undefined }),
+    };
+  };
+
+  it('has two runs in flight and gives what one thread gives', async () => {
+    const { pair } = await open();
+    const finished: number[] = [];
+    const sizes = [512, 64, 64];
+    const results = await Promise.all(
+      sizes.map(async (size, i) => {
+        const sums = await pair.statistics(weighted(size), signal);
+        finished.push(i);
+        return sums;
+      }),
+    );
+    await pair.close();
+    // The small ones overtake the large one beside them, and keep their own order.
+    expect(finished).toEqual([1, 2, 0]);
+    expect(results[0]).toEqual(await network.statistics(weighted(512), signal));
+    expect(results[2]).toEqual(await network.statistics(weighted(64), signal));
+  });
+
+  it('is broken when one of its threads is gone, and ends the other', async () => {
+    const { pair, workers } = await open();
+    const ended = once(workers[1]!, 'exit');
+    workers[0]!.postMessage({ kind: 'close' });
+    await ended;
+    expect(pair.isBroken).toBe(true);
+    await expect(pair.statistics(weighted(), signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+    await pair.close();
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StainError } from '../../server/src/errors.ts';
@@ -100,6 +101,32 @@ describe('normalizing in windows', () => {
       return worst;
     };
     expect(step(normalized)).toBeLessThanOrEqual(step(ramp) + 8);
+  });
+
+  it('keeps the network busy with two windows, and hands the cores on in their order', async () => {
+    let underWay = 0;
+    const counts: number[] = [];
+    const slow = {
+      ...network,
+      // The first of each pair takes longer than the second, as may happen on two sessions.
+      async apply({ tile }: { tile: Uint8Array }) {
+        counts.push(++underWay);
+        await setTimeout(counts.length % 2 ? 30 : 5);
+        underWay--;
+        return tile;
+      },
+    } as StainNetwork;
+    const seen: number[] = [];
+    await normalizePixels(memorySource(tissue(64 * 6, 64)), slow, strongTransfer(), {
+      signal,
+      coreSize: 64,
+      sink: async (_core, { x }) => void seen.push(x),
+    });
+    expect(seen.length).toBeGreaterThan(4);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    // A third is handed over before the first is waited for; more would only hold memory.
+    expect(Math.max(...counts)).toBeGreaterThanOrEqual(2);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(3);
   });
 
   it('stops at an abort', async () => {

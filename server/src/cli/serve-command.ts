@@ -83,11 +83,12 @@ export async function serveCommand(
 }
 
 async function describeDevice({ config, network, threads }: Composition): Promise<Device> {
-  const { executionProvider, providerReason } = await network(DEFAULT_MODEL);
+  const { executionProvider, providerReason, deviceProof } = await network(DEFAULT_MODEL);
   return {
     requested: config.device,
     executionProvider,
     reason: providerReason ?? null,
+    proof: deviceProof ?? null,
     threads,
   };
 }

@@ -44,6 +44,29 @@ export const model = modelIdentity
 export type Model = z.infer<typeof model>;
 export const modelList = z.object({ models: z.array(model) }).meta({ id: 'ModelList' });
 
+/** The figures of server/src/inference/device-proof.ts. */
+const deviceProof = z
+  .object({
+    executionProvider: z.string(),
+    deviceId: z.number(),
+    convolutions: z
+      .number()
+      .meta({ description: 'Convolutions that a profiled run executed, all of them on the provider' }),
+    operatorsElsewhere: z
+      .array(z.string())
+      .readonly()
+      .meta({ description: 'Operators that ran on another provider, by name' }),
+    tileSize: z
+      .number()
+      .meta({ description: 'Pixels a side of the tile that device and CPU both normalised' }),
+    largestDifference: z.number().meta({ description: 'Grey levels between the two results' }),
+    meanDifference: z.number(),
+    deviceMilliseconds: z.number(),
+    cpuMilliseconds: z.number(),
+    speedRatio: z.number().meta({ description: 'How many times as fast as the CPU' }),
+  })
+  .meta({ id: 'DeviceProof' });
+
 export const device = z
   .object({
     requested: z.string().meta({ description: 'The device of the configuration', example: 'auto' }),
@@ -52,6 +75,9 @@ export const device = z
       .nullable()
       .meta({ description: 'What ONNX Runtime was given; null until a network was opened' }),
     reason: z.string().nullable().meta({ description: 'Why it is not the device that was hoped for' }),
+    proof: deviceProof
+      .nullable()
+      .meta({ description: 'The proof that the network runs there; null on the CPU' }),
     threads: z.number(),
   })
   .meta({ id: 'Device' });

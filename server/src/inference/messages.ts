@@ -1,4 +1,5 @@
 /** What the main thread and the inference thread tell each other. Pixels are transferred, never copied. */
+import type { DeviceProof } from './device-proof.ts';
 
 export interface WorkerStart {
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
@@ -8,6 +9,10 @@ export interface WorkerStart {
     | { readonly name: 'cpu' }
   )[];
   readonly threads: number;
+  /** Have this device proved before the work begins (prove-device.ts). */
+  readonly prove?:
+    | { readonly executionProvider: string; readonly deviceId: number; readonly classes: number }
+    | undefined;
 }
 
 export type InferenceRequest =
@@ -34,7 +39,8 @@ export interface CloseRequest {
 }
 
 export type WorkerMessage =
-  | { readonly kind: 'ready' }
+  /** With the proof that was asked for. */
+  | { readonly kind: 'ready'; readonly proof: DeviceProof | undefined }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'result'; readonly value: Uint8Array | Float64Array }
   | { readonly kind: 'error'; readonly message: string };

@@ -1,9 +1,10 @@
-/** The network of a model, ready to run: one thread, one device, requests in the order they are made. */
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+/** The network of a model, ready to run: one device, requests begun in the order they are made. */
+import type { Worker } from 'node:worker_threads';
 import { StainError } from '../errors.ts';
+import type { DeviceProof } from './device-proof.ts';
 import type { LoadedModel } from './manifest.ts';
-import type { CloseRequest, InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';
+import type { CloseRequest, InferenceRequest, WorkerMessage } from './messages.ts';
+import { type OpenedDevice, openCpu, openCuda } from './open-device.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -21,6 +22,8 @@ export interface StainNetwork {
   readonly executionProvider: string;
   /** Why it is not the device that was hoped for. */
   readonly providerReason: string | undefined;
+  /** The proof that the network runs on that device; none for the CPU, which is what it would be compared with. */
+  readonly deviceProof: DeviceProof | undefined;
   /**
    * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 7 float64 values,
    * see stain/statistics.ts. @throws INFERENCE_FAILED, CANCELLED
@@ -37,7 +40,7 @@ export interface StainNetwork {
     },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
-  /** True when its thread is gone; it cannot be used any more. */
+  /** True when a thread of it is gone; it cannot be used any more. */
   readonly isBroken: boolean;
   close(): Promise<void>;
 }
@@ -54,63 +57,14 @@ export interface NetworkOptions {
  * `providerReason` why not otherwise.
  */
 export async function openNetwork({ model, device, threads }: NetworkOptions): Promise<StainNetwork> {
-  if (device === 'cpu')
-    return network(
-      model,
-      'CPUExecutionProvider',
-      undefined,
-      await startWorker(model, [{ name: 'cpu' }], threads),
-    );
+  if (device === 'cpu') return networkOn(model, await openCpu(model, threads));
   const deviceId = device.startsWith('cuda:') ? Number(device.slice(5)) : 0;
   try {
-    const worker = await startWorker(model, [{ name: 'cuda', deviceId }, { name: 'cpu' }], threads);
-    return network(model, 'CUDAExecutionProvider', undefined, worker);
-  } catch (cause) {
-    const reason = `CUDA cannot be used: ${firstLine((cause as Error).message)}`;
-    if (device !== 'auto') throw new StainError('DEVICE_UNAVAILABLE', reason, { cause });
-    return network(
-      model,
-      'CPUExecutionProvider',
-      reason,
-      await startWorker(model, [{ name: 'cpu' }], threads),
-    );
+    return networkOn(model, await openCuda(model, deviceId, threads));
+  } catch (error) {
+    if (device !== 'auto') throw error;
+    return networkOn(model, await openCpu(model, threads), (error as Error).message);
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!;
-}
-
-function startWorker(
-  model: LoadedModel,
-  providers: WorkerStart['providers'],
-  threads: number,
-): Promise<Worker> {
-  const start: WorkerStart = { graphs: model.graphs, providers, threads };
-  const worker = new Worker(
-    new URL(
-      import.meta.url.endsWith('.ts') ? './inference-worker.ts' : './inference-worker.js',
-      import.meta.url,
-    ),
-    { workerData: start },
-  );
-  return new Promise((resolve, reject) => {
-    const failed = (reason: string): void => reject(new Error(reason));
-    const ended = (): void => failed('the inference thread ended while it started');
-    worker.once('error', reject);
-    worker.once('exit', ended);
-    worker.once('message', (message: WorkerMessage) => {
-      worker.off('error', reject);
-      worker.off('exit', ended);
-      if (message.kind === 'ready') resolve(worker);
-      else
-        worker
-          .terminate()
-          .finally(() =>
-            failed(message.kind === 'failed' ? message.message : 'the inference thread did not start'),
-          );
-    });
-  });
 }
 
 interface Waiting {
@@ -121,57 +75,71 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-function network(
+/** A thread and the request that it runs. */
+interface Lane {
+  readonly worker: Worker;
+  running: Waiting | undefined;
+}
+
+/** A network on threads that are open; as many requests run at once. */
+export function networkOn(
   model: LoadedModel,
-  executionProvider: string,
-  providerReason: string | undefined,
-  worker: Worker,
+  { executionProvider, workers, proof }: OpenedDevice,
+  providerReason?: string,
 ): StainNetwork {
   const queue: Waiting[] = [];
-  let running: Waiting | undefined;
+  const lanes = workers.map((worker): Lane => ({ worker, running: undefined }));
+  const ended = Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
   let broken: StainError | undefined;
 
-  const next = (): void => {
-    running = queue.shift();
-    if (!running) return;
-    if (running.signal.aborted) {
-      running.reject(running.signal.reason);
-      next();
+  const next = (lane: Lane): void => {
+    lane.running = queue.shift();
+    if (!lane.running) return;
+    if (lane.running.signal.aborted) {
+      lane.running.reject(lane.running.signal.reason);
+      next(lane);
       return;
     }
     try {
-      worker.postMessage(running.request, running.transfer);
+      lane.worker.postMessage(lane.running.request, lane.running.transfer);
     } catch (cause) {
       // Pixels that were transferred before, for example: the fault of one request, not of those behind it.
-      running.reject(
+      lane.running.reject(
         new StainError('INFERENCE_FAILED', 'The pixels cannot be handed to the inference thread.', { cause }),
       );
-      next();
+      next(lane);
     }
   };
+  /** What waits is rejected, and the threads that are left end after the run they are in. */
   const breakDown = (error: StainError): void => {
+    if (broken) return;
     broken = error;
-    for (const waiting of [running, ...queue]) waiting?.reject(error);
-    running = undefined;
+    for (const waiting of [...lanes.map(({ running }) => running), ...queue]) waiting?.reject(error);
+    for (const lane of lanes) {
+      lane.running = undefined;
+      lane.worker.postMessage({ kind: 'close' } satisfies CloseRequest);
+    }
     queue.length = 0;
   };
-  worker.on('message', (message: WorkerMessage) => {
-    if (!running) return; // Closed meanwhile.
-    const { resolve, reject } = running;
-    if (message.kind === 'result') resolve(message.value);
-    else
-      reject(
-        new StainError(
-          'INFERENCE_FAILED',
-          `The network failed: ${'message' in message ? firstLine(message.message) : message.kind}`,
-        ),
-      );
-    next();
-  });
-  worker.on('error', (cause) =>
-    breakDown(new StainError('INFERENCE_FAILED', 'The inference thread broke down.', { cause })),
-  );
-  worker.on('exit', () => breakDown(broken ?? new StainError('INFERENCE_FAILED', 'The network is closed.')));
+  for (const lane of lanes) {
+    lane.worker.on('message', (message: WorkerMessage) => {
+      if (!lane.running) return; // Closed meanwhile.
+      const { resolve, reject } = lane.running;
+      if (message.kind === 'result') resolve(message.value);
+      else
+        reject(
+          new StainError(
+            'INFERENCE_FAILED',
+            `The network failed: ${'message' in message ? firstLine(message.message) : message.kind}`,
+          ),
+        );
+      next(lane);
+    });
+    lane.worker.on('error', (cause) =>
+      breakDown(new StainError('INFERENCE_FAILED', 'The inference thread broke down.', { cause })),
+    );
+    lane.worker.on('exit', () => breakDown(new StainError('INFERENCE_FAILED', 'The network is closed.')));
+  }
 
   const run = (
     request: InferenceRequest,
@@ -192,7 +160,8 @@ function network(
             settled(value);
           };
         queue.push({ request, transfer, signal, resolve: settle(resolve), reject: settle(reject) });
-        if (!running) next();
+        const idle = lanes.find(({ running }) => !running);
+        if (idle) next(idle);
       }
     });
 
@@ -200,6 +169,7 @@ function network(
     model,
     executionProvider,
     providerReason,
+    deviceProof: proof,
     get isBroken() {
       return broken !== undefined;
     },
@@ -219,11 +189,12 @@ function network(
       )) as Uint8Array;
     },
     async close() {
-      if (broken) return;
       breakDown(new StainError('INFERENCE_FAILED', 'The network is closed.'));
-      const ended = once(worker, 'exit');
-      worker.postMessage({ kind: 'close' } satisfies CloseRequest);
       await ended;
     },
   };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!;
 }

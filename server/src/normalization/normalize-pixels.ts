@@ -12,10 +12,16 @@ import type { TransferCoefficients } from '../stain/transfer.ts';
  */
 export const CORE_SIZE = 1024;
 
+/**
+ * Windows that are with the network at a time: on a GPU both are in work (inference/open-device.ts), on a CPU the second
+ * waits its turn.
+ */
+const WINDOWS_IN_NETWORK = 2;
+
 export interface NormalizePixelsOptions {
   readonly signal: AbortSignal;
   readonly coreSize?: number;
-  /** Takes the normalised rectangle; the next window is in the network meanwhile. */
+  /** Takes the normalised rectangles in order; the next windows are in the network meanwhile. */
   readonly sink: (core: Raster, at: { x: number; y: number }) => Promise<void>;
   /** Rectangles that need not be read: the sink does not get them. Default: none. */
   readonly isSkipped?: (core: Rectangle) => boolean;
@@ -38,34 +44,30 @@ export async function normalizePixels(
   const windows = [...all].filter(({ core }) => !isSkipped?.(core));
   const area = ({ core }: Window): number => core.width * core.height;
   let done = source.width * source.height - windows.reduce((sum, window) => sum + area(window), 0);
-  const deliver = async ({ core, window }: Finished): Promise<void> => {
-    await sink(core, window.core);
-    done += area(window);
-    onProgress?.(done);
-  };
   const read = (i: number): Promise<Raster> | undefined => {
     const raster = windows[i] && source.read(windows[i], signal);
     // A failure is met when the window's turn comes; until then it must not count as unhandled.
     raster?.catch(() => {});
     return raster;
   };
+  const underWay: { readonly core: Promise<Raster>; readonly window: Window }[] = [];
+  const finishOldest = async (): Promise<void> => {
+    const { core, window } = underWay.shift()!;
+    await sink(await core, window.core);
+    done += area(window);
+    onProgress?.(done);
+  };
   let next = read(0);
-  let finished: Finished | undefined;
   for (const [i, window] of windows.entries()) {
     signal.throwIfAborted();
     const raster = (await next)!;
     next = read(i + 1);
-    const normalized = normalizeWindow(raster, window, network, coefficients, signal);
-    normalized.catch(() => {});
-    if (finished) await deliver(finished);
-    finished = { core: await normalized, window };
+    const core = normalizeWindow(raster, window, network, coefficients, signal);
+    core.catch(() => {});
+    underWay.push({ core, window });
+    if (underWay.length > WINDOWS_IN_NETWORK) await finishOldest();
   }
-  if (finished) await deliver(finished);
-}
-
-interface Finished {
-  readonly core: Raster;
-  readonly window: Window;
+  while (underWay.length > 0) await finishOldest();
 }
 
 async function normalizeWindow(

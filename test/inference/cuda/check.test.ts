@@ -1,10 +1,10 @@
 /** What CUDA needs, looked for by name: on a machine without it each thing must be named. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkCuda } from '../../../server/src/inference/cuda/check.ts';
-import { describeCheck } from '../../../server/src/inference/cuda/describe.ts';
+import { describeCheck, describeMissing } from '../../../server/src/inference/cuda/describe.ts';
 import { readDriver } from '../../../server/src/inference/cuda/driver.ts';
 import { neededLibraries } from '../../../server/src/inference/cuda/elf.ts';
 import { loaderSearch } from '../../../server/src/inference/cuda/library-search.ts';
@@ -114,6 +114,15 @@ describe('the check', () => {
       expect.stringContaining(`${PROVIDER} ${VERSION}`),
       expect.stringContaining('570.124.06'),
     ]);
+  });
+
+  it('tells a damaged provider from none', async () => {
+    const runtime = await runtimeWith(['libcudart.so.13'], VERSION);
+    const path = join(runtime.folder, PROVIDER);
+    await writeFile(path, (await readFile(path)).subarray(0, 180));
+    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver });
+    expect(provider).toBe('damaged');
+    expect(describeMissing(missing)).toMatch(/damaged.*npm run install-cuda/);
   });
 
   it('reads version and cards of the driver', async () => {

@@ -28,10 +28,12 @@ export interface Missing {
   readonly remedy: string;
 }
 
+/** The provider's file beside the runtime: of the runtime's version, of another one, not whole, or none. */
+export type ProviderState = 'matching' | 'other version' | 'damaged' | 'absent';
+
 export interface CudaCheck {
   readonly runtime: Runtime;
-  /** The provider's file beside the runtime: of the runtime's version, of another one, or none. */
-  readonly provider: 'matching' | 'other version' | 'absent';
+  readonly provider: ProviderState;
   /** NVIDIA's libraries, and those of the system that are missing. */
   readonly libraries: readonly LibraryState[];
   readonly driver: Driver;
@@ -47,14 +49,11 @@ export interface CheckOptions {
   readonly driver?: Driver;
 }
 
-/** @throws Error if the provider is of the right version and yet no ELF file: it is damaged */
 export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> {
   const runtime = options.runtime ?? (await installedRuntime());
   const find = options.find ?? (await loaderSearch(process.env));
   const driver = options.driver ?? (await readDriver());
-  const provider = await providerState(runtime);
-  const needed =
-    provider === 'matching' ? await neededLibraries(join(runtime.folder, PROVIDER)) : USUALLY_NEEDED;
+  const { provider, needed } = await readProvider(runtime);
   const states = await Promise.all(
     [...new Set([...needed, ...NEEDED_LATER, ...OPTIONAL])].map(async (name) => ({
       name,
@@ -80,15 +79,30 @@ export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> 
   };
 }
 
-async function providerState({ folder, version }: Runtime): Promise<CudaCheck['provider']> {
-  for (const file of PROVIDER_FILES) if (!(await exists(join(folder, file)))) return 'absent';
-  return (await isOfVersion(join(folder, PROVIDER), version)) ? 'matching' : 'other version';
+/** The state of the provider, and the libraries that it needs: those it usually does where it cannot tell. */
+async function readProvider({
+  folder,
+  version,
+}: Runtime): Promise<{ provider: ProviderState; needed: readonly string[] }> {
+  const unusable = (provider: ProviderState) => ({ provider, needed: USUALLY_NEEDED });
+  for (const file of PROVIDER_FILES) if (!(await exists(join(folder, file)))) return unusable('absent');
+  try {
+    const needed = await neededLibraries(join(folder, PROVIDER));
+    if (!(await isOfVersion(join(folder, PROVIDER), version))) return unusable('other version');
+    return { provider: 'matching', needed };
+  } catch {
+    return unusable('damaged');
+  }
 }
 
-function missingProvider(state: CudaCheck['provider'], { version }: Runtime): Missing[] {
+function missingProvider(state: ProviderState, { version }: Runtime): Missing[] {
   if (state === 'matching') return [];
-  const found = state === 'other version' ? ' (the one that is there has another version)' : '';
-  return [{ name: `${PROVIDER} ${version}${found}`, remedy: '"npm run install-cuda"' }];
+  const found = {
+    'other version': ', not of another version as now',
+    damaged: ', not a damaged one as now',
+    absent: '',
+  };
+  return [{ name: `${PROVIDER} ${version}${found[state]}`, remedy: '"npm run install-cuda"' }];
 }
 
 function missingLibrary({ name }: LibraryState): Missing {
@@ -98,10 +112,7 @@ function missingLibrary({ name }: LibraryState): Missing {
       remedy: `the NVIDIA driver, ${MINIMUM_DRIVER} or newer; in a container, the NVIDIA Container Toolkit and --gpus all`,
     };
   const pip = packageOf(name);
-  return {
-    name,
-    remedy: pip ? `pip package ${pip}, or the CUDA packages of the distribution` : 'your distribution',
-  };
+  return { name, remedy: pip ? `pip package ${pip}` : 'packages of the distribution' };
 }
 
 function missingDriver({ version }: Driver): Missing[] {

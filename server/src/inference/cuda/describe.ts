@@ -3,9 +3,11 @@ import type { CudaCheck, Missing } from './check.ts';
 import { MINIMUM_DRIVER, packageOf } from './requirements.ts';
 import { PROVIDER } from './runtime.ts';
 
-/** "libcublas.so.13 (pip package ...), libcuda.so.1 (the NVIDIA driver ...)" */
+/** "libcublas.so.13, libcublasLt.so.13 (pip package ...); libcuda.so.1 (the NVIDIA driver ...)" */
 export function describeMissing(missing: readonly Missing[]): string {
-  return missing.map(({ name, remedy }) => `${name} (${remedy})`).join(', ');
+  return [...Map.groupBy(missing, ({ remedy }) => remedy)]
+    .map(([remedy, those]) => `${those.map(({ name }) => name).join(', ')} (${remedy})`)
+    .join('; ');
 }
 
 /** What is found where, what is missing, and what to do next. */
@@ -43,7 +45,8 @@ function nextSteps(missing: readonly Missing[]): string[] {
   if (packages.length === 0) return [];
   return [
     '',
-    'NVIDIA publishes its libraries as Python packages as well; the loader must be told where they lie:',
+    "The distribution's packages of CUDA 13 and cuDNN 9 bring these libraries, or NVIDIA's Python packages do; of those",
+    'the loader must be told where they lie:',
     `  pip install --target ./var/cuda ${packages.map((name) => `'${name}'`).join(' ')}`,
     '  export LD_LIBRARY_PATH="$(echo "$PWD"/var/cuda/nvidia/*/lib | tr " " ":"):$LD_LIBRARY_PATH"',
     'Then try "npm run install-cuda -- --check" again, in the same shell.',

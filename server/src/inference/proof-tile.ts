@@ -1,0 +1,28 @@
+/** The fixed tile of a proof: round nuclei on wavy stroma, all densities that slides have, the same on every machine. */
+
+/** Optical densities of haematoxylin and eosin in R, G, B (Ruifrok and Johnston 2001). */
+const HAEMATOXYLIN = [0.65, 0.7, 0.29];
+const EOSIN = [0.07, 0.99, 0.11];
+const GLASS_LEVEL = 243;
+/** Pixels from one nucleus to the next. */
+const SPACING = 32;
+
+/** size x size uint8 RGB. */
+export function proofTile(size: number): Uint8Array {
+  const tile = new Uint8Array(size * size * 3);
+  for (let y = 0; y < size; y++)
+    for (let x = 0; x < size; x++) {
+      const across = (x % SPACING) - SPACING / 2;
+      const down = (y % SPACING) - SPACING / 2;
+      // Nuclei grow from left to right, eosin thins out to glass from top to bottom.
+      const isNucleus = Math.hypot(across, down) < 4 + (6 * x) / size;
+      const wave = 0.6 + 0.4 * Math.sin(x / 23) * Math.cos(y / 31);
+      const haematoxylin = isNucleus ? 0.4 + 1.2 * wave : 0;
+      const eosin = 0.7 * wave * (1 - y / size);
+      for (let c = 0; c < 3; c++) {
+        const density = haematoxylin * HAEMATOXYLIN[c]! + eosin * EOSIN[c]!;
+        tile[(y * size + x) * 3 + c] = Math.round(GLASS_LEVEL * Math.exp(-density));
+      }
+    }
+  return tile;
+}

@@ -1,0 +1,106 @@
+/**
+ * Runs the proof that a device computes the network: one profiled run of each graph, one tile against the CPU, and the
+ * time of both. In sessions of its own, opened as those of the work are, so that profiling slows nothing afterwards.
+ */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DeviceProof, differenceOf, type Placement, placementOf } from './device-proof.ts';
+import type { InferenceRequest, WorkerStart } from './messages.ts';
+import { proofTile } from './proof-tile.ts';
+import { closeSessions, openSessions, runRequest, type Sessions } from './sessions.ts';
+
+/** Pixels a side: large enough to tell a fast device from a slow one, small enough for a second on the CPU. */
+const TILE_SIZE = 512;
+/** Timed runs after the first; the best counts. */
+const RUNS = { device: 5, cpu: 2 };
+
+export interface ProofSubject extends Pick<WorkerStart, 'graphs' | 'providers' | 'threads'> {
+  /** K of the model. */
+  readonly classes: number;
+  /** ONNX Runtime's name of the provider that must compute every convolution. */
+  readonly executionProvider: string;
+  readonly deviceId: number;
+}
+
+/** @throws DEVICE_UNAVAILABLE when it is disproved; Error when the device cannot be used at all */
+export async function proveDevice(subject: ProofSubject): Promise<DeviceProof> {
+  const { classes, executionProvider, deviceId } = subject;
+  const folder = await mkdtemp(join(tmpdir(), 'stain-proof-'));
+  try {
+    const device = await openSessions(subject, join(folder, 'profile'));
+    await runRequest(device, statisticsRequest());
+    await runRequest(device, applyRequest(classes));
+    const { convolutions, operatorsElsewhere } = await endProfiles(device, folder, executionProvider);
+    const onDevice = await timed(device, classes, RUNS.device);
+    await closeSessions(device);
+
+    const cpu = await openSessions({ ...subject, providers: [{ name: 'cpu' }] });
+    const onCpu = await timed(cpu, classes, RUNS.cpu);
+    await closeSessions(cpu);
+    return {
+      executionProvider,
+      deviceId,
+      convolutions,
+      operatorsElsewhere,
+      tileSize: TILE_SIZE,
+      ...differenceOf(onDevice.tile, onCpu.tile),
+      deviceMilliseconds: onDevice.milliseconds,
+      cpuMilliseconds: onCpu.milliseconds,
+      speedRatio: onCpu.milliseconds / onDevice.milliseconds,
+    };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Both graphs' profiles are looked at on their own: each must have convolutions, and all on the provider. */
+async function endProfiles(sessions: Sessions, folder: string, provider: string): Promise<Placement> {
+  sessions.statistics.endProfiling();
+  sessions.apply.endProfiling();
+  const placements = await Promise.all(
+    (await readdir(folder)).map(async (file) =>
+      placementOf(JSON.parse(await readFile(join(folder, file), 'utf8')), provider),
+    ),
+  );
+  return {
+    convolutions: placements.reduce((sum, { convolutions }) => sum + convolutions, 0),
+    operatorsElsewhere: [
+      ...new Set(placements.flatMap(({ operatorsElsewhere }) => operatorsElsewhere)),
+    ].sort(),
+  };
+}
+
+async function timed(
+  sessions: Sessions,
+  classes: number,
+  runs: number,
+): Promise<{ tile: Uint8Array; milliseconds: number }> {
+  let milliseconds = Number.POSITIVE_INFINITY;
+  let tile = (await runRequest(sessions, applyRequest(classes))) as Uint8Array;
+  for (let i = 0; i < runs; i++) {
+    const request = applyRequest(classes);
+    const start = performance.now();
+    tile = (await runRequest(sessions, request)) as Uint8Array;
+    milliseconds = Math.min(milliseconds, performance.now() - start);
+  }
+  return { tile, milliseconds };
+}
+
+function statisticsRequest(): InferenceRequest {
+  const weight = new Uint8Array(TILE_SIZE * TILE_SIZE).fill(1);
+  return { kind: 'statistics', tile: proofTile(TILE_SIZE), weight, width: TILE_SIZE, height: TILE_SIZE };
+}
+
+/** A transfer that treats each class differently, so that a wrong class shows. */
+function applyRequest(classes: number): InferenceRequest {
+  return {
+    kind: 'apply',
+    tile: proofTile(TILE_SIZE),
+    width: TILE_SIZE,
+    height: TILE_SIZE,
+    scale: Float32Array.from({ length: classes * 3 }, (_, i) => 0.7 + (0.6 * i) / (classes * 3)),
+    offset: Float32Array.from({ length: classes * 3 }, (_, i) => 0.1 - (0.2 * i) / (classes * 3)),
+    fade: [0.02, 0.08],
+  };
+}
