@@ -1,4 +1,4 @@
-/** The fixed tile of a proof: round nuclei on wavy stroma, all densities that slides have, the same on every machine. */
+/** The fixed tile and transfer of a proof: round nuclei on wavy stroma, all densities that slides have, the same on every machine. */
 
 /** Optical densities of haematoxylin and eosin in R, G, B (Ruifrok and Johnston 2001). */
 const HAEMATOXYLIN = [0.65, 0.7, 0.29];
@@ -25,4 +25,18 @@ export function proofTile(size: number): Uint8Array {
       }
     }
   return tile;
+}
+
+/** A transfer that moves each of the K classes differently, so that a pixel in the wrong class shows. */
+export function proofTransfer(classes: number): {
+  scale: Float32Array;
+  offset: Float32Array;
+  fade: readonly [number, number];
+} {
+  const length = classes * 3;
+  return {
+    scale: Float32Array.from({ length }, (_, i) => 0.7 + (0.6 * i) / length),
+    offset: Float32Array.from({ length }, (_, i) => 0.1 - (0.2 * i) / length),
+    fade: [0.02, 0.08],
+  };
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DeviceProof, differenceOf, type Placement, placementOf } from './device-proof.ts';
 import type { InferenceRequest, WorkerStart } from './messages.ts';
-import { proofTile } from './proof-tile.ts';
+import { proofTile, proofTransfer } from './proof-tile.ts';
 import { closeSessions, openSessions, runRequest, type Sessions } from './sessions.ts';
 
 /** Pixels a side: large enough to tell a fast device from a slow one, small enough for a second on the CPU. */
@@ -92,15 +92,7 @@ function statisticsRequest(): InferenceRequest {
   return { kind: 'statistics', tile: proofTile(TILE_SIZE), weight, width: TILE_SIZE, height: TILE_SIZE };
 }
 
-/** A transfer that treats each class differently, so that a wrong class shows. */
 function applyRequest(classes: number): InferenceRequest {
-  return {
-    kind: 'apply',
-    tile: proofTile(TILE_SIZE),
-    width: TILE_SIZE,
-    height: TILE_SIZE,
-    scale: Float32Array.from({ length: classes * 3 }, (_, i) => 0.7 + (0.6 * i) / (classes * 3)),
-    offset: Float32Array.from({ length: classes * 3 }, (_, i) => 0.1 - (0.2 * i) / (classes * 3)),
-    fade: [0.02, 0.08],
-  };
+  const tile = proofTile(TILE_SIZE);
+  return { kind: 'apply', tile, width: TILE_SIZE, height: TILE_SIZE, ...proofTransfer(classes) };
 }

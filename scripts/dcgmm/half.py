@@ -1,0 +1,53 @@
+"""The shipped graphs with the network in 16-bit floats, to measure on a GPU; they are not shipped.
+
+    python -m dcgmm.half --out FOLDER        (onnx and numpy only)
+
+Colour space, softmax, mixing and inverse stay in 32 bits: values are cast once before the first convolution and once
+after the last.
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from .weights import MODELS, NETWORKS
+
+GRAPHS = ("statistics", "apply")
+
+
+def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, changed in place. The network is what lies from the first to the last convolution with a bias."""
+    graph = model.graph
+    network = [i for i, node in enumerate(graph.node) if node.op_type == "Conv" and len(node.input) == 3]
+    first, last = network[0], network[-1]
+    nodes = list(graph.node)
+    weights = {name for i in network for name in nodes[i].input[1:]}
+    for tensor in graph.initializer:
+        if tensor.name in weights:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    entry, exit = nodes[first].input[0], nodes[last].output[0]
+    nodes[first].input[0] = f"{entry}.half"
+    nodes[last].output[0] = f"{exit}.half"
+    before = helper.make_node("Cast", [entry], [f"{entry}.half"], "to_half", to=TensorProto.FLOAT16)
+    after = helper.make_node("Cast", [f"{exit}.half"], [exit], "from_half", to=TensorProto.FLOAT)
+    del graph.node[:]
+    graph.node.extend([*nodes[:first], before, *nodes[first : last + 1], after, *nodes[last + 1 :]])
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in NETWORKS:
+        for graph in GRAPHS:
+            model = in_half(onnx.load(str(MODELS / f"{name}.{graph}.onnx")))
+            onnx.save(model, str(options.out / f"{name}.{graph}.onnx"))
+
+
+if __name__ == "__main__":
+    main()
