@@ -72,7 +72,9 @@ const schema = z.strictObject({
   device: z
     .union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])])
     .default('auto')
-    .describe('auto, cpu, cuda or cuda:N. "auto" takes CUDA where it works.'),
+    .describe(
+      'auto, cpu, cuda or cuda:N. "auto" takes CUDA where it is proved to work and tells why otherwise; "cuda" fails.',
+    ),
   threads: z.int().min(0).default(0).describe('Threads for codecs and inference; 0 takes one for each core.'),
   models: z.strictObject({
     directory: z

@@ -5,6 +5,7 @@ import type { DeviceProof } from './device-proof.ts';
 import type { LoadedModel } from './manifest.ts';
 import type { CloseRequest, InferenceRequest, WorkerMessage } from './messages.ts';
 import { type OpenedDevice, openCpu, openCuda } from './open-device.ts';
+import { runtimeMessage } from './runtime-message.ts';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -130,7 +131,7 @@ export function networkOn(
         reject(
           new StainError(
             'INFERENCE_FAILED',
-            `The network failed: ${'message' in message ? firstLine(message.message) : message.kind}`,
+            `The network failed: ${'message' in message ? runtimeMessage(message.message) : message.kind}`,
           ),
         );
       next(lane);
@@ -193,8 +194,4 @@ export function networkOn(
       await ended;
     },
   };
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!;
 }

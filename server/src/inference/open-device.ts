@@ -6,6 +6,7 @@ import { describeMissing } from './cuda/describe.ts';
 import type { DeviceProof } from './device-proof.ts';
 import type { LoadedModel } from './manifest.ts';
 import type { WorkerStart } from './messages.ts';
+import { runtimeMessage } from './runtime-message.ts';
 import { startWorker } from './start-worker.ts';
 
 /** Two sessions on one card: while one computes, the other's pixels go in and out. */
@@ -48,7 +49,7 @@ export async function openCuda(model: LoadedModel, deviceId: number, threads: nu
   } catch (cause) {
     for (const worker of workers) worker.postMessage({ kind: 'close' });
     // The runtime has the last word on what it can load, but does not say what it lacks.
-    const said = (cause as Error).message.split('\n', 1)[0]!;
+    const said = runtimeMessage((cause as Error).message);
     throw unavailable(missing.length > 0 ? `${lacking} (ONNX Runtime: ${said})` : said, cause);
   }
 }

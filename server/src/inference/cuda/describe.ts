@@ -28,7 +28,9 @@ export function describeCheck(check: CudaCheck): string {
     row('TensorRT (not used)', describeTensorRt(tensorRt)),
     '',
     ...(missing.length === 0
-      ? ['Nothing is missing. "stain-normalization --device cuda info" runs the network and proves it.']
+      ? [
+          'Nothing is missing by name. "npm run --silent cli -- --device cuda info" runs the network and proves that it works.',
+        ]
       : ['Missing:', ...missing.map(({ name, remedy }) => row(name, remedy)), ...nextSteps(missing)]),
   ].join('\n');
 }
