@@ -126,6 +126,7 @@ describe('the command line', () => {
       'ARCHIVE_UNREACHABLE',
     ],
     ['CUDA where there is none', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
+    ['a CUDA package that is none', ['install-cuda', '--from', 'nothing.whl'], 'CUDA_PACKAGE_INVALID'],
   ])('says what is wrong with %s, and what to do', async (_what, args, expected) => {
     const { code, stderr } = await run(...args);
     expect(code).toBe(1);
@@ -133,6 +134,13 @@ describe('the command line', () => {
     expect(stderr.trim().split('\n').length).toBeGreaterThanOrEqual(2);
     const { error } = JSON.parse((await run('--json', ...args)).stdout);
     expect(error.code).toBe(expected);
+  });
+
+  it('checks what CUDA needs, and ends with 1 where something is missing', async () => {
+    const { code, stdout } = await run('install-cuda', '--check');
+    const json = JSON.parse((await run('--json', 'install-cuda', '--check')).stdout);
+    expect(code).toBe(json.missing.length > 0 ? 1 : 0);
+    for (const { name } of [...json.libraries, ...json.missing]) expect(stdout).toContain(name);
   });
 
   it('ends with 2 for a wrong use', async () => {

@@ -93,7 +93,10 @@ it('normalises a slide of its archive and shows the derived series in the same s
 
 it('is ready and tells its device and model', async () => {
   expect(await getJson('/ready')).toMatchObject({ status: 'ok' });
-  expect(await getJson('/api/device')).toMatchObject({ executionProvider: 'CPUExecutionProvider' });
+  expect(await getJson('/api/device')).toMatchObject({
+    executionProvider: 'CPUExecutionProvider',
+    proof: null,
+  });
   expect(await getJson('/api/models')).toMatchObject({ models: [{ name: 'reference' }, { name: 'fast' }] });
 });
 

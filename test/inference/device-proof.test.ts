@@ -14,6 +14,7 @@ import {
 import { type LoadedModel, loadModel } from '../../server/src/inference/manifest.ts';
 import { proveDevice } from '../../server/src/inference/prove-device.ts';
 import { closeSessions, openSessions, runRequest } from '../../server/src/inference/sessions.ts';
+import { startWorker } from '../../server/src/inference/start-worker.ts';
 import { modelFolder } from '../support/network.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -118,6 +119,17 @@ describe('the proof', () => {
   it('finds that the CPU is not CUDA', async () => {
     const refused = proveDevice({ ...subject(), executionProvider: CUDA, deviceId: 0 });
     await expect(refused).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE' });
+  });
+
+  it('comes with the inference thread, which does not start when it fails', async () => {
+    const start = { graphs: model.graphs, providers, threads: 1 };
+    const prove = { executionProvider: CPU, deviceId: 0, classes: model.classes };
+    const started = await startWorker({ ...start, prove });
+    started.worker.postMessage({ kind: 'close' });
+    expect(started.proof).toMatchObject({ executionProvider: CPU, convolutions: 11 });
+    await expect(startWorker({ ...start, prove: { ...prove, executionProvider: CUDA } })).rejects.toThrow(
+      /convolutions ran on CPUExecutionProvider/,
+    );
   });
 
   it('leaves no profile behind', async () => {

@@ -28,21 +28,19 @@ export async function proveDevice(subject: ProofSubject): Promise<DeviceProof> {
   const { classes, executionProvider, deviceId } = subject;
   const folder = await mkdtemp(join(tmpdir(), 'stain-proof-'));
   try {
-    const device = await openSessions(subject, join(folder, 'profile'));
-    await runRequest(device, statisticsRequest());
-    await runRequest(device, applyRequest(classes));
-    const { convolutions, operatorsElsewhere } = await endProfiles(device, folder, executionProvider);
-    const onDevice = await timed(device, classes, RUNS.device);
-    await closeSessions(device);
-
-    const cpu = await openSessions({ ...subject, providers: [{ name: 'cpu' }] });
-    const onCpu = await timed(cpu, classes, RUNS.cpu);
-    await closeSessions(cpu);
+    const onDevice = await withSessions(subject, join(folder, 'profile'), async (sessions) => {
+      await runRequest(sessions, statisticsRequest());
+      await runRequest(sessions, applyRequest(classes));
+      const placement = await endProfiles(sessions, folder, executionProvider);
+      return { ...placement, ...(await timed(sessions, classes, RUNS.device)) };
+    });
+    const cpu = { ...subject, providers: [{ name: 'cpu' }] } as const;
+    const onCpu = await withSessions(cpu, undefined, (sessions) => timed(sessions, classes, RUNS.cpu));
     return {
       executionProvider,
       deviceId,
-      convolutions,
-      operatorsElsewhere,
+      convolutions: onDevice.convolutions,
+      operatorsElsewhere: onDevice.operatorsElsewhere,
       tileSize: TILE_SIZE,
       ...differenceOf(onDevice.tile, onCpu.tile),
       deviceMilliseconds: onDevice.milliseconds,
@@ -51,6 +49,19 @@ export async function proveDevice(subject: ProofSubject): Promise<DeviceProof> {
     };
   } finally {
     await rm(folder, { recursive: true });
+  }
+}
+
+async function withSessions<T>(
+  subject: ProofSubject,
+  profilePrefix: string | undefined,
+  use: (sessions: Sessions) => Promise<T>,
+): Promise<T> {
+  const sessions = await openSessions(subject, profilePrefix);
+  try {
+    return await use(sessions);
+  } finally {
+    await closeSessions(sessions);
   }
 }
 

@@ -17,6 +17,7 @@ import {
 import { sharedLibrary } from '../../support/provider.ts';
 
 const VERSION = '7.8.9';
+const platform = 'linux/x64';
 const driver = { version: '580.82.07', cards: ['NVIDIA H100 80GB HBM3'] };
 let folder: string;
 
@@ -71,7 +72,7 @@ describe('the check', () => {
   it('names each library that is missing with what brings it, without a provider', async () => {
     const runtime = { version: VERSION, folder: join(folder, 'empty') };
     const none = { version: undefined, cards: [] };
-    const check = await checkCuda({ runtime, find: async () => undefined, driver: none });
+    const check = await checkCuda({ runtime, find: async () => undefined, driver: none, platform });
     expect(check.provider).toBe('absent');
     expect(Object.fromEntries(check.missing.map(({ name, remedy }) => [name, remedy]))).toMatchObject({
       [`${PROVIDER} ${VERSION}`]: expect.stringContaining('npm run install-cuda'),
@@ -90,7 +91,7 @@ describe('the check', () => {
   it('asks for what the provider itself needs', async () => {
     const runtime = await runtimeWith(['libcublas.so.14', 'libunheard.so.1', 'libc.so.6'], VERSION);
     const find = async (name: string) => (name === 'libc.so.6' ? '/lib/libc.so.6' : undefined);
-    const { provider, missing, libraries } = await checkCuda({ runtime, find, driver });
+    const { provider, missing, libraries } = await checkCuda({ runtime, find, driver, platform });
     expect(provider).toBe('matching');
     expect(missing.map(({ name }) => name)).toEqual(['libcublas.so.14', 'libunheard.so.1', 'libcudnn.so.9']);
     // cuFFT is not for our operators; what the system has is of no interest.
@@ -100,7 +101,7 @@ describe('the check', () => {
 
   it('finds nothing missing where all is there', async () => {
     const runtime = await runtimeWith(['libcudart.so.13', 'libcuda.so.1'], VERSION);
-    const check = await checkCuda({ runtime, find: findAll, driver });
+    const check = await checkCuda({ runtime, find: findAll, driver, platform });
     expect(check.missing).toEqual([]);
     expect(describeCheck(check)).toMatch(/\/somewhere\/libcudart\.so\.13.*NVIDIA H100.*Nothing is missing/s);
   });
@@ -108,7 +109,7 @@ describe('the check', () => {
   it('takes neither a provider of another version nor a driver that is too old', async () => {
     const runtime = await runtimeWith(['libcudart.so.13'], '7.8.8');
     const old = { ...driver, version: '570.124.06' };
-    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver: old });
+    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver: old, platform });
     expect(provider).toBe('other version');
     expect(missing.map(({ name }) => name)).toEqual([
       expect.stringContaining(`${PROVIDER} ${VERSION}`),
@@ -116,11 +117,17 @@ describe('the check', () => {
     ]);
   });
 
+  it('says that other systems have no CUDA, instead of naming libraries that they could not use', async () => {
+    const runtime = { version: VERSION, folder: join(folder, 'empty') };
+    const { missing } = await checkCuda({ runtime, find: findAll, driver, platform: 'darwin/arm64' });
+    expect(missing.map(({ name }) => name)).toEqual(['linux/x64']);
+  });
+
   it('tells a damaged provider from none', async () => {
     const runtime = await runtimeWith(['libcudart.so.13'], VERSION);
     const path = join(runtime.folder, PROVIDER);
     await writeFile(path, (await readFile(path)).subarray(0, 180));
-    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver });
+    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver, platform });
     expect(provider).toBe('damaged');
     expect(describeMissing(missing)).toMatch(/damaged.*npm run install-cuda/);
   });

@@ -19,6 +19,13 @@ async function emptyRuntime(): Promise<Runtime> {
   return { version: VERSION, folder: await mkdtemp(join(folder, 'runtime-')) };
 }
 
+/** One byte in the compressed data of the first library is another. */
+function damaged(zip: Buffer): Buffer {
+  const at = zip.indexOf(`onnxruntime/capi/${PROVIDER}`) + `onnxruntime/capi/${PROVIDER}`.length + 20;
+  zip[at] = zip[at]! ^ 0xff;
+  return zip;
+}
+
 async function file(name: string, content: Buffer): Promise<string> {
   await writeFile(join(folder, name), content);
   return join(folder, name);
@@ -61,6 +68,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install-
       wheel({ version: VERSION, files: ['libother.so'] }),
       /does not hold libonnxruntime_providers_cuda/,
     ],
+    ['with a damaged library', damaged(wheel({ version: VERSION })), /cannot be read/],
     ['that is no package', Buffer.from('not a zip file'), /cannot be read/],
   ])('refuses a package %s, and leaves the runtime as it is', async (name, content, message) => {
     const runtime = await emptyRuntime();

@@ -13,7 +13,15 @@ import {
   packageOf,
   USUALLY_NEEDED,
 } from './requirements.ts';
-import { installedRuntime, isOfVersion, PROVIDER, PROVIDER_FILES, type Runtime } from './runtime.ts';
+import {
+  CUDA_PLATFORM,
+  installedRuntime,
+  isOfVersion,
+  PROVIDER,
+  PROVIDER_FILES,
+  type Runtime,
+  THIS_PLATFORM,
+} from './runtime.ts';
 
 /** A library and where it was found. */
 export interface LibraryState {
@@ -47,12 +55,15 @@ export interface CheckOptions {
   readonly runtime?: Runtime;
   readonly find?: FindLibrary;
   readonly driver?: Driver;
+  /** Operating system and processor, as Node names them. */
+  readonly platform?: string;
 }
 
 export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> {
   const runtime = options.runtime ?? (await installedRuntime());
   const find = options.find ?? (await loaderSearch(process.env));
   const driver = options.driver ?? (await readDriver());
+  const platform = options.platform ?? THIS_PLATFORM;
   const { provider, needed } = await readProvider(runtime);
   const states = await Promise.all(
     [...new Set([...needed, ...NEEDED_LATER, ...OPTIONAL])].map(async (name) => ({
@@ -71,11 +82,16 @@ export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> 
       provider: await exists(join(runtime.folder, 'libonnxruntime_providers_tensorrt.so')),
       library: await find('libnvinfer.so.10'),
     },
-    missing: [
-      ...missingProvider(provider, runtime),
-      ...libraries.filter(({ path, isRequired }) => isRequired && path === undefined).map(missingLibrary),
-      ...missingDriver(driver),
-    ],
+    missing:
+      platform === CUDA_PLATFORM
+        ? [
+            ...missingProvider(provider, runtime),
+            ...libraries
+              .filter(({ path, isRequired }) => isRequired && path === undefined)
+              .map(missingLibrary),
+            ...missingDriver(driver),
+          ]
+        : [{ name: CUDA_PLATFORM, remedy: 'ONNX Runtime has CUDA for Node on no other system' }],
   };
 }
 

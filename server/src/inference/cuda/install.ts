@@ -7,7 +7,14 @@ import { promisify } from 'node:util';
 import { StainError } from '../../errors.ts';
 import { type CudaCheck, checkCuda } from './check.ts';
 import { packageNames, readProviderPackage } from './provider-package.ts';
-import { installedRuntime, isOfVersion, PROVIDER, type Runtime } from './runtime.ts';
+import {
+  CUDA_PLATFORM,
+  installedRuntime,
+  isOfVersion,
+  PROVIDER,
+  type Runtime,
+  THIS_PLATFORM,
+} from './runtime.ts';
 
 export interface InstallOptions {
   /** Wheel or NuGet package on this machine; fetched with pip when left out. */
@@ -27,8 +34,8 @@ export interface Installation {
  * @throws CUDA_PACKAGE_INVALID: the package is not the one that is needed
  */
 export async function installCuda({ from, runtime: given }: InstallOptions = {}): Promise<Installation> {
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    throw new StainError('DEVICE_UNAVAILABLE', 'ONNX Runtime has CUDA for Node on Linux on x86-64 only.');
+  if (THIS_PLATFORM !== CUDA_PLATFORM)
+    throw new StainError('DEVICE_UNAVAILABLE', `ONNX Runtime has CUDA for Node on ${CUDA_PLATFORM} only.`);
   const runtime = given ?? (await installedRuntime());
   const before = await checkCuda({ runtime });
   if (before.provider === 'matching' && from === undefined) return { changed: false, check: before };
@@ -48,7 +55,7 @@ export async function installCuda({ from, runtime: given }: InstallOptions = {})
 /** pip and not our own request, so that the index, proxy and certificates are those that this user has set up. */
 async function download(folder: string, version: string): Promise<string> {
   const python = process.env['STAIN_PYTHON'] ?? 'python3';
-  // The provider is the same in the wheels of every Python: this one need not be able to use it.
+  // The wheels of all Pythons hold the provider of this version: this Python need not be able to use the wheel.
   const target = ['--only-binary=:all:', '--implementation=cp', '--python-version=3.12'];
   const platforms = ['--platform=manylinux_2_28_x86_64', '--platform=manylinux_2_27_x86_64'];
   const args = ['-m', 'pip', 'download', '--no-deps', ...target, ...platforms, '--dest', folder];

@@ -34,12 +34,16 @@ export function packageNames(version: string): string {
 export async function readProviderPackage(path: string, version: string): Promise<Map<string, Buffer>> {
   const invalid = (what: string, cause?: unknown): StainError =>
     new StainError('CUDA_PACKAGE_INVALID', `${path} ${what}; needed is ${packageNames(version)}.`, { cause });
-  let zip: AdmZip;
   try {
-    zip = new AdmZip(await readFile(path));
+    return extract(new AdmZip(await readFile(path)), version, invalid);
   } catch (cause) {
-    throw invalid('cannot be read as a package', cause);
+    if (cause instanceof StainError) throw cause;
+    // Checksums of the zip file are verified while it is read.
+    throw invalid(`cannot be read as a package (${(cause as Error).message})`, cause);
   }
+}
+
+function extract(zip: AdmZip, version: string, invalid: (what: string) => StainError): Map<string, Buffer> {
   const entries = zip.getEntries();
   for (const kind of KINDS) {
     const metadata = entries.find(({ entryName }) => kind.metadata.test(entryName));

@@ -11,6 +11,10 @@ export const PROVIDER_FILES = [
 ] as const;
 export const PROVIDER = PROVIDER_FILES[0];
 
+/** The only system for which ONNX Runtime has CUDA in Node. */
+export const CUDA_PLATFORM = 'linux/x64';
+export const THIS_PLATFORM = `${process.platform}/${process.arch}`;
+
 export interface Runtime {
   readonly version: string;
   /** Folder of libonnxruntime.so; the provider must lie beside it. */
