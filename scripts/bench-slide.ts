@@ -4,11 +4,16 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { type ArchiveLocation, openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import type { CodecPool } from '../server/src/codec/codec-pool.ts';
+import type { Composition } from '../server/src/composition.ts';
 import { EncapsulatedInstance } from '../server/src/dicom/encapsulated-instance.ts';
 import { newUuid, uidFromUuid } from '../server/src/dicom/uid.ts';
 import { LevelBuilder } from '../server/src/normalization/build-levels.ts';
-import type { OpenSeries } from '../server/src/normalization/open-series.ts';
+import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
+import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { createSpool } from '../server/src/normalization/spool.ts';
 import { blankRaster, type Raster, WHITE } from '../server/src/slide/raster.ts';
 import type { Level } from '../server/src/slide/types.ts';
@@ -21,6 +26,34 @@ export interface BenchSlide {
 }
 
 const TILE = 256;
+const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
+
+/** Opens the only slide of an archive. */
+export async function openOnly(composition: Composition, archive: ArchiveLocation): Promise<OpenSeries> {
+  const signal = new AbortController().signal;
+  const series = await chooseSeries(archive.client, {}, signal);
+  const environment = composition.environment({ source: archive.client, destination: archive.client });
+  return openSeries(series, environment, new ProgressTracker(() => {}), signal);
+}
+
+/** Opens the sample slide, hands it to `work`, and closes it. */
+export async function withSample<Result>(
+  composition: Composition,
+  work: (sample: OpenSeries) => Promise<Result>,
+): Promise<Result> {
+  await using archive = await openArchiveLocation(SAMPLE, composition.config, { create: false });
+  await using sample = await openOnly(composition, archive);
+  return await work(sample);
+}
+
+/** `makeBenchSlide` with the sample slide of the checkout. */
+export function makeBenchSlideOfSample(
+  folder: string,
+  slide: BenchSlide,
+  composition: Composition,
+): Promise<void> {
+  return withSample(composition, (sample) => makeBenchSlide(folder, slide, sample, composition.codecs));
+}
 
 /** Writes a pyramid of four levels into the folder, every tile of it a real tile of the sample, or glass. */
 export async function makeBenchSlide(

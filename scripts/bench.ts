@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type ArchiveLocation, openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { type Composition, compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
@@ -26,14 +26,13 @@ import { newUuid } from '../server/src/dicom/uid.ts';
 import { fitStain } from '../server/src/normalization/fit.ts';
 import { CORE_SIZE } from '../server/src/normalization/normalize-pixels.ts';
 import { normalizeSeries } from '../server/src/normalization/normalize-series.ts';
-import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../server/src/normalization/progress.ts';
+import type { OpenSeries } from '../server/src/normalization/open-series.ts';
 import type { NormalizationRequest, Stage } from '../server/src/normalization/types.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { windowsOf } from '../server/src/slide/windows.ts';
 import { transferCoefficients } from '../server/src/stain/transfer.ts';
-import { makeBenchSlide } from './bench-slide.ts';
+import { makeBenchSlideOfSample, openOnly } from './bench-slide.ts';
 
 const signal = new AbortController().signal;
 const TEMPLATE = 'he-pink-violet';
@@ -58,25 +57,14 @@ async function createPlace(): Promise<Place> {
   };
 }
 
-/** Opens the only slide of an archive, and times the fetch. */
-async function openOnly(composition: Composition, archive: ArchiveLocation): Promise<OpenSeries> {
-  const series = await chooseSeries(archive.client, {}, signal);
-  const environment = composition.environment({ source: archive.client, destination: archive.client });
-  return openSeries(series, environment, new ProgressTracker(() => {}), signal);
-}
-
 async function makeSlide(
   place: Place,
   name: string,
   size: { columns: number; rows: number },
   tissue: number,
 ): Promise<string> {
-  const { composition } = place;
   const folder = join(place.folder, name);
-  const sampleFolder = fileURLToPath(new URL('sample', import.meta.url));
-  await using sampleArchive = await openArchiveLocation(sampleFolder, composition.config, { create: false });
-  await using sample = await openOnly(composition, sampleArchive);
-  await makeBenchSlide(folder, { ...size, tissue }, sample, composition.codecs);
+  await makeBenchSlideOfSample(folder, { ...size, tissue }, place.composition);
   return folder;
 }
 

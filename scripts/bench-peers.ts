@@ -1,0 +1,272 @@
+/**
+ * Measures this product against other ways to normalise the same slide on the same machine, and prints a table as
+ * Markdown: DICOM files in, a derived DICOM pyramid out, each in a process of its own, its start included.
+ *
+ *   npm run bench:peers [-- --megapixels 50] [--tissue 0.5] [--threads 2] [--runs 1]
+ *                       [--template PICTURE] [--out FILE] [--pictures FOLDER]
+ *
+ * Needs Python with scripts/requirements-peers.txt; STAIN_PYTHON names it. `--template` is the picture whose stain all
+ * methods move to (default: the sample slide's own tissue). With several runs the fastest of each counts.
+ * `--pictures` writes the same part of every result as PNG, to look at.
+ */
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import serverPackage from '../server/package.json' with { type: 'json' };
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { writeImage } from '../server/src/codec/image-file.ts';
+import { type Composition, compose, VERSION } from '../server/src/composition.ts';
+import { loadConfig } from '../server/src/config.ts';
+import { WHITE } from '../server/src/slide/raster.ts';
+import { makeBenchSlideOfSample, openOnly, withSample } from './bench-slide.ts';
+import { type MeasuredProcess, measureProcess } from './measure-process.ts';
+
+const SCRIPTS = fileURLToPath(new URL('.', import.meta.url));
+const MAIN = fileURLToPath(new URL('../server/src/main.ts', import.meta.url));
+const { STAIN_PYTHON = 'python3' } = process.env;
+/** Python runs in the folder of the scripts, from where a relative path would mean another file. */
+const PYTHON = STAIN_PYTHON.includes('/') ? resolve(STAIN_PYTHON) : STAIN_PYTHON;
+const TEMPLATE = 'bench-peers';
+/** Pixels a side of the part that is written as a picture. */
+const PICTURE = 1024;
+/** What the goals ask for: `reference` against the same network in Python, start-up in seconds. */
+const GOAL_REFERENCE = 3;
+const GOAL_START = 2;
+
+const { values } = parseArgs({
+  options: {
+    megapixels: { type: 'string', default: '50' },
+    tissue: { type: 'string', default: '0.5' },
+    threads: { type: 'string', default: '2' },
+    runs: { type: 'string', default: '1' },
+    template: { type: 'string' },
+    out: { type: 'string' },
+    pictures: { type: 'string' },
+  },
+});
+const { threads } = values;
+const signal = new AbortController().signal;
+
+interface Pipeline {
+  readonly name: string;
+  readonly run: (destination: string) => Promise<MeasuredProcess>;
+  /** The result is a folder of pictures and its report says which time counts; otherwise it is a slide. */
+  readonly pictures?: string;
+}
+
+interface Row {
+  readonly name: string;
+  readonly seconds: number;
+  readonly measured: MeasuredProcess;
+}
+
+function environment(folder: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    STAIN_DEVICE: 'cpu',
+    STAIN_THREADS: threads,
+    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    OMP_NUM_THREADS: threads,
+    CUDA_VISIBLE_DEVICES: '',
+  };
+}
+
+function pipelines(source: string, pictures: string, template: string, env: NodeJS.ProcessEnv): Pipeline[] {
+  const ours = (model: string): Pipeline => ({
+    name: `this product, \`${model}\``,
+    run: (destination) =>
+      cli(
+        env,
+        'normalize',
+        source,
+        destination,
+        '--template',
+        TEMPLATE,
+        '--model',
+        model,
+        '--encoding',
+        'jpeg',
+        '--quality',
+        '90',
+      ),
+  });
+  const peer = (module: string, from: string) => (destination: string) =>
+    python(env, module, from, destination, '--template', template, '--threads', threads);
+  return [
+    ours('reference'),
+    ours('fast'),
+    { name: '(a) the reference network in PyTorch, wsidicom', run: peer('reference', source) },
+    { name: '(b) torchstain Macenko by tile, wsidicom', run: peer('macenko', source) },
+    {
+      name: "(c) the authors' way in PyTorch, pictures to PNG: network and transfer only, no DICOM",
+      run: peer('published', pictures),
+      pictures,
+    },
+  ];
+}
+
+function cli(env: NodeJS.ProcessEnv, ...args: string[]): Promise<MeasuredProcess> {
+  return measureProcess(process.execPath, [MAIN, '--json', ...args], { env, progress: /^Opening/m });
+}
+
+function python(env: NodeJS.ProcessEnv, module: string, ...args: string[]): Promise<MeasuredProcess> {
+  return measureProcess(PYTHON, ['-m', `peers.${module}`, ...args], { env, cwd: SCRIPTS });
+}
+
+/** The picture all methods take the stain from. */
+async function templatePicture(folder: string, composition: Composition): Promise<string> {
+  if (values.template) return resolve(values.template);
+  const file = join(folder, 'template.png');
+  await withSample(composition, async (sample) => {
+    const window = { x: 512, y: 512, width: PICTURE, height: PICTURE };
+    await writeImage(file, await sample.base(WHITE).read(window, signal));
+  });
+  return file;
+}
+
+/** Opens a slide, writes a part of its tissue as a picture when asked to, and tells the sizes of its levels. */
+async function look(folder: string, composition: Composition, picture: string | undefined): Promise<string> {
+  await using archive = await openArchiveLocation(folder, composition.config, { create: false });
+  await using open = await openOnly(composition, archive);
+  const base = open.base(WHITE);
+  const [width, height] = [Math.min(PICTURE, base.width), Math.min(PICTURE, base.height)];
+  const part = await base.read({ x: 0, y: 0, width, height }, signal);
+  if (picture) await writeImage(picture, part);
+  return open.slide.levels.map((level) => `${level.totalColumns} x ${level.totalRows}`).join(', ');
+}
+
+async function runPipelines(
+  folder: string,
+  source: string,
+  all: readonly Pipeline[],
+  composition: Composition,
+): Promise<Row[]> {
+  const picture = (i: number): string | undefined => values.pictures && join(values.pictures, `${i}.png`);
+  if (values.pictures) await mkdir(values.pictures, { recursive: true });
+  const levels = await look(source, composition, picture(0));
+  const best = new Map<Pipeline, Row>();
+  for (let run = 0; run < Number(values.runs); run++) {
+    for (const [i, pipeline] of all.entries()) {
+      const destination = join(folder, `result ${i}`);
+      await rm(destination, { recursive: true, force: true });
+      const measured = await pipeline.run(destination);
+      if (pipeline.pictures) await checkPictures(pipeline.pictures, destination, picture(i + 1));
+      else {
+        const found = await look(destination, composition, picture(i + 1));
+        if (found !== levels) throw new Error(`${pipeline.name}: levels ${found} instead of ${levels}`);
+      }
+      const seconds = pipeline.pictures ? Number(reportOf(measured).seconds) : measured.seconds;
+      console.error(`${pipeline.name}: ${seconds.toFixed(1)} s`);
+      if (seconds < (best.get(pipeline)?.seconds ?? Number.POSITIVE_INFINITY))
+        best.set(pipeline, { name: pipeline.name, seconds, measured });
+    }
+  }
+  return [...best.values()];
+}
+
+async function checkPictures(source: string, result: string, picture: string | undefined): Promise<void> {
+  const [wanted, found] = [await readdir(source), await readdir(result)];
+  if (wanted.length === 0 || wanted.length !== found.length)
+    throw new Error(`${found.length} pictures instead of ${wanted.length}`);
+  if (picture) await copyFile(join(result, found.sort()[0]!), picture);
+}
+
+/** The last line of what a process printed. */
+function reportOf({ stdout }: MeasuredProcess): Record<string, unknown> {
+  return JSON.parse(stdout.trim().split('\n').at(-1)!);
+}
+
+function table(rows: readonly Row[], megapixels: number): string {
+  const [reference, fast] = rows;
+  const lines = rows.map(({ name, seconds, measured }) =>
+    [
+      name,
+      seconds.toFixed(1),
+      (megapixels / seconds).toFixed(2),
+      (seconds / reference!.seconds).toFixed(2),
+      (seconds / fast!.seconds).toFixed(2),
+      measured.peakMegabytes?.toFixed(0) ?? '-',
+    ].join(' | '),
+  );
+  return [
+    '| pipeline | seconds | Mpx/s | time / `reference` | time / `fast` | peak MB |',
+    '|---|---|---|---|---|---|',
+    ...lines.map((line) => `| ${line} |`),
+  ].join('\n');
+}
+
+function goals([reference, fast, python, macenko]: readonly Row[]): string {
+  const verdict = (met: boolean): string => (met ? 'met' : 'not met');
+  const times = python!.seconds / reference!.seconds;
+  const faster = macenko!.seconds / fast!.seconds;
+  const start = Math.max(...[reference!, fast!].map(({ measured }) => measured.secondsToProgress!));
+  return [
+    `- \`reference\` at least ${GOAL_REFERENCE} times as fast as (a): ${times.toFixed(2)} times, ${verdict(times >= GOAL_REFERENCE)}.`,
+    `- \`fast\` at least as fast as (b): ${faster.toFixed(2)} times, ${verdict(faster >= 1)}.`,
+    `- First progress event in less than ${GOAL_START} s: ${start.toFixed(2)} s (the slower of both models), ${verdict(start < GOAL_START)}.`,
+  ].join('\n');
+}
+
+function facts(rows: readonly Row[]): string {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  const reports = rows.slice(2).map(({ measured }) => reportOf(measured));
+  const packages = Object.assign({}, ...reports.map((report) => report.versions)) as Record<string, string>;
+  const { dependencies } = serverPackage;
+  const [network, macenko, published] = reports;
+  const { normalised, glass, failed } = macenko!;
+  return [
+    `Machine: ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, ${memory} GiB; ${threads} threads for each pipeline; ${new Date().toISOString().slice(0, 10)}.`,
+    `Versions: stain-normalization ${VERSION} (onnxruntime-node ${dependencies['onnxruntime-node']}, jpeg-turbo ${dependencies['@julusian/jpeg-turbo']}), Node ${process.version}; ${Object.entries(
+      packages,
+    )
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}.`,
+    `Runs: ${values.runs}${values.runs === '1' ? '' : ', the fastest of each'}. Template: ${values.template ? 'a picture named by --template' : "the sample slide's own tissue"}, the same for all.`,
+    '',
+    `(a) statistics of ${network!.samples} windows, one transfer for the slide, ${network!.skipped} windows of glass not computed. ` +
+      `(b) ${normalised} tiles normalised, each by its own fit; ${glass} left as they are because they show too little tissue for a fit, ${failed} because it failed. ` +
+      `(c) ${published!.pictures} pictures of tissue, each by its own statistics; reading, PNG and start-up not counted, Mpx/s of the whole slide.`,
+  ].join('\n');
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'stain-peers-'));
+try {
+  const env = environment(folder);
+  await using composition = compose(loadConfig({ env }));
+  // Every level is then half of the one above without a remainder: writers round that differently.
+  const side = Math.max(1, Math.round(Math.sqrt(Number(values.megapixels) * 1e6) / 8)) * 8;
+  const [source, pictures] = [join(folder, 'slide'), join(folder, 'pictures')];
+  await makeBenchSlideOfSample(
+    source,
+    { columns: side, rows: side, tissue: Number(values.tissue) },
+    composition,
+  );
+  const template = await templatePicture(folder, composition);
+  await cli(
+    env,
+    'template',
+    'add',
+    TEMPLATE,
+    template,
+    '--name',
+    'bench:peers',
+    '--licence',
+    'see its source',
+  );
+  await python(env, 'export', source, pictures);
+  const rows = await runPipelines(folder, source, pipelines(source, pictures, template, env), composition);
+  const megapixels = side ** 2 / 1e6;
+  const text = [
+    `### ${megapixels.toFixed(1)} Mpx (${side} x ${side}), ${Math.round(Number(values.tissue) * 100)} % tissue, JPEG 90 out`,
+    facts(rows),
+    table(rows, megapixels),
+    goals(rows),
+  ].join('\n\n');
+  console.log(text);
+  if (values.out) await writeFile(values.out, `${text}\n`);
+} finally {
+  await rm(folder, { recursive: true });
+}
