@@ -26,6 +26,8 @@ def is_tissue(pixels: np.ndarray) -> bool:
 
 def main() -> None:
     options = arguments(__doc__)
+    # wsidicom reads tiles in as many threads as the others get, and a tile is too small to share between threads.
+    torch.set_num_threads(1)
     normalizer = TorchMacenkoNormalizer()
     normalizer.fit(channels_first(picture(options.template)))
     counts = {"normalised": 0, "glass": 0, "failed": 0}
