@@ -19,6 +19,7 @@ import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { writeImage } from '../server/src/codec/image-file.ts';
 import { type Composition, compose, VERSION } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
+import type { NormalizationResult } from '../server/src/normalization/types.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { makeBenchSlideOfSample, openOnly, withSample } from './bench-slide.ts';
 import { type MeasuredProcess, measureProcess } from './measure-process.ts';
@@ -77,21 +78,10 @@ function environment(folder: string): NodeJS.ProcessEnv {
 function pipelines(source: string, pictures: string, template: string, env: NodeJS.ProcessEnv): Pipeline[] {
   const ours = (model: string): Pipeline => ({
     name: `this product, \`${model}\``,
-    run: (destination) =>
-      cli(
-        env,
-        'normalize',
-        source,
-        destination,
-        '--template',
-        TEMPLATE,
-        '--model',
-        model,
-        '--encoding',
-        'jpeg',
-        '--quality',
-        '90',
-      ),
+    run: (destination) => {
+      const options = ['--template', TEMPLATE, '--model', model, '--encoding', 'jpeg', '--quality', '90'];
+      return cli(env, 'normalize', source, destination, ...options);
+    },
   });
   const peer = (module: string, from: string) => (destination: string) =>
     python(env, module, from, destination, '--template', template, '--threads', threads);
@@ -133,7 +123,7 @@ async function look(folder: string, composition: Composition, picture: string | 
   await using open = await openOnly(composition, archive);
   const base = open.base(WHITE);
   const [width, height] = [Math.min(PICTURE, base.width), Math.min(PICTURE, base.height)];
-  const part = await base.read({ x: 0, y: 0, width, height }, signal);
+  const part = await base.read({ x: Math.floor((base.width - width) / 2), y: 0, width, height }, signal);
   if (picture) await writeImage(picture, part);
   return open.slide.levels.map((level) => `${level.totalColumns} x ${level.totalRows}`).join(', ');
 }
@@ -213,6 +203,7 @@ function goals([reference, fast, python, macenko]: readonly Row[]): string {
 function facts(rows: readonly Row[]): string {
   const memory = Math.round(totalmem() / 2 ** 30);
   const reports = rows.slice(2).map(({ measured }) => reportOf(measured));
+  const { fit } = reportOf(rows[0]!.measured) as unknown as NormalizationResult;
   const packages = Object.assign({}, ...reports.map((report) => report.versions)) as Record<string, string>;
   const { dependencies } = serverPackage;
   const [network, macenko, published] = reports;
@@ -226,7 +217,7 @@ function facts(rows: readonly Row[]): string {
       .join(', ')}.`,
     `Runs: ${values.runs}${values.runs === '1' ? '' : ', the fastest of each'}. Template: ${values.template ? 'a picture named by --template' : "the sample slide's own tissue"}, the same for all.`,
     '',
-    `(a) statistics of ${network!.samples} windows, one transfer for the slide, ${network!.skipped} windows of glass not computed. ` +
+    `This product: statistics of ${fit.sampledTiles} windows. (a) Statistics of ${network!.samples} windows, one transfer for the slide, ${network!.skipped} windows of glass not computed. ` +
       `(b) ${normalised} tiles normalised, each by its own fit; ${glass} left as they are because they show too little tissue for a fit, ${failed} because it failed. ` +
       `(c) ${published!.pictures} pictures of tissue, each by its own statistics; reading, PNG and start-up not counted, Mpx/s of the whole slide.`,
   ].join('\n');
@@ -245,17 +236,9 @@ try {
     composition,
   );
   const template = await templatePicture(folder, composition);
-  await cli(
-    env,
-    'template',
-    'add',
-    TEMPLATE,
-    template,
-    '--name',
-    'bench:peers',
-    '--licence',
-    'see its source',
-  );
+  // Statistics of the teacher, as those of the peers; `fast` takes them too.
+  const about = ['--name', 'bench:peers', '--licence', 'see its source', '--model', 'reference'];
+  await cli(env, 'template', 'add', TEMPLATE, template, ...about);
   await python(env, 'export', source, pictures);
   const rows = await runPipelines(folder, source, pipelines(source, pictures, template, env), composition);
   const megapixels = side ** 2 / 1e6;
