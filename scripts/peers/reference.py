@@ -25,13 +25,19 @@ def density(pixels: np.ndarray) -> np.ndarray:
     return optical_density(np.arange(256)).astype(np.float32)[pixels].mean(-1)
 
 
+def origins(length: int) -> list[int]:
+    """Where windows begin along an axis: side by side, the last one moved back into the slide."""
+    last = max(0, length - SAMPLE_SIZE) // constants.ALIGNMENT * constants.ALIGNMENT
+    return [min(start, last) for start in range(0, length, SAMPLE_SIZE)]
+
+
 def sample_windows(overview: np.ndarray, columns: int, rows: int, glass: float) -> list[tuple[int, int]]:
     """Origins of windows rich in tissue, spread over the slide, in pixels of its base level of columns x rows."""
     tissue = density(overview) > glass + transfer.TISSUE_ABOVE_GLASS
     down, across = overview.shape[0] / rows, overview.shape[1] / columns
     shares = {}
-    for y in range(0, max(1, rows - SAMPLE_SIZE + 1), SAMPLE_SIZE):
-        for x in range(0, max(1, columns - SAMPLE_SIZE + 1), SAMPLE_SIZE):
+    for y in origins(rows):
+        for x in origins(columns):
             part = tissue[int(y * down) : int((y + SAMPLE_SIZE) * down), int(x * across) : int((x + SAMPLE_SIZE) * across)]
             shares[x, y] = part.mean()
     good = [place for place, share in shares.items() if share >= GOOD_TISSUE]
