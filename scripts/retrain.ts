@@ -25,6 +25,9 @@ import { openSeries, type SeriesReference } from '../server/src/normalization/op
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 
+/** Pictures to learn from, pixels a side, and how many a slide. */
+const WINDOWS = { halo: 0, alignment: 4, coreSize: 512 };
+const PICTURES_PER_SLIDE = 16;
 const MODELS = fileURLToPath(new URL('../models/onnx/', import.meta.url));
 
 const { values, positionals } = parseArgs({
@@ -127,8 +130,8 @@ async function writePictures(location: string, folder: string): Promise<void> {
     try {
       await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
       const base = open.base(WHITE);
-      const survey = await surveyTissue(base, open.overview(WHITE), { halo: 0, alignment: 4 }, signal);
-      const samples = chooseSamples(survey.windows);
+      const survey = await surveyTissue(base, open.overview(WHITE), WINDOWS, signal);
+      const samples = chooseSamples(survey.windows, PICTURES_PER_SLIDE);
       // UIDs of slides may be traced to patients: folders are numbered.
       const place = join(folder, `slide-${String(at + 1).padStart(4, '0')}`);
       await mkdir(place, { recursive: true });

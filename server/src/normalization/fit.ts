@@ -13,16 +13,16 @@ import {
 } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
-import { type Window, windowsOf } from '../slide/windows.ts';
+import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
 import { type OutOfDistribution, outOfDistribution } from '../stain/out-of-distribution.ts';
 import { addSums, classStatistics, massOf, SUMS_PER_CLASS, samplingError } from '../stain/statistics.ts';
 import { type Fade, fadeOf, type Stain } from '../stain/transfer.ts';
 
-/** Core of a sampled window, pixels a side. */
-const SAMPLE_CORE = 512;
-/** Windows sampled for the statistics at least and at most, where the slide has as many: 2 to 17 megapixels of tissue. */
-const MIN_SAMPLES = 8;
-const MAX_SAMPLES = 64;
+/** Core of a sampled window, pixels a side: many small windows know a slide better than few large ones of that area. */
+const SAMPLE_CORE = 256;
+/** Windows sampled for the statistics at least and at most, where the slide has as many: 1 to 8 megapixels. */
+const MIN_SAMPLES = 16;
+const MAX_SAMPLES = 128;
 /**
  * Sampling ends when the mean colours are known this well, in optical density: 1 to 2 grey levels.
  * Measured against all windows of a slide: docs/benchmarks.
@@ -32,8 +32,10 @@ const SUFFICIENT = 0.01;
 const GOOD_TISSUE = 0.2;
 /** Pixels of the overview that are looked at; a slide without small levels is surveyed in places only. */
 const MAX_SURVEY_PIXELS = 16e6;
+/** Windows that are looked at. */
+const MAX_SURVEY_WINDOWS = 20_000;
 /** Fewer good windows than this are too few: the richest are taken, good or not. */
-const FEW_SAMPLES = 4;
+const FEW_SAMPLES = 8;
 /** Mean density of the tissue above the glass, below which a slide counts as faint. */
 const FAINT_DENSITY = 0.2;
 
@@ -65,8 +67,14 @@ export async function fitStain(
   network: StainNetwork,
   options: FitOptions,
 ): Promise<Fit> {
-  const survey = await surveyTissue(base, overview, network.model, options.signal);
-  const samples = chooseSamples(survey.windows);
+  const { halo, alignment } = network.model;
+  const survey = await surveyTissue(
+    base,
+    overview,
+    { halo, alignment, coreSize: SAMPLE_CORE },
+    options.signal,
+  );
+  const samples = chooseSamples(survey.windows, MAX_SAMPLES);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const parts: Float64Array[] = [];
   const least = tissueDensity(survey.glass.density);
@@ -140,14 +148,15 @@ export interface Survey {
 export async function surveyTissue(
   base: PixelSource,
   overview: PixelSource,
-  { halo, alignment }: { readonly halo: number; readonly alignment: number },
+  geometry: WindowGeometry,
   signal: AbortSignal,
 ): Promise<Survey> {
-  const all = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: SAMPLE_CORE })];
+  const all = [...windowsOf(base.width, base.height, geometry)];
   const reduction = (overview.width * overview.height) / (base.width * base.height);
-  const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (SAMPLE_CORE ** 2 * reduction)));
+  const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (geometry.coreSize ** 2 * reduction)));
+  const count = Math.min(affordable, MAX_SURVEY_WINDOWS);
   const views: { window: Window; raster: Raster }[] = [];
-  for (const window of evenlySpaced(all, affordable)) {
+  for (const window of evenlySpaced(all, count)) {
     if (base.coverage(window.core).length === 0) continue;
     views.push({ window, raster: await overview.read(scaled(window, base, overview), signal) });
   }
@@ -186,11 +195,11 @@ function tissueFraction({ rgb }: Raster, glass: Glass): number {
 
 /**
  * Windows rich in tissue, in an order of which every beginning is spread over the slide; the richest ones where there
- * are too few. @throws TOO_LITTLE_TISSUE where there is none at all
+ * are too few. At most `most`. @throws TOO_LITTLE_TISSUE where there is none at all
  */
-export function chooseSamples(windows: readonly SurveyedWindow[]): SurveyedWindow[] {
+export function chooseSamples(windows: readonly SurveyedWindow[], most: number): SurveyedWindow[] {
   const good = windows.filter(isGood);
-  if (good.length >= FEW_SAMPLES) return spreadOut(evenlySpaced(good, MAX_SAMPLES));
+  if (good.length >= FEW_SAMPLES) return spreadOut(evenlySpaced(good, most));
   const richest = windows.filter(({ tissue }) => tissue > 0).sort((a, b) => b.tissue - a.tissue);
   if (richest.length === 0) requireTissue(0);
   return richest.slice(0, FEW_SAMPLES);
