@@ -15,6 +15,7 @@ import { LevelBuilder } from '../server/src/normalization/build-levels.ts';
 import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { createSpool } from '../server/src/normalization/spool.ts';
+import { densityAt } from '../server/src/slide/optical-density.ts';
 import { blankRaster, type Raster, WHITE } from '../server/src/slide/raster.ts';
 import type { Level } from '../server/src/slide/types.ts';
 
@@ -26,6 +27,10 @@ export interface BenchSlide {
 }
 
 const TILE = 256;
+/** Part of its pixels that must be tissue for a tile of the sample to count as one of tissue. */
+const TISSUE_TILE = 0.5;
+/** Optical density from which on a pixel of the sample is tissue. */
+const TISSUE_DENSITY = 0.13;
 const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
 
 /** Opens the only slide of an archive. */
@@ -55,7 +60,7 @@ export function makeBenchSlideOfSample(
   return withSample(composition, (sample) => makeBenchSlide(folder, slide, sample, composition.codecs));
 }
 
-/** Writes a pyramid of four levels into the folder, every tile of it a real tile of the sample, or glass. */
+/** Writes a pyramid of four levels into the folder, every tile of it a real tile of tissue of the sample, or glass. */
 export async function makeBenchSlide(
   folder: string,
   { columns, rows, tissue }: BenchSlide,
@@ -78,6 +83,12 @@ export async function makeBenchSlide(
     }));
     return { ...level, totalColumns, totalRows, frames };
   });
+  const tissueFrames = Math.ceil(tissue * levels[0]!.frames.length);
+  const glassFrame = await codecs.encode(
+    tiles.glass.rgb.slice(),
+    { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 },
+    signal,
+  );
   await using spool = await createSpool(folder);
   await using builder = await LevelBuilder.create(levels, {
     encoding: 'jpeg',
@@ -86,10 +97,18 @@ export async function makeBenchSlide(
     spool,
     signal,
     concurrency: 4,
+    // What glass looks like is known once: slides of gigapixels are made in seconds.
+    glass: {
+      map: {
+        isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
+      },
+      pixels: async () => tiles.glass,
+      frame: async () => glassFrame,
+    },
   });
-  const { frames } = levels[0]!;
-  for (const [f, { x, y }] of frames.entries()) {
-    const tile = f < tissue * frames.length ? tiles.tissue[f % tiles.tissue.length]! : tiles.glass;
+  for (const [f, { x, y }] of levels[0]!.frames.entries()) {
+    if (f >= tissueFrames) break;
+    const tile = tiles.tissue[f % tiles.tissue.length]!;
     await builder.add(cropped(tile, Math.min(TILE, columns - x), Math.min(TILE, rows - y)), { x, y });
   }
   const spools = await builder.finish();
@@ -118,9 +137,17 @@ async function sampleTiles(
   const base = sample.base(WHITE);
   const tissue: Raster[] = [];
   for (let y = 0; y + TILE <= base.height; y += TILE)
-    for (let x = 0; x + TILE <= base.width; x += TILE)
-      tissue.push(await base.read({ x, y, width: TILE, height: TILE }, signal));
+    for (let x = 0; x + TILE <= base.width; x += TILE) {
+      const tile = await base.read({ x, y, width: TILE, height: TILE }, signal);
+      if (tissueOf(tile) >= TISSUE_TILE) tissue.push(tile);
+    }
   return { tissue, glass: blankRaster(TILE, TILE, [243, 242, 243]) };
+}
+
+function tissueOf({ width, height, rgb }: Raster): number {
+  let pixels = 0;
+  for (let i = 0; i < width * height; i++) if (densityAt(rgb, i) > TISSUE_DENSITY) pixels++;
+  return pixels / (width * height);
 }
 
 function cropped(tile: Raster, width: number, height: number): Raster {

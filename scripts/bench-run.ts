@@ -1,0 +1,114 @@
+/** What the benchmarks share: a place to work in, one normalisation from folder to folder, and its figures. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { chooseSeries } from '../server/src/cli/choose-series.ts';
+import { type Composition, compose } from '../server/src/composition.ts';
+import { loadConfig } from '../server/src/config.ts';
+import { newUuid } from '../server/src/dicom/uid.ts';
+import {
+  type NormalizationEnvironment,
+  normalizeSeries,
+} from '../server/src/normalization/normalize-series.ts';
+import type { NormalizationRequest, NormalizationResult, Stage } from '../server/src/normalization/types.ts';
+import { makeBenchSlideOfSample } from './bench-slide.ts';
+
+export const signal = new AbortController().signal;
+export const TEMPLATE = 'he-pink-violet';
+
+export interface Place extends AsyncDisposable {
+  readonly composition: Composition;
+  readonly folder: string;
+}
+
+export async function createPlace(): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'stain-bench-'));
+  const composition = compose(
+    loadConfig({ env: { STAIN_SPOOL_DIRECTORY: join(folder, 'spool'), ...process.env } }),
+  );
+  return {
+    composition,
+    folder,
+    async [Symbol.asyncDispose]() {
+      await composition[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A folder with a slide. @param tissue part of its tiles that show tissue */
+export async function makeSlide(
+  place: Place,
+  name: string,
+  size: { columns: number; rows: number },
+  tissue: number,
+): Promise<string> {
+  const folder = join(place.folder, name);
+  await makeBenchSlideOfSample(folder, { ...size, tissue }, place.composition);
+  return folder;
+}
+
+export interface Row {
+  readonly name: string;
+  readonly megapixels: number;
+  readonly seconds: number;
+}
+
+export async function timed(name: string, megapixels: number, work: () => Promise<unknown>): Promise<Row> {
+  const start = performance.now();
+  await work();
+  return { name, megapixels, seconds: (performance.now() - start) / 1000 };
+}
+
+export interface PipelineRun {
+  readonly rows: Row[];
+  readonly result: NormalizationResult;
+  /** Of the event loop, in milliseconds. */
+  readonly delay: { readonly p99: number; readonly most: number };
+}
+
+/** @param watch puts something between the pipeline and what it works with */
+export async function runPipeline(
+  { composition }: Place,
+  source: string,
+  destination: string,
+  model: string,
+  watch: (environment: NormalizationEnvironment) => NormalizationEnvironment = (same) => same,
+): Promise<PipelineRun> {
+  await using from = await openArchiveLocation(source, composition.config, { create: false });
+  await using to = await openArchiveLocation(destination, composition.config, { create: true });
+  const request: NormalizationRequest = {
+    ...(await chooseSeries(from.client, {}, signal)),
+    template: TEMPLATE,
+    model,
+    encoding: 'jpeg',
+    quality: 90,
+  };
+  await composition.network(model);
+  const entered = new Map<Stage, number>();
+  const left = new Map<Stage, number>();
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const result = await normalizeSeries(
+    request,
+    { jobUuid: newUuid(), createdAt: new Date().toISOString() },
+    watch(composition.environment({ source: from.client, destination: to.client })),
+    {
+      signal,
+      onProgress({ stage }) {
+        const now = performance.now();
+        if (!entered.has(stage)) entered.set(stage, [...left.values()].at(-1) ?? now);
+        left.set(stage, now);
+      },
+    },
+  );
+  delay.disable();
+  const rows = [...entered].map(([stage, start]) => ({
+    name: stage,
+    megapixels: result.megapixels,
+    seconds: (left.get(stage)! - start) / 1000,
+  }));
+  return { rows, result, delay: { p99: delay.percentile(99) / 1e6, most: delay.max / 1e6 } };
+}
