@@ -5,7 +5,6 @@ import { pipeline } from 'node:stream/promises';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
-import { CORE_SIZE } from '../server/src/normalization/normalize-pixels.ts';
 import type { OpenSeries } from '../server/src/normalization/open-series.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
@@ -25,10 +24,9 @@ export async function bareLoop(
   const template = await place.composition.templates.get(TEMPLATE);
   const base = open.base(WHITE);
   const { halo, alignment, classNames } = network.model;
-  const windows = [...windowsOf(base.width, base.height, { halo, alignment, coreSize: CORE_SIZE })].slice(
-    0,
-    count,
-  );
+  const windows = [
+    ...windowsOf(base.width, base.height, { halo, alignment, coreSize: network.coreSize }),
+  ].slice(0, count);
   const rasters = [];
   for (const window of windows) rasters.push(await base.read(window, signal));
   const glass = { classes: template.classes, glassDensity: 0.03 };

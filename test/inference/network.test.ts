@@ -118,7 +118,7 @@ describe('a network on two threads, as on CUDA', () => {
     const workers = [(await startWorker(start)).worker, (await startWorker(start)).worker];
     return {
       workers,
-      pair: networkOn(model, { executionProvider: 'CPUExecutionProvider', workers, proof: undefined }),
+      pair: networkOn(model, { executionProvider: 'CPUExecutionProvider', coreSize: 512, workers, proof: undefined }),
     };
   };
 

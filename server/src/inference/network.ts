@@ -25,6 +25,10 @@ export interface StainNetwork {
   readonly providerReason: string | undefined;
   /** The proof that the network runs on that device; none for the CPU, which is what it would be compared with. */
   readonly deviceProof: DeviceProof | undefined;
+  /** Requests that run at once; further ones wait for their turn. */
+  readonly lanes: number;
+  /** Largest core of a window that suits the device, in pixels a side. */
+  readonly coreSize: number;
   /**
    * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 7 float64 values,
    * see stain/statistics.ts. @throws INFERENCE_FAILED, CANCELLED
@@ -49,7 +53,7 @@ export interface StainNetwork {
 export interface NetworkOptions {
   readonly model: LoadedModel;
   readonly device: Device;
-  /** Threads within one run on the CPU. */
+  /** On the CPU. */
   readonly threads: number;
 }
 
@@ -85,7 +89,7 @@ interface Lane {
 /** A network on threads that are open; as many requests run at once. */
 export function networkOn(
   model: LoadedModel,
-  { executionProvider, workers, proof }: OpenedDevice,
+  { executionProvider, workers, coreSize, proof }: OpenedDevice,
   providerReason?: string,
 ): StainNetwork {
   const queue: Waiting[] = [];
@@ -171,6 +175,8 @@ export function networkOn(
     executionProvider,
     providerReason,
     deviceProof: proof,
+    lanes: lanes.length,
+    coreSize,
     get isBroken() {
       return broken !== undefined;
     },

@@ -11,18 +11,42 @@ import { startWorker } from './start-worker.ts';
 
 /** Two sessions on one card: while one computes, the other's pixels go in and out. */
 const SESSIONS_ON_CUDA = 2;
+/** Sessions of one thread each on the CPU, up to this many; they share what threads there are beyond. */
+const MOST_SESSIONS_ON_CPU = 16;
+/**
+ * Largest core of a window, in pixels a side. The halo costs (1 + 40 / core)^2: 16 % at 512 and 8 % at 1024. On the CPU
+ * the smaller one is as fast, skips more glass and takes a quarter of the memory; a card wants more work at a time.
+ */
+const CORE_SIZE = { cpu: 512, cuda: 1024 } as const;
 
 export interface OpenedDevice {
   /** ONNX Runtime's name of the execution provider. */
   readonly executionProvider: string;
   /** Each has sessions of its own and does one run at a time. */
   readonly workers: readonly Worker[];
+  /** Largest core of a window that suits the device, in pixels a side. */
+  readonly coreSize: number;
   readonly proof: DeviceProof | undefined;
 }
 
+/**
+ * As many sessions as threads: twice one thread is 2.0 times as fast as one, one session on two threads 1.3 to 1.8 times.
+ * (Measured on 2 cores, tiles of 552 and 1064.)
+ */
 export async function openCpu(model: LoadedModel, threads: number): Promise<OpenedDevice> {
-  const { worker } = await startWorker({ graphs: model.graphs, providers: [{ name: 'cpu' }], threads });
-  return { executionProvider: 'CPUExecutionProvider', workers: [worker], proof: undefined };
+  const sessions = Math.min(threads, MOST_SESSIONS_ON_CPU);
+  const start: WorkerStart = {
+    graphs: model.graphs,
+    providers: [{ name: 'cpu' }],
+    threads: Math.floor(threads / sessions),
+  };
+  const started = await Promise.all(Array.from({ length: sessions }, () => startWorker(start)));
+  return {
+    executionProvider: 'CPUExecutionProvider',
+    workers: started.map(({ worker }) => worker),
+    coreSize: CORE_SIZE.cpu,
+    proof: undefined,
+  };
 }
 
 /** @throws DEVICE_UNAVAILABLE; the message names what is missing and what brings it, or what the proof found */
@@ -45,7 +69,7 @@ export async function openCuda(model: LoadedModel, deviceId: number, threads: nu
     const first = await startWorker({ ...start, prove });
     workers.push(first.worker);
     while (workers.length < SESSIONS_ON_CUDA) workers.push((await startWorker(start)).worker);
-    return { executionProvider, workers, proof: first.proof };
+    return { executionProvider, workers, coreSize: CORE_SIZE.cuda, proof: first.proof };
   } catch (cause) {
     for (const worker of workers) worker.postMessage({ kind: 'close' });
     // The runtime has the last word on what it can load, but does not say what it lacks.

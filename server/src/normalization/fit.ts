@@ -80,29 +80,18 @@ export async function fitStain(
   const least = tissueDensity(survey.glass.density);
   const density = { sum: 0, pixels: 0 };
   let pixels = 0;
-  const read = (i: number): Promise<Raster> | undefined => {
-    const raster = samples[i] && base.read(samples[i].window, options.signal);
-    // A failure is met when the window's turn comes, if it comes.
-    raster?.catch(() => {});
-    return raster;
-  };
-  let next = read(0);
-  for (const [i, { window }] of samples.entries()) {
-    const raster = (await next)!;
-    next = read(i + 1);
-    const weight = countedPixels(base, window, raster);
-    for (let p = 0; p < weight.length; p++) {
-      pixels += weight[p]!;
-      const d = weight[p] ? densityAt(raster.rgb, p) : 0;
-      if (d <= least) continue;
-      density.sum += d;
-      density.pixels++;
-    }
-    const { width, height } = raster;
-    const part = await network.statistics({ tile: raster.rgb, weight, width, height }, options.signal);
-    addSums(sums, part);
-    parts.push(part);
-    options.onProgress?.(i + 1, samples.length);
+  const measured = samples.map(
+    ({ window }) =>
+      () =>
+        measure(base, window, network, least, options.signal),
+  );
+  for await (const found of inOrder(measured, network.lanes + 1)) {
+    addSums(sums, found.sums);
+    parts.push(found.sums);
+    pixels += found.pixels;
+    density.sum += found.density;
+    density.pixels += found.tissue;
+    options.onProgress?.(parts.length, samples.length);
     if (parts.length >= MIN_SAMPLES && samplingError(parts, available(survey)) <= SUFFICIENT) break;
   }
   requireTissue(density.pixels);
@@ -130,6 +119,53 @@ export async function fitStain(
         : []),
     ],
   };
+}
+
+interface Measured {
+  /** K x 7, of the statistics graph. */
+  readonly sums: Float64Array;
+  /** Counted pixels, those of them that are tissue, and the sum of these one's optical densities. */
+  readonly pixels: number;
+  readonly tissue: number;
+  readonly density: number;
+}
+
+/** @param least optical density from which on a pixel is tissue */
+async function measure(
+  base: PixelSource,
+  window: Window,
+  network: StainNetwork,
+  least: number,
+  signal: AbortSignal,
+): Promise<Measured> {
+  const raster = await base.read(window, signal);
+  const weight = countedPixels(base, window, raster);
+  let [pixels, tissue, density] = [0, 0, 0];
+  for (let p = 0; p < weight.length; p++) {
+    if (!weight[p]) continue;
+    pixels++;
+    const d = densityAt(raster.rgb, p);
+    if (d <= least) continue;
+    density += d;
+    tissue++;
+  }
+  const { width, height, rgb } = raster;
+  const sums = await network.statistics({ tile: rgb, weight, width, height }, signal);
+  return { sums, pixels, tissue, density };
+}
+
+/** Results in the order of the tasks, of which `most` are under way: what is begun beyond the last one used is dropped. */
+async function* inOrder<T>(tasks: readonly (() => Promise<T>)[], most: number): AsyncGenerator<T> {
+  const begun: Promise<T>[] = [];
+  for (let i = 0; i < tasks.length; i++) {
+    while (begun.length < Math.min(tasks.length, i + most)) {
+      const result = tasks[begun.length]!();
+      // A failure is met when the task's turn comes, if it comes.
+      result.catch(() => {});
+      begun.push(result);
+    }
+    yield await begun[i]!;
+  }
 }
 
 export interface SurveyedWindow {

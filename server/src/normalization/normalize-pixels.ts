@@ -6,20 +6,9 @@ import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import { type Rectangle, type Window, windowsOf } from '../slide/windows.ts';
 import type { TransferCoefficients } from '../stain/transfer.ts';
 
-/**
- * Largest core of a window, in pixels a side. The halo costs (1 + 32 / 1024)^2 = 6 % of the network's time at
- * 1024 and twice that at 512; the activations of the reference network take about 0.3 GB at 1024.
- */
-export const CORE_SIZE = 1024;
-
-/**
- * Windows that are with the network at a time: on a GPU both are in work (inference/open-device.ts), on a CPU the second
- * waits its turn.
- */
-const WINDOWS_IN_NETWORK = 2;
-
 export interface NormalizePixelsOptions {
   readonly signal: AbortSignal;
+  /** Largest core of a window, in pixels a side. Default: what suits the device. */
   readonly coreSize?: number;
   /** Takes the normalised rectangles in order; the next windows are in the network meanwhile. */
   readonly sink: (core: Raster, at: { x: number; y: number }) => Promise<void>;
@@ -37,18 +26,23 @@ export async function normalizePixels(
   source: PixelSource,
   network: StainNetwork,
   coefficients: TransferCoefficients,
-  { signal, sink, coreSize = CORE_SIZE, isSkipped, onProgress }: NormalizePixelsOptions,
+  { signal, sink, coreSize = network.coreSize, isSkipped, onProgress }: NormalizePixelsOptions,
 ): Promise<void> {
   const { halo, alignment } = network.model;
   const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
   const windows = [...all].filter(({ core }) => !isSkipped?.(core));
   const area = ({ core }: Window): number => core.width * core.height;
   let done = source.width * source.height - windows.reduce((sum, window) => sum + area(window), 0);
-  const read = (i: number): Promise<Raster> | undefined => {
-    const raster = windows[i] && source.read(windows[i], signal);
-    // A failure is met when the window's turn comes; until then it must not count as unhandled.
-    raster?.catch(() => {});
-    return raster;
+  // One more than the network takes at once, so that it never waits for pixels.
+  const most = network.lanes + 1;
+  const reads: Promise<Raster>[] = [];
+  const readUpTo = (end: number): void => {
+    for (const window of windows.slice(reads.length, end)) {
+      const raster = source.read(window, signal);
+      // A failure is met when the window's turn comes; until then it must not count as unhandled.
+      raster.catch(() => {});
+      reads.push(raster);
+    }
   };
   const underWay: { readonly core: Promise<Raster>; readonly window: Window }[] = [];
   const finishOldest = async (): Promise<void> => {
@@ -57,15 +51,15 @@ export async function normalizePixels(
     done += area(window);
     onProgress?.(done);
   };
-  let next = read(0);
   for (const [i, window] of windows.entries()) {
     signal.throwIfAborted();
-    const raster = (await next)!;
-    next = read(i + 1);
+    readUpTo(i + most);
+    const raster = await reads[i]!;
+    delete reads[i];
     const core = normalizeWindow(raster, window, network, coefficients, signal);
     core.catch(() => {});
     underWay.push({ core, window });
-    if (underWay.length > WINDOWS_IN_NETWORK) await finishOldest();
+    if (underWay.length >= most) await finishOldest();
   }
   while (underWay.length > 0) await finishOldest();
 }
