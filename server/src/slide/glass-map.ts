@@ -10,6 +10,8 @@ import type { Rectangle } from './windows.ts';
 const MARGIN = 1;
 /** Rows of the overview that are decoded at once. */
 const BAND = 128;
+/** Side of the squares that are marked, in pixels of the overview: a glance at a tile looks at few of them. */
+const CELL = 4;
 
 export interface GlassMap {
   /** Whether a rectangle of the base level shows nothing but glass. */
@@ -24,23 +26,28 @@ export async function readGlassMap(
   signal: AbortSignal,
 ): Promise<GlassMap> {
   const { width, height } = overview;
-  const dense = new Uint8Array(width * height);
-  for (let y = 0; y < height; y += BAND) {
-    const rows = Math.min(BAND, height - y);
-    const { rgb } = await overview.read({ x: 0, y, width, height: rows }, signal);
-    for (let pixel = 0; pixel < width * rows; pixel++)
-      if (densityAt(rgb, pixel) > density) dense[y * width + pixel] = 1;
+  const across = Math.ceil(width / CELL);
+  const dense = new Uint8Array(across * Math.ceil(height / CELL));
+  for (let top = 0; top < height; top += BAND) {
+    const rows = Math.min(BAND, height - top);
+    const { rgb } = await overview.read({ x: 0, y: top, width, height: rows }, signal);
+    for (let y = 0, pixel = 0; y < rows; y++) {
+      const row = Math.floor((top + y) / CELL) * across;
+      for (let x = 0; x < width; x++, pixel++)
+        if (densityAt(rgb, pixel) > density) dense[row + Math.floor(x / CELL)] = 1;
+    }
   }
+  /** First cell, and the one after the last. */
   const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
-    Math.max(0, Math.floor(from * scale) - MARGIN),
-    Math.min(limit, Math.ceil((from + length) * scale) + MARGIN),
+    Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / CELL),
+    Math.ceil(Math.min(limit, Math.ceil((from + length) * scale) + MARGIN) / CELL),
   ];
   return {
     isGlass(rectangle) {
       const [left, right] = span(rectangle.x, rectangle.width, width / base.width, width);
       const [top, bottom] = span(rectangle.y, rectangle.height, height / base.height, height);
       for (let y = top; y < bottom; y++)
-        if (dense.subarray(y * width + left, y * width + right).includes(1)) return false;
+        for (let x = left; x < right; x++) if (dense[y * across + x] === 1) return false;
       return true;
     },
   };
