@@ -80,6 +80,9 @@ beforeAll(async () => {
       device: () => ({ requested: 'auto', executionProvider: null, reason: null, proof: null, threads: 2 }),
       models: async () => [await model('reference')],
       model,
+      preview: async () => {
+        throw new StainError('SERIES_NOT_FOUND', 'There is no such series.');
+      },
       stainOf: async () => {
         throw new StainError('TOO_LITTLE_TISSUE', 'Only 3 pixels of stained tissue were found.');
       },

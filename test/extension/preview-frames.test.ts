@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ByteCache } from '../../extension/src/preview/byte-cache.ts';
 import { FrameSource } from '../../extension/src/preview/frame-source.ts';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
-import { transferSyntaxOf } from '../../extension/src/preview/transfer-syntax.ts';
+import { transferSyntaxOf } from '../../server/src/codec/codestream-syntax.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { testFrame } from '../codec/frames.ts';

@@ -118,7 +118,12 @@ describe('a network on two threads, as on CUDA', () => {
     const workers = [(await startWorker(start)).worker, (await startWorker(start)).worker];
     return {
       workers,
-      pair: networkOn(model, { executionProvider: 'CPUExecutionProvider', coreSize: 512, workers, proof: undefined }),
+      pair: networkOn(model, {
+        executionProvider: 'CPUExecutionProvider',
+        coreSize: 512,
+        workers,
+        proof: undefined,
+      }),
     };
   };
 

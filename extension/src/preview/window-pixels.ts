@@ -1,4 +1,6 @@
 /** Puts decoded frames together to the pixels of a window. Frames are decoded as the server decodes them. */
+
+import { transferSyntaxOf } from '../../../server/src/codec/codestream-syntax.ts';
 import { applyColourTable } from '../../../server/src/codec/colour-table.ts';
 import { decodeFrame } from '../../../server/src/codec/decode-frame.ts';
 import {
@@ -11,7 +13,6 @@ import {
 } from '../../../server/src/slide/raster.ts';
 import { ByteCache } from './byte-cache.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
-import { transferSyntaxOf } from './transfer-syntax.ts';
 
 /** Neighbouring windows share frames: decoded pixels are kept up to this many bytes. */
 const MOST_BYTES = 48 << 20;

@@ -1,7 +1,15 @@
 /** The stain of a slide, and what a preview in the browser needs to be the same as the result: graphs, colour table. */
 import type { Request, Response } from 'express';
 import { z } from 'zod';
-import { dicomUid, type Stain, stain, stainQuery, template, templateCreate } from '../contract/index.ts';
+import {
+  dicomUid,
+  previewCreate,
+  type Stain,
+  stain,
+  stainQuery,
+  template,
+  templateCreate,
+} from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
@@ -25,6 +33,8 @@ export interface StainRoutesOptions {
   readonly basePath: string;
   model(name: string): Promise<LoadedModel>;
   stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
+  /** A normalised region as JPEG. */
+  preview(wanted: z.infer<typeof previewCreate>, signal: AbortSignal): Promise<Uint8Array>;
   createTemplate(wanted: z.infer<typeof templateCreate>, signal: AbortSignal): Promise<TemplateFile>;
   removeTemplate(id: string): Promise<void>;
 }
@@ -124,6 +134,29 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
           'Cache-Control': sha256 === undefined ? 'no-cache' : 'private, max-age=31536000, immutable',
         });
         response.type('application/octet-stream').send(Buffer.from(loaded.graphs[graph]));
+      },
+    },
+    {
+      method: 'post',
+      path: '/api/preview',
+      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'INFERENCE_FAILED'],
+      operation: {
+        tags: TAGS,
+        summary: 'A region of a slide, normalised at once',
+        description:
+          'Made of the level that suits the size. The first request for a slide also fits its stain, which takes seconds.',
+        requestBody: { required: true, content: { 'application/json': { schema: previewCreate } } },
+        responses: {
+          200: {
+            description: 'The picture',
+            content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } },
+          },
+        },
+      },
+      async handler(request, response) {
+        const wanted = parseInput(previewCreate, request.body);
+        const picture = await service.preview(wanted, leaving(response));
+        response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
       },
     },
     {

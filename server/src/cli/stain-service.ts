@@ -3,22 +3,39 @@ import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import { previewRegion } from '../normalization/preview-region.ts';
+import { openRemoteSeries } from '../normalization/remote-series.ts';
 import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
 import type { TemplateStore } from '../normalization/template-store.ts';
-import { templateId } from '../stain/template.ts';
+import { requireTemplateOf, templateId } from '../stain/template.ts';
+
+const PREVIEW_QUALITY = 90;
 
 export function stainService(
   { network, model, templates }: Composition,
   environment: NormalizationEnvironment,
 ): Omit<StainRoutesOptions, 'basePath'> {
   const cache = new StainCache();
+  const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {
+    const opened = await network(name);
+    const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
+    return cache.get(key, (fitSignal) => readSeriesStain(series, opened, environment, fitSignal), signal);
+  };
   return {
     model,
-    async stainOf(series, name, signal) {
-      const opened = await network(name);
-      const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
-      return cache.get(key, (fitSignal) => readSeriesStain(series, opened, environment, fitSignal), signal);
+    stainOf,
+    async preview(wanted, signal) {
+      const opened = await network(wanted.model);
+      const template = await templates.get(wanted.template);
+      requireTemplateOf(template, opened.model);
+      const [series, found] = await Promise.all([
+        openRemoteSeries(wanted, environment, signal),
+        stainOf(wanted, wanted.model, signal),
+      ]);
+      const { width, height, rgb } = await previewRegion(series, found, wanted, template, opened, signal);
+      const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
+      return environment.codecs.encode(rgb, format, signal);
     },
     async createTemplate(wanted, signal) {
       const { region, name, description, licence } = wanted;

@@ -38,6 +38,29 @@ const pixel = z
   .min(0)
   .max(2 ** 31);
 
+const region = z
+  .strictObject({ x: pixel, y: pixel, width: pixel.min(1), height: pixel.min(1) })
+  .meta({ description: 'Rectangle in pixels of the base level, 0-based' });
+
+/** Body of POST /api/preview. */
+export const previewCreate = z
+  .strictObject({
+    studyInstanceUid: dicomUid,
+    seriesInstanceUid: dicomUid,
+    template: z.string().min(1).max(63),
+    model: modelName,
+    region,
+    size: z
+      .int()
+      .min(1)
+      .max(2048)
+      .default(1024)
+      .meta({
+        description: 'Pixels along the longer side of the picture, at least, where the slide has them',
+      }),
+  })
+  .meta({ id: 'PreviewCreate' });
+
 /** Body of POST /api/templates. */
 export const templateCreate = z
   .strictObject({
@@ -48,8 +71,7 @@ export const templateCreate = z
     seriesInstanceUid: dicomUid,
     model: modelName,
     id: z.string().min(1).max(63).optional(),
-    region: z
-      .strictObject({ x: pixel, y: pixel, width: pixel.min(1), height: pixel.min(1) })
+    region: region
       .optional()
       .meta({ description: 'Rectangle in pixels of the base level, 0-based; the whole slide without it' }),
   })

@@ -99,16 +99,7 @@ export async function openSeries(
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
     const path = join(spool.directory, `source-${i}.dcm`);
-    const body = access.source.retrieveInstance(
-      series.studyInstanceUid,
-      series.seriesInstanceUid,
-      uid,
-      signal,
-    );
-    const limited = withinLimit(body, access.limits.maxInstanceBytes);
-    await pipeline(limited, createWriteStream(path, { mode: 0o600 }), { signal });
-    const file = cleanup.use(await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES }));
-    requireSeries(file, series);
+    const file = cleanup.use(await fetchInstance(series, uid, path, access, signal));
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
@@ -147,6 +138,23 @@ export async function openSeries(
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** Fetches one instance into a file and opens it. */
+export async function fetchInstance(
+  series: SeriesReference,
+  sopInstanceUid: string,
+  path: string,
+  { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
+  signal: AbortSignal,
+): Promise<Part10File> {
+  const { studyInstanceUid, seriesInstanceUid } = series;
+  const body = source.retrieveInstance(studyInstanceUid, seriesInstanceUid, sopInstanceUid, signal);
+  const limited = withinLimit(body, limits.maxInstanceBytes);
+  await pipeline(limited, createWriteStream(path, { mode: 0o600 }), { signal });
+  const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
+  requireSeries(file, series);
+  return file;
 }
 
 /** JPEG baseline and extended, and the syntaxes of JPEG-LS, JPEG 2000 and HTJ2K that allow loss. */
@@ -230,7 +238,8 @@ const OVERVIEW_PIXELS = 256;
 /** More reduction than this hides small pieces of tissue. */
 const OVERVIEW_REDUCTION = 128;
 
-function overviewLevel({ levels }: Slide): Level {
+/** The smallest level in which the tissue can still be seen. */
+export function overviewLevel({ levels }: Slide): Level {
   const base = levels[0]!;
   const shows = ({ totalColumns, totalRows }: Level): boolean =>
     Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS &&

@@ -10,8 +10,8 @@ import type { Rectangle } from '../slide/windows.ts';
 import type { Template } from '../stain/template.ts';
 import { type Fit, fitStain } from './fit.ts';
 import { makeTemplate, type TemplateDescription } from './make-template.ts';
-import { openSeries, type SeriesAccess, type SeriesReference } from './open-series.ts';
-import { ProgressTracker } from './progress.ts';
+import type { SeriesAccess, SeriesReference } from './open-series.ts';
+import { openRemoteSeries } from './remote-series.ts';
 
 export interface SeriesStain {
   readonly fit: Fit;
@@ -27,7 +27,7 @@ export async function readSeriesStain(
   access: SeriesAccess,
   signal: AbortSignal,
 ): Promise<SeriesStain> {
-  await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
+  const open = await openRemoteSeries(series, access, signal);
   const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, { signal });
   const { policy, notes, table } = open.colour;
   return { fit, colourPolicy: policy, notes: [...fit.notes, ...notes], colourTable: table };
@@ -42,7 +42,7 @@ export async function makeSeriesTemplate(
   description: TemplateDescription,
   signal: AbortSignal,
 ): Promise<Template> {
-  await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
+  const open = await openRemoteSeries(series, access, signal);
   const whole = open.base(WHITE);
   if (region && (region.x + region.width > whole.width || region.y + region.height > whole.height))
     throw new StainError('REQUEST_INVALID', 'The region reaches beyond the slide.', {
@@ -51,8 +51,7 @@ export async function makeSeriesTemplate(
   const base = region ? regionOf(whole, region) : whole;
   const overview = region ? base : open.overview(WHITE);
   const picture = await overview.read(middleOf(overview), signal);
-  // Awaited here: the pixels are closed when this function is left.
-  return await makeTemplate({ base, overview }, await thumbnailJpeg(picture), network, description, signal);
+  return makeTemplate({ base, overview }, await thumbnailJpeg(picture), network, description, signal);
 }
 
 /** The whole overview, or the middle of one that is too large to be a picture. */

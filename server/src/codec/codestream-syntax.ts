@@ -1,6 +1,6 @@
 /**
- * The transfer syntax of a frame by its own first bytes. The viewer's client keeps the media type of an answer to
- * itself, and archives need not name the transfer syntax in the metadata.
+ * The transfer syntax of a frame by its own first bytes. Archives need not name it in the metadata and are known to name
+ * it wrongly with the frames, and the viewer's client keeps the media type of an answer to itself.
  */
 
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';

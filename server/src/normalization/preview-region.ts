@@ -1,0 +1,92 @@
+/**
+ * A region of a slide as a job would normalise it, at once: frames of one level, the fitted stain, the network. What a
+ * job makes of a coarser level is the average of its normalised base; here that level itself is normalised.
+ */
+import { StainError } from '../errors.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
+import { regionOf } from '../slide/region-source.ts';
+import type { Level, Slide } from '../slide/types.ts';
+import { alignedSize, intersection, type Rectangle } from '../slide/windows.ts';
+import type { Template } from '../stain/template.ts';
+import { transferCoefficients } from '../stain/transfer.ts';
+import { normalizePixels } from './normalize-pixels.ts';
+import type { RemoteSeries } from './remote-series.ts';
+import type { SeriesStain } from './series-stain.ts';
+
+/** Pixels a side of the largest picture. */
+export const LARGEST_PREVIEW = 2048;
+
+export interface PreviewWanted {
+  /** In pixels of the base level. */
+  readonly region: Rectangle;
+  /** The picture is made of the coarsest level that gives it at least this many pixels along its longer side. */
+  readonly size: number;
+}
+
+/** @throws REQUEST_INVALID for a region that is not on the slide, or too large on every level */
+export async function previewRegion(
+  { slide, pixels }: RemoteSeries,
+  { fit }: SeriesStain,
+  { region, size }: PreviewWanted,
+  template: Template,
+  network: StainNetwork,
+  signal: AbortSignal,
+): Promise<Raster> {
+  const level = levelFor(slide, region, size);
+  const wanted = onLevel(region, slide.levels[0]!, level);
+  const { halo, alignment, classNames } = network.model;
+  // Context around it, from an origin at which tiles give the pixels of the whole.
+  const left = Math.max(0, Math.floor((wanted.x - halo) / alignment) * alignment);
+  const top = Math.max(0, Math.floor((wanted.y - halo) / alignment) * alignment);
+  const around = intersection(
+    {
+      x: left,
+      y: top,
+      width: alignedSize(wanted.x + wanted.width + halo - left, alignment),
+      height: alignedSize(wanted.y + wanted.height + halo - top, alignment),
+    },
+    { x: 0, y: 0, width: level.totalColumns, height: level.totalRows },
+  );
+  const source = regionOf(pixels(level, fit.glass.colour), around);
+  const picture = blankRaster(wanted.width, wanted.height);
+  await normalizePixels(source, network, transferCoefficients(fit, template, classNames), {
+    signal,
+    sink: async (core, { x, y }) => {
+      copyOverlap(core, { x: x + around.x, y: y + around.y }, picture, wanted);
+    },
+  });
+  return picture;
+}
+
+function levelFor({ levels }: Slide, region: Rectangle, size: number): Level {
+  const base = levels[0]!;
+  if (region.x + region.width > base.totalColumns || region.y + region.height > base.totalRows)
+    throw new StainError('REQUEST_INVALID', 'The region reaches beyond the slide.', {
+      data: { totalColumns: base.totalColumns, totalRows: base.totalRows },
+    });
+  const longest = (level: Level): number => {
+    const { width, height } = onLevel(region, base, level);
+    return Math.max(width, height);
+  };
+  const level = levels.findLast((candidate) => longest(candidate) >= size) ?? base;
+  if (longest(level) <= LARGEST_PREVIEW) return level;
+  const smaller = levels.find((candidate) => longest(candidate) <= LARGEST_PREVIEW);
+  if (smaller) return smaller;
+  throw new StainError(
+    'REQUEST_INVALID',
+    `The region has more than ${LARGEST_PREVIEW} pixels a side on every level of the slide.`,
+  );
+}
+
+/** A rectangle of the base level on another level, at least one pixel large. */
+function onLevel({ x, y, width, height }: Rectangle, base: Level, level: Level): Rectangle {
+  const [sx, sy] = [level.totalColumns / base.totalColumns, level.totalRows / base.totalRows];
+  const [left, top] = [Math.floor(x * sx), Math.floor(y * sy)];
+  return {
+    x: Math.min(left, level.totalColumns - 1),
+    y: Math.min(top, level.totalRows - 1),
+    width: Math.max(1, Math.min(level.totalColumns, Math.round((x + width) * sx)) - left),
+    height: Math.max(1, Math.min(level.totalRows, Math.round((y + height) * sy)) - top),
+  };
+}
