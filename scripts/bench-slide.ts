@@ -31,7 +31,7 @@ const TILE = 256;
 const TISSUE_TILE = 0.5;
 /** Optical density from which on a pixel of the sample is tissue. */
 const TISSUE_DENSITY = 0.13;
-const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
+export const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
 
 /** Opens the only slide of an archive. */
 export async function openOnly(composition: Composition, archive: ArchiveLocation): Promise<OpenSeries> {

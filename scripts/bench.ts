@@ -3,6 +3,7 @@
  *
  *   npm run bench                                       speed, time against tissue and size, peak memory up to 8 Gpx
  *   npm run bench -- --model reference --megapixels 50 --skip-memory
+ *   npm run bench -- FOLDER ...                         these slides too, for the error of sampling
  *   npm run bench -- --skip-speed --skip-scaling --chart docs/benchmarks/stages.png
  *
  * Every figure of one table is from one run. "Bare loop" is the same network on the same windows with nothing around
@@ -20,8 +21,9 @@ import { fitStain } from '../server/src/normalization/fit.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { Trace } from './bench-chart.ts';
 import { createPlace, makeSlide, type Place, type Row, runPipeline, signal, timed } from './bench-run.ts';
+import { measureSampling } from './bench-sampling.ts';
 import { measureScaling } from './bench-scaling.ts';
-import { openOnly } from './bench-slide.ts';
+import { openOnly, SAMPLE } from './bench-slide.ts';
 import { bareLoop, stages } from './bench-stages.ts';
 
 function print(title: string, rows: readonly Row[]): void {
@@ -125,12 +127,14 @@ async function measureMemory(place: Place, model: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       megapixels: { type: 'string', default: '100' },
       model: { type: 'string', default: DEFAULT_MODEL },
       chart: { type: 'string' },
       'skip-speed': { type: 'boolean', default: false },
+      'skip-sampling': { type: 'boolean', default: false },
       'skip-scaling': { type: 'boolean', default: false },
       'skip-memory': { type: 'boolean', default: false },
     },
@@ -144,6 +148,7 @@ async function main(): Promise<void> {
   );
   console.log('Slides: 256 x 256 JPEG tiles of the sample slide (real H&E), four levels.');
   if (!values['skip-speed']) await measureSpeed(place, megapixels, model, chart);
+  if (!values['skip-sampling']) await measureSampling(place, [SAMPLE, ...positionals], model);
   if (!values['skip-scaling']) await measureScaling(place, megapixels, model);
   if (!values['skip-memory']) await measureMemory(place, model);
 }

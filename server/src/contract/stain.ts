@@ -50,14 +50,9 @@ export const previewCreate = z
     template: z.string().min(1).max(63),
     model: modelName,
     region,
-    size: z
-      .int()
-      .min(1)
-      .max(2048)
-      .default(1024)
-      .meta({
-        description: 'Pixels along the longer side of the picture, at least, where the slide has them',
-      }),
+    size: z.int().min(1).max(2048).default(1024).meta({
+      description: 'Pixels along the longer side of the picture, at least, where the slide has them',
+    }),
   })
   .meta({ id: 'PreviewCreate' });
 

@@ -1,0 +1,63 @@
+/** How many windows the fit needs: the error of the mean colours of a sample against those of all windows. */
+import { join } from 'node:path';
+import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { chooseSamples, measure, SAMPLE_CORE, surveyTissue } from '../server/src/normalization/fit.ts';
+import { tissueDensity } from '../server/src/slide/optical-density.ts';
+import { WHITE } from '../server/src/slide/raster.ts';
+import { addSums, classStatistics, samplingError } from '../server/src/stain/statistics.ts';
+import { type Place, signal } from './bench-run.ts';
+import { openOnly } from './bench-slide.ts';
+
+const COUNTS = [8, 16, 32, 64, 128];
+/** Windows that count as all. */
+const ALL = 1024;
+
+export async function measureSampling(
+  place: Place,
+  folders: readonly string[],
+  model: string,
+): Promise<void> {
+  const { composition } = place;
+  const network = await composition.network(model);
+  const { halo, alignment } = network.model;
+  console.log(
+    `\n### Windows sampled for the fit, \`${model}\`: error of the mean colours, optical density\n`,
+  );
+  console.log(`| slide | windows of tissue | ${COUNTS.map((n) => `${n}: true, estimated`).join(' | ')} |`);
+  console.log(`|---|---|${'---|'.repeat(COUNTS.length)}`);
+  for (const folder of folders) {
+    await using archive = await openArchiveLocation(folder, composition.config, { create: false });
+    await using open = await openOnly(composition, archive);
+    const base = open.base(WHITE);
+    const geometry = { halo, alignment, coreSize: SAMPLE_CORE };
+    const survey = await surveyTissue(base, open.overview(WHITE), geometry, signal);
+    const least = tissueDensity(survey.glass.density);
+    const parts: Float64Array[] = [];
+    for (const { window } of chooseSamples(survey.windows, ALL))
+      parts.push((await measure(base, window, network, least, signal)).sums);
+    const cells = COUNTS.map((n) => {
+      if (n >= parts.length) return '';
+      const some = parts.slice(0, n);
+      return `${distance(some, parts).toFixed(4)}, ${samplingError(some, parts.length).toFixed(4)}`;
+    });
+    console.log(`| ${join(folder).split('/').at(-1)} | ${parts.length} | ${cells.join(' | ')} |`);
+  }
+}
+
+/** Root mean square of the differences of D, and of cx and cy times D, of the tissue's classes, by share. */
+function distance(some: readonly Float64Array[], all: readonly Float64Array[]): number {
+  const statistics = (parts: readonly Float64Array[]) => {
+    const total = new Float64Array(parts[0]!.length);
+    for (const part of parts) addSums(total, part);
+    return classStatistics(total).slice(0, -1);
+  };
+  const found = statistics(some);
+  const truth = statistics(all);
+  let [square, share] = [0, 0];
+  for (const [k, { mean, share: ofClass }] of truth.entries()) {
+    share += ofClass;
+    for (const c of [0, 1, 2] as const)
+      square += (ofClass * ((found[k]!.mean[c] - mean[c]) * (c === 0 ? 1 : mean[0])) ** 2) / 3;
+  }
+  return Math.sqrt(square / share);
+}
