@@ -20,6 +20,7 @@ import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
 import { fitStain } from '../server/src/normalization/fit.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { Trace } from './bench-chart.ts';
+import { measurePreview } from './bench-preview.ts';
 import { createPlace, makeSlide, type Place, type Row, runPipeline, signal, timed } from './bench-run.ts';
 import { measureSampling } from './bench-sampling.ts';
 import { measureScaling } from './bench-scaling.ts';
@@ -134,6 +135,7 @@ async function main(): Promise<void> {
       model: { type: 'string', default: DEFAULT_MODEL },
       chart: { type: 'string' },
       'skip-speed': { type: 'boolean', default: false },
+      'skip-preview': { type: 'boolean', default: false },
       'skip-sampling': { type: 'boolean', default: false },
       'skip-scaling': { type: 'boolean', default: false },
       'skip-memory': { type: 'boolean', default: false },
@@ -149,6 +151,7 @@ async function main(): Promise<void> {
   console.log('Slides: 256 x 256 JPEG tiles of the sample slide (real H&E), four levels.');
   if (!values['skip-speed']) await measureSpeed(place, megapixels, model, chart);
   if (!values['skip-sampling']) await measureSampling(place, [SAMPLE, ...positionals], model);
+  if (!values['skip-preview']) await measurePreview(place, SAMPLE, model);
   if (!values['skip-scaling']) await measureScaling(place, megapixels, model);
   if (!values['skip-memory']) await measureMemory(place, model);
 }

@@ -41,8 +41,8 @@ export interface OpenSeries extends AsyncDisposable {
   /** The smallest level in which the tissue can still be seen. */
   overview(absent: Rgb): PixelSource;
   /**
-   * The level on which glass is told from tissue: the smallest that shows a single nucleus. undefined where the slide
-   * has none that is small enough to be read whole.
+   * The level on which glass is told from tissue: the smallest that shows a single nucleus. undefined where that is the
+   * base level.
    */
   glassView(absent: Rgb): PixelSource | undefined;
   /** One frame as it is stored. */
@@ -249,17 +249,12 @@ export function overviewLevel({ levels }: Slide): Level {
 
 /** Reduction at which a nucleus of 20 pixels still darkens its pixel by more than the glass's noise. */
 const GLASS_REDUCTION = 16;
-/** Pixels of the largest level that is read whole for its glass: a slide of 128,000 pixels a side, reduced by 16. */
-const MAX_GLASS_PIXELS = 64e6;
-
 function glassLevel({ levels }: Slide): Level | undefined {
   const base = levels[0]!;
   const level = levels.findLast(
     ({ totalColumns }) => base.totalColumns / totalColumns <= GLASS_REDUCTION + 0.5,
   );
-  return level && level !== base && level.totalColumns * level.totalRows <= MAX_GLASS_PIXELS
-    ? level
-    : undefined;
+  return level === base ? undefined : level;
 }
 
 function tileDecoder(

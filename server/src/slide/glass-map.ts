@@ -8,10 +8,10 @@ import type { Rectangle } from './windows.ts';
 
 /** Pixels of the overview around a rectangle that must be glass as well: context, and rounding of the levels' sizes. */
 const MARGIN = 1;
-/** Rows of the overview that are decoded at once. */
-const BAND = 128;
-/** Side of the squares that are marked, in pixels of the overview: a glance at a tile looks at few of them. */
-const CELL = 4;
+/** Pixels of the overview that are looked at in one go. */
+const BAND = 2 ** 18;
+/** Side of the squares that are marked, in pixels of the base level: few for a tile, and few for a whole slide. */
+const CELL = 64;
 
 export interface GlassMap {
   /** Whether a rectangle of the base level shows nothing but glass. */
@@ -26,21 +26,23 @@ export async function readGlassMap(
   signal: AbortSignal,
 ): Promise<GlassMap> {
   const { width, height } = overview;
-  const across = Math.ceil(width / CELL);
-  const dense = new Uint8Array(across * Math.ceil(height / CELL));
-  for (let top = 0; top < height; top += BAND) {
-    const rows = Math.min(BAND, height - top);
+  const cell = Math.max(1, Math.round((CELL * width) / base.width));
+  const across = Math.ceil(width / cell);
+  const dense = new Uint8Array(across * Math.ceil(height / cell));
+  const band = Math.max(1, Math.floor(BAND / width));
+  for (let top = 0; top < height; top += band) {
+    const rows = Math.min(band, height - top);
     const { rgb } = await overview.read({ x: 0, y: top, width, height: rows }, signal);
     for (let y = 0, pixel = 0; y < rows; y++) {
-      const row = Math.floor((top + y) / CELL) * across;
+      const row = Math.floor((top + y) / cell) * across;
       for (let x = 0; x < width; x++, pixel++)
-        if (densityAt(rgb, pixel) > density) dense[row + Math.floor(x / CELL)] = 1;
+        if (densityAt(rgb, pixel) > density) dense[row + Math.floor(x / cell)] = 1;
     }
   }
   /** First cell, and the one after the last. */
   const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
-    Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / CELL),
-    Math.ceil(Math.min(limit, Math.ceil((from + length) * scale) + MARGIN) / CELL),
+    Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / cell),
+    Math.ceil(Math.min(limit, Math.ceil((from + length) * scale) + MARGIN) / cell),
   ];
   return {
     isGlass(rectangle) {
