@@ -2,7 +2,6 @@
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { previewRegion } from '../server/src/normalization/preview-region.ts';
-import { openRemoteSeries } from '../server/src/normalization/remote-series.ts';
 import { readSeriesStain, type SeriesStain } from '../server/src/normalization/series-stain.ts';
 import { type Place, signal, TEMPLATE } from './bench-run.ts';
 
@@ -18,9 +17,8 @@ export async function measurePreview(place: Place, folder: string, model: string
   const network = await composition.network(model);
   const template = await composition.templates.get(TEMPLATE);
   const show = async (stain: SeriesStain): Promise<void> => {
-    const remote = await openRemoteSeries(series, access, signal);
     const wanted = { region: REGION, size: REGION.width };
-    const { rgb, width, height } = await previewRegion(remote, stain, wanted, template, network, signal);
+    const { rgb, width, height } = await previewRegion(stain, wanted, template, network, signal);
     await access.codecs.encode(rgb, { rows: height, columns: width, encoding: 'jpeg', quality: 90 }, signal);
   };
   const [first, known]: [number[], number[]] = [[], []];

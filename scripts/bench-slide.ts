@@ -102,6 +102,7 @@ export async function makeBenchSlide(
       map: {
         isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
       },
+      absent: WHITE,
       pixels: async () => tiles.glass,
       frame: async () => glassFrame,
     },

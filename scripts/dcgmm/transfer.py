@@ -16,6 +16,8 @@ CONTRAST_LIMITS = 0.4, 2.5
 COMMON_CHANGE = 0.75
 #: Least optical density above the glass that a ratio of stain strengths is formed with.
 LEAST_STRENGTH = 0.02
+#: Part of its density above the glass, or of the template's if that is less, that every class of tissue keeps.
+LEAST_REMAINING = 1 / 3
 #: The end of a class that meets the template's, in standard deviations of cx from its mean.
 PURE_END = 0.5
 FADE_ABOVE = (0.02, 0.08)
@@ -93,6 +95,9 @@ def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray
             contrast = np.clip(wanted_contrast(own[0], own_sd[0], target[0], target_sd[0], glass), *CONTRAST_LIMITS)
             contrast += COMMON_CHANGE * (common - contrast)
             density += COMMON_CHANGE * (to_mean + (own[0] - from_mean) * common - density)
+            strength = min(own[0] - glass[0], target[0] - glass[1])
+            if strength > 0:
+                density = max(density, glass[1] + LEAST_REMAINING * strength)
         else:
             contrast = np.clip(target_sd[0] / own_sd[0], *CONTRAST_LIMITS)
         # Haematoxylin absorbs red, eosin does not: the pure end of nuclei has the greater cx, that of eosin the smaller.

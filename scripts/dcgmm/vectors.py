@@ -143,6 +143,12 @@ def transfers():
         triples = zip(stain.share.tolist(), stain.mean.tolist(), stain.sd.tolist())
         return {"classes": [{"share": s, "mean": m, "sd": d} for s, m, d in triples], "glassDensity": stain.glass_density}
 
+    def stains(shares: list[float], densities: list[float], spread: float) -> transfer.Stain:
+        mean = np.array([[density, 0.1 * k, 0.4] for k, density in enumerate(densities)])
+        return transfer.Stain(np.array(shares), mean, np.full((CLASSES, 3), spread), 0.03)
+
+    narrow = stains([0.27, 0.45, 0.18, 0.1], [0.55, 0.35, 0.15, 0.03], 0.05)
+    wide = stains([0.15, 0.2, 0.55, 0.1], [1.2, 0.4, 0.12, 0.03], 0.2)
     for name, source, template in (
         ("usual", some(0.04), some(0.03)),
         ("white slide, tinted template", some(0.01), some(0.15)),
@@ -152,6 +158,7 @@ def transfers():
         ("a class absent in the template", some(0.03), some(0.03, (2,))),
         ("two classes absent", some(0.03, (0, 3)), some(0.03, (1,))),
         ("none on both sides", some(0.03, (0, 1)), some(0.03, (2, 3))),
+        ("pale tissue that would fall onto the glass", narrow, wide),
     ):
         scale, offset, fade = transfer.coefficients(source, template)
         yield {"name": name, "source": plain(source), "template": plain(template),

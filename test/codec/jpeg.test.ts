@@ -2,7 +2,7 @@ import jpegTurbo from '@julusian/jpeg-turbo';
 import { describe, expect, it } from 'vitest';
 import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
-import { isYcbcrBaseline } from '../../server/src/codec/jpeg.ts';
+import { isYbrFull422 } from '../../server/src/codec/jpeg.ts';
 import { frameFormat, meanDifference, testFrame, toYbrFull } from './frames.ts';
 
 const BASELINE = '1.2.840.10008.1.2.4.50';
@@ -38,27 +38,32 @@ function withRgbIdentifiers(jpeg: Buffer): Buffer {
   return copy;
 }
 
-describe('colour space of a codestream', () => {
-  const jpeg = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_420);
+describe('a stored frame in an instance of YBR_FULL_422', () => {
+  const format = frameFormat(BASELINE, 16, 16);
+  const named = { ...format, photometricInterpretation: 'YBR_FULL_422' };
+  const other = { ...format, photometricInterpretation: 'RGB' };
+  const jpeg = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_422);
 
-  it('is YCbCr by JFIF and by default, RGB by Adobe’s flag or the component identifiers', () => {
-    expect(isYcbcrBaseline(jpeg)).toBe(true);
-    expect(isYcbcrBaseline(withoutJfif(jpeg))).toBe(true);
-    expect(isYcbcrBaseline(withoutJfif(jpeg, APP14_RGB))).toBe(false);
-    expect(isYcbcrBaseline(withRgbIdentifiers(withoutJfif(jpeg)))).toBe(false);
+  it('may be YCbCr by JFIF and by default, not RGB by Adobe’s flag or the component identifiers', () => {
+    expect(isYbrFull422(jpeg, other)).toBe(true);
+    expect(isYbrFull422(withoutJfif(jpeg), other)).toBe(true);
+    expect(isYbrFull422(withoutJfif(jpeg, APP14_RGB), named)).toBe(false);
+    expect(isYbrFull422(withRgbIdentifiers(withoutJfif(jpeg)), named)).toBe(false);
   });
 
-  it('is not YCbCr baseline with one component or another process', () => {
-    const grey = jpegTurbo.compressSync(Buffer.alloc(256), {
-      format: jpegTurbo.FORMAT_GRAY,
-      subsampling: jpegTurbo.SAMP_GRAY,
-      width: 16,
-      height: 16,
-    });
-    expect(isYcbcrBaseline(grey)).toBe(false);
+  it('has the sampling of 4:2:2, or an instance of its own that says the same of it', () => {
+    const quarter = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_420);
+    expect(isYbrFull422(quarter, other)).toBe(false);
+    expect(isYbrFull422(quarter, named)).toBe(true);
+  });
+
+  it('is baseline, whole, and of the size that its header says', () => {
     const extended = Buffer.from(jpeg);
     extended[extended.indexOf(Buffer.from('ffc00011', 'hex')) + 1] = 0xc1;
-    expect(isYcbcrBaseline(extended)).toBe(false);
+    expect(isYbrFull422(extended, named)).toBe(false);
+    expect(isYbrFull422(Buffer.concat([jpeg, Buffer.alloc(1)]), named)).toBe(true);
+    expect(() => isYbrFull422(jpeg.subarray(0, jpeg.length - 20), named)).toThrow(/end marker/);
+    expect(() => isYbrFull422(jpeg, frameFormat(BASELINE, 32, 16))).toThrow(/codestream holds/);
   });
 });
 

@@ -29,21 +29,14 @@ afterAll(async () => {
 });
 
 async function preview(
-  wanted: Parameters<typeof previewRegion>[2],
+  wanted: Parameters<typeof previewRegion>[1],
   from: ArchiveLocation = source,
 ): Promise<Raster> {
   const access = place.composition.environment({ source: from.client, destination: from.client });
   const network = await place.composition.network('fast');
   const stain = await readSeriesStain(series, network, access, signal);
   const template = await place.composition.templates.get(TEMPLATE);
-  return previewRegion(
-    await openRemoteSeries(series, access, signal),
-    stain,
-    wanted,
-    template,
-    network,
-    signal,
-  );
+  return previewRegion(stain, wanted, template, network, signal);
 }
 
 describe('preview of a region', () => {

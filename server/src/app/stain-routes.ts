@@ -41,13 +41,14 @@ export interface StainRoutesOptions {
 
 export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route[] {
   const read = async (request: Request, response: Response) => {
+    const signal = leaving(response);
     const { study, series } = parseInput(seriesParameters, request.params);
     const { model } = parseInput(stainQuery, request.query);
     const reference = { studyInstanceUid: study, seriesInstanceUid: series };
     return {
       reference,
       loaded: await service.model(model),
-      found: await service.stainOf(reference, model, leaving(response)),
+      found: await service.stainOf(reference, model, signal),
     };
   };
   const problems: Route['problems'] = [
@@ -56,6 +57,13 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     'TOO_LITTLE_TISSUE',
     'NOT_WHOLE_SLIDE',
     'MODEL_INVALID',
+    'SLIDE_TOO_LARGE',
+    'DICOM_INVALID',
+    'FRAME_INVALID',
+    'FRAME_SIZE_MISMATCH',
+    'TRANSFER_SYNTAX_UNSUPPORTED',
+    'ICC_PROFILE_INVALID',
+    'SPOOL_FULL',
     'ARCHIVE_UNREACHABLE',
     'ARCHIVE_TIMEOUT',
   ];
@@ -139,7 +147,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'post',
       path: '/api/preview',
-      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'INFERENCE_FAILED'],
+      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
         summary: 'A region of a slide, normalised at once',

@@ -1,22 +1,26 @@
 /** What the routes about stains and templates need, from the parts of the composition. */
+import pLimit from 'p-limit';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
-import { openRemoteSeries } from '../normalization/remote-series.ts';
 import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
 import type { TemplateStore } from '../normalization/template-store.ts';
 import { requireTemplateOf, templateId } from '../stain/template.ts';
 
 const PREVIEW_QUALITY = 90;
+/** Previews that are made at once, and that may be in work or wait: they share the network with the jobs. */
+const PREVIEWS_AT_ONCE = 2;
+const MOST_PREVIEWS = 16;
 
 export function stainService(
   { network, model, templates }: Composition,
   environment: NormalizationEnvironment,
 ): Omit<StainRoutesOptions, 'basePath'> {
   const cache = new StainCache();
+  const previews = pLimit(PREVIEWS_AT_ONCE);
   const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {
     const opened = await network(name);
     const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
@@ -29,13 +33,15 @@ export function stainService(
       const opened = await network(wanted.model);
       const template = await templates.get(wanted.template);
       requireTemplateOf(template, opened.model);
-      const [series, found] = await Promise.all([
-        openRemoteSeries(wanted, environment, signal),
-        stainOf(wanted, wanted.model, signal),
-      ]);
-      const { width, height, rgb } = await previewRegion(series, found, wanted, template, opened, signal);
-      const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
-      return environment.codecs.encode(rgb, format, signal);
+      if (previews.activeCount + previews.pendingCount >= MOST_PREVIEWS)
+        throw new StainError('QUEUE_FULL', `${MOST_PREVIEWS} previews are in work already.`);
+      return previews(async () => {
+        signal.throwIfAborted();
+        const found = await stainOf(wanted, wanted.model, signal);
+        const { width, height, rgb } = await previewRegion(found, wanted, template, opened, signal);
+        const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
+        return environment.codecs.encode(rgb, format, signal);
+      });
     },
     async createTemplate(wanted, signal) {
       const { region, name, description, licence } = wanted;

@@ -51,7 +51,8 @@ export const previewCreate = z
     model: modelName,
     region,
     size: z.int().min(1).max(2048).default(1024).meta({
-      description: 'Pixels along the longer side of the picture, at least, where the slide has them',
+      description:
+        'Pixels along the longer side of the picture: at least as many, where a level has them and not more than 2048',
     }),
   })
   .meta({ id: 'PreviewCreate' });

@@ -40,10 +40,16 @@ export async function openCpu(model: LoadedModel, threads: number): Promise<Open
     providers: [{ name: 'cpu' }],
     threads: Math.floor(threads / sessions),
   };
-  const started = await Promise.all(Array.from({ length: sessions }, () => startWorker(start)));
+  const started = await Promise.allSettled(Array.from({ length: sessions }, () => startWorker(start)));
+  const workers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value.worker] : []));
+  const failed = started.find((one) => one.status === 'rejected');
+  if (failed) {
+    for (const worker of workers) worker.postMessage({ kind: 'close' });
+    throw failed.reason;
+  }
   return {
     executionProvider: 'CPUExecutionProvider',
-    workers: started.map(({ worker }) => worker),
+    workers,
     coreSize: CORE_SIZE.cpu,
     proof: undefined,
   };

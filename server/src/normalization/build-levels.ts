@@ -5,7 +5,7 @@ import type { CodecPool } from '../codec/codec-pool.ts';
 import { FrameSpool } from '../dicom/frame-spool.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
 import { Pyramid, type Tile } from '../slide/pyramid.ts';
-import { blankRaster, copyOverlap, type Raster, repeatEdges, WHITE } from '../slide/raster.ts';
+import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
 import type { Spool } from './spool.ts';
@@ -26,6 +26,8 @@ export interface BuildOptions {
 /** The tiles of a slide that show nothing but glass, which stay as they are. */
 export interface GlassTiles {
   readonly map: GlassMap;
+  /** Colour where the slide has no tile. */
+  readonly absent: Rgb;
   /** The pixels of a whole tile of the source. */
   pixels(level: Level, position: FramePosition): Promise<Raster>;
   /** A tile of the source as a frame of the result. */
@@ -80,6 +82,7 @@ export class LevelBuilder implements AsyncDisposable {
     const { glass } = this.#options;
     for (const [image, level] of this.#images.entries())
       for (const { x, y } of glass ? this.#pyramid.glassTiles(image) : []) {
+        this.#options.signal.throwIfAborted();
         const frame = this.#frameAt(image, x, y);
         if (frame !== undefined)
           await this.#spoolFrame(image, frame, () => glass!.frame(level, level.frames[frame]!));
@@ -102,7 +105,7 @@ export class LevelBuilder implements AsyncDisposable {
   async #glassPixels(glass: GlassTiles, image: number, x: number, y: number): Promise<Raster> {
     const level = this.#images[image]!;
     const frame = this.#frameAt(image, x, y);
-    if (frame === undefined) return blankRaster(level.columns, level.rows, WHITE);
+    if (frame === undefined) return blankRaster(level.columns, level.rows, glass.absent);
     return glass.pixels(level, level.frames[frame]!);
   }
 

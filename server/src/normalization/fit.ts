@@ -11,7 +11,7 @@ import {
   requireTissue,
   tissueDensity,
 } from '../slide/optical-density.ts';
-import type { PixelSource } from '../slide/pixel-source.ts';
+import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Raster } from '../slide/raster.ts';
 import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
 import { type OutOfDistribution, outOfDistribution } from '../stain/out-of-distribution.ts';
@@ -24,15 +24,16 @@ export const SAMPLE_CORE = 256;
 const MIN_SAMPLES = 16;
 const MAX_SAMPLES = 128;
 /**
- * Sampling ends when the mean colours are known this well by the estimate, in optical density. The estimate takes the
- * windows as drawn at random; spread over the slide they do better: the true error was 0.004 to 0.010, 1 to 2 grey
- * levels, where it stopped (docs/benchmarks).
+ * Sampling ends when the mean colours are known this well by the estimate, in optical density. On two small slides the
+ * true error was 0.004 to 0.010, 1 to 2 grey levels, where it stopped (docs/benchmarks).
  */
 const SUFFICIENT = 0.017;
 /** A window with less tissue than this is sampled only when there are not enough better ones. */
 const GOOD_TISSUE = 0.2;
 /** Pixels of the overview that are looked at; a slide without small levels is surveyed in places only. */
 const MAX_SURVEY_PIXELS = 16e6;
+/** An overview of at most this many pixels is held in memory while it is looked at. */
+const SMALL_OVERVIEW = 4e6;
 /** Windows that are looked at. */
 const MAX_SURVEY_WINDOWS = 20_000;
 /** Fewer good windows than this are too few: the richest are taken, good or not. */
@@ -192,10 +193,16 @@ export async function surveyTissue(
   const reduction = (overview.width * overview.height) / (base.width * base.height);
   const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (geometry.coreSize ** 2 * reduction)));
   const count = Math.min(affordable, MAX_SURVEY_WINDOWS);
+  const { width, height } = overview;
+  // Read at once: its frames may be far away.
+  const seen =
+    width * height <= SMALL_OVERVIEW
+      ? memorySource(await overview.read({ x: 0, y: 0, width, height }, signal))
+      : overview;
   const views: { window: Window; raster: Raster }[] = [];
   for (const window of evenlySpaced(all, count)) {
     if (base.coverage(window.core).length === 0) continue;
-    views.push({ window, raster: await overview.read(scaled(window, base, overview), signal) });
+    views.push({ window, raster: await seen.read(scaled(window, base, overview), signal) });
   }
   const glass = findGlass(views.map(({ raster }) => raster));
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));

@@ -2,6 +2,12 @@
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { SeriesReference } from './open-series.ts';
 
+interface Batch {
+  readonly sopInstanceUid: string;
+  readonly signal: AbortSignal;
+  readonly wanted: Wanted[];
+}
+
 interface Wanted {
   readonly frameNumber: number;
   readonly resolve: (bytes: Uint8Array) => void;
@@ -11,31 +17,32 @@ interface Wanted {
 export class FrameBatches {
   readonly #client: Pick<DicomWebClient, 'retrieveFrames'>;
   readonly #series: SeriesReference;
-  readonly #signal: AbortSignal;
-  readonly #wanted = new Map<string, Wanted[]>();
+  readonly #open: Batch[] = [];
 
-  constructor(client: Pick<DicomWebClient, 'retrieveFrames'>, series: SeriesReference, signal: AbortSignal) {
+  constructor(client: Pick<DicomWebClient, 'retrieveFrames'>, series: SeriesReference) {
     this.#client = client;
     this.#series = series;
-    this.#signal = signal;
   }
 
-  /** @param frameNumber 1-based @throws what the client's `retrieveFrames` throws */
-  frame(sopInstanceUid: string, frameNumber: number): Promise<Uint8Array> {
+  /**
+   * @param frameNumber 1-based
+   * @param signal of whoever reads: requests of two readers are not mixed
+   * @throws what the client's `retrieveFrames` throws
+   */
+  frame(sopInstanceUid: string, frameNumber: number, signal: AbortSignal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const batch = this.#wanted.get(sopInstanceUid);
-      if (batch) {
-        batch.push({ frameNumber, resolve, reject });
-        return;
+      let batch = this.#open.find((open) => open.sopInstanceUid === sopInstanceUid && open.signal === signal);
+      if (!batch) {
+        batch = { sopInstanceUid, signal, wanted: [] };
+        this.#open.push(batch);
+        setImmediate(() => void this.#fetch());
       }
-      this.#wanted.set(sopInstanceUid, [{ frameNumber, resolve, reject }]);
-      setImmediate(() => void this.#fetch(sopInstanceUid));
+      batch.wanted.push({ frameNumber, resolve, reject });
     });
   }
 
-  async #fetch(sopInstanceUid: string): Promise<void> {
-    const batch = this.#wanted.get(sopInstanceUid)!;
-    this.#wanted.delete(sopInstanceUid);
+  async #fetch(): Promise<void> {
+    const { sopInstanceUid, signal, wanted: batch } = this.#open.shift()!;
     const { studyInstanceUid, seriesInstanceUid } = this.#series;
     const numbers = batch.map(({ frameNumber }) => frameNumber);
     try {
@@ -44,7 +51,7 @@ export class FrameBatches {
         seriesInstanceUid,
         sopInstanceUid,
         numbers,
-        this.#signal,
+        signal,
       );
       for await (const { index, bytes } of frames) batch[index]!.resolve(bytes);
     } catch (error) {

@@ -1,44 +1,92 @@
 /** The tiles of a slide that are glass, and how they come into the result: as they are stored, where that is possible. */
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
-import { isYcbcrBaseline } from '../codec/jpeg.ts';
-import { readGlassMap } from '../slide/glass-map.ts';
-import { BLACK, WHITE } from '../slide/raster.ts';
+import { isYbrFull422 } from '../codec/jpeg.ts';
+import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
+import { densityAt } from '../slide/optical-density.ts';
+import { BLACK, type Rgb } from '../slide/raster.ts';
+import type { FramePosition } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { OpenSeries } from './open-series.ts';
 
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+/** Tiles of the base level that the map calls glass and that are looked at themselves, evenly spread. */
+const PROBES = 32;
+/** Part of their pixels that may be as dense as tissue: specks that the small level does not show. */
+const TOLERATED = 0.001;
+
+export interface FoundGlass {
+  /** undefined where the slide has no small level to look at, or one that is not like its base level. */
+  readonly tiles: (GlassTiles & { readonly passedThrough: number }) | undefined;
+  readonly notes: readonly string[];
+}
 
 /**
- * undefined where the slide has no small level to look at: then every tile is decoded.
- *
  * A stored frame is passed through where the result has its encoding and its colours: JPEG baseline in YCbCr, and no
  * ICC profile to be applied. Any other is decoded and encoded, without the network.
  *
  * @param fade optical densities of the transfer: nothing up to the first is changed by it
+ * @param absent colour where the slide has no tile
  */
 export async function findGlassTiles(
   open: OpenSeries,
   fade: readonly [number, number],
+  absent: Rgb,
   output: Pick<EncodeOptions, 'encoding' | 'quality'>,
   codecs: CodecPool,
   signal: AbortSignal,
-): Promise<GlassTiles | undefined> {
+): Promise<FoundGlass> {
   // Where the small level has no tile the base may have one: that counts as dense.
   const view = open.glassView(BLACK);
-  if (!view) return undefined;
-  const { width, height } = open.base(WHITE);
-  return {
-    map: await readGlassMap({ width, height }, view, fade[0], signal),
+  if (!view) return { tiles: undefined, notes: [] };
+  const { width, height } = open.base(absent);
+  const map = await readGlassMap({ width, height }, view, fade[0], signal);
+  if (!(await isTrue(map, open, fade[1], signal)))
+    return {
+      tiles: undefined,
+      notes: [
+        'A small level of the slide shows glass where its base level has tissue: every tile was looked at.',
+      ],
+    };
+  let passedThrough = 0;
+  const tiles = {
+    map,
+    absent,
     pixels: open.readFrame,
     async frame(level, position) {
       if (output.encoding === 'jpeg' && !open.colour.table) {
-        const { transferSyntaxUid, bytes } = await open.storedFrame(level, position);
-        if (transferSyntaxUid === JPEG_BASELINE && isYcbcrBaseline(bytes)) return bytes;
+        const { format, bytes } = await open.storedFrame(level, position);
+        if (format.transferSyntaxUid === JPEG_BASELINE && isYbrFull422(bytes, format)) {
+          passedThrough++;
+          return bytes;
+        }
       }
       const { rows, columns } = level;
       const { rgb } = await open.readFrame(level, position);
       return codecs.encode(rgb, { rows, columns, ...output }, signal);
     },
-  };
+    get passedThrough() {
+      return passedThrough;
+    },
+  } satisfies FoundGlass['tiles'];
+  return { tiles, notes: [] };
+}
+
+/** Whether tiles of the base level are what the map says: levels may be shifted, cropped or retouched. */
+async function isTrue(map: GlassMap, open: OpenSeries, dense: number, signal: AbortSignal): Promise<boolean> {
+  const base = open.slide.levels[0]!;
+  const { rows: height, columns: width } = base;
+  const glass = base.frames.filter(({ x, y }) => map.isGlass({ x, y, width, height }));
+  const probes = Array.from(
+    { length: Math.min(PROBES, glass.length) },
+    (_, i): FramePosition => glass[Math.floor(((i + 0.5) * glass.length) / Math.min(PROBES, glass.length))]!,
+  );
+  let [pixels, denser] = [0, 0];
+  for (const position of probes) {
+    signal.throwIfAborted();
+    const { rgb } = await open.readFrame(base, position);
+    pixels += width * height;
+    for (let pixel = 0; pixel < width * height; pixel++) if (densityAt(rgb, pixel) > dense) denser++;
+  }
+  return denser <= TOLERATED * pixels;
 }

@@ -14,8 +14,8 @@ export interface NormalizePixelsOptions {
   readonly sink: (core: Raster, at: { x: number; y: number }) => Promise<void>;
   /** Rectangles that need not be read: the sink does not get them. Default: none. */
   readonly isSkipped?: (core: Rectangle) => boolean;
-  /** Pixels that are done, the skipped ones at once. */
-  readonly onProgress?: (pixels: number) => void;
+  /** Pixels that are done and those that there are to do: the skipped ones are in neither. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
@@ -32,7 +32,8 @@ export async function normalizePixels(
   const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
   const windows = [...all].filter(({ core }) => !isSkipped?.(core));
   const area = ({ core }: Window): number => core.width * core.height;
-  let done = source.width * source.height - windows.reduce((sum, window) => sum + area(window), 0);
+  const total = windows.reduce((sum, window) => sum + area(window), 0);
+  let done = 0;
   // One more than the network takes at once, so that it never waits for pixels.
   const most = network.lanes + 1;
   const reads: Promise<Raster>[] = [];
@@ -49,7 +50,7 @@ export async function normalizePixels(
     const { core, window } = underWay.shift()!;
     await sink(await core, window.core);
     done += area(window);
-    onProgress?.(done);
+    onProgress?.(done, total);
   };
   for (const [i, window] of windows.entries()) {
     signal.throwIfAborted();

@@ -89,25 +89,35 @@ export async function normalizeSeries(
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   const images = imagesOf(slide);
   const encode = { encoding: request.encoding, quality: request.quality };
+  const absent = fit.glass.colour;
+  const glass = await findGlassTiles(open, coefficients.fade, absent, encode, environment.codecs, signal);
   await using builder = await LevelBuilder.create(images, {
     ...encode,
     codecs: environment.codecs,
     spool,
     signal,
     concurrency: environment.encodeConcurrency,
-    glass: await findGlassTiles(open, coefficients.fade, encode, environment.codecs, signal),
+    glass: glass.tiles,
   });
-  await normalizePixels(open.base(fit.glass.colour), network, coefficients, {
+  await normalizePixels(open.base(absent), network, coefficients, {
     signal,
     isSkipped: (core) => builder.isGlass(core),
     sink: (core, at) => builder.add(core, at),
-    onProgress: (pixels) =>
-      progress.report('normalize', pixels, base.totalColumns * base.totalRows, 'pixels'),
+    onProgress: (done, total) => progress.report('normalize', done, total, 'pixels'),
   });
   const spools = await builder.finish();
 
   const uids = derivedUids(identity);
-  const notes = [...fit.notes, ...coefficients.notes, ...colour.notes];
+  const passedThrough = glass.tiles?.passedThrough ?? 0;
+  const notes = [
+    ...fit.notes,
+    ...coefficients.notes,
+    ...colour.notes,
+    ...glass.notes,
+    ...(passedThrough > 0
+      ? [`${passedThrough} frames show nothing but glass and are stored as in the source.`]
+      : []),
+  ];
   const record: DerivationRecord = {
     identity,
     model: network.model,

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
+import type { FrameFormat } from '../codec/frame-format.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -41,7 +42,7 @@ export interface OpenSeries extends AsyncDisposable {
   /** The smallest level in which the tissue can still be seen. */
   overview(absent: Rgb): PixelSource;
   /**
-   * The level on which glass is told from tissue: the smallest that shows a single nucleus. undefined where that is the
+   * The level on which glass is told from tissue: the smallest that shows single nuclei. undefined where that is the
    * base level.
    */
   glassView(absent: Rgb): PixelSource | undefined;
@@ -54,7 +55,7 @@ export interface OpenSeries extends AsyncDisposable {
 }
 
 export interface StoredFrame {
-  readonly transferSyntaxUid: string;
+  readonly format: FrameFormat;
   readonly bytes: Uint8Array;
 }
 
@@ -125,9 +126,9 @@ export async function openSeries(
       const level = glassLevel(slide);
       return level && pixels(level, absent);
     },
-    async storedFrame({ instances }, { instance, frame }) {
-      const file = files.get(instances[instance]!.sopInstanceUid)!;
-      return { transferSyntaxUid: file.transferSyntaxUid, bytes: await file.frame(frame) };
+    async storedFrame(level, { instance, frame }) {
+      const { file, format } = storedFormat(level, files)[instance]!;
+      return { format, bytes: await file.frame(frame) };
     },
     readFrame: async (level, position) => ({
       width: level.columns,
@@ -153,7 +154,12 @@ export async function fetchInstance(
   const limited = withinLimit(body, limits.maxInstanceBytes);
   await pipeline(limited, createWriteStream(path, { mode: 0o600 }), { signal });
   const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
-  requireSeries(file, series);
+  try {
+    requireSeries(file, series);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
   return file;
 }
 
@@ -247,14 +253,53 @@ export function overviewLevel({ levels }: Slide): Level {
   return levels.findLast(shows) ?? base;
 }
 
-/** Reduction at which a nucleus of 20 pixels still darkens its pixel by more than the glass's noise. */
+/** A level reduced by more hides single nuclei: one of 20 pixels darkens its pixel by little more than the glass's noise. */
 const GLASS_REDUCTION = 16;
+/** Millimetres a pixel of such a level at most: a nucleus has 0.006 and more. */
+const GLASS_SPACING = 0.004;
+
+/** The smallest level that shows single nuclei and lies over the base level pixel for pixel, in both directions. */
 function glassLevel({ levels }: Slide): Level | undefined {
   const base = levels[0]!;
-  const level = levels.findLast(
-    ({ totalColumns }) => base.totalColumns / totalColumns <= GLASS_REDUCTION + 0.5,
-  );
+  const spacing = pixelSpacing(base);
+  const most = Math.min(GLASS_REDUCTION, spacing ? Math.max(2, GLASS_SPACING / spacing) : GLASS_REDUCTION);
+  const level = levels.findLast(({ totalColumns, totalRows }) => {
+    const reduction = Math.round(base.totalColumns / totalColumns);
+    const isExact = (whole: number, reduced: number): boolean => Math.abs(whole / reduction - reduced) < 1;
+    return (
+      reduction <= most + 0.5 &&
+      isExact(base.totalColumns, totalColumns) &&
+      isExact(base.totalRows, totalRows)
+    );
+  });
   return level === base ? undefined : level;
+}
+
+/** Millimetres a pixel of a level, as its header states it. */
+function pixelSpacing({ instances }: Level): number | undefined {
+  const measures = instances[0]!.dataset
+    .items('SharedFunctionalGroupsSequence')[0]
+    ?.items('PixelMeasuresSequence')[0];
+  const spacing = measures?.numbers('PixelSpacing')[0];
+  return spacing && spacing > 0 ? spacing : undefined;
+}
+
+/** The files of a level and what their headers say of the frames. */
+function storedFormat(
+  { instances, rows, columns }: Level,
+  files: ReadonlyMap<string, Part10File>,
+): { readonly file: Part10File; readonly format: FrameFormat }[] {
+  return instances.map(({ sopInstanceUid, dataset }) => {
+    const file = files.get(sopInstanceUid)!;
+    const format = {
+      transferSyntaxUid: file.transferSyntaxUid,
+      rows,
+      columns,
+      photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
+      planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
+    };
+    return { file, format };
+  });
 }
 
 function tileDecoder(
@@ -263,17 +308,7 @@ function tileDecoder(
   codecs: CodecPool,
   { table }: Colour,
 ): TileDecoder {
-  const instances = level.instances.map(({ sopInstanceUid, dataset }) => {
-    const file = files.get(sopInstanceUid)!;
-    const format = {
-      transferSyntaxUid: file.transferSyntaxUid,
-      rows: level.rows,
-      columns: level.columns,
-      photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
-      planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
-    };
-    return { file, format };
-  });
+  const instances = storedFormat(level, files);
   return async ({ instance, frame }, signal) => {
     const { file, format } = instances[instance]!;
     return codecs.decode(await file.frame(frame), format, { table, signal });

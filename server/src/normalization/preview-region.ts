@@ -11,7 +11,6 @@ import { alignedSize, intersection, type Rectangle } from '../slide/windows.ts';
 import type { Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { normalizePixels } from './normalize-pixels.ts';
-import type { RemoteSeries } from './remote-series.ts';
 import type { SeriesStain } from './series-stain.ts';
 
 /** Pixels a side of the largest picture. */
@@ -20,14 +19,16 @@ export const LARGEST_PREVIEW = 2048;
 export interface PreviewWanted {
   /** In pixels of the base level. */
   readonly region: Rectangle;
-  /** The picture is made of the coarsest level that gives it at least this many pixels along its longer side. */
+  /**
+   * The picture is made of the coarsest level that gives it at least this many pixels along its longer side, unless it
+   * would be larger than LARGEST_PREVIEW there.
+   */
   readonly size: number;
 }
 
 /** @throws REQUEST_INVALID for a region that is not on the slide, or too large on every level */
 export async function previewRegion(
-  { slide, pixels }: RemoteSeries,
-  { fit }: SeriesStain,
+  { fit, series: { slide, pixels } }: SeriesStain,
   { region, size }: PreviewWanted,
   template: Template,
   network: StainNetwork,

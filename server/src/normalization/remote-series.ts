@@ -11,6 +11,7 @@ import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
 import {
   fetchInstance,
+  imagesOf,
   inspectSeries,
   overviewLevel,
   type SeriesAccess,
@@ -27,18 +28,15 @@ export interface RemoteSeries {
   overview(absent: Rgb): PixelSource;
 }
 
-/** @param signal ends what is under way; also that of later reads @throws what `inspectSeries` and `colourOf` refuse */
+/** @param signal of the opening; every read has its own @throws what `inspectSeries` and `colourOf` refuse */
 export async function openRemoteSeries(
   series: SeriesReference,
   access: SeriesAccess,
   signal: AbortSignal,
 ): Promise<RemoteSeries> {
   const slide = await inspectSeries(series, access, signal);
-  const colour = await colourOf(
-    await withWholeHeader(slide.levels.at(-1)!, series, access, signal),
-    access.onInvalidProfile,
-  );
-  const batches = new FrameBatches(access.source, series, signal);
+  const colour = await colourOf(await smallestWhole(slide, series, access, signal), access.onInvalidProfile);
+  const batches = new FrameBatches(access.source, series);
   const pixels = (level: Level, absent: Rgb): PixelSource => {
     const { rows, columns } = level;
     const formats = level.instances.map(({ dataset }) => ({
@@ -50,7 +48,7 @@ export async function openRemoteSeries(
     return new LevelSource(
       level,
       async ({ instance, frame }, readSignal) => {
-        const bytes = await batches.frame(level.instances[instance]!.sopInstanceUid, frame + 1);
+        const bytes = await batches.frame(level.instances[instance]!.sopInstanceUid, frame + 1, readSignal);
         const transferSyntaxUid = transferSyntaxOf(bytes, rows * columns * 3);
         return access.codecs.decode(
           bytes,
@@ -71,23 +69,21 @@ export async function openRemoteSeries(
 }
 
 /**
- * The smallest level with the header of its first instance as stored: archives leave the ICC profile, which all levels
- * share, out of the metadata.
+ * The smallest image of the slide with the header of its first instance as stored: archives leave the ICC profile, which
+ * all images of a scan share, out of the metadata. A slide of one level is fetched whole for it.
  */
-async function withWholeHeader(
-  level: Level,
+async function smallestWhole(
+  slide: Slide,
   series: SeriesReference,
   access: SeriesAccess,
   signal: AbortSignal,
 ): Promise<Level> {
+  const pixels = ({ frames, rows, columns }: Level): number => frames.length * rows * columns;
+  const smallest = imagesOf(slide).reduce((least, image) => (pixels(image) < pixels(least) ? image : least));
   await using spool = await createSpool(access.spoolDirectory);
-  const [first, ...others] = level.instances;
-  await using file = await fetchInstance(
-    series,
-    first!.sopInstanceUid,
-    join(spool.directory, 'source.dcm'),
-    access,
-    signal,
-  );
-  return { ...level, instances: [{ ...first!, dataset: file.dataset }, ...others] };
+  await spool.requireRoom(pixels(smallest));
+  const [first, ...others] = smallest.instances;
+  const path = join(spool.directory, 'source.dcm');
+  await using file = await fetchInstance(series, first!.sopInstanceUid, path, access, signal);
+  return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
 }

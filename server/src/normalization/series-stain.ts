@@ -11,16 +11,18 @@ import type { Template } from '../stain/template.ts';
 import { type Fit, fitStain } from './fit.ts';
 import { makeTemplate, type TemplateDescription } from './make-template.ts';
 import type { SeriesAccess, SeriesReference } from './open-series.ts';
-import { openRemoteSeries } from './remote-series.ts';
+import { openRemoteSeries, type RemoteSeries } from './remote-series.ts';
 
 export interface SeriesStain {
   readonly fit: Fit;
   readonly colourPolicy: string;
   readonly notes: readonly string[];
   readonly colourTable: ColourTable | undefined;
+  /** For what else is to be read of it. */
+  readonly series: RemoteSeries;
 }
 
-/** Fits the stain of a series. @throws what `openSeries` and `fitStain` refuse */
+/** Fits the stain of a series. @throws what `openRemoteSeries` and `fitStain` refuse */
 export async function readSeriesStain(
   series: SeriesReference,
   network: StainNetwork,
@@ -30,7 +32,7 @@ export async function readSeriesStain(
   const open = await openRemoteSeries(series, access, signal);
   const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, { signal });
   const { policy, notes, table } = open.colour;
-  return { fit, colourPolicy: policy, notes: [...fit.notes, ...notes], colourTable: table };
+  return { fit, colourPolicy: policy, notes: [...fit.notes, ...notes], colourTable: table, series: open };
 }
 
 /** @param region in pixels of the base level; the whole slide without it */

@@ -1,8 +1,8 @@
 /** Remembers stains that were fitted: a viewer asks for the same slide again and again, and each fit takes seconds. */
 import type { SeriesStain } from './series-stain.ts';
 
-/** A stain is a few numbers; its colour table is 0.4 MB. */
-const MOST_KEPT = 32;
+/** A stain is a few numbers, its colour table 0.4 MB; where the frames of a slide lie may take ten. */
+const MOST_KEPT = 16;
 
 interface Waiting {
   readonly abort: AbortController;
@@ -36,7 +36,8 @@ export class StainCache {
     } finally {
       signal.removeEventListener('abort', leave);
       waiting.clients--;
-      if (waiting.clients === 0) waiting.abort.abort();
+      // One that is done is not given up: what it left under way would be ended with its codec threads.
+      if (waiting.clients === 0 && this.#waiting.get(key) === waiting) waiting.abort.abort();
     }
   }
 

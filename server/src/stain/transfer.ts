@@ -62,6 +62,8 @@ export interface Stain {
 const COMMON_CHANGE = 0.75;
 /** Least optical density above the glass that a ratio of stain strengths is formed with. */
 const LEAST_STRENGTH = 0.02;
+/** Part of its density above the glass, or of the template's if that is less, that every class of tissue keeps. */
+const LEAST_REMAINING = 1 / 3;
 /** The end of a class that meets the template's, in standard deviations of cx from its mean. */
 const PURE_END = 0.5;
 
@@ -166,6 +168,8 @@ export function transferCoefficients(
     if (common && lender < count - 1) {
       contrast += COMMON_CHANGE * (common.contrast - contrast);
       density += COMMON_CHANGE * (common.density(own.mean[0]) - density);
+      const strength = Math.min(own.mean[0] - glass.from, target.mean[0] - glass.to);
+      if (strength > 0) density = Math.max(density, glass.to + LEAST_REMAINING * strength);
     }
     const stain = lender < count - 2 ? 'haematoxylin' : lender < count - 1 ? 'eosin' : 'none';
     scale[k * 3] = contrast;
