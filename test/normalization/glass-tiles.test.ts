@@ -3,6 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
+import { findGlassTiles } from '../../server/src/normalization/glass-tiles.ts';
+import type { OpenSeries } from '../../server/src/normalization/open-series.ts';
+import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { blankRaster, type Raster } from '../../server/src/slide/raster.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 
@@ -41,6 +45,38 @@ async function pixels(file: Part10File, frame: number): Promise<Uint8Array> {
   };
   return place.composition.codecs.decode(await file.frame(frame), format, { table: undefined, signal });
 }
+
+describe('a small level that shows glass where the base level has tissue (shifted, cropped or retouched)', () => {
+  it('is not believed, and the result says so', async () => {
+    const white = blankRaster(100, 100, [245, 245, 245]);
+    const tile = (colour: [number, number, number]) => blankRaster(256, 256, colour);
+    const frames = Array.from({ length: 16 }, (_, frame) => ({
+      instance: 0,
+      frame,
+      x: (frame % 4) * 256,
+      y: Math.floor(frame / 4) * 256,
+    }));
+    const level = { rows: 256, columns: 256, totalRows: 1024, totalColumns: 1024, frames };
+    const found = (base: Raster) =>
+      findGlassTiles(
+        {
+          slide: { levels: [level] },
+          base: () => ({ width: 1024, height: 1024 }),
+          glassView: () => memorySource(white),
+          readFrame: async () => base,
+        } as unknown as OpenSeries,
+        [0.06, 0.12],
+        [245, 245, 245],
+        { encoding: 'jpeg', quality: 90 },
+        place.composition.codecs,
+        signal,
+      );
+    expect((await found(tile([245, 245, 245]))).tiles).toBeDefined();
+    const { tiles, notes } = await found(tile([150, 80, 150]));
+    expect(tiles).toBeUndefined();
+    expect(notes).toEqual([expect.stringContaining('every tile was looked at')]);
+  });
+});
 
 describe('frames of glass', () => {
   it('are passed through as they are stored, on every level; all others are made anew', async () => {

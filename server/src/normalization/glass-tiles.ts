@@ -6,6 +6,7 @@ import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
 import { densityAt } from '../slide/optical-density.ts';
 import { BLACK, type Rgb } from '../slide/raster.ts';
 import type { FramePosition } from '../slide/types.ts';
+import type { Rectangle } from '../slide/windows.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { OpenSeries } from './open-series.ts';
 
@@ -75,8 +76,15 @@ export async function findGlassTiles(
 /** Whether tiles of the base level are what the map says: levels may be shifted, cropped or retouched. */
 async function isTrue(map: GlassMap, open: OpenSeries, dense: number, signal: AbortSignal): Promise<boolean> {
   const base = open.slide.levels[0]!;
-  const { rows: height, columns: width } = base;
-  const glass = base.frames.filter(({ x, y }) => map.isGlass({ x, y, width, height }));
+  const { rows, columns, totalRows, totalColumns } = base;
+  // What lies beyond the slide in a tile at its edge is anything.
+  const extent = ({ x, y }: FramePosition): Rectangle => ({
+    x,
+    y,
+    width: Math.min(columns, totalColumns - x),
+    height: Math.min(rows, totalRows - y),
+  });
+  const glass = base.frames.filter((position) => map.isGlass(extent(position)));
   const probes = Array.from(
     { length: Math.min(PROBES, glass.length) },
     (_, i): FramePosition => glass[Math.floor(((i + 0.5) * glass.length) / Math.min(PROBES, glass.length))]!,
@@ -85,8 +93,10 @@ async function isTrue(map: GlassMap, open: OpenSeries, dense: number, signal: Ab
   for (const position of probes) {
     signal.throwIfAborted();
     const { rgb } = await open.readFrame(base, position);
+    const { width, height } = extent(position);
     pixels += width * height;
-    for (let pixel = 0; pixel < width * height; pixel++) if (densityAt(rgb, pixel) > dense) denser++;
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) if (densityAt(rgb, y * columns + x) > dense) denser++;
   }
   return denser <= TOLERATED * pixels;
 }
