@@ -108,16 +108,7 @@ export async function normalizeSeries(
   const spools = await builder.finish();
 
   const uids = derivedUids(identity);
-  const passedThrough = glass.tiles?.passedThrough ?? 0;
-  const notes = [
-    ...fit.notes,
-    ...coefficients.notes,
-    ...colour.notes,
-    ...glass.notes,
-    ...(passedThrough > 0
-      ? [`${passedThrough} frames show nothing but glass and are stored as in the source.`]
-      : []),
-  ];
+  const notes = [...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
   const record: DerivationRecord = {
     identity,
     model: network.model,
@@ -140,6 +131,7 @@ export async function normalizeSeries(
       request,
       fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
       outOfDistribution: fit.outOfDistribution,
+      framesPassedThrough: glass.tiles?.passedThrough ?? 0,
       notes,
     },
   };
