@@ -70,7 +70,7 @@ export const ERROR_TABLE = {
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
   QUEUE_FULL: {
     status: 429,
-    remedy: 'Try again when some of the waiting jobs are done, or raise limits.maxQueuedJobs.',
+    remedy: 'Try again when some of what waits is done. For jobs, limits.maxQueuedJobs can be raised.',
   },
   SHUTTING_DOWN: { status: 503, remedy: 'The service is stopping; try again when it is back.' },
   JOB_FINISHED: { status: 409, remedy: 'The job has ended already.' },
