@@ -1,6 +1,6 @@
 /** Puts decoded frames together to the pixels of a window. Frames are decoded as the server decodes them. */
 
-import { transferSyntaxOf } from '../../../server/src/codec/codestream-syntax.ts';
+import { transferSyntaxOf, uncompressedSize } from '../../../server/src/codec/codestream-syntax.ts';
 import { applyColourTable } from '../../../server/src/codec/colour-table.ts';
 import { decodeFrame } from '../../../server/src/codec/decode-frame.ts';
 import {
@@ -25,27 +25,22 @@ async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uin
   const known = decoded.get(key);
   if (known) return known;
   const size = frame.width * frame.height * 3;
-  const rgb = await decode(frame, size, table);
+  const rgb = await decode(frame, table);
   decoded.set(key, rgb, size);
   return rgb;
 }
 
-async function decode(frame: EncodedFrame, size: number, table: Uint8Array | null): Promise<Uint8Array> {
+async function decode(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
   const { width, height, photometricInterpretation, planarConfiguration } = frame;
   const bytes = new Uint8Array(frame.bytes);
+  const format = { rows: height, columns: width, photometricInterpretation, planarConfiguration };
   const rgb = await decodeFrame(bytes, {
-    transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(photometricInterpretation, size)),
-    rows: height,
-    columns: width,
-    photometricInterpretation,
-    planarConfiguration,
+    ...format,
+    transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(format)),
   });
   if (table) applyColourTable(table, rgb);
   return rgb;
 }
-
-const uncompressedSize = (photometricInterpretation: string, size: number): number =>
-  photometricInterpretation === 'YBR_FULL_422' ? (size / 3) * 2 : size;
 
 /**
  * The window in sRGB. Beyond the level the edge is repeated, as the server does it.

@@ -2,6 +2,7 @@
  * The transfer syntax of a frame by its own first bytes. Archives need not name it in the metadata and are known to name
  * it wrongly with the frames, and the viewer's client keeps the media type of an answer to itself.
  */
+import type { FrameFormat } from './frame-format.ts';
 
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 const JPEG_LS = '1.2.840.10008.1.2.4.81';
@@ -12,6 +13,15 @@ const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
 
 /** Rsiz of a codestream with the block coder of ITU-T T.814 (A.3.2). */
 const HIGH_THROUGHPUT = 0x40;
+
+/** Bytes of a frame that is not compressed: YBR_FULL_422 has half as many colour samples (PS3.3 C.7.6.3.1.2). */
+export function uncompressedSize({
+  rows,
+  columns,
+  photometricInterpretation,
+}: Pick<FrameFormat, 'rows' | 'columns' | 'photometricInterpretation'>): number {
+  return rows * columns * (photometricInterpretation === 'YBR_FULL_422' ? 2 : 3);
+}
 
 /**
  * @param size uncompressed length in bytes. Only a frame of exactly that length (padded to even) is taken as native

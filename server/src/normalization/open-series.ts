@@ -112,8 +112,9 @@ export async function openSeries(
   requireFrames(slide, files);
   const base = slide.levels[0]!;
   const colour = await colourOf(base, access.onInvalidProfile);
+  const stored = new Map(imagesOf(slide).map((level) => [level, storedInstances(level, files)]));
   const pixels = (level: Level, absent: Rgb): PixelSource =>
-    new LevelSource(level, tileDecoder(level, files, access.codecs, colour), absent);
+    new LevelSource(level, tileDecoder(stored.get(level)!, access.codecs, colour), absent);
   await requireDecodable(slide, pixels, signal);
   const resources = cleanup.move();
   return {
@@ -127,13 +128,13 @@ export async function openSeries(
       return level && pixels(level, absent);
     },
     async storedFrame(level, { instance, frame }) {
-      const { file, format } = storedFormat(level, files)[instance]!;
+      const { file, format } = stored.get(level)![instance]!;
       return { format, bytes: await file.frame(frame) };
     },
     readFrame: async (level, position) => ({
       width: level.columns,
       height: level.rows,
-      rgb: await tileDecoder(level, files, access.codecs, colour)(position, signal),
+      rgb: await tileDecoder(stored.get(level)!, access.codecs, colour)(position, signal),
     }),
     isLossy: ({ instances }) =>
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
@@ -284,31 +285,33 @@ function pixelSpacing({ instances }: Level): number | undefined {
   return spacing && spacing > 0 ? spacing : undefined;
 }
 
-/** The files of a level and what their headers say of the frames. */
-function storedFormat(
-  { instances, rows, columns }: Level,
-  files: ReadonlyMap<string, Part10File>,
-): { readonly file: Part10File; readonly format: FrameFormat }[] {
-  return instances.map(({ sopInstanceUid, dataset }) => {
-    const file = files.get(sopInstanceUid)!;
-    const format = {
-      transferSyntaxUid: file.transferSyntaxUid,
-      rows,
-      columns,
-      photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
-      planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
-    };
-    return { file, format };
+/** What the headers of a level's instances say of their frames. */
+export function frameFormats({ instances, rows, columns }: Level): Omit<FrameFormat, 'transferSyntaxUid'>[] {
+  return instances.map(({ dataset }) => ({
+    rows,
+    columns,
+    photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
+    planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
+  }));
+}
+
+interface StoredInstance {
+  readonly file: Part10File;
+  readonly format: FrameFormat;
+}
+
+function storedInstances(level: Level, files: ReadonlyMap<string, Part10File>): StoredInstance[] {
+  return frameFormats(level).map((format, i) => {
+    const file = files.get(level.instances[i]!.sopInstanceUid)!;
+    return { file, format: { ...format, transferSyntaxUid: file.transferSyntaxUid } };
   });
 }
 
 function tileDecoder(
-  level: Level,
-  files: ReadonlyMap<string, Part10File>,
+  instances: readonly StoredInstance[],
   codecs: CodecPool,
   { table }: Colour,
 ): TileDecoder {
-  const instances = storedFormat(level, files);
   return async ({ instance, frame }, signal) => {
     const { file, format } = instances[instance]!;
     return codecs.decode(await file.frame(frame), format, { table, signal });

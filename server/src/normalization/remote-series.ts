@@ -3,7 +3,7 @@
  * For what looks at a small part of a slide; a job fetches the whole first (open-series.ts).
  */
 import { join } from 'node:path';
-import { transferSyntaxOf } from '../codec/codestream-syntax.ts';
+import { transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
@@ -11,6 +11,7 @@ import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
 import {
   fetchInstance,
+  frameFormats,
   imagesOf,
   inspectSeries,
   overviewLevel,
@@ -38,23 +39,15 @@ export async function openRemoteSeries(
   const colour = await colourOf(await smallestWhole(slide, series, access, signal), access.onInvalidProfile);
   const batches = new FrameBatches(access.source, series);
   const pixels = (level: Level, absent: Rgb): PixelSource => {
-    const { rows, columns } = level;
-    const formats = level.instances.map(({ dataset }) => ({
-      rows,
-      columns,
-      photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
-      planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
-    }));
+    const formats = frameFormats(level);
     return new LevelSource(
       level,
       async ({ instance, frame }, readSignal) => {
         const bytes = await batches.frame(level.instances[instance]!.sopInstanceUid, frame + 1, readSignal);
-        const transferSyntaxUid = transferSyntaxOf(bytes, rows * columns * 3);
-        return access.codecs.decode(
-          bytes,
-          { ...formats[instance]!, transferSyntaxUid },
-          { table: colour.table, signal: readSignal },
-        );
+        const format = formats[instance]!;
+        const transferSyntaxUid = transferSyntaxOf(bytes, uncompressedSize(format));
+        const options = { table: colour.table, signal: readSignal };
+        return access.codecs.decode(bytes, { ...format, transferSyntaxUid }, options);
       },
       absent,
     );
