@@ -69,6 +69,29 @@ const schema = z.strictObject({
       'Folder for the parts of a slide in work; needs the space of a few slides.',
     ),
   }),
+  jobs: z.strictObject({
+    concurrency: z
+      .int()
+      .min(0)
+      .max(64)
+      .default(1)
+      .describe('Slides in work at the same time in one process; 0: the service leaves the work to workers.'),
+    heartbeatSeconds: z
+      .int()
+      .min(10)
+      .max(3600)
+      .default(30)
+      .describe(
+        'With database.url: a worker that is silent for this long is taken for dead, another goes on with its job.',
+      ),
+    retryHours: z
+      .number()
+      .min(0)
+      .default(24)
+      .describe(
+        'How long a job waits for an archive that is away or a full disk, and is tried again, before it fails.',
+      ),
+  }),
   device: z
     .union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])])
     .default('auto')
@@ -122,7 +145,7 @@ const schema = z.strictObject({
       .url({ protocol: /^postgres(ql)?$/ })
       .optional()
       .describe(
-        'PostgreSQL instead of the embedded database, for several services on one queue. Secret when it holds a password.',
+        'PostgreSQL instead of the embedded database, for several processes on one queue; DATABASE_URL is read as well. Secret when it holds a password.',
       ),
   }),
   log: z.strictObject({
@@ -156,7 +179,7 @@ export function loadConfig({ file, env }: ConfigSources): Config {
   const values: Record<string, unknown> = path === undefined ? {} : readFile(path);
   refuseMistypedVariables(env);
   for (const { key, env: variable, leaf } of leaves) {
-    const text = env[variable];
+    const text = env[variable] || (key === 'database.url' ? env['DATABASE_URL'] : undefined);
     if (text !== undefined && text !== '') assign(values, key, fromText(text, leaf, variable));
     else addSections(values, key);
   }

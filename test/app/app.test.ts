@@ -17,7 +17,7 @@ import { ERROR_TABLE, StainError } from '../../server/src/errors.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import type { Template } from '../../server/src/stain/template.ts';
-import { openJobs, request, SteeredWork, until } from '../jobs/support.ts';
+import { FINGERPRINT, openJobs, request, SteeredWork, until } from '../jobs/support.ts';
 import { readEvents } from './read-events.ts';
 
 const TEMPLATE: Template = {
@@ -47,7 +47,14 @@ const jsonOf = (response: Response): Promise<any> => response.json();
 const model = (name: string) => loadModel(fileURLToPath(new URL('../../models/onnx', import.meta.url)), name);
 
 beforeAll(async () => {
-  jobs = await openJobs({ run: work.run });
+  jobs = await openJobs({
+    run: work.run,
+    fingerprint: async ({ seriesInstanceUid }) => {
+      if (seriesInstanceUid === '4.0.4')
+        throw new StainError('SERIES_NOT_FOUND', 'The archive does not hold this series.');
+      return FINGERPRINT;
+    },
+  });
   const archiveRouter = express.Router().get('/studies', (_request, response) => void response.json([]));
   // As the viewer does: every address is a page of its own for those who want one.
   const viewerRouter = express
@@ -89,10 +96,6 @@ beforeAll(async () => {
       createTemplate: async () => TEMPLATE,
       removeTemplate: async () => {
         throw new StainError('TEMPLATE_SHIPPED', 'It comes with the product.');
-      },
-      check: async ({ seriesInstanceUid }) => {
-        if (seriesInstanceUid === '4.0.4')
-          throw new StainError('SERIES_NOT_FOUND', 'The archive does not hold this series.');
       },
       checks: {
         archive: async () => {

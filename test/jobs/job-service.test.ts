@@ -1,17 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { openJobs, progressAt, RESULT, request, SteeredWork, until } from './support.ts';
+import { create, FINGERPRINT, openJobs, progressAt, RESULT, request, SteeredWork, until } from './support.ts';
 
 const work = new SteeredWork();
 const faults: unknown[] = [];
 let jobs: JobService;
 let templateSha256 = 't';
+let isStored = true;
 
 beforeAll(async () => {
   jobs = await openJobs({
     run: work.run,
-    fingerprint: async () => ({ templateSha256, modelSha256: 'm' }),
+    fingerprint: async () => ({ ...FINGERPRINT, templateSha256 }),
+    isStored: async () => isStored,
     onFault: (error) => faults.push(error),
   });
 });
@@ -20,7 +22,7 @@ afterAll(() => jobs.close());
 /** A job in work, with the hand on it. */
 async function running() {
   const next = work.next();
-  const { job } = await jobs.create(request());
+  const { job } = await create(jobs, request());
   return { id: job.id, job, call: await next };
 }
 
@@ -55,30 +57,50 @@ describe('a job', () => {
     expect(faults).toContain(fault);
   });
 
-  it('is the same as an unfinished one that does the same, and a new one after that has ended', async () => {
+  it('is the same as one that waits, runs or has stored the same', async () => {
     const next = work.next();
     const wanted = request();
-    const first = await jobs.create(wanted);
-    const both = await Promise.all([jobs.create(wanted), jobs.create({ ...wanted })]);
+    const first = await create(jobs, wanted);
+    const both = await Promise.all([create(jobs, wanted), create(jobs, { ...wanted })]);
     for (const again of both) expect(again).toMatchObject({ existing: true, job: { id: first.job.id } });
     const call = await next;
-    expect((await jobs.create(wanted)).job.id).toBe(first.job.id);
+    expect((await create(jobs, wanted)).job.id).toBe(first.job.id);
     call.succeed();
     await until(jobs, first.job.id, 'COMPLETED');
-    const after = work.next();
-    const later = await jobs.create(wanted);
-    expect(later.existing).toBe(false);
-    (await after).succeed();
-    await until(jobs, later.job.id, 'COMPLETED');
+    expect(await create(jobs, wanted)).toMatchObject({ existing: true, job: { id: first.job.id } });
+  });
+
+  it('makes the same series again after one that failed, or whose series is gone', async () => {
+    const wanted = request();
+    const begin = async () => {
+      const next = work.next();
+      const made = await create(jobs, wanted);
+      return { ...made, call: await next };
+    };
+    const failed = await begin();
+    failed.call.fail(new StainError('STORE_REJECTED', 'No.'));
+    await until(jobs, failed.job.id, 'FAILED');
+    const second = await begin();
+    expect(second.existing).toBe(false);
+    expect(second.job.id).not.toBe(failed.job.id);
+    expect(second.call.identity).toEqual(failed.call.identity);
+    second.call.succeed();
+    await until(jobs, second.job.id, 'COMPLETED');
+    isStored = false;
+    const third = await begin();
+    isStored = true;
+    expect(third.call.identity).toEqual(failed.call.identity);
+    third.call.succeed();
+    await until(jobs, third.job.id, 'COMPLETED');
   });
 
   it('is another one when parameters or the content of the template differ', async () => {
     const { id, call } = await running();
     const wanted = request();
-    const first = await jobs.create(wanted);
-    const otherQuality = await jobs.create({ ...wanted, quality: 80 });
+    const first = await create(jobs, wanted);
+    const otherQuality = await create(jobs, { ...wanted, quality: 80 });
     templateSha256 = 'changed';
-    const otherContent = await jobs.create(wanted);
+    const otherContent = await create(jobs, wanted);
     const ids = [first, otherQuality, otherContent].map(({ job, existing }) =>
       existing ? 'existing' : job.id,
     );
@@ -91,7 +113,7 @@ describe('a job', () => {
 
   it('waits while another one is in work', async () => {
     const { id, call } = await running();
-    const waiting = await jobs.create(request());
+    const waiting = await create(jobs, request());
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect((await jobs.get(waiting.job.id)).state).toBe('SCHEDULED');
     const next = work.next();
@@ -103,10 +125,56 @@ describe('a job', () => {
   });
 });
 
+describe('a passing fault', () => {
+  it('puts the job back with the reason, and it goes on later', async () => {
+    const { id, call } = await running();
+    const again = work.next();
+    call.fail(new StainError('SPOOL_FULL', 'The disk is full.'));
+    expect(await until(jobs, id, 'SCHEDULED')).toMatchObject({
+      waiting: { code: 'SPOOL_FULL', message: 'The disk is full.' },
+      error: null,
+    });
+    const second = await again;
+    expect(second.identity).toEqual(call.identity);
+    expect((await jobs.get(id)).waiting).toBeNull();
+    second.succeed();
+    await until(jobs, id, 'COMPLETED');
+  });
+});
+
+describe('requesters', () => {
+  it('take turns, and a person comes before a batch', async () => {
+    const { id, call } = await running();
+    const order: string[] = [];
+    const ask = async (name: string, requestedBy: string, priority: 'interactive' | 'batch') => {
+      const { job } = await create(jobs, request({ template: name }), { requestedBy, priority });
+      return job.id;
+    };
+    const ids = [
+      await ask('a1', 'a', 'batch'),
+      await ask('a2', 'a', 'batch'),
+      await ask('a3', 'a', 'batch'),
+      await ask('b1', 'b', 'batch'),
+      await ask('c1', 'c', 'interactive'),
+    ];
+    let next = work.next();
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    for (const [i] of ids.entries()) {
+      const current = await next;
+      order.push(current.request.template);
+      if (i < ids.length - 1) next = work.next();
+      current.succeed();
+    }
+    expect(order).toEqual(['c1', 'a1', 'b1', 'a2', 'a3']);
+    for (const one of ids) await until(jobs, one, 'COMPLETED');
+  });
+});
+
 describe('cancel', () => {
   it('ends a waiting job at once, and it is never run', async () => {
     const { id, call } = await running();
-    const { job } = await jobs.create(request());
+    const { job } = await create(jobs, request());
     expect(await jobs.cancel(job.id)).toMatchObject({
       state: 'CANCELED',
       cancelRequested: true,
@@ -186,7 +254,7 @@ describe('the list', () => {
     const series = '9.9.9';
     const ids: string[] = [];
     for (const quality of [10, 20, 30])
-      ids.unshift((await jobs.create(request({ seriesInstanceUid: series, quality }))).job.id);
+      ids.unshift((await create(jobs, request({ seriesInstanceUid: series, quality }))).job.id);
     const first = await jobs.list({ series, limit: 2 });
     expect(first.jobs.map((job) => job.id)).toEqual(ids.slice(0, 2));
     const second = await jobs.list({ series, limit: 2, cursor: first.next! });

@@ -1,5 +1,6 @@
 /** Jobs whose work does what the test tells it to. */
 import type { Job } from '../../server/src/contract/index.ts';
+import type { JobOrigin } from '../../server/src/jobs/job-records.ts';
 import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
 import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
 import type {
@@ -51,6 +52,7 @@ export interface Call {
   readonly identity: { readonly jobUuid: string; readonly createdAt: string };
   readonly signal: AbortSignal;
   progress(fraction: number): void;
+  checkpoint(): void;
   succeed(): void;
   fail(error: unknown): void;
 }
@@ -60,7 +62,7 @@ export class SteeredWork {
   readonly calls: Call[] = [];
   readonly #waiting: ((call: Call) => void)[] = [];
 
-  readonly run: RunNormalization = (wanted, identity, { signal, onProgress }) =>
+  readonly run: RunNormalization = (wanted, identity, { signal, onProgress, onCheckpoint }) =>
     new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       const call: Call = {
@@ -68,6 +70,7 @@ export class SteeredWork {
         identity,
         signal,
         progress: (fraction) => onProgress(progressAt(fraction)),
+        checkpoint: onCheckpoint,
         succeed: () => resolve(RESULT),
         fail: reject,
       };
@@ -81,11 +84,28 @@ export class SteeredWork {
   }
 }
 
+export const FINGERPRINT = {
+  sourceSha256: 's',
+  templateSha256: 't',
+  modelSha256: 'm',
+  softwareVersion: '1',
+};
+
+export function create(
+  jobs: JobService,
+  wanted: NormalizationRequest,
+  origin: Partial<JobOrigin> = {},
+): Promise<{ job: Job; existing: boolean }> {
+  const signal = new AbortController().signal;
+  return jobs.create(wanted, { requestedBy: 'local', priority: 'interactive', ...origin }, signal);
+}
+
 export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobService> {
   return JobService.open({
     database: { directory: 'memory://' },
     run: async () => RESULT,
-    fingerprint: async () => ({ templateSha256: 't', modelSha256: 'm' }),
+    fingerprint: async () => FINGERPRINT,
+    isStored: async () => true,
     limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 100 },
     saveEveryMs: 50,
     abortGraceMs: 300,

@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import { docsRouter } from './docs.ts';
 import { requestLog, setRoute } from './log.ts';
-import { type NormalizationRoutesOptions, normalizationRoutes } from './normalization-routes.ts';
+import { normalizationRoutes } from './normalization-routes.ts';
 import { createOpenApi } from './openapi.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
 import { json, mountRoutes, type Route } from './route.ts';
@@ -20,7 +20,6 @@ const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
   extends Pick<ServiceRoutesOptions, 'version' | 'templates' | 'device' | 'models'>,
-    Pick<NormalizationRoutesOptions, 'check'>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output'>;
   readonly jobs: JobService;
@@ -42,7 +41,6 @@ export function createApp(options: AppOptions): Express {
     ...normalizationRoutes({
       config,
       jobs,
-      check: options.check,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
     ...stainRoutes({ ...options, basePath }),

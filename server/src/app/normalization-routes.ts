@@ -14,17 +14,10 @@ const idParameter = z.object({ id: z.uuid() });
 export interface NormalizationRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server'>;
   readonly jobs: JobService;
-  /** Throws what is known to be wrong before work begins: no such series, template or model. */
-  check(request: NormalizationRequest, signal: AbortSignal): Promise<void>;
   readonly heartbeatMs: number;
 }
 
-export function normalizationRoutes({
-  config,
-  jobs,
-  check,
-  heartbeatMs,
-}: NormalizationRoutesOptions): Route[] {
+export function normalizationRoutes({ config, jobs, heartbeatMs }: NormalizationRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/normalizations`;
 
   const cancel: Pick<Route, 'handler' | 'problems'> & { operation: Route['operation'] } = {
@@ -59,7 +52,7 @@ export function normalizationRoutes({
         tags: TAGS,
         summary: 'Normalise a slide',
         description:
-          'Makes a job. While the same work waits or runs, its job is returned instead of a second one.',
+          'Makes a job. Where the same work waits, runs or is done and stored, its job is returned instead of a second one.',
         requestBody: { required: true, content: { 'application/json': { schema: normalizationCreate } } },
         responses: { 202: json('A new job', job), 200: json('The job that does the same already', job) },
       },
@@ -70,8 +63,8 @@ export function normalizationRoutes({
         };
         const left = new AbortController();
         response.once('close', () => left.abort());
-        await check(wanted, left.signal);
-        const created = await jobs.create(wanted);
+        const origin = { requestedBy: 'local', priority: 'interactive' } as const;
+        const created = await jobs.create(wanted, origin, left.signal);
         response
           .status(created.existing ? 200 : 202)
           .location(`${root}/${created.job.id}`)

@@ -16,6 +16,7 @@ import {
 import { describeResult, normalizeCommand } from './normalize-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
+import { workerCommand } from './worker-command.ts';
 
 /** 0 is done. */
 const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
@@ -66,6 +67,16 @@ export function createProgram(): Command {
     .action(() =>
       run(
         (composition, signal) => serveCommand(composition, signal),
+        () => 'Stopped.',
+      ),
+    );
+
+  program
+    .command('worker')
+    .description('work on the jobs of a service; both share database.url and dicomweb.url')
+    .action(() =>
+      run(
+        (composition, signal) => workerCommand(composition, signal),
         () => 'Stopped.',
       ),
     );

@@ -1,6 +1,5 @@
 /** `serve`: the HTTP service, with the embedded archive where no other is configured. Runs until it is interrupted. */
 
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
@@ -9,11 +8,10 @@ import { createLogger } from '../app/log.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
-import { JobService } from '../jobs/job-service.ts';
-import { checkRequest, normalizeSeries } from '../normalization/normalize-series.ts';
 import { removeAbandonedSpools } from '../normalization/spool.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { openArchiveLocation } from './archive-location.ts';
+import { openJobService } from './job-service.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
 
@@ -33,19 +31,7 @@ export async function serveCommand(
   const environment = composition.environment({ source: archive.client, destination: archive.client });
 
   await using cleanup = new AsyncDisposableStack();
-  const jobs = await JobService.open({
-    database: config.database,
-    limits: config.limits,
-    fingerprint: async (request) => ({
-      templateSha256: createHash('sha256')
-        .update(JSON.stringify(await templates.get(request.template)))
-        .digest('hex'),
-      // The model that will run, not whatever lies on the disk by now.
-      modelSha256: (await composition.network(request.model)).model.sha256,
-    }),
-    run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
-    onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
-  });
+  const jobs = await openJobService(config, environment, log);
   cleanup.defer(() => jobs.close());
 
   const viewer = await openViewer(config, signal);
@@ -57,7 +43,6 @@ export async function serveCommand(
     version: VERSION,
     archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
-    check: (request, requestSignal) => checkRequest(request, environment, requestSignal),
     checks: {
       archive: async () => {
         await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));

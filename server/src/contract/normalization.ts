@@ -117,6 +117,10 @@ export const jobError = z
   })
   .meta({ id: 'JobError' });
 
+export const jobWaiting = z
+  .object({ code: z.string(), message: z.string(), remedy: z.string() })
+  .meta({ id: 'JobWaiting', description: 'A passing fault, such as an archive that is away' });
+
 export const job = z
   .object({
     id: z.uuid(),
@@ -132,9 +136,15 @@ export const job = z
     progress: progress.nullable(),
     result: normalizationResult.nullable(),
     error: jobError.nullable(),
+    waiting: jobWaiting.nullable().meta({
+      description:
+        'Why a job that has begun is SCHEDULED again: it goes on from where it was when this has passed',
+    }),
     cancelRequested: z.boolean().meta({
       description: 'True from the request to cancel on; the state follows when the work has stopped',
     }),
+    requestedBy: z.string().meta({ description: 'Who asked for it; "local" where there is no login' }),
+    batch: z.uuid().nullable().meta({ description: 'The batch that it belongs to' }),
     createdAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),
     endedAt: z.iso.datetime().nullable(),

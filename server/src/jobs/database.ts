@@ -14,6 +14,8 @@ export interface DatabaseOptions {
   readonly directory: string;
   /** PostgreSQL server, instead of the embedded database. */
   readonly url?: string | undefined;
+  /** On a server: a worker that is silent for this long is taken for dead. */
+  readonly heartbeatSeconds: number;
   /** Faults of the queue's background work. */
   onError(error: Error): void;
 }
@@ -56,8 +58,14 @@ async function start(
   embedded: boolean,
   close: () => Promise<void>,
 ): Promise<Database> {
-  // Nothing here is scheduled by the clock, so the scheduler's polling is left out.
-  const boss = new PgBoss({ ...connection, schedule: false });
+  const boss = new PgBoss({
+    ...connection,
+    // Nothing here is scheduled by the clock, so the scheduler's polling is left out.
+    schedule: false,
+    // How soon the silence of a worker is noticed.
+    superviseIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
+    monitorIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
+  });
   boss.on('error', options.onError);
   await boss.start().catch((cause: unknown) => {
     throw unusable(embedded ? 'database.directory' : 'database.url', cause);

@@ -4,8 +4,12 @@ import type { NormalizationRequest } from '../normalization/types.ts';
 
 /** Content of what a request names: the same name may stand for something else tomorrow. */
 export interface Fingerprint {
+  /** Of the SOP Instance UIDs of the source series. */
+  readonly sourceSha256: string;
   readonly templateSha256: string;
   readonly modelSha256: string;
+  /** The rules by which pixels are moved may change with it. */
+  readonly softwareVersion: string;
 }
 
 /** SHA-256 over everything that decides the derived pixels. */
@@ -13,6 +17,8 @@ export function jobKey(request: NormalizationRequest, fingerprint: Fingerprint):
   const parts = [
     request.studyInstanceUid,
     request.seriesInstanceUid,
+    fingerprint.sourceSha256,
+    fingerprint.softwareVersion,
     request.template,
     fingerprint.templateSha256,
     request.model,

@@ -3,7 +3,12 @@
  * later than that. A record is the truth about a job; pg-boss's row with the same id is only the ticket to run it.
  */
 import type { Job, JobListQuery } from '../contract/index.ts';
-import type { NormalizationRequest, NormalizationResult, Progress } from '../normalization/types.ts';
+import type {
+  JobIdentity,
+  NormalizationRequest,
+  NormalizationResult,
+  Progress,
+} from '../normalization/types.ts';
 import type { Database } from './database.ts';
 
 const TABLE = 'stain_normalization.job';
@@ -25,17 +30,41 @@ CREATE TABLE IF NOT EXISTS ${TABLE} (
   error jsonb,
   cancel_requested boolean NOT NULL DEFAULT false,
   runs integer NOT NULL DEFAULT 0,
-  interruptions integer NOT NULL DEFAULT 0,
   revision integer NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL,
   started_at timestamptz,
   ended_at timestamptz
 );
+ALTER TABLE ${TABLE}
+  ADD COLUMN IF NOT EXISTS requested_by text NOT NULL DEFAULT 'local',
+  ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS batch uuid,
+  ADD COLUMN IF NOT EXISTS series_uuid uuid,
+  ADD COLUMN IF NOT EXISTS series_created_at timestamptz,
+  ADD COLUMN IF NOT EXISTS waiting jsonb,
+  ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
+  ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${TABLE} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
 CREATE INDEX IF NOT EXISTS job_series ON ${TABLE} (series);
+CREATE INDEX IF NOT EXISTS job_key ON ${TABLE} (key, sequence);
+CREATE INDEX IF NOT EXISTS job_state ON ${TABLE} (state);
+CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
 COMMIT;`;
 
 const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
+
+/** Above every job of a batch, however many its requester has waiting. */
+const INTERACTIVE = 1_000_000;
+
+/** Who asked for a job, and how urgent it is. */
+export interface JobOrigin {
+  /** Id of the principal; `local` where there is no login. */
+  readonly requestedBy: string;
+  /** Interactive requests come before those of batches. */
+  readonly priority: 'interactive' | 'batch';
+  /** The batch it belongs to. */
+  readonly batch?: string | undefined;
+}
 
 /**
  * One attempt at a job. `run` is a fence: an attempt that was given up for dead and has been followed by another
@@ -44,8 +73,21 @@ const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 export interface Attempt {
   readonly job: Job;
   readonly run: number;
-  /** Attempts that ended neither well nor badly, this one included: each but this one took the service with it. */
+  /** What the UIDs and dates of the derived series are made from. */
+  readonly identity: JobIdentity;
+  /**
+   * Attempts since the work last got further that ended neither well nor badly, this one included: each but this one
+   * took the service with it.
+   */
   readonly unexplained: number;
+  /** Since when the job has met passing faults and got no further. */
+  readonly waitingSince: Date | undefined;
+}
+
+/** A job that can be run, as its ticket in the queue. */
+export interface Ticket {
+  readonly id: string;
+  readonly priority: number;
 }
 
 export type Outcome =
@@ -61,17 +103,26 @@ interface Row {
   readonly progress: Progress | null;
   readonly result: NormalizationResult | null;
   readonly error: Job['error'];
+  readonly waiting: Job['waiting'];
+  readonly waiting_since: Date | null;
   readonly cancel_requested: boolean;
+  readonly requested_by: string;
+  readonly priority: number;
+  readonly batch: string | null;
+  readonly series_uuid: string;
+  readonly series_created_at: Date;
   readonly runs: number;
-  readonly interruptions: number;
+  readonly unexplained: number;
   readonly revision: number;
   readonly created_at: Date;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
 }
 
-const COLUMNS = `sequence::text, id, request, state, progress, result, error, cancel_requested, runs, interruptions,
-  revision, created_at, started_at, ended_at`;
+const COLUMNS = `sequence::text, id, request, state, progress, result, error, waiting, waiting_since, cancel_requested,
+  requested_by, priority, batch, coalesce(series_uuid, id) AS series_uuid,
+  coalesce(series_created_at, created_at) AS series_created_at, runs, unexplained, revision, created_at, started_at,
+  ended_at`;
 
 export class JobRecords {
   readonly #database: Database;
@@ -85,28 +136,47 @@ export class JobRecords {
     return new JobRecords(database);
   }
 
-  /** The unfinished job with the same key, or a new one; undefined when there would be one but it may not be made. */
+  /** The newest job with the same key that is unfinished or has made the series. */
+  async findSame(key: string): Promise<Job | undefined> {
+    const [row] = await this.#rows(
+      `SELECT ${COLUMNS} FROM ${TABLE} WHERE key = $1 AND (${UNFINISHED} OR state = 'COMPLETED')
+       ORDER BY sequence DESC LIMIT 1`,
+      [key],
+    );
+    return row && toJob(row);
+  }
+
+  /**
+   * A new job; undefined when there is an unfinished one with that key. The jobs of one key make one series: its UIDs
+   * and dates come from the first of them. Its priority falls with the jobs that its requester has waiting already, so
+   * that requesters take turns.
+   */
   async insert(
     id: string,
     key: string,
     request: NormalizationRequest,
+    { requestedBy, priority, batch }: JobOrigin,
     createdAt: string,
-    { onlyExisting }: { onlyExisting: boolean },
-  ): Promise<{ job: Job; existing: boolean } | undefined> {
-    for (;;) {
-      const [found] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE key = $1 AND ${UNFINISHED}`, [
+  ): Promise<{ job: Job; ticket: Ticket } | undefined> {
+    const [row] = await this.#rows(
+      `INSERT INTO ${TABLE} (id, key, series, request, created_at, requested_by, batch, priority, series_uuid, series_created_at)
+       SELECT $1, $2, $3, $4::jsonb, $5, $6, $7,
+         $8 - (SELECT count(*)::integer FROM ${TABLE} WHERE requested_by = $6 AND state = 'SCHEDULED'),
+         coalesce(first.series_uuid, first.id, $1), coalesce(first.series_created_at, first.created_at, $5)
+       FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${TABLE} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
+       ON CONFLICT (key) WHERE ${UNFINISHED} DO NOTHING RETURNING ${COLUMNS}`,
+      [
+        id,
         key,
-      ]);
-      if (found) return { job: toJob(found), existing: true };
-      if (onlyExisting) return undefined;
-      const [made] = await this.#rows(
-        `INSERT INTO ${TABLE} (id, key, series, request, created_at) VALUES ($1, $2, $3, $4::jsonb, $5)
-         ON CONFLICT (key) WHERE ${UNFINISHED} DO NOTHING RETURNING ${COLUMNS}`,
-        [id, key, request.seriesInstanceUid, JSON.stringify(request), createdAt],
-      );
-      if (made) return { job: toJob(made), existing: false };
-      // Another request was faster between the two statements: its job is found now, unless it has ended as well.
-    }
+        request.seriesInstanceUid,
+        JSON.stringify(request),
+        createdAt,
+        requestedBy,
+        batch ?? null,
+        priority === 'interactive' ? INTERACTIVE : 0,
+      ],
+    );
+    return row && { job: toJob(row), ticket: { id, priority: row.priority } };
   }
 
   async find(id: string): Promise<Job | undefined> {
@@ -133,12 +203,11 @@ export class JobRecords {
     );
   }
 
-  /** Ids in the order in which they were asked for. */
-  async unfinished(): Promise<string[]> {
-    const rows = await this.#database.query<{ id: string }>(
-      `SELECT id FROM ${TABLE} WHERE ${UNFINISHED} ORDER BY sequence`,
+  /** The tickets of all unfinished jobs, in the order in which they were asked for. */
+  tickets(): Promise<Ticket[]> {
+    return this.#database.query<Ticket>(
+      `SELECT id, priority FROM ${TABLE} WHERE ${UNFINISHED} ORDER BY sequence`,
     );
-    return rows.map(({ id }) => id);
   }
 
   async countScheduled(): Promise<number> {
@@ -155,11 +224,20 @@ export class JobRecords {
       [id],
     );
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET state = 'IN PROGRESS', progress = NULL, started_at = now(), runs = runs + 1, revision = 0
+      `UPDATE ${TABLE} SET state = 'IN PROGRESS', progress = NULL, waiting = NULL, started_at = now(), runs = runs + 1,
+         unexplained = unexplained + 1, revision = 0
        WHERE id = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,
       [id],
     );
-    return row && { job: toJob(row), run: row.runs, unexplained: row.runs - row.interruptions };
+    return (
+      row && {
+        job: toJob(row),
+        run: row.runs,
+        identity: { jobUuid: row.series_uuid, createdAt: row.series_created_at.toISOString() },
+        unexplained: row.unexplained,
+        waitingSince: row.waiting_since ?? undefined,
+      }
+    );
   }
 
   /** Undefined when this attempt has been overtaken. */
@@ -196,12 +274,21 @@ export class JobRecords {
     return row && toJob(row);
   }
 
-  /** Back into the queue, because the service stops. */
-  async interrupt(id: string, run: number): Promise<void> {
+  /** The work has got further than any attempt before. */
+  async advance(id: string, run: number): Promise<void> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET state = 'SCHEDULED', progress = NULL, interruptions = interruptions + 1, revision = revision + 1
-       WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
+      `UPDATE ${TABLE} SET unexplained = 1, waiting_since = NULL WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
       [id, run],
+    );
+  }
+
+  /** Back into the queue: because the service stops, or with the passing fault that it waits for to end. */
+  async putBack(id: string, run: number, waiting: Job['waiting'] = null): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${TABLE} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
+         waiting_since = CASE WHEN $3::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
+       WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
+      [id, run, waiting && JSON.stringify(waiting)],
     );
   }
 
@@ -209,7 +296,7 @@ export class JobRecords {
   async requestCancel(id: string): Promise<Job | undefined> {
     const [row] = await this.#rows(
       `UPDATE ${TABLE} SET cancel_requested = true, revision = revision + 1,
-         ended_at = CASE state WHEN 'SCHEDULED' THEN now() END,
+         ended_at = CASE state WHEN 'SCHEDULED' THEN now() END, waiting = NULL,
          state = CASE state WHEN 'SCHEDULED' THEN 'CANCELED' ELSE state END
        WHERE id = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,
       [id],
@@ -235,7 +322,10 @@ function toJob(row: Row): Job {
     progress: row.progress,
     result: row.result,
     error: row.error,
+    waiting: row.waiting,
     cancelRequested: row.cancel_requested,
+    requestedBy: row.requested_by,
+    batch: row.batch,
     createdAt: row.created_at.toISOString(),
     startedAt: row.started_at?.toISOString() ?? null,
     endedAt: row.ended_at?.toISOString() ?? null,

@@ -1,24 +1,33 @@
-/** Jobs as the rest of the product sees them: asked for, watched, cancelled; run one after the other, across restarts. */
+/**
+ * Jobs as the rest of the product sees them: asked for, watched, cancelled; run one after the other, across restarts. On
+ * a PostgreSQL server several processes do this together: those that answer requests and those that work.
+ */
 import { randomUUID } from 'node:crypto';
 import { isFinal, type Job, type JobEvent, type JobListQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
-import type { NormalizationRequest } from '../normalization/types.ts';
+import type { NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Fingerprint, jobKey } from './job-key.ts';
-import { JobRecords } from './job-records.ts';
+import { type JobOrigin, JobRecords, type Ticket } from './job-records.ts';
 import { type RunNormalization, RunningJob } from './running-job.ts';
 import { Watchers } from './watchers.ts';
 
 const QUEUE = 'normalization';
 
-/** A job that was running each time the service died is not tried for ever: it may be what kills it. */
-const MOST_UNEXPLAINED_RUNS = 3;
+const HEARTBEAT_SECONDS = 30;
+
+/** A job that was running each time the service died, and got no further, is not tried for ever: it may be what kills it. */
+const MOST_UNEXPLAINED_RUNS = 5;
 
 /** Our own time limit ends a job first; the queue's is for a process that hangs. */
 const EXPIRY_MARGIN_SECONDS = 10 * 60;
 
-/** Only with a server, where another process can go on: silence of this length means that the worker is gone. */
-const HEARTBEAT_SECONDS = 60;
+/** Pause before a job that was put back is tried again: doubled each time, up to the longest. */
+const RETRY_SECONDS = 5;
+const LONGEST_RETRY_SECONDS = 300;
+
+/** How often jobs without a ticket are looked for: of a process that died between writing down the one and the other. */
+const SWEEP_MS = 60_000;
 
 /** A waiting job is kept a year, the longest pg-boss allows; its own 14 days would drop jobs from a long queue. */
 const RETENTION_SECONDS = 365 * 24 * 60 * 60;
@@ -27,10 +36,16 @@ export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
   /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_INVALID */
-  fingerprint(request: NormalizationRequest): Promise<Fingerprint>;
+  fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
+  /** Whether the archive still holds the whole series that a job has made. */
+  isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
   readonly limits: { readonly jobTimeoutMinutes: number; readonly maxQueuedJobs: number };
-  /** Slides in work at the same time, in this process. */
+  /** Slides in work at the same time, in this process. Default 1; 0 where others work. */
   readonly concurrency?: number;
+  /** Silence after which a worker on a server is taken for dead. Default 30, 10 at least. */
+  readonly heartbeatSeconds?: number;
+  /** How long a job that gets no further waits for passing faults to end. Default 24. */
+  readonly retryHours?: number;
   readonly abortGraceMs?: number;
   readonly saveEveryMs?: number;
   /** How often a job that runs in another process is looked at by those who watch it. */
@@ -46,7 +61,8 @@ export class JobService {
   readonly #watchers = new Watchers();
   readonly #running = new Map<string, RunningJob>();
   readonly #attempts = new Set<Promise<unknown>>();
-  #worker = '';
+  #worker: string | undefined;
+  #sweep: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(options: JobServiceOptions, database: Database, records: JobRecords) {
@@ -57,7 +73,8 @@ export class JobService {
 
   /** Opens the database, puts what a stop or a crash left unfinished back into the queue, and begins to work. */
   static async open(options: JobServiceOptions): Promise<JobService> {
-    const database = await openDatabase({ ...options.database, onError: options.onFault });
+    const heartbeatSeconds = options.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    const database = await openDatabase({ ...options.database, heartbeatSeconds, onError: options.onFault });
     try {
       const service = new JobService(options, database, await JobRecords.open(database));
       await service.#start();
@@ -68,21 +85,33 @@ export class JobService {
     }
   }
 
-  /** `existing`: the same work is waiting or running already, and no second job was made. */
-  async create(request: NormalizationRequest): Promise<{ job: Job; existing: boolean }> {
+  /**
+   * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was
+   * cancelled, or whose series is gone from the archive, a new one makes the same series.
+   * @throws QUEUE_FULL, SHUTTING_DOWN, and what `fingerprint` and `isStored` throw
+   */
+  async create(
+    request: NormalizationRequest,
+    origin: JobOrigin,
+    signal: AbortSignal,
+  ): Promise<{ job: Job; existing: boolean }> {
     this.#requireOpen();
-    const key = jobKey(request, await this.#options.fingerprint(request));
-    const { maxQueuedJobs } = this.#options.limits;
-    const isFull = (await this.#records.countScheduled()) >= maxQueuedJobs;
-    const created = await this.#records.insert(randomUUID(), key, request, new Date().toISOString(), {
-      onlyExisting: isFull,
-    });
-    if (!created)
-      throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
-        data: { maxQueuedJobs },
-      });
-    if (!created.existing) await this.#enqueue(created.job.id);
-    return { ...created, job: this.#newest(created.job) };
+    const key = jobKey(request, await this.#options.fingerprint(request, signal));
+    for (;;) {
+      const same = await this.#records.findSame(key);
+      if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
+        return { job: this.#newest(same), existing: true };
+      const { maxQueuedJobs } = this.#options.limits;
+      if ((await this.#records.countScheduled()) >= maxQueuedJobs)
+        throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
+          data: { maxQueuedJobs },
+        });
+      const made = await this.#records.insert(randomUUID(), key, request, origin, new Date().toISOString());
+      // Where another request was faster its job is found now, unless that has ended as well.
+      if (!made) continue;
+      await this.#enqueue(made.ticket);
+      return { job: this.#newest(made.job), existing: false };
+    }
   }
 
   /** @throws JOB_NOT_FOUND */
@@ -126,7 +155,7 @@ export class JobService {
         if (job.revision !== known) yield { id: job.revision, job };
         if (isFinal(job.state)) return;
         known = job.revision;
-        await watch.next(signal, this.#options.pollMs ?? 2000);
+        await watch.next(signal, this.#options.pollMs ?? 1000);
       }
     } finally {
       watch.close();
@@ -146,7 +175,8 @@ export class JobService {
   }
 
   async #close(): Promise<void> {
-    await this.#database.boss.offWork(QUEUE, { wait: false });
+    clearInterval(this.#sweep);
+    if (this.#worker) await this.#database.boss.offWork(QUEUE, { wait: false });
     this.#watchers.wakeAll();
     for (const running of this.#running.values()) running.interrupt();
     await Promise.allSettled(this.#attempts);
@@ -159,17 +189,26 @@ export class JobService {
     await boss.updateQueue(QUEUE, {
       expireInSeconds: Math.ceil(this.#options.limits.jobTimeoutMinutes * 60) + EXPIRY_MARGIN_SECONDS,
       retentionSeconds: RETENTION_SECONDS,
-      // Interrupted jobs come back as retries; how often is decided by the record, see MOST_UNEXPLAINED_RUNS.
-      retryLimit: 1000,
-      heartbeatSeconds: embedded ? null : HEARTBEAT_SECONDS,
+      // Jobs that were put back come as retries; how often is decided by the record.
+      retryLimit: 100_000,
+      retryDelay: RETRY_SECONDS,
+      retryBackoff: true,
+      retryDelayMax: LONGEST_RETRY_SECONDS,
+      heartbeatSeconds: embedded ? null : (this.#options.heartbeatSeconds ?? HEARTBEAT_SECONDS),
     });
     // Nobody else works on an embedded database: all tickets are leftovers, and are written again from the records.
     if (embedded) {
       await this.#records.recover();
       await boss.deleteAllJobs(QUEUE);
     }
-    for (const id of await this.#records.unfinished()) await boss.send(QUEUE, {}, { id });
-    const options = { localConcurrency: this.#options.concurrency ?? 1, pollingIntervalSeconds: 2 };
+    await this.#sendMissingTickets();
+    this.#sweep = setInterval(
+      () => void this.#sendMissingTickets().catch(this.#options.onFault),
+      SWEEP_MS,
+    ).unref();
+    const localConcurrency = this.#options.concurrency ?? 1;
+    if (localConcurrency === 0) return;
+    const options = { localConcurrency, pollingIntervalSeconds: 1 };
     this.#worker = await boss.work(QUEUE, options, async ([ticket]) => {
       const attempt = this.#attempt(ticket!.id);
       this.#attempts.add(attempt);
@@ -177,10 +216,15 @@ export class JobService {
     });
   }
 
+  async #enqueue(ticket: Ticket): Promise<void> {
+    await this.#database.boss.send(QUEUE, {}, { ...ticket });
+    if (this.#worker) this.#database.boss.notifyWorker(this.#worker);
+  }
+
   /** Sending a ticket that exists already does nothing. */
-  async #enqueue(id: string): Promise<void> {
-    await this.#database.boss.send(QUEUE, {}, { id });
-    this.#database.boss.notifyWorker(this.#worker);
+  async #sendMissingTickets(): Promise<void> {
+    const tickets = await this.#records.tickets();
+    if (tickets.length > 0) await this.#database.boss.insert(QUEUE, tickets);
   }
 
   /** Throws when the ticket is to stay in the queue. */
@@ -194,6 +238,7 @@ export class JobService {
       timeoutMs: this.#options.limits.jobTimeoutMinutes * 60_000,
       saveEveryMs: this.#options.saveEveryMs ?? 1000,
       abortGraceMs: this.#options.abortGraceMs ?? 20_000,
+      retryMs: (this.#options.retryHours ?? 24) * 3_600_000,
       onChange: () => this.#watchers.wake(id),
       onFault: this.#options.onFault,
     });
@@ -202,7 +247,7 @@ export class JobService {
     if (this.#closing) running.interrupt();
     this.#watchers.wake(id);
     try {
-      if (!(await running.finished())) throw new Error('interrupted');
+      if (!(await running.finished())) throw new Error('put back');
     } finally {
       this.#running.delete(id);
       this.#watchers.wake(id);

@@ -1,5 +1,7 @@
 /** One attempt at one job, in this process: limits its time, publishes and saves how far it got, and says how it ended. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Job } from '../contract/index.ts';
+import { isPassing } from '../dicomweb/retry.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type {
   JobIdentity,
@@ -13,7 +15,12 @@ import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-r
 export type RunNormalization = (
   request: NormalizationRequest,
   identity: JobIdentity,
-  options: { readonly signal: AbortSignal; onProgress(progress: Progress): void },
+  options: {
+    readonly signal: AbortSignal;
+    onProgress(progress: Progress): void;
+    /** The work has reached a point from which it can go on after a crash. */
+    onCheckpoint(): void;
+  },
 ) => Promise<NormalizationResult>;
 
 export interface RunningJobOptions {
@@ -23,21 +30,38 @@ export interface RunningJobOptions {
   readonly saveEveryMs: number;
   /** Work that does not stop within this time after an abort is left behind, so that the queue goes on. */
   readonly abortGraceMs: number;
+  /** A job that meets passing faults for longer than this, and gets no further, has failed. */
+  readonly retryMs: number;
   /** After every change of `job`. */
   onChange(): void;
   /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
   onFault(error: unknown): void;
 }
 
+/** Pause between two tries to write down how a job ended, while the database does not answer. */
+const FINISH_RETRY_MS = 1000;
+
 /** Why an attempt is given up without an outcome: it is run again later, or somebody else runs it already. */
 class Interruption extends Error {
   override readonly name = 'AbortError';
 }
 
+/** The job waits for another attempt. */
+interface PutBack {
+  readonly state: 'SCHEDULED';
+  readonly waiting: Job['waiting'];
+}
+
+/** An archive that is away or busy, a full disk: nothing that is wrong with the slide or the request. */
+function isPassingFault(error: StainError): boolean {
+  return isPassing(error) || error.code === 'ARCHIVE_TIMEOUT' || error.code === 'SPOOL_FULL';
+}
+
 export class RunningJob {
-  readonly #attempt: Attempt;
+  #attempt: Attempt;
   readonly #options: RunningJobOptions;
   readonly #abort = new AbortController();
+  readonly #stopping = new AbortController();
   #job: Job;
   #revision = 0;
 
@@ -58,10 +82,11 @@ export class RunningJob {
   }
 
   interrupt(): void {
+    this.#stopping.abort();
     this.#abort.abort(new Interruption('The service stops.'));
   }
 
-  /** Resolves to false when the attempt was interrupted and the job is to be run again. */
+  /** Resolves to false when the job is to be run again: the attempt was interrupted, or met a passing fault. */
   async finished(): Promise<boolean> {
     const { records, timeoutMs, saveEveryMs } = this.#options;
     const { id } = this.#job;
@@ -79,11 +104,13 @@ export class RunningJob {
     const save = setInterval(() => void this.#save(), saveEveryMs);
     try {
       const outcome = await this.#outcome();
-      if (!outcome) {
-        await records.interrupt(id, run);
+      if (outcome.state === 'SCHEDULED') {
+        await records.putBack(id, run, outcome.waiting);
         return false;
       }
-      const job = await records.finish(id, run, outcome, this.#job.progress, this.#revision);
+      const job = await this.#surely(() =>
+        records.finish(id, run, outcome, this.#job.progress, this.#revision),
+      );
       if (job) this.#job = job;
       return true;
     } finally {
@@ -92,23 +119,38 @@ export class RunningJob {
     }
   }
 
-  async #outcome(): Promise<Outcome | undefined> {
+  /** What took long must not be lost because the database restarts just then. */
+  async #surely<T>(write: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await write();
+      } catch (error) {
+        if (this.#stopping.signal.aborted) throw error;
+        this.#options.onFault(error);
+        await pause(FINISH_RETRY_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #outcome(): Promise<Outcome | PutBack> {
     const { signal } = this.#abort;
     try {
       return { state: 'COMPLETED', result: await this.#work() };
     } catch (thrown) {
       const reason: unknown = signal.aborted ? signal.reason : thrown;
-      if (reason instanceof Interruption) return undefined;
+      if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null };
       const error = toStainError(reason);
       if (error.code === 'CANCELLED' && signal.aborted) return { state: 'CANCELED' };
-      return { state: 'FAILED', error: this.#describe(error, reason) };
+      const { data, ...waiting } = this.#describe(error, reason);
+      if (this.#mayPass(error)) return { state: 'SCHEDULED', waiting };
+      return { state: 'FAILED', error: { ...waiting, data } };
     }
   }
 
   /** The work, or the reason of the abort once the work has had its time to stop. */
   async #work(): Promise<NormalizationResult> {
     const { signal } = this.#abort;
-    const { id, request, createdAt } = this.#job;
+    const { id, request } = this.#job;
     let grace: NodeJS.Timeout | undefined;
     const abandoned = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => {
@@ -123,9 +165,10 @@ export class RunningJob {
     const onProgress = (progress: Progress) => {
       if (!signal.aborted) this.#change({ progress });
     };
+    const onCheckpoint = () => void this.#advance();
     try {
       return await Promise.race([
-        this.#options.run(request, { jobUuid: id, createdAt }, { signal, onProgress }),
+        this.#options.run(request, this.#attempt.identity, { signal, onProgress, onCheckpoint }),
         abandoned,
       ]);
     } finally {
@@ -147,6 +190,17 @@ export class RunningJob {
     this.#revision += 1;
     this.#job = { ...this.#job, ...change, revision: revisionOf(this.#attempt.run, this.#revision) };
     this.#options.onChange();
+  }
+
+  /** Whether the same work may go well later, and there is time left to wait for that. */
+  #mayPass(error: StainError): boolean {
+    const { waitingSince = new Date() } = this.#attempt;
+    return isPassingFault(error) && Date.now() - waitingSince.getTime() < this.#options.retryMs;
+  }
+
+  async #advance(): Promise<void> {
+    this.#attempt = { ...this.#attempt, waitingSince: undefined };
+    await this.#options.records.advance(this.#job.id, this.#attempt.run).catch(this.#options.onFault);
   }
 
   /** Also the way in which a cancel that was asked for in another process, and a successor, are noticed. */

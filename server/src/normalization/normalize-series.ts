@@ -45,14 +45,16 @@ export interface NormalizationOptions {
   readonly onProgress: (progress: Progress) => void;
 }
 
-/** Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
-export async function checkRequest(
+/** What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
+export async function inspectRequest(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
-): Promise<void> {
-  await resolve(request, environment);
-  await inspectSeries(request, environment, signal);
+): Promise<{ template: Template; network: StainNetwork; slide: Slide }> {
+  return {
+    ...(await resolve(request, environment)),
+    slide: await inspectSeries(request, environment, signal),
+  };
 }
 
 /** The template and the network that a request names, which must belong together. */

@@ -4,6 +4,7 @@ import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { ProgressTracker } from './progress.ts';
+import type { NormalizationResult } from './types.ts';
 
 export async function storeSeries(
   instances: readonly EncapsulatedInstance[],
@@ -40,6 +41,20 @@ export async function storeSeries(
     );
   }
   progress.report('verify', inOrder.length, inOrder.length, 'instances');
+}
+
+/** Whether the archive shows every instance of a derived series. */
+export async function isSeriesStored(
+  { studyInstanceUid, seriesInstanceUid, instances }: NormalizationResult,
+  archive: DicomWebClient,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const found = await archive.searchInstances(
+    { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid },
+    signal,
+  );
+  const shown = new Set(found.map((json) => textOf(json, '00080018')));
+  return instances.every(({ sopInstanceUid }) => shown.has(sopInstanceUid));
 }
 
 /**

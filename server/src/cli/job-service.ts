@@ -1,0 +1,45 @@
+/** The jobs of a process that serves or works, from the parts of the composition. */
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { VERSION } from '../composition.ts';
+import type { Config } from '../config.ts';
+import { JobService } from '../jobs/job-service.ts';
+import {
+  inspectRequest,
+  type NormalizationEnvironment,
+  normalizeSeries,
+} from '../normalization/normalize-series.ts';
+import { imagesOf } from '../normalization/open-series.ts';
+import { isSeriesStored } from '../normalization/store-series.ts';
+
+export function openJobService(
+  { database, jobs, limits }: Config,
+  environment: NormalizationEnvironment,
+  log: Logger,
+): Promise<JobService> {
+  return JobService.open({
+    database,
+    limits,
+    ...jobs,
+    async fingerprint(request, signal) {
+      const { template, network, slide } = await inspectRequest(request, environment, signal);
+      const instances = imagesOf(slide).flatMap((level) =>
+        level.instances.map(({ sopInstanceUid }) => sopInstanceUid),
+      );
+      return {
+        sourceSha256: sha256(instances.sort()),
+        templateSha256: sha256(template),
+        // The model that will run, not whatever lies on the disk by now.
+        modelSha256: network.model.sha256,
+        softwareVersion: VERSION,
+      };
+    },
+    isStored: (result, signal) => isSeriesStored(result, environment.destination, signal),
+    run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
+    onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
+  });
+}
+
+function sha256(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
