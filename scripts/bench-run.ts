@@ -12,6 +12,7 @@ import {
   type NormalizationEnvironment,
   normalizeSeries,
 } from '../server/src/normalization/normalize-series.ts';
+import { removeJobSpool } from '../server/src/normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult, Stage } from '../server/src/normalization/types.ts';
 import { makeBenchSlideOfSample } from './bench-slide.ts';
 
@@ -91,19 +92,17 @@ export async function runPipeline(
   const left = new Map<Stage, number>();
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
-  const result = await normalizeSeries(
-    request,
-    { jobUuid: newUuid(), createdAt: new Date().toISOString() },
-    watch(composition.environment({ source: from.client, destination: to.client })),
-    {
-      signal,
-      onProgress({ stage }) {
-        const now = performance.now();
-        if (!entered.has(stage)) entered.set(stage, [...left.values()].at(-1) ?? now);
-        left.set(stage, now);
-      },
+  const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
+  const environment = composition.environment({ source: from.client, destination: to.client });
+  const result = await normalizeSeries(request, identity, watch(environment), {
+    signal,
+    onProgress({ stage }) {
+      const now = performance.now();
+      if (!entered.has(stage)) entered.set(stage, [...left.values()].at(-1) ?? now);
+      left.set(stage, now);
     },
-  );
+  });
+  await removeJobSpool(environment.spool, identity.jobUuid);
   delay.disable();
   const rows = [...entered].map(([stage, start]) => ({
     name: stage,

@@ -14,7 +14,7 @@ import { newUuid, uidFromUuid } from '../server/src/dicom/uid.ts';
 import { LevelBuilder } from '../server/src/normalization/build-levels.ts';
 import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
-import { createSpool } from '../server/src/normalization/spool.ts';
+import { createTemporarySpool } from '../server/src/normalization/spool.ts';
 import { densityAt } from '../server/src/slide/optical-density.ts';
 import { blankRaster, type Raster, WHITE } from '../server/src/slide/raster.ts';
 import type { Level } from '../server/src/slide/types.ts';
@@ -89,7 +89,7 @@ export async function makeBenchSlide(
     { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 },
     signal,
   );
-  await using spool = await createSpool(folder);
+  await using spool = await createTemporarySpool({ directory: folder });
   await using builder = await LevelBuilder.create(levels, {
     encoding: 'jpeg',
     quality: 90,
@@ -112,7 +112,7 @@ export async function makeBenchSlide(
     const tile = tiles.tissue[f % tiles.tissue.length]!;
     await builder.add(cropped(tile, Math.min(TILE, columns - x), Math.min(TILE, rows - y)), { x, y });
   }
-  const spools = await builder.finish();
+  await builder.finish();
   for (const [i, level] of levels.entries()) {
     const dataset = sample.slide.levels[i]!.instances[0]!.dataset.with({
       StudyInstanceUID: study,
@@ -125,7 +125,7 @@ export async function makeBenchSlide(
     const instance = new EncapsulatedInstance({
       dataset,
       transferSyntaxUid: '1.2.840.10008.1.2.4.50',
-      spool: spools[i]!,
+      spool: builder.spools[i]!,
     });
     await pipeline(Readable.from(instance.stream(signal)), createWriteStream(join(folder, `level-${i}.dcm`)));
   }

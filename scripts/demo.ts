@@ -42,7 +42,7 @@ await cp(sample, join(archive, 'sample'), { recursive: true, filter: (path) => !
 const config = loadConfig({ env: process.env });
 const folders = {
   database: { directory: join(output, 'database') },
-  spool: { directory: join(output, 'spool') },
+  spool: { ...config.spool, directory: join(output, 'spool') },
 };
 await using composition = compose({
   ...config,

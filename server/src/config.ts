@@ -66,8 +66,21 @@ const schema = z.strictObject({
   spool: z.strictObject({
     directory: folder(
       './var/spool',
-      'Folder for the parts of a slide in work; needs the space of a few slides.',
+      'Folder for the parts of a slide in work; needs the space of a few slides. Workers that share it go on with the jobs of one that died.',
     ),
+    quotaBytes: count.optional().describe('Most bytes in it; without it the disk is the limit.'),
+    keepDays: z
+      .number()
+      .positive()
+      .default(7)
+      .describe(
+        'Days after which the parts of a job that failed, and could be asked for again, are removed.',
+      ),
+    checkpointSeconds: z
+      .number()
+      .min(0)
+      .default(15)
+      .describe('Seconds of work that a crash may cost; 0 writes a checkpoint after each row of windows.'),
   }),
   jobs: z.strictObject({
     concurrency: z

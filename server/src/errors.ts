@@ -117,7 +117,7 @@ export const ERROR_TABLE = {
   INFERENCE_FAILED: { status: 500, remedy: 'See the log; report this with the job id.' },
   SPOOL_FULL: {
     status: 507,
-    remedy: 'Free space in the spool folder or set spool.directory to a larger disk.',
+    remedy: 'Free space in the spool folder, raise spool.quotaBytes or set spool.directory to a larger disk.',
   },
   // Course of a job
   CANCELLED: { status: 409, remedy: 'The job was cancelled; nothing was stored.' },

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EncapsulatedInstance } from '../../server/src/dicom/encapsulated-instance.ts';
@@ -8,6 +7,8 @@ import { layOutFrames } from '../../server/src/dicom/offset-table.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { JPEG_BASELINE, makeSlideHeader } from '../support/make-slide.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+
+const signal = new AbortController().signal;
 
 function header(frames: readonly Uint8Array[]) {
   return makeSlideHeader({ rows: 8, columns: 8, totalRows: 8, totalColumns: 8 * frames.length, frames });
@@ -101,13 +102,36 @@ describe('spool', () => {
     expect(make).toThrow(/not spooled/);
   });
 
-  test('removes its file when it is closed, and may be closed twice', async () => {
+  test('goes on in another process with what was saved, whatever the first one still writes', async () => {
     await using folder = await temporaryFolder();
-    const spool = await FrameSpool.create(folder.file('spool'), 1);
-    expect(existsSync(folder.file('spool'))).toBe(true);
-    await spool.close();
-    await spool.close();
-    expect(existsSync(folder.file('spool'))).toBe(false);
+    await using first = await FrameSpool.create(folder.file('first'), 3);
+    await first.append(1, Uint8Array.of(1, 1));
+    const saved = structuredClone(await first.save());
+    await first.append(0, Uint8Array.of(9));
+    await using second = (await FrameSpool.resume(folder.file('second'), saved, signal))!;
+    await first.append(2, Uint8Array.of(9, 9, 9));
+    await second.append(2, Uint8Array.of(2));
+    await second.append(0, Uint8Array.of(0));
+    const third = await FrameSpool.resume(folder.file('third'), structuredClone(await second.save()), signal);
+    const frames: number[][] = [];
+    for await (const frame of third!.frames()) frames.push([...frame]);
+    expect(frames).toEqual([[0], [1, 1], [2]]);
+    expect(third!.totalBytes).toBe(4);
+    await third!.close();
+    await third!.close();
+  });
+
+  test.each<[string, (path: string) => Promise<void>]>([
+    ['a changed byte', (path) => writeFile(path, Uint8Array.of(1, 2, 4))],
+    ['a file cut off', (path) => truncate(path, 2)],
+    ['a file gone', (path) => rm(path)],
+  ])('does not trust what was saved: %s', async (_what, damage) => {
+    await using folder = await temporaryFolder();
+    await using spool = await FrameSpool.create(folder.file('first'), 2);
+    await spool.append(1, Uint8Array.of(1, 2, 3));
+    const saved = structuredClone(await spool.save());
+    await damage(folder.file('first'));
+    expect(await FrameSpool.resume(folder.file('second'), saved, signal)).toBeUndefined();
   });
 
   test('stops when aborted', async () => {

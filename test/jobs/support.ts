@@ -106,6 +106,7 @@ export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobS
     run: async () => RESULT,
     fingerprint: async () => FINGERPRINT,
     isStored: async () => true,
+    release: async () => {},
     limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 100 },
     saveEveryMs: 50,
     abortGraceMs: 300,

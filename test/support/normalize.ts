@@ -7,6 +7,7 @@ import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { type Composition, compose } from '../../server/src/composition.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import { normalizeSeries } from '../../server/src/normalization/normalize-series.ts';
+import { removeJobSpool } from '../../server/src/normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult } from '../../server/src/normalization/types.ts';
 
 export const TEMPLATE = 'he-pink-violet';
@@ -77,5 +78,9 @@ export async function normalizeOnlySlide(
     ...changes,
   };
   const environment = composition.environment({ source: source.client, destination: destination.client });
-  return normalizeSeries(request, IDENTITY, environment, { signal, onProgress: () => {} });
+  try {
+    return await normalizeSeries(request, IDENTITY, environment, { signal, onProgress: () => {} });
+  } finally {
+    await removeJobSpool(environment.spool, IDENTITY.jobUuid);
+  }
 }

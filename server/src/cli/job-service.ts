@@ -10,6 +10,7 @@ import {
   normalizeSeries,
 } from '../normalization/normalize-series.ts';
 import { imagesOf } from '../normalization/open-series.ts';
+import { removeJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
 
 export function openJobService(
@@ -35,6 +36,7 @@ export function openJobService(
       };
     },
     isStored: (result, signal) => isSeriesStored(result, environment.destination, signal),
+    release: ({ jobUuid }) => removeJobSpool(environment.spool, jobUuid),
     run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
     onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
   });

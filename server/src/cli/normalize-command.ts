@@ -3,6 +3,7 @@
 import type { Composition } from '../composition.ts';
 import { newUuid } from '../dicom/uid.ts';
 import { normalizeSeries } from '../normalization/normalize-series.ts';
+import { removeJobSpool } from '../normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
@@ -34,15 +35,16 @@ export async function normalizeCommand(
     quality: args.quality ?? composition.config.output.quality,
   };
   const bar = createProgressBar(process.stderr);
+  const environment = composition.environment({ source: source.client, destination: destination.client });
+  const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
   try {
-    const environment = composition.environment({ source: source.client, destination: destination.client });
-    const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
     return await normalizeSeries(request, identity, environment, {
       signal,
       onProgress: (progress) => bar.update(progress),
     });
   } finally {
     bar.finish();
+    await removeJobSpool(environment.spool, identity.jobUuid);
   }
 }
 

@@ -8,10 +8,10 @@ import { createLogger } from '../app/log.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
-import { removeAbandonedSpools } from '../normalization/spool.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { openJobService } from './job-service.ts';
+import { keepSpoolClean } from './keep-spool-clean.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
 
@@ -23,7 +23,6 @@ export async function serveCommand(
 ): Promise<void> {
   const { config, templates } = composition;
   const log = createLogger({ level: config.log.level });
-  await removeAbandonedSpools(config.spool.directory);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
   await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
     create: true,
@@ -33,6 +32,7 @@ export async function serveCommand(
   await using cleanup = new AsyncDisposableStack();
   const jobs = await openJobService(config, environment, log);
   cleanup.defer(() => jobs.close());
+  cleanup.use(await keepSpoolClean(config.spool, jobs, log));
 
   const viewer = await openViewer(config, signal);
   const app = createApp({

@@ -4,9 +4,9 @@ import { createLogger } from '../app/log.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { StainError } from '../errors.ts';
-import { removeAbandonedSpools } from '../normalization/spool.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { openJobService } from './job-service.ts';
+import { keepSpoolClean } from './keep-spool-clean.ts';
 
 /** @throws CONFIGURATION_INVALID without a database and an archive that can be shared */
 export async function workerCommand(composition: Composition, signal: AbortSignal): Promise<void> {
@@ -18,7 +18,6 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
       data: { key: 'jobs.concurrency' },
     });
   const log = createLogger({ level: config.log.level });
-  await removeAbandonedSpools(config.spool.directory);
   await using archive = await openArchiveLocation(url, config, { create: false });
   const environment = composition.environment({ source: archive.client, destination: archive.client });
   // A model or device that does not work is met now and not by the first job.
@@ -26,6 +25,7 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
   await using cleanup = new AsyncDisposableStack();
   const jobs = await openJobService(config, environment, log);
   cleanup.defer(() => jobs.close());
+  cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   process.stderr.write(`Stain normalization ${VERSION}, research use only: a worker on ${archive.name}\n`);
   if (!signal.aborted) await once(signal, 'abort');
 }

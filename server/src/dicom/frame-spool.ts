@@ -1,5 +1,7 @@
-/** Encoded frames on disk until the instance is sent. Frames come in any order; memory is 12 bytes a frame. */
-import { type FileHandle, open, rm } from 'node:fs/promises';
+/** Encoded frames on disk until the instance is sent. Frames come in any order; memory is 18 bytes a frame. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { StainError, toStainError } from '../errors.ts';
 
 /** Frames are read in batches of about this size: few system calls, little memory. */
@@ -16,36 +18,83 @@ export interface EncodedFrames {
   frames(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
+/** Where the frames of a spool lie, to go on with them in another process. */
+export interface SavedFrames {
+  /** Names of the files, in the folder of the spool. */
+  readonly files: readonly string[];
+  /** For each frame: index of its file, offset and length in it (0 where it is not there yet), CRC-32 of its bytes. */
+  readonly file: Uint16Array;
+  readonly offsets: Float64Array;
+  readonly lengths: Uint32Array;
+  readonly checksums: Uint32Array;
+}
+
+/**
+ * A spool writes into one file of its own. What another process has spooled before stays in that one's file, which is
+ * only read: should that process still live, it destroys nothing.
+ */
 export class FrameSpool implements EncodedFrames, AsyncDisposable {
-  readonly frameCount: number;
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #offsets: Float64Array;
-  /** 0 for a frame that is not there yet. */
-  readonly #lengths: Uint32Array;
+  readonly #files: readonly { readonly name: string; readonly handle: FileHandle }[];
+  /** Index of the own file: the last one. */
+  readonly #own: number;
+  readonly #index: SavedFrames;
   #end = 0;
+  #totalBytes: number;
   #closed: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle, frameCount: number) {
-    this.#path = path;
-    this.#file = file;
-    this.frameCount = frameCount;
-    this.#offsets = new Float64Array(frameCount);
-    this.#lengths = new Uint32Array(frameCount);
+  private constructor(
+    files: readonly { readonly name: string; readonly handle: FileHandle }[],
+    index: Omit<SavedFrames, 'files'>,
+  ) {
+    this.#files = files;
+    this.#own = files.length - 1;
+    this.#index = { ...index, files: files.map(({ name }) => name) };
+    this.#totalBytes = index.lengths.reduce((sum, length) => sum + length, 0);
   }
 
-  /** @param path a file that does not exist yet; it is removed by `close` */
+  /** @param path a file that does not exist yet. Whoever owns its folder removes it. */
   static async create(path: string, frameCount: number): Promise<FrameSpool> {
-    try {
-      return new FrameSpool(path, await open(path, 'wx+', 0o600), frameCount);
-    } catch (error) {
-      throw toStainError(error);
+    return new FrameSpool([{ name: basename(path), handle: await openFile(path, 'wx+') }], {
+      file: new Uint16Array(frameCount),
+      offsets: new Float64Array(frameCount),
+      lengths: new Uint32Array(frameCount),
+      checksums: new Uint32Array(frameCount),
+    });
+  }
+
+  /**
+   * Goes on with what was saved, after a look at every byte of it.
+   * @param path a file that does not exist yet, in the folder of the saved ones
+   * @returns undefined where a file or a frame is not as it was saved
+   */
+  static async resume(
+    path: string,
+    { files, ...index }: SavedFrames,
+    signal: AbortSignal,
+  ): Promise<FrameSpool | undefined> {
+    await using opened = new AsyncDisposableStack();
+    const all: { name: string; handle: FileHandle }[] = [];
+    for (const name of files) {
+      const handle = await open(join(dirname(path), name), 'r').catch(() => undefined);
+      if (!handle) return undefined;
+      all.push({ name, handle: opened.use(handle) });
     }
+    const spool = new FrameSpool(
+      [...all, { name: basename(path), handle: opened.use(await openFile(path, 'wx+')) }],
+      index,
+    );
+    if (!(await spool.#isIntact(signal))) return undefined;
+    opened.move();
+    return spool;
+  }
+
+  get frameCount(): number {
+    return this.#index.lengths.length;
   }
 
   /** Bytes of all frames so far. */
   get totalBytes(): number {
-    return this.#end;
+    return this.#totalBytes;
   }
 
   /**
@@ -53,42 +102,53 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
    * @throws SPOOL_FULL, INTERNAL for a frame that is there already, is empty or is none of this instance
    */
   async append(index: number, bytes: Uint8Array): Promise<void> {
+    const { file, offsets, lengths, checksums } = this.#index;
     if (!Number.isInteger(index) || index < 0 || index >= this.frameCount || bytes.length === 0)
       throw new StainError('INTERNAL', `Frame ${index} of ${bytes.length} bytes cannot be spooled.`);
-    if (this.#lengths[index] !== 0) throw new StainError('INTERNAL', `Frame ${index} was spooled twice.`);
+    if (lengths[index] !== 0) throw new StainError('INTERNAL', `Frame ${index} was spooled twice.`);
     // The place is taken before the first await, so that overlapping calls do not meet.
     const offset = this.#end;
     this.#end += bytes.length;
-    this.#offsets[index] = offset;
-    this.#lengths[index] = bytes.length;
+    this.#totalBytes += bytes.length;
+    file[index] = this.#own;
+    offsets[index] = offset;
+    lengths[index] = bytes.length;
+    checksums[index] = crc32(bytes);
+    const { handle } = this.#files[this.#own]!;
     try {
       for (let done = 0; done < bytes.length; )
-        done += (await this.#file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+        done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
     } catch (error) {
       throw toStainError(error);
     }
   }
 
+  /** What is there so far, all of it on the disk. Not while frames are being appended. */
+  async save(): Promise<SavedFrames> {
+    try {
+      await this.#files[this.#own]!.handle.datasync();
+    } catch (error) {
+      throw toStainError(error);
+    }
+    return this.#index;
+  }
+
   /** @throws INTERNAL for a frame that is not there */
   frameLength(index: number): number {
-    const length = this.#lengths[index];
+    const length = this.#index.lengths[index];
     if (!length) throw new StainError('INTERNAL', `Frame ${index} was not spooled.`);
     return length;
   }
 
   async *frames(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    for (let first = 0; first < this.frameCount; ) {
+    for (const batch of batches([...this.#index.lengths.keys()], (frame) => this.frameLength(frame))) {
       signal?.throwIfAborted();
-      let [end, size] = [first, 0];
-      while (end < this.frameCount && (end === first || size + this.frameLength(end) <= BATCH_BYTES))
-        size += this.frameLength(end++);
-      yield* await this.#readBatch(first, end);
-      first = end;
+      yield* await this.#readBatch(batch);
     }
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#file.close().then(() => rm(this.#path, { force: true }));
+    this.#closed ??= Promise.all(this.#files.map(({ handle }) => handle.close())).then(() => {});
     return this.#closed;
   }
 
@@ -96,37 +156,79 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     return this.close();
   }
 
-  /** Frames that lie side by side in the file are read at once. */
-  async #readBatch(first: number, end: number): Promise<Uint8Array[]> {
-    const inFileOrder = Array.from({ length: end - first }, (_, i) => first + i).sort(
-      (a, b) => this.#offsets[a]! - this.#offsets[b]!,
-    );
-    const batch = new Array<Uint8Array>(end - first);
-    for (let i = 0; i < inFileOrder.length; ) {
-      const start = this.#offsets[inFileOrder[i]!]!;
-      let [next, stop] = [i, start];
-      while (next < inFileOrder.length && this.#offsets[inFileOrder[next]!]! - stop <= GAP_BYTES) {
-        const frame = inFileOrder[next++]!;
-        stop = this.#offsets[frame]! + this.#lengths[frame]!;
+  async #isIntact(signal: AbortSignal): Promise<boolean> {
+    const { lengths, checksums } = this.#index;
+    const there = [...lengths.keys()].filter((frame) => lengths[frame] !== 0);
+    try {
+      for (const frames of batches(there, (frame) => lengths[frame]!)) {
+        signal.throwIfAborted();
+        for (const [i, bytes] of (await this.#readBatch(frames)).entries())
+          if (crc32(bytes) !== checksums[frames[i]!]) return false;
       }
-      const run = await this.#read(start, stop - start);
-      for (const frame of inFileOrder.slice(i, next)) {
-        const at = this.#offsets[frame]! - start;
-        batch[frame - first] = run.subarray(at, at + this.#lengths[frame]!);
+    } catch (error) {
+      if (error instanceof StainError) return false;
+      throw error;
+    }
+    return true;
+  }
+
+  /** Frames that lie side by side in a file are read at once. */
+  async #readBatch(frames: readonly number[]): Promise<Uint8Array[]> {
+    const { file, offsets, lengths } = this.#index;
+    const inFileOrder = [...frames.keys()].sort(
+      (a, b) => file[frames[a]!]! - file[frames[b]!]! || offsets[frames[a]!]! - offsets[frames[b]!]!,
+    );
+    const batch = new Array<Uint8Array>(frames.length);
+    for (let i = 0; i < inFileOrder.length; ) {
+      const first = frames[inFileOrder[i]!]!;
+      const start = offsets[first]!;
+      let [next, stop] = [i, start];
+      for (; next < inFileOrder.length; next++) {
+        const frame = frames[inFileOrder[next]!]!;
+        if (file[frame] !== file[first] || offsets[frame]! - stop > GAP_BYTES) break;
+        stop = offsets[frame]! + lengths[frame]!;
+      }
+      const run = await this.#read(file[first]!, start, stop - start);
+      for (const place of inFileOrder.slice(i, next)) {
+        const frame = frames[place]!;
+        const at = offsets[frame]! - start;
+        batch[place] = run.subarray(at, at + lengths[frame]!);
       }
       i = next;
     }
     return batch;
   }
 
-  async #read(position: number, length: number): Promise<Uint8Array> {
+  async #read(file: number, position: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
-      const { bytesRead } = await this.#file.read(bytes, done, length - done, position + done);
+      const { bytesRead } = await this.#files[file]!.handle.read(bytes, done, length - done, position + done);
       if (bytesRead === 0)
         throw new StainError('INTERNAL', 'The spool is shorter than what was written into it.');
       done += bytesRead;
     }
     return bytes;
   }
+}
+
+async function openFile(path: string, flags: string): Promise<FileHandle> {
+  try {
+    return await open(path, flags, 0o600);
+  } catch (error) {
+    throw toStainError(error);
+  }
+}
+
+/** Frames in runs of about BATCH_BYTES. */
+function* batches(frames: readonly number[], lengthOf: (frame: number) => number): Generator<number[]> {
+  let [batch, size]: [number[], number] = [[], 0];
+  for (const frame of frames) {
+    if (batch.length > 0 && size + lengthOf(frame) > BATCH_BYTES) {
+      yield batch;
+      [batch, size] = [[], 0];
+    }
+    batch.push(frame);
+    size += lengthOf(frame);
+  }
+  if (batch.length > 0) yield batch;
 }

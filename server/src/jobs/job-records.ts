@@ -93,7 +93,7 @@ export interface Ticket {
 export type Outcome =
   | { readonly state: 'COMPLETED'; readonly result: NormalizationResult }
   | { readonly state: 'FAILED'; readonly error: NonNullable<Job['error']> }
-  | { readonly state: 'CANCELED' };
+  | { readonly state: 'CANCELED'; readonly error?: NonNullable<Job['error']> };
 
 interface Row {
   readonly sequence: string;
@@ -217,6 +217,21 @@ export class JobRecords {
     return row!.n;
   }
 
+  /** Of a job that exists. */
+  async identity(id: string): Promise<JobIdentity> {
+    const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE id = $1`, [id]);
+    return identityOf(row!);
+  }
+
+  /** Whether the newest job that makes a series has made it or was cancelled. False where there is no such job. */
+  async isOver(seriesUuid: string): Promise<boolean> {
+    const [row] = await this.#database.query<{ state: Job['state'] }>(
+      `SELECT state FROM ${TABLE} WHERE coalesce(series_uuid, id) = $1 ORDER BY sequence DESC LIMIT 1`,
+      [seriesUuid],
+    );
+    return row?.state === 'COMPLETED' || row?.state === 'CANCELED';
+  }
+
   /** Undefined when there is nothing to run: the job ended, or was cancelled while nobody ran it. */
   async start(id: string): Promise<Attempt | undefined> {
     await this.#database.query(
@@ -233,7 +248,7 @@ export class JobRecords {
       row && {
         job: toJob(row),
         run: row.runs,
-        identity: { jobUuid: row.series_uuid, createdAt: row.series_created_at.toISOString() },
+        identity: identityOf(row),
         unexplained: row.unexplained,
         waitingSince: row.waiting_since ?? undefined,
       }
@@ -264,7 +279,7 @@ export class JobRecords {
     revision: number,
   ): Promise<Job | undefined> {
     const result = outcome.state === 'COMPLETED' ? JSON.stringify(outcome.result) : null;
-    const error = outcome.state === 'FAILED' ? JSON.stringify(outcome.error) : null;
+    const error = 'error' in outcome ? JSON.stringify(outcome.error) : null;
     const [row] = await this.#rows(
       `UPDATE ${TABLE} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), progress = $6::jsonb,
          revision = greatest(revision, $7) + 1
@@ -312,6 +327,10 @@ export class JobRecords {
 /** `runs` is part of a revision: progress of an attempt that crashed may never have been written. */
 export function revisionOf(run: number, revision: number): string {
   return `${run}-${revision}`;
+}
+
+function identityOf({ series_uuid, series_created_at }: Row): JobIdentity {
+  return { jobUuid: series_uuid, createdAt: series_created_at.toISOString() };
 }
 
 function toJob(row: Row): Job {

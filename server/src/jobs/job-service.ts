@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { isFinal, type Job, type JobEvent, type JobListQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
-import type { NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
+import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Fingerprint, jobKey } from './job-key.ts';
 import { type JobOrigin, JobRecords, type Ticket } from './job-records.ts';
@@ -37,6 +37,8 @@ export interface JobServiceOptions {
   readonly run: RunNormalization;
   /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_INVALID */
   fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
+  /** What the work has left behind is needed no more. */
+  release(identity: JobIdentity): Promise<void>;
   /** Whether the archive still holds the whole series that a job has made. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
   readonly limits: { readonly jobTimeoutMinutes: number; readonly maxQueuedJobs: number };
@@ -136,7 +138,10 @@ export class JobService {
       const { state } = await this.get(id);
       throw new StainError('JOB_FINISHED', `The job has ended already: ${state}.`, { data: { state } });
     }
-    if (isFinal(job.state)) await this.#database.boss.deleteJob(QUEUE, id);
+    if (isFinal(job.state)) {
+      await this.#database.boss.deleteJob(QUEUE, id);
+      await this.#options.release(await this.#records.identity(id));
+    }
     this.#running.get(id)?.cancel();
     this.#watchers.wake(id);
     return this.#newest(job);
@@ -160,6 +165,11 @@ export class JobService {
     } finally {
       watch.close();
     }
+  }
+
+  /** Whether the jobs that make a series have ended, and leave nothing to go on with. */
+  isOver(seriesUuid: string): Promise<boolean> {
+    return this.#records.isOver(seriesUuid);
   }
 
   /** @throws when the database does not answer */
@@ -238,6 +248,7 @@ export class JobService {
       timeoutMs: this.#options.limits.jobTimeoutMinutes * 60_000,
       saveEveryMs: this.#options.saveEveryMs ?? 1000,
       abortGraceMs: this.#options.abortGraceMs ?? 20_000,
+      release: this.#options.release,
       retryMs: (this.#options.retryHours ?? 24) * 3_600_000,
       onChange: () => this.#watchers.wake(id),
       onFault: this.#options.onFault,

@@ -32,6 +32,8 @@ export interface RunningJobOptions {
   readonly abortGraceMs: number;
   /** A job that meets passing faults for longer than this, and gets no further, has failed. */
   readonly retryMs: number;
+  /** What the work has left behind is needed no more. */
+  release(identity: JobIdentity): Promise<void>;
   /** After every change of `job`. */
   onChange(): void;
   /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
@@ -55,6 +57,11 @@ interface PutBack {
 /** An archive that is away or busy, a full disk: nothing that is wrong with the slide or the request. */
 function isPassingFault(error: StainError): boolean {
   return isPassing(error) || error.code === 'ARCHIVE_TIMEOUT' || error.code === 'SPOOL_FULL';
+}
+
+/** The fault was the archive's or the time's: asked for again, the same work goes on from where it was. */
+function couldGoOn(code: string): boolean {
+  return /^(ARCHIVE_|STORE_)/.test(code) || code === 'PAYLOAD_TOO_LARGE' || code === 'TIMED_OUT';
 }
 
 export class RunningJob {
@@ -112,6 +119,8 @@ export class RunningJob {
         records.finish(id, run, outcome, this.#job.progress, this.#revision),
       );
       if (job) this.#job = job;
+      if (outcome.state !== 'FAILED' || !couldGoOn(outcome.error.code))
+        await this.#options.release(this.#attempt.identity).catch(this.#options.onFault);
       return true;
     } finally {
       clearTimeout(timeout);
@@ -140,7 +149,7 @@ export class RunningJob {
       const reason: unknown = signal.aborted ? signal.reason : thrown;
       if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null };
       const error = toStainError(reason);
-      if (error.code === 'CANCELLED' && signal.aborted) return { state: 'CANCELED' };
+      if (error.code === 'CANCELLED' && signal.aborted) return this.#cancelled(thrown);
       const { data, ...waiting } = this.#describe(error, reason);
       if (this.#mayPass(error)) return { state: 'SCHEDULED', waiting };
       return { state: 'FAILED', error: { ...waiting, data } };
@@ -190,6 +199,14 @@ export class RunningJob {
     this.#revision += 1;
     this.#job = { ...this.#job, ...change, revision: revisionOf(this.#attempt.run, this.#revision) };
     this.#options.onChange();
+  }
+
+  /** What the archive has taken of the series before stays there: that is told. */
+  #cancelled(thrown: unknown): Outcome {
+    const isStoredInPart = thrown instanceof StainError && thrown.data['stored'] !== undefined;
+    return isStoredInPart
+      ? { state: 'CANCELED', error: this.#describe(thrown, thrown) }
+      : { state: 'CANCELED' };
   }
 
   /** Whether the same work may go well later, and there is time left to wait for that. */

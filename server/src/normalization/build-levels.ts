@@ -1,10 +1,9 @@
 /** From normalised rectangles of the base level to the encoded frames of every derived image, in one pass. */
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
-import { FrameSpool } from '../dicom/frame-spool.ts';
+import { FrameSpool, type SavedFrames } from '../dicom/frame-spool.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
-import { Pyramid, type Tile } from '../slide/pyramid.ts';
+import { type OpenTile, Pyramid, type Tile } from '../slide/pyramid.ts';
 import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
@@ -34,6 +33,13 @@ export interface GlassTiles {
   frame(level: Level, position: FramePosition): Promise<Uint8Array>;
 }
 
+/** What a builder has done, to go on from. */
+export interface SavedLevels {
+  readonly frames: readonly SavedFrames[];
+  /** The tiles that are begun. */
+  readonly tiles: Iterable<OpenTile>;
+}
+
 /** Encodes and spools every frame of every image as soon as its pixels are complete. */
 export class LevelBuilder implements AsyncDisposable {
   readonly #images: readonly Level[];
@@ -61,10 +67,41 @@ export class LevelBuilder implements AsyncDisposable {
 
   /** @param images the base level first, then the others, finest first */
   static async create(images: readonly Level[], options: BuildOptions): Promise<LevelBuilder> {
+    await using opened = new AsyncDisposableStack();
     const spools: FrameSpool[] = [];
     for (const [i, image] of images.entries())
-      spools.push(await FrameSpool.create(join(options.spool.directory, `frames-${i}`), image.frames.length));
+      spools.push(
+        opened.use(await FrameSpool.create(options.spool.newFile(`frames-${i}`), image.frames.length)),
+      );
+    opened.move();
     return new LevelBuilder(images, spools, options);
+  }
+
+  /** Goes on from what was saved; undefined where the spooled frames are not what they were. */
+  static async resume(
+    images: readonly Level[],
+    { frames, tiles }: SavedLevels,
+    options: BuildOptions,
+  ): Promise<LevelBuilder | undefined> {
+    await using opened = new AsyncDisposableStack();
+    const spools: FrameSpool[] = [];
+    for (const [i, saved] of frames.entries()) {
+      const spool = await FrameSpool.resume(options.spool.newFile(`frames-${i}`), saved, options.signal);
+      if (!spool) return undefined;
+      spools.push(opened.use(spool));
+    }
+    opened.move();
+    const builder = new LevelBuilder(images, spools, options);
+    for (const tile of tiles) builder.#pyramid.restore(tile);
+    return builder;
+  }
+
+  /** Everything so far, on the disk. `tiles` holds only until more is added. */
+  async save(): Promise<SavedLevels> {
+    await this.#settle();
+    const frames: SavedFrames[] = [];
+    for (const spool of this.#spools) frames.push(await spool.save());
+    return { frames, tiles: this.#pyramid.save() };
   }
 
   /** Takes a normalised rectangle of the base level. Resolves when there is room for the next. */
@@ -77,8 +114,8 @@ export class LevelBuilder implements AsyncDisposable {
     return this.#pyramid.isGlass(core);
   }
 
-  /** Adds the glass, waits for the last frame and gives the spools, one per image. */
-  async finish(): Promise<readonly FrameSpool[]> {
+  /** Adds the glass and waits for the last frame. */
+  async finish(): Promise<void> {
     const { glass } = this.#options;
     for (const [image, level] of this.#images.entries())
       for (const { x, y } of glass ? this.#pyramid.glassTiles(image) : []) {
@@ -87,8 +124,17 @@ export class LevelBuilder implements AsyncDisposable {
         if (frame !== undefined)
           await this.#spoolFrame(image, frame, () => glass!.frame(level, level.frames[frame]!));
       }
+    await this.#settle();
+  }
+
+  /** Waits for the frames that are being made. */
+  async #settle(): Promise<void> {
     await Promise.all(this.#making);
     if (this.#failure) throw this.#failure;
+  }
+
+  /** One per image; complete after `finish`. */
+  get spools(): readonly FrameSpool[] {
     return this.#spools;
   }
 

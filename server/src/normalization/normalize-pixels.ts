@@ -14,6 +14,10 @@ export interface NormalizePixelsOptions {
   readonly sink: (core: Raster, at: { x: number; y: number }) => Promise<void>;
   /** Rectangles that need not be read: the sink does not get them. Default: none. */
   readonly isSkipped?: (core: Rectangle) => boolean;
+  /** Windows, of those that are not skipped, that the sink has had already. Default 0. */
+  readonly windowsDone?: number;
+  /** After the last window of a row, with the windows that are done: the sink has had all of them and none else. */
+  readonly onRow?: (windowsDone: number) => Promise<void>;
   /** Pixels that are done and those that there are to do: the skipped ones are in neither. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -26,14 +30,25 @@ export async function normalizePixels(
   source: PixelSource,
   network: StainNetwork,
   coefficients: TransferCoefficients,
-  { signal, sink, coreSize = network.coreSize, isSkipped, onProgress }: NormalizePixelsOptions,
+  {
+    signal,
+    sink,
+    coreSize = network.coreSize,
+    isSkipped,
+    windowsDone = 0,
+    onRow,
+    onProgress,
+  }: NormalizePixelsOptions,
 ): Promise<void> {
   const { halo, alignment } = network.model;
   const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
-  const windows = [...all].filter(({ core }) => !isSkipped?.(core));
+  const wanted = [...all].filter(({ core }) => !isSkipped?.(core));
+  const windows = wanted.slice(windowsDone);
   const area = ({ core }: Window): number => core.width * core.height;
-  const total = windows.reduce((sum, window) => sum + area(window), 0);
-  let done = 0;
+  const sizeOf = (some: readonly Window[]): number => some.reduce((sum, window) => sum + area(window), 0);
+  const total = sizeOf(wanted);
+  let done = sizeOf(wanted.slice(0, windowsDone));
+  let finished = 0;
   // One more than the network takes at once, so that it never waits for pixels.
   const most = network.lanes + 1;
   const reads: Promise<Raster>[] = [];
@@ -50,6 +65,8 @@ export async function normalizePixels(
     const { core, window } = underWay.shift()!;
     await sink(await core, window.core);
     done += area(window);
+    finished++;
+    if (windows[finished]?.y !== window.y) await onRow?.(windowsDone + finished);
     onProgress?.(done, total);
   };
   for (const [i, window] of windows.entries()) {

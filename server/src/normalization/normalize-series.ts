@@ -2,6 +2,7 @@
  * The use case: a series goes in over DICOMweb and a normalised one goes back into the same study.
  * Open, fetch, fit, normalise every level in one pass, store base last, verify.
  */
+import { createHash } from 'node:crypto';
 import { srgbProfile } from '../codec/icc.ts';
 import { type DerivationRecord, deriveLevel } from '../dicom/derived-series.ts';
 import { derivedUids } from '../dicom/derived-uids.ts';
@@ -13,12 +14,13 @@ import { WHITE } from '../slide/raster.ts';
 import type { Slide } from '../slide/types.ts';
 import { requireTemplateOf, type Template } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
-import { LevelBuilder } from './build-levels.ts';
+import { Checkpoint } from './checkpoint.ts';
 import { fitStain } from './fit.ts';
 import { findGlassTiles } from './glass-tiles.ts';
-import { normalizePixels } from './normalize-pixels.ts';
+import { makeLevels } from './make-levels.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
+import { openJobSpool } from './spool.ts';
 import { freeSeriesNumber, storeSeries } from './store-series.ts';
 import type {
   JobIdentity,
@@ -33,6 +35,8 @@ export interface NormalizationEnvironment extends SeriesAccess {
   readonly destination: DicomWebClient;
   readonly network: (model: string) => Promise<StainNetwork>;
   readonly template: (id: string) => Promise<Template>;
+  /** Seconds of work that a crash may cost. */
+  readonly checkpointSeconds: number;
   /** Frames in the encoder at once. */
   readonly encodeConcurrency: number;
   /** Application, runtime and encoder with their versions, for Software Versions (0018,1020). */
@@ -43,6 +47,8 @@ export interface NormalizationEnvironment extends SeriesAccess {
 export interface NormalizationOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
+  /** The work could go on from here after a crash. */
+  readonly onCheckpoint?: () => void;
 }
 
 /** What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
@@ -68,23 +74,33 @@ async function resolve(
   return { template, network };
 }
 
+/**
+ * Goes on from what an earlier attempt with the same identity has left in the spool, and makes the same bytes. What it
+ * leaves there itself stays until `removeJobSpool`.
+ */
 export async function normalizeSeries(
   request: NormalizationRequest,
   identity: JobIdentity,
   environment: NormalizationEnvironment,
-  { signal, onProgress }: NormalizationOptions,
+  { signal, onProgress, onCheckpoint = () => {} }: NormalizationOptions,
 ): Promise<NormalizationResult> {
   const started = performance.now();
   const progress = new ProgressTracker(onProgress);
   progress.report('open', 0, 1, 'instances');
   const { template, network } = await resolve(request, environment);
-  await using open = await openSeries(request, environment, progress, signal);
-  const { slide, colour, spool } = open;
-  await spool.requireRoom(expectedBytes(slide, request.encoding));
-  const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, {
-    signal,
-    onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
-  });
+  const spool = await openJobSpool(environment.spool, identity.jobUuid);
+  const key = workKey(request, identity, template, network, environment);
+  const checkpoint = await Checkpoint.open(spool, key, onCheckpoint);
+  await using open = await openSeries(request, environment, progress, signal, { spool, checkpoint });
+  const { slide, colour } = open;
+  if (!checkpoint.reached.levels) await spool.requireRoom(expectedBytes(slide, request.encoding));
+  const fit =
+    checkpoint.reached.fit ??
+    (await fitStain(open.base(WHITE), open.overview(WHITE), network, {
+      signal,
+      onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
+    }));
+  await checkpoint.save({ fit });
   const coefficients = transferCoefficients(fit, template, network.model.classNames);
 
   const base = slide.levels[0]!;
@@ -93,24 +109,24 @@ export async function normalizeSeries(
   const encode = { encoding: request.encoding, quality: request.quality };
   const absent = fit.glass.colour;
   const glass = await findGlassTiles(open, coefficients.fade, absent, encode, environment.codecs, signal);
-  await using builder = await LevelBuilder.create(images, {
+  await using levels = await makeLevels(open.base(absent), images, network, coefficients, checkpoint, {
     ...encode,
     codecs: environment.codecs,
     spool,
     signal,
     concurrency: environment.encodeConcurrency,
+    checkpointSeconds: environment.checkpointSeconds,
     glass: glass.tiles,
-  });
-  await normalizePixels(open.base(absent), network, coefficients, {
-    signal,
-    isSkipped: (core) => builder.isGlass(core),
-    sink: (core, at) => builder.add(core, at),
     onProgress: (done, total) => progress.report('normalize', done, total, 'pixels'),
   });
-  const spools = await builder.finish();
+  const { spools } = levels;
 
   const uids = derivedUids(identity);
   const notes = [...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
+  const seriesNumber =
+    checkpoint.reached.seriesNumber ??
+    (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal));
+  await checkpoint.save({ seriesNumber });
   const record: DerivationRecord = {
     identity,
     model: network.model,
@@ -122,18 +138,13 @@ export async function normalizeSeries(
     colourPolicy: colour.policy,
     softwareVersions: environment.softwareVersions,
     deviceSerialNumber: environment.deviceSerialNumber,
-    seriesNumber: await freeSeriesNumber(
-      environment.destination,
-      slide.studyInstanceUid,
-      uids.series,
-      signal,
-    ),
+    seriesNumber,
     iccProfile: inputDeviceProfile(await srgbProfile()),
     fullRecord: {
       request,
       fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
       outOfDistribution: fit.outOfDistribution,
-      framesPassedThrough: glass.tiles?.passedThrough ?? 0,
+      framesPassedThrough: levels.passedThrough,
       notes,
     },
   };
@@ -182,6 +193,18 @@ export async function normalizeSeries(
     seconds: (performance.now() - started) / 1000,
     megapixels,
   };
+}
+
+/** SHA-256 over all that the bytes of the result depend on, but for the device. */
+function workKey(
+  request: NormalizationRequest,
+  identity: JobIdentity,
+  template: Template,
+  { model }: StainNetwork,
+  { softwareVersions }: NormalizationEnvironment,
+): string {
+  const parts = [request, identity, template, model.sha256, softwareVersions];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
 /** Bytes that the encoded frames may take: a third of the raw pixels for JPEG, most of them for lossless. */

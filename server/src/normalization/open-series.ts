@@ -1,6 +1,7 @@
 /** From a series in an archive to pixels that can be read at random: look, fetch into the spool, open. */
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { FrameFormat } from '../codec/frame-format.ts';
@@ -12,9 +13,10 @@ import { describeSlide, type SlideLimits } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
+import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import type { ProgressTracker } from './progress.ts';
-import { createSpool, type Spool } from './spool.ts';
+import { createTemporarySpool, type Spool, type SpoolOptions } from './spool.ts';
 
 /** Reads a header of at most this size: per-frame groups of a few hundred thousand frames. */
 const MAX_HEADER_BYTES = 256e6;
@@ -28,15 +30,20 @@ export interface SeriesReference {
 export interface SeriesAccess {
   readonly source: DicomWebClient;
   readonly codecs: CodecPool;
-  readonly spoolDirectory: string;
+  readonly spool: SpoolOptions;
   readonly limits: SlideLimits & { readonly maxInstanceBytes: number };
   readonly onInvalidProfile: InvalidProfilePolicy;
+}
+
+/** Where a job fetches to, and what is there already. */
+export interface FetchPlace {
+  readonly spool: Spool;
+  readonly checkpoint: Checkpoint;
 }
 
 export interface OpenSeries extends AsyncDisposable {
   readonly slide: Slide;
   readonly colour: Colour;
-  readonly spool: Spool;
   /** Pixels of the base level in sRGB; `absent` is the colour where the slide has no tile. */
   base(absent: Rgb): PixelSource;
   /** The smallest level in which the tissue can still be seen. */
@@ -82,25 +89,29 @@ export async function inspectSeries(
   return slide;
 }
 
-/** Fetches all levels and opens them. The headers used from here on are those of the instances themselves. */
+/**
+ * Fetches all levels and opens them. The headers used from here on are those of the instances themselves.
+ * @param place of a job, where an earlier attempt may have fetched some; otherwise a folder that goes with the series
+ */
 export async function openSeries(
   series: SeriesReference,
   access: SeriesAccess,
   progress: ProgressTracker,
   signal: AbortSignal,
+  place?: FetchPlace,
 ): Promise<OpenSeries> {
   const announced = await inspectSeries(series, access, signal);
   progress.report('open', 1, 1, 'instances');
   await using cleanup = new AsyncDisposableStack();
-  const spool = cleanup.use(await createSpool(access.spoolDirectory));
+  const { spool, checkpoint } = place ?? (await temporaryPlace(access, cleanup));
   const files = new Map<string, Part10File>();
   const uids = imagesOf(announced).flatMap(({ instances }) =>
     instances.map(({ sopInstanceUid }) => sopInstanceUid),
   );
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
-    const path = join(spool.directory, `source-${i}.dcm`);
-    const file = cleanup.use(await fetchInstance(series, uid, path, access, signal));
+    const path = await fetchOnce(series, uid, access, { spool, checkpoint }, signal);
+    const file = cleanup.use(await openInstance(series, path, signal));
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
@@ -120,7 +131,6 @@ export async function openSeries(
   return {
     slide,
     colour,
-    spool,
     base: (absent) => pixels(base, absent),
     overview: (absent) => pixels(overviewLevel(slide), absent),
     glassView: (absent) => {
@@ -142,18 +152,66 @@ export async function openSeries(
   };
 }
 
-/** Fetches one instance into a file and opens it. */
+async function temporaryPlace({ spool }: SeriesAccess, cleanup: AsyncDisposableStack): Promise<FetchPlace> {
+  const temporary = cleanup.use(await createTemporarySpool(spool));
+  return { spool: temporary, checkpoint: await Checkpoint.open(temporary, '', () => {}) };
+}
+
+/** The path of an instance in the spool: as an earlier attempt has left it, or fetched now. */
+async function fetchOnce(
+  series: SeriesReference,
+  sopInstanceUid: string,
+  access: SeriesAccess,
+  { spool, checkpoint }: FetchPlace,
+  signal: AbortSignal,
+): Promise<string> {
+  const { fetched } = checkpoint.reached;
+  const earlier = fetched.find((instance) => instance.sopInstanceUid === sopInstanceUid);
+  if (earlier) {
+    const path = join(spool.directory, earlier.file);
+    if ((await sha256Of(path, signal)) === earlier.sha256) return path;
+  }
+  const path = spool.newFile('source');
+  const sha256 = await fetchInstance(series, sopInstanceUid, path, access, signal);
+  const instance: FetchedInstance = { sopInstanceUid, file: basename(path), sha256 };
+  await checkpoint.save({ fetched: [...fetched.filter((other) => other !== earlier), instance] });
+  return path;
+}
+
+/** SHA-256 of a file; undefined where it cannot be read. */
+async function sha256Of(path: string, signal: AbortSignal): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(path), hash, { signal });
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+  return hash.digest('hex');
+}
+
+/** Fetches one instance into a file. @returns its SHA-256 */
 export async function fetchInstance(
   series: SeriesReference,
   sopInstanceUid: string,
   path: string,
   { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
   signal: AbortSignal,
-): Promise<Part10File> {
+): Promise<string> {
   const { studyInstanceUid, seriesInstanceUid } = series;
   const body = source.retrieveInstance(studyInstanceUid, seriesInstanceUid, sopInstanceUid, signal);
-  const limited = withinLimit(body, limits.maxInstanceBytes);
-  await pipeline(limited, createWriteStream(path, { mode: 0o600 }), { signal });
+  const hash = createHash('sha256');
+  const limited = withinLimit(body, limits.maxInstanceBytes, hash);
+  await pipeline(limited, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }), { signal });
+  return hash.digest('hex');
+}
+
+/** Opens an instance that was fetched. @throws DICOM_INVALID where it is not of that series */
+export async function openInstance(
+  series: SeriesReference,
+  path: string,
+  signal: AbortSignal,
+): Promise<Part10File> {
   const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
   try {
     requireSeries(file, series);
@@ -182,6 +240,7 @@ function requireSeries({ dataset }: Part10File, series: SeriesReference): void {
 async function* withinLimit(
   body: AsyncIterable<Uint8Array>,
   maxInstanceBytes: number,
+  hash: Hash,
 ): AsyncIterable<Uint8Array> {
   let bytes = 0;
   for await (const chunk of body) {
@@ -191,6 +250,7 @@ async function* withinLimit(
         'SLIDE_TOO_LARGE',
         `An instance is larger than the limit of ${maxInstanceBytes} bytes.`,
       );
+    hash.update(chunk);
     yield chunk;
   }
 }

@@ -2,7 +2,6 @@
  * A series whose pixels stay in the archive: frames are fetched when they are read, those of one read in one request.
  * For what looks at a small part of a slide; a job fetches the whole first (open-series.ts).
  */
-import { join } from 'node:path';
 import { transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
@@ -14,11 +13,12 @@ import {
   frameFormats,
   imagesOf,
   inspectSeries,
+  openInstance,
   overviewLevel,
   type SeriesAccess,
   type SeriesReference,
 } from './open-series.ts';
-import { createSpool } from './spool.ts';
+import { createTemporarySpool } from './spool.ts';
 
 export interface RemoteSeries {
   readonly slide: Slide;
@@ -73,10 +73,11 @@ async function smallestWhole(
 ): Promise<Level> {
   const pixels = ({ frames, rows, columns }: Level): number => frames.length * rows * columns;
   const smallest = imagesOf(slide).reduce((least, image) => (pixels(image) < pixels(least) ? image : least));
-  await using spool = await createSpool(access.spoolDirectory);
+  await using spool = await createTemporarySpool(access.spool);
   await spool.requireRoom(pixels(smallest));
   const [first, ...others] = smallest.instances;
-  const path = join(spool.directory, 'source.dcm');
-  await using file = await fetchInstance(series, first!.sopInstanceUid, path, access, signal);
+  const path = spool.newFile('source');
+  await fetchInstance(series, first!.sopInstanceUid, path, access, signal);
+  await using file = await openInstance(series, path, signal);
   return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
 }

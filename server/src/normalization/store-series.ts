@@ -2,7 +2,8 @@
 import type { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
+import { isPassing, passing } from '../dicomweb/retry.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { NormalizationResult } from './types.ts';
 
@@ -23,10 +24,19 @@ export async function storeSeries(
     );
   // The base level comes first in the list and goes last into the archive: a viewer never meets half a pyramid.
   const inOrder = [...instances].reverse();
+  // An earlier attempt may have stored some of them.
+  const there = await storedUids(instances[0]!, archive, signal);
   let done = 0;
+  let stored = 0;
   for (const instance of inOrder) {
     progress.report('store', done, total, 'bytes');
-    await archive.storeInstance(instance.studyInstanceUid, instance, signal);
+    try {
+      if (!there.has(instance.sopInstanceUid))
+        await archive.storeInstance(instance.studyInstanceUid, instance, signal);
+    } catch (error) {
+      throw stored + there.size > 0 ? storedInPart(error, stored, instances.length) : error;
+    }
+    stored++;
     done += instance.byteLength;
   }
   progress.report('store', total, total, 'bytes');
@@ -43,18 +53,39 @@ export async function storeSeries(
   progress.report('verify', inOrder.length, inOrder.length, 'instances');
 }
 
-/** Whether the archive shows every instance of a derived series. */
-export async function isSeriesStored(
-  { studyInstanceUid, seriesInstanceUid, instances }: NormalizationResult,
+/** Says with the error that the archive holds a part of the series. */
+function storedInPart(thrown: unknown, stored: number, instances: number): StainError {
+  const error = toStainError(thrown);
+  const told = new StainError(
+    error.code,
+    `${error.message} ${stored} of ${instances} instances of the series are in the archive, its base level is not; the same request completes it.`,
+    { data: { ...error.data, stored, instances }, cause: thrown },
+  );
+  return isPassing(error) ? passing(told) : told;
+}
+
+/** SOP Instance UIDs that the archive shows of a series. */
+async function storedUids(
+  series: { readonly studyInstanceUid: string; readonly seriesInstanceUid: string },
   archive: DicomWebClient,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<ReadonlySet<string | undefined>> {
+  const { studyInstanceUid, seriesInstanceUid } = series;
   const found = await archive.searchInstances(
     { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid },
     signal,
   );
-  const shown = new Set(found.map((json) => textOf(json, '00080018')));
-  return instances.every(({ sopInstanceUid }) => shown.has(sopInstanceUid));
+  return new Set(found.map((json) => textOf(json, '00080018')));
+}
+
+/** Whether the archive shows every instance of a derived series. */
+export async function isSeriesStored(
+  result: NormalizationResult,
+  archive: DicomWebClient,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const there = await storedUids(result, archive, signal);
+  return result.instances.every(({ sopInstanceUid }) => there.has(sopInstanceUid));
 }
 
 /**

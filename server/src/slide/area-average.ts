@@ -68,6 +68,14 @@ export interface GlassBelow {
   pixels(x: number, y: number): Promise<Raster>;
 }
 
+/** A tile that is begun: its sums so far and the number of fine tiles still to come. */
+export interface OpenSums {
+  /** y * width of the image + x. */
+  readonly place: number;
+  readonly missing: number;
+  readonly sums: Float32Array;
+}
+
 export class AreaAverage {
   readonly #fine: TileGrid;
   readonly #coarse: TileGrid;
@@ -110,6 +118,15 @@ export class AreaAverage {
         yield { x, y, raster: this.#divide(entry.sums, x, y) };
       }
     }
+  }
+
+  /** The tiles that are begun. */
+  *save(): Generator<OpenSums> {
+    for (const [place, { sums, missing }] of this.#open) yield { place, missing, sums };
+  }
+
+  restore({ place, missing, sums }: OpenSums): void {
+    this.#open.set(place, { sums, missing });
   }
 
   #extent(x: number, y: number): { width: number; height: number } {

@@ -9,7 +9,7 @@
  *
  * Tiles that are glass take no part in this: they are never assembled, averaged or handed out (slide/glass-map.ts).
  */
-import { AreaAverage } from './area-average.ts';
+import { AreaAverage, type OpenSums } from './area-average.ts';
 import type { GlassMap } from './glass-map.ts';
 import { blankRaster, copyOverlap, type Raster } from './raster.ts';
 import type { Rectangle } from './windows.ts';
@@ -27,6 +27,15 @@ export interface Tile {
   readonly x: number;
   readonly y: number;
   readonly raster: Raster;
+}
+
+/** A tile of an image that is begun. */
+export type OpenTile = { readonly image: number } & (OpenPixels | OpenSums);
+
+interface OpenPixels {
+  readonly place: number;
+  readonly tile: Tile;
+  readonly missing: number;
 }
 
 export type TileSink = (image: number, tile: Tile) => Promise<void>;
@@ -88,6 +97,23 @@ export class Pyramid {
       if (this.#isGlassTile(image, tile.x, tile.y)) yield tile;
   }
 
+  /** The state between two rectangles, in pieces of at most a tile. They change with the next `add`. */
+  *save(): Generator<OpenTile> {
+    for (const tile of this.#base.save()) yield { image: 0, ...tile };
+    for (const children of this.#children)
+      for (const { image, average } of children) for (const tile of average.save()) yield { image, ...tile };
+  }
+
+  /** Takes the pieces of `save`, before anything is added. */
+  restore(tile: OpenTile): void {
+    if ('tile' in tile) this.#base.restore(tile);
+    else
+      this.#children
+        .flat()
+        .find(({ image }) => image === tile.image)!
+        .average.restore(tile);
+  }
+
   async add(raster: Raster, at: { x: number; y: number }): Promise<void> {
     for (const tile of this.#base.add(raster, at)) await this.#finish(0, tile);
   }
@@ -137,6 +163,14 @@ class TileAssembler {
   constructor(grid: TileGrid, isGlass: (x: number, y: number) => boolean) {
     this.#grid = grid;
     this.#isGlass = isGlass;
+  }
+
+  *save(): Generator<OpenPixels> {
+    for (const [place, { tile, missing }] of this.#open) yield { place, tile, missing };
+  }
+
+  restore({ place, tile, missing }: OpenPixels): void {
+    this.#open.set(place, { tile, missing });
   }
 
   *add(raster: Raster, at: { x: number; y: number }): Generator<Tile> {

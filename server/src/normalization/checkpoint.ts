@@ -1,0 +1,99 @@
+/**
+ * How far a job has come, in its spool: what was fetched, the fit, the tile row that was reached, the frames. An attempt
+ * after a crash goes on from there and makes the same pixels. What lies in the spool is checked and not trusted.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SavedFrames } from '../dicom/frame-spool.ts';
+import type { OpenTile } from '../slide/pyramid.ts';
+import type { SavedLevels } from './build-levels.ts';
+import type { Fit } from './fit.ts';
+import { readRecords, writeRecords } from './record-file.ts';
+import type { Spool } from './spool.ts';
+
+const FILE = 'checkpoint';
+
+/** A source instance in the spool. */
+export interface FetchedInstance {
+  readonly sopInstanceUid: string;
+  /** Name of its file. */
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** The levels so far. Another provider, or windows of another size, could not go on with them to the same pixels. */
+export interface ReachedLevels {
+  readonly executionProvider: string;
+  readonly coreSize: number;
+  readonly windowsDone: number;
+  readonly frames: readonly SavedFrames[];
+  /** Set when every frame is there. */
+  readonly complete?: { readonly passedThrough: number };
+}
+
+export interface Reached {
+  /** What the work is: a checkpoint of other work is of no use. */
+  readonly key: string;
+  readonly fetched: readonly FetchedInstance[];
+  readonly fit?: Fit;
+  readonly levels?: ReachedLevels;
+  /** Series Number of the result, chosen once. */
+  readonly seriesNumber?: number;
+}
+
+export class Checkpoint {
+  readonly #spool: Spool;
+  readonly #onSaved: () => void;
+  #reached: Reached;
+  #tiles: readonly OpenTile[];
+
+  private constructor(spool: Spool, reached: Reached, tiles: readonly OpenTile[], onSaved: () => void) {
+    this.#spool = spool;
+    this.#reached = reached;
+    this.#tiles = tiles;
+    this.#onSaved = onSaved;
+  }
+
+  /** The checkpoint in a spool, or an empty one. Files that it does not name are left from a crash and are removed. */
+  static async open(spool: Spool, key: string, onSaved: () => void): Promise<Checkpoint> {
+    const [reached, ...tiles] = (await readRecords(join(spool.directory, FILE))) ?? [];
+    const isOurs = (reached as Reached | undefined)?.key === key;
+    const found = isOurs ? (reached as Reached) : { key, fetched: [] };
+    await removeOthers(spool, found);
+    return new Checkpoint(spool, found, isOurs ? (tiles as OpenTile[]) : [], onSaved);
+  }
+
+  get reached(): Reached {
+    return this.#reached;
+  }
+
+  /** The tiles that were begun, as they were read. Given once, since they are large. */
+  takeTiles(): readonly OpenTile[] {
+    const tiles = this.#tiles;
+    this.#tiles = [];
+    return tiles;
+  }
+
+  /** Keeps what has been reached besides. @throws SPOOL_FULL */
+  async save(change: Partial<Omit<Reached, 'key'>>, tiles: SavedLevels['tiles'] = []): Promise<void> {
+    this.#reached = { ...this.#reached, ...change };
+    const path = join(this.#spool.directory, FILE);
+    await writeRecords(path, this.#spool.newFile(FILE), records(this.#reached, tiles));
+    this.#onSaved();
+  }
+}
+
+function* records(reached: Reached, tiles: SavedLevels['tiles']): Generator<unknown> {
+  yield reached;
+  yield* tiles;
+}
+
+async function removeOthers(spool: Spool, { fetched, levels }: Reached): Promise<void> {
+  const needed = new Set([
+    FILE,
+    ...fetched.map(({ file }) => file),
+    ...(levels?.frames.flatMap(({ files }) => files) ?? []),
+  ]);
+  for (const name of await readdir(spool.directory))
+    if (!needed.has(name)) await rm(join(spool.directory, name), { force: true });
+}

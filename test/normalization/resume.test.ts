@@ -1,0 +1,166 @@
+/** A job that is broken off anywhere goes on from there, and stores the same bytes as one that nobody disturbed. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { chooseSeries } from '../../server/src/cli/choose-series.ts';
+import { normalizeSeries } from '../../server/src/normalization/normalize-series.ts';
+import { removeJobSpool } from '../../server/src/normalization/spool.ts';
+import type {
+  NormalizationRequest,
+  NormalizationResult,
+  Progress,
+  Stage,
+} from '../../server/src/normalization/types.ts';
+import { createWorkplace, IDENTITY, TEMPLATE, type Workplace } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
+
+let place: Workplace;
+let source: ServedArchive;
+let destination: ServedArchive;
+let undisturbed: ReadonlyMap<string, string>;
+
+beforeAll(async () => {
+  // A checkpoint after each row of windows.
+  place = await createWorkplace({ STAIN_SPOOL_CHECKPOINT_SECONDS: '0' });
+  source = await serveArchive({ folder: await place.fill('source', join(repository, 'scripts/sample')) });
+  destination = await serveArchive();
+  await run();
+  undisturbed = await stored();
+  expect(undisturbed.size).toBe(4);
+  await destination[Symbol.asyncDispose]();
+  await forget();
+});
+afterAll(async () => {
+  await source[Symbol.asyncDispose]();
+  await place[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  destination = await serveArchive();
+});
+afterEach(async () => {
+  await destination[Symbol.asyncDispose]();
+  await forget();
+});
+
+const forget = () => removeJobSpool({ directory: place.spool }, IDENTITY.jobUuid);
+const jobFolder = () => join(place.spool, `job-${IDENTITY.jobUuid}`);
+
+/** SHA-256 of each stored file by its name. */
+async function stored(): Promise<Map<string, string>> {
+  const names = await readdir(destination.folder, { recursive: true });
+  const files = names.filter((name) => name.endsWith('.dcm')).sort();
+  return new Map(
+    await Promise.all(
+      files.map(async (name) => {
+        const bytes = await readFile(join(destination.folder, name));
+        return [name, createHash('sha256').update(bytes).digest('hex')] as const;
+      }),
+    ),
+  );
+}
+
+interface Ran {
+  readonly result: NormalizationResult | undefined;
+  readonly progress: readonly Progress[];
+}
+
+function flipped(bytes: Buffer): Buffer {
+  for (let i = 0; i < bytes.length; i += 1000) bytes[i]! ^= 0x10;
+  return bytes;
+}
+
+/** One attempt, broken off when `isEnd` says so. */
+async function run(
+  isEnd: (progress: Progress) => boolean = () => false,
+  changes: Partial<NormalizationRequest> = {},
+): Promise<Ran> {
+  await using input = await place.open(source.url);
+  await using output = await place.open(destination.url);
+  const end = new AbortController();
+  const progress: Progress[] = [];
+  const request = {
+    ...(await chooseSeries(input.client, {}, end.signal)),
+    template: TEMPLATE,
+    model: 'fast',
+    encoding: 'jpeg',
+    quality: 90,
+    ...changes,
+  } as const;
+  const environment = place.composition.environment({ source: input.client, destination: output.client });
+  try {
+    const result = await normalizeSeries(request, IDENTITY, environment, {
+      signal: end.signal,
+      onProgress(now) {
+        progress.push(now);
+        if (isEnd(now)) end.abort();
+      },
+    });
+    return { result, progress };
+  } catch (error) {
+    if (!end.signal.aborted) throw error;
+    return { result: undefined, progress };
+  }
+}
+
+const during =
+  (stage: Stage, from = 0) =>
+  (now: Progress) =>
+    now.stage === stage && now.done / now.total > from;
+const first = (ran: Ran, stage: Stage) => ran.progress.find((now) => now.stage === stage)!;
+
+it.each<[string, (now: Progress) => boolean]>([
+  ['while it fetches', during('fetch', 0.3)],
+  ['while it fits', during('fit')],
+  ['while it normalises', during('normalize', 0.5)],
+  ['after the last pixel', during('normalize', 0.99)],
+  ['while it stores', during('store', 0.01)],
+  ['while it verifies', during('verify', 0.3)],
+])('broken off %s', async (_where, isEnd) => {
+  expect((await run(isEnd)).result).toBeUndefined();
+  const { result } = await run();
+  expect(result?.instances).toHaveLength(4);
+  expect(await stored()).toEqual(undisturbed);
+});
+
+it('broken off again and again, at every row', async () => {
+  let attempts = 0;
+  for (let ran: Ran | undefined; !ran?.result; attempts++) {
+    let start: number | undefined;
+    ran = await run(({ stage, done, total }) => {
+      if (stage !== 'normalize') return false;
+      start ??= done / total;
+      return done / total > start + 0.2;
+    });
+    expect(attempts).toBeLessThan(20);
+  }
+  expect(attempts).toBeGreaterThan(3);
+  expect(await stored()).toEqual(undisturbed);
+});
+
+it('goes on where it was: fetches, fits and normalises nothing twice', async () => {
+  await run(during('normalize', 0.6));
+  const again = await run();
+  expect(again.progress.some(({ stage }) => stage === 'fit')).toBe(false);
+  const { done, total } = first(again, 'normalize');
+  expect(done / total).toBeGreaterThan(0.4);
+});
+
+it.each<[string, (path: string) => Promise<void>]>([
+  ['changed', async (path) => writeFile(path, flipped(await readFile(path)))],
+  ['cut off', (path) => truncate(path, 3000)],
+  ['gone', (path) => rm(path)],
+])('does not trust what lies in the spool: files that are %s', async (_how, damage) => {
+  await run(during('normalize', 0.6));
+  for (const name of await readdir(jobFolder())) await damage(join(jobFolder(), name));
+  const again = await run();
+  expect(first(again, 'normalize').done).toBeLessThan(first(again, 'normalize').total / 4);
+  expect(await stored()).toEqual(undisturbed);
+});
+
+it('takes nothing of another request under the same identity', async () => {
+  await run(during('normalize', 0.6), { quality: 50 });
+  expect((await run()).result).toBeDefined();
+  expect(await stored()).toEqual(undisturbed);
+});
