@@ -37,25 +37,34 @@ function averageByDefinition(fine: Raster, width: number, height: number): Float
   return out;
 }
 
-async function build(base: Raster, images: TileGrid[], cut: number, glass?: PyramidGlass): Promise<Raster[]> {
+/** @param stopAfter rectangles after which the work goes on in another pyramid, from what the first one saved */
+async function build(
+  base: Raster,
+  images: TileGrid[],
+  cut: number,
+  glass?: PyramidGlass,
+  stopAfter?: number,
+): Promise<Raster[]> {
   const results = images.map((image) => blankRaster(image.totalColumns, image.totalRows));
   const seen = new Set<string>();
-  const pyramid = new Pyramid(
-    images,
-    async (image, tile: Tile) => {
-      const key = `${image}:${tile.x}:${tile.y}`;
-      expect(seen.has(key)).toBe(false);
-      seen.add(key);
-      copyOverlap(tile.raster, tile, results[image]!, { x: 0, y: 0 });
-    },
-    glass,
-  );
+  const sink = async (image: number, tile: Tile): Promise<void> => {
+    const key = `${image}:${tile.x}:${tile.y}`;
+    expect(seen.has(key)).toBe(false);
+    seen.add(key);
+    copyOverlap(tile.raster, tile, results[image]!, { x: 0, y: 0 });
+  };
+  let pyramid = new Pyramid(images, sink, glass);
+  let added = 0;
   for (let y = 0; y < base.height; y += cut)
     for (let x = 0; x < base.width; x += cut) {
       const part = blankRaster(Math.min(cut, base.width - x), Math.min(cut, base.height - y));
       if (pyramid.isGlass({ x, y, width: part.width, height: part.height })) continue;
       copyOverlap(base, { x: 0, y: 0 }, part, { x, y });
       await pyramid.add(part, { x, y });
+      if (++added !== stopAfter) continue;
+      const saved = structuredClone([...pyramid.save()]);
+      pyramid = new Pyramid(images, sink, glass);
+      for (const tile of saved) pyramid.restore(tile);
     }
   const tiles = images.reduce(
     (sum, i) => sum + Math.ceil(i.totalColumns / i.columns) * Math.ceil(i.totalRows / i.rows),
@@ -161,6 +170,25 @@ describe('pyramid', () => {
         },
       ),
     );
+  });
+
+  it('goes on from what another one saved, to the very same pixels', async () => {
+    const sizes = [
+      [150, 120],
+      [75, 60],
+      [31, 25],
+      [10, 9],
+    ] as const;
+    const images = sizes.map(([totalColumns, totalRows]) => ({
+      rows: 16,
+      columns: 16,
+      totalRows,
+      totalColumns,
+    }));
+    const base = noise(150, 120, 7);
+    const whole = await build(base, images, 22);
+    for (let stopAfter = 1; stopAfter <= 42; stopAfter++)
+      expect(await build(base, images, 22, undefined, stopAfter)).toEqual(whole);
   });
 
   it('takes a ratio that halving rounded down as two, so nothing drifts', async () => {

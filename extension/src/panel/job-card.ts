@@ -25,6 +25,7 @@ function running(job: Job, model: PluginModel): TemplateResult {
   return html`<div>${translate('job.progress', { stage: formatStage(job), percent: formatPercent(fraction) })}</div>
     <progress aria-label=${translate('job.title')} max="1" .value=${fraction}></progress>
     <div class="muted">${facts.join(' · ')}</div>
+    ${job.waiting ? html`<p class="warning">${translate('job.goesOn', { ...job.waiting })}</p>` : nothing}
     ${model.state.live ? nothing : html`<p class="warning">${translate('job.connectionLost')}</p>`}
     <button type="button" ?disabled=${job.cancelRequested} @click=${() => model.cancel()}>
       ${translate(job.cancelRequested ? 'action.cancelling' : 'action.cancel')}
@@ -32,7 +33,8 @@ function running(job: Job, model: PluginModel): TemplateResult {
 }
 
 function ended(job: Job, model: PluginModel): TemplateResult {
-  if (job.state === 'CANCELED') return html`<p>${translate('job.cancelled')}</p>`;
+  if (job.state === 'CANCELED')
+    return html`<p>${job.error ? job.error.message : translate('job.cancelled')}</p>`;
   if (job.error)
     return errorBox(job.error, { label: translate('action.retry'), act: () => model.normalize() });
   if (!job.result) return html`<p>${translate('job.failed')}</p>`;

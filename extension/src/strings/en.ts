@@ -43,6 +43,7 @@ export const en = {
   'preview.visible': 'The service is away: the stain was fitted from what is visible.',
   'job.title': 'Normalisation',
   'job.waiting': 'Waiting for its turn',
+  'job.goesOn': '{message} The job goes on by itself when that has passed. {remedy}',
   'job.stage.open': 'Looking at the slide',
   'job.stage.fetch': 'Fetching the slide',
   'job.stage.fit': 'Fitting the stain',

@@ -37,7 +37,7 @@ async function writeAll(file: FileHandle, records: Iterable<unknown>): Promise<v
     await file.writeFile(Buffer.concat(batch));
     [batch, size] = [[], 0];
   };
-  for (const record of records) {
+  for (const record of counted(records)) {
     const body = serialize(record);
     const head = Buffer.alloc(HEAD_BYTES);
     head.writeUInt32LE(body.length);
@@ -47,6 +47,16 @@ async function writeAll(file: FileHandle, records: Iterable<unknown>): Promise<v
     if (size >= BATCH_BYTES) await flush();
   }
   await flush();
+}
+
+/** The number of records follows them: a file that is cut between two of them is not whole. */
+function* counted(records: Iterable<unknown>): Generator<unknown> {
+  let count = 0;
+  for (const record of records) {
+    yield record;
+    count++;
+  }
+  yield count;
 }
 
 /** @returns undefined where there is no such file, or one that is not as it was written */
@@ -62,5 +72,5 @@ export async function readRecords(path: string): Promise<unknown[] | undefined> 
     records.push(deserialize(body));
     at += HEAD_BYTES + body.length;
   }
-  return records;
+  return records.pop() === records.length ? records : undefined;
 }

@@ -1,0 +1,54 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { readRecords, writeRecords } from '../../server/src/normalization/record-file.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stain-records-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const path = () => join(folder, 'records');
+const aside = () => join(folder, `aside-${crypto.randomUUID()}`);
+
+it('gives back what was written, and the newest of several', async () => {
+  const records = [{ a: 1, b: [Float32Array.of(0.5, -1)] }, new Map([[1, 'x']]), null];
+  await writeRecords(path(), aside(), [1]);
+  await writeRecords(path(), aside(), records);
+  expect(await readRecords(path())).toEqual(records);
+  expect(await readdir(folder)).toEqual(['records']);
+  expect(await readRecords(join(folder, 'none'))).toBeUndefined();
+});
+
+it('gives nothing where a byte is changed or missing', async () => {
+  await writeRecords(path(), aside(), [{ pixels: Uint8Array.from({ length: 300 }, (_, i) => i) }, 'end']);
+  const whole = await readFile(path());
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(whole.length - 1),
+      fc.integer({ min: 1, max: 255 }),
+      fc.boolean(),
+      async (at, flip, cut) => {
+        const damaged = Buffer.from(cut && at > 0 ? whole.subarray(0, at) : whole);
+        if (!cut || at === 0) damaged[at]! ^= flip;
+        await writeFile(path(), damaged);
+        expect(await readRecords(path())).toBeUndefined();
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+it('leaves the last one in place when writing fails', async () => {
+  await writeRecords(path(), aside(), ['first']);
+  const failing = (function* () {
+    yield 'second';
+    throw new Error('no');
+  })();
+  await expect(writeRecords(path(), aside(), failing)).rejects.toThrow('no');
+  expect(await readRecords(path())).toEqual(['first']);
+  expect(await readdir(folder)).toEqual(['records']);
+});
