@@ -77,3 +77,57 @@ describe('codec pool', () => {
     expect((await pool.encode(testFrame(64, 48), options, signal)).length).toBeGreaterThan(0);
   });
 });
+
+describe('a codec that breaks down', () => {
+  const worker = new URL('./broken-worker.ts', import.meta.url);
+  const broken = (threads: number, timeLimitMs?: number): CodecPool =>
+    new CodecPool({ threads, worker, ...(timeLimitMs && { timeLimitMs }) });
+  const ask = (pool: CodecPool, first: number, own = signal): Promise<Uint8Array> =>
+    pool.decode(Uint8Array.of(first, 9), frameFormat(NATIVE, 1, 1), { table: undefined, signal: own });
+  const [SOUND, HANGS, EXITS, THROWS] = [0, 1, 2, 3];
+
+  it.each([
+    ['hangs', HANGS, 'A frame kept its codec busy for more than 2 s.'],
+    ['ends its thread', EXITS, 'A frame made its codec break down.'],
+    ['throws outside of its task', THROWS, 'A frame made its codec break down.'],
+  ])('that %s costs its own frame, and those behind it are decoded', async (_what, fault, message) => {
+    const pool = broken(1, 2000);
+    try {
+      const results = await Promise.allSettled([fault, SOUND, fault, SOUND].map((first) => ask(pool, first)));
+      const failed = {
+        status: 'rejected',
+        reason: expect.objectContaining({ code: 'FRAME_INVALID', message }),
+      };
+      const decoded = { status: 'fulfilled', value: Uint8Array.of(SOUND, 9) };
+      expect(results).toEqual([failed, decoded, failed, decoded]);
+    } finally {
+      await pool.close();
+    }
+  });
+
+  it('does not hold up others', async () => {
+    const pool = broken(2);
+    const controller = new AbortController();
+    const hanging = ask(pool, HANGS, controller.signal);
+    try {
+      const others = await Promise.all(Array.from({ length: 10 }, () => ask(pool, SOUND)));
+      expect(others).toHaveLength(10);
+    } finally {
+      controller.abort(new Error('enough'));
+      await expect(hanging).rejects.toThrow('enough');
+      await pool.close();
+    }
+  });
+
+  it('does not hold up the cancellation of what waits behind it', async () => {
+    const pool = broken(1);
+    const controller = new AbortController();
+    const hanging = ask(pool, HANGS);
+    const waiting = ask(pool, SOUND, controller.signal);
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    const closed = expect(hanging).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    await pool.close();
+    await closed;
+  });
+});

@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Request, type Response, Router } from 'express';
+import { CodecPool } from '../codec/codec-pool.ts';
 import { StainError } from '../errors.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
@@ -44,6 +45,8 @@ const MAX_INDEX_AGE_MS = 10_000;
 /** A search in a folder that is still being scanned answers after this with what was found so far. */
 const MAX_SEARCH_WAIT_MS = 5_000;
 const MAX_OPEN_FILES = 32;
+/** Threads that decode for viewers; those of the jobs are others, so that neither waits for the other. */
+const CODEC_THREADS = 2;
 /** How long the rest of a refused upload is read, so that the client sees the refusal instead of a broken pipe. */
 const LINGER_MS = 2_000;
 
@@ -56,10 +59,11 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], maxHeaderBytes);
   const store = new Store(writable, index, { maxInstanceBytes: options.maxInstanceBytes, maxHeaderBytes });
   const files = new OpenFiles(MAX_OPEN_FILES, maxHeaderBytes);
+  const codecs = new CodecPool({ threads: CODEC_THREADS });
   await store.clear();
   void index.rescan();
   return {
-    router: makeRouter({ index, store, files, maxHeaderBytes }),
+    router: makeRouter({ index, store, files, codecs, maxHeaderBytes }),
     get statistics() {
       return index.statistics;
     },
@@ -67,6 +71,7 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
     async close() {
       await index.close();
       await files.close();
+      await codecs.close();
     },
   };
 }
@@ -75,6 +80,7 @@ interface Rooms {
   readonly index: FolderIndex;
   readonly store: Store;
   readonly files: OpenFiles;
+  readonly codecs: CodecPool;
   readonly maxHeaderBytes: number;
 }
 
@@ -88,7 +94,7 @@ const SERIES = '/studies/:study/series/:series';
 const INSTANCE = `${SERIES}/instances/:instance`;
 
 function makeRouter(rooms: Rooms): Router {
-  const { index, files, maxHeaderBytes } = rooms;
+  const { index, files, codecs, maxHeaderBytes } = rooms;
   const router = Router();
   for (const name of ['study', 'series', 'instance'])
     router.param(name, (_request, _response, next, uid: string) =>
@@ -120,11 +126,18 @@ function makeRouter(rooms: Rooms): Router {
       );
     });
     router.get([`${path}/rendered`, `${path}/thumbnail`], async (request, response) => {
-      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files);
+      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files, codecs);
     });
   }
   router.get(`${INSTANCE}/frames/:frames`, async (request, response) => {
-    await sendFrames(request, response, await findOne(index, request.params), request.params.frames, files);
+    await sendFrames(
+      request,
+      response,
+      await findOne(index, request.params),
+      request.params.frames,
+      files,
+      codecs,
+    );
   });
   router.get(
     [`${INSTANCE}/frames/:frame/rendered`, `${INSTANCE}/frames/:frame/thumbnail`],
@@ -135,6 +148,7 @@ function makeRouter(rooms: Rooms): Router {
         await findOne(index, request.params),
         Number(request.params.frame),
         files,
+        codecs,
       );
     },
   );

@@ -55,6 +55,13 @@ export async function write(response: Response, bytes: Uint8Array): Promise<void
   }
 }
 
+/** Aborted when the answer is sent or its client has left. */
+export function signalOf(response: Response): AbortSignal {
+  const closed = new AbortController();
+  response.once('close', () => closed.abort(gone()));
+  return closed.signal;
+}
+
 function gone(): Error {
   return new DOMException('The client went away.', 'AbortError');
 }

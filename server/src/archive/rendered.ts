@@ -1,29 +1,33 @@
 /** Rendered frames and thumbnails (PS3.18 10.4.1.1.3): pictures for a browser, made on request. */
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
-import { decodeFrame } from '../codec/decode-frame.ts';
+import type { CodecPool } from '../codec/codec-pool.ts';
 import type { Part10File } from '../dicom/part10-file.ts';
 import { StainError } from '../errors.ts';
 import { negotiateRendered } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import type { IndexedInstance } from './folder-index.ts';
+import { signalOf } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 
 const JPEG_QUALITY = 90;
 const MAX_VIEWPORT = 4096;
 
-/** Pixels of a stored frame as rows x columns RGB. @throws FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED */
+/** Pixels of a stored frame as rows x columns RGB. @throws FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, and those of decoding */
 export function decodeStoredFrame(
   { dataset, transferSyntaxUid }: Part10File,
   stored: Uint8Array,
+  codecs: CodecPool,
+  signal: AbortSignal,
 ): Promise<Uint8Array> {
-  return decodeFrame(stored, {
+  const format = {
     transferSyntaxUid,
     rows: dataset.number('Rows') ?? 0,
     columns: dataset.number('Columns') ?? 0,
     photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
     planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
-  });
+  };
+  return codecs.decode(stored, format, { table: undefined, signal });
 }
 
 /**
@@ -37,6 +41,7 @@ export async function sendRendered(
   instance: IndexedInstance,
   frameNumber: number,
   files: OpenFiles,
+  codecs: CodecPool,
 ): Promise<void> {
   const type = negotiateRendered(request.get('accept'));
   const viewport = parseViewport(request.query.viewport);
@@ -44,7 +49,7 @@ export async function sendRendered(
     if (!Number.isInteger(frameNumber) || frameNumber < 1 || frameNumber > file.numberOfFrames)
       throw new StainError('NOT_FOUND', `There is no such frame; the instance has ${file.numberOfFrames}.`);
     if (isUnchanged(request, response, [instance])) return undefined;
-    const rgb = await decodeStoredFrame(file, await file.frame(frameNumber - 1));
+    const rgb = await decodeStoredFrame(file, await file.frame(frameNumber - 1), codecs, signalOf(response));
     const raw = {
       width: file.dataset.number('Columns') ?? 0,
       height: file.dataset.number('Rows') ?? 0,

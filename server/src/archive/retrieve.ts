@@ -1,12 +1,13 @@
 /** WADO-RS (PS3.18 10.4): metadata, instances, frames and bulk data, as stored and streamed from the files. */
 import { createReadStream } from 'node:fs';
 import type { Request, Response } from 'express';
+import type { CodecPool } from '../codec/codec-pool.ts';
 import { StainError } from '../errors.ts';
 import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import type { IndexedInstance } from './folder-index.ts';
 import { readHeader } from './header.ts';
-import { type OutgoingPart, sendMultipart, write } from './multipart-response.ts';
+import { type OutgoingPart, sendMultipart, signalOf, write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import { decodeStoredFrame } from './rendered.ts';
 import { binaryAt, toDicomJson } from './to-dicom-json.ts';
@@ -68,6 +69,7 @@ export async function sendFrames(
   instance: IndexedInstance,
   frameNumbers: string,
   files: OpenFiles,
+  codecs: CodecPool,
 ): Promise<void> {
   const numbers = parseFrameNumbers(frameNumbers);
   const answer = negotiateFrames(request.get('accept'), instance.transferSyntaxUid);
@@ -81,12 +83,13 @@ export async function sendFrames(
         `There is no frame ${missing}; the instance has ${file.numberOfFrames}.`,
       );
     if (isUnchanged(request, response, [instance])) return;
+    const signal = signalOf(response);
     async function* parts(): AsyncGenerator<OutgoingPart> {
       for (const number of numbers) {
         const stored = await file.frame(number - 1);
         yield {
           contentType: answer.contentType,
-          body: answer.native ? stored : await decodeStoredFrame(file, stored),
+          body: answer.native ? stored : await decodeStoredFrame(file, stored, codecs, signal),
         };
       }
     }

@@ -1,10 +1,27 @@
 /** Codecs on worker threads: decoding and encoding never hold up the event loop. Pixels are transferred. */
+import pLimit, { type LimitFunction } from 'p-limit';
 import { Piscina } from 'piscina';
 import { StainError } from '../errors.ts';
 import type { CodecAnswer, CodecTask } from './codec-worker.ts';
 import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import type { FrameFormat } from './frame-format.ts';
+
+/** The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), on a busy machine several times that. */
+const FRAME_TIME_LIMIT_MS = 60_000;
+
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js',
+  import.meta.url,
+);
+
+export interface CodecPoolOptions {
+  readonly threads: number;
+  /** Longest time for one frame, in milliseconds; the thread that exceeds it is ended. Default one minute. */
+  readonly timeLimitMs?: number;
+  /** Module of the threads. Default `codec-worker.ts`. */
+  readonly worker?: URL;
+}
 
 export interface DecodeOptions {
   /** Moves the pixels into sRGB, see icc.ts. */
@@ -15,17 +32,21 @@ export interface DecodeOptions {
 /**
  * Tasks wait in a queue without a limit: callers bound how many they have under way. Aborting drops the waiting
  * tasks and ends the threads of those that run, so that not even a codestream made to decode for ever holds up
- * a cancellation; the pool starts others.
+ * a cancellation. A thread that exceeds the time limit is ended too, and one that breaks down costs its frame and
+ * nothing else: others take the place of both.
  */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
+  /** Piscina starts no thread for what waits in its own queue when one is ended, so nothing waits there. */
+  readonly #slots: LimitFunction;
+  readonly #timeLimitMs: number;
+  #closed = false;
 
-  constructor({ threads }: { readonly threads: number }) {
+  constructor({ threads, timeLimitMs = FRAME_TIME_LIMIT_MS, worker = WORKER }: CodecPoolOptions) {
+    this.#slots = pLimit(threads);
+    this.#timeLimitMs = timeLimitMs;
     this.#pool = new Piscina({
-      filename: new URL(
-        import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js',
-        import.meta.url,
-      ).href,
+      filename: worker.href,
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: 30_000,
@@ -47,21 +68,53 @@ export class CodecPool {
     return this.#run({ kind: 'encode', rgb: own, options }, own.buffer, signal);
   }
 
+  /** Ends the threads; tasks under way fail with SHUTTING_DOWN. */
   close(): Promise<void> {
+    this.#closed = true;
     return this.#pool.destroy();
   }
 
   async #run(task: CodecTask, buffer: ArrayBufferLike, signal: AbortSignal): Promise<Uint8Array> {
     signal.throwIfAborted();
-    const answer = await this.#pool
-      .run(task, { transferList: [buffer as ArrayBuffer], signal })
-      .catch((error: unknown) => {
-        // Piscina has an abort error of its own; the reason may be a timeout.
-        throw signal.aborted ? signal.reason : error;
-      });
-    if ('error' in answer)
-      throw new StainError(answer.error.code, answer.error.message, { data: { ...answer.error.data } });
-    return answer;
+    const end = new AbortController();
+    const cancelled = Promise.withResolvers<never>();
+    const cancel = (): void => {
+      end.abort();
+      cancelled.reject(signal.reason);
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const result = this.#slots(() => this.#inThread(task, buffer, end));
+      const answer = await Promise.race([result, cancelled.promise]);
+      if ('error' in answer)
+        throw new StainError(answer.error.code, answer.error.message, { data: { ...answer.error.data } });
+      return answer;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** @param end ends the thread; its time limit fires it as well */
+  async #inThread(task: CodecTask, buffer: ArrayBufferLike, end: AbortController): Promise<CodecAnswer> {
+    end.signal.throwIfAborted();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      end.abort();
+    }, this.#timeLimitMs);
+    try {
+      return await this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal: end.signal });
+    } catch (cause) {
+      // Errors of the codecs are answers: what is thrown says that the thread is no more.
+      if (this.#closed) throw new StainError('SHUTTING_DOWN', 'The codecs are being shut down.', { cause });
+      const code = task.kind === 'decode' ? 'FRAME_INVALID' : 'INTERNAL';
+      const what = isLate
+        ? `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`
+        : 'made its codec break down';
+      throw new StainError(code, `A frame ${what}.`, { cause });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** One task of the codec pool: decode or encode one frame. */
 import { move } from 'piscina';
-import { StainError } from '../errors.ts';
+import { type StainError, toStainError } from '../errors.ts';
 import { applyColourTable, type ColourTable } from './colour-table.ts';
 import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
@@ -23,8 +23,7 @@ export default async function run(task: CodecTask): Promise<CodecAnswer> {
     const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
     return move(bytes) as unknown as Uint8Array;
   } catch (error) {
-    if (!(error instanceof StainError)) throw error;
-    const { code, message, data } = error;
+    const { code, message, data } = toStainError(error);
     return { error: { code, message, data } };
   }
 }
