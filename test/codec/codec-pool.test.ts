@@ -78,6 +78,24 @@ describe('codec pool', () => {
   });
 });
 
+describe('the native encoder', () => {
+  it('outlives cancellations that come while it runs', async () => {
+    // The process would end with this test.
+    const own = new CodecPool({ threads: 2 });
+    const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
+    for (let round = 0; round < 40; round++) {
+      const controller = new AbortController();
+      const frames = Array.from({ length: 6 }, () =>
+        own.encode(new Uint8Array(3 << 20), size, controller.signal),
+      );
+      setTimeout(() => controller.abort(new Error('enough')), (round % 8) * 15);
+      await Promise.allSettled(frames);
+    }
+    const last = own.encode(new Uint8Array(3 << 20), size, signal);
+    await Promise.all([own.close(), last.catch(() => {})]);
+  });
+});
+
 describe('a codec that breaks down', () => {
   const worker = new URL('./broken-worker.ts', import.meta.url);
   const broken = (threads: number, timeLimitMs?: number): CodecPool =>

@@ -31,15 +31,19 @@ export interface DecodeOptions {
 
 /**
  * Tasks wait in a queue without a limit: callers bound how many they have under way. Aborting drops the waiting
- * tasks and ends the threads of those that run, so that not even a codestream made to decode for ever holds up
+ * tasks and ends the threads of those that decode, so that not even a codestream made to decode for ever holds up
  * a cancellation. A thread that exceeds the time limit is ended too, and one that breaks down costs its frame and
  * nothing else: others take the place of both.
+ *
+ * A thread that encodes is never ended: the encoder of JPEG is native code, which takes the process down when its thread
+ * goes while it runs. It works on our own pixels and for milliseconds.
  */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
   /** Piscina starts no thread for what waits in its own queue when one is ended, so nothing waits there. */
   readonly #slots: LimitFunction;
   readonly #timeLimitMs: number;
+  readonly #encoding = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor({ threads, timeLimitMs = FRAME_TIME_LIMIT_MS, worker = WORKER }: CodecPoolOptions) {
@@ -69,9 +73,10 @@ export class CodecPool {
   }
 
   /** Ends the threads; tasks under way fail with SHUTTING_DOWN. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true;
-    return this.#pool.destroy();
+    await Promise.allSettled(this.#encoding);
+    await this.#pool.destroy();
   }
 
   async #run(task: CodecTask, buffer: ArrayBufferLike, signal: AbortSignal): Promise<Uint8Array> {
@@ -94,9 +99,15 @@ export class CodecPool {
     }
   }
 
-  /** @param end ends the thread; its time limit fires it as well */
+  /** @param end ends the thread of a task that decodes; its time limit fires it as well */
   async #inThread(task: CodecTask, buffer: ArrayBufferLike, end: AbortController): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
+    if (this.#closed) throw new StainError('SHUTTING_DOWN', 'The codecs are being shut down.');
+    if (task.kind === 'encode') {
+      const answer = this.#pool.run(task, { transferList: [buffer as ArrayBuffer] });
+      this.#encoding.add(answer);
+      return answer.finally(() => this.#encoding.delete(answer));
+    }
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
@@ -107,11 +118,10 @@ export class CodecPool {
     } catch (cause) {
       // Errors of the codecs are answers: what is thrown says that the thread is no more.
       if (this.#closed) throw new StainError('SHUTTING_DOWN', 'The codecs are being shut down.', { cause });
-      const code = task.kind === 'decode' ? 'FRAME_INVALID' : 'INTERNAL';
       const what = isLate
         ? `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`
         : 'made its codec break down';
-      throw new StainError(code, `A frame ${what}.`, { cause });
+      throw new StainError('FRAME_INVALID', `A frame ${what}.`, { cause });
     } finally {
       clearTimeout(timer);
     }
