@@ -96,13 +96,15 @@ describe('the configuration', () => {
       default: '300',
       meaning: expect.any(String),
     });
-    const keys = Object.entries(loadConfig({ env: {} })).flatMap(([section, value]) =>
-      typeof value === 'object' ? Object.keys(value).map((name) => `${section}.${name}`) : [section],
-    );
+    const keysIn = (value: object, path: string): string[] =>
+      Object.entries(value).flatMap(([name, inner]) =>
+        typeof inner === 'object' && !Array.isArray(inner) ? keysIn(inner, `${path}${name}.`) : [path + name],
+      );
+    const keys = keysIn(loadConfig({ env: {} }), '');
     expect(rows.map(({ key }) => key)).toEqual(expect.arrayContaining(keys));
     for (const { meaning } of rows) expect(meaning).not.toBe('');
     for (const { env, default: fallback } of rows) {
-      const text = fallback === '' ? undefined : fallback.replace(/^"|"$/g, '').replace(/^\[\]$/, '');
+      const text = fallback === '' ? undefined : fallback.replace(/["[\]]/g, '');
       expect(loadConfig({ env: { [env]: text } })).toEqual(loadConfig({ env: {} }));
     }
   });

@@ -6,6 +6,19 @@ import { StainError } from './errors.ts';
 const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
 const httpUrl = z.url({ protocol: /^https?$/ });
 const count = z.int().min(1);
+/** Asymmetric ones (RFC 7518, RFC 8037). */
+const SIGNATURES = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
 
 /** Longest time a job may be given: the queue's own limit of 24 hours, less its margin. */
 const MOST_JOB_MINUTES = 23 * 60;
@@ -17,7 +30,7 @@ const schema = z.strictObject({
       .min(1)
       .default('127.0.0.1')
       .describe(
-        'Address to listen on. There is no login: put a reverse proxy with one before any other address.',
+        'Address to listen on. Without a login (oidc.issuer) it must be 127.0.0.1 or ::1: put a reverse proxy with a login before it.',
       ),
     port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 takes a free one.'),
     basePath: z
@@ -29,6 +42,50 @@ const schema = z.strictObject({
       .array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin such as https://viewer.example'))
       .default([])
       .describe('Origins of web pages that may call the API from elsewhere (CORS).'),
+    tls: z.strictObject({
+      certFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Certificate chain (PEM): the service then speaks TLS, 1.2 at least.'),
+      keyFile: z.string().min(1).optional().describe('Its private key (PEM).'),
+    }),
+  }),
+  oidc: z.strictObject({
+    issuer: httpUrl
+      .optional()
+      .describe('Issuer of the tokens that users bring (OpenID Connect). With it every request needs one.'),
+    audience: z.string().min(1).optional().describe('Audience that the tokens for this service have.'),
+    algorithms: z
+      .array(z.enum(SIGNATURES))
+      .min(1)
+      .default(['RS256', 'PS256', 'ES256', 'EdDSA'])
+      .describe('Signatures that are taken.'),
+    readScope: z
+      .string()
+      .min(1)
+      .default('stain.read')
+      .describe('Scope or role that allows to see slides, jobs and templates.'),
+    normalizeScope: z
+      .string()
+      .min(1)
+      .default('stain.normalize')
+      .describe(
+        'Scope or role that allows to ask for normalisations and to make templates; allows to see as well.',
+      ),
+    administerScope: z
+      .string()
+      .min(1)
+      .default('stain.administer')
+      .describe(
+        'Scope or role that allows to remove templates, to cancel the jobs of others and to read metrics; allows all else.',
+      ),
+    clockToleranceSeconds: z
+      .number()
+      .min(0)
+      .max(300)
+      .default(30)
+      .describe('Difference of clocks that is borne.'),
   }),
   archive: z.strictObject({
     folder: folder(
@@ -53,6 +110,12 @@ const schema = z.strictObject({
       .positive()
       .default(300)
       .describe('Longest silence of the archive before a request is given up.'),
+    users: z
+      .enum(['known', 'unknown'])
+      .default('known')
+      .describe(
+        'With a login. known: the archive takes the tokens of users, who see what it shows them. unknown: it does not; whoever may read sees all.',
+      ),
   }),
   viewer: z.strictObject({
     enabled: z.boolean().default(true).describe('Serve OHIF with the plugin at the root of the host.'),
@@ -138,6 +201,14 @@ const schema = z.strictObject({
       .default(720)
       .describe('Longest time for one slide.'),
     maxQueuedJobs: count.default(1000).describe('Jobs that may wait; further ones are refused.'),
+    jobsPerUser: count
+      .default(500)
+      .describe('Unfinished jobs of one user; without a login there is no such limit.'),
+    requestsPerSecond: count
+      .default(50)
+      .describe(
+        'Requests of one user (or address) to the API; twenty times as many to the archive behind it.',
+      ),
   }),
   output: z.strictObject({
     encoding: z

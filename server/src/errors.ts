@@ -50,6 +50,16 @@ export const ERROR_TABLE = {
   },
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
+  UNAUTHENTICATED: { status: 401, remedy: 'Sign in, and send the token with the request.' },
+  FORBIDDEN: { status: 403, remedy: 'Ask the administrator for the permission that the message names.' },
+  LOGIN_UNAVAILABLE: {
+    status: 503,
+    remedy: 'Try again in a moment. For administrators: see that the issuer (oidc.issuer) can be reached.',
+  },
+  RATE_LIMITED: {
+    status: 429,
+    remedy: 'Ask less often; Retry-After says when. limits.requestsPerSecond can be raised.',
+  },
   CONFIGURATION_INVALID: { status: 500, remedy: 'Correct the configuration as the message says.' },
   NOT_ACCEPTABLE: { status: 406, remedy: 'Ask for a media type that the message names.' },
   NOT_FOUND: { status: 404, remedy: 'Check the identifier.' },

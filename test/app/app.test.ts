@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../server/src/app/app.ts';
 import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger } from '../../server/src/app/log.ts';
+import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
+import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import {
   health,
@@ -72,6 +74,8 @@ beforeAll(async () => {
         },
       }),
       jobs,
+      login: openLogin(loadConfig({ env: {} })),
+      access: OPEN_ACCESS,
       log,
       version: '1.2.3',
       templates: {
@@ -151,6 +155,17 @@ async function expectProblem(response: Response, status: number, code: keyof typ
   expect(problem.instance).toBe(`urn:uuid:${response.headers.get('X-Request-Id')}`);
   return problem;
 }
+
+describe('limits of a request', () => {
+  it('a body that is nested too deep is refused', async () => {
+    const deep = `${'['.repeat(40)}${']'.repeat(40)}`;
+    const response = await post('/api/normalizations', deep);
+    expect(response.status).toBe(400);
+    expect((await jsonOf(response)).detail).toContain('nested deeper');
+    const wide = await post('/api/normalizations', JSON.stringify({ a: [[[]]] }));
+    expect((await jsonOf(wide)).detail).not.toContain('nested deeper');
+  });
+});
 
 describe('normalizations', () => {
   it('are made with 202 and a Location, and found again with 200', async () => {

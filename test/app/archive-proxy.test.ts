@@ -18,18 +18,27 @@ afterEach(() => open.disposeAsync());
 interface Options {
   readonly headers?: Record<string, string>;
   readonly timeoutSeconds?: number;
+  readonly users?: 'known' | 'unknown';
+  /** Whether there is a login. */
+  readonly isRequired?: boolean;
   /** What the configured URL holds before the host, or instead of the archive's own URL. */
   readonly url?: (archive: FaultServer) => string;
 }
 
 /** An archive that does what `handle` says, and our service before it. */
-async function start(handle: Handler, { headers = {}, timeoutSeconds = 10, url }: Options = {}) {
+async function start(
+  handle: Handler,
+  { headers = {}, timeoutSeconds = 10, url, users = 'known', isRequired = false }: Options = {},
+) {
   open = new AsyncDisposableStack();
   const archive = open.use(await startFaultServer(handle));
-  const proxy = archiveProxy({ url: url?.(archive) ?? archive.url, headers, timeoutSeconds });
+  const proxy = archiveProxy(
+    { url: url?.(archive) ?? archive.url, headers, timeoutSeconds, users },
+    { isRequired },
+  );
   const app = express()
     .set('basePath', '/stain')
-    .use(requestLog(log), securityHeaders({ allowedOrigins: [] }))
+    .use(requestLog(log), securityHeaders({ allowedOrigins: [], tls: {} }))
     .use('/stain/dicom-web', proxy)
     .use(problemHandler(log));
   const service: Listening = await listen(app, { host: '127.0.0.1', port: 0, graceMs: 0 });

@@ -1,3 +1,8 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect } from 'node:tls';
 import express from 'express';
 import { expect, it } from 'vitest';
 import { listen } from '../../server/src/app/listen.ts';
@@ -17,6 +22,43 @@ it('lets an open request end before it closes, and takes no new ones', async () 
   expect(await answer).toBe('whole');
   await closed;
   await expect(fetch(server.url)).rejects.toThrow();
+});
+
+it('speaks TLS, 1.2 at least', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'stain-tls-'));
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost'],
+      ...['-keyout', keyFile, '-out', certFile],
+    ],
+    { stdio: 'ignore' },
+  );
+  const app = express().get('/', (_request, response) => void response.send('secret'));
+  const server = await listen(app, { host: '127.0.0.1', port: 0, tls: { certFile, keyFile } });
+  const connectWith = (options: ConnectionOptions) =>
+    new Promise<string | null>((resolve, reject) => {
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(
+        { host: hostname, port: Number(port), rejectUnauthorized: false, ...options },
+        () => {
+          resolve(socket.getProtocol());
+          socket.destroy();
+        },
+      ).on('error', reject);
+    });
+  expect(server.url).toMatch(/^https:/);
+  expect(await connectWith({})).toBe('TLSv1.3');
+  expect(await connectWith({ maxVersion: 'TLSv1.2' })).toBe('TLSv1.2');
+  await expect(connectWith({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).rejects.toThrow();
+  await server.close();
+  const half = listen(app, { host: '127.0.0.1', port: 0, tls: { certFile } });
+  await expect(half).rejects.toMatchObject({
+    code: 'CONFIGURATION_INVALID',
+    data: { key: 'server.tls.keyFile' },
+  });
+  await rm(folder, { recursive: true });
 });
 
 it('cuts a request off that does not end', async () => {

@@ -29,7 +29,10 @@ describe.skipIf(orthancMissing)(`the proxy before Orthanc${note}`, () => {
 
   beforeAll(async () => {
     orthanc = await startOrthanc();
-    const proxy = archiveProxy({ url: orthanc.url, headers: {}, timeoutSeconds: 60 });
+    const proxy = archiveProxy(
+      { url: orthanc.url, headers: {}, timeoutSeconds: 60, users: 'known' },
+      { isRequired: false },
+    );
     service = await listen(express().use('/stain/dicom-web', proxy), { host: '127.0.0.1', port: 0 });
     for (const name of (await readdir(sample)).filter((file) => file.endsWith('.dcm'))) {
       const head = '--part\r\nContent-Type: application/dicom\r\n\r\n';

@@ -27,7 +27,7 @@ describe('limits', () => {
     const faults: unknown[] = [];
     jobs = await openJobs({
       run: deaf,
-      limits: { jobTimeoutMinutes: 0.3 / 60, maxQueuedJobs: 1 },
+      limits: { jobTimeoutMinutes: 0.3 / 60, maxQueuedJobs: 1, jobsPerUser: 100 },
       onFault: (error) => faults.push(error),
     });
     const { job } = await create(jobs, request());
@@ -37,7 +37,10 @@ describe('limits', () => {
 
   it('refuses a job when the queue is full, but not one that is in it already', async () => {
     const work = new SteeredWork();
-    jobs = await openJobs({ run: work.run, limits: { jobTimeoutMinutes: 1, maxQueuedJobs: 1 } });
+    jobs = await openJobs({
+      run: work.run,
+      limits: { jobTimeoutMinutes: 1, maxQueuedJobs: 1, jobsPerUser: 100 },
+    });
     const next = work.next();
     await create(jobs, request());
     await next;

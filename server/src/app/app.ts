@@ -1,28 +1,36 @@
 /** The HTTP service, put together: what comes before the routes, the routes, and what is said when there is none. */
-import express, { type Express, type Router } from 'express';
+import express, { type Express, type RequestHandler, type Router } from 'express';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { Access } from '../auth/access.ts';
+import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
+import { requireScope } from './authenticate.ts';
 import { docsRouter } from './docs.ts';
+import { jsonBody } from './json-body.ts';
 import { requestLog, setRoute } from './log.ts';
 import { normalizationRoutes } from './normalization-routes.ts';
 import { createOpenApi } from './openapi.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
+import { limitRate } from './rate-limit.ts';
 import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
 import { type StainRoutesOptions, stainRoutes } from './stain-routes.ts';
+import { UserJobs } from './user-jobs.ts';
 
-/** Our largest request is a few hundred bytes. The archive reads its own bodies. */
-const BODY_LIMIT = '64kb';
+/** The viewer asks the archive for many small things at once. */
+const ARCHIVE_RATE_FACTOR = 20;
 const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
   extends Pick<ServiceRoutesOptions, 'version' | 'templates' | 'device' | 'models'>,
     Omit<StainRoutesOptions, 'basePath'> {
-  readonly config: Pick<Config, 'server' | 'output'>;
+  readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
   readonly jobs: JobService;
+  readonly login: Login;
+  readonly access: Access;
   readonly log: Logger;
   /** For /ready, besides the database: the archive, the models. */
   readonly checks?: ServiceRoutesOptions['checks'];
@@ -35,25 +43,35 @@ export interface AppOptions
 }
 
 export function createApp(options: AppOptions): Express {
-  const { config, jobs, log, version } = options;
+  const { config, jobs, login, access, log, version } = options;
   const { basePath } = config.server;
   const routes: Route[] = [
     ...normalizationRoutes({
       config,
-      jobs,
+      jobs: new UserJobs(jobs, access),
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
     ...stainRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),
   ];
   routes.push(documentRoute(() => document));
-  const document = createOpenApi(routes, { version, basePath });
+  const document = createOpenApi(routes, { version, basePath, hasLogin: login.isRequired });
+  const limited = limitRate(config.limits.requestsPerSecond);
+  const guard = (scope: Route['scope']): RequestHandler[] =>
+    scope === 'public' ? [limited] : [requireScope(login, scope), limited];
 
   const service = express.Router();
-  if (options.archiveRouter) service.use('/dicom-web', named('/dicom-web'), options.archiveRouter);
+  if (options.archiveRouter)
+    service.use(
+      '/dicom-web',
+      named('/dicom-web'),
+      archiveGuard(login),
+      limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
+      options.archiveRouter,
+    );
   service.use('/docs', docsRouter());
-  service.use(express.json({ limit: BODY_LIMIT }));
-  mountRoutes(service, routes);
+  service.use(jsonBody());
+  mountRoutes(service, routes, guard);
 
   const app = express();
   app.disable('x-powered-by');
@@ -66,11 +84,22 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
+/** Whoever may ask for normalisations may store as well. */
+function archiveGuard(login: Login): RequestHandler {
+  const [read, store] = [requireScope(login, 'read'), requireScope(login, 'normalize')];
+  // What a browser asks before a request from elsewhere carries no token.
+  return (request, response, next) => {
+    if (request.method === 'OPTIONS') return next();
+    return (request.method === 'POST' ? store : read)(request, response, next);
+  };
+}
+
 /** The document describes itself too, so it is asked for when it is made. */
 function documentRoute(document: () => unknown): Route {
   return {
     method: 'get',
     path: '/openapi.json',
+    scope: 'public',
     operation: {
       tags: ['Service'],
       summary: 'This document',
@@ -82,7 +111,7 @@ function documentRoute(document: () => unknown): Route {
   };
 }
 
-function named(pattern: string): express.RequestHandler {
+function named(pattern: string): RequestHandler {
   return (_request, response, next) => {
     setRoute(response, pattern);
     next();

@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { createProxyMiddleware } from 'http-proxy-middleware';
+import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
 import { StainError } from '../errors.ts';
@@ -63,7 +64,10 @@ const TO_BROWSER = new Set([
 ]);
 
 /** To be mounted under any prefix. Problems: REQUEST_INVALID, ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT */
-export function archiveProxy({ url, headers, timeoutSeconds }: Config['dicomweb'] & { url: string }): Router {
+export function archiveProxy(
+  { url, headers, timeoutSeconds, users }: Config['dicomweb'] & { url: string },
+  { isRequired }: Pick<Login, 'isRequired'>,
+): Router {
   const root = parseRoot(url);
   const authorization = takeCredentials(root);
   const credentials: IncomingHttpHeaders = {
@@ -71,7 +75,9 @@ export function archiveProxy({ url, headers, timeoutSeconds }: Config['dicomweb'
     ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
   };
   const prepare: RequestHandler = (request, _response, next) => {
-    request.headers = headersFor(request, credentials);
+    // A user's own token goes through to an archive that knows it, and then our credentials are not lent.
+    const own = isRequired ? users === 'known' : request.headers.authorization !== undefined;
+    request.headers = headersFor(request, own ? undefined : credentials);
     next();
   };
   // A busy archive drops connections before it has answered: what only reads is asked for once more.
@@ -112,15 +118,14 @@ const refuseOthers: RequestHandler = (request, _response, next) => {
   next();
 };
 
-function headersFor(request: Request, credentials: IncomingHttpHeaders): IncomingHttpHeaders {
-  const passed = TO_ARCHIVE.filter((name) => request.headers[name] !== undefined).map((name) => [
-    name,
-    request.headers[name],
-  ]);
+/** @param credentials instead of the user's own */
+function headersFor(request: Request, credentials: IncomingHttpHeaders | undefined): IncomingHttpHeaders {
+  const passed = TO_ARCHIVE.filter(
+    (name) => request.headers[name] !== undefined && !(credentials && name === 'authorization'),
+  ).map((name) => [name, request.headers[name]]);
   return {
     ...Object.fromEntries(passed),
-    // A user's own token goes through; the service's credentials stand in where there is none.
-    ...(request.headers.authorization ? {} : credentials),
+    ...credentials,
     // For the addresses that the archive writes into its answers.
     forwarded: `host=${request.host};proto=${request.protocol}`,
     ...(FRAMES.test(request.path) ? { accept: STORED_FRAMES } : {}),

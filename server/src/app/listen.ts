@@ -1,12 +1,22 @@
 /** Starts an HTTP server and stops it without cutting off what is on its way. */
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
+import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
 
 /** Requests that last longer than this are cut off at the end. */
 const GRACE_MS = 5000;
 const IDLE_CHECK_MS = 50;
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: Config['server']['tls'];
+  readonly graceMs?: number;
+}
 
 export interface Listening {
   /** Without a slash at its end, with the port that was given. */
@@ -18,9 +28,12 @@ export interface Listening {
 /** @throws CONFIGURATION_INVALID when the address is taken or not ours */
 export async function listen(
   app: Express,
-  { host, port, graceMs = GRACE_MS }: { host: string; port: number; graceMs?: number },
+  { host, port, tls = {}, graceMs = GRACE_MS }: ListenOptions,
 ): Promise<Listening> {
-  const server = createServer(app);
+  const certificate = await readCertificate(tls);
+  const server = certificate
+    ? createTlsServer({ ...certificate, minVersion: 'TLSv1.2' }, app)
+    : createServer(app);
   // A slide of many gigabytes may be stored in one request: its length is limited, not its time.
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
@@ -35,7 +48,7 @@ export async function listen(
   });
   const address = server.address() as AddressInfo;
   return {
-    url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
+    url: `http${certificate ? 's' : ''}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
     close: () =>
       new Promise((resolve) => {
         // A kept-alive connection becomes idle when its last response ends; Node does not look again by itself.
@@ -47,5 +60,24 @@ export async function listen(
           resolve();
         });
       }),
+  };
+}
+
+async function readCertificate({
+  certFile,
+  keyFile,
+}: Config['server']['tls']): Promise<{ cert: Buffer; key: Buffer } | undefined> {
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  const read = async (key: string, file: string | undefined): Promise<Buffer> => {
+    const problem = (why: string, cause?: unknown) =>
+      new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key }, cause });
+    if (file === undefined) throw problem('certificate and key go together.');
+    return readFile(file).catch((cause: NodeJS.ErrnoException) => {
+      throw problem(`the file cannot be read (${cause.code}).`, cause);
+    });
+  };
+  return {
+    cert: await read('server.tls.certFile', certFile),
+    key: await read('server.tls.keyFile', keyFile),
   };
 }

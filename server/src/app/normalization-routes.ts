@@ -2,18 +2,19 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
-import type { JobService } from '../jobs/job-service.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
+import { principalOf } from './authenticate.ts';
 import { sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
+import type { UserJobs } from './user-jobs.ts';
 
 const TAGS = ['Normalizations'];
 const idParameter = z.object({ id: z.uuid() });
 
 export interface NormalizationRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server'>;
-  readonly jobs: JobService;
+  readonly jobs: UserJobs;
   readonly heartbeatMs: number;
 }
 
@@ -29,7 +30,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       responses: { 200: json('Cancelled', job), 202: json('In work; it stops soon', job) },
     },
     async handler(request, response) {
-      const cancelled = await jobs.cancel(parseInput(idParameter, request.params).id);
+      const cancelled = await jobs.cancel(principalOf(response), parseInput(idParameter, request.params).id);
       response.status(isFinal(cancelled.state) ? 200 : 202).json(cancelled);
     },
   };
@@ -38,6 +39,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
     {
       method: 'post',
       path: '/api/normalizations',
+      scope: 'normalize',
       problems: [
         'REQUEST_INVALID',
         'PAYLOAD_TOO_LARGE',
@@ -63,8 +65,12 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         };
         const left = new AbortController();
         response.once('close', () => left.abort());
-        const origin = { requestedBy: 'local', priority: 'interactive' } as const;
-        const created = await jobs.create(wanted, origin, left.signal);
+        const created = await jobs.create(
+          principalOf(response),
+          wanted,
+          { priority: 'interactive' },
+          left.signal,
+        );
         response
           .status(created.existing ? 200 : 202)
           .location(`${root}/${created.job.id}`)
@@ -74,6 +80,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
     {
       method: 'get',
       path: '/api/normalizations',
+      scope: 'read',
       problems: ['REQUEST_INVALID'],
       operation: {
         tags: TAGS,
@@ -82,12 +89,13 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         responses: { 200: json('One page', jobList) },
       },
       async handler(request, response) {
-        response.json(await jobs.list(parseInput(jobListQuery, request.query)));
+        response.json(await jobs.list(principalOf(response), parseInput(jobListQuery, request.query)));
       },
     },
     {
       method: 'get',
       path: '/api/normalizations/:id',
+      scope: 'read',
       problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
       operation: {
         tags: TAGS,
@@ -96,14 +104,15 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         responses: { 200: json('The job', job) },
       },
       async handler(request, response) {
-        response.json(await jobs.get(parseInput(idParameter, request.params).id));
+        response.json(await jobs.get(principalOf(response), parseInput(idParameter, request.params).id));
       },
     },
-    { method: 'delete', path: '/api/normalizations/:id', ...cancel },
-    { method: 'post', path: '/api/normalizations/:id/cancel', ...cancel },
+    { method: 'delete', path: '/api/normalizations/:id', scope: 'normalize', ...cancel },
+    { method: 'post', path: '/api/normalizations/:id/cancel', scope: 'normalize', ...cancel },
     {
       method: 'get',
       path: '/api/normalizations/:id/events',
+      scope: 'read',
       problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
       operation: {
         tags: TAGS,
@@ -119,11 +128,11 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       },
       async handler(request, response) {
         const { id } = parseInput(idParameter, request.params);
-        const isOver = async (after: string | undefined) => isKnownEnd(await jobs.get(id), after);
-        await sendEvents(request, response, (signal, after) => jobs.events(id, signal, after), {
-          heartbeatMs,
-          isOver,
-        });
+        const principal = principalOf(response);
+        const isOver = async (after: string | undefined) => isKnownEnd(await jobs.get(principal, id), after);
+        const open = (signal: AbortSignal, after: string | undefined) =>
+          jobs.events(principal, id, signal, after);
+        await sendEvents(request, response, open, { heartbeatMs, isOver });
       },
     },
   ];

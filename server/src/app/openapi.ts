@@ -4,20 +4,26 @@ import { problem } from '../contract/index.ts';
 import { ERROR_TABLE, type ErrorCode } from '../errors.ts';
 import type { Route } from './route.ts';
 
+const LOGIN_PROBLEMS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'LOGIN_UNAVAILABLE'];
+
 export type OpenApiDocument = ReturnType<typeof createDocument>;
 
 export function createOpenApi(
   routes: readonly Route[],
-  { version, basePath }: { version: string; basePath: string },
+  { version, basePath, hasLogin }: { version: string; basePath: string; hasLogin: boolean },
 ): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
-  for (const { method, path, operation, problems = [] } of routes) {
+  for (const { method, path, scope, operation, problems = [] } of routes) {
     const item = paths[openApiPath(path)] ?? {};
     paths[openApiPath(path)] = item;
     item[method] = {
       ...operation,
       operationId: operationId(method, path),
-      responses: { ...operation.responses, ...problemResponses(problems) },
+      ...(hasLogin && scope !== 'public' && { security: [{ bearer: [] }] }),
+      responses: {
+        ...operation.responses,
+        ...problemResponses([...(scope === 'public' ? [] : LOGIN_PROBLEMS), 'RATE_LIMITED', ...problems]),
+      },
     };
   }
   return createDocument({
@@ -30,6 +36,11 @@ export function createOpenApi(
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: basePath || '/' }],
+    ...(hasLogin && {
+      components: {
+        securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      },
+    }),
     paths,
   });
 }

@@ -6,6 +6,12 @@ import type { Problem } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { requestIdOf } from './log.ts';
 
+/** RFC 6750 section 3. */
+const CHALLENGES: Partial<Record<string, string>> = {
+  UNAUTHENTICATED: 'Bearer error="invalid_token"',
+  FORBIDDEN: 'Bearer error="insufficient_scope"',
+};
+
 /** @param status where HTTP has one of its own for what the code says more broadly (405, 415) */
 export function sendProblem(response: Response, error: StainError, status: number = error.status): void {
   const problem: Problem = {
@@ -18,6 +24,8 @@ export function sendProblem(response: Response, error: StainError, status: numbe
     instance: `urn:uuid:${requestIdOf(response)}`,
     ...(Object.keys(error.data).length > 0 ? { data: { ...error.data } } : {}),
   };
+  const challenge = CHALLENGES[error.code];
+  if (challenge) response.set('WWW-Authenticate', challenge);
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

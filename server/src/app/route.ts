@@ -2,6 +2,7 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ZodType } from 'zod';
 import type { ZodOpenApiOperationObject } from 'zod-openapi';
+import type { Scope } from '../auth/principal.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { setRoute } from './log.ts';
 import { sendProblem } from './problem.ts';
@@ -10,6 +11,8 @@ export interface Route {
   readonly method: 'get' | 'post' | 'delete';
   /** In the form of Express: /api/templates/:id. */
   readonly path: string;
+  /** What the user must be allowed to; `public`: no login. */
+  readonly scope: Scope | 'public';
   readonly operation: Omit<ZodOpenApiOperationObject, 'responses'> & {
     /** The answers that are no problems. */
     readonly responses: ZodOpenApiOperationObject['responses'];
@@ -19,15 +22,22 @@ export interface Route {
   readonly handler: (request: Request, response: Response) => void | Promise<void>;
 }
 
-/** Also answers 405 where the path is known and the method is not. */
-export function mountRoutes(router: Router, routes: readonly Route[]): void {
+/**
+ * Also answers 405 where the path is known and the method is not.
+ * @param guard what a request passes before its handler
+ */
+export function mountRoutes(
+  router: Router,
+  routes: readonly Route[],
+  guard: (scope: Route['scope']) => readonly RequestHandler[],
+): void {
   const byPath = Map.groupBy(routes, ({ path }) => path);
   for (const [path, ofPath] of byPath) {
     const named: RequestHandler = (_request, response, next) => {
       setRoute(response, path);
       next();
     };
-    for (const { method, handler } of ofPath) router[method](path, named, handler);
+    for (const { method, scope, handler } of ofPath) router[method](path, named, ...guard(scope), handler);
     const allowed = ofPath.map(({ method }) => method.toUpperCase()).join(', ');
     router.all(path, named, (request, response) => {
       response.set('Allow', allowed);

@@ -5,17 +5,24 @@
  * refused by its Origin here.
  */
 import type { RequestHandler } from 'express';
+import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
 
 const API_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
-export function securityHeaders({ allowedOrigins }: { allowedOrigins: readonly string[] }): RequestHandler {
+export function securityHeaders({
+  allowedOrigins,
+  tls,
+}: Pick<Config['server'], 'allowedOrigins' | 'tls'>): RequestHandler {
   return (_request, response, next) => {
     response.set({
       'Content-Security-Policy': API_POLICY,
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',
       'X-Frame-Options': 'DENY',
+      'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+      'X-Permitted-Cross-Domain-Policies': 'none',
+      ...(tls.certFile !== undefined && { 'Strict-Transport-Security': 'max-age=31536000' }),
       // A viewer under Cross-Origin-Embedder-Policy loads nothing without this.
       'Cross-Origin-Resource-Policy': allowedOrigins.length > 0 ? 'cross-origin' : 'same-origin',
     });

@@ -58,6 +58,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/templates',
+      scope: 'read',
       problems: ['TEMPLATE_INVALID'],
       operation: {
         tags: TAGS,
@@ -75,6 +76,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/templates/:id',
+      scope: 'read',
       ...find,
       operation: {
         tags: TAGS,
@@ -90,6 +92,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/templates/:id/thumbnail',
+      scope: 'read',
       ...find,
       operation: {
         tags: TAGS,
@@ -110,6 +113,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/models',
+      scope: 'read',
       operation: { tags: TAGS, summary: 'Models', responses: { 200: json('All models', modelList) } },
       async handler(_request, response) {
         response.json({ models: (await options.models()).map((found) => modelToContract(found, basePath)) });
@@ -118,6 +122,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/device',
+      scope: 'read',
       operation: {
         tags: TAGS,
         summary: 'The device that the network runs on',
@@ -130,6 +135,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/api/errors',
+      scope: 'public',
       operation: {
         tags: TAGS,
         summary: 'All error codes, and what to do about each',
@@ -144,6 +150,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/health',
+      scope: 'public',
       operation: {
         tags: TAGS,
         summary: 'Whether the process answers',
@@ -158,6 +165,7 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
     {
       method: 'get',
       path: '/ready',
+      scope: 'public',
       operation: {
         tags: TAGS,
         summary: 'Whether jobs can be done now',

@@ -1,6 +1,7 @@
 /** The stain of a slide, and what a preview in the browser needs to be the same as the result: graphs, colour table. */
 import type { Request, Response } from 'express';
 import { z } from 'zod';
+import { type Access, requireAccess } from '../auth/access.ts';
 import {
   dicomUid,
   previewCreate,
@@ -15,6 +16,7 @@ import type { LoadedModel } from '../inference/manifest.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
 import type { Template as TemplateFile } from '../stain/template.ts';
+import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 import { templateToContract } from './service-routes.ts';
@@ -31,6 +33,7 @@ const bytes = (description: string) => ({
 
 export interface StainRoutesOptions {
   readonly basePath: string;
+  readonly access: Access;
   model(name: string): Promise<LoadedModel>;
   stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
   /** A normalised region as JPEG. */
@@ -39,12 +42,13 @@ export interface StainRoutesOptions {
   removeTemplate(id: string): Promise<void>;
 }
 
-export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route[] {
+export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions): Route[] {
   const read = async (request: Request, response: Response) => {
     const signal = leaving(response);
     const { study, series } = parseInput(seriesParameters, request.params);
     const { model } = parseInput(stainQuery, request.query);
     const reference = { studyInstanceUid: study, seriesInstanceUid: series };
+    await requireAccess(access, principalOf(response), reference);
     return {
       reference,
       loaded: await service.model(model),
@@ -71,6 +75,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'get',
       path: '/api/studies/:study/series/:series/stain',
+      scope: 'read',
       problems,
       operation: {
         tags: TAGS,
@@ -105,6 +110,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'get',
       path: '/api/studies/:study/series/:series/colour-table',
+      scope: 'read',
       problems: [...problems, 'NOT_FOUND'],
       operation: {
         tags: TAGS,
@@ -123,6 +129,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'get',
       path: '/api/models/:name/graphs/:graph',
+      scope: 'read',
       problems: ['REQUEST_INVALID', 'MODEL_INVALID', 'NOT_FOUND'],
       operation: {
         tags: TAGS,
@@ -147,6 +154,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'post',
       path: '/api/preview',
+      scope: 'read',
       problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
@@ -163,6 +171,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
       },
       async handler(request, response) {
         const wanted = parseInput(previewCreate, request.body);
+        await requireAccess(access, principalOf(response), wanted);
         const picture = await service.preview(wanted, leaving(response));
         response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
       },
@@ -170,6 +179,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'post',
       path: '/api/templates',
+      scope: 'normalize',
       problems: [...problems, 'TEMPLATE_EXISTS'],
       operation: {
         tags: TAGS,
@@ -179,6 +189,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
       },
       async handler(request, response) {
         const wanted = parseInput(templateCreate, request.body);
+        await requireAccess(access, principalOf(response), wanted);
         const made = await service.createTemplate(wanted, leaving(response));
         response
           .status(201)
@@ -189,6 +200,7 @@ export function stainRoutes({ basePath, ...service }: StainRoutesOptions): Route
     {
       method: 'delete',
       path: '/api/templates/:id',
+      scope: 'administer',
       problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_SHIPPED'],
       operation: {
         tags: TAGS,

@@ -1,4 +1,5 @@
 /** An archive as a person names it on the command line: a DICOMweb URL, or a folder served by the embedded archive. */
+import { randomBytes } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import express, { type Router } from 'express';
 import { listen } from '../app/listen.ts';
@@ -40,9 +41,24 @@ export async function openArchiveLocation(
   const archive = await createArchive({ folder: location, maxInstanceBytes: config.limits.maxInstanceBytes });
   // A slide of which only some levels have been seen would be taken for a smaller one.
   await archive.rescan();
-  const server = await listen(express().use('/dicom-web', archive.router), { host: '127.0.0.1', port: 0 });
-  // The product meets its own archive over HTTP like any other: there is one way for data.
-  const client = createDicomWebClient({ url: `${server.url}/dicom-web`, ...timeouts(config) });
+  // The product meets its own archive over HTTP like any other: there is one way for data. Other users of this host know
+  // no login for this address, and need none: it takes a word that only this process knows.
+  const authorization = `Bearer ${randomBytes(32).toString('base64url')}`;
+  const server = await listen(
+    express().use(
+      (request, response, next) => {
+        if (request.headers.authorization === authorization) next();
+        else response.status(401).end();
+      },
+      express.Router().use('/dicom-web', archive.router),
+    ),
+    { host: '127.0.0.1', port: 0 },
+  );
+  const client = createDicomWebClient({
+    url: `${server.url}/dicom-web`,
+    headers: { authorization },
+    ...timeouts(config),
+  });
   return {
     client,
     name: location,

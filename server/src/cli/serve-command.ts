@@ -5,6 +5,8 @@ import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
+import { openAccess } from '../auth/access.ts';
+import { openLogin } from '../auth/login.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
@@ -23,6 +25,7 @@ export async function serveCommand(
 ): Promise<void> {
   const { config, templates } = composition;
   const log = createLogger({ level: config.log.level });
+  const login = openLogin(config);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
   await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
     create: true,
@@ -38,10 +41,12 @@ export async function serveCommand(
   const app = createApp({
     config,
     jobs,
+    login,
+    access: openAccess(config, login),
     log,
     templates,
     version: VERSION,
-    archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }),
+    archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }, login),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
     checks: {
       archive: async () => {
@@ -55,13 +60,16 @@ export async function serveCommand(
     models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
     ...stainService(composition, environment),
   });
-  const { host, port, basePath } = config.server;
-  const server = await listen(app, { host, port });
+  const { basePath } = config.server;
+  const server = await listen(app, config.server);
   cleanup.defer(() => server.close());
   process.stderr.write(`Stain normalization ${VERSION}, research use only\n`);
   const viewerUrl = 'router' in viewer ? `${server.url}/` : undefined;
   process.stderr.write(`  viewer   ${'missing' in viewer ? viewer.missing : viewerUrl}\n`);
   process.stderr.write(`  service  ${server.url}${basePath}   API page ${server.url}${basePath}/docs\n`);
+  process.stderr.write(
+    `  login    ${login.isRequired ? config.oidc.issuer : 'none: only this host reaches the service'}\n`,
+  );
   process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
   onListening(viewerUrl);
   if (!signal.aborted) await once(signal, 'abort');

@@ -18,7 +18,7 @@ const MOST_PREVIEWS = 16;
 export function stainService(
   { network, model, templates }: Composition,
   environment: NormalizationEnvironment,
-): Omit<StainRoutesOptions, 'basePath'> {
+): Omit<StainRoutesOptions, 'basePath' | 'access'> {
   const cache = new StainCache();
   const previews = pLimit(PREVIEWS_AT_ONCE);
   const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {

@@ -217,6 +217,14 @@ export class JobRecords {
     return row!.n;
   }
 
+  async countUnfinished(requestedBy: string): Promise<number> {
+    const [row] = await this.#database.query<{ n: number }>(
+      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE requested_by = $1 AND ${UNFINISHED}`,
+      [requestedBy],
+    );
+    return row!.n;
+  }
+
   /** Of a job that exists. */
   async identity(id: string): Promise<JobIdentity> {
     const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE id = $1`, [id]);

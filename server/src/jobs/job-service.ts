@@ -3,6 +3,8 @@
  * a PostgreSQL server several processes do this together: those that answer requests and those that work.
  */
 import { randomUUID } from 'node:crypto';
+import { LOCAL } from '../auth/principal.ts';
+import type { Config } from '../config.ts';
 import { isFinal, type Job, type JobEvent, type JobListQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
@@ -41,7 +43,7 @@ export interface JobServiceOptions {
   release(identity: JobIdentity): Promise<void>;
   /** Whether the archive still holds the whole series that a job has made. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
-  readonly limits: { readonly jobTimeoutMinutes: number; readonly maxQueuedJobs: number };
+  readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes' | 'maxQueuedJobs' | 'jobsPerUser'>;
   /** Slides in work at the same time, in this process. Default 1; 0 where others work. */
   readonly concurrency?: number;
   /** Silence after which a worker on a server is taken for dead. Default 30, 10 at least. */
@@ -103,7 +105,14 @@ export class JobService {
       const same = await this.#records.findSame(key);
       if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
         return { job: this.#newest(same), existing: true };
-      const { maxQueuedJobs } = this.#options.limits;
+      const { maxQueuedJobs, jobsPerUser } = this.#options.limits;
+      if (
+        origin.requestedBy !== LOCAL.id &&
+        (await this.#records.countUnfinished(origin.requestedBy)) >= jobsPerUser
+      )
+        throw new StainError('QUEUE_FULL', `${jobsPerUser} jobs of yours are unfinished.`, {
+          data: { jobsPerUser },
+        });
       if ((await this.#records.countScheduled()) >= maxQueuedJobs)
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
           data: { maxQueuedJobs },

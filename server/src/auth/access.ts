@@ -1,0 +1,92 @@
+/**
+ * Who may see a series: those to whom the archive shows it. The user's own token is used to ask, and the answer holds for
+ * a minute.
+ */
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Config } from '../config.ts';
+import { createDicomWebClient } from '../dicomweb/client.ts';
+import { textOf } from '../dicomweb/dicom-json.ts';
+import { StainError } from '../errors.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
+import type { Login } from './login.ts';
+import type { Principal } from './principal.ts';
+
+const ANSWER_HOLDS_MS = 60_000;
+const MOST_ANSWERS = 10_000;
+const PROBE_TIMEOUT_MS = 15_000;
+
+export interface Access {
+  /** @throws ARCHIVE_UNREACHABLE and the like where the archive cannot be asked */
+  canRead(principal: Principal, series: SeriesReference): Promise<boolean>;
+}
+
+/** Where the archive knows no users: whoever may read here may read all. */
+export const OPEN_ACCESS: Access = { canRead: async () => true };
+
+/** Asks the archive at this address. */
+export function archiveAccess({ url }: { readonly url: string }): Access {
+  // The token itself is not kept, only what tells it from others.
+  const answers = new LRUCache<string, Promise<boolean>>({ max: MOST_ANSWERS, ttl: ANSWER_HOLDS_MS });
+  return {
+    async canRead({ token }, series) {
+      if (token === undefined) return false;
+      const key = createHash('sha256')
+        .update(JSON.stringify([token, series.studyInstanceUid, series.seriesInstanceUid]))
+        .digest('hex');
+      let answer = answers.get(key);
+      if (!answer) {
+        answer = probe(url, token, series);
+        answers.set(key, answer);
+        // What could not be answered is asked again.
+        answer.catch(() => answers.delete(key));
+      }
+      return answer;
+    },
+  };
+}
+
+/** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */
+export async function requireAccess(
+  access: Access,
+  principal: Principal,
+  series: SeriesReference,
+): Promise<void> {
+  if (await access.canRead(principal, series)) return;
+  throw new StainError(
+    'SERIES_NOT_FOUND',
+    `The archive shows you no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
+  );
+}
+
+/** The embedded archive knows no users, and without a login there are none. */
+export function openAccess({ dicomweb }: Pick<Config, 'dicomweb'>, { isRequired }: Login): Access {
+  const { url, users } = dicomweb;
+  return isRequired && url !== undefined && users === 'known' ? archiveAccess({ url }) : OPEN_ACCESS;
+}
+
+async function probe(url: string, token: string, series: SeriesReference): Promise<boolean> {
+  const client = createDicomWebClient({
+    url,
+    headers: { authorization: `Bearer ${token}` },
+    timeoutMs: PROBE_TIMEOUT_MS,
+    maxRetries: 1,
+  });
+  try {
+    const found = await client.searchSeries(
+      { StudyInstanceUID: series.studyInstanceUid, SeriesInstanceUID: series.seriesInstanceUid, limit: 1 },
+      AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    );
+    return found.some((json) => textOf(json, '0020000E') === series.seriesInstanceUid);
+  } catch (error) {
+    // The archive does not take the token, or shows nothing under these identifiers.
+    if (
+      error instanceof StainError &&
+      ['ARCHIVE_REFUSED', 'NOT_FOUND', 'SERIES_NOT_FOUND'].includes(error.code)
+    )
+      return false;
+    throw error;
+  } finally {
+    await client.close();
+  }
+}

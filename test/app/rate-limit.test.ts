@@ -1,0 +1,27 @@
+import express from 'express';
+import { expect, it } from 'vitest';
+import { requireScope } from '../../server/src/app/authenticate.ts';
+import { listen } from '../../server/src/app/listen.ts';
+import { createLogger, requestLog } from '../../server/src/app/log.ts';
+import { problemHandler } from '../../server/src/app/problem.ts';
+import { limitRate } from '../../server/src/app/rate-limit.ts';
+import { LOCAL } from '../../server/src/auth/principal.ts';
+
+it('lets each user ask so often, whatever others do', async () => {
+  const log = createLogger({ level: 'silent' });
+  const login = { isRequired: true, authorize: async (id: string | undefined) => ({ ...LOCAL, id: id! }) };
+  const app = express()
+    .set('basePath', '')
+    .use(requestLog(log))
+    .use(requireScope(login, 'read'), limitRate(2), (_request, response) => void response.send('here'))
+    .use(problemHandler(log));
+  const server = await listen(app, { host: '127.0.0.1', port: 0 });
+  const ask = (user: string) => fetch(server.url, { headers: { Authorization: user } });
+  const answers = await Promise.all(Array.from({ length: 25 }, () => ask('alice')));
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused).toHaveLength(5);
+  expect(Number(refused[0]!.headers.get('Retry-After'))).toBeGreaterThan(0);
+  expect(await refused[0]!.json()).toMatchObject({ code: 'RATE_LIMITED' });
+  expect((await ask('bob')).status).toBe(200);
+  await server.close();
+});

@@ -1,0 +1,170 @@
+/** The login, against a real issuer: which tokens are taken, and for what. */
+import { createHmac } from 'node:crypto';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Login, openLogin } from '../../server/src/auth/login.ts';
+import { loadConfig } from '../../server/src/config.ts';
+import { AUDIENCE, type Issuer, soon, startIssuer } from '../support/issuer.ts';
+
+let issuer: Issuer;
+let login: Login;
+
+const open = (env: Record<string, string> = {}): Login =>
+  openLogin(loadConfig({ env: { STAIN_OIDC_ISSUER: issuer.url, STAIN_OIDC_AUDIENCE: AUDIENCE, ...env } }));
+
+beforeAll(async () => {
+  issuer = await startIssuer(['alice', 'bob']);
+  login = open();
+});
+afterAll(() => issuer[Symbol.asyncDispose]());
+
+const read = (token: string) => login.authorize(`Bearer ${token}`, 'read');
+const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+describe('a token of the issuer', () => {
+  it('tells who asks, and what is allowed', async () => {
+    const token = await issuer.token('alice', 'stain.read');
+    expect(await read(token)).toEqual({
+      id: `${issuer.url}#alice`,
+      scopes: new Set(['read']),
+      token,
+      expiresAt: expect.any(Number),
+    });
+    const forbidden = { code: 'FORBIDDEN', data: { scope: 'normalize' } };
+    await expect(login.authorize(`Bearer ${token}`, 'normalize')).rejects.toMatchObject(forbidden);
+  });
+
+  it.each([
+    ['stain.normalize', ['read', 'normalize']],
+    ['openid stain.administer', ['read', 'normalize', 'administer']],
+  ])('with "%s" allows all that comes before it', async (scope, scopes) => {
+    expect((await read(await issuer.forge({ scope }))).scopes).toEqual(new Set(scopes));
+  });
+
+  it('may carry roles or scp, by names of the configuration', async () => {
+    const own = open({ STAIN_OIDC_READ_SCOPE: 'pathologist' });
+    for (const claim of ['roles', 'scp']) {
+      const token = await issuer.forge({ scope: '', [claim]: ['other', 'pathologist'] });
+      expect((await own.authorize(`Bearer ${token}`, 'read')).scopes).toEqual(new Set(['read']));
+    }
+    await expect(read(await issuer.forge({ scope: 'stain.reader' }))).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+  });
+});
+
+describe('is refused', () => {
+  const hour = 3600;
+  const forged: [string, () => Promise<string> | string][] = [
+    ['a token that has run out', () => issuer.forge({ exp: soon() - 2 * hour })],
+    ['one that is not valid yet', () => issuer.forge({ nbf: soon() + hour })],
+    ['one without an end', () => issuer.forge({ exp: undefined as unknown as number })],
+    ['one without a subject', () => issuer.forge({ sub: undefined as unknown as string })],
+    ['one for another audience', () => issuer.forge({ aud: 'https://other.example' })],
+    ['one of another issuer', () => issuer.forge({ iss: 'https://other.example' })],
+    [
+      'one with the signature of another key under the same name',
+      async () => {
+        const { privateKey } = await generateKeyPair('RS256');
+        const [header] = (await issuer.forge()).split('.');
+        const { kid } = JSON.parse(Buffer.from(header!, 'base64url').toString());
+        return new SignJWT({ scope: 'stain.read', sub: 'alice', iss: issuer.url, aud: AUDIENCE, exp: soon() })
+          .setProtectedHeader({ alg: 'RS256', kid })
+          .sign(privateKey);
+      },
+    ],
+    [
+      'one without a signature (alg: none)',
+      async () => {
+        const [, payload] = (await issuer.forge()).split('.');
+        return `${base64url({ alg: 'none' })}.${payload}.`;
+      },
+    ],
+    [
+      'one whose HMAC has the public key for its secret (HS256 for RS256)',
+      async () => {
+        const [, payload] = (await issuer.forge()).split('.');
+        const signed = `${base64url({ alg: 'HS256' })}.${payload}`;
+        const secret = JSON.stringify(await issuer.publicKey());
+        return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+      },
+    ],
+    [
+      'one that brings its own key',
+      async () => {
+        const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+        return new SignJWT({ scope: 'stain.read', sub: 'alice', iss: issuer.url, aud: AUDIENCE, exp: soon() })
+          .setProtectedHeader({ alg: 'RS256', jwk: await exportJWK(publicKey) })
+          .sign(privateKey);
+      },
+    ],
+    [
+      'one whose payload was changed',
+      async () => {
+        const [header, payload, signature] = (await issuer.forge()).split('.');
+        const claims = JSON.parse(Buffer.from(payload!, 'base64url').toString());
+        return `${header}.${base64url({ ...claims, sub: 'bob' })}.${signature}`;
+      },
+    ],
+    ['what is no token', () => 'abc.def.ghi'],
+  ];
+  it.each(forged)('%s', async (_what, make) => {
+    await expect(read(await make())).rejects.toMatchObject({ code: 'UNAUTHENTICATED', status: 401 });
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['a password', `Basic ${Buffer.from('alice:secret').toString('base64')}`],
+    ['two tokens', 'Bearer a b'],
+  ])('%s', async (_what, header) => {
+    await expect(login.authorize(header, 'read')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+});
+
+it('takes up new keys, and no more those that the issuer has withdrawn', async () => {
+  const old = await issuer.token('alice');
+  const own = open();
+  await own.authorize(`Bearer ${old}`, 'read');
+  await issuer.rotate();
+  const fresh = await issuer.token('alice');
+  // The issuer is asked again after some seconds at the earliest, however many unknown keys come.
+  await vi.waitFor(() => own.authorize(`Bearer ${fresh}`, 'read'), { timeout: 30_000, interval: 1000 });
+  await expect(own.authorize(`Bearer ${old}`, 'read')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});
+
+it('an issuer that is away is no fault of the token, and is asked again', async () => {
+  const own = open();
+  const token = await issuer.token('alice');
+  await issuer.stop();
+  await expect(own.authorize(`Bearer ${token}`, 'read')).rejects.toMatchObject({
+    code: 'LOGIN_UNAVAILABLE',
+    status: 503,
+  });
+  await issuer.start();
+  expect(await own.authorize(`Bearer ${token}`, 'read')).toMatchObject({ token });
+});
+
+describe('the configuration', () => {
+  it.each([
+    ['server.host', { STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: '0.0.0.0' }],
+    ['server.host', { STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: '127.0.0.1.example' }],
+    ['oidc.audience', { STAIN_OIDC_AUDIENCE: '' }],
+    ['oidc.issuer', { STAIN_OIDC_ISSUER: 'http://issuer.example' }],
+  ])('is refused with a hole: %s', (key, env: Record<string, string>) => {
+    expect(() => open(env)).toThrow(
+      expect.objectContaining({ code: 'CONFIGURATION_INVALID', data: { key } }),
+    );
+  });
+
+  it('lets a service without a login listen to its own host, where everybody may do everything', async () => {
+    for (const host of ['127.0.0.1', '::1', 'localhost']) {
+      const none = open({ STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: host });
+      expect(none.isRequired).toBe(false);
+      expect((await none.authorize(undefined, 'administer')).id).toBe('local');
+    }
+  });
+
+  it('takes no symmetric algorithm', () => {
+    expect(() => open({ STAIN_OIDC_ALGORITHMS: 'HS256' })).toThrow(/oidc\.algorithms/);
+  });
+});
