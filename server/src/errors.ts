@@ -78,6 +78,12 @@ export const ERROR_TABLE = {
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
   TEMPLATE_SHIPPED: { status: 409, remedy: 'Only templates of your own can be removed.' },
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
+  WORKITEM_NOT_FOUND: { status: 404, remedy: 'Search for work items with GET /ups-rs/workitems.' },
+  WORKITEM_EXISTS: { status: 409, remedy: 'Follow the work item that Location names.' },
+  WORKITEM_STATE: {
+    status: 409,
+    remedy: 'Look at the state of the work item; the service performs it itself.',
+  },
   QUEUE_FULL: {
     status: 429,
     remedy: 'Try again when some of what waits is done. For jobs, limits.maxQueuedJobs can be raised.',

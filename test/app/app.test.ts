@@ -451,7 +451,7 @@ describe('openapi.json', () => {
       Object.keys(item as object).map((method) => `${method} ${path}`),
     );
     // The routes as they stand in the source, so that one which is mounted past the table is found too.
-    const source = ['normalization-routes', 'service-routes', 'stain-routes', 'app']
+    const source = ['normalization-routes', 'service-routes', 'stain-routes', 'ups/ups-routes', 'app']
       .map((name) => readFileSync(new URL(`../../server/src/app/${name}.ts`, import.meta.url), 'utf8'))
       .join('\n');
     const mounted = [...source.matchAll(/method: '(\w+)',\s*path: '([^']+)'/g)].map(

@@ -253,12 +253,17 @@ describe('the list', () => {
     const { id, call } = await running();
     const series = '9.9.9';
     const ids: string[] = [];
-    for (const quality of [10, 20, 30])
+    // More than ten: 9 comes before 10.
+    for (let quality = 10; quality < 22; quality++)
       ids.unshift((await create(jobs, request({ seriesInstanceUid: series, quality }))).job.id);
+    const all = await jobs.list({ series, limit: 50 });
+    expect(all.jobs.map((job) => job.id)).toEqual(ids);
     const first = await jobs.list({ series, limit: 2 });
     expect(first.jobs.map((job) => job.id)).toEqual(ids.slice(0, 2));
     const second = await jobs.list({ series, limit: 2, cursor: first.next! });
-    expect(second).toMatchObject({ jobs: [{ id: ids[2] }], next: null });
+    expect(second.jobs.map((job) => job.id)).toEqual(ids.slice(2, 4));
+    const last = await jobs.list({ series, limit: 10, cursor: second.next! });
+    expect(last).toMatchObject({ jobs: ids.slice(4).map((one) => ({ id: one })), next: null });
     await jobs.cancel(ids[0]!);
     expect((await jobs.list({ series, state: 'CANCELED', limit: 10 })).jobs.map((job) => job.id)).toEqual([
       ids[0],

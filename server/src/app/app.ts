@@ -18,6 +18,7 @@ import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
 import { type StainRoutesOptions, stainRoutes } from './stain-routes.ts';
+import { upsRoutes } from './ups/ups-routes.ts';
 import { UserJobs } from './user-jobs.ts';
 
 /** The viewer asks the archive for many small things at once. */
@@ -45,12 +46,14 @@ export interface AppOptions
 export function createApp(options: AppOptions): Express {
   const { config, jobs, login, access, log, version } = options;
   const { basePath } = config.server;
+  const userJobs = new UserJobs(jobs, access);
   const routes: Route[] = [
     ...normalizationRoutes({
       config,
-      jobs: new UserJobs(jobs, access),
+      jobs: userJobs,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
+    ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),
   ];
@@ -78,7 +81,7 @@ export function createApp(options: AppOptions): Express {
   app.set('basePath', basePath);
   app.use(requestLog(log), securityHeaders(config.server), cors(config.server));
   app.use(basePath || '/', service);
-  app.use([`${basePath}/api`, `${basePath}/dicom-web`], unknownRoute);
+  app.use([`${basePath}/api`, `${basePath}/dicom-web`, `${basePath}/ups-rs`], unknownRoute);
   if (options.viewerRouter) app.use(options.viewerRouter);
   app.use(unknownRoute, problemHandler(log));
   return app;

@@ -8,7 +8,7 @@ import { setRoute } from './log.ts';
 import { sendProblem } from './problem.ts';
 
 export interface Route {
-  readonly method: 'get' | 'post' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'delete';
   /** In the form of Express: /api/templates/:id. */
   readonly path: string;
   /** What the user must be allowed to; `public`: no login. */

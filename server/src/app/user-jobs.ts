@@ -43,6 +43,13 @@ export class UserJobs {
     return job;
   }
 
+  /** @throws WORKITEM_NOT_FOUND */
+  async getWorkitem(principal: Principal, uid: string): Promise<Job> {
+    const job = await this.#jobs.findWorkitem(uid);
+    if (job && (await this.#maySee(principal, job))) return job;
+    throw new StainError('WORKITEM_NOT_FOUND', `There is no work item ${uid}.`);
+  }
+
   /** A page may hold fewer jobs than asked for. */
   async list(principal: Principal, query: JobListQuery): Promise<{ jobs: Job[]; next: string | null }> {
     const { jobs, next } = await this.#jobs.list(query);

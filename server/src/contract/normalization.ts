@@ -144,6 +144,8 @@ export const job = z
       description: 'True from the request to cancel on; the state follows when the work has stopped',
     }),
     requestedBy: z.string().meta({ description: 'Who asked for it; "local" where there is no login' }),
+    priority: z.enum(['interactive', 'batch']),
+    workitemUid: z.string().meta({ description: 'SOP Instance UID of the job as a work item of UPS-RS' }),
     batch: z.uuid().nullable().meta({ description: 'The batch that it belongs to' }),
     createdAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),

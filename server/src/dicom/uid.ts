@@ -5,6 +5,14 @@ export function uidFromUuid(uuid: string): string {
   return `2.25.${BigInt(`0x${uuid.replaceAll('-', '')}`)}`;
 }
 
+/** The UUID in a UID that `uidFromUuid` makes; undefined for any other UID. */
+export function uuidFromUid(uid: string): string | undefined {
+  const decimal = /^2\.25\.(0|[1-9]\d{0,38})$/.exec(uid)?.[1];
+  if (decimal === undefined) return undefined;
+  const hex = BigInt(decimal).toString(16).padStart(32, '0');
+  return hex.length === 32 ? hyphenated(hex) : undefined;
+}
+
 /**
  * Name-based UUID, version 5 (RFC 9562 section 5.5): the same job and name give the same UUID, so a retry
  * of a job stores the same UIDs without keeping a list of them.
@@ -17,7 +25,10 @@ export function nameBasedUuid(namespace: string, name: string): string {
     .subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x50;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
+  return hyphenated(bytes.toString('hex'));
+}
+
+function hyphenated(hex: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 

@@ -3,6 +3,7 @@
  * later than that. A record is the truth about a job; pg-boss's row with the same id is only the ticket to run it.
  */
 import type { Job, JobListQuery } from '../contract/index.ts';
+import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
 import type {
   JobIdentity,
   NormalizationRequest,
@@ -41,6 +42,7 @@ ALTER TABLE ${TABLE}
   ADD COLUMN IF NOT EXISTS batch uuid,
   ADD COLUMN IF NOT EXISTS series_uuid uuid,
   ADD COLUMN IF NOT EXISTS series_created_at timestamptz,
+  ADD COLUMN IF NOT EXISTS workitem_uid text,
   ADD COLUMN IF NOT EXISTS waiting jsonb,
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
   ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
@@ -48,6 +50,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${TABLE} (key) WHERE sta
 CREATE INDEX IF NOT EXISTS job_series ON ${TABLE} (series);
 CREATE INDEX IF NOT EXISTS job_key ON ${TABLE} (key, sequence);
 CREATE INDEX IF NOT EXISTS job_state ON ${TABLE} (state);
+CREATE UNIQUE INDEX IF NOT EXISTS job_workitem ON ${TABLE} (workitem_uid);
 CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
 COMMIT;`;
 
@@ -64,6 +67,8 @@ export interface JobOrigin {
   readonly priority: 'interactive' | 'batch';
   /** The batch it belongs to. */
   readonly batch?: string | undefined;
+  /** UID of its work item (UPS), where whoever asks for it has chosen one. */
+  readonly workitemUid?: string | undefined;
 }
 
 /**
@@ -96,7 +101,8 @@ export type Outcome =
   | { readonly state: 'CANCELED'; readonly error?: NonNullable<Job['error']> };
 
 interface Row {
-  readonly sequence: string;
+  /** Its sequence. ORDER BY would take a column of that name for this text. */
+  readonly cursor: string;
   readonly id: string;
   readonly request: NormalizationRequest;
   readonly state: Job['state'];
@@ -109,6 +115,7 @@ interface Row {
   readonly requested_by: string;
   readonly priority: number;
   readonly batch: string | null;
+  readonly workitem_uid: string | null;
   readonly series_uuid: string;
   readonly series_created_at: Date;
   readonly runs: number;
@@ -119,8 +126,8 @@ interface Row {
   readonly ended_at: Date | null;
 }
 
-const COLUMNS = `sequence::text, id, request, state, progress, result, error, waiting, waiting_since, cancel_requested,
-  requested_by, priority, batch, coalesce(series_uuid, id) AS series_uuid,
+const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, waiting_since, cancel_requested,
+  requested_by, priority, batch, workitem_uid, coalesce(series_uuid, id) AS series_uuid,
   coalesce(series_created_at, created_at) AS series_created_at, runs, unexplained, revision, created_at, started_at,
   ended_at`;
 
@@ -155,16 +162,17 @@ export class JobRecords {
     id: string,
     key: string,
     request: NormalizationRequest,
-    { requestedBy, priority, batch }: JobOrigin,
+    { requestedBy, priority, batch, workitemUid }: JobOrigin,
     createdAt: string,
   ): Promise<{ job: Job; ticket: Ticket } | undefined> {
     const [row] = await this.#rows(
-      `INSERT INTO ${TABLE} (id, key, series, request, created_at, requested_by, batch, priority, series_uuid, series_created_at)
-       SELECT $1, $2, $3, $4::jsonb, $5, $6, $7,
+      `INSERT INTO ${TABLE} (id, key, series, request, created_at, requested_by, batch, workitem_uid, priority,
+         series_uuid, series_created_at)
+       SELECT $1, $2, $3, $4::jsonb, $5, $6, $7, $9,
          $8 - (SELECT count(*)::integer FROM ${TABLE} WHERE requested_by = $6 AND state = 'SCHEDULED'),
          coalesce(first.series_uuid, first.id, $1), coalesce(first.series_created_at, first.created_at, $5)
        FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${TABLE} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
-       ON CONFLICT (key) WHERE ${UNFINISHED} DO NOTHING RETURNING ${COLUMNS}`,
+       ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
       [
         id,
         key,
@@ -174,6 +182,7 @@ export class JobRecords {
         requestedBy,
         batch ?? null,
         priority === 'interactive' ? INTERACTIVE : 0,
+        workitemUid ?? null,
       ],
     );
     return row && { job: toJob(row), ticket: { id, priority: row.priority } };
@@ -181,6 +190,15 @@ export class JobRecords {
 
   async find(id: string): Promise<Job | undefined> {
     const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE id = $1`, [id]);
+    return row && toJob(row);
+  }
+
+  /** By the UID that was chosen for it, or the one that follows from the job's UUID. */
+  async findWorkitem(uid: string): Promise<Job | undefined> {
+    const [row] = await this.#rows(
+      `SELECT ${COLUMNS} FROM ${TABLE} WHERE workitem_uid = $1 OR (workitem_uid IS NULL AND id = $2)`,
+      [uid, uuidFromUid(uid) ?? null],
+    );
     return row && toJob(row);
   }
 
@@ -193,7 +211,7 @@ export class JobRecords {
       [series ?? null, state ?? null, cursor ?? null, limit + 1],
     );
     const page = rows.slice(0, limit);
-    return { jobs: page.map(toJob), next: rows.length > limit ? page.at(-1)!.sequence : null };
+    return { jobs: page.map(toJob), next: rows.length > limit ? page.at(-1)!.cursor : null };
   }
 
   /** What a crash left IN PROGRESS waits again. Only for a database that nobody else works on. */
@@ -352,6 +370,8 @@ function toJob(row: Row): Job {
     waiting: row.waiting,
     cancelRequested: row.cancel_requested,
     requestedBy: row.requested_by,
+    priority: row.priority > INTERACTIVE / 2 ? 'interactive' : 'batch',
+    workitemUid: row.workitem_uid ?? uidFromUuid(row.id),
     batch: row.batch,
     createdAt: row.created_at.toISOString(),
     startedAt: row.started_at?.toISOString() ?? null,

@@ -92,7 +92,7 @@ export class JobService {
   /**
    * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was
    * cancelled, or whose series is gone from the archive, a new one makes the same series.
-   * @throws QUEUE_FULL, SHUTTING_DOWN, and what `fingerprint` and `isStored` throw
+   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, and what `fingerprint` and `isStored` throw
    */
   async create(
     request: NormalizationRequest,
@@ -118,6 +118,8 @@ export class JobService {
           data: { maxQueuedJobs },
         });
       const made = await this.#records.insert(randomUUID(), key, request, origin, new Date().toISOString());
+      if (!made && origin.workitemUid && (await this.#records.findWorkitem(origin.workitemUid)))
+        throw new StainError('WORKITEM_EXISTS', 'There is a work item with this UID already.');
       // Where another request was faster its job is found now, unless that has ended as well.
       if (!made) continue;
       await this.#enqueue(made.ticket);
@@ -130,6 +132,11 @@ export class JobService {
     const job = await this.#records.find(id);
     if (!job) throw new StainError('JOB_NOT_FOUND', `There is no job ${id}.`);
     return this.#newest(job);
+  }
+
+  async findWorkitem(uid: string): Promise<Job | undefined> {
+    const job = await this.#records.findWorkitem(uid);
+    return job && this.#newest(job);
   }
 
   async list(query: JobListQuery): Promise<{ jobs: Job[]; next: string | null }> {

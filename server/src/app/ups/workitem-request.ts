@@ -1,0 +1,93 @@
+/** What a new work item asks for (PS3.4 table CC.2.5-3, column N-CREATE). */
+import { z } from 'zod';
+import { normalizationCreate } from '../../contract/index.ts';
+import { CODING_SCHEME } from '../../dicom/codes.ts';
+import { DataSet } from '../../dicom/dataset.ts';
+import { StainError } from '../../errors.ts';
+import type { JobOrigin } from '../../jobs/job-records.ts';
+import { parseInput } from '../problem.ts';
+
+/** Attributes of type 1 that the creator gives. */
+const REQUIRED = [
+  'ScheduledProcedureStepPriority',
+  'ProcedureStepLabel',
+  'WorklistLabel',
+  'ScheduledProcedureStepStartDateTime',
+  'InputReadinessState',
+  'ProcedureStepState',
+] as const;
+const REQUIRED_SEQUENCES = ['ScheduledWorkitemCodeSequence', 'InputInformationSequence'] as const;
+/** Set by whoever performs the step: they are not there at its creation. */
+const FORBIDDEN = ['UnifiedProcedureStepPerformedProcedureSequence'] as const;
+
+const priority = z.enum(['HIGH', 'MEDIUM', 'LOW']);
+const WORKITEM_CODES = new Map([
+  ['110001', 'DCM'],
+  ['STAINNORM', CODING_SCHEME],
+]);
+const PARAMETERS: Record<string, 'template' | 'model' | 'encoding' | 'quality'> = {
+  TEMPLATE: 'template',
+  MODEL: 'model',
+  ENCODING: 'encoding',
+  QUALITY: 'quality',
+};
+
+export interface WorkitemRequest {
+  readonly request: z.output<typeof normalizationCreate>;
+  readonly priority: JobOrigin['priority'];
+}
+
+/** The data set in the body of a request: one, alone or in a list. @throws REQUEST_INVALID */
+export function dataSetOf(body: unknown): DataSet {
+  const [json, ...others] = Array.isArray(body) ? body : [body];
+  if (typeof json !== 'object' || json === null || others.length > 0)
+    throw new StainError('REQUEST_INVALID', 'The body is one data set in DICOM JSON.');
+  try {
+    return DataSet.fromDicomJson(json);
+  } catch (error) {
+    throw new StainError('REQUEST_INVALID', (error as Error).message, { cause: error });
+  }
+}
+
+/** Where the slide lies is known here: addresses in the work item are not looked at. @throws REQUEST_INVALID */
+export function parseWorkitem(dataset: DataSet): WorkitemRequest {
+  const missing = [
+    ...REQUIRED.filter((keyword) => dataset.string(keyword) === undefined),
+    ...REQUIRED_SEQUENCES.filter((keyword) => dataset.items(keyword).length === 0),
+  ];
+  if (missing.length > 0) refuse(`The work item lacks ${missing.join(', ')}.`);
+  if (dataset.string('ProcedureStepState') !== 'SCHEDULED') refuse('A new work item is SCHEDULED.');
+  if (dataset.string('TransactionUID') !== undefined) refuse('A new work item has no transaction.');
+  const performed = FORBIDDEN.find((keyword) => dataset.items(keyword).length > 0);
+  if (performed) refuse(`A new work item has no ${performed}.`);
+  if (dataset.string('InputReadinessState') !== 'READY') refuse('The input must be READY.');
+  const [workitem] = dataset.items('ScheduledWorkitemCodeSequence');
+  const value = workitem!.string('CodeValue');
+  if (value === undefined || WORKITEM_CODES.get(value) !== workitem!.string('CodingSchemeDesignator'))
+    refuse(`The workitem code is (110001, DCM, "Image Processing") or (STAINNORM, ${CODING_SCHEME}).`);
+  const inputs = dataset.items('InputInformationSequence');
+  if (inputs.length > 1) refuse('A work item has one series as its input.');
+  const urgency = parseInput(priority, dataset.string('ScheduledProcedureStepPriority'));
+  const request = parseInput(normalizationCreate, {
+    studyInstanceUid: inputs[0]!.string('StudyInstanceUID'),
+    seriesInstanceUid: inputs[0]!.string('SeriesInstanceUID'),
+    ...parametersOf(dataset),
+  });
+  return { request, priority: urgency === 'LOW' ? 'batch' : 'interactive' };
+}
+
+function parametersOf(dataset: DataSet): Record<string, unknown> {
+  const parameters: Record<string, unknown> = {};
+  for (const item of dataset.items('ScheduledProcessingParametersSequence')) {
+    const [name] = item.items('ConceptNameCodeSequence');
+    const parameter = PARAMETERS[name?.string('CodeValue') ?? ''];
+    if (!parameter || name?.string('CodingSchemeDesignator') !== CODING_SCHEME)
+      refuse('A processing parameter is not known here.');
+    parameters[parameter] = item.string('TextValue') ?? item.number('NumericValue');
+  }
+  return parameters;
+}
+
+function refuse(message: string): never {
+  throw new StainError('REQUEST_INVALID', message);
+}

@@ -1,0 +1,62 @@
+/** Search for work items (PS3.18 11.9), by the attributes that tell jobs apart. */
+import { z } from 'zod';
+import type { Principal } from '../../auth/principal.ts';
+import { dicomUid, type Job, type JobListQuery } from '../../contract/index.ts';
+import { parseInput } from '../problem.ts';
+import type { UserJobs } from '../user-jobs.ts';
+import { IMAGE_PROCESSING, stateOf } from './workitem.ts';
+
+/** Jobs that are looked through for one answer. */
+const MOST_LOOKED_AT = 5000;
+const PAGE = 100;
+
+/** Attributes by keyword for those who give tags (PS3.18 8.3.4.1). */
+const KEYWORDS: Record<string, string> = {
+  '00741000': 'ProcedureStepState',
+  '00080018': 'SOPInstanceUID',
+  '0020000D': 'StudyInstanceUID',
+  '00404021.0020000E': 'InputInformationSequence.SeriesInstanceUID',
+  '00404018.00080100': 'ScheduledWorkitemCodeSequence.CodeValue',
+};
+
+const search = z.strictObject({
+  ProcedureStepState: z.enum(['SCHEDULED', 'IN PROGRESS', 'COMPLETED', 'CANCELED']).optional(),
+  SOPInstanceUID: dicomUid.optional(),
+  StudyInstanceUID: dicomUid.optional(),
+  'InputInformationSequence.SeriesInstanceUID': dicomUid.optional(),
+  'ScheduledWorkitemCodeSequence.CodeValue': z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  offset: z.coerce.number().int().min(0).default(0),
+  /** Everything is told anyway. */
+  includefield: z.unknown().optional(),
+});
+export type WorkitemSearch = z.output<typeof search>;
+
+/** @throws REQUEST_INVALID for attributes that are not matched */
+export function parseSearch(query: object): WorkitemSearch {
+  const named = Object.entries(query).map(([key, value]) => [KEYWORDS[key.toUpperCase()] ?? key, value]);
+  return parseInput(search, Object.fromEntries(named));
+}
+
+export async function searchWorkitems(
+  jobs: UserJobs,
+  principal: Principal,
+  wanted: WorkitemSearch,
+): Promise<Job[]> {
+  const code = wanted['ScheduledWorkitemCodeSequence.CodeValue'];
+  if (code !== undefined && code !== IMAGE_PROCESSING.string('CodeValue')) return [];
+  const series = wanted['InputInformationSequence.SeriesInstanceUID'];
+  const isWanted = (job: Job): boolean =>
+    (wanted.ProcedureStepState ?? stateOf(job)) === stateOf(job) &&
+    (wanted.SOPInstanceUID ?? job.workitemUid) === job.workitemUid &&
+    (wanted.StudyInstanceUID ?? job.request.studyInstanceUid) === job.request.studyInstanceUid;
+  const found: Job[] = [];
+  let query: JobListQuery = { limit: PAGE, ...(series && { series }) };
+  for (let lookedAt = 0; lookedAt < MOST_LOOKED_AT; lookedAt += PAGE) {
+    const page = await jobs.list(principal, query);
+    found.push(...page.jobs.filter(isWanted));
+    if (page.next === null || found.length >= wanted.offset + wanted.limit) break;
+    query = { ...query, cursor: page.next };
+  }
+  return found.slice(wanted.offset, wanted.offset + wanted.limit);
+}
