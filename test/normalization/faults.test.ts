@@ -1,79 +1,35 @@
 /**
- * What goes wrong with a whole job: a clear code, nothing stored, an empty spool. A relay in front of the real
+ * What goes wrong with a whole job: a clear code, nothing stored, an empty spool. A proxy in front of the real
  * embedded archive makes the faults that a healthy archive cannot produce.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import {
-  createServer,
-  request as forward,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toStainError } from '../../server/src/errors.ts';
+import {
+  answer,
+  corrupt,
+  type Fault,
+  type FaultProxy,
+  hang,
+  isInstance,
+  isStore,
+  type Matcher,
+  resetAfter,
+  startFaultProxy,
+  truncateInstance,
+} from '../support/fault-proxy.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 
 const SMALL = join(repository, 'scripts/sample/level-3.dcm');
 
-type Fault = 'none' | 'answer 500' | 'hang' | 'close half-way' | 'send other bytes';
-
-interface Relay extends AsyncDisposable {
-  readonly url: string;
+async function faultyProxy(target: string, matches: Matcher, fault: Fault): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(target);
+  proxy.inject(matches, fault);
+  return proxy;
 }
-
-/** Passes everything on to the archive but for the requests that match. */
-async function relay(
-  target: string,
-  matches: (request: IncomingMessage) => boolean,
-  fault: Fault,
-): Promise<Relay> {
-  const server: Server = createServer((request, response) => {
-    const isFaulty = matches(request);
-    if (isFaulty && fault === 'hang') return;
-    if (isFaulty && fault === 'answer 500') {
-      response.writeHead(500).end();
-      return;
-    }
-    pass(target, request, response, isFaulty ? fault : 'none');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
-
-function pass(target: string, request: IncomingMessage, response: ServerResponse, fault: Fault): void {
-  const { host: _, ...headers } = request.headers;
-  const onward = forward(
-    target + request.url,
-    { method: request.method ?? 'GET', headers },
-    async (answer) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of answer) chunks.push(chunk as Buffer);
-      const body = Buffer.concat(chunks);
-      const { 'transfer-encoding': _chunked, ...answered } = answer.headers;
-      response.writeHead(answer.statusCode ?? 500, { ...answered, 'content-length': body.length });
-      if (fault === 'close half-way')
-        response.write(body.subarray(0, body.length / 2), () => response.destroy());
-      else response.end(fault === 'send other bytes' ? body.fill(0xee, 2000, body.length - 200) : body);
-    },
-  );
-  onward.on('error', () => response.destroy());
-  request.pipe(onward);
-}
-
-const isInstance = (request: IncomingMessage): boolean =>
-  request.method === 'GET' && /\/instances\/[\d.]+$/.test(request.url ?? '');
-const isStore = (request: IncomingMessage): boolean => request.method === 'POST';
 
 let place: Workplace;
 let source: ServedArchive;
@@ -111,28 +67,33 @@ async function expectFailure(
 }
 
 describe('an archive that fails while the slide is fetched', () => {
-  it.each<[Fault, RegExp]>([
-    ['answer 500', /^ARCHIVE_ERROR$/],
-    ['hang', /^ARCHIVE_TIMEOUT$/],
-    ['close half-way', /^ARCHIVE_TRUNCATED$/],
-    ['send other bytes', /^(DICOM_INVALID|FRAME_INVALID|ARCHIVE_PROTOCOL|SLIDE_STRUCTURE_INVALID)$/],
-  ])('%s', async (fault, code) => {
-    await using faulty = await relay(source.url, isInstance, fault);
+  it.each<[string, Fault, RegExp]>([
+    ['answers 500', answer(500), /^ARCHIVE_ERROR$/],
+    ['hangs', hang, /^ARCHIVE_TIMEOUT$/],
+    ['closes half-way', resetAfter(20_000), /^ARCHIVE_TRUNCATED$/],
+    [
+      'sends other bytes',
+      corrupt,
+      /^(DICOM_INVALID|FRAME_INVALID|ARCHIVE_PROTOCOL|SLIDE_STRUCTURE_INVALID)$/,
+    ],
+    ['sends an instance that is cut off in its frames', truncateInstance, /^DICOM_INVALID$/],
+  ])('%s', async (_what, fault, code) => {
+    await using faulty = await faultyProxy(source.url, isInstance, fault);
     await expectFailure(faulty.url, destination.url, code);
   });
 });
 
 describe('an archive that fails while the result is stored', () => {
-  it.each<[Fault, RegExp]>([
-    ['answer 500', /^(ARCHIVE_ERROR|STORE_REJECTED)$/],
-    ['hang', /^ARCHIVE_TIMEOUT$/],
-  ])('%s', async (fault, code) => {
-    await using faulty = await relay(destination.url, isStore, fault);
+  it.each<[string, Fault, RegExp]>([
+    ['answers 500', answer(500), /^(ARCHIVE_ERROR|STORE_REJECTED)$/],
+    ['hangs', hang, /^ARCHIVE_TIMEOUT$/],
+  ])('%s', async (_what, fault, code) => {
+    await using faulty = await faultyProxy(destination.url, isStore, fault);
     await expectFailure(source.url, faulty.url, code);
   });
 
   it('closing half-way through its answer: what was stored is found again and the job succeeds', async () => {
-    await using faulty = await relay(destination.url, isStore, 'close half-way');
+    await using faulty = await faultyProxy(destination.url, isStore, resetAfter(10));
     await using input = await place.open(source.url);
     await using output = await place.open(faulty.url);
     const result = await normalizeOnlySlide(place, input, output);
@@ -146,10 +107,10 @@ it('an archive that fails at the last instance: the same job run again completes
     folder: await place.fill('two', SMALL, join(repository, 'scripts/sample/level-2.dcm')),
   });
   let stores = 0;
-  await using faulty = await relay(
+  await using faulty = await faultyProxy(
     destination.url,
     (request) => isStore(request) && ++stores > 1,
-    'answer 500',
+    answer(500),
   );
   await using input = await place.open(twoLevels.url);
   await using failing = await place.open(faulty.url);

@@ -10,6 +10,10 @@ export interface FaultServer extends AsyncDisposable {
   readonly requests: readonly string[];
   /** Connections that are open now. */
   readonly connections: () => Promise<number>;
+  /** Cuts all connections and refuses new ones, as an archive does that is away. */
+  goAway(): Promise<void>;
+  /** Listens again, at the same address. */
+  comeBack(): Promise<void>;
 }
 
 export type Handler = (
@@ -25,26 +29,34 @@ export async function startFaultServer(handle: Handler): Promise<FaultServer> {
     requests.push(`${request.method} ${request.url}`);
     void handle(request, response, requests.length - 1);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const listen = async (port: number): Promise<void> => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  const goAway = async (): Promise<void> => {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/dicom-web`,
+    url: `http://127.0.0.1:${port}/dicom-web`,
     requests,
     connections: () =>
       new Promise((resolve, reject) =>
         server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
       ),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    goAway,
+    comeBack: () => listen(port),
+    [Symbol.asyncDispose]: goAway,
   };
 }
 
-/** Reads a request to its end. */
-export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+/** Reads a request, or an answer, to its end. */
+export async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
+  for await (const chunk of message) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
 }

@@ -1,0 +1,86 @@
+/** A real PostgreSQL of Debian's package, as a cluster of its own in a temporary folder, on a free port. */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { appendFile, chown, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from './free-port.ts';
+
+const ROOT = '/usr/lib/postgresql';
+
+/** Folder with the programs of the newest version; undefined where there is none. */
+const PROGRAMS = (existsSync(ROOT) ? readdirSync(ROOT) : [])
+  .sort((a, b) => Number(b) - Number(a))
+  .map((version) => join(ROOT, version, 'bin'))
+  .find((folder) => existsSync(join(folder, 'pg_ctl')));
+
+/** What is missing to run PostgreSQL here; undefined where it can run. In CI it must. */
+export const postgresMissing = PROGRAMS ? undefined : 'no PostgreSQL';
+if (postgresMissing && process.env.CI) throw new Error(`${postgresMissing}; .ci/run installs it`);
+
+export interface RunningPostgres extends AsyncDisposable {
+  /** Connection URI of its one database. */
+  readonly url: string;
+  /** `fast` rolls open transactions back and shuts down in order; `immediate` is a crash, recovered from at start. */
+  stop(mode: 'fast' | 'immediate'): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startPostgres(): Promise<RunningPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'postgres-test-'));
+  const user = await unprivilegedUser();
+  if (user) await chown(folder, user.uid, user.gid);
+  const data = join(folder, 'data');
+  const run = async (program: string, ...args: string[]): Promise<void> => {
+    await promisify(execFile)(join(PROGRAMS!, program), args, { cwd: folder, ...user });
+  };
+  const port = await freePort();
+  const control = (...args: string[]): Promise<void> => run('pg_ctl', '--pgdata', data, '--wait', ...args);
+  const start = (): Promise<void> => control('start', '--log', join(folder, 'log'), '--silent');
+  let isRunning = false;
+  const postgres: RunningPostgres = {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    async stop(mode) {
+      isRunning = false;
+      await control('stop', '--mode', mode);
+    },
+    async start() {
+      await start();
+      isRunning = true;
+    },
+    async [Symbol.asyncDispose]() {
+      if (isRunning) await postgres.stop('immediate');
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  try {
+    await run(
+      'initdb',
+      '--pgdata',
+      data,
+      '--username=postgres',
+      '--auth=trust',
+      '--no-sync',
+      '--encoding=UTF8',
+    );
+    await appendFile(
+      join(data, 'postgresql.conf'),
+      // A crash of the machine is no part of the tests, one of the server is: its pages stay with the kernel.
+      `\nport = ${port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n`,
+    );
+    await postgres.start();
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+  return postgres;
+}
+
+/** PostgreSQL does not run as root; Debian's package comes with a user for it. */
+async function unprivilegedUser(): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const entry = /^postgres:[^:]*:(\d+):(\d+):/m.exec(await readFile('/etc/passwd', 'utf8'));
+  if (!entry) throw new Error('There is no user postgres to run the server as.');
+  return { uid: Number(entry[1]), gid: Number(entry[2]) };
+}
