@@ -1,0 +1,11 @@
+/** A process that takes jobs and never ends one, to be killed. Prints the id of each. Argument: the database. */
+import { openJobs } from '../jobs/support.ts';
+
+await openJobs({
+  database: { directory: '', url: process.argv[2]! },
+  heartbeatSeconds: 10,
+  run: (_request, { jobUuid }) => {
+    process.stdout.write(`${jobUuid}\n`);
+    return new Promise(() => {});
+  },
+});
