@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `e2e` is OHIF in Chromium. */
+/**
+ * `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `e2e` is OHIF in Chromium;
+ * `faults` kills and disturbs real processes.
+ */
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -9,7 +12,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/interop/**', 'test/e2e/**'] },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/interop/**', 'test/e2e/**', 'test/faults/**'],
+        },
       },
       {
         extends: true,
@@ -27,6 +34,18 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           fileParallelism: false,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        extends: true,
+        // What a fault does must not depend on what another test does beside it.
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: ['test/faults/table.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
           hookTimeout: 180_000,
         },
       },

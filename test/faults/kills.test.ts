@@ -1,0 +1,99 @@
+/** The service is killed, at every stage and at any moment, and started again: the job goes on and gives the same bytes. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { isFinal, type Job } from '../../server/src/contract/index.ts';
+import { STAGES } from '../../server/src/normalization/types.ts';
+import { delay, isAny } from '../support/fault-proxy.ts';
+import { ARCHIVES } from './archives.ts';
+import { randomFrom, seed } from './random.ts';
+import { recorded } from './record.ts';
+import { PYRAMID, Site, type SiteSlide, TINY } from './site.ts';
+
+/** Each answer of the archive comes this late, so that every stage lasts long enough to be met. */
+const DELAY_MS = 200;
+/** Fewer than what a job that gets no further is allowed. */
+const MOST_KILLS_A_JOB = 4;
+const RANDOM_KILLS = 16;
+
+describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
+  'kill -9, with %s',
+  (name, archive) => {
+    describe.skipIf(archive.missing !== undefined)(
+      archive.missing ? `skipped: ${archive.missing}` : 'in front',
+      () => {
+        let site: Site;
+        let pyramid: SiteSlide;
+        let tiny: SiteSlide;
+
+        beforeAll(async () => {
+          site = await Site.open({ archive });
+          pyramid = await site.add('pyramid', PYRAMID);
+          tiny = await site.add('tiny', TINY);
+        });
+        afterAll(() => site?.[Symbol.asyncDispose]());
+        beforeEach(() => {
+          site.proxy.inject(isAny, delay(DELAY_MS));
+        });
+        afterEach(async () => {
+          site.proxy.heal();
+          await site.forget(pyramid);
+          await site.forget(tiny);
+        });
+
+        /** @returns whether a viewer would have met half a pyramid then */
+        async function kill(slide: SiteSlide): Promise<boolean> {
+          await site.service.kill();
+          const isHalf = await site.showsHalfPyramid(slide);
+          await site.service.start();
+          return isHalf;
+        }
+
+        async function findings(slide: SiteSlide, job: Job, halves: number) {
+          const found = await site.findings(slide, await site.end(job.id));
+          return { ...found, wrong: found.wrong + halves };
+        }
+
+        it.each([
+          ['a pyramid', () => pyramid],
+          ['a slide of one level', () => tiny],
+        ])('at every stage of one job: %s', async (_what, slideOf) => {
+          const slide = slideOf();
+          const job = await site.submit(slide);
+          for (const stage of STAGES)
+            await recorded(`kill -9 at stage ${stage}`, async () => {
+              const seen = await site.see(job.id, ({ progress }) => progress?.stage === stage);
+              expect(seen, `${stage} was not met`).toBeDefined();
+              const halves = Number(await kill(slide));
+              // The job itself is looked at when it has ended, after the last stage.
+              const finding =
+                stage === STAGES.at(-1)
+                  ? await findings(slide, job, halves)
+                  : { lost: 0, duplicated: 0, wrong: halves };
+              return { times: 1, finding };
+            });
+        });
+
+        it(`at random moments (seed ${seed})`, async () => {
+          const random = randomFrom(`${seed} ${name}`);
+          for (let left = RANDOM_KILLS; left > 0; )
+            await recorded('kill -9 at a random moment', async () => {
+              const slide = random() < 0.7 ? pyramid : tiny;
+              await site.forget(slide);
+              const job = await site.submit(slide);
+              let [times, halves] = [0, 0];
+              while (times < Math.min(left, MOST_KILLS_A_JOB)) {
+                await pause(random() * (slide === pyramid ? 4000 : 1500));
+                if (isFinal((await site.job(job.id)).state)) break;
+                halves += Number(await kill(slide));
+                times += 1;
+              }
+              left -= times;
+              const finding = await findings(slide, job, halves);
+              // A job that was done before the first kill shows nothing.
+              return { times: Math.max(1, times), finding };
+            });
+        });
+      },
+    );
+  },
+);

@@ -1,0 +1,241 @@
+/**
+ * A hospital in small: an archive behind a proxy that fails, the service and its workers as processes. A slide is
+ * normalised undisturbed at first; then its derived series is taken out of the archive, and the same job, which makes
+ * the same UIDs and dates, has to give the same bytes under faults.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isFinal, type Job, type JobList } from '../../server/src/contract/index.ts';
+import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
+import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
+import { type CopiedSlide, copySample } from '../support/copy-slide.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type ServiceProcess, startProcess } from '../support/service-process.ts';
+import { type ArchiveKind, EMBEDDED, type TestArchive } from './archives.ts';
+import type { Finding } from './record.ts';
+
+/** Levels of the sample slide. */
+export const PYRAMID = [0, 1, 2, 3];
+export const TINY = [3];
+
+const TEMPLATE = 'he-pink-violet';
+const MODEL = 'fast';
+
+/** How long the longest chain of faults and retries here may take. */
+const END_TIMEOUT_MS = 120_000;
+const TIDY_TIMEOUT_MS = 10_000;
+
+export interface SiteOptions {
+  /** Default: the embedded one. */
+  readonly archive?: ArchiveKind;
+  /** PostgreSQL server. Default: the embedded database. */
+  readonly databaseUrl?: string;
+  /** Workers beside the service, which then does no work itself. Default 0. */
+  readonly workers?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly workerEnvironment?: Readonly<Record<string, string>>;
+}
+
+/** A slide in the archive, and what an undisturbed job makes of it. */
+export interface SiteSlide extends CopiedSlide {
+  readonly derivedSeriesUid: string;
+  /** SHA-256 of each derived instance by its UID. */
+  readonly derived: ReadonlyMap<string, string>;
+  readonly baseUid: string;
+}
+
+export class Site implements AsyncDisposable {
+  readonly proxy: FaultProxy;
+  readonly service: ServiceProcess;
+  readonly workers: readonly ServiceProcess[];
+  readonly spool: string;
+  readonly #archive: TestArchive;
+  readonly #client: DicomWebClient;
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(
+    parts: Pick<Site, 'proxy' | 'service' | 'workers' | 'spool'>,
+    archive: TestArchive,
+    client: DicomWebClient,
+    resources: AsyncDisposableStack,
+  ) {
+    ({ proxy: this.proxy, service: this.service, workers: this.workers, spool: this.spool } = parts);
+    this.#archive = archive;
+    this.#client = client;
+    this.#resources = resources;
+  }
+
+  static async open(options: SiteOptions = {}): Promise<Site> {
+    const { workers: count = 0, databaseUrl } = options;
+    await using resources = new AsyncDisposableStack();
+    const folder = await mkdtemp(join(tmpdir(), 'faults-'));
+    resources.defer(() => rm(folder, { recursive: true, force: true }));
+    const spool = join(folder, 'spool');
+    await mkdir(spool);
+    const archive = resources.use(await (options.archive ?? EMBEDDED).start());
+    const proxy = resources.use(await startFaultProxy(archive.url));
+    const client = createDicomWebClient({ url: archive.url });
+    resources.defer(() => client.close());
+    const environment = {
+      STAIN_DICOMWEB_URL: proxy.url,
+      STAIN_SPOOL_DIRECTORY: spool,
+      STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+      STAIN_JOBS_HEARTBEAT_SECONDS: '10',
+      ...(databaseUrl === undefined
+        ? { STAIN_DATABASE_DIRECTORY: join(folder, 'database') }
+        : { STAIN_DATABASE_URL: databaseUrl }),
+      ...options.environment,
+    };
+    const service = resources.use(
+      await startProcess('serve', { ...environment, ...(count > 0 && { STAIN_JOBS_CONCURRENCY: '0' }) }),
+    );
+    const workers: ServiceProcess[] = [];
+    for (let i = 0; i < count; i++)
+      workers.push(
+        resources.use(await startProcess('worker', { ...environment, ...options.workerEnvironment })),
+      );
+    return new Site({ proxy, service, workers, spool }, archive, client, resources.move());
+  }
+
+  /** Puts a copy of the sample into the archive and normalises it undisturbed. */
+  async add(name: string, levels: readonly number[]): Promise<SiteSlide> {
+    const copy = await copySample(name, levels);
+    for (const file of copy.files) await this.#archive.put(file);
+    const { id } = await this.submit(copy);
+    const { state, result, error } = await this.end(id);
+    if (!result) throw new Error(`The undisturbed job is ${state}: ${JSON.stringify(error)}`);
+    const slide = {
+      ...copy,
+      derivedSeriesUid: result.seriesInstanceUid,
+      derived: await this.#derivedInstances(copy),
+      baseUid: result.instances.find(({ role }) => role === 'base')!.sopInstanceUid,
+    };
+    if (slide.derived.size !== levels.length) throw new Error('The undisturbed series is not whole.');
+    await this.forget(slide);
+    return slide;
+  }
+
+  /** Takes the derived series out of the archive. */
+  async forget({ derivedSeriesUid }: SiteSlide): Promise<void> {
+    await this.#archive.remove(derivedSeriesUid);
+  }
+
+  async submit({ studyInstanceUid, seriesInstanceUid }: CopiedSlide): Promise<Job> {
+    const body = { studyInstanceUid, seriesInstanceUid, template: TEMPLATE, model: MODEL };
+    return this.#json('/api/normalizations', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  job(id: string): Promise<Job> {
+    return this.#json(`/api/normalizations/${id}`);
+  }
+
+  cancel(id: string): Promise<Job> {
+    return this.#json(`/api/normalizations/${id}`, { method: 'DELETE' });
+  }
+
+  /** The job as soon as it is so; undefined where it ended otherwise. */
+  async see(id: string, isSo: (job: Job) => boolean): Promise<Job | undefined> {
+    const deadline = Date.now() + END_TIMEOUT_MS;
+    for (;;) {
+      const job = await this.job(id);
+      if (isSo(job)) return job;
+      if (isFinal(job.state)) return undefined;
+      if (Date.now() > deadline) throw new Error(`The job does not get there: ${JSON.stringify(job)}`);
+      await pause(10);
+    }
+  }
+
+  async end(id: string): Promise<Job> {
+    return (await this.see(id, ({ state }) => isFinal(state)))!;
+  }
+
+  /** What is wrong after a job that should have made the series. */
+  async findings(slide: SiteSlide, job: Job): Promise<Finding> {
+    const derived = await this.#derivedInstances(slide);
+    const series = await this.derivedSeries(slide);
+    const wrong = [...slide.derived].filter(([uid, hash]) => derived.get(uid) !== hash).map(([uid]) => uid);
+    const unfinished = await this.#unfinishedJobs();
+    return {
+      lost: job.state === 'COMPLETED' && series.includes(slide.derivedSeriesUid) ? 0 : 1,
+      duplicated: Math.max(0, series.length - 1) + Math.max(0, derived.size - slide.derived.size),
+      wrong: wrong.length + unfinished.length + (await this.leftInSpool()).length,
+    };
+  }
+
+  /** Series of the study besides the source. */
+  async derivedSeries({ studyInstanceUid, seriesInstanceUid }: CopiedSlide): Promise<string[]> {
+    const found = await this.#client.searchSeries({ StudyInstanceUID: studyInstanceUid }, unlimited());
+    return found.map((json) => textOf(json, '0020000E')!).filter((uid) => uid !== seriesInstanceUid);
+  }
+
+  /** UIDs of the derived instances that the archive shows now. */
+  async storedInstances({ studyInstanceUid, derivedSeriesUid }: SiteSlide): Promise<string[]> {
+    const found = await this.#client.searchInstances({ StudyInstanceUID: studyInstanceUid }, unlimited());
+    return found
+      .filter((json) => textOf(json, '0020000E') === derivedSeriesUid)
+      .map((json) => textOf(json, '00080018')!);
+  }
+
+  /** Whether a viewer would open a pyramid of which levels are missing. */
+  async showsHalfPyramid(slide: SiteSlide): Promise<boolean> {
+    const stored = await this.storedInstances(slide);
+    return stored.includes(slide.baseUid) && stored.length < slide.derived.size;
+  }
+
+  /** Files of jobs, once nothing more is removed. */
+  async leftInSpool(): Promise<string[]> {
+    const deadline = Date.now() + TIDY_TIMEOUT_MS;
+    for (;;) {
+      const left = await readdir(this.spool);
+      if (left.length === 0 || Date.now() > deadline) return left;
+      await pause(50);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+
+  /** SHA-256 of all instances in derived series of the study, as the archive gives them. */
+  async #derivedInstances(slide: CopiedSlide): Promise<Map<string, string>> {
+    const { studyInstanceUid } = slide;
+    const hashes = new Map<string, string>();
+    for (const series of await this.derivedSeries(slide)) {
+      const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: series };
+      for (const json of await this.#client.searchInstances(parameters, unlimited())) {
+        const uid = textOf(json, '00080018')!;
+        const hash = createHash('sha256');
+        for await (const chunk of this.#client.retrieveInstance(studyInstanceUid, series, uid, unlimited()))
+          hash.update(chunk);
+        hashes.set(uid, hash.digest('hex'));
+      }
+    }
+    return hashes;
+  }
+
+  async #unfinishedJobs(): Promise<Job[]> {
+    const lists = await Promise.all(
+      ['SCHEDULED', 'IN PROGRESS'].map((state) =>
+        this.#json<JobList>(`/api/normalizations?state=${encodeURIComponent(state)}`),
+      ),
+    );
+    return lists.flatMap(({ jobs }) => jobs);
+  }
+
+  async #json<T>(path: string, init: RequestInit = {}): Promise<T> {
+    const answer = await fetch(this.service.url + path, init);
+    if (!answer.ok) throw new Error(`${answer.status} for ${path}: ${await answer.text()}`);
+    return (await answer.json()) as T;
+  }
+}
+
+function unlimited(): AbortSignal {
+  return new AbortController().signal;
+}

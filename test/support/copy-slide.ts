@@ -1,0 +1,39 @@
+/** Slides of the project's sample under other UIDs, as many as a test needs. */
+import { join } from 'node:path';
+import { EncapsulatedInstance } from '../../server/src/dicom/encapsulated-instance.ts';
+import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { testUid } from './make-slide.ts';
+import { repository } from './peers.ts';
+import { collect } from './storable.ts';
+
+export interface CopiedSlide {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  /** Part 10 files, one an instance. */
+  readonly files: readonly Buffer[];
+}
+
+/** @param levels of scripts/sample, 0 is the base @param name gives the UIDs */
+export async function copySample(name: string, levels: readonly number[]): Promise<CopiedSlide> {
+  const [studyInstanceUid, seriesInstanceUid] = [testUid(`${name} study`), testUid(`${name} series`)];
+  const files = levels.map(async (level) => {
+    await using file = await openPart10(join(repository, `scripts/sample/level-${level}.dcm`));
+    const copy = new EncapsulatedInstance({
+      dataset: file.dataset.with({
+        StudyInstanceUID: studyInstanceUid,
+        SeriesInstanceUID: seriesInstanceUid,
+        SOPInstanceUID: testUid(`${name} level ${level}`),
+      }),
+      transferSyntaxUid: file.transferSyntaxUid,
+      spool: {
+        frameCount: file.numberOfFrames,
+        frameLength: file.frameLength,
+        async *frames() {
+          for (let frame = 0; frame < file.numberOfFrames; frame++) yield file.frame(frame);
+        },
+      },
+    });
+    return await collect(copy.stream());
+  });
+  return { studyInstanceUid, seriesInstanceUid, files: await Promise.all(files) };
+}

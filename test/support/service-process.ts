@@ -1,0 +1,97 @@
+/** `serve` and `worker` as real processes, which can be killed at any moment and started again. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { repository } from './peers.ts';
+
+export interface ServiceProcess extends AsyncDisposable {
+  /** Root of the API, of `serve` alone. Another one after each start. */
+  readonly url: string;
+  readonly isRunning: boolean;
+  /** Starts it again, and waits until it is ready. */
+  start(): Promise<void>;
+  /** SIGKILL: nothing is tidied up. */
+  kill(): Promise<void>;
+  /** SIGTERM, and the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** What each of them says when it has started. */
+const STARTED = { serve: /service\s+(http:\S+)/, worker: /a worker on\s+(\S+)/ } as const;
+
+const READY_TIMEOUT_MS = 60_000;
+
+/** @param environment variables besides those of this process; the folders must be given */
+export async function startProcess(
+  command: 'serve' | 'worker',
+  environment: Readonly<Record<string, string>>,
+): Promise<ServiceProcess> {
+  let child: ChildProcess;
+  let url = '';
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      await once(child, 'exit');
+    }
+    return child.exitCode;
+  };
+  const service: ServiceProcess = {
+    get url() {
+      return url;
+    },
+    get isRunning() {
+      return child.exitCode === null && child.signalCode === null;
+    },
+    async start() {
+      child = spawn(process.execPath, [join(repository, 'server/src/main.ts'), command], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: {
+          ...process.env,
+          STAIN_SERVER_PORT: '0',
+          STAIN_VIEWER_ENABLED: 'false',
+          STAIN_ARCHIVE_SAMPLE: 'false',
+          STAIN_DEVICE: 'cpu',
+          STAIN_THREADS: '1',
+          STAIN_LOG_LEVEL: 'error',
+          ...environment,
+        },
+      });
+      url = await saidBy(child, STARTED[command]);
+      if (command === 'serve') await untilReady(url);
+    },
+    async kill() {
+      await end('SIGKILL');
+    },
+    stop: () => end('SIGTERM'),
+    async [Symbol.asyncDispose]() {
+      await end('SIGKILL');
+    },
+  };
+  await service.start();
+  return service;
+}
+
+/** What the process says, as far as the pattern's group goes. */
+function saidBy(child: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    // Listened to as long as the process lives: it would break down on a pipe that nobody reads.
+    child.stderr!.on('data', (chunk) => {
+      said += chunk;
+      const found = pattern.exec(said)?.[1];
+      if (found) resolve(found);
+    });
+    child.once('exit', (code) => reject(new Error(`the process ended with ${code}: ${said}`)));
+  });
+}
+
+async function untilReady(url: string): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const answer = await fetch(`${url}/ready`);
+    if (answer.ok) return;
+    if (Date.now() > deadline) throw new Error(`The service is not ready: ${await answer.text()}`);
+    await pause(100);
+  }
+}
