@@ -51,7 +51,11 @@ async function seriesOf(path: string): Promise<string | undefined> {
 
 async function orthanc(): Promise<TestArchive> {
   const { url, [Symbol.asyncDispose]: stop } = await startOrthanc();
-  const rest = async (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>): Promise<Response> => {
+  const rest = async (
+    method: string,
+    path: string,
+    body?: string | Uint8Array<ArrayBuffer>,
+  ): Promise<Response> => {
     const answer = await fetch(new URL(path, url), { method, ...(body !== undefined && { body }) });
     if (!answer.ok) throw new Error(`Orthanc answered ${answer.status} to ${method} ${path}.`);
     return answer;

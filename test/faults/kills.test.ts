@@ -1,6 +1,6 @@
 /** The service is killed, at every stage and at any moment, and started again: the job goes on and gives the same bytes. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isFinal, type Job } from '../../server/src/contract/index.ts';
 import { STAGES } from '../../server/src/normalization/types.ts';
 import { delay, isAny } from '../support/fault-proxy.ts';
@@ -10,7 +10,8 @@ import { recorded } from './record.ts';
 import { PYRAMID, Site, type SiteSlide, TINY } from './site.ts';
 
 /** Each answer of the archive comes this late, so that every stage lasts long enough to be met. */
-const DELAY_MS = 200;
+const STAGE_DELAY_MS = 150;
+const RANDOM_DELAY_MS = 40;
 /** Fewer than what a job that gets no further is allowed. */
 const MOST_KILLS_A_JOB = 4;
 const RANDOM_KILLS = 16;
@@ -31,9 +32,6 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           tiny = await site.add('tiny', TINY);
         });
         afterAll(() => site?.[Symbol.asyncDispose]());
-        beforeEach(() => {
-          site.proxy.inject(isAny, delay(DELAY_MS));
-        });
         afterEach(async () => {
           site.proxy.heal();
           await site.forget(pyramid);
@@ -58,6 +56,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           ['a slide of one level', () => tiny],
         ])('at every stage of one job: %s', async (_what, slideOf) => {
           const slide = slideOf();
+          site.proxy.inject(isAny, delay(STAGE_DELAY_MS));
           const job = await site.submit(slide);
           for (const stage of STAGES)
             await recorded(`kill -9 at stage ${stage}`, async () => {
@@ -75,6 +74,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
 
         it(`at random moments (seed ${seed})`, async () => {
           const random = randomFrom(`${seed} ${name}`);
+          site.proxy.inject(isAny, delay(RANDOM_DELAY_MS));
           for (let left = RANDOM_KILLS; left > 0; )
             await recorded('kill -9 at a random moment', async () => {
               const slide = random() < 0.7 ? pyramid : tiny;
@@ -82,7 +82,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
               const job = await site.submit(slide);
               let [times, halves] = [0, 0];
               while (times < Math.min(left, MOST_KILLS_A_JOB)) {
-                await pause(random() * (slide === pyramid ? 4000 : 1500));
+                await pause(random() * (slide === pyramid ? 3000 : 800));
                 if (isFinal((await site.job(job.id)).state)) break;
                 halves += Number(await kill(slide));
                 times += 1;

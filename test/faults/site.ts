@@ -84,6 +84,8 @@ export class Site implements AsyncDisposable {
       STAIN_SPOOL_DIRECTORY: spool,
       STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
       STAIN_JOBS_HEARTBEAT_SECONDS: '10',
+      // After each row of windows: the slides are small, and are to be broken off between two checkpoints too.
+      STAIN_SPOOL_CHECKPOINT_SECONDS: '0',
       ...(databaseUrl === undefined
         ? { STAIN_DATABASE_DIRECTORY: join(folder, 'database') }
         : { STAIN_DATABASE_URL: databaseUrl }),

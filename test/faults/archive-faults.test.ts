@@ -1,0 +1,155 @@
+/** An archive that fails for a while, in each way that it can: the job is done in the end, once, with the same bytes. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Job } from '../../server/src/contract/index.ts';
+import {
+  answer,
+  type Fault,
+  isAny,
+  isInstance,
+  isStore,
+  loseAnswer,
+  type Matcher,
+  refuseStore,
+  reset,
+  resetAfter,
+  slow,
+  storeAsDuplicate,
+  storeNothing,
+  truncateInstance,
+} from '../support/fault-proxy.ts';
+import { ARCHIVES } from './archives.ts';
+import { randomFrom, seed } from './random.ts';
+import { recorded } from './record.ts';
+import { PYRAMID, Site, type SiteSlide, TINY } from './site.ts';
+
+const OUT_OF_RESOURCES = 0xa700;
+const DUPLICATE = 0x0111;
+const PROCESSING_FAILURE = 0x0110;
+
+/** Failures after which the same attempt, or the next one, gets there by itself. */
+const PASSING: readonly (readonly [string, Matcher, Fault, number])[] = [
+  ['connection reset while fetching', isInstance, reset, 2],
+  ['connection reset half-way through an instance', isInstance, resetAfter(30_000), 3],
+  ['connection reset before a store', isStore, reset, 2],
+  ['connection reset after a store, answer lost', isStore, loseAnswer, 2],
+  ['429 with Retry-After', isAny, answer(429, { 'retry-after': '1' }), 3],
+  ['503 with Retry-After', isAny, answer(503, { 'retry-after': '1' }), 3],
+  ['503 to stores', isStore, answer(503), 2],
+  ['202: out of resources', isStore, refuseStore(202, OUT_OF_RESOURCES), 2],
+  ['202: processing failure of one level', isStore, refuseStore(202, PROCESSING_FAILURE), 1],
+  ['409: stored, told as a duplicate', isStore, storeAsDuplicate, 2],
+  ['502 to more tries than an attempt makes', isInstance, answer(502), 5],
+];
+
+/** Failures that say nothing of passing: the job fails with a code, and the same request completes the series. */
+const TOLD: readonly (readonly [string, Matcher, Fault, RegExp])[] = [
+  ['200 with nothing stored', isStore, storeNothing, /^STORE_UNVERIFIED$/],
+  ['200 with nothing stored, and nothing said', isStore, answer(200, {}, {}), /^STORE_UNVERIFIED$/],
+  ['409: a duplicate that is not there', isStore, refuseStore(409, DUPLICATE), /^STORE_REJECTED$/],
+  ['instance cut off in its frames', isInstance, truncateInstance, /^DICOM_INVALID$/],
+];
+
+describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
+  '%s that fails',
+  (name, archive) => {
+    describe.skipIf(archive.missing !== undefined)(
+      archive.missing ? `skipped: ${archive.missing}` : 'for a while',
+      () => {
+        let site: Site;
+        let pyramid: SiteSlide;
+        let tiny: SiteSlide;
+
+        beforeAll(async () => {
+          site = await Site.open({ archive });
+          pyramid = await site.add('pyramid', PYRAMID);
+          tiny = await site.add('tiny', TINY);
+        });
+        afterAll(() => site?.[Symbol.asyncDispose]());
+        afterEach(async () => {
+          site.proxy.heal();
+          await site.forget(pyramid);
+          await site.forget(tiny);
+        });
+
+        it.each(PASSING)('%s', (fault, matches, cause, times) =>
+          recorded(fault, async () => {
+            const injection = site.proxy.inject(matches, cause, times);
+            const { id } = await site.submit(pyramid);
+            const finding = await site.findings(pyramid, await site.end(id));
+            return { times: injection.met, finding };
+          }),
+        );
+
+        it.each(TOLD)('%s', (fault, matches, cause, code) =>
+          recorded(fault, async () => {
+            // The second one: a part of the series is stored, or fetched, when it comes.
+            const injection = site.proxy.inject(second(matches), cause);
+            const first = await site.submit(pyramid);
+            const failed = await site.end(first.id);
+            expect(failed.error?.code).toMatch(code);
+            expectToldInPart(failed, await site.storedInstances(pyramid));
+            const isHalf = await site.showsHalfPyramid(pyramid);
+            site.proxy.heal();
+            const again = await site.submit(pyramid);
+            const finding = await site.findings(pyramid, await site.end(again.id));
+            return { times: injection.met, finding: { ...finding, wrong: finding.wrong + Number(isHalf) } };
+          }),
+        );
+
+        it('resets of any connection', () =>
+          recorded('connection resets at random', async () => {
+            const random = randomFrom(`${seed} ${name} resets`);
+            const injection = site.proxy.inject(() => random() < 0.3, reset, 12);
+            const { id } = await untilAccepted(() => site.submit(pyramid));
+            const finding = await site.findings(pyramid, await site.end(id));
+            return { times: injection.met, finding };
+          }));
+
+        it('slow', () =>
+          recorded('slow archive', async () => {
+            const injection = site.proxy.inject(isAny, slow(40_000));
+            const { id } = await site.submit(tiny);
+            const finding = await site.findings(tiny, await site.end(id));
+            return { times: injection.met, finding };
+          }));
+
+        it('away while a job runs: it waits, says for what, and goes on', () =>
+          recorded('archive away', async () => {
+            site.proxy.inject(isInstance, slow(400_000));
+            const { id } = await site.submit(pyramid);
+            await site.see(id, ({ progress }) => progress?.stage === 'fetch');
+            await site.proxy.goAway();
+            const waiting = await site.see(id, (job) => job.waiting !== null);
+            expect(waiting).toMatchObject({ state: 'SCHEDULED', waiting: { code: 'ARCHIVE_UNREACHABLE' } });
+            // It is tried again meanwhile.
+            await pause(8000);
+            expect((await site.job(id)).state).not.toBe('FAILED');
+            await site.proxy.comeBack();
+            site.proxy.heal();
+            return { times: 1, finding: await site.findings(pyramid, await site.end(id)) };
+          }));
+      },
+    );
+  },
+);
+
+/** Every matching request but the first. */
+function second(matches: Matcher): Matcher {
+  let seen = 0;
+  return (request) => matches(request) && ++seen > 1;
+}
+
+/** A job that failed says so where the archive holds a part of its series. */
+function expectToldInPart({ error }: Job, stored: readonly string[]): void {
+  if (stored.length > 0) expect(error!.data['stored']).toBe(stored.length);
+}
+
+async function untilAccepted<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++)
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries > 10) throw error;
+    }
+}
