@@ -17,6 +17,7 @@ import {
   type Matcher,
   resetAfter,
   startFaultProxy,
+  storeNothing,
   truncateInstance,
 } from '../support/fault-proxy.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
@@ -128,6 +129,29 @@ it('an archive that fails at the last instance: the same job run again completes
     signal,
   );
   expect(new Set(metadata.map((json) => json['00200011']?.Value?.[0])).size).toBe(1);
+});
+
+describe('an archive that says it stored what it did not', () => {
+  it.each([
+    ['the first of two levels: the base level is not stored either', 1, 0],
+    ['the base level: what is there is told', 2, 1],
+  ])('%s', async (_what, lie, there) => {
+    await using twoLevels = await serveArchive({
+      folder: await place.fill('two', SMALL, join(repository, 'scripts/sample/level-2.dcm')),
+    });
+    let stores = 0;
+    await using faulty = await faultyProxy(
+      destination.url,
+      (request) => isStore(request) && ++stores === lie,
+      storeNothing,
+    );
+    await using input = await place.open(twoLevels.url);
+    await using output = await place.open(faulty.url);
+    const error = await normalizeOnlySlide(place, input, output).then(() => undefined, toStainError);
+    expect(error?.code).toBe('STORE_UNVERIFIED');
+    expect(error?.data['stored'] ?? 0).toBe(there);
+    expect(await stored()).toHaveLength(there);
+  });
 });
 
 describe('a slide that is damaged', () => {

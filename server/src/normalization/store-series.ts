@@ -22,44 +22,58 @@ export async function storeSeries(
       `A derived instance has ${Math.ceil(tooLarge.byteLength / 1e6)} MB; the limit is ${Math.floor(maxInstanceBytes / 1e6)} MB. Nothing was stored.`,
       { data: { bytes: tooLarge.byteLength, limit: maxInstanceBytes } },
     );
-  // The base level comes first in the list and goes last into the archive: a viewer never meets half a pyramid.
-  const inOrder = [...instances].reverse();
+  const [base, ...others] = instances as [EncapsulatedInstance, ...EncapsulatedInstance[]];
   // An earlier attempt may have stored some of them.
-  const there = await storedUids(instances[0]!, archive, signal);
+  const stored = new Set(await storedUids(base, archive, signal));
   let done = 0;
-  let stored = 0;
-  for (const instance of inOrder) {
+  const store = async (instance: EncapsulatedInstance): Promise<void> => {
     progress.report('store', done, total, 'bytes');
-    try {
-      if (!there.has(instance.sopInstanceUid))
-        await archive.storeInstance(instance.studyInstanceUid, instance, signal);
-    } catch (error) {
-      throw stored + there.size > 0 ? storedInPart(error, stored, instances.length) : error;
-    }
-    stored++;
+    if (!stored.has(instance.sopInstanceUid))
+      await archive.storeInstance(instance.studyInstanceUid, instance, signal);
+    stored.add(instance.sopInstanceUid);
     done += instance.byteLength;
+  };
+  const verify = ({
+    studyInstanceUid,
+    seriesInstanceUid,
+    sopInstanceUid,
+    numberOfFrames,
+  }: EncapsulatedInstance) =>
+    archive.verifyInstance(studyInstanceUid, seriesInstanceUid, sopInstanceUid, { numberOfFrames }, signal);
+  try {
+    // The base level goes last, when the archive shows all others: a viewer never meets half a pyramid.
+    for (const instance of others.reverse()) await store(instance);
+    for (const instance of others) await verify(instance);
+    await store(base);
+    progress.report('verify', others.length, instances.length, 'instances');
+    await verify(base);
+    progress.report('verify', instances.length, instances.length, 'instances');
+  } catch (error) {
+    throw await toldInPart(error, instances, stored, archive, signal);
   }
-  progress.report('store', total, total, 'bytes');
-  for (const [i, instance] of inOrder.entries()) {
-    progress.report('verify', i, inOrder.length, 'instances');
-    await archive.verifyInstance(
-      instance.studyInstanceUid,
-      instance.seriesInstanceUid,
-      instance.sopInstanceUid,
-      { numberOfFrames: instance.numberOfFrames },
-      signal,
-    );
-  }
-  progress.report('verify', inOrder.length, inOrder.length, 'instances');
 }
 
-/** Says with the error that the archive holds a part of the series. */
-function storedInPart(thrown: unknown, stored: number, instances: number): StainError {
+/** Says with the error how much of the series the archive holds. @param stored what it is known to have taken */
+async function toldInPart(
+  thrown: unknown,
+  instances: readonly EncapsulatedInstance[],
+  stored: ReadonlySet<string>,
+  archive: DicomWebClient,
+  signal: AbortSignal,
+): Promise<unknown> {
   const error = toStainError(thrown);
+  // An archive that says one thing and shows another: what it shows counts.
+  const there =
+    error.code === 'STORE_UNVERIFIED'
+      ? await storedUids(instances[0]!, archive, signal).catch(() => stored)
+      : stored;
+  const count = instances.filter(({ sopInstanceUid }) => there.has(sopInstanceUid)).length;
+  if (count === 0) return thrown;
+  const base = there.has(instances[0]!.sopInstanceUid) ? '' : ', its base level is not';
   const told = new StainError(
     error.code,
-    `${error.message} ${stored} of ${instances} instances of the series are in the archive, its base level is not; the same request completes it.`,
-    { data: { ...error.data, stored, instances }, cause: thrown },
+    `${error.message} ${count} of ${instances.length} instances of the series are in the archive${base}; the same request completes it.`,
+    { data: { ...error.data, stored: count, instances: instances.length }, cause: thrown },
   );
   return isPassing(error) ? passing(told) : told;
 }
@@ -69,13 +83,13 @@ async function storedUids(
   series: { readonly studyInstanceUid: string; readonly seriesInstanceUid: string },
   archive: DicomWebClient,
   signal: AbortSignal,
-): Promise<ReadonlySet<string | undefined>> {
+): Promise<ReadonlySet<string>> {
   const { studyInstanceUid, seriesInstanceUid } = series;
   const found = await archive.searchInstances(
     { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid },
     signal,
   );
-  return new Set(found.map((json) => textOf(json, '00080018')));
+  return new Set(found.flatMap((json) => textOf(json, '00080018') ?? []));
 }
 
 /** Whether the archive shows every instance of a derived series. */
