@@ -31,6 +31,8 @@ const TIDY_TIMEOUT_MS = 10_000;
 export interface SiteOptions {
   /** Default: the embedded one. */
   readonly archive?: ArchiveKind;
+  /** Folder for the spool. Default: a temporary one. */
+  readonly spool?: string;
   /** PostgreSQL server. Default: the embedded database. */
   readonly databaseUrl?: string;
   /** Workers beside the service, which then does no work itself. Default 0. */
@@ -73,8 +75,8 @@ export class Site implements AsyncDisposable {
     await using resources = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'faults-'));
     resources.defer(() => rm(folder, { recursive: true, force: true }));
-    const spool = join(folder, 'spool');
-    await mkdir(spool);
+    const spool = options.spool ?? join(folder, 'spool');
+    await mkdir(spool, { recursive: true });
     const archive = resources.use(await (options.archive ?? EMBEDDED).start());
     const proxy = resources.use(await startFaultProxy(archive.url));
     const client = createDicomWebClient({ url: archive.url });

@@ -25,6 +25,8 @@ export interface RunningPostgres extends AsyncDisposable {
   /** `fast` rolls open transactions back and shuts down in order; `immediate` is a crash, recovered from at start. */
   stop(mode: 'fast' | 'immediate'): Promise<void>;
   start(): Promise<void>;
+  /** The one value that a statement gives, as text. */
+  query(sql: string): Promise<string>;
 }
 
 export async function startPostgres(): Promise<RunningPostgres> {
@@ -32,12 +34,12 @@ export async function startPostgres(): Promise<RunningPostgres> {
   const user = await unprivilegedUser();
   if (user) await chown(folder, user.uid, user.gid);
   const data = join(folder, 'data');
-  const run = async (program: string, ...args: string[]): Promise<void> => {
-    await promisify(execFile)(join(PROGRAMS!, program), args, { cwd: folder, ...user });
+  const run = async (program: string, ...args: string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)(join(PROGRAMS!, program), args, { cwd: folder, ...user });
+    return stdout;
   };
   const port = await freePort();
-  const control = (...args: string[]): Promise<void> => run('pg_ctl', '--pgdata', data, '--wait', ...args);
-  const start = (): Promise<void> => control('start', '--log', join(folder, 'log'), '--silent');
+  const control = (...args: string[]): Promise<string> => run('pg_ctl', '--pgdata', data, '--wait', ...args);
   let isRunning = false;
   const postgres: RunningPostgres = {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
@@ -46,9 +48,13 @@ export async function startPostgres(): Promise<RunningPostgres> {
       await control('stop', '--mode', mode);
     },
     async start() {
-      await start();
+      await control('start', '--log', join(folder, 'log'), '--silent');
       isRunning = true;
     },
+    query: async (sql) =>
+      (
+        await run('psql', '--no-psqlrc', '--tuples-only', '--no-align', '--command', sql, postgres.url)
+      ).trim(),
     async [Symbol.asyncDispose]() {
       if (isRunning) await postgres.stop('immediate');
       await rm(folder, { recursive: true, force: true });
