@@ -21,7 +21,7 @@ import {
 import { ARCHIVES } from './archives.ts';
 import { randomFrom, seed } from './random.ts';
 import { recorded } from './record.ts';
-import { PYRAMID, Site, type SiteSlide, TINY } from './site.ts';
+import { PYRAMID, Site, type SiteSlide, TWO_LEVELS } from './site.ts';
 
 const OUT_OF_RESOURCES = 0xa700;
 const DUPLICATE = 0x0111;
@@ -58,25 +58,25 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
       () => {
         let site: Site;
         let pyramid: SiteSlide;
-        let tiny: SiteSlide;
+        let small: SiteSlide;
 
         beforeAll(async () => {
           site = await Site.open({ archive });
           pyramid = await site.add('pyramid', PYRAMID);
-          tiny = await site.add('tiny', TINY);
+          small = await site.add('small', TWO_LEVELS);
         });
         afterAll(() => site?.[Symbol.asyncDispose]());
         afterEach(async () => {
           site.proxy.heal();
           await site.forget(pyramid);
-          await site.forget(tiny);
+          await site.forget(small);
         });
 
         it.each(PASSING)('%s', (fault, matches, cause, times) =>
           recorded(fault, async () => {
             const injection = site.proxy.inject(matches, cause, times);
-            const { id } = await site.submit(pyramid);
-            const finding = await site.findings(pyramid, await site.end(id));
+            const { id } = await site.submit(small);
+            const finding = await site.findings(small, await site.end(id));
             return { times: injection.met, finding };
           }),
         );
@@ -85,14 +85,14 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           recorded(fault, async () => {
             // The second one: a part of the series is stored, or fetched, when it comes.
             const injection = site.proxy.inject(second(matches), cause);
-            const first = await site.submit(pyramid);
+            const first = await site.submit(small);
             const failed = await site.end(first.id);
             expect(failed.error?.code).toMatch(code);
-            expectToldInPart(failed, await site.storedInstances(pyramid));
-            const isHalf = await site.showsHalfPyramid(pyramid);
+            expectToldInPart(failed, await site.storedInstances(small));
+            const isHalf = await site.showsHalfPyramid(small);
             site.proxy.heal();
-            const again = await site.submit(pyramid);
-            const finding = await site.findings(pyramid, await site.end(again.id));
+            const again = await site.submit(small);
+            const finding = await site.findings(small, await site.end(again.id));
             return { times: injection.met, finding: { ...finding, wrong: finding.wrong + Number(isHalf) } };
           }),
         );
@@ -101,16 +101,16 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           recorded('connection resets at random', async () => {
             const random = randomFrom(`${seed} ${name} resets`);
             const injection = site.proxy.inject(() => random() < 0.3, reset, 12);
-            const { id } = await untilAccepted(() => site.submit(pyramid));
-            const finding = await site.findings(pyramid, await site.end(id));
+            const { id } = await untilAccepted(() => site.submit(small));
+            const finding = await site.findings(small, await site.end(id));
             return { times: injection.met, finding };
           }));
 
         it('slow', () =>
           recorded('slow archive', async () => {
-            const injection = site.proxy.inject(isAny, slow(40_000));
-            const { id } = await site.submit(tiny);
-            const finding = await site.findings(tiny, await site.end(id));
+            const injection = site.proxy.inject(isAny, slow(80_000));
+            const { id } = await site.submit(small);
+            const finding = await site.findings(small, await site.end(id));
             return { times: injection.met, finding };
           }));
 

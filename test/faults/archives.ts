@@ -1,9 +1,12 @@
 /** The two archives that the faults are caused in front of, with what a test does behind the product's back. */
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { freePort } from '../support/free-port.ts';
 import { orthancMissing, startOrthanc } from '../support/orthanc.ts';
 import { serveArchive } from '../support/serve-archive.ts';
+import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 
 export interface TestArchive extends AsyncDisposable {
   /** Root of its DICOMweb service. */
@@ -35,13 +38,56 @@ async function embedded(): Promise<TestArchive> {
       await archive.rescan();
     },
     async remove(seriesUid) {
-      for (const name of await readdir(folder, { recursive: true }))
-        if (name.endsWith('.dcm') && (await seriesOf(join(folder, name))) === seriesUid)
-          await rm(join(folder, name));
+      await removeFiles(folder, seriesUid);
       await archive.rescan();
     },
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** The embedded archive as a process of its own, which can be killed. */
+export async function startArchiveProcess(): Promise<TestArchive & Pick<ServiceProcess, 'kill' | 'start'>> {
+  const folder = await mkdtemp(join(tmpdir(), 'faults-archive-'));
+  const port = await freePort();
+  const files = join(folder, 'archive');
+  await mkdir(files);
+  const service = await startProcess('serve', {
+    // At the same address after each start.
+    STAIN_SERVER_PORT: String(port),
+    STAIN_ARCHIVE_FOLDER: files,
+    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
+  });
+  // Its index is made anew at each start.
+  const restart = async (): Promise<void> => {
+    await service.kill();
+    await service.start();
+  };
+  let sources = 0;
+  return {
+    url: `${service.url}/dicom-web`,
+    async put(file) {
+      await writeFile(join(files, `source-${sources++}.dcm`), file);
+      await restart();
+    },
+    async remove(seriesUid) {
+      await removeFiles(files, seriesUid);
+      await restart();
+    },
+    kill: () => service.kill(),
+    start: () => service.start(),
+    async [Symbol.asyncDispose]() {
+      await service[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function removeFiles(folder: string, seriesUid: string): Promise<void> {
+  for (const name of await readdir(folder, { recursive: true }))
+    if (name.endsWith('.dcm') && (await seriesOf(join(folder, name))) === seriesUid)
+      await rm(join(folder, name));
 }
 
 async function seriesOf(path: string): Promise<string | undefined> {

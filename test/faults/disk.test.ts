@@ -8,9 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recorded } from './record.ts';
 import { PYRAMID, Site, type SiteSlide } from './site.ts';
 
-/** Room for the source of 2.2 MB and little more: it is full while something is written, not before. */
-const SMALL = '2900k';
-const LARGE = '64m';
+/** Enough for the source of 2.2 MB, and three times what the result takes. */
+const SIZE = '24m';
 
 const missing = process.getuid?.() === 0 ? undefined : 'only root can mount a small disk';
 
@@ -23,7 +22,7 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
 
   beforeAll(async () => {
     disk = await mkdtemp(join(tmpdir(), 'faults-disk-'));
-    await mount('-t', 'tmpfs', '-o', `size=${LARGE}`, 'tmpfs', disk);
+    await mount('-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk);
     site = await Site.open({ spool: disk });
     pyramid = await site.add('pyramid', PYRAMID);
   });
@@ -33,20 +32,37 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
     await rm(disk, { recursive: true });
   });
 
+  async function waitingFor(id: string): Promise<string | undefined> {
+    const job = await site.see(id, ({ waiting }) => waiting !== null);
+    expect(job?.state).toBe('SCHEDULED');
+    expect(await site.storedInstances(pyramid)).toEqual([]);
+    return job?.waiting?.code;
+  }
+
   it.each([
     ['before anything was fetched', '100k'],
     ['while the slide is fetched', '1500k'],
-    ['while the result is spooled', SMALL],
+    ['of which too little is left for the result', '2900k'],
   ])('%s', (_when, size) =>
     recorded('disk full (ENOSPC)', async () => {
       await site.forget(pyramid);
       await mount('-o', `remount,size=${size}`, disk);
       const { id } = await site.submit(pyramid);
-      const waiting = await site.see(id, (job) => job.waiting !== null);
-      expect(waiting).toMatchObject({ state: 'SCHEDULED', waiting: { code: 'SPOOL_FULL' } });
-      expect(await site.storedInstances(pyramid)).toEqual([]);
-      await mount('-o', `remount,size=${LARGE}`, disk);
+      expect(await waitingFor(id)).toBe('SPOOL_FULL');
+      await mount('-o', `remount,size=${SIZE}`, disk);
       return { times: 1, finding: await site.findings(pyramid, await site.end(id)) };
     }),
   );
+
+  it('that somebody else fills while tiles are made', () =>
+    recorded('disk full (ENOSPC)', async () => {
+      await site.forget(pyramid);
+      const { id } = await site.submit(pyramid);
+      await site.see(id, ({ progress }) => progress?.stage === 'normalize');
+      const filler = join(disk, 'filler');
+      await promisify(execFile)('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M']).catch(() => {});
+      expect(await waitingFor(id)).toBe('SPOOL_FULL');
+      await rm(filler);
+      return { times: 1, finding: await site.findings(pyramid, await site.end(id)) };
+    }));
 });

@@ -1,4 +1,6 @@
 /** The service is killed, at every stage and at any moment, and started again: the job goes on and gives the same bytes. */
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isFinal, type Job } from '../../server/src/contract/index.ts';
@@ -72,6 +74,22 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
             });
         });
 
+        it(`with a spool that is damaged meanwhile (seed ${seed})`, async () => {
+          const random = randomFrom(`${seed} ${name} damage`);
+          for (const stage of ['normalize', 'store', 'verify'])
+            await recorded('kill -9, and a file of the spool damaged', async () => {
+              await site.forget(pyramid);
+              site.proxy.inject(isAny, delay(STAGE_DELAY_MS));
+              const job = await site.submit(pyramid);
+              expect(await site.see(job.id, ({ progress }) => progress?.stage === stage)).toBeDefined();
+              if (stage === 'normalize') await pause(random() * 1000);
+              await site.service.kill();
+              await damageOne(site.spool, random);
+              await site.service.start();
+              return { times: 1, finding: await findings(pyramid, job, 0) };
+            });
+        });
+
         it(`at random moments (seed ${seed})`, async () => {
           const random = randomFrom(`${seed} ${name}`);
           site.proxy.inject(isAny, delay(RANDOM_DELAY_MS));
@@ -97,3 +115,20 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
     );
   },
 );
+
+/** One file of a job is cut off, changed or gone, as after a crash of the disk. */
+async function damageOne(spool: string, random: () => number): Promise<void> {
+  const names = (await readdir(spool, { recursive: true, withFileTypes: true })).filter((entry) =>
+    entry.isFile(),
+  );
+  const { parentPath, name } = names[Math.floor(random() * names.length)]!;
+  const path = join(parentPath, name);
+  const { size } = await stat(path);
+  const how = random();
+  if (how < 0.3) await rm(path);
+  else if (how < 0.6) await truncate(path, Math.floor(random() * size));
+  else {
+    await using file = await open(path, 'r+');
+    await file.write(Uint8Array.of(random() * 256), 0, 1, Math.floor(random() * size));
+  }
+}

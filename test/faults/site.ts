@@ -19,6 +19,7 @@ import type { Finding } from './record.ts';
 
 /** Levels of the sample slide. */
 export const PYRAMID = [0, 1, 2, 3];
+export const TWO_LEVELS = [2, 3];
 export const TINY = [3];
 
 const TEMPLATE = 'he-pink-violet';

@@ -13,6 +13,9 @@ export interface ServiceProcess extends AsyncDisposable {
   start(): Promise<void>;
   /** SIGKILL: nothing is tidied up. */
   kill(): Promise<void>;
+  /** SIGSTOP: it is there and does nothing, as on a machine that hangs. */
+  freeze(): void;
+  thaw(): void;
   /** SIGTERM, and the exit code. */
   stop(): Promise<number | null>;
 }
@@ -63,6 +66,8 @@ export async function startProcess(
     async kill() {
       await end('SIGKILL');
     },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     stop: () => end('SIGTERM'),
     async [Symbol.asyncDispose]() {
       await end('SIGKILL');

@@ -1,0 +1,72 @@
+/** An archive that is killed while it receives, and one that stays away. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+import { isFinal } from '../../server/src/contract/index.ts';
+import { delay, isAny, isStore, slow } from '../support/fault-proxy.ts';
+import { startArchiveProcess } from './archives.ts';
+import { randomFrom, seed } from './random.ts';
+import { recorded } from './record.ts';
+import { PYRAMID, Site, type SiteSlide } from './site.ts';
+
+const KILLS = 4;
+
+let archive: Awaited<ReturnType<typeof startArchiveProcess>>;
+let site: Site;
+let pyramid: SiteSlide;
+
+async function open(environment: Record<string, string> = {}): Promise<void> {
+  const start = async () => {
+    archive = await startArchiveProcess();
+    return archive;
+  };
+  const kind = { name: 'the embedded archive as a process', missing: undefined, start };
+  site = await Site.open({ archive: kind, environment });
+  pyramid = await site.add('pyramid', PYRAMID);
+}
+afterEach(() => site?.[Symbol.asyncDispose]());
+
+it(`is killed while it receives and at random moments (seed ${seed})`, () =>
+  recorded('archive killed -9', async () => {
+    await open();
+    const random = randomFrom(`${seed} archive`);
+    site.proxy.inject(isAny, delay(50));
+    site.proxy.inject(isStore, slow(200_000));
+    const { id } = await site.submit(pyramid);
+    let kills = 0;
+    let halves = 0;
+    for (; kills < KILLS && !isFinal((await site.job(id)).state); kills++) {
+      // The last ones while it receives.
+      if (kills >= KILLS / 2) await site.see(id, ({ progress }) => progress?.stage === 'store');
+      await pause(random() * 1500);
+      await archive.kill();
+      await pause(random() * 1000);
+      await archive.start();
+      halves += Number(await site.showsHalfPyramid(pyramid));
+    }
+    site.proxy.heal();
+    const finding = await site.findings(pyramid, await site.end(id));
+    return { times: kills, finding: { ...finding, wrong: finding.wrong + halves } };
+  }));
+
+it('stays away for longer than a job waits: the job fails with the reason, and the same request completes the series', () =>
+  recorded('archive away for good', async () => {
+    // Ten seconds instead of a day.
+    await open({ STAIN_JOBS_RETRY_HOURS: '0.003' });
+    site.proxy.inject(isStore, delay(500));
+    const { id } = await site.submit(pyramid);
+    await site.see(id, ({ progress }) => progress?.stage === 'store');
+    await archive.kill();
+    const failed = await site.end(id);
+    await archive.start();
+    expect(failed).toMatchObject({
+      state: 'FAILED',
+      error: { code: expect.stringMatching(/^ARCHIVE_(UNREACHABLE|TRUNCATED)$/) },
+    });
+    const stored = await site.storedInstances(pyramid);
+    if (stored.length > 0) expect(failed.error?.data['stored']).toBe(stored.length);
+    const isHalf = await site.showsHalfPyramid(pyramid);
+    site.proxy.heal();
+    const again = await site.submit(pyramid);
+    const finding = await site.findings(pyramid, await site.end(again.id));
+    return { times: 1, finding: { ...finding, wrong: finding.wrong + Number(isHalf) } };
+  }));
