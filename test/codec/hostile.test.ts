@@ -108,3 +108,29 @@ describe('JPEG-LS', () => {
     }
   });
 });
+
+describe('the size that a header announces', () => {
+  it.each(Object.entries(codestreams))(
+    'is refused beyond 100 megapixels: %s',
+    async (_name, [uid, intact]) => {
+      const decoded = decodeFrame(intact.slice(), frameFormat(uid, 10_001, 10_000));
+      await expect(decoded).rejects.toMatchObject({
+        code: 'FRAME_INVALID',
+        message: expect.stringContaining('10001 x 10000'),
+      });
+    },
+  );
+
+  it.each([0, -1, 1.5, Number.NaN])('is refused as %s', async (rows) => {
+    const decoded = decodeFrame(new Uint8Array(4), frameFormat('1.2.840.10008.1.2.1', 2, rows));
+    await expect(decoded).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+  });
+
+  it('takes no memory for an RLE frame that cannot have as many pixels', async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const decoded = decodeFrame(encodeRle(rgb), frameFormat('1.2.840.10008.1.2.5', 10_000, 10_000));
+    const during = process.memoryUsage().arrayBuffers;
+    await expect(decoded).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+    expect(during - before).toBeLessThan(50e6);
+  });
+});

@@ -31,7 +31,7 @@ function slide(options: Partial<SlideInstanceOptions>): Uint8Array {
 async function framesOf(bytes: Uint8Array): Promise<Uint8Array[]> {
   await using folder = await temporaryFolder();
   await using file = await openPart10(await folder.write('slide.dcm', bytes));
-  return Promise.all(Array.from({ length: file.numberOfFrames }, (_, i) => file.frame(i)));
+  return await Promise.all(Array.from({ length: file.numberOfFrames }, (_, i) => file.frame(i)));
 }
 
 async function failure(bytes: Uint8Array): Promise<unknown> {

@@ -228,6 +228,31 @@ describe('GET requests', () => {
     );
   });
 
+  it('asks for nothing outside of its root, whatever a UID says', async () => {
+    await withServer(
+      (_, response) => void response.end('[]'),
+      async (client, server) => {
+        for (const uid of ['..', '.', ''])
+          await expect(client.seriesMetadata('1.2', uid, signal)).rejects.toMatchObject({
+            code: 'REQUEST_INVALID',
+          });
+        await client.seriesMetadata('1.2', '../../..', signal);
+        expect(server.requests).toEqual(['GET /dicom-web/studies/1.2/series/..%2F..%2F../metadata']);
+      },
+    );
+  });
+
+  it('refuses JSON that is nested too deeply', async () => {
+    await withServer(
+      (_, response) => void response.end(`[{"00400275":${'['.repeat(1000)}${']'.repeat(1000)}}]`),
+      async (client) =>
+        expect(client.seriesMetadata('1.2', '1.3', signal)).rejects.toMatchObject({
+          code: 'ARCHIVE_PROTOCOL',
+          message: expect.stringContaining('nested too deeply'),
+        }),
+    );
+  });
+
   it('names no query and no token in its errors', async () => {
     await withServer(
       (_, response) => void response.writeHead(500).end(),
@@ -283,6 +308,17 @@ describe('search', () => {
         expect(server.requests).toHaveLength(2);
       },
       { pageSize: 2 },
+    );
+  });
+
+  it('stops at an archive that always has more', async () => {
+    const page = 50_000;
+    await withServer(
+      (_, response, number) =>
+        void response.end(JSON.stringify(Array.from({ length: page }, (_, i) => result(number * page + i)))),
+      async (client) =>
+        expect(client.searchSeries({}, signal)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
+      { pageSize: page },
     );
   });
 
@@ -655,6 +691,18 @@ describe('storeInstance', () => {
         }),
     );
   });
+
+  it('reads XML that is made to match almost everywhere in no time', async () => {
+    const xml = `tag="00081198"${'tag="00081197"'.repeat(70_000)}`;
+    await withServer(
+      async (request, response) => {
+        await bodyOf(request);
+        response.writeHead(409).end(xml);
+      },
+      async (client) =>
+        expect(client.storeInstance('1', instance, signal)).rejects.toMatchObject({ code: 'STORE_REJECTED' }),
+    );
+  }, 5000);
 
   it('says that a body is too large, even when the archive does not read it', async () => {
     const large: StorableInstance = {

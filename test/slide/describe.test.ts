@@ -151,8 +151,31 @@ describe('is refused before any work', () => {
         ],
       },
     ],
+    ['frames without number', 'SLIDE_STRUCTURE_INVALID', { overrides: { NumberOfFrames: 0 } }],
+    [
+      'two thousand million frames',
+      'SLIDE_STRUCTURE_INVALID',
+      { overrides: { NumberOfFrames: 2 ** 31 - 1 } },
+    ],
+    [
+      'frames of more than 100 megapixels',
+      'SLIDE_STRUCTURE_INVALID',
+      { rows: 10_001, columns: 10_000, frames: [new Uint8Array(2)] },
+    ],
+    ['a slide of more than a million pixels a side', 'SLIDE_STRUCTURE_INVALID', { totalColumns: 1_000_001 }],
   ])('%s', (_what, code, changes) => {
     expect(codeOf([header(changes)])).toBe(code);
+  });
+
+  it('more than a thousand instances', () => {
+    const many = Array.from({ length: 1001 }, () => header());
+    expect(() => describeSlide(many, limits)).toThrow(/1001 instances/);
+  });
+
+  it('frames of all images together', () => {
+    const half = (uid: string): DataSet =>
+      header({ overrides: { SOPInstanceUID: uid, NumberOfFrames: 1_000_001 } });
+    expect(() => describeSlide([half('2.25.1'), half('2.25.2')], limits)).toThrow(/2000002 frames/);
   });
 
   it('two images of one size', () => {

@@ -1,6 +1,6 @@
 /** One stored frame to RGB, by transfer syntax. A codec is loaded when its first frame comes. */
 import { StainError } from '../errors.ts';
-import type { FrameFormat } from './frame-format.ts';
+import { type FrameFormat, requireFrameSize } from './frame-format.ts';
 import { decodeJpeg } from './jpeg.ts';
 import { decodeJpegLs } from './jpeg-ls.ts';
 import { decodeHtj2k, decodeJpeg2000 } from './jpeg2000.ts';
@@ -28,6 +28,7 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
  * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
  */
 export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
+  requireFrameSize(format);
   return decoderOf(format.transferSyntaxUid)(bytes, format);
 }
 

@@ -1,5 +1,6 @@
 /** What the header says of a frame, and the checks every codec shares. */
 import { StainError } from '../errors.ts';
+import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
 
 export interface FrameFormat {
   readonly transferSyntaxUid: string;
@@ -16,6 +17,13 @@ export interface CodestreamFormat {
   readonly height: number;
   readonly components: number;
   readonly bitsPerSample: number;
+}
+
+/** Called before anything else, as all memory is bounded by the size that the header announces. @throws FRAME_INVALID */
+export function requireFrameSize({ rows, columns }: FrameFormat): void {
+  const isSize = [rows, columns].every((size) => Number.isInteger(size) && size > 0);
+  if (!isSize || rows * columns > MAX_FRAME_PIXELS)
+    throw invalidFrame(`Frames of ${columns} x ${rows} pixels cannot be decoded.`);
 }
 
 /**

@@ -5,6 +5,8 @@
 import { type FrameFormat, interleave, invalidFrame, ybrFullToRgb } from './frame-format.ts';
 
 const HEADER_BYTES = 64;
+/** Two bytes of a segment become at most 128: no memory is taken for a frame that cannot be there. */
+const MAX_EXPANSION = 64;
 
 export function decodeRle(bytes: Uint8Array, format: FrameFormat): Uint8Array {
   if (bytes.length < HEADER_BYTES) throw invalidFrame('An RLE frame is shorter than its header.');
@@ -13,14 +15,16 @@ export function decodeRle(bytes: Uint8Array, format: FrameFormat): Uint8Array {
   if (segments !== 3)
     throw invalidFrame(`An RLE frame has ${segments} segments; three 8-bit samples need three.`);
   const size = format.rows * format.columns;
-  const planes = new Uint8Array(size * 3);
-  for (let s = 0; s < 3; s++) {
+  const packed = [0, 1, 2].map((s) => {
     const start = view.getUint32(4 + 4 * s, true);
     const end = s < 2 ? view.getUint32(8 + 4 * s, true) : bytes.length;
     if (start < HEADER_BYTES || start > end || end > bytes.length)
       throw invalidFrame('An RLE frame has segments outside of it.');
-    unpack(bytes.subarray(start, end), planes.subarray(s * size, (s + 1) * size));
-  }
+    if ((end - start) * MAX_EXPANSION < size) throw invalidFrame('An RLE segment is truncated.');
+    return bytes.subarray(start, end);
+  });
+  const planes = new Uint8Array(size * 3);
+  for (const [s, segment] of packed.entries()) unpack(segment, planes.subarray(s * size, (s + 1) * size));
   const pixels = interleave(planes);
   if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
   return pixels;

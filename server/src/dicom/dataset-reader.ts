@@ -14,6 +14,11 @@ const ITEM = 'FFFEE000';
 const ITEM_END = 'FFFEE00D';
 const SEQUENCE_END = 'FFFEE0DD';
 const MAX_DEPTH = 32;
+/**
+ * Elements, items and delimiters of one header. The per-frame groups of 400,000 frames have as many; each takes up to
+ * 90 bytes of memory for as little as 8 bytes of the file.
+ */
+const MAX_ELEMENTS = 10_000_000;
 
 /** More of the file must be read first: bytes up to `end`. */
 export class MoreBytesNeeded extends Error {
@@ -106,6 +111,7 @@ interface Header {
 
 class Reader {
   position = 0;
+  #elements = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #total: number;
@@ -134,6 +140,7 @@ class Reader {
   /** Tag, VR and length of the element at the position; items have no VR. */
   header(explicitVr: boolean, end: number): Header {
     const at = this.position;
+    if (++this.#elements > MAX_ELEMENTS) this.fail(`there are more than ${MAX_ELEMENTS} elements`, at);
     this.#require(8, end);
     const tag = this.#tag();
     if (tag.startsWith('FFFE')) return { tag, vr: '', length: this.#uint32() };

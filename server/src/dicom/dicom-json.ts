@@ -37,8 +37,10 @@ export function elementsFromJson(
         const items = values.map((item) => makeItem(elementsFromJson(dataSetIn(item), makeItem, depth + 1)));
         return { tag, vr, items };
       }
-      if (InlineBinary !== undefined)
-        return { tag, vr, bytes: padEven(Buffer.from(String(InlineBinary), 'base64'), 0) };
+      if (InlineBinary !== undefined) {
+        if (typeof InlineBinary !== 'string') invalid(`the InlineBinary of ${tag} is no text`);
+        return { tag, vr, bytes: padEven(Buffer.from(InlineBinary, 'base64'), 0) };
+      }
       return { tag, vr, bytes: bytesOf(tag, vr, values) };
     });
 }
@@ -52,23 +54,26 @@ function dataSetIn(item: unknown): DicomJsonDataSet {
 
 function bytesOf(tag: string, vr: string, values: readonly unknown[]): Uint8Array {
   if (NUMERIC.has(vr)) {
-    if (vr !== 'AT' && values.some((value) => !isInteger(value, vr)))
-      invalid(`${tag} holds a value that is no ${vr}`);
+    if (values.some((value) => !isOfVr(value, vr))) invalid(`${tag} holds a value that is no ${vr}`);
     return encodeValue(vr, values as Value);
   }
   return padEven(Buffer.from(values.map(textOf).join('\\'), 'utf8'), vr === 'UI' ? 0 : 0x20);
 }
 
-function isInteger(value: unknown, vr: string): boolean {
-  const number = Number(value ?? Number.NaN);
-  return vr === 'FL' || vr === 'FD' ? !Number.isNaN(number) : Number.isInteger(number);
+function isOfVr(value: unknown, vr: string): boolean {
+  if (vr === 'AT') return typeof value === 'string' && /^[0-9A-Fa-f]{8}$/.test(value);
+  if (typeof value !== 'number' && typeof value !== 'string') return false;
+  return vr === 'FL' || vr === 'FD' ? !Number.isNaN(Number(value)) : Number.isInteger(Number(value));
 }
 
 function textOf(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'object') return String(value);
-  const { Alphabetic = '', Ideographic = '', Phonetic = '' } = value as Record<string, string>;
-  return [Alphabetic, Ideographic, Phonetic].join('=').replace(/=+$/, '');
+  const { Alphabetic, Ideographic, Phonetic } = value as Record<string, unknown>;
+  const groups = [Alphabetic, Ideographic, Phonetic].map((group) => (typeof group === 'string' ? group : ''));
+  // Groups at the end that are empty are left out, and their delimiters with them (PS3.5 6.2).
+  while (groups.at(-1) === '') groups.pop();
+  return groups.join('=');
 }
 
 function invalid(message: string): never {

@@ -6,6 +6,8 @@ import type { FileWindow } from './file-window.ts';
 const ITEM = 0xe000fffe;
 const SEQUENCE_END = 0xe0ddfffe;
 const ITEM_HEADER_BYTES = 8;
+/** Twice the frames of the largest slide; fragments may be empty, so that the length of the file is no bound. */
+const MAX_FRAGMENTS = 4_000_000;
 
 /** First two bytes of a frame: JPEG SOI and JPEG 2000 SOC. */
 const CODESTREAM_STARTS = new Set([0xffd8, 0xff4f]);
@@ -68,8 +70,8 @@ export async function indexFragments(
     (count === numberOfFrames || numberOfFrames === 1
       ? Uint32Array.from({ length: numberOfFrames }, (_, i) => i)
       : undefined) ??
-    startsFromTable(extendedTable(dataSet), offsets, firstItem, numberOfFrames) ??
-    startsFromTable(await basicTable(file, table), offsets, firstItem, numberOfFrames) ??
+    startsFromTable(extendedTable(dataSet, numberOfFrames), offsets, firstItem) ??
+    startsFromTable(await basicTable(file, table, numberOfFrames), offsets, firstItem) ??
     (await startsFromCodestreams(file, offsets, lengths, numberOfFrames, signal));
   if (!starts)
     throw new StainError(
@@ -96,6 +98,7 @@ async function walk(
     const odd = count > 0 && lengths[count - 1]! % 2 === 1 && !(await isTag(file, position));
     const item: Fragment | undefined = await readItem(file, odd ? position + 1 : position);
     if (item === undefined) return { offsets: offsets.slice(0, count), lengths: lengths.slice(0, count) };
+    if (count === MAX_FRAGMENTS) invalid(`there are more than ${MAX_FRAGMENTS} fragments`, position);
     if (count === offsets.length) {
       offsets = grown(offsets, new Float64Array(2 * count));
       lengths = grown(lengths, new Uint32Array(2 * count));
@@ -132,29 +135,33 @@ async function isTag(file: FileWindow, position: number): Promise<boolean> {
   return tag === ITEM || tag === SEQUENCE_END;
 }
 
-function extendedTable(dataSet: DataSet): number[] {
+/** Undefined where it has not one entry for each frame. */
+function extendedTable(dataSet: DataSet, numberOfFrames: number): number[] | undefined {
   const bytes = dataSet.bytes('ExtendedOffsetTable');
-  if (!bytes) return [];
+  if (bytes?.length !== 8 * numberOfFrames) return undefined;
   const view = viewOf(bytes);
-  return Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) =>
-    Number(view.getBigUint64(8 * i, true)),
-  );
+  return Array.from({ length: numberOfFrames }, (_, i) => Number(view.getBigUint64(8 * i, true)));
 }
 
-async function basicTable(file: FileWindow, { offset, length }: Fragment): Promise<number[]> {
+/** Undefined where it has not one entry for each frame; it is not read then, however long it is. */
+async function basicTable(
+  file: FileWindow,
+  { offset, length }: Fragment,
+  numberOfFrames: number,
+): Promise<number[] | undefined> {
+  if (length !== 4 * numberOfFrames) return undefined;
   const view = viewOf(await file.read(offset, length));
-  return Array.from({ length: Math.floor(length / 4) }, (_, i) => view.getUint32(4 * i, true));
+  return Array.from({ length: numberOfFrames }, (_, i) => view.getUint32(4 * i, true));
 }
 
 /** First fragments of the frames by an offset table; undefined where it does not point at fragments in order. */
 function startsFromTable(
-  table: readonly number[],
+  table: readonly number[] | undefined,
   offsets: Float64Array,
   firstItem: number,
-  numberOfFrames: number,
 ): Uint32Array | undefined {
-  if (table.length !== numberOfFrames) return undefined;
-  const starts = new Uint32Array(numberOfFrames);
+  if (table === undefined) return undefined;
+  const starts = new Uint32Array(table.length);
   let fragment = 0;
   for (const [frame, entry] of table.entries()) {
     const wanted = firstItem + entry + ITEM_HEADER_BYTES;

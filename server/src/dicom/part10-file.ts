@@ -106,10 +106,16 @@ async function describe(
         throw new StainError('FRAME_INVALID', `Frame ${index + 1} has ${length} bytes.`, {
           data: { frame: index, length },
         });
-      const parts = await Promise.all(
-        requireFrame(index).map((part) => window.read(part.offset, part.length)),
-      );
-      return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      const [first, ...others] = requireFrame(index);
+      if (others.length === 0) return window.read(first!.offset, length);
+      const bytes = new Uint8Array(length);
+      let at = 0;
+      // One after the other: a hostile frame has millions of fragments.
+      for (const fragment of requireFrame(index)) {
+        bytes.set(await window.read(fragment.offset, fragment.length), at);
+        at += fragment.length;
+      }
+      return bytes;
     },
     close,
     [Symbol.asyncDispose]: close,

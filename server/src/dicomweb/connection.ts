@@ -4,6 +4,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { type DicomJson, isDicomJsonArray } from './dicom-json.ts';
 import { connectionFault, statusFault } from './faults.ts';
+import { requireModestJson } from './json-limits.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
 export interface ConnectionOptions {
@@ -173,6 +174,9 @@ export class ArchiveConnection {
   }
 
   #target({ path, query }: ArchiveRequest): URL {
+    // They would lead out of the DICOMweb root, and with them the headers.
+    if (path.some((segment) => /^\.{0,2}$/.test(segment)))
+      throw new StainError('REQUEST_INVALID', 'A UID is empty or a path.');
     const url = new URL(this.#root);
     // Lists of frames keep their commas, which a path may hold; not every archive reads `+` as a blank.
     url.pathname += path.map((segment) => encodeURIComponent(segment).replaceAll('%2C', ',')).join('/');
@@ -262,6 +266,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Pro
 }
 
 function parseArray(body: Buffer): DicomJson[] {
+  requireModestJson(body);
   let value: unknown;
   try {
     value = JSON.parse(body.toString('utf8'));

@@ -36,7 +36,8 @@ export function numberOf(json: DicomJson, tag: string): number | undefined {
 
 /** Items of a sequence; empty where it is absent. */
 export function itemsOf(json: DicomJson, tag: string): readonly DicomJson[] {
-  const values = json[tag]?.Value ?? [];
+  const values: unknown = json[tag]?.Value;
+  if (!Array.isArray(values)) return [];
   return values.filter((value): value is DicomJson => typeof value === 'object' && value !== null);
 }
 

@@ -18,7 +18,10 @@ export type SearchLevel = 'studies' | 'series' | 'instances';
 /** The UID that tells results of a level apart. */
 const IDENTITY = { studies: '0020000D', series: '0020000E', instances: '00080018' } as const;
 
-/** @throws what the connection throws; ARCHIVE_PROTOCOL for results without their UID */
+/** Results of all pages, which are held together. */
+const MAX_RESULTS = 250_000;
+
+/** @throws what the connection throws; ARCHIVE_PROTOCOL for results without their UID; PAYLOAD_TOO_LARGE */
 export async function search(
   connection: ArchiveConnection,
   level: SearchLevel,
@@ -42,6 +45,11 @@ export async function search(
     for (const item of items) found.set(identity(item, level), item);
     offset += items.length;
     const isLast = items.length < limits.pageSize && !hasMore;
+    if (found.size > MAX_RESULTS)
+      throw new StainError(
+        'PAYLOAD_TOO_LARGE',
+        `The archive answers a search for ${level} with more than ${MAX_RESULTS} results; narrow it.`,
+      );
     // Nothing new: the archive does not know `offset` and sends the first page for ever.
     if (isLast || found.size === before) return [...found.values()];
   }

@@ -76,6 +76,7 @@ function parseAnswer(text: string): DicomJson | undefined {
 /** Failure Reason in the Native DICOM Model, which some archives answer in whatever they are asked for. */
 function reasonInXml(text: string): { reason: number | undefined } | undefined {
   if (!text.includes(`tag="${FAILED_SOP_SEQUENCE}"`)) return undefined;
-  const value = /tag="00081197"[^>]*>\s*<Value[^>]*>\s*(\d+)/.exec(text)?.[1];
+  // Bounded, so that text made to match almost everywhere takes no time.
+  const value = /tag="00081197"[^>]{0,200}>\s{0,200}<Value[^>]{0,200}>\s{0,200}(\d+)/.exec(text)?.[1];
   return { reason: value === undefined ? undefined : Number(value) };
 }

@@ -5,6 +5,7 @@
 import type { DataSet } from '../dicom/dataset.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
+import { MAX_FRAME_PIXELS } from './raster.ts';
 import type { Level, Slide, SlideInstance } from './types.ts';
 
 const WHOLE_SLIDE_SOP_CLASS = '1.2.840.10008.5.1.4.1.1.77.1.6';
@@ -17,15 +18,25 @@ const NOT_BRIGHTFIELD = new Map([
   ['111748', 'differential interference contrast'],
 ]);
 
+/** What numbers in a header could otherwise make us hold. A pyramid has about ten images, some of several instances. */
+const MAX_INSTANCES = 1000;
+/** Of all images together: twice the tiles of 256 pixels that a slide of 40,000 megapixels has. */
+const MAX_FRAMES = 2_000_000;
+/** Pixels along a side, as rows of tiles are held in memory: a glass slide of 76 mm at 0.1 micrometres has fewer. */
+const MAX_SIDE = 1_000_000;
+
 export interface SlideLimits {
   readonly maxSlideMegapixels: number;
 }
 
 /** Describes the series whose instance headers are given, in any order; LABEL and OVERVIEW images are left out. */
 export function describeSlide(headers: readonly DataSet[], limits: SlideLimits): Slide {
+  if (headers.length > MAX_INSTANCES)
+    refuse('SLIDE_STRUCTURE_INVALID', `The series has ${headers.length} instances; no slide has as many.`);
   for (const header of headers) requireWholeSlide(header);
   const wanted = headers.filter((header) => ['VOLUME', 'THUMBNAIL'].includes(flavour(header)));
   for (const header of wanted) requireSupportedPixels(header);
+  requireFewFrames(wanted);
 
   const levels = groupIntoImages(wanted.filter((header) => flavour(header) === 'VOLUME'))
     .map((parts) => describeLevel(parts, 'level'))
@@ -111,6 +122,23 @@ function requireSupportedPixels(header: DataSet): void {
     );
 }
 
+/** Positions of frames are held in memory, all of them. */
+function requireFewFrames(headers: readonly DataSet[]): void {
+  let frames = 0;
+  for (const header of headers) {
+    const count = numberOfFrames(header);
+    if (!Number.isInteger(count) || count < 1)
+      refuse('SLIDE_STRUCTURE_INVALID', `Number of Frames is ${count}.`);
+    frames += count;
+  }
+  if (frames > MAX_FRAMES)
+    refuse('SLIDE_STRUCTURE_INVALID', `The slide has ${frames} frames; ${MAX_FRAMES} are the limit.`);
+}
+
+function numberOfFrames(header: DataSet): number {
+  return header.number('NumberOfFrames') ?? 1;
+}
+
 /** Instances that share a Concatenation UID are one image, in order of In-concatenation Number. */
 function groupIntoImages(headers: readonly DataSet[]): DataSet[][] {
   const images = new Map<string, DataSet[]>();
@@ -144,7 +172,7 @@ function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
   const instances: SlideInstance[] = parts.map((dataset) => ({
     dataset,
     sopInstanceUid: dataset.string('SOPInstanceUID') ?? '',
-    numberOfFrames: dataset.number('NumberOfFrames') ?? 1,
+    numberOfFrames: numberOfFrames(dataset),
   }));
   const grid = {
     rows: size('Rows'),
@@ -152,6 +180,11 @@ function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
     totalRows: size('TotalPixelMatrixRows'),
     totalColumns: size('TotalPixelMatrixColumns'),
   };
+  if (grid.rows * grid.columns > MAX_FRAME_PIXELS || Math.max(grid.totalRows, grid.totalColumns) > MAX_SIDE)
+    refuse(
+      'SLIDE_STRUCTURE_INVALID',
+      `An image of ${grid.totalColumns} x ${grid.totalRows} pixels in frames of ${grid.columns} x ${grid.rows} is no slide's.`,
+    );
   return { role, instances, ...grid, frames: framePositions(instances, grid) };
 }
 

@@ -1,6 +1,9 @@
 /** 8-bit RGB pixels, interleaved, row by row, and the few things done to them without a network. */
 import type { Rectangle } from './windows.ts';
 
+/** Most pixels of one frame: scanners make tiles of at most 17 megapixels, small levels are one frame now and then. */
+export const MAX_FRAME_PIXELS = 100e6;
+
 export interface Raster {
   readonly width: number;
   readonly height: number;
