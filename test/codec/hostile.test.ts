@@ -38,13 +38,13 @@ async function requireHarmless(uid: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Bytes put in other places, most of them in the header, where they do most harm. */
+/** Thousandths of the bytes. No double: those are as likely as they are dense, and lie next to 0. */
+const upTo = (most: number): fc.Arbitrary<number> => fc.noBias(fc.nat(most)).map((place) => place / 1000);
+
+/** Bytes put in other places, many of them in the header, where they do most harm. */
 const damage = fc.array(
   fc.record({
-    place: fc.oneof(
-      fc.double({ min: 0, max: 0.05, noNaN: true }),
-      fc.double({ min: 0, max: 1, noNaN: true }),
-    ),
+    place: fc.oneof(upTo(50), upTo(1000)),
     value: fc.integer({ min: 0, max: 255 }),
   }),
   { minLength: 1, maxLength: 6 },

@@ -29,7 +29,7 @@ export function elementsFromJson(
     .map(([key, attribute]): Element => {
       const tag = key.toUpperCase();
       if (!/^[0-9A-F]{8}$/.test(tag) || typeof attribute?.vr !== 'string')
-        invalid(`"${key}" is no attribute`);
+        invalid('a member of a data set is no attribute');
       const { vr, InlineBinary } = attribute;
       const values = attribute.Value ?? [];
       if (!Array.isArray(values)) invalid(`the Value of ${tag} is no list`);

@@ -2,9 +2,9 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
 import { type ErrorCode, StainError } from '../errors.ts';
-import { type DicomJson, isDicomJsonArray } from './dicom-json.ts';
+import type { DicomJson } from './dicom-json.ts';
 import { connectionFault, statusFault } from './faults.ts';
-import { requireModestJson } from './json-limits.ts';
+import { parseDataSets } from './parse-json.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
 export interface ConnectionOptions {
@@ -128,7 +128,7 @@ export class ArchiveConnection {
         const response = await this.getOnce(request, signal);
         const body = await collect(response.chunks, maxBytes);
         const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
-        return { items: body.length === 0 ? [] : parseArray(body), hasMore };
+        return { items: body.length === 0 ? [] : parseDataSets(body), hasMore };
       },
       this.retries,
       signal,
@@ -263,19 +263,6 @@ async function collect(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Pro
     held.push(chunk);
   }
   return Buffer.concat(held);
-}
-
-function parseArray(body: Buffer): DicomJson[] {
-  requireModestJson(body);
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
-  }
-  if (!isDicomJsonArray(value))
-    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with JSON that is no array of data sets.');
-  return value;
 }
 
 /** With a slash at its end, without query. @throws CONFIGURATION_INVALID */

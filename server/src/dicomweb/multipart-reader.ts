@@ -43,7 +43,7 @@ export function boundaryOf(contentType: string | undefined, faults = CLIENT_FAUL
   if (essence !== 'multipart/related')
     throw new StainError(
       faults.malformed,
-      `Expected multipart/related and met ${essence || 'no content type'}.`,
+      `Expected multipart/related and met ${essence.slice(0, 100) || 'no content type'}.`,
     );
   const boundary = parameters.get('boundary') ?? '';
   // RFC 2046 allows 70 characters; archives send more. Control characters would let a delimiter span lines.

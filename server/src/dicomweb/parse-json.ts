@@ -1,8 +1,9 @@
 /**
- * Bounds what the JSON of an archive makes of memory. A parsed object takes up to 30 times the bytes it is written with,
- * so that a limit of bytes alone is none.
+ * The JSON of an archive, with bounds on what it makes of memory: a parsed object takes up to 30 times the bytes it is
+ * written with, so that a limit of bytes alone is none.
  */
 import { StainError } from '../errors.ts';
+import { type DicomJson, isDicomJsonArray } from './dicom-json.ts';
 
 /**
  * 32 sequences, the limit of our readers: each is an attribute, its Value and an item. Around them a list and a data set,
@@ -16,8 +17,22 @@ const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 /** Braces; brackets are the same but for this bit. */
 const [OPENING, CLOSING, BRACKET_BIT] = [0x7b, 0x7d, 0x20];
 
-/** Looks at the text before it is parsed; says nothing of whether it is JSON. @throws ARCHIVE_PROTOCOL */
-export function requireModestJson(text: Uint8Array): void {
+/** A DICOM JSON array. @throws ARCHIVE_PROTOCOL */
+export function parseDataSets(body: Buffer): DicomJson[] {
+  requireModestJson(body);
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
+  }
+  if (!isDicomJsonArray(value))
+    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with JSON that is no array of data sets.');
+  return value;
+}
+
+/** Looks at the text before it is parsed; says nothing of whether it is JSON. */
+function requireModestJson(text: Uint8Array): void {
   let depth = 0;
   let containers = 0;
   for (let at = 0; at < text.length; at++) {
