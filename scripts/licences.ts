@@ -30,10 +30,10 @@ const NOTES = `Made by \`npm run licences\` from package-lock.json; not to be ed
 service or bundled into the viewer's plugin, on any platform; what only developers install is left out.
 
 - **LGPL-3.0-or-later** (\`@img/sharp-*\`): sharp itself is Apache-2.0; its binary packages hold libvips and the libraries
-  that come with it (glib, cairo, librsvg and others: LGPL, MPL-2.0 and permissive ones, listed in the packages'
-  \`THIRD-PARTY-NOTICES.md\` or README). It is a shared library in a package of its own, unchanged, loaded at run time and
-  replaceable by another build, as the LGPL asks. Who passes on an image or archive that contains it passes on its
-  licence text and the place of its source too, both of which are in the package.
+  that come with it (glib, librsvg, pango and others under the LGPL, cairo and others under the MPL-2.0 or permissive
+  licences; the README of each package lists them). On Linux and macOS it is a shared library in a package of its own;
+  everywhere it is unchanged, loaded at run time and replaceable by another build, as the LGPL asks. Who passes on a
+  container image or archive with it adds the text of the LGPL and names the source, github.com/lovell/sharp-libvips.
 - **Native code within permissive packages** has licences of its own, all permissive: libjpeg-turbo (IJG, BSD-3-Clause,
   zlib), OpenJPEG (BSD-2-Clause), OpenJPH (BSD-2-Clause), CharLS (BSD-3-Clause), ONNX Runtime (MIT, with the notices in
   its package), PostgreSQL within PGlite (PostgreSQL License).

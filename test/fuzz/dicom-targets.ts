@@ -8,6 +8,7 @@ import { toDicomJson } from '../../server/src/archive/to-dicom-json.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { readDataSet } from '../../server/src/dicom/dataset-reader.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
+import { deriveLevel } from '../../server/src/dicom/derived-series.ts';
 import type { DicomJsonDataSet } from '../../server/src/dicom/dicom-json.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { itemsOf, numberOf, textOf } from '../../server/src/dicomweb/dicom-json.ts';
@@ -15,6 +16,8 @@ import { parseDataSets } from '../../server/src/dicomweb/parse-json.ts';
 import { readStoreAnswer } from '../../server/src/dicomweb/store-answer.ts';
 import { StainError } from '../../server/src/errors.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
+import type { Level } from '../../server/src/slide/types.ts';
+import { record } from '../dicom/derive-for-tests.ts';
 import { makeSlideHeader, makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
 import type { Seed } from './mutate.ts';
 import type { Targets } from './targets.ts';
@@ -74,10 +77,19 @@ function placesIn(bytes: Uint8Array): number[] {
 function use(dataSet: DataSet): void {
   toDicomJson(dataSet, () => 'bulk');
   writeDataSet(dataSet);
+  const level = baseLevel(dataSet);
+  if (!level) return;
+  const options = { instanceNumber: 1, sopInstanceUid: '2.25.1', encodedBytes: 1000, sourceIsLossy: true };
+  writeDataSet(deriveLevel({ level, derivation: record(), ...options }));
+}
+
+/** Undefined for what is no slide that can be normalised. */
+function baseLevel(dataSet: DataSet): Level | undefined {
   try {
-    describeSlide([dataSet], LIMITS);
+    return describeSlide([dataSet], LIMITS).levels[0];
   } catch (error) {
-    if (!(error instanceof StainError)) throw error;
+    if (error instanceof StainError) return undefined;
+    throw error;
   }
 }
 

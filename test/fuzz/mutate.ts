@@ -63,7 +63,7 @@ const mutations = fc.oneof(
 );
 
 /** The input of this number: the same for the same seeds and number. */
-export function mutant(seeds: readonly Seed[], seed: number, index: number): Uint8Array {
+export function mutant(seeds: readonly Seed[], seed: number, index: number): Buffer {
   const number = Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b);
   const [[changes, from, other]] = fc.sample(
     fc.tuple(mutations, fc.nat(seeds.length - 1), fc.nat(seeds.length - 1)),

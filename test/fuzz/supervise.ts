@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import type { Assignment, Report } from './child.ts';
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
+/** Until the first input is in work. */
+const START_SECONDS = 60;
 /** More are the same one again, most likely. */
 const MAX_FAILURES = 10;
 
@@ -73,7 +75,7 @@ async function runChild(
   const watch = setInterval(() => {
     const index = indexIn(stateFile) ?? -1;
     if (index !== seen) [seen, since] = [index, Date.now()];
-    isHanging = Date.now() - since > hangSeconds * 1000;
+    isHanging = Date.now() - since > (index < 0 ? START_SECONDS : hangSeconds) * 1000;
     if (isHanging) child.kill('SIGKILL');
   }, 250);
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null];

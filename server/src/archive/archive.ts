@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Request, type Response, Router } from 'express';
 import { CodecPool } from '../codec/codec-pool.ts';
+import { isUid } from '../dicom/uid.ts';
 import { StainError } from '../errors.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
@@ -18,7 +19,6 @@ import { sendRendered } from './rendered.ts';
 import { sendBulkData, sendFrames, sendInstances, sendMetadata } from './retrieve.ts';
 import { Store } from './store.ts';
 import { toDicomJson } from './to-dicom-json.ts';
-import { isUid } from './uid.ts';
 
 export interface ArchiveOptions {
   /** The user's DICOM files, in any layout; never changed unless it is also `writable`. */

@@ -5,11 +5,11 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isUid } from '../dicom/uid.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { INDEXED_TAGS, TAG } from './attributes.ts';
 import { isDicomFile, readHeader } from './header.ts';
 import { toDicomJson } from './to-dicom-json.ts';
-import { isUid } from './uid.ts';
 
 export interface IndexedInstance {
   readonly path: string;

@@ -6,13 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isUid } from '../dicom/uid.ts';
 import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
 import { parseMediaType } from '../dicomweb/media-type.ts';
 import { boundaryOf, type MultipartPart, readMultipart } from '../dicomweb/multipart-reader.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { FolderIndex } from './folder-index.ts';
 import { readHeader } from './header.ts';
-import { isUid } from './uid.ts';
 
 export interface StoreLimits {
   readonly maxInstanceBytes: number;

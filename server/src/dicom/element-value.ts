@@ -74,15 +74,15 @@ export function encodeValue(vr: string, value: Value): Uint8Array {
     }
     return bytes;
   }
-  const limit = MAX_LENGTH[vr] ?? Number.POSITIVE_INFINITY;
-  for (const item of values) {
-    const text = String(item);
-    if (text.length > limit)
-      throw new StainError('INTERNAL', `"${text}" is too long for a value of VR ${vr}.`);
-    if (/[^\x20-\x7e\r\n\f\t]/.test(text))
-      throw new StainError('INTERNAL', `A value of VR ${vr} is not ASCII.`);
-  }
+  for (const item of values)
+    if (!isEncodable(vr, String(item)))
+      throw new StainError('INTERNAL', `A value of VR ${vr} is too long or not ASCII.`);
   return padEven(Buffer.from(values.join('\\'), 'latin1'), vr === 'UI' ? 0 : 0x20);
+}
+
+/** Whether `encodeValue` takes a text: what comes from a source may be anything. */
+export function isEncodable(vr: string, text: string): boolean {
+  return text.length <= (MAX_LENGTH[vr] ?? Number.POSITIVE_INFINITY) && !/[^\x20-\x7e\r\n\f\t]/.test(text);
 }
 
 /** Even length, as every value must have (PS3.5 7.1.1). */

@@ -1,5 +1,6 @@
 /** Lossy compression history (PS3.3 C.7.6.1.1.5): once lossy, an image never becomes lossless again. */
 import type { Attributes, DataSet } from './dataset.ts';
+import { isEncodable } from './element-value.ts';
 
 /**
  * @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless
@@ -15,11 +16,14 @@ export function lossyCompression(
     return source.string('LossyImageCompression') ? {} : { LossyImageCompression: '00' };
   const ratios = source.strings('LossyImageCompressionRatio').filter((text) => text !== '');
   const methods = source.strings('LossyImageCompressionMethod').filter((text) => text !== '');
-  // One ratio belongs to one method; what has no partner says nothing.
-  const known = Math.min(ratios.length, methods.length);
+  // One ratio belongs to one method; what has no partner says nothing, nor does what no header may hold.
+  const known = ratios
+    .slice(0, methods.length)
+    .map((text, i) => ({ ratio: text, method: methods[i]! }))
+    .filter((step) => isEncodable('DS', step.ratio) && isEncodable('CS', step.method));
   return {
     LossyImageCompression: '01',
-    LossyImageCompressionRatio: [...ratios.slice(0, known), String(Number(ratio.toPrecision(4)))],
-    LossyImageCompressionMethod: [...methods.slice(0, known), 'ISO_10918_1'],
+    LossyImageCompressionRatio: [...known.map((step) => step.ratio), String(Number(ratio.toPrecision(4)))],
+    LossyImageCompressionMethod: [...known.map((step) => step.method), 'ISO_10918_1'],
   };
 }

@@ -9,10 +9,13 @@ const MAX_IDENTIFIER = 16;
 
 type Job = { readonly jobUuid: string };
 
-/** Distinct for every job: a slide that was normalised twice has two derived pyramids of the same frame of reference. */
+/**
+ * Distinct for every job: a slide that was normalised twice has two derived pyramids of the same frame of reference. In
+ * ASCII, whatever the character set of the source.
+ */
 export function derivedIdentifier(source: string, { jobUuid }: Job): string {
   const suffix = `-SN${jobUuid.slice(0, 4)}`;
-  return source.slice(0, MAX_IDENTIFIER - suffix.length) + suffix;
+  return source.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_IDENTIFIER - suffix.length) + suffix;
 }
 
 /**

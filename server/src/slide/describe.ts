@@ -3,6 +3,7 @@
  * Rules: DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy Image IOD), C.8.12.4, C.7.6.17.3 (TILED_FULL order).
  */
 import type { DataSet } from '../dicom/dataset.ts';
+import { isUid } from '../dicom/uid.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
 import { MAX_FRAME_PIXELS } from './raster.ts';
@@ -33,7 +34,10 @@ export interface SlideLimits {
 export function describeSlide(headers: readonly DataSet[], limits: SlideLimits): Slide {
   if (headers.length > MAX_INSTANCES)
     refuse('SLIDE_STRUCTURE_INVALID', `The series has ${headers.length} instances; no slide has as many.`);
-  for (const header of headers) requireWholeSlide(header);
+  for (const header of headers) {
+    requireWholeSlide(header);
+    requireUids(header);
+  }
   const wanted = headers.filter((header) => ['VOLUME', 'THUMBNAIL'].includes(flavour(header)));
   for (const header of wanted) requireSupportedPixels(header);
   requireFewFrames(wanted);
@@ -88,6 +92,12 @@ function requireWholeSlide(header: DataSet): void {
         modality,
       },
     );
+}
+
+/** They become references in the result, which must not fail after the work for a UID that cannot be written. */
+function requireUids(header: DataSet): void {
+  for (const keyword of ['StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID'])
+    if (!isUid(header.string(keyword))) refuse('DICOM_INVALID', `An instance has no valid ${keyword}.`);
 }
 
 function requireSupportedPixels(header: DataSet): void {
