@@ -30,7 +30,7 @@ const NOTES = `Made by \`npm run licences\` from package-lock.json; not to be ed
 service or bundled into the viewer's plugin, on any platform; what only developers install is left out.
 
 - **LGPL-3.0-or-later** (\`@img/sharp-*\`): sharp itself is Apache-2.0; its binary packages hold libvips and the libraries
-  that come with it (glib, librsvg, pango and others under the LGPL, cairo and others under the MPL-2.0 or permissive
+  that come with it (glib, librsvg, pango and others under the LGPL, cairo under the MPL-1.1, others under permissive
   licences; the README of each package lists them). On Linux and macOS it is a shared library in a package of its own;
   everywhere it is unchanged, loaded at run time and replaceable by another build, as the LGPL asks. Who passes on a
   container image or archive with it adds the text of the LGPL and names the source, github.com/lovell/sharp-libvips.
