@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { applyColourTable } from '../../server/src/codec/colour-table.ts';
 import { makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
@@ -75,5 +76,19 @@ describe('colour table', () => {
     const made = makeColourTable(break_(matrixProfile(SRGB, 1.8)));
     await expect(made).rejects.toBeInstanceOf(StainError);
     await expect(made).rejects.toMatchObject({ code: 'ICC_PROFILE_INVALID' });
+  });
+
+  it('is refused, and nothing else happens, where a profile crashes LittleCMS', async () => {
+    const crashing = fileURLToPath(new URL('./crashing-converter.ts', import.meta.url));
+    await expect(makeColourTable(matrixProfile(SRGB, 1.8), crashing)).rejects.toMatchObject({
+      code: 'ICC_PROFILE_INVALID',
+      message: 'The ICC profile of the slide brings LittleCMS down.',
+    });
+  });
+
+  it('is an error of the product where the converter is not there', async () => {
+    await expect(makeColourTable(matrixProfile(SRGB, 1.8), '/nowhere.js')).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
   });
 });

@@ -3,7 +3,8 @@ import jpegTurbo from '@julusian/jpeg-turbo';
 import { transferSyntaxOf } from '../../server/src/codec/codestream-syntax.ts';
 import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
-import { makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
+import { srgbProfile } from '../../server/src/codec/icc.ts';
+import { convertLattice } from '../../server/src/codec/icc-lattice.ts';
 import { isYbrFull422 } from '../../server/src/codec/jpeg.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { frameFormat, testFrame, toPlanes } from '../codec/frames.ts';
@@ -68,6 +69,7 @@ export const frameTargets: Targets = {
   icc: async () => ({
     count: 300,
     seeds: [await srgbProfile(), matrixProfile(ADOBE_RGB, 2.2)].map((bytes) => seedOf(bytes, 300)),
-    read: async (bytes) => void (await makeColourTable(bytes)),
+    // As in the process that does it for the product: a crash is what is looked for, an error is an answer.
+    read: async (bytes) => void (await convertLattice(bytes).catch(() => {})),
   }),
 };

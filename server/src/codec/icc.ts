@@ -1,14 +1,21 @@
 /**
- * Colour management through a table. LittleCMS (in libvips, by sharp) converts a lattice of 52^3 colours from the
- * slide's profile to sRGB once; pixels are then interpolated between its nodes.
- *
- * The lattice has 8 bits: libvips converts 16-bit pixels by its own formulas in part, which moved saturated blue by
- * 5 %. At 8 bits it is LittleCMS from end to end, and nodes five levels apart cost less than one grey level.
+ * Colour management through a table. LittleCMS converts a lattice of 52^3 colours from the slide's profile to sRGB once;
+ * pixels are then interpolated between its nodes.
  */
-import { crc32, deflateSync } from 'node:zlib';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { StainError } from '../errors.ts';
-import { type ColourTable, NODES, STEP } from './colour-table.ts';
+import type { ColourTable } from './colour-table.ts';
+import { lattice } from './icc-lattice.ts';
+
+/** Takes 0.2 s. Profiles of scanners are of one megabyte at most. */
+const TIME_LIMIT_MS = 30_000;
+const MAX_PROFILE_BYTES = 16e6;
+
+const CONVERTER = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './icc-process.ts' : './icc-process.js', import.meta.url),
+);
 
 /** An sRGB profile (Compact ICC Profiles, CC0, as it comes with libvips). */
 export async function srgbProfile(): Promise<Uint8Array> {
@@ -20,17 +27,19 @@ export async function srgbProfile(): Promise<Uint8Array> {
 /**
  * The table from a profile to sRGB; undefined where the profile is sRGB already, to within one grey level at every
  * node. The table lies in shared memory, so that all codec threads read one copy.
- * @throws ICC_PROFILE_INVALID for a profile that is damaged or not of RGB
+ * @param converter the program that converts the lattice
+ * @throws ICC_PROFILE_INVALID for a profile that is damaged, not of RGB or brings the converter down
  */
-export async function makeColourTable(profile: Uint8Array): Promise<ColourTable | undefined> {
+export async function makeColourTable(
+  profile: Uint8Array,
+  converter = CONVERTER,
+): Promise<ColourTable | undefined> {
   const space = Buffer.from(profile.subarray(16, 20)).toString('latin1');
   const signature = Buffer.from(profile.subarray(36, 40)).toString('latin1');
-  if (profile.length < 132 || signature !== 'acsp' || space !== 'RGB ')
-    throw new StainError(
-      'ICC_PROFILE_INVALID',
-      'The ICC profile of the slide is damaged or not an RGB profile.',
-    );
-  const converted = await convert(latticePng(profile));
+  const isSize = profile.length >= 132 && profile.length <= MAX_PROFILE_BYTES;
+  if (!isSize || signature !== 'acsp' || space !== 'RGB ')
+    throw invalidProfile('is damaged or not an RGB profile');
+  const converted = await convert(profile, converter);
   const identity = lattice();
   const isSrgb = converted.every((value, i) => Math.abs(value - identity[i]!) <= 1);
   if (isSrgb) return undefined;
@@ -39,58 +48,27 @@ export async function makeColourTable(profile: Uint8Array): Promise<ColourTable 
   return table;
 }
 
-/** All nodes. */
-function lattice(): Uint8Array {
-  const values = new Uint8Array(NODES ** 3 * 3);
-  for (let i = 0; i < NODES ** 3; i++) {
-    values[i * 3] = Math.floor(i / NODES ** 2) * STEP;
-    values[i * 3 + 1] = (Math.floor(i / NODES) % NODES) * STEP;
-    values[i * 3 + 2] = (i % NODES) * STEP;
-  }
-  return values;
-}
-
-async function convert(png: Buffer): Promise<Uint8Array> {
-  // sharp applies the profile that a picture carries; one that it cannot use is only a warning to it.
-  const image = sharp(png).toColourspace('srgb');
-  let warning: string | undefined;
-  image.on('warning', (message: string) => {
-    warning = message;
-  });
-  const converted = await image.raw().toBuffer();
-  if (warning !== undefined)
-    throw new StainError(
-      'ICC_PROFILE_INVALID',
-      `The ICC profile of the slide cannot be applied: ${warning}.`,
+function convert(profile: Uint8Array, converter: string): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      process.execPath,
+      [converter],
+      // Nothing of our environment: it holds secrets.
+      { encoding: 'buffer', env: {}, timeout: TIME_LIMIT_MS, killSignal: 'SIGKILL' },
+      (error, stdout, stderr) => {
+        if (!error) resolve(stdout);
+        else if (error.code === 2) reject(invalidProfile(`cannot be applied: ${stderr.toString()}`));
+        else if (error.signal) reject(invalidProfile('brings LittleCMS down'));
+        else
+          reject(new StainError('INTERNAL', 'The converter of ICC profiles cannot run.', { cause: error }));
+      },
     );
-  return converted;
+    // A process that ends before it has read everything breaks the pipe; why it ended is what counts.
+    child.stdin!.on('error', () => {});
+    child.stdin!.end(profile);
+  });
 }
 
-/** The lattice as a PNG that carries the profile (iCCP): how libvips is given pixels with their profile. */
-function latticePng(profile: Uint8Array): Buffer {
-  const width = NODES * NODES;
-  const values = lattice();
-  const rows = Buffer.alloc(NODES * (1 + width * 3)); // a leading 0 in each row: no filter
-  for (let y = 0; y < NODES; y++)
-    rows.set(values.subarray(y * width * 3, (y + 1) * width * 3), y * (1 + width * 3) + 1);
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(NODES, 4);
-  header.set([8, 2, 0, 0, 0], 8); // 8 bits, RGB
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    pngChunk('IHDR', header),
-    pngChunk('iCCP', Buffer.concat([Buffer.from('slide\0\0', 'latin1'), deflateSync(profile)])),
-    pngChunk('IDAT', deflateSync(rows)),
-    pngChunk('IEND', Buffer.alloc(0)),
-  ]);
-}
-
-function pngChunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-  const chunk = Buffer.alloc(body.length + 8);
-  chunk.writeUInt32BE(data.length, 0);
-  chunk.set(body, 4);
-  chunk.writeUInt32BE(crc32(body), body.length + 4);
-  return chunk;
+function invalidProfile(what: string): StainError {
+  return new StainError('ICC_PROFILE_INVALID', `The ICC profile of the slide ${what}.`);
 }
