@@ -46,7 +46,7 @@ it('follows no BulkDataURI and no Retrieve URL, to a stranger or to the archive'
     const access = {
       source,
       codecs,
-      spoolDirectory: folder.file('spool'),
+      spool: { directory: folder.file('spool') },
       limits: { maxSlideMegapixels: 1, maxInstanceBytes: 1e6 },
       onInvalidProfile: 'refuse',
     } as const;
