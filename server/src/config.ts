@@ -201,6 +201,7 @@ const schema = z.strictObject({
       .default(720)
       .describe('Longest time for one slide.'),
     maxQueuedJobs: count.default(1000).describe('Jobs that may wait; further ones are refused.'),
+    seriesPerBatch: count.default(10_000).describe('Series of one batch.'),
     jobsPerUser: count
       .default(500)
       .describe('Unfinished jobs of one user; without a login there is no such limit.'),

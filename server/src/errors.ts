@@ -78,6 +78,8 @@ export const ERROR_TABLE = {
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
   TEMPLATE_SHIPPED: { status: 409, remedy: 'Only templates of your own can be removed.' },
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
+  BATCH_NOT_FOUND: { status: 404, remedy: 'List your batches with GET /api/batches.' },
+  BATCH_TOO_LARGE: { status: 413, remedy: 'Narrow the search, or raise limits.seriesPerBatch.' },
   WORKITEM_NOT_FOUND: { status: 404, remedy: 'Search for work items with GET /ups-rs/workitems.' },
   WORKITEM_EXISTS: { status: 409, remedy: 'Follow the work item that Location names.' },
   WORKITEM_STATE: {

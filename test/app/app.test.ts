@@ -17,6 +17,7 @@ import {
 } from '../../server/src/contract/index.ts';
 import { ERROR_TABLE, StainError } from '../../server/src/errors.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
+import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import type { Template } from '../../server/src/stain/template.ts';
 import { FINGERPRINT, openJobs, request, SteeredWork, until } from '../jobs/support.ts';
@@ -40,6 +41,7 @@ const lines: string[] = [];
 const log = createLogger({ level: 'info', destination: { write: (line) => void lines.push(line) } });
 let archiveWorks = true;
 let jobs: JobService;
+let batches: BatchService;
 let server: Listening;
 let url: string;
 const app = () => server.url;
@@ -57,6 +59,7 @@ beforeAll(async () => {
       return FINGERPRINT;
     },
   });
+  batches = await BatchService.open({ jobs, isResult: async () => false, onFault: () => {} });
   const archiveRouter = express.Router().get('/studies', (_request, response) => void response.json([]));
   // As the viewer does: every address is a page of its own for those who want one.
   const viewerRouter = express
@@ -76,6 +79,8 @@ beforeAll(async () => {
       jobs,
       login: openLogin(loadConfig({ env: {} })),
       access: OPEN_ACCESS,
+      batches,
+      searchSeries: async () => [],
       log,
       version: '1.2.3',
       templates: {
@@ -115,7 +120,8 @@ beforeAll(async () => {
   url = `${app()}/stain`;
 });
 afterAll(async () => {
-  await Promise.all([jobs.close(), server.close()]);
+  await Promise.all([batches.close(), server.close()]);
+  await jobs.close();
 });
 
 const get = (path: string, init: RequestInit = {}) => fetch(`${url}${path}`, init);
@@ -451,7 +457,14 @@ describe('openapi.json', () => {
       Object.keys(item as object).map((method) => `${method} ${path}`),
     );
     // The routes as they stand in the source, so that one which is mounted past the table is found too.
-    const source = ['normalization-routes', 'service-routes', 'stain-routes', 'ups/ups-routes', 'app']
+    const source = [
+      'normalization-routes',
+      'service-routes',
+      'stain-routes',
+      'batch-routes',
+      'ups/ups-routes',
+      'app',
+    ]
       .map((name) => readFileSync(new URL(`../../server/src/app/${name}.ts`, import.meta.url), 'utf8'))
       .join('\n');
     const mounted = [...source.matchAll(/method: '(\w+)',\s*path: '([^']+)'/g)].map(

@@ -1,26 +1,17 @@
 /** UPS-RS by raw HTTP, against the tables of PS3.18 section 11 and PS3.4 annex CC. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createApp } from '../../server/src/app/app.ts';
-import { type Listening, listen } from '../../server/src/app/listen.ts';
-import { createLogger } from '../../server/src/app/log.ts';
-import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
-import { openLogin } from '../../server/src/auth/login.ts';
-import { loadConfig } from '../../server/src/config.ts';
 import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { type Call, FINGERPRINT, openJobs, RESULT, SteeredWork, until } from '../jobs/support.ts';
+import { startApp, type TestApp } from '../support/test-app.ts';
 
 type Json = Record<string, { vr: string; Value?: any[] }>;
 
 const work = new SteeredWork();
 let jobs: JobService;
-let server: Listening;
+let server: TestApp;
 let root: string;
 let series = 0;
-
-const nothing = async () => {
-  throw new StainError('NOT_FOUND', 'Not here.');
-};
 
 beforeAll(async () => {
   jobs = await openJobs({
@@ -30,29 +21,13 @@ beforeAll(async () => {
       return FINGERPRINT;
     },
   });
-  const config = loadConfig({ env: {} });
-  server = await listen(
-    createApp({
-      config,
-      jobs,
-      login: openLogin(config),
-      access: OPEN_ACCESS,
-      log: createLogger({ level: 'silent' }),
-      version: '1',
-      templates: { list: async () => [], get: nothing, ownIds: async () => new Set() },
-      device: () => ({ requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 }),
-      models: async () => [],
-      model: nothing,
-      preview: nothing,
-      stainOf: nothing,
-      createTemplate: nothing,
-      removeTemplate: async () => {},
-    }),
-    { host: '127.0.0.1', port: 0, graceMs: 100 },
-  );
+  server = await startApp(jobs);
   root = `${server.url}/ups-rs/workitems`;
 });
-afterAll(() => Promise.all([jobs.close(), server.close()]));
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await jobs.close();
+});
 beforeEach(() => {
   series++;
 });

@@ -7,19 +7,19 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createApp } from '../../server/src/app/app.ts';
 import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
-import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger } from '../../server/src/app/log.ts';
-import { openAccess } from '../../server/src/auth/access.ts';
+import { openAccess, openSearch } from '../../server/src/auth/access.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import type { Job } from '../../server/src/contract/index.ts';
+import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { readEvents } from '../app/read-events.ts';
 import { openJobs, SteeredWork } from '../jobs/support.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
+import { startApp, type TestApp } from '../support/test-app.ts';
 
 /** Study by user; 1.1 belongs to alice, 1.2 to bob, 1.3 to both. */
 const GRANTS: Record<string, string[]> = { alice: ['1.1', '1.3'], bob: ['1.2', '1.3'], admin: [] };
@@ -32,7 +32,7 @@ let archiveWorks = true;
 const work = new SteeredWork();
 const lines: string[] = [];
 let jobs: JobService;
-let service: Listening;
+let service: TestApp;
 const tokens: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -65,34 +65,25 @@ beforeAll(async () => {
   const refuse = async () => {
     throw new StainError('TOO_LITTLE_TISSUE', 'Seen.');
   };
-  service = await listen(
-    createApp({
-      config,
-      jobs,
-      login,
-      access: openAccess(config, login),
-      log: createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } }),
-      version: '1',
-      templates: { list: async () => [], get: refuse, ownIds: async () => new Set() },
-      device: () => ({ requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 }),
-      models: async () => [],
-      model: async () => ({}) as never,
-      preview: refuse,
-      stainOf: refuse,
-      createTemplate: refuse,
-      removeTemplate: async () => {},
-      archiveRouter: archiveProxy({ ...config.dicomweb, url: archiveUrl }, login),
-      heartbeatMs: 1000,
-    }),
-    { host: '127.0.0.1', port: 0, graceMs: 100 },
-  );
+  service = await startApp(jobs, {
+    config,
+    login,
+    access: openAccess(config, login),
+    log: createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } }),
+    preview: refuse,
+    stainOf: refuse,
+    createTemplate: refuse,
+    archiveRouter: archiveProxy({ ...config.dicomweb, url: archiveUrl }, login),
+    searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl })),
+  });
   tokens['alice'] = await issuer.token('alice');
   tokens['bob'] = await issuer.token('bob');
   tokens['reader'] = await issuer.token('alice', 'stain.read');
   tokens['admin'] = await issuer.token('admin', 'stain.administer');
 });
 afterAll(async () => {
-  await Promise.all([jobs.close(), service.close(), issuer[Symbol.asyncDispose]()]);
+  await service[Symbol.asyncDispose]();
+  await Promise.all([jobs.close(), issuer[Symbol.asyncDispose]()]);
   archive.closeAllConnections();
   archive.close();
 });

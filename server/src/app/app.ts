@@ -7,6 +7,7 @@ import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import { requireScope } from './authenticate.ts';
+import { type BatchRoutesOptions, batchRoutes } from './batch-routes.ts';
 import { docsRouter } from './docs.ts';
 import { jsonBody } from './json-body.ts';
 import { requestLog, setRoute } from './log.ts';
@@ -27,6 +28,7 @@ const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
   extends Pick<ServiceRoutesOptions, 'version' | 'templates' | 'device' | 'models'>,
+    Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
   readonly jobs: JobService;
@@ -53,6 +55,7 @@ export function createApp(options: AppOptions): Express {
       jobs: userJobs,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
+    ...batchRoutes({ config, batches: options.batches, searchSeries: options.searchSeries }),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),

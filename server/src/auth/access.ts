@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
-import { createDicomWebClient } from '../dicomweb/client.ts';
-import { textOf } from '../dicomweb/dicom-json.ts';
+import { createDicomWebClient, type DicomWebClient, type SearchParameters } from '../dicomweb/client.ts';
+import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { Login } from './login.ts';
@@ -46,6 +46,26 @@ export function archiveAccess({ url }: { readonly url: string }): Access {
   };
 }
 
+/** Searches for series as the archive shows them to a user. */
+export type SearchSeries = (
+  principal: Principal,
+  parameters: SearchParameters,
+  signal: AbortSignal,
+) => Promise<DicomJson[]>;
+
+/** @param source asks with the credentials of the service, where the archive knows no users */
+export function openSearch(
+  { dicomweb }: Pick<Config, 'dicomweb'>,
+  login: Login,
+  source: DicomWebClient,
+): SearchSeries {
+  const url = urlForUsers(dicomweb, login);
+  return async ({ token = '' }, parameters, signal) =>
+    url === undefined
+      ? source.searchSeries(parameters, signal)
+      : asUser(url, token, (client) => client.searchSeries(parameters, signal));
+}
+
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */
 export async function requireAccess(
   access: Access,
@@ -60,12 +80,21 @@ export async function requireAccess(
 }
 
 /** The embedded archive knows no users, and without a login there are none. */
-export function openAccess({ dicomweb }: Pick<Config, 'dicomweb'>, { isRequired }: Login): Access {
-  const { url, users } = dicomweb;
-  return isRequired && url !== undefined && users === 'known' ? archiveAccess({ url }) : OPEN_ACCESS;
+export function openAccess({ dicomweb }: Pick<Config, 'dicomweb'>, login: Login): Access {
+  const url = urlForUsers(dicomweb, login);
+  return url === undefined ? OPEN_ACCESS : archiveAccess({ url });
 }
 
-async function probe(url: string, token: string, series: SeriesReference): Promise<boolean> {
+/** Of an archive that takes the tokens of users. */
+function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
+  return isRequired && users === 'known' ? url : undefined;
+}
+
+async function asUser<T>(
+  url: string,
+  token: string,
+  ask: (client: DicomWebClient) => Promise<T>,
+): Promise<T> {
   const client = createDicomWebClient({
     url,
     headers: { authorization: `Bearer ${token}` },
@@ -73,9 +102,21 @@ async function probe(url: string, token: string, series: SeriesReference): Promi
     maxRetries: 1,
   });
   try {
-    const found = await client.searchSeries(
-      { StudyInstanceUID: series.studyInstanceUid, SeriesInstanceUID: series.seriesInstanceUid, limit: 1 },
-      AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    return await ask(client);
+  } finally {
+    await client.close();
+  }
+}
+
+async function probe(url: string, token: string, series: SeriesReference): Promise<boolean> {
+  const wanted = {
+    StudyInstanceUID: series.studyInstanceUid,
+    SeriesInstanceUID: series.seriesInstanceUid,
+    limit: 1,
+  };
+  try {
+    const found = await asUser(url, token, (client) =>
+      client.searchSeries(wanted, AbortSignal.timeout(PROBE_TIMEOUT_MS)),
     );
     return found.some((json) => textOf(json, '0020000E') === series.seriesInstanceUid);
   } catch (error) {
@@ -86,7 +127,5 @@ async function probe(url: string, token: string, series: SeriesReference): Promi
     )
       return false;
     throw error;
-  } finally {
-    await client.close();
   }
 }

@@ -3,6 +3,10 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { VERSION } from '../composition.ts';
 import type { Config } from '../config.ts';
+import { DataSet } from '../dicom/dataset.ts';
+import { isOurs } from '../dicom/equipment.ts';
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import { BatchService } from '../jobs/batch-service.ts';
 import { JobService } from '../jobs/job-service.ts';
 import {
   inspectRequest,
@@ -39,6 +43,22 @@ export function openJobService(
     release: ({ jobUuid }) => removeJobSpool(environment.spool, jobUuid),
     run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
     onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
+  });
+}
+
+/** @param source the archive with the slides */
+export function openBatchService(
+  jobs: JobService,
+  source: DicomWebClient,
+  log: Logger,
+): Promise<BatchService> {
+  return BatchService.open({
+    jobs,
+    async isResult({ studyInstanceUid, seriesInstanceUid }, signal) {
+      const [first] = await source.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal);
+      return first !== undefined && isOurs(DataSet.fromDicomJson(first));
+    },
+    onFault: (error) => log.error({ err: error }, 'a fault of the batches'),
   });
 }
 

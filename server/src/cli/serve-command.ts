@@ -5,14 +5,14 @@ import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
-import { openAccess } from '../auth/access.ts';
+import { openAccess, openSearch } from '../auth/access.ts';
 import { openLogin } from '../auth/login.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { openArchiveLocation } from './archive-location.ts';
-import { openJobService } from './job-service.ts';
+import { openBatchService, openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
@@ -37,12 +37,19 @@ export async function serveCommand(
   cleanup.defer(() => jobs.close());
   cleanup.use(await keepSpoolClean(config.spool, jobs, log));
 
+  const batches = await openBatchService(jobs, archive.client, log);
+  cleanup.defer(() => batches.close());
+  const search = openSearch(config, login, archive.client);
+
   const viewer = await openViewer(config, signal);
   const app = createApp({
     config,
     jobs,
     login,
     access: openAccess(config, login),
+    batches,
+    searchSeries: (principal, query, searchSignal) =>
+      search(principal, { Modality: 'SM', ...query }, searchSignal),
     log,
     templates,
     version: VERSION,

@@ -23,6 +23,13 @@ const REPLACED = ['Manufacturer', 'ManufacturerModelName', 'DeviceSerialNumber',
 /** The institution stays the same: it is copied into the item and kept. */
 const INSTITUTION = ['InstitutionName', 'InstitutionAddress', 'InstitutionalDepartmentName'] as const;
 
+/** Whether an image was made by this product. */
+export function isOurs(dataset: DataSet): boolean {
+  return (
+    dataset.string('Manufacturer') === MANUFACTURER && dataset.string('ManufacturerModelName') === MODEL_NAME
+  );
+}
+
 export function withOurEquipment(source: DataSet, record: DerivationRecord): DataSet {
   return source.without(...MOVED_EQUIPMENT, ...DROPPED_EQUIPMENT).with({
     Manufacturer: MANUFACTURER,

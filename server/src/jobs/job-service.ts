@@ -75,6 +75,11 @@ export class JobService {
     this.#records = records;
   }
 
+  /** For what else is kept beside the jobs. */
+  get database(): Database {
+    return this.#database;
+  }
+
   /** Opens the database, puts what a stop or a crash left unfinished back into the queue, and begins to work. */
   static async open(options: JobServiceOptions): Promise<JobService> {
     const heartbeatSeconds = options.heartbeatSeconds ?? HEARTBEAT_SECONDS;

@@ -1,0 +1,60 @@
+/** Many slides at once: every series that a search finds. */
+import { z } from 'zod';
+import { jobState, normalizationCreate } from './normalization.ts';
+
+const match = z.string().min(1).max(64);
+
+/** Attributes of a QIDO-RS search for series; wildcards and ranges are those of the archive. */
+export const batchQuery = z
+  .strictObject({
+    StudyInstanceUID: match.optional(),
+    SeriesInstanceUID: match.optional(),
+    PatientID: match.optional(),
+    AccessionNumber: match.optional(),
+    StudyDate: match.optional(),
+    StudyDescription: match.optional(),
+    SeriesDescription: match.optional(),
+  })
+  .meta({ id: 'BatchQuery' });
+
+const { template, model, encoding, quality } = normalizationCreate.shape;
+
+/** Body of POST /api/batches. */
+export const batchCreate = z
+  .strictObject({ query: batchQuery, template, model, encoding, quality })
+  .meta({ id: 'BatchCreate', description: 'Whole-slide series (modality SM) that the query matches' });
+
+export const batchSeries = z
+  .object({
+    studyInstanceUid: z.string(),
+    seriesInstanceUid: z.string(),
+    state: z.enum(['WAITING', 'REFUSED', 'SKIPPED', ...jobState.options]).meta({
+      description:
+        'WAITING: no job yet. REFUSED: no slide that can be normalised. SKIPPED: a result of this product. Otherwise the state of its job.',
+    }),
+    job: z.uuid().nullable(),
+    code: z.string().nullable().meta({ description: 'Of the refusal or the error' }),
+    message: z.string().nullable(),
+    derivedSeriesInstanceUid: z.string().nullable(),
+    seconds: z.number().nullable(),
+  })
+  .meta({ id: 'BatchSeries' });
+export type BatchSeries = z.infer<typeof batchSeries>;
+
+export const batch = z
+  .object({
+    id: z.uuid(),
+    requestedBy: z.string(),
+    createdAt: z.iso.datetime(),
+    template: z.string(),
+    model: z.string(),
+    isCancelled: z.boolean(),
+    counts: z.record(z.string(), z.number()).meta({ description: 'Series by state' }),
+  })
+  .meta({ id: 'Batch' });
+export type Batch = z.infer<typeof batch>;
+
+export const batchReport = batch.extend({ series: z.array(batchSeries) }).meta({ id: 'BatchReport' });
+export type BatchReport = z.infer<typeof batchReport>;
+
+export const batchList = z.object({ batches: z.array(batch) }).meta({ id: 'BatchList' });

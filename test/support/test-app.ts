@@ -1,0 +1,55 @@
+/** The HTTP app with parts that do nothing, for tests that are about some of its routes. */
+import { type AppOptions, createApp } from '../../server/src/app/app.ts';
+import { type Listening, listen } from '../../server/src/app/listen.ts';
+import { createLogger } from '../../server/src/app/log.ts';
+import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
+import { openLogin } from '../../server/src/auth/login.ts';
+import { loadConfig } from '../../server/src/config.ts';
+import { StainError } from '../../server/src/errors.ts';
+import { BatchService } from '../../server/src/jobs/batch-service.ts';
+import type { JobService } from '../../server/src/jobs/job-service.ts';
+
+const nothing = async (): Promise<never> => {
+  throw new StainError('NOT_FOUND', 'Not here.');
+};
+
+export interface TestApp extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** @param options in place of the parts that do nothing */
+export async function startApp(jobs: JobService, options: Partial<AppOptions> = {}): Promise<TestApp> {
+  const config = options.config ?? loadConfig({ env: {} });
+  const batches =
+    options.batches ?? (await BatchService.open({ jobs, isResult: async () => false, onFault: () => {} }));
+  const server: Listening = await listen(
+    createApp({
+      config,
+      jobs,
+      batches,
+      login: openLogin(loadConfig({ env: {} })),
+      access: OPEN_ACCESS,
+      searchSeries: async () => [],
+      log: createLogger({ level: 'silent' }),
+      version: '1',
+      templates: { list: async () => [], get: nothing, ownIds: async () => new Set() },
+      device: () => ({ requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 }),
+      models: async () => [],
+      model: nothing,
+      preview: nothing,
+      stainOf: nothing,
+      createTemplate: nothing,
+      removeTemplate: async () => {},
+      heartbeatMs: 1000,
+      ...options,
+    }),
+    { host: '127.0.0.1', port: 0, graceMs: 100 },
+  );
+  return {
+    url: server.url,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      await batches.close();
+    },
+  };
+}
