@@ -1,21 +1,15 @@
 /** The jobs of a process that serves or works, from the parts of the composition. */
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { VERSION } from '../composition.ts';
 import type { Config } from '../config.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { BatchService } from '../jobs/batch-service.ts';
 import { JobService } from '../jobs/job-service.ts';
-import {
-  inspectRequest,
-  type NormalizationEnvironment,
-  normalizeSeries,
-} from '../normalization/normalize-series.ts';
-import { imagesOf } from '../normalization/open-series.ts';
+import { type NormalizationEnvironment, normalizeSeries } from '../normalization/normalize-series.ts';
 import { removeJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
+import { fingerprintOf } from './fingerprint.ts';
 
 export function openJobService(
   { database, jobs, limits }: Config,
@@ -26,19 +20,7 @@ export function openJobService(
     database,
     limits,
     ...jobs,
-    async fingerprint(request, signal) {
-      const { template, network, slide } = await inspectRequest(request, environment, signal);
-      const instances = imagesOf(slide).flatMap((level) =>
-        level.instances.map(({ sopInstanceUid }) => sopInstanceUid),
-      );
-      return {
-        sourceSha256: sha256(instances.sort()),
-        templateSha256: sha256(template),
-        // The model that will run, not whatever lies on the disk by now.
-        modelSha256: network.model.sha256,
-        softwareVersion: VERSION,
-      };
-    },
+    fingerprint: (request, signal) => fingerprintOf(request, environment, signal),
     isStored: (result, signal) => isSeriesStored(result, environment.destination, signal),
     release: ({ jobUuid }) => removeJobSpool(environment.spool, jobUuid),
     run: (request, identity, options) => normalizeSeries(request, identity, environment, options),
@@ -60,8 +42,4 @@ export function openBatchService(
     },
     onFault: (error) => log.error({ err: error }, 'a fault of the batches'),
   });
-}
-
-function sha256(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }

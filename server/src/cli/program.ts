@@ -13,6 +13,7 @@ import {
   type InstallCudaArguments,
   installCudaCommand,
 } from './install-cuda-command.ts';
+import { describeAll, type NormalizeAllArguments, normalizeAllCommand } from './normalize-all-command.ts';
 import { describeResult, normalizeCommand } from './normalize-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
@@ -95,6 +96,24 @@ export function createProgram(): Command {
         (composition, signal) => normalizeCommand({ source, destination, ...options }, composition, signal),
         describeResult,
       ),
+    );
+
+  program
+    .command('normalize-all <source> <destination>')
+    .description('normalise every slide of a DICOMweb URL or a folder; run again, it goes on where it was')
+    .requiredOption('--template <id>', 'template to move the stain onto')
+    .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
+    .option('--report <file>', 'how each series went, as .csv or .json, written after each')
+    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(encodingOption())
+    .addOption(qualityOption())
+    .action(
+      (source: string, destination: string, options: Omit<NormalizeAllArguments, 'source' | 'destination'>) =>
+        run(async (composition, signal) => {
+          const result = await normalizeAllCommand({ source, destination, ...options }, composition, signal);
+          if (result.failed > 0) process.exitCode = EXIT.failed;
+          return result;
+        }, describeAll),
     );
 
   program

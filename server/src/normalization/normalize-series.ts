@@ -195,6 +195,15 @@ export async function normalizeSeries(
   };
 }
 
+/** The UIDs that the result will have. */
+export function derivedInstanceUids(
+  slide: Slide,
+  identity: JobIdentity,
+): { readonly series: string; readonly instances: readonly string[] } {
+  const uids = derivedUids(identity);
+  return { series: uids.series, instances: imagesOf(slide).map((_, i) => uids.instance(i + 1)) };
+}
+
 /** SHA-256 over all that the bytes of the result depend on, but for the device. */
 function workKey(
   request: NormalizationRequest,

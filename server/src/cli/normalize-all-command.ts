@@ -1,0 +1,174 @@
+/**
+ * `normalize-all SOURCE DESTINATION`: every whole-slide series that a search finds, one after the other. UIDs follow from
+ * what is asked for: run again, it leaves out what is there and goes on with what was broken off.
+ */
+import { writeFile } from 'node:fs/promises';
+import { csvOf } from '../app/batch-routes.ts';
+import type { Composition } from '../composition.ts';
+import type { BatchSeries } from '../contract/index.ts';
+import { batchQuery } from '../contract/index.ts';
+import { DataSet } from '../dicom/dataset.ts';
+import { isOurs } from '../dicom/equipment.ts';
+import { nameBasedUuid } from '../dicom/uid.ts';
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import { textOf } from '../dicomweb/dicom-json.ts';
+import { StainError, toStainError } from '../errors.ts';
+import { jobKey } from '../jobs/job-key.ts';
+import { derivedInstanceUids, normalizeSeries } from '../normalization/normalize-series.ts';
+import { removeJobSpool } from '../normalization/spool.ts';
+import type { JobIdentity, NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+import { openArchiveLocation } from './archive-location.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { createProgressBar } from './progress-bar.ts';
+
+/** Of the identities that are made here (RFC 9562 section 5.5). */
+const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
+
+export interface NormalizeAllArguments {
+  readonly source: string;
+  readonly destination: string;
+  readonly template: string;
+  readonly model: string;
+  readonly encoding?: OutputEncoding | undefined;
+  readonly quality?: number | undefined;
+  /** Keyword=Value, as of QIDO-RS. */
+  readonly query: readonly string[];
+  /** A file that ends in .csv or .json. */
+  readonly report?: string | undefined;
+}
+
+export interface NormalizeAllResult {
+  readonly series: readonly BatchSeries[];
+  readonly failed: number;
+}
+
+export async function normalizeAllCommand(
+  args: NormalizeAllArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<NormalizeAllResult> {
+  const parameters = parseQuery(args.query);
+  if (args.report !== undefined && !/\.(csv|json)$/.test(args.report))
+    throw new StainError('REQUEST_INVALID', 'The name of the report ends in .csv or .json.');
+  const { config } = composition;
+  await using source = await openArchiveLocation(args.source, config, { create: false });
+  await using destination = await openArchiveLocation(args.destination, config, { create: true });
+  const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal);
+  if (found.length === 0)
+    throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series that matches.');
+  const environment = composition.environment({ source: source.client, destination: destination.client });
+  const series: BatchSeries[] = [];
+  for (const [i, json] of found.entries()) {
+    signal.throwIfAborted();
+    const request: NormalizationRequest = {
+      studyInstanceUid: textOf(json, '0020000D') ?? parameters.StudyInstanceUID ?? '',
+      seriesInstanceUid: textOf(json, '0020000E') ?? '',
+      template: args.template,
+      model: args.model,
+      encoding: args.encoding ?? config.output.encoding,
+      quality: args.quality ?? config.output.quality,
+    };
+    process.stderr.write(`${i + 1} of ${found.length}  ${request.seriesInstanceUid}\n`);
+    series.push(await normalizeOne(request, environment, signal));
+    // After each: a machine may go down in the night.
+    if (args.report !== undefined) await writeReport(args.report, series);
+  }
+  return { series, failed: series.filter(({ state }) => state === 'FAILED').length };
+}
+
+async function normalizeOne(
+  request: NormalizationRequest,
+  environment: ReturnType<Composition['environment']>,
+  signal: AbortSignal,
+): Promise<BatchSeries> {
+  const { studyInstanceUid, seriesInstanceUid } = request;
+  const line = (end: Partial<BatchSeries> & Pick<BatchSeries, 'state'>): BatchSeries => ({
+    studyInstanceUid,
+    seriesInstanceUid,
+    job: null,
+    code: null,
+    message: null,
+    derivedSeriesInstanceUid: null,
+    seconds: null,
+    ...end,
+  });
+  let identity: JobIdentity | undefined;
+  const bar = createProgressBar(process.stderr);
+  try {
+    const [first] = await environment.source.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal);
+    if (first && isOurs(DataSet.fromDicomJson(first)))
+      return line({
+        state: 'SKIPPED',
+        code: 'ALREADY_NORMALIZED',
+        message: 'The series is a result itself.',
+      });
+    const { slide, ...fingerprint } = await fingerprintOf(request, environment, signal);
+    const jobUuid = nameBasedUuid(NAMESPACE, jobKey(request, fingerprint));
+    identity = { jobUuid, createdAt: new Date().toISOString() };
+    const derived = derivedInstanceUids(slide, identity);
+    if (await isThere(environment.destination, studyInstanceUid, derived, signal))
+      return line({
+        state: 'SKIPPED',
+        code: 'ALREADY_NORMALIZED',
+        message: 'The result is in the destination.',
+        derivedSeriesInstanceUid: derived.series,
+      });
+    const result = await normalizeSeries(request, identity, environment, {
+      signal,
+      onProgress: (progress) => bar.update(progress),
+    });
+    const { seconds } = result;
+    return line({ state: 'COMPLETED', derivedSeriesInstanceUid: result.seriesInstanceUid, seconds });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const { code, message } = toStainError(thrown);
+    return line({ state: 'FAILED', code, message });
+  } finally {
+    bar.finish();
+    // What was broken off by the user goes on from there the next time.
+    if (identity && !signal.aborted) await removeJobSpool(environment.spool, identity.jobUuid);
+  }
+}
+
+async function isThere(
+  archive: DicomWebClient,
+  studyInstanceUid: string,
+  derived: { readonly series: string; readonly instances: readonly string[] },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: derived.series };
+  const found = await archive.searchInstances(parameters, signal).catch((error: unknown) => {
+    if (toStainError(error).code === 'SERIES_NOT_FOUND') return [];
+    throw error;
+  });
+  const shown = new Set(found.map((json) => textOf(json, '00080018')));
+  return derived.instances.every((uid) => shown.has(uid));
+}
+
+function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {
+  const entries = pairs.map((pair) => {
+    const [, keyword, value] = /^(\w+)=(.+)$/.exec(pair) ?? [];
+    // Without a value it is none of the schema's.
+    return [keyword ?? `${pair}=`, value];
+  });
+  const parsed = batchQuery.safeParse(Object.fromEntries(entries));
+  if (parsed.success) return parsed.data;
+  throw new StainError(
+    'REQUEST_INVALID',
+    `A query is Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
+  );
+}
+
+async function writeReport(file: string, series: readonly BatchSeries[]): Promise<void> {
+  await writeFile(file, file.endsWith('.csv') ? csvOf([...series]) : `${JSON.stringify(series, null, 2)}\n`);
+}
+
+export function describeAll({ series }: NormalizeAllResult): string {
+  const counts = Map.groupBy(series, ({ state }) => state);
+  const failures = series.filter(({ state }) => state === 'FAILED');
+  return [
+    [...counts].map(([state, some]) => `${some.length} ${state.toLowerCase()}`).join(', '),
+    ...failures.map(({ seriesInstanceUid, code, message }) => `  ${seriesInstanceUid}  ${code}: ${message}`),
+    'Research use only. Not for primary diagnosis.',
+  ].join('\n');
+}

@@ -1,0 +1,79 @@
+/** A folder of slides through the command line: good ones, one that is no slide, and the same again. */
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
+import { makeSlideInstance, testUid } from '../support/make-slide.ts';
+import { repository } from '../support/peers.ts';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stain-all-'));
+  await mkdir(join(folder, 'slides'));
+  await copyFile(join(repository, 'scripts/sample/level-3.dcm'), join(folder, 'slides/slide.dcm'));
+  const white = await encodeFrame(new Uint8Array(64 * 64 * 3).fill(240), {
+    rows: 64,
+    columns: 64,
+    encoding: 'jpeg',
+    quality: 90,
+  });
+  const glass = makeSlideInstance({
+    slide: 'glass',
+    rows: 64,
+    columns: 64,
+    totalRows: 64,
+    totalColumns: 64,
+    frames: [white],
+  });
+  await writeFile(join(folder, 'slides/glass.dcm'), glass);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = {
+    ...process.env,
+    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    STAIN_DEVICE: 'cpu',
+  };
+  const main = join(repository, 'server/src/main.ts');
+  const fixed = ['normalize-all', 'slides', 'results', '--template', 'he-pink-violet'];
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...fixed, ...args], { env, cwd: folder }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
+    );
+  });
+}
+
+const stored = async () =>
+  (await readdir(join(folder, 'results'), { recursive: true }))
+    .filter((name) => name.endsWith('.dcm'))
+    .sort();
+
+it('goes on after a slide that fails, and says how each went', async () => {
+  const { code, stdout } = await run('--report', 'report.json');
+  expect(code).toBe(1);
+  expect(stdout).toContain('TOO_LITTLE_TISSUE');
+  const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8'));
+  expect(report.map(({ state }: { state: string }) => state).sort()).toEqual(['COMPLETED', 'FAILED']);
+  expect(await stored()).toHaveLength(1);
+  expect(await readdir(join(folder, 'spool'))).toEqual([]);
+});
+
+it('run again leaves out what is done', async () => {
+  const before = await stored();
+  const { stdout } = await run('--report', 'report.csv');
+  expect(stdout).toContain('1 skipped');
+  expect(await readFile(join(folder, 'report.csv'), 'utf8')).toContain('SKIPPED,,ALREADY_NORMALIZED');
+  expect(await stored()).toEqual(before);
+});
+
+it('takes only what the query matches, and refuses one that it cannot read', async () => {
+  const { code, stdout } = await run('--query', `StudyInstanceUID=${testUid('glass-study')}`);
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/^1 failed/)]);
+  for (const query of ['PatientName=x', 'StudyDate'])
+    expect((await run('--query', query)).stderr).toContain('REQUEST_INVALID');
+});
