@@ -144,8 +144,10 @@ describe('a codec that breaks down', () => {
     const waiting = ask(pool, SOUND, controller.signal);
     controller.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
-    const closed = expect(hanging).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    const ended = Promise.allSettled([hanging, ask(pool, SOUND)]);
     await pool.close();
-    await closed;
+    const shutDown = { status: 'rejected', reason: expect.objectContaining({ code: 'SHUTTING_DOWN' }) };
+    expect(await ended).toEqual([shutDown, shutDown]);
+    await expect(ask(pool, SOUND)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
   });
 });

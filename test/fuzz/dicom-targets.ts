@@ -190,7 +190,7 @@ function readJson(bytes: Uint8Array): void {
 }
 
 export const dicomTargets: Targets = {
-  header: async () => ({ seeds: headerSeeds(), count: 40_000, read: async (bytes) => readHeader(bytes) }),
+  header: async () => ({ seeds: headerSeeds(), count: 50_000, read: async (bytes) => readHeader(bytes) }),
   part10: async () => {
     const folder = await mkdtemp(join(tmpdir(), 'stain-fuzz-'));
     process.once('exit', () => rmSync(folder, { recursive: true }));

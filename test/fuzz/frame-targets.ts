@@ -46,7 +46,7 @@ export const frameTargets: Targets = {
   jpeg: async () =>
     target(
       JPEG,
-      10_000,
+      15_000,
       [jpegTurbo.SAMP_422, jpegTurbo.SAMP_420, jpegTurbo.SAMP_444].map((sampling) =>
         seedOf(jpegOf(sampling), 160),
       ),

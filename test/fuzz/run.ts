@@ -32,6 +32,8 @@ const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const first = Number(values.first);
 console.log(`Seed ${seed}.`);
 
+if (values.target !== undefined && !(values.target in targets))
+  throw new Error(`There is no target ${values.target}, but ${Object.keys(targets).join(', ')}.`);
 let [inputs, failed] = [0, 0];
 for (const [name, make] of Object.entries(targets).filter(([name]) => name === (values.target ?? name))) {
   const { seeds, count } = await make();

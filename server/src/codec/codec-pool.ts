@@ -91,9 +91,9 @@ export class CodecPool {
     try {
       const result = this.#slots(() => this.#inThread(task, buffer, end));
       const answer = await Promise.race([result, cancelled.promise]);
-      if ('error' in answer)
-        throw new StainError(answer.error.code, answer.error.message, { data: { ...answer.error.data } });
-      return answer;
+      if (!('error' in answer)) return answer;
+      const { code, message, data, cause } = answer.error;
+      throw new StainError(code, message, { data: { ...data }, cause });
     } finally {
       signal.removeEventListener('abort', cancel);
     }
@@ -102,7 +102,8 @@ export class CodecPool {
   /** @param end ends the thread of a task that decodes; its time limit fires it as well */
   async #inThread(task: CodecTask, buffer: ArrayBufferLike, end: AbortController): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
-    if (this.#closed) throw new StainError('SHUTTING_DOWN', 'The codecs are being shut down.');
+    // What waited would start new threads.
+    if (this.#closed) throw shuttingDown();
     if (task.kind === 'encode') {
       const answer = this.#pool.run(task, { transferList: [buffer as ArrayBuffer] });
       this.#encoding.add(answer);
@@ -117,7 +118,7 @@ export class CodecPool {
       return await this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal: end.signal });
     } catch (cause) {
       // Errors of the codecs are answers: what is thrown says that the thread is no more.
-      if (this.#closed) throw new StainError('SHUTTING_DOWN', 'The codecs are being shut down.', { cause });
+      if (this.#closed) throw shuttingDown(cause);
       const what = isLate
         ? `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`
         : 'made its codec break down';
@@ -126,6 +127,10 @@ export class CodecPool {
       clearTimeout(timer);
     }
   }
+}
+
+function shuttingDown(cause?: unknown): StainError {
+  return new StainError('SHUTTING_DOWN', 'The codecs are being shut down.', { cause });
 }
 
 /**

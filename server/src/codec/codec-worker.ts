@@ -15,16 +15,20 @@ export type CodecTask =
     }
   | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions };
 
-/** Errors lose their class on the way between threads, so they travel as values. */
-export type CodecAnswer = Uint8Array | { readonly error: Pick<StainError, 'code' | 'message' | 'data'> };
+/** Errors lose their class on the way between threads, so they travel as values; the cause as its stack, for the log. */
+export type CodecAnswer =
+  | Uint8Array
+  | {
+      readonly error: Pick<StainError, 'code' | 'message' | 'data'> & { readonly cause: string | undefined };
+    };
 
 export default async function run(task: CodecTask): Promise<CodecAnswer> {
   try {
     const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
     return move(bytes) as unknown as Uint8Array;
   } catch (error) {
-    const { code, message, data } = toStainError(error);
-    return { error: { code, message, data } };
+    const { code, message, data, cause } = toStainError(error);
+    return { error: { code, message, data, cause: cause instanceof Error ? cause.stack : undefined } };
   }
 }
 
