@@ -233,6 +233,43 @@ const schema = z.strictObject({
         'PostgreSQL instead of the embedded database, for several processes on one queue; DATABASE_URL is read as well. Secret when it holds a password.',
       ),
   }),
+  audit: z.strictObject({
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('File for the audit trail, one for each process. SIGHUP opens it anew, for logrotate.'),
+    syslog: z.strictObject({
+      host: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Receiver of the audit trail by syslog over TLS (RFC 5425).'),
+      port: z.int().min(1).max(65_535).default(6514).describe('Its port.'),
+      caFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Certificates that its own is checked with (PEM), instead of the usual ones.'),
+      certFile: z.string().min(1).optional().describe('Our certificate for it (PEM).'),
+      keyFile: z.string().min(1).optional().describe('Private key of our certificate (PEM).'),
+    }),
+  }),
+  monitoring: z.strictObject({
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('Address of a listener for metrics and probes alone, without a login.'),
+    port: z
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe(
+        'Its port: /metrics, /health and /ready. Without it a service has them on its own port, a worker nowhere.',
+      ),
+  }),
   log: z.strictObject({
     level: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

@@ -56,6 +56,10 @@ export const ERROR_TABLE = {
     status: 503,
     remedy: 'Try again in a moment. For administrators: see that the issuer (oidc.issuer) can be reached.',
   },
+  AUDIT_FAILED: {
+    status: 503,
+    remedy: 'See that audit.file can be written: its folder, its owner, the disk.',
+  },
   RATE_LIMITED: {
     status: 429,
     remedy: 'Ask less often; Retry-After says when. limits.requestsPerSecond can be raised.',

@@ -8,10 +8,21 @@ import { loadConfig } from '../../server/src/config.ts';
 import { StainError } from '../../server/src/errors.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { Metrics } from '../../server/src/monitoring/metrics.ts';
 
 const nothing = async (): Promise<never> => {
   throw new StainError('NOT_FOUND', 'Not here.');
 };
+
+const DEVICE = { requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 };
+
+export function testMetrics(jobs: JobService): Metrics {
+  return new Metrics({
+    jobs: () => jobs.statistics(),
+    spoolBytes: async () => 0,
+    device: async () => DEVICE,
+  });
+}
 
 export interface TestApp extends AsyncDisposable {
   readonly url: string;
@@ -29,11 +40,14 @@ export async function startApp(jobs: JobService, options: Partial<AppOptions> = 
       batches,
       login: openLogin(loadConfig({ env: {} })),
       access: OPEN_ACCESS,
+      audit: { record: () => {} },
+      metrics: testMetrics(jobs),
+      checks: {},
       searchSeries: async () => [],
       log: createLogger({ level: 'silent' }),
       version: '1',
       templates: { list: async () => [], get: nothing, ownIds: async () => new Set() },
-      device: () => ({ requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 }),
+      device: () => DEVICE,
       models: async () => [],
       model: nothing,
       preview: nothing,

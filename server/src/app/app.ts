@@ -2,13 +2,16 @@
 import express, { type Express, type RequestHandler, type Router } from 'express';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Access } from '../auth/access.ts';
 import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
+import { audited } from './audited.ts';
 import { requireScope } from './authenticate.ts';
 import { type BatchRoutesOptions, batchRoutes } from './batch-routes.ts';
 import { docsRouter } from './docs.ts';
+import { type HealthRoutesOptions, healthRoutes } from './health-routes.ts';
 import { jsonBody } from './json-body.ts';
 import { requestLog, setRoute } from './log.ts';
 import { normalizationRoutes } from './normalization-routes.ts';
@@ -27,16 +30,16 @@ const ARCHIVE_RATE_FACTOR = 20;
 const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
-  extends Pick<ServiceRoutesOptions, 'version' | 'templates' | 'device' | 'models'>,
+  extends Pick<ServiceRoutesOptions, 'templates' | 'device' | 'models'>,
+    Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
     Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
   readonly jobs: JobService;
   readonly login: Login;
   readonly access: Access;
+  readonly audit: Pick<AuditTrail, 'record'>;
   readonly log: Logger;
-  /** For /ready, besides the database: the archive, the models. */
-  readonly checks?: ServiceRoutesOptions['checks'];
   /** The archive, at /dicom-web: the embedded one, or the way to the configured one. */
   readonly archiveRouter?: Router | undefined;
   /** OHIF, at the root of the host. */
@@ -58,19 +61,21 @@ export function createApp(options: AppOptions): Express {
     ...batchRoutes({ config, batches: options.batches, searchSeries: options.searchSeries }),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
-    ...serviceRoutes({ ...options, basePath, checks: { database: () => jobs.ping(), ...options.checks } }),
+    ...serviceRoutes({ ...options, basePath }),
+    ...healthRoutes({ ...options, metricsScope: 'administer' }),
   ];
   routes.push(documentRoute(() => document));
   const document = createOpenApi(routes, { version, basePath, hasLogin: login.isRequired });
   const limited = limitRate(config.limits.requestsPerSecond);
-  const guard = (scope: Route['scope']): RequestHandler[] =>
-    scope === 'public' ? [limited] : [requireScope(login, scope), limited];
+  const guard = ({ scope, audit }: Route): RequestHandler[] =>
+    scope === 'public' ? [limited] : [audited(options.audit, audit), requireScope(login, scope), limited];
 
   const service = express.Router();
   if (options.archiveRouter)
     service.use(
       '/dicom-web',
       named('/dicom-web'),
+      audited(options.audit, undefined),
       archiveGuard(login),
       limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
       options.archiveRouter,
@@ -82,7 +87,7 @@ export function createApp(options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('basePath', basePath);
-  app.use(requestLog(log), securityHeaders(config.server), cors(config.server));
+  app.use(requestLog(log, options.metrics), securityHeaders(config.server), cors(config.server));
   app.use(basePath || '/', service);
   app.use([`${basePath}/api`, `${basePath}/dicom-web`, `${basePath}/ups-rs`], unknownRoute);
   if (options.viewerRouter) app.use(options.viewerRouter);

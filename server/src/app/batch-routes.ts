@@ -14,6 +14,7 @@ import {
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
+import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
@@ -48,6 +49,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       method: 'post',
       path: '/api/batches',
       scope: 'normalize',
+      audit: 'batch-requested',
       problems: ['REQUEST_INVALID', 'SERIES_NOT_FOUND', 'BATCH_TOO_LARGE', 'ARCHIVE_UNREACHABLE'],
       operation: {
         tags: TAGS,
@@ -83,6 +85,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
           quality: quality ?? config.output.quality,
         };
         const made = await batches.create(principalOf(response).id, wanted, series);
+        setSubject(response, { batchId: made.id, template });
         response.status(202).location(`${root}/${made.id}`).json(made);
       },
     },
@@ -141,6 +144,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       method: 'post',
       path: '/api/batches/:id/cancel',
       scope: 'normalize',
+      audit: 'batch-cancelled',
       problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND'],
       operation: {
         tags: TAGS,
@@ -150,6 +154,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       },
       async handler(request, response) {
         const id = await visible(response, parseInput(idParameter, request.params).id);
+        setSubject(response, { batchId: id });
         response.status(202).json(await batches.cancel(id));
       },
     },

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Metrics } from '../monitoring/metrics.ts';
 
 const SECRETS = ['authorization', 'cookie', 'headers', 'password', 'token'];
 
@@ -42,10 +43,11 @@ function withoutSecrets(text: string): string {
     .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [redacted]');
 }
 
+const EVENT_STREAM = 'text/event-stream; charset=utf-8';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Gives every request an id (a proxy's, if that is a UUID) and logs its end. */
-export function requestLog(log: Logger): RequestHandler {
+export function requestLog(log: Logger, metrics?: Pick<Metrics, 'requestEnded'>): RequestHandler {
   return (request, response, next) => {
     const given = request.get('X-Request-Id');
     const requestId = given && UUID.test(given) ? given : randomUUID();
@@ -55,10 +57,12 @@ export function requestLog(log: Logger): RequestHandler {
     response.once('close', () => {
       const ms = Math.round(performance.now() - start);
       const status = response.writableFinished ? response.statusCode : 'aborted';
-      log.info(
-        { requestId, method: request.method, route: response.locals['route'] ?? 'unmatched', status, ms },
-        'request',
-      );
+      const { method } = request;
+      const route = response.locals['route'] ?? 'unmatched';
+      log.info({ requestId, method, route, status, ms }, 'request');
+      // How long a stream of events lasted says nothing of the service.
+      if (response.getHeader('Content-Type') !== EVENT_STREAM)
+        metrics?.requestEnded(method, route, status, ms / 1000);
     });
     next();
   };

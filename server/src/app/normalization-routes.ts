@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
+import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
@@ -30,7 +31,9 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       responses: { 200: json('Cancelled', job), 202: json('In work; it stops soon', job) },
     },
     async handler(request, response) {
-      const cancelled = await jobs.cancel(principalOf(response), parseInput(idParameter, request.params).id);
+      const { id } = parseInput(idParameter, request.params);
+      setSubject(response, { jobId: id });
+      const cancelled = await jobs.cancel(principalOf(response), id);
       response.status(isFinal(cancelled.state) ? 200 : 202).json(cancelled);
     },
   };
@@ -40,6 +43,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       method: 'post',
       path: '/api/normalizations',
       scope: 'normalize',
+      audit: 'normalization-requested',
       problems: [
         'REQUEST_INVALID',
         'PAYLOAD_TOO_LARGE',
@@ -63,6 +67,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
           ...config.output,
           ...withoutUndefined(parseInput(normalizationCreate, request.body)),
         };
+        setSubject(response, subjectOf(wanted));
         const left = new AbortController();
         response.once('close', () => left.abort());
         const created = await jobs.create(
@@ -71,6 +76,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
           { priority: 'interactive' },
           left.signal,
         );
+        setSubject(response, { jobId: created.job.id });
         response
           .status(created.existing ? 200 : 202)
           .location(`${root}/${created.job.id}`)
@@ -107,8 +113,20 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         response.json(await jobs.get(principalOf(response), parseInput(idParameter, request.params).id));
       },
     },
-    { method: 'delete', path: '/api/normalizations/:id', scope: 'normalize', ...cancel },
-    { method: 'post', path: '/api/normalizations/:id/cancel', scope: 'normalize', ...cancel },
+    {
+      method: 'delete',
+      path: '/api/normalizations/:id',
+      scope: 'normalize',
+      audit: 'normalization-cancelled',
+      ...cancel,
+    },
+    {
+      method: 'post',
+      path: '/api/normalizations/:id/cancel',
+      scope: 'normalize',
+      audit: 'normalization-cancelled',
+      ...cancel,
+    },
     {
       method: 'get',
       path: '/api/normalizations/:id/events',

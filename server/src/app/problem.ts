@@ -26,6 +26,7 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   };
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
+  response.locals['code'] = error.code;
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

@@ -2,6 +2,7 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ZodType } from 'zod';
 import type { ZodOpenApiOperationObject } from 'zod-openapi';
+import type { AuditedEvent } from '../audit/audit-event.ts';
 import type { Scope } from '../auth/principal.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { setRoute } from './log.ts';
@@ -13,6 +14,8 @@ export interface Route {
   readonly path: string;
   /** What the user must be allowed to; `public`: no login. */
   readonly scope: Scope | 'public';
+  /** What the audit trail says of it; refusals are in it for every route. */
+  readonly audit?: AuditedEvent;
   readonly operation: Omit<ZodOpenApiOperationObject, 'responses'> & {
     /** The answers that are no problems. */
     readonly responses: ZodOpenApiOperationObject['responses'];
@@ -29,7 +32,7 @@ export interface Route {
 export function mountRoutes(
   router: Router,
   routes: readonly Route[],
-  guard: (scope: Route['scope']) => readonly RequestHandler[],
+  guard: (route: Route) => readonly RequestHandler[],
 ): void {
   const byPath = Map.groupBy(routes, ({ path }) => path);
   for (const [path, ofPath] of byPath) {
@@ -37,7 +40,7 @@ export function mountRoutes(
       setRoute(response, path);
       next();
     };
-    for (const { method, scope, handler } of ofPath) router[method](path, named, ...guard(scope), handler);
+    for (const route of ofPath) router[route.method](path, named, ...guard(route), route.handler);
     const allowed = ofPath.map(({ method }) => method.toUpperCase()).join(', ');
     router.all(path, named, (request, response) => {
       response.set('Allow', allowed);

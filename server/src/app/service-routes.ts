@@ -4,15 +4,13 @@ import {
   type Device,
   device,
   errorList,
-  type Health,
-  health,
   type Model,
   modelList,
   type Template,
   template,
   templateList,
 } from '../contract/index.ts';
-import { ERROR_TABLE, toStainError } from '../errors.ts';
+import { ERROR_TABLE } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { Template as TemplateFile } from '../stain/template.ts';
 import { parseInput } from './problem.ts';
@@ -40,16 +38,13 @@ export interface TemplateSource {
 
 export interface ServiceRoutesOptions {
   readonly basePath: string;
-  readonly version: string;
   readonly templates: TemplateSource;
   device(): Device | Promise<Device>;
   models(): Promise<readonly LoadedModel[]>;
-  /** What must work before jobs can be done, by name; each throws when it does not. */
-  readonly checks: Readonly<Record<string, () => Promise<void>>>;
 }
 
 export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
-  const { basePath, version, templates } = options;
+  const { basePath, templates } = options;
   const find: Pick<Route, 'problems'> = {
     problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
   };
@@ -147,39 +142,6 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
         });
       },
     },
-    {
-      method: 'get',
-      path: '/health',
-      scope: 'public',
-      operation: {
-        tags: TAGS,
-        summary: 'Whether the process answers',
-        responses: { 200: json('It does', health) },
-      },
-      handler(_request, response) {
-        response
-          .set('Cache-Control', 'no-store')
-          .json({ status: 'ok', version, checks: [] } satisfies Health);
-      },
-    },
-    {
-      method: 'get',
-      path: '/ready',
-      scope: 'public',
-      operation: {
-        tags: TAGS,
-        summary: 'Whether jobs can be done now',
-        responses: { 200: json('All checks hold', health), 503: json('A check does not hold', health) },
-      },
-      async handler(_request, response) {
-        const checks = await Promise.all(
-          Object.entries(options.checks).map(([name, check]) => runCheck(name, check)),
-        );
-        const isReady = checks.every(({ ok }) => ok);
-        response.set('Cache-Control', 'no-store').status(isReady ? 200 : 503);
-        response.json({ status: isReady ? 'ok' : 'unavailable', version, checks } satisfies Health);
-      },
-    },
   ];
 }
 
@@ -192,14 +154,4 @@ function modelToContract(found: LoadedModel, basePath: string): Model {
   });
   const graphs = { statistics: graph('statistics'), apply: graph('apply') };
   return { name, version, sha256, description, classes, classNames, halo, alignment, graphs };
-}
-
-/** The code only: what a check says of itself may hold addresses. */
-async function runCheck(name: string, check: () => Promise<void>): Promise<Health['checks'][number]> {
-  try {
-    await check();
-    return { name, ok: true };
-  } catch (error) {
-    return { name, ok: false, code: toStainError(error).code };
-  }
 }

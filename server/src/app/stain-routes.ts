@@ -16,6 +16,7 @@ import type { LoadedModel } from '../inference/manifest.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
 import type { Template as TemplateFile } from '../stain/template.ts';
+import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
@@ -48,6 +49,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     const { study, series } = parseInput(seriesParameters, request.params);
     const { model } = parseInput(stainQuery, request.query);
     const reference = { studyInstanceUid: study, seriesInstanceUid: series };
+    setSubject(response, reference);
     await requireAccess(access, principalOf(response), reference);
     return {
       reference,
@@ -76,6 +78,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'get',
       path: '/api/studies/:study/series/:series/stain',
       scope: 'read',
+      audit: 'stain-read',
       problems,
       operation: {
         tags: TAGS,
@@ -155,6 +158,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'post',
       path: '/api/preview',
       scope: 'read',
+      audit: 'preview-made',
       problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
@@ -171,6 +175,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       },
       async handler(request, response) {
         const wanted = parseInput(previewCreate, request.body);
+        setSubject(response, subjectOf(wanted));
         await requireAccess(access, principalOf(response), wanted);
         const picture = await service.preview(wanted, leaving(response));
         response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
@@ -180,6 +185,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'post',
       path: '/api/templates',
       scope: 'normalize',
+      audit: 'template-made',
       problems: [...problems, 'TEMPLATE_EXISTS'],
       operation: {
         tags: TAGS,
@@ -189,8 +195,11 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       },
       async handler(request, response) {
         const wanted = parseInput(templateCreate, request.body);
+        const { studyInstanceUid, seriesInstanceUid } = wanted;
+        setSubject(response, { studyInstanceUid, seriesInstanceUid });
         await requireAccess(access, principalOf(response), wanted);
         const made = await service.createTemplate(wanted, leaving(response));
+        setSubject(response, { template: made.id });
         response
           .status(201)
           .location(`${basePath}/api/templates/${encodeURIComponent(made.id)}`)
@@ -201,6 +210,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'delete',
       path: '/api/templates/:id',
       scope: 'administer',
+      audit: 'template-removed',
       problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_SHIPPED'],
       operation: {
         tags: TAGS,
@@ -209,7 +219,9 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         responses: { 204: { description: 'Removed' } },
       },
       async handler(request, response) {
-        await service.removeTemplate(parseInput(templateParameters, request.params).id);
+        const { id } = parseInput(templateParameters, request.params);
+        setSubject(response, { template: id });
+        await service.removeTemplate(id);
         response.status(204).end();
       },
     },

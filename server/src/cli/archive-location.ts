@@ -20,12 +20,13 @@ export interface ArchiveLocation extends AsyncDisposable {
 export async function openArchiveLocation(
   location: string,
   config: Config,
-  { create }: { create: boolean },
+  { create, onAnswer }: { create: boolean } & Pick<DicomWebClientOptions, 'onAnswer'>,
 ): Promise<ArchiveLocation> {
   if (/^https?:/i.test(location)) {
     const client = createDicomWebClient({
       url: location,
       ...timeouts(config),
+      onAnswer,
       headers: isConfiguredArchive(location, config) ? config.dicomweb.headers : {},
     });
     const { origin, pathname } = new URL(location);
@@ -58,6 +59,7 @@ export async function openArchiveLocation(
     url: `${server.url}/dicom-web`,
     headers: { authorization },
     ...timeouts(config),
+    onAnswer,
   });
   return {
     client,

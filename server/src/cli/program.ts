@@ -6,6 +6,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { type StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
+import { auditVerifyCommand, describeVerification } from './audit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
 import {
@@ -152,6 +153,19 @@ export function createProgram(): Command {
     .command('info')
     .description('show version, device, models and templates')
     .action(() => run((composition) => infoCommand(composition), describeInfo));
+
+  program
+    .command('audit')
+    .description('work with the audit trail')
+    .command('verify <file...>')
+    .description('whether a trail is whole; its files oldest first; ends with 1 where it is not')
+    .action((files: string[]) =>
+      run(async () => {
+        const result = await auditVerifyCommand(files);
+        if (result.brokenAt !== undefined) process.exitCode = EXIT.failed;
+        return result;
+      }, describeVerification),
+    );
 
   program
     .command('install-cuda')

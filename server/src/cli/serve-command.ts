@@ -4,18 +4,14 @@ import { once } from 'node:events';
 import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
-import { createLogger } from '../app/log.ts';
 import { openAccess, openSearch } from '../auth/access.ts';
 import { openLogin } from '../auth/login.ts';
 import { type Composition, VERSION } from '../composition.ts';
-import { DEFAULT_MODEL } from '../contract/default-model.ts';
-import type { Device } from '../contract/index.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
-import { openArchiveLocation } from './archive-location.ts';
-import { openBatchService, openJobService } from './job-service.ts';
-import { keepSpoolClean } from './keep-spool-clean.ts';
+import { openBatchService } from './job-service.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
+import { openWorkingProcess } from './working-process.ts';
 
 /** @param onListening called when the service answers, with the root of the viewer where there is one */
 export async function serveCommand(
@@ -24,46 +20,28 @@ export async function serveCommand(
   onListening: (viewer: string | undefined) => void = () => {},
 ): Promise<void> {
   const { config, templates } = composition;
-  const log = createLogger({ level: config.log.level });
   const login = openLogin(config);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
-  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
-    create: true,
-  });
-  const environment = composition.environment({ source: archive.client, destination: archive.client });
-
+  await using parts = await openWorkingProcess(composition, config.dicomweb.url ?? config.archive.folder);
+  const { archive, environment, jobs, log } = parts;
   await using cleanup = new AsyncDisposableStack();
-  const jobs = await openJobService(config, environment, log);
-  cleanup.defer(() => jobs.close());
-  cleanup.use(await keepSpoolClean(config.spool, jobs, log));
-
   const batches = await openBatchService(jobs, archive.client, log);
   cleanup.defer(() => batches.close());
   const search = openSearch(config, login, archive.client);
 
   const viewer = await openViewer(config, signal);
   const app = createApp({
+    ...parts,
     config,
-    jobs,
     login,
     access: openAccess(config, login),
     batches,
     searchSeries: (principal, query, searchSignal) =>
       search(principal, { Modality: 'SM', ...query }, searchSignal),
-    log,
     templates,
     version: VERSION,
     archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }, login),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
-    checks: {
-      archive: async () => {
-        await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
-      },
-      model: async () => {
-        await composition.network(DEFAULT_MODEL);
-      },
-    },
-    device: () => describeDevice(composition),
     models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
     ...stainService(composition, environment),
   });
@@ -80,15 +58,4 @@ export async function serveCommand(
   process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
   onListening(viewerUrl);
   if (!signal.aborted) await once(signal, 'abort');
-}
-
-async function describeDevice({ config, network, threads }: Composition): Promise<Device> {
-  const { executionProvider, providerReason, deviceProof } = await network(DEFAULT_MODEL);
-  return {
-    requested: config.device,
-    executionProvider,
-    reason: providerReason ?? null,
-    proof: deviceProof ?? null,
-    threads,
-  };
 }

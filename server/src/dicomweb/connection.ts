@@ -22,6 +22,8 @@ export interface ConnectionOptions {
   readonly maxRetries?: number;
   /** Longest pause before the first retry. Default 500 ms. */
   readonly retryDelayMs?: number;
+  /** Hears of every request: status, or code of the fault, and seconds up to the headers of the answer. */
+  readonly onAnswer?: ((method: string, outcome: string, seconds: number) => void) | undefined;
 }
 
 export interface ArchiveRequest {
@@ -209,6 +211,9 @@ export class ArchiveConnection {
     },
     signal: AbortSignal,
   ): Promise<ArchiveResponse> {
+    const start = performance.now();
+    const answered = (outcome: string): void =>
+      this.#options.onAnswer?.(options.method, outcome, (performance.now() - start) / 1000);
     try {
       const answer = await this.#agent.request({
         origin: url.origin,
@@ -216,6 +221,7 @@ export class ArchiveConnection {
         signal,
         ...options,
       });
+      answered(String(answer.statusCode));
       const header = (name: string): string | undefined => [answer.headers[name]].flat()[0];
       return {
         status: answer.statusCode,
@@ -223,8 +229,10 @@ export class ArchiveConnection {
         header,
         chunks: chunksOf(answer.body, signal),
       };
-    } catch (error) {
-      throw connectionFault(error, 'request', signal);
+    } catch (thrown) {
+      const error = connectionFault(thrown, 'request', signal);
+      answered(error.code);
+      throw error;
     }
   }
 }

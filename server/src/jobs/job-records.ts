@@ -235,6 +235,25 @@ export class JobRecords {
     return row!.n;
   }
 
+  /** @throws where the database is read-only, as a standby is */
+  async requireWritable(): Promise<void> {
+    await this.#database.query(`UPDATE ${TABLE} SET revision = revision WHERE false`);
+  }
+
+  async statistics(): Promise<{
+    byState: Partial<Record<Job['state'], number>>;
+    oldestWaitingSeconds: number;
+  }> {
+    const rows = await this.#database.query<{ state: Job['state']; n: number; oldest: number | null }>(
+      `SELECT state, count(*)::integer AS n, extract(epoch FROM now() - min(created_at))::float8 AS oldest
+       FROM ${TABLE} GROUP BY state`,
+    );
+    return {
+      byState: Object.fromEntries(rows.map(({ state, n }) => [state, n])),
+      oldestWaitingSeconds: Number(rows.find(({ state }) => state === 'SCHEDULED')?.oldest ?? 0),
+    };
+  }
+
   async countUnfinished(requestedBy: string): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
       `SELECT count(*)::integer AS n FROM ${TABLE} WHERE requested_by = $1 AND ${UNFINISHED}`,

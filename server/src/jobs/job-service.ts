@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
-import { isFinal, type Job, type JobEvent, type JobListQuery } from '../contract/index.ts';
+import { isFinal, type Job, type JobEvent, type JobListQuery, type JobState } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -54,6 +54,8 @@ export interface JobServiceOptions {
   readonly saveEveryMs?: number;
   /** How often a job that runs in another process is looked at by those who watch it. */
   readonly pollMs?: number;
+  /** Hears of what becomes of jobs in this process: `created` where they are asked for, the rest where they run. */
+  onJob?(what: 'created' | 'started' | 'put back' | 'ended', job: Job): void;
   /** Faults that no caller hears of. */
   onFault(error: unknown): void;
 }
@@ -128,6 +130,7 @@ export class JobService {
       // Where another request was faster its job is found now, unless that has ended as well.
       if (!made) continue;
       await this.#enqueue(made.ticket);
+      this.#options.onJob?.('created', made.job);
       return { job: this.#newest(made.job), existing: false };
     }
   }
@@ -193,10 +196,15 @@ export class JobService {
     return this.#records.isOver(seriesUuid);
   }
 
-  /** @throws when the database does not answer */
+  /** @throws when the database does not answer, or takes nothing */
   async ping(): Promise<void> {
     this.#requireOpen();
-    await this.#database.query('SELECT 1');
+    await this.#records.requireWritable();
+  }
+
+  /** Jobs by state, and for how long the oldest one waits that could run. */
+  statistics(): Promise<{ byState: Partial<Record<JobState, number>>; oldestWaitingSeconds: number }> {
+    return this.#records.statistics();
   }
 
   /** Takes no more jobs; what is in work is aborted and begins anew at the next start. */
@@ -278,8 +286,11 @@ export class JobService {
     // A stop or a cancel may have come while the record was written, when there was nothing to abort yet.
     if (this.#closing) running.interrupt();
     this.#watchers.wake(id);
+    this.#options.onJob?.('started', running.job);
     try {
-      if (!(await running.finished())) throw new Error('put back');
+      const isOver = await running.finished();
+      this.#options.onJob?.(isOver ? 'ended' : 'put back', running.job);
+      if (!isOver) throw new Error('put back');
     } finally {
       this.#running.delete(id);
       this.#watchers.wake(id);

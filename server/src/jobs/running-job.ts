@@ -16,6 +16,8 @@ export type RunNormalization = (
   request: NormalizationRequest,
   identity: JobIdentity,
   options: {
+    /** Id of the job; its identity is that of the first job for the same series. */
+    readonly job: string;
     readonly signal: AbortSignal;
     onProgress(progress: Progress): void;
     /** The work has reached a point from which it can go on after a crash. */
@@ -113,6 +115,7 @@ export class RunningJob {
       const outcome = await this.#outcome();
       if (outcome.state === 'SCHEDULED') {
         await records.putBack(id, run, outcome.waiting);
+        this.#job = { ...this.#job, state: 'SCHEDULED', waiting: outcome.waiting };
         return false;
       }
       const job = await this.#surely(() =>
@@ -177,7 +180,12 @@ export class RunningJob {
     const onCheckpoint = () => void this.#advance();
     try {
       return await Promise.race([
-        this.#options.run(request, this.#attempt.identity, { signal, onProgress, onCheckpoint }),
+        this.#options.run(request, this.#attempt.identity, {
+          job: id,
+          signal,
+          onProgress,
+          onCheckpoint,
+        }),
         abandoned,
       ]);
     } finally {

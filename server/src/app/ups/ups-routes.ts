@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Config } from '../../config.ts';
 import { dicomUid, isFinal, type Job } from '../../contract/index.ts';
 import { StainError } from '../../errors.ts';
+import { setSubject, subjectOf } from '../audited.ts';
 import { principalOf } from '../authenticate.ts';
 import { parseInput, sendProblem } from '../problem.ts';
 import type { Route } from '../route.ts';
@@ -47,6 +48,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
       method: 'post',
       path: '/ups-rs/workitems',
       scope: 'normalize',
+      audit: 'normalization-requested',
       problems: [
         'REQUEST_INVALID',
         'WORKITEM_EXISTS',
@@ -65,6 +67,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
         const query = parseInput(creation, request.query);
         const dataset = dataSetOf(request.body);
         const wanted = parseWorkitem(dataset);
+        setSubject(response, subjectOf(wanted.request));
         const workitemUid =
           query.workitem ?? query.AffectedSOPInstanceUID ?? dataset.string('SOPInstanceUID');
         if (workitemUid !== undefined) parseInput(dicomUid, workitemUid);
@@ -77,6 +80,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
           { priority: wanted.priority, workitemUid },
           left.signal,
         );
+        setSubject(response, { jobId: created.job.id });
         response.location(`${root}/${created.job.workitemUid}`);
         if (created.existing && workitemUid !== undefined)
           return warned(response, 'WORKITEM_EXISTS', 'There is a work item for the same work already.');
@@ -185,6 +189,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
       method: 'post',
       path: '/ups-rs/workitems/:uid/cancelrequest',
       scope: 'normalize',
+      audit: 'normalization-cancelled',
       problems: ['REQUEST_INVALID', 'WORKITEM_NOT_FOUND', 'WORKITEM_STATE', 'FORBIDDEN'],
       operation: {
         tags: TAGS,
@@ -203,6 +208,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
               ? 'The UPS is already in the requested state of CANCELED.'
               : 'The UPS is already COMPLETED.',
           );
+        setSubject(response, { jobId: job.id });
         await jobs.cancel(principalOf(response), job.id);
         response.status(202).end();
       },

@@ -1,0 +1,84 @@
+/** How the process is: for probes of an orchestrator, and for Prometheus. */
+import { z } from 'zod';
+import { type Health, health } from '../contract/index.ts';
+import { toStainError } from '../errors.ts';
+import { type Check, withinTime } from '../monitoring/checks.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
+import { json, type Route } from './route.ts';
+
+const TAGS = ['Service'];
+
+export interface HealthRoutesOptions {
+  readonly version: string;
+  /** What must work before jobs can be done, by name. */
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly metrics: Metrics;
+  /** Who may read the metrics. */
+  readonly metricsScope: Route['scope'];
+}
+
+export function healthRoutes({ version, checks, metrics, metricsScope }: HealthRoutesOptions): Route[] {
+  return [
+    {
+      method: 'get',
+      path: '/health',
+      scope: 'public',
+      operation: {
+        tags: TAGS,
+        summary: 'Whether the process answers',
+        responses: { 200: json('It does', health) },
+      },
+      handler(_request, response) {
+        response
+          .set('Cache-Control', 'no-store')
+          .json({ status: 'ok', version, checks: [] } satisfies Health);
+      },
+    },
+    {
+      method: 'get',
+      path: '/ready',
+      scope: 'public',
+      operation: {
+        tags: TAGS,
+        summary: 'Whether jobs can be done now',
+        responses: { 200: json('All checks hold', health), 503: json('A check does not hold', health) },
+      },
+      async handler(_request, response) {
+        const found = await Promise.all(Object.entries(checks).map(([name, check]) => runCheck(name, check)));
+        const isReady = found.every(({ ok }) => ok);
+        response.set('Cache-Control', 'no-store').status(isReady ? 200 : 503);
+        response.json({
+          status: isReady ? 'ok' : 'unavailable',
+          version,
+          checks: found,
+        } satisfies Health);
+      },
+    },
+    {
+      method: 'get',
+      path: '/metrics',
+      scope: metricsScope,
+      operation: {
+        tags: TAGS,
+        summary: 'Metrics for Prometheus',
+        responses: { 200: { description: 'Text format', content: { 'text/plain': { schema: z.string() } } } },
+      },
+      async handler(_request, response) {
+        response
+          .set('Cache-Control', 'no-store')
+          .type(metrics.contentType)
+          .send(await metrics.text());
+      },
+    },
+  ];
+}
+
+/** The code only: what a check says of itself may hold addresses. */
+async function runCheck(name: string, check: Check): Promise<Health['checks'][number]> {
+  try {
+    await withinTime(check);
+    return { name, ok: true };
+  } catch (error) {
+    return { name, ok: false, code: toStainError(error).code };
+  }
+}

@@ -1,0 +1,20 @@
+/** Metrics and probes alone, for a listener of their own. */
+import express, { type Express } from 'express';
+import type { Logger } from 'pino';
+import { type HealthRoutesOptions, healthRoutes } from './health-routes.ts';
+import { requestLog } from './log.ts';
+import { problemHandler, unknownRoute } from './problem.ts';
+import { mountRoutes } from './route.ts';
+
+export function createMonitoringApp(
+  options: Omit<HealthRoutesOptions, 'metricsScope'>,
+  log: Logger,
+): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('basePath', '');
+  app.use(requestLog(log));
+  mountRoutes(app, healthRoutes({ ...options, metricsScope: 'public' }), () => []);
+  app.use(unknownRoute, problemHandler(log));
+  return app;
+}

@@ -1,0 +1,126 @@
+/**
+ * Syslog over TLS (RFC 5425 framing of RFC 5424 messages). What cannot be sent waits, up to a limit; what is over it is
+ * lost and counted.
+ */
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { connect, type TLSSocket } from 'node:tls';
+import type { Config } from '../config.ts';
+import { StainError } from '../errors.ts';
+
+/** Facility 10 (security/authorization), severity 5 (notice). */
+const PRIORITY = 10 * 8 + 5;
+const APPLICATION = 'stain-normalization';
+const MESSAGE_ID = 'FHIR-AuditEvent';
+const MOST_WAITING = 10_000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
+/** A receiver that takes nothing for this long is taken for gone. */
+const SILENCE_MS = 30_000;
+
+export interface SyslogOptions {
+  /** After a message was lost. */
+  readonly onDropped: () => void;
+  readonly onFault: (error: unknown) => void;
+}
+
+type Settings = Config['audit']['syslog'] & { readonly host: string };
+
+export class Syslog {
+  readonly #connect: () => TLSSocket;
+  readonly #options: SyslogOptions;
+  #waiting: Buffer[] = [];
+  #socket: TLSSocket | undefined;
+  /** The receiver has shown its certificate: what is written before could be lost. */
+  #isReady = false;
+  #pause = FIRST_PAUSE_MS;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  private constructor(connectTo: () => TLSSocket, options: SyslogOptions) {
+    this.#connect = connectTo;
+    this.#options = options;
+  }
+
+  /** A receiver that is away is no reason not to start. @throws CONFIGURATION_INVALID for files that cannot be read */
+  static async open(settings: Settings, options: SyslogOptions): Promise<Syslog> {
+    const { host, port } = settings;
+    const [ca, cert, key] = await Promise.all([
+      readSetting('audit.syslog.caFile', settings.caFile),
+      readSetting('audit.syslog.certFile', settings.certFile),
+      readSetting('audit.syslog.keyFile', settings.keyFile),
+    ]);
+    const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+    const connectTo = (): TLSSocket =>
+      connect({ host, port, servername: host, minVersion: 'TLSv1.2', ...files });
+    return new Syslog(connectTo, options);
+  }
+
+  send(event: object, recorded: string): void {
+    const header = `<${PRIORITY}>1 ${recorded} ${hostname().slice(0, 255)} ${APPLICATION} ${process.pid} ${MESSAGE_ID} -`;
+    // The byte order mark says that the message is UTF-8 (RFC 5424 section 6.4).
+    const message = Buffer.from(`${header} \ufeff${JSON.stringify(event)}`);
+    if (this.#waiting.length >= MOST_WAITING) return this.#options.onDropped();
+    this.#waiting.push(Buffer.concat([Buffer.from(`${message.length} `), message]));
+    this.#flush();
+  }
+
+  /** Gives what waits a moment to leave. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    const socket = this.#socket;
+    if (!socket) return;
+    await new Promise<void>((resolve) => {
+      const end = setTimeout(() => socket.destroy(), 2000);
+      socket.once('close', () => {
+        clearTimeout(end);
+        resolve();
+      });
+      socket.end();
+    });
+  }
+
+  #flush(): void {
+    if (!this.#socket) return this.#retry || this.#isClosed ? undefined : this.#open();
+    while (this.#isReady && this.#waiting.length > 0 && !this.#socket.writableNeedDrain)
+      this.#socket.write(this.#waiting.shift()!);
+  }
+
+  #open(): void {
+    const socket = this.#connect();
+    this.#socket = socket;
+    socket.setTimeout(SILENCE_MS, () => {
+      if (!this.#isReady || socket.writableLength > 0) socket.destroy(new Error('The receiver is silent.'));
+    });
+    socket.once('secureConnect', () => {
+      this.#isReady = true;
+      this.#pause = FIRST_PAUSE_MS;
+      this.#flush();
+    });
+    socket.on('drain', () => this.#flush());
+    socket.on('error', this.#options.onFault);
+    socket.once('close', () => {
+      this.#socket = undefined;
+      this.#isReady = false;
+      if (this.#isClosed) return;
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        if (this.#waiting.length > 0) this.#open();
+      }, this.#pause).unref();
+      this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
+    });
+    // Nothing is to be read; without it the end of the connection would not be noticed.
+    socket.resume();
+  }
+}
+
+async function readSetting(key: string, file: string | undefined): Promise<Buffer | undefined> {
+  if (file === undefined) return undefined;
+  return readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    throw new StainError('CONFIGURATION_INVALID', `${key}: the file cannot be read (${cause.code}).`, {
+      data: { key },
+      cause,
+    });
+  });
+}

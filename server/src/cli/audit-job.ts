@@ -1,0 +1,30 @@
+/** What the work on a job read and stored, and how it ended, for the audit trail. */
+import type { AuditTrail } from '../audit/audit-trail.ts';
+import type { Job } from '../contract/index.ts';
+
+export function auditJob(
+  audit: Pick<AuditTrail, 'record'>,
+  what: 'created' | 'started' | 'put back' | 'ended',
+  { id, state, request, result, error, requestedBy }: Job,
+): void {
+  const { studyInstanceUid, seriesInstanceUid, template } = request;
+  const common = { principal: requestedBy, jobId: id, studyInstanceUid } as const;
+  if (what === 'started')
+    audit.record({ ...common, event: 'series-read', outcome: 'success', seriesInstanceUid });
+  if (what !== 'ended') return;
+  if (result)
+    audit.record({
+      ...common,
+      event: 'series-stored',
+      outcome: 'success',
+      seriesInstanceUid: result.seriesInstanceUid,
+    });
+  audit.record({
+    ...common,
+    event: 'normalization-ended',
+    outcome: state === 'COMPLETED' ? 'success' : 'failure',
+    seriesInstanceUid,
+    template,
+    code: error?.code ?? (state === 'CANCELED' ? 'CANCELLED' : undefined),
+  });
+}

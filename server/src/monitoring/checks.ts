@@ -1,0 +1,44 @@
+/** What must hold before jobs can be done, each with a time limit. */
+import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { StainError } from '../errors.ts';
+import { type SpoolOptions, spooledBytes } from '../normalization/spool.ts';
+
+/** Throws when it does not hold. */
+export type Check = () => Promise<void>;
+
+const TIME_LIMIT_MS = 10_000;
+/** With less no slide could be worked on. */
+const LEAST_FREE_BYTES = 1e9;
+
+/** @throws SPOOL_FULL where there is no room for a slide, or the folder cannot be written */
+export function spoolCheck(spool: SpoolOptions): Check {
+  return async () => {
+    const { directory, quotaBytes = Infinity } = spool;
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await access(directory, constants.W_OK);
+    } catch (cause) {
+      throw new StainError('SPOOL_FULL', 'The spool folder cannot be written.', { cause });
+    }
+    const { bavail, bsize } = await statfs(directory);
+    const free = Math.min(bavail * bsize, quotaBytes - (await spooledBytes(spool)));
+    if (free < LEAST_FREE_BYTES)
+      throw new StainError('SPOOL_FULL', `${Math.max(0, Math.round(free / 1e6))} MB are left in the spool.`);
+  };
+}
+
+/** @throws TIMED_OUT where a check does not end */
+export async function withinTime(check: Check): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new StainError('TIMED_OUT', 'The check did not end in time.')),
+      TIME_LIMIT_MS,
+    );
+  });
+  try {
+    await Promise.race([check(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,51 @@
+/** Log lines and metrics of jobs: how each stage went and how each ended. Every line carries the job's id. */
+import type { Logger } from 'pino';
+import type { Job } from '../contract/index.ts';
+import type { Progress, Stage } from '../normalization/types.ts';
+import type { Metrics } from './metrics.ts';
+
+export class JobWatch {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  /** Hears of everything that becomes of jobs in this process. */
+  onJob(what: 'created' | 'started' | 'put back' | 'ended', job: Job): void {
+    const { id, state, error, waiting, result } = job;
+    const facts = {
+      job: id,
+      state,
+      ...((error ?? waiting) && { code: (error ?? waiting)!.code }),
+      ...(result && { seconds: result.seconds, megapixels: result.megapixels }),
+    };
+    if (what === 'put back') this.#metrics.jobPutBack(job);
+    if (what === 'ended') this.#metrics.jobEnded(job);
+    if (state === 'FAILED') this.#log.warn(facts, `job ${what}`);
+    else this.#log.info(facts, `job ${what}`);
+  }
+
+  /** For one attempt: to be called with its progress, and at its end. */
+  stages(job: string): { onProgress(progress: Progress): void; end(): void } {
+    let stage: Stage | undefined;
+    let since = performance.now();
+    const change = (next: Stage | undefined): void => {
+      const now = performance.now();
+      if (stage) {
+        const seconds = (now - since) / 1000;
+        this.#metrics.stageEnded(stage, seconds);
+        this.#log.debug({ job, stage, seconds: Math.round(seconds * 1000) / 1000 }, 'stage ended');
+      }
+      [stage, since] = [next, now];
+    };
+    return {
+      onProgress(progress) {
+        if (progress.stage !== stage) change(progress.stage);
+      },
+      end: () => change(undefined),
+    };
+  }
+}

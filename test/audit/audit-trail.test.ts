@@ -1,0 +1,239 @@
+/** The audit trail: what stands in the file, that nothing is changed in it, and syslog over real TLS. */
+import { once } from 'node:events';
+import { appendFile, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer, type Server } from 'node:tls';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createLogger } from '../../server/src/app/log.ts';
+import { AUDITED, type AuditEntry } from '../../server/src/audit/audit-event.ts';
+import { verifyAuditFiles } from '../../server/src/audit/audit-file.ts';
+import { type AuditTrail, openAuditTrail } from '../../server/src/audit/audit-trail.ts';
+import { loadConfig } from '../../server/src/config.ts';
+import { type Certificate, makeCertificate } from '../support/certificate.ts';
+
+const log = createLogger({ level: 'silent' });
+let folder: string;
+let file: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stain-audit-'));
+  file = join(folder, 'audit.jsonl');
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const open = (
+  env: Record<string, string> = {},
+  onLost: (way: string) => void = () => {},
+): Promise<AuditTrail> =>
+  openAuditTrail(loadConfig({ env: { STAIN_AUDIT_FILE: file, ...env } }), { log, onLost });
+const asked: AuditEntry = {
+  event: 'normalization-requested',
+  outcome: 'success',
+  principal: 'https://issuer.example#alice',
+  address: '192.0.2.7',
+  studyInstanceUid: '1.2.3',
+  seriesInstanceUid: '1.2.3.4',
+  jobId: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f10',
+};
+const linesOf = async (path: string): Promise<any[]> =>
+  (await readFile(path, 'utf8'))
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+/** A trail of so many events in the file. */
+async function record(count: number): Promise<void> {
+  await using trail = await open();
+  for (let i = 0; i < count; i++) trail.record({ ...asked, template: `t${i}` });
+}
+
+describe('the file', () => {
+  it('holds who asked for what, as AuditEvents', async () => {
+    await record(1);
+    const [{ event }] = await linesOf(file);
+    expect(event).toMatchObject({
+      resourceType: 'AuditEvent',
+      type: { system: 'http://dicom.nema.org/resources/ontology/DCM', code: '110100' },
+      subtype: [{ code: 'normalization-requested' }],
+      action: 'C',
+      outcome: '0',
+      recorded: expect.stringMatching(/^20.*Z$/),
+      agent: [
+        {
+          who: { identifier: { value: 'https://issuer.example#alice' } },
+          requestor: true,
+          network: { address: '192.0.2.7' },
+        },
+      ],
+      source: { observer: { display: expect.stringContaining('stain-normalization') } },
+    });
+    const values = event.entity.map((entity: any) => entity.what.identifier.value);
+    expect(values).toEqual(['urn:oid:1.2.3', 'urn:oid:1.2.3.4', `urn:uuid:${asked.jobId}`, 't0']);
+  });
+
+  it('has the elements that FHIR demands of every kind of event', async () => {
+    {
+      await using trail = await open();
+      for (const event of Object.keys(AUDITED) as (keyof typeof AUDITED)[])
+        trail.record({ event, outcome: 'failure', code: 'X' });
+    }
+    const lines = await linesOf(file);
+    expect(lines).toHaveLength(Object.keys(AUDITED).length);
+    for (const { event } of lines) {
+      expect(event.type.code).toMatch(/^1101\d\d$/);
+      expect(event).toMatchObject({ outcome: '4', outcomeDesc: 'X', agent: [{ requestor: false }] });
+    }
+  });
+
+  it('is readable by us alone, appended to, and whole after a restart', async () => {
+    await record(3);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    await record(2);
+    expect(await verifyAuditFiles([file])).toEqual({ events: 5, brokenAt: undefined });
+  });
+
+  it('shows every line that was changed, removed, put in or moved', async () => {
+    await record(6);
+    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+    const tampered = join(folder, 'tampered');
+    const isWhole = async (changed: readonly string[]): Promise<boolean> => {
+      await writeFile(tampered, `${changed.join('\n')}\n`);
+      return (await verifyAuditFiles([tampered])).brokenAt === undefined;
+    };
+    expect(await isWhole(lines)).toBe(true);
+    await fc.assert(
+      // The last line has none behind it that would tell; syslog holds it.
+      fc.asyncProperty(fc.nat(4), fc.nat(4), async (at, other) => {
+        const line = lines[at]!;
+        const without = lines.toSpliced(at, 1);
+        expect(await isWhole(lines.with(at, line.replace('alice', 'bob')))).toBe(false);
+        if (at > 0) expect(await isWhole(without)).toBe(false);
+        expect(await isWhole(lines.toSpliced(at + 1, 0, line))).toBe(false);
+        if (other !== at) expect(await isWhole(lines.with(at, lines[other]!).with(other, line))).toBe(false);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('goes on in a new one after a rotation', async () => {
+    await using trail = await open();
+    trail.record(asked);
+    await trail.rotate();
+    await rename(file, `${file}.1`);
+    await trail.rotate();
+    trail.record(asked);
+    await trail.rotate();
+    expect(await linesOf(`${file}.1`)).toHaveLength(1);
+    expect(await linesOf(file)).toHaveLength(1);
+    expect(await verifyAuditFiles([`${file}.1`, file])).toEqual({ events: 2, brokenAt: undefined });
+    await appendFile(`${file}.1`, '{"previous":"x","event":{}}\n');
+    expect((await verifyAuditFiles([`${file}.1`, file])).brokenAt).toBe(2);
+  });
+
+  it('that cannot be written keeps the service from starting', async () => {
+    await expect(open({ STAIN_AUDIT_FILE: join(folder, 'none/audit') })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      data: { key: 'audit.file' },
+    });
+  });
+
+  it.skipIf(process.platform !== 'linux')('that fails later is told of, and not ready', async () => {
+    const lost: string[] = [];
+    await using trail = await open({ STAIN_AUDIT_FILE: '/dev/full' }, (way) => lost.push(way));
+    await trail.check();
+    trail.record(asked);
+    await vi.waitFor(() => expect(lost).toEqual(['file']));
+    await expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED', status: 503 });
+  });
+});
+
+describe('syslog over TLS', () => {
+  let certificate: Certificate;
+  let server: Server;
+  let received: string;
+  let port = 0;
+
+  beforeEach(async () => {
+    certificate = await makeCertificate();
+    received = '';
+    await listen();
+  });
+  afterEach(async () => {
+    server.close();
+    await certificate[Symbol.asyncDispose]();
+  });
+  const listen = async () => {
+    const [cert, key] = await Promise.all([readFile(certificate.certFile), readFile(certificate.keyFile)]);
+    server = createServer({ cert, key }, (socket) => {
+      socket.on('data', (chunk) => (received += chunk)).on('error', () => {});
+    }).listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    port = (server.address() as AddressInfo).port;
+  };
+  const toSyslog = (env: Record<string, string> = {}) =>
+    open({
+      STAIN_AUDIT_FILE: '',
+      STAIN_AUDIT_SYSLOG_HOST: 'localhost',
+      STAIN_AUDIT_SYSLOG_PORT: String(port),
+      STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
+      ...env,
+    });
+  /** Octet counting (RFC 5425 section 4.3). */
+  const messages = (): string[] => {
+    const found: string[] = [];
+    for (let rest = Buffer.from(received); rest.length > 0; ) {
+      const blank = rest.indexOf(' ');
+      const end = blank + 1 + Number(rest.subarray(0, blank).toString());
+      found.push(rest.subarray(blank + 1, end).toString());
+      rest = rest.subarray(end);
+    }
+    return found;
+  };
+
+  it('sends each event as a message of RFC 5424', async () => {
+    await using trail = await toSyslog();
+    for (let i = 0; i < 3; i++) trail.record({ ...asked, template: `ü${i}` });
+    await vi.waitFor(() => expect(messages()).toHaveLength(3));
+    const [, header, json] = /^(<85>1 \S+Z \S+ stain-normalization \d+ FHIR-AuditEvent - )\ufeff(.*)$/s.exec(
+      messages()[2]!,
+    )!;
+    expect(header).toBeDefined();
+    expect(JSON.parse(json!)).toMatchObject({ resourceType: 'AuditEvent', action: 'C' });
+    expect(json).toContain('ü2');
+  });
+
+  it('keeps what it cannot send until the receiver is back', async () => {
+    server.close();
+    await using trail = await toSyslog();
+    trail.record(asked);
+    trail.record(asked);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await listen();
+    await vi.waitFor(() => expect(messages()).toHaveLength(2), { timeout: 15_000 });
+  });
+
+  it('tells nothing to a receiver that it cannot be sure of', async () => {
+    await using other = await makeCertificate();
+    await using trail = await toSyslog({ STAIN_AUDIT_SYSLOG_CA_FILE: other.certFile });
+    trail.record(asked);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(received).toBe('');
+  });
+
+  it('counts what is too much to keep', async () => {
+    server.close();
+    const lost: string[] = [];
+    await using trail = await open(
+      {
+        STAIN_AUDIT_FILE: '',
+        STAIN_AUDIT_SYSLOG_HOST: 'localhost',
+        STAIN_AUDIT_SYSLOG_PORT: String(port),
+      },
+      (way) => lost.push(way),
+    );
+    for (let i = 0; i < 10_003; i++) trail.record(asked);
+    expect(lost).toEqual(['syslog', 'syslog', 'syslog']);
+    await listen();
+  });
+});

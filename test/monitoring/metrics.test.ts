@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createLogger } from '../../server/src/app/log.ts';
+import { openLogin } from '../../server/src/auth/login.ts';
+import { loadConfig } from '../../server/src/config.ts';
+import { StainError } from '../../server/src/errors.ts';
+import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { JobWatch } from '../../server/src/monitoring/job-watch.ts';
+import type { Metrics } from '../../server/src/monitoring/metrics.ts';
+import { create, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
+import { startApp, type TestApp, testMetrics } from '../support/test-app.ts';
+
+const work = new SteeredWork();
+const lines: any[] = [];
+const log = createLogger({
+  level: 'debug',
+  destination: { write: (line) => void lines.push(JSON.parse(line)) },
+});
+let jobs: JobService;
+let metrics: Metrics;
+let watch: JobWatch;
+let app: TestApp;
+let fault: StainError | undefined;
+
+beforeAll(async () => {
+  jobs = await openJobs({ run: work.run, onJob: (what, job) => watch.onJob(what, job) });
+  metrics = testMetrics(jobs);
+  watch = new JobWatch(log, metrics);
+  app = await startApp(jobs, {
+    metrics,
+    checks: {
+      archive: async () => {
+        if (fault) throw fault;
+      },
+    },
+  });
+});
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+  await jobs.close();
+});
+
+/** Value of a series in the text format. */
+async function valueOf(series: string): Promise<number | undefined> {
+  const response = await fetch(`${app.url}/metrics`);
+  expect(response.headers.get('Content-Type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const line = (await response.text()).split('\n').find((text) => text.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
+}
+
+it('counts jobs, by state and by how they ended, and what they did', async () => {
+  const first = work.next();
+  const done = (await create(jobs, request())).job;
+  const failing = (await create(jobs, request())).job;
+  const call = await first;
+  expect(await valueOf('stain_jobs{state="SCHEDULED"}')).toBe(1);
+  expect(await valueOf('stain_jobs{state="IN PROGRESS"}')).toBe(1);
+  expect(await valueOf('stain_jobs_oldest_waiting_seconds')).toBeGreaterThan(0);
+  const second = work.next();
+  call.succeed();
+  (await second).fail(new StainError('TOO_LITTLE_TISSUE', 'Glass.'));
+  await until(jobs, done.id, 'COMPLETED');
+  await until(jobs, failing.id, 'FAILED');
+  expect(await valueOf('stain_jobs_ended_total{state="COMPLETED",code=""}')).toBe(1);
+  expect(await valueOf('stain_jobs_ended_total{state="FAILED",code="TOO_LITTLE_TISSUE"}')).toBe(1);
+  expect(await valueOf('stain_megapixels_total')).toBe(RESULT.megapixels);
+  const told = lines.filter(({ job }) => job === failing.id).map(({ msg, code }) => [msg, code]);
+  expect(told).toEqual([
+    ['job created', undefined],
+    ['job started', undefined],
+    ['job ended', 'TOO_LITTLE_TISSUE'],
+  ]);
+});
+
+it('measures the stages of an attempt', async () => {
+  const stages = watch.stages('the-job');
+  for (const stage of ['open', 'fit', 'fit', 'normalize'] as const)
+    stages.onProgress({ stage, done: 0, total: 1, unit: 'tiles', fraction: 0 });
+  stages.end();
+  expect(await valueOf('stain_stage_seconds_count{stage="fit"}')).toBe(1);
+  expect(await valueOf('stain_stage_seconds_count{stage="store"}')).toBeUndefined();
+  expect(lines.filter(({ job }) => job === 'the-job').map(({ stage }) => stage)).toEqual([
+    'open',
+    'fit',
+    'normalize',
+  ]);
+});
+
+it('measures requests by route, and not by address', async () => {
+  await fetch(`${app.url}/api/templates?x=secret`);
+  expect(
+    await valueOf('stain_http_request_seconds_count{method="GET",route="/api/templates",status="200"}'),
+  ).toBe(1);
+  expect(await (await fetch(`${app.url}/metrics`)).text()).not.toContain('secret');
+});
+
+it('needs the scope of administrators where there is a login', async () => {
+  const env = { STAIN_OIDC_ISSUER: 'http://127.0.0.1:1', STAIN_OIDC_AUDIENCE: 'x' };
+  await using other = await startApp(jobs, { login: openLogin(loadConfig({ env })) });
+  expect((await fetch(`${other.url}/metrics`)).status).toBe(401);
+  expect((await fetch(`${other.url}/ready`)).status).toBe(200);
+});
+
+it('readiness tells which check does not hold, without a word of why', async () => {
+  const ready = async () => {
+    const response = await fetch(`${app.url}/ready`);
+    return [response.status, ((await response.json()) as { checks: unknown }).checks];
+  };
+  expect(await ready()).toEqual([200, [{ name: 'archive', ok: true }]]);
+  fault = new StainError('ARCHIVE_UNREACHABLE', 'https://me:secret@archive');
+  expect(await ready()).toEqual([503, [{ name: 'archive', ok: false, code: 'ARCHIVE_UNREACHABLE' }]]);
+  fault = undefined;
+});
