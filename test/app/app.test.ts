@@ -482,7 +482,7 @@ describe('openapi.json', () => {
       const response = await get(path!.replaceAll(/\{\w+\}/g, crypto.randomUUID()), {
         method: method!.toUpperCase(),
       });
-      expect(await response.text(), route).not.toContain('"NOT_FOUND"');
+      expect(await response.text(), route).not.toContain('"code":"NOT_FOUND","remedy"');
       expect(response.status, route).not.toBe(405);
     }
   });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Access, requireAccess } from '../auth/access.ts';
 import {
   dicomUid,
+  nameOfTemplate,
   previewCreate,
   type Stain,
   stain,
@@ -26,7 +27,7 @@ const TAGS = ['Stain'];
 const seriesParameters = z.object({ study: dicomUid, series: dicomUid });
 const graphParameters = z.object({ name: z.string().max(64), graph: z.enum(['statistics', 'apply']) });
 const graphQuery = z.strictObject({ sha256: z.string().optional() });
-const templateParameters = z.object({ id: z.string().max(64) });
+const templateParameters = z.object({ id: nameOfTemplate });
 const bytes = (description: string) => ({
   description,
   content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },

@@ -18,13 +18,19 @@ const quality = z
   .max(100)
   .meta({ description: 'JPEG quality; without meaning for lossless encodings' });
 
+/** Names of few letters: whatever else a user may put there would come into records and trails. */
+export const nameOfTemplate = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
+export const nameOfModel = z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits, dots and hyphens');
+
 /** Body of POST /api/normalizations. */
 export const normalizationCreate = z
   .strictObject({
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
-    template: z.string().min(1).max(64),
-    model: z.string().min(1).max(64).default(DEFAULT_MODEL),
+    template: nameOfTemplate,
+    model: nameOfModel.default(DEFAULT_MODEL),
     encoding: encoding.optional(),
     quality: quality.optional(),
   })

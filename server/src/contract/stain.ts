@@ -1,10 +1,16 @@
 /** The stain of a slide as it is, and templates made from one. */
 import { z } from 'zod';
 import { DEFAULT_MODEL } from './default-model.ts';
-import { classStatistics, dicomUid, outOfDistribution } from './normalization.ts';
+import {
+  classStatistics,
+  dicomUid,
+  nameOfModel,
+  nameOfTemplate,
+  outOfDistribution,
+} from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
-const modelName = z.string().min(1).max(64).default(DEFAULT_MODEL);
+const modelName = nameOfModel.default(DEFAULT_MODEL);
 
 export const stainQuery = z.strictObject({ model: modelName });
 
@@ -47,7 +53,7 @@ export const previewCreate = z
   .strictObject({
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
-    template: z.string().min(1).max(63),
+    template: nameOfTemplate,
     model: modelName,
     region,
     size: z.int().min(1).max(2048).default(1024).meta({
