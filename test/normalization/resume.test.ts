@@ -139,6 +139,13 @@ it('broken off again and again, at every row', async () => {
   expect(await stored()).toEqual(undisturbed);
 });
 
+it('broken off twice before it has got any further', async () => {
+  await run(during('normalize', 0.6));
+  await run(({ stage }) => stage === 'normalize');
+  expect((await run()).result).toBeDefined();
+  expect(await stored()).toEqual(undisturbed);
+});
+
 it('goes on where it was: fetches, fits and normalises nothing twice', async () => {
   await run(during('normalize', 0.6));
   const again = await run();

@@ -74,8 +74,14 @@ export class Checkpoint {
     return tiles;
   }
 
-  /** Keeps what has been reached besides. @throws SPOOL_FULL */
-  async save(change: Partial<Omit<Reached, 'key'>>, tiles: SavedLevels['tiles'] = []): Promise<void> {
+  /**
+   * Keeps what has been reached besides. @param tiles those that are begun; left out, they stay what they were
+   * @throws SPOOL_FULL
+   */
+  async save(
+    change: Partial<Omit<Reached, 'key'>>,
+    tiles: SavedLevels['tiles'] = this.#tiles,
+  ): Promise<void> {
     this.#reached = { ...this.#reached, ...change };
     const path = join(this.#spool.directory, FILE);
     await writeRecords(path, this.#spool.newFile(FILE), records(this.#reached, tiles));

@@ -100,7 +100,8 @@ export async function normalizeSeries(
       signal,
       onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
     }));
-  await checkpoint.save({ fit });
+  // Only what is new is saved: a checkpoint says that the job has got further.
+  if (!checkpoint.reached.fit) await checkpoint.save({ fit });
   const coefficients = transferCoefficients(fit, template, network.model.classNames);
 
   const base = slide.levels[0]!;
@@ -126,7 +127,7 @@ export async function normalizeSeries(
   const seriesNumber =
     checkpoint.reached.seriesNumber ??
     (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal));
-  await checkpoint.save({ seriesNumber });
+  if (checkpoint.reached.seriesNumber === undefined) await checkpoint.save({ seriesNumber });
   const record: DerivationRecord = {
     identity,
     model: network.model,
