@@ -167,11 +167,15 @@ export class Site implements AsyncDisposable {
     const series = await this.derivedSeries(slide);
     const wrong = [...slide.derived].filter(([uid, hash]) => derived.get(uid) !== hash).map(([uid]) => uid);
     const unfinished = await this.#unfinishedJobs();
-    return {
+    const left = await this.leftInSpool();
+    const finding = {
       lost: job.state === 'COMPLETED' && series.includes(slide.derivedSeriesUid) ? 0 : 1,
       duplicated: Math.max(0, series.length - 1) + Math.max(0, derived.size - slide.derived.size),
-      wrong: wrong.length + unfinished.length + (await this.leftInSpool()).length,
+      wrong: wrong.length + unfinished.length + left.length,
     };
+    if (finding.lost + finding.duplicated + finding.wrong > 0)
+      console.error('Not as undisturbed:', JSON.stringify({ job, series, wrong, unfinished, left }));
+    return finding;
   }
 
   /** Series of the study besides the source. */
