@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { isFinal } from '../../server/src/contract/index.ts';
-import { delay, isAny, isStore, slow } from '../support/fault-proxy.ts';
+import { answer, delay, isAny, isStore, slow } from '../support/fault-proxy.ts';
 import { startArchiveProcess } from './archives.ts';
 import { randomFrom, seed } from './random.ts';
 import { recorded } from './record.ts';
@@ -48,25 +48,37 @@ it(`is killed while it receives and at random moments (seed ${seed})`, () =>
     return { times: kills, finding: { ...finding, wrong: finding.wrong + halves } };
   }));
 
-it('stays away for longer than a job waits: the job fails with the reason, and the same request completes the series', () =>
-  recorded('archive away for good', async () => {
-    // Ten seconds instead of a day.
-    await open({ STAIN_JOBS_RETRY_HOURS: '0.003' });
-    site.proxy.inject(isStore, delay(500));
-    const { id } = await site.submit(pyramid);
-    await site.see(id, ({ progress }) => progress?.stage === 'store');
-    await archive.kill();
-    const failed = await site.end(id);
-    await archive.start();
-    expect(failed).toMatchObject({
-      state: 'FAILED',
-      error: { code: expect.stringMatching(/^ARCHIVE_(UNREACHABLE|TRUNCATED)$/) },
-    });
-    const stored = await site.storedInstances(pyramid);
-    if (stored.length > 0) expect(failed.error?.data['stored']).toBe(stored.length);
-    const isHalf = await site.showsHalfPyramid(pyramid);
-    site.proxy.heal();
-    const again = await site.submit(pyramid);
-    const finding = await site.findings(pyramid, await site.end(again.id));
-    return { times: 1, finding: { ...finding, wrong: finding.wrong + Number(isHalf) } };
-  }));
+it.each([
+  [
+    'is away',
+    (): unknown => archive.kill(),
+    (): unknown => archive.start(),
+    /^ARCHIVE_(UNREACHABLE|TRUNCATED)$/,
+  ],
+  [
+    'takes nothing',
+    (): unknown => site.proxy.inject(isStore, answer(503)),
+    (): unknown => site.proxy.heal(),
+    /^ARCHIVE_ERROR$/,
+  ],
+] satisfies [string, () => unknown, () => unknown, RegExp][])(
+  '%s for longer than a job waits: the job fails, and the same request completes the series',
+  (what, fail, mend, code) =>
+    recorded(`archive ${what} for good`, async () => {
+      // Ten seconds instead of a day.
+      await open({ STAIN_JOBS_RETRY_HOURS: '0.003' });
+      site.proxy.inject(isStore, delay(500));
+      const { id } = await site.submit(pyramid);
+      await site.see(id, ({ progress }) => progress?.stage === 'store');
+      await fail();
+      const failed = await site.end(id);
+      await mend();
+      expect(failed).toMatchObject({ state: 'FAILED', error: { code: expect.stringMatching(code) } });
+      const stored = await site.storedInstances(pyramid);
+      if (stored.length > 0) expect(failed.error?.data['stored']).toBe(stored.length);
+      const isHalf = await site.showsHalfPyramid(pyramid);
+      const again = await site.submit(pyramid);
+      const finding = await site.findings(pyramid, await site.end(again.id));
+      return { times: 1, finding: { ...finding, wrong: finding.wrong + Number(isHalf) } };
+    }),
+);

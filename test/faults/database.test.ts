@@ -30,7 +30,7 @@ describe.skipIf(postgresMissing !== undefined)(
       `restarted in the middle, shutdown %s (seed ${seed})`,
       async (mode) => {
         const random = randomFrom(`${seed} database ${mode}`);
-        for (let trial = 0; trial < 3; trial++)
+        for (let trial = 0; trial < 2; trial++)
           await recorded(`database restarted, shutdown ${mode}`, async () => {
             await site.forget(pyramid);
             const { id } = await site.submit(pyramid);
