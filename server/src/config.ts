@@ -111,11 +111,22 @@ const schema = z.strictObject({
       .default(300)
       .describe('Longest silence of the archive before a request is given up.'),
     users: z
-      .enum(['known', 'unknown'])
+      .enum(['known', 'exchanged', 'unknown'])
       .default('known')
       .describe(
-        'With a login. known: the archive takes the tokens of users, who see what it shows them. unknown: it does not; whoever may read sees all.',
+        'With a login. known: the archive takes the tokens of users, who see what it shows them. exchanged: it takes those that dicomweb.oauth gives for them (RFC 8693). unknown: neither; whoever may read sees all.',
       ),
+    oauth: z.strictObject({
+      tokenEndpoint: httpUrl
+        .optional()
+        .describe(
+          'Token endpoint (OAuth 2.0) for the archive: the service works with its own tokens (client credentials).',
+        ),
+      clientId: z.string().min(1).optional().describe('Client that the service is there.'),
+      clientSecret: z.string().min(1).optional().describe('Its secret. Secret.'),
+      scope: z.string().min(1).optional().describe('Scope that is asked for.'),
+      audience: z.string().min(1).optional().describe('Audience that is asked for.'),
+    }),
   }),
   viewer: z.strictObject({
     enabled: z.boolean().default(true).describe('Serve OHIF with the plugin at the root of the host.'),

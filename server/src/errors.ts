@@ -103,6 +103,10 @@ export const ERROR_TABLE = {
     status: 504,
     remedy: 'The archive did not answer in time; try again or raise dicomweb.timeoutSeconds.',
   },
+  ARCHIVE_LOGIN_FAILED: {
+    status: 502,
+    remedy: 'Check dicomweb.oauth, and that the token endpoint can be reached and knows the client.',
+  },
   ARCHIVE_REFUSED: {
     status: 502,
     remedy: 'The archive refused the request; check the credentials and its log.',

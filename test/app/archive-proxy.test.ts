@@ -8,6 +8,7 @@ import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger, requestLog } from '../../server/src/app/log.ts';
 import { problemHandler } from '../../server/src/app/problem.ts';
 import { securityHeaders } from '../../server/src/app/security.ts';
+import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { bodyOf, type FaultServer, type Handler, startFaultServer } from '../support/fault-server.ts';
 
 const log = createLogger({ level: 'silent' });
@@ -33,8 +34,9 @@ async function start(
   open = new AsyncDisposableStack();
   const archive = open.use(await startFaultServer(handle));
   const proxy = archiveProxy(
-    { url: url?.(archive) ?? archive.url, headers, timeoutSeconds, users },
+    { url: url?.(archive) ?? archive.url, timeoutSeconds, users },
     { isRequired },
+    archiveCredentials({ headers, users, oauth: {} }),
   );
   const app = express()
     .set('basePath', '/stain')

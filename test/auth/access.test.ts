@@ -10,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
 import { createLogger } from '../../server/src/app/log.ts';
 import { openAccess, openSearch } from '../../server/src/auth/access.ts';
+import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import type { Job } from '../../server/src/contract/index.ts';
@@ -61,6 +62,7 @@ beforeAll(async () => {
     },
   });
   const login = openLogin(config);
+  const credentials = archiveCredentials(config.dicomweb);
   jobs = await openJobs({ run: work.run, concurrency: 4 });
   const refuse = async () => {
     throw new StainError('TOO_LITTLE_TISSUE', 'Seen.');
@@ -68,13 +70,13 @@ beforeAll(async () => {
   service = await startApp(jobs, {
     config,
     login,
-    access: openAccess(config, login),
+    access: openAccess(config, login, credentials),
     log: createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } }),
     preview: refuse,
     stainOf: refuse,
     createTemplate: refuse,
-    archiveRouter: archiveProxy({ ...config.dicomweb, url: archiveUrl }, login),
-    searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl })),
+    archiveRouter: archiveProxy({ ...config.dicomweb, url: archiveUrl }, login, credentials),
+    searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl }), credentials),
   });
   tokens['alice'] = await issuer.token('alice');
   tokens['bob'] = await issuer.token('bob');

@@ -6,6 +6,7 @@ import express from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
 import { type Listening, listen } from '../../server/src/app/listen.ts';
+import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
@@ -30,8 +31,9 @@ describe.skipIf(orthancMissing)(`the proxy before Orthanc${note}`, () => {
   beforeAll(async () => {
     orthanc = await startOrthanc();
     const proxy = archiveProxy(
-      { url: orthanc.url, headers: {}, timeoutSeconds: 60, users: 'known' },
+      { url: orthanc.url, timeoutSeconds: 60, users: 'known' },
       { isRequired: false },
+      archiveCredentials({ headers: {}, users: 'known', oauth: {} }),
     );
     service = await listen(express().use('/stain/dicom-web', proxy), { host: '127.0.0.1', port: 0 });
     for (const name of (await readdir(sample)).filter((file) => file.endsWith('.dcm'))) {

@@ -5,10 +5,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { createProxyMiddleware } from 'http-proxy-middleware';
+import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
 import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
 import { StainError } from '../errors.ts';
+import { principalOf } from './authenticate.ts';
 import { sendProblem } from './problem.ts';
 
 /**
@@ -65,19 +67,29 @@ const TO_BROWSER = new Set([
 
 /** To be mounted under any prefix. Problems: REQUEST_INVALID, ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT */
 export function archiveProxy(
-  { url, headers, timeoutSeconds, users }: Config['dicomweb'] & { url: string },
+  { url, timeoutSeconds, users }: Pick<Config['dicomweb'], 'timeoutSeconds' | 'users'> & { url: string },
   { isRequired }: Pick<Login, 'isRequired'>,
+  credentials: ArchiveCredentials,
 ): Router {
   const root = parseRoot(url);
   const authorization = takeCredentials(root);
-  const credentials: IncomingHttpHeaders = {
+  const service = async (): Promise<IncomingHttpHeaders> => ({
     ...(authorization ? { authorization } : {}),
-    ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-  };
-  const prepare: RequestHandler = (request, _response, next) => {
+    ...Object.fromEntries(
+      Object.entries(await credentials.service()).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+  });
+  const prepare: RequestHandler = async (request, response, next) => {
     // A user's own token goes through to an archive that knows it, and then our credentials are not lent.
-    const own = isRequired ? users === 'known' : request.headers.authorization !== undefined;
-    request.headers = headersFor(request, own ? undefined : credentials);
+    const isOwn = isRequired ? users !== 'unknown' : request.headers.authorization !== undefined;
+    const { token } = principalOf(response) ?? {};
+    const exchanged = isRequired && isOwn && token !== undefined;
+    const instead = exchanged
+      ? { authorization: `Bearer ${await credentials.ofUser(token)}` }
+      : isOwn
+        ? undefined
+        : await service();
+    request.headers = headersFor(request, instead);
     next();
   };
   // A busy archive drops connections before it has answered: what only reads is asked for once more.

@@ -9,6 +9,7 @@ import { createDicomWebClient, type DicomWebClient, type SearchParameters } from
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
+import type { ArchiveCredentials } from './archive-credentials.ts';
 import type { Login } from './login.ts';
 import type { Principal } from './principal.ts';
 
@@ -25,7 +26,7 @@ export interface Access {
 export const OPEN_ACCESS: Access = { canRead: async () => true };
 
 /** Asks the archive at this address. */
-export function archiveAccess({ url }: { readonly url: string }): Access {
+export function archiveAccess(url: string, credentials: ArchiveCredentials): Access {
   // The token itself is not kept, only what tells it from others.
   const answers = new LRUCache<string, Promise<boolean>>({ max: MOST_ANSWERS, ttl: ANSWER_HOLDS_MS });
   return {
@@ -36,7 +37,7 @@ export function archiveAccess({ url }: { readonly url: string }): Access {
         .digest('hex');
       let answer = answers.get(key);
       if (!answer) {
-        answer = probe(url, token, series);
+        answer = probe(url, credentials, token, series);
         answers.set(key, answer);
         // What could not be answered is asked again.
         answer.catch(() => answers.delete(key));
@@ -58,12 +59,13 @@ export function openSearch(
   { dicomweb }: Pick<Config, 'dicomweb'>,
   login: Login,
   source: DicomWebClient,
+  credentials: ArchiveCredentials,
 ): SearchSeries {
   const url = urlForUsers(dicomweb, login);
   return async ({ token = '' }, parameters, signal) =>
     url === undefined
       ? source.searchSeries(parameters, signal)
-      : asUser(url, token, (client) => client.searchSeries(parameters, signal));
+      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal));
 }
 
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */
@@ -80,24 +82,29 @@ export async function requireAccess(
 }
 
 /** The embedded archive knows no users, and without a login there are none. */
-export function openAccess({ dicomweb }: Pick<Config, 'dicomweb'>, login: Login): Access {
+export function openAccess(
+  { dicomweb }: Pick<Config, 'dicomweb'>,
+  login: Login,
+  credentials: ArchiveCredentials,
+): Access {
   const url = urlForUsers(dicomweb, login);
-  return url === undefined ? OPEN_ACCESS : archiveAccess({ url });
+  return url === undefined ? OPEN_ACCESS : archiveAccess(url, credentials);
 }
 
 /** Of an archive that takes the tokens of users. */
 function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
-  return isRequired && users === 'known' ? url : undefined;
+  return isRequired && users !== 'unknown' ? url : undefined;
 }
 
 async function asUser<T>(
   url: string,
+  credentials: ArchiveCredentials,
   token: string,
   ask: (client: DicomWebClient) => Promise<T>,
 ): Promise<T> {
   const client = createDicomWebClient({
     url,
-    headers: { authorization: `Bearer ${token}` },
+    headers: { authorization: `Bearer ${await credentials.ofUser(token)}` },
     timeoutMs: PROBE_TIMEOUT_MS,
     maxRetries: 1,
   });
@@ -108,14 +115,19 @@ async function asUser<T>(
   }
 }
 
-async function probe(url: string, token: string, series: SeriesReference): Promise<boolean> {
+async function probe(
+  url: string,
+  credentials: ArchiveCredentials,
+  token: string,
+  series: SeriesReference,
+): Promise<boolean> {
   const wanted = {
     StudyInstanceUID: series.studyInstanceUid,
     SeriesInstanceUID: series.seriesInstanceUid,
     limit: 1,
   };
   try {
-    const found = await asUser(url, token, (client) =>
+    const found = await asUser(url, credentials, token, (client) =>
       client.searchSeries(wanted, AbortSignal.timeout(PROBE_TIMEOUT_MS)),
     );
     return found.some((json) => textOf(json, '0020000E') === series.seriesInstanceUid);

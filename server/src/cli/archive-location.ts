@@ -4,6 +4,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import express, { type Router } from 'express';
 import { listen } from '../app/listen.ts';
 import { createArchive } from '../archive/archive.ts';
+import { archiveCredentials } from '../auth/archive-credentials.ts';
 import type { Config } from '../config.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
@@ -27,7 +28,7 @@ export async function openArchiveLocation(
       url: location,
       ...timeouts(config),
       onAnswer,
-      headers: isConfiguredArchive(location, config) ? config.dicomweb.headers : {},
+      headers: isConfiguredArchive(location, config) ? archiveCredentials(config.dicomweb).service : {},
     });
     const { origin, pathname } = new URL(location);
     return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };

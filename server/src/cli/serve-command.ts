@@ -5,6 +5,7 @@ import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
 import { listen } from '../app/listen.ts';
 import { openAccess, openSearch } from '../auth/access.ts';
+import { archiveCredentials } from '../auth/archive-credentials.ts';
 import { openLogin } from '../auth/login.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
@@ -21,26 +22,28 @@ export async function serveCommand(
 ): Promise<void> {
   const { config, templates } = composition;
   const login = openLogin(config);
+  const credentials = archiveCredentials(config.dicomweb);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
   await using parts = await openWorkingProcess(composition, config.dicomweb.url ?? config.archive.folder);
   const { archive, environment, jobs, log } = parts;
   await using cleanup = new AsyncDisposableStack();
   const batches = await openBatchService(jobs, archive.client, log);
   cleanup.defer(() => batches.close());
-  const search = openSearch(config, login, archive.client);
+  const search = openSearch(config, login, archive.client, credentials);
 
   const viewer = await openViewer(config, signal);
   const app = createApp({
     ...parts,
     config,
     login,
-    access: openAccess(config, login),
+    access: openAccess(config, login, credentials),
     batches,
     searchSeries: (principal, query, searchSignal) =>
       search(principal, { Modality: 'SM', ...query }, searchSignal),
     templates,
     version: VERSION,
-    archiveRouter: archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }, login),
+    archiveRouter:
+      archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }, login, credentials),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
     models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
     ...stainService(composition, environment),
