@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createApp } from '../../server/src/app/app.ts';
 import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger } from '../../server/src/app/log.ts';
@@ -414,9 +414,16 @@ describe('the service', () => {
       ],
     });
     archiveWorks = false;
-    const response = await get('/ready');
+    // An answer holds for two seconds.
+    const response = await vi.waitFor(
+      async () => {
+        const later = await get('/ready');
+        expect(later.status).toBe(503);
+        return later;
+      },
+      { timeout: 10_000, interval: 500 },
+    );
     archiveWorks = true;
-    expect(response.status).toBe(503);
     expect(health.parse(await response.json()).checks).toContainEqual({
       name: 'archive',
       ok: false,

@@ -1,6 +1,6 @@
 /** Templates as files: the shipped ones beside the models and the user's own; one JSON file each, named by id. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError } from '../errors.ts';
 import { parseTemplate, type Template } from '../stain/template.ts';
@@ -23,12 +23,23 @@ export function createTemplateStore({ shipped, own }: { shipped: string; own: st
   const ownNames = (): Promise<string[]> => readdir(own).catch(() => []);
   const ownIds = async (): Promise<ReadonlySet<string>> =>
     new Set((await ownNames()).filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5)));
+  // A viewer asks for the list again and again, and each file holds a picture: those that are as they were are kept.
+  const kept = new Map<string, { readonly version: string; readonly template: Template }>();
+  const parse = async (path: string, name: string): Promise<Template> => {
+    const { mtimeMs, size, ino } = await stat(path);
+    const version = `${mtimeMs} ${size} ${ino}`;
+    const known = kept.get(path);
+    if (known?.version === version) return known.template;
+    const template = parseTemplate(await readFile(path, 'utf8'), name);
+    kept.set(path, { version, template });
+    return template;
+  };
   const read = async (): Promise<Map<string, Template>> => {
     const templates = new Map<string, Template>();
     for (const folder of [shipped, own]) {
       const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json')).sort();
       for (const name of names) {
-        const template = parseTemplate(await readFile(join(folder, name), 'utf8'), name);
+        const template = await parse(join(folder, name), name);
         templates.set(template.id, template);
       }
     }

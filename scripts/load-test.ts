@@ -1,0 +1,183 @@
+/**
+ * `npm run bench:load`: whether the service answers while it works. A real service with its embedded archive, four slides
+ * in work, and users who poll lists, states and stains and follow jobs by events. Prints the latencies by route, and ends
+ * with 1 where the 95th percentile of the API is 200 ms or more.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Job } from '../server/src/contract/index.ts';
+import { isFinal } from '../server/src/contract/index.ts';
+import { createPlace, makeSlide } from './bench-run.ts';
+
+const { values } = parseArgs({
+  options: {
+    users: { type: 'string', default: '20' },
+    jobs: { type: 'string', default: '4' },
+    size: { type: 'string', default: '6000' },
+    limit: { type: 'string', default: '200' },
+    model: { type: 'string', default: 'fast' },
+  },
+});
+const users = Number(values.users);
+const jobCount = Number(values.jobs);
+const TEMPLATES = ['he-magenta', 'he-pink-violet'];
+/** Between two requests of one user, on average. */
+const THINKING_MS = 500;
+
+await using place = await createPlace();
+const archive = join(place.folder, 'archive');
+await mkdir(archive);
+for (let i = 0; i < jobCount; i++) {
+  const size = Number(values.size);
+  const slide = await makeSlide(place, `slide-${i}`, { columns: size, rows: size }, 0.6);
+  await rename(slide, join(archive, `slide-${i}`));
+}
+
+const service = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('../server/src/main.ts', import.meta.url)), 'serve'],
+  {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      STAIN_SERVER_PORT: '0',
+      STAIN_VIEWER_ENABLED: 'false',
+      STAIN_LOG_LEVEL: 'silent',
+      STAIN_JOBS_CONCURRENCY: String(jobCount),
+      STAIN_LIMITS_REQUESTS_PER_SECOND: '1000',
+      STAIN_ARCHIVE_FOLDER: archive,
+      STAIN_SPOOL_DIRECTORY: join(place.folder, 'serve-spool'),
+      STAIN_DATABASE_DIRECTORY: join(place.folder, 'database'),
+      STAIN_TEMPLATES_DIRECTORY: join(place.folder, 'templates'),
+    },
+  },
+);
+const url = await new Promise<string>((resolve, reject) => {
+  let told = '';
+  service.once('exit', () => reject(new Error(told)));
+  service.stderr.on('data', (chunk) => {
+    told += chunk;
+    const found = /service\s+(http:\S+)/.exec(told)?.[1];
+    if (found) resolve(found);
+  });
+});
+
+const latencies = new Map<string, number[]>();
+const failures = new Map<string, number>();
+async function ask(route: string, path: string, body?: object): Promise<unknown> {
+  const start = performance.now();
+  const response = await fetch(url + path, {
+    ...(body && {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'Content-Type': 'application/json' },
+    }),
+  });
+  const answer = await response.json();
+  const known = latencies.get(route) ?? [];
+  latencies.set(route, known);
+  known.push(performance.now() - start);
+  if (!response.ok) failures.set(route, (failures.get(route) ?? 0) + 1);
+  return answer;
+}
+
+const series = (await (await fetch(`${url}/dicom-web/series?Modality=SM`)).json()) as Record<
+  string,
+  { Value: string[] }
+>[];
+const slides = series.map((item) => ({
+  studyInstanceUid: item['0020000D']!.Value[0]!,
+  seriesInstanceUid: item['0020000E']!.Value[0]!,
+}));
+const jobs: Job[] = [];
+for (const [i, slide] of slides.entries())
+  jobs.push(
+    (await ask('POST /api/normalizations', '/api/normalizations', {
+      ...slide,
+      template: TEMPLATES[i % TEMPLATES.length],
+      model: values.model,
+    })) as Job,
+  );
+
+let isOver = false;
+const over = new AbortController();
+let events = 0;
+/** Half of the users poll, half follow a job by its events and look around meanwhile. */
+async function user(number: number): Promise<void> {
+  const job = jobs[number % jobs.length]!;
+  const slide = slides[number % slides.length]!;
+  if (number % 2 === 0) void follow(job.id);
+  while (!isOver) {
+    await ask('GET /api/normalizations/:id', `/api/normalizations/${job.id}`);
+    await pause(THINKING_MS * (0.5 + Math.random()));
+    await ask('GET /api/normalizations', '/api/normalizations?limit=20');
+    await pause(THINKING_MS * (0.5 + Math.random()));
+    await ask('GET /api/templates', '/api/templates');
+    await ask('GET /ready', '/ready');
+    await ask('GET /dicom-web/.../series', `/dicom-web/studies/${slide.studyInstanceUid}/series`);
+    await pause(THINKING_MS * (0.5 + Math.random()));
+  }
+}
+
+async function follow(id: string): Promise<void> {
+  const response = await fetch(`${url}/api/normalizations/${id}/events`, { signal: over.signal });
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of response.body!) events += decoder.decode(chunk).split('event: job').length - 1;
+  } catch {
+    // The test is over.
+  }
+}
+
+const began = performance.now();
+const everybody = Promise.all(Array.from({ length: users }, (_, i) => user(i)));
+for (const { id } of jobs)
+  for (;;) {
+    const { state, error } = (await ask('GET /api/normalizations/:id', `/api/normalizations/${id}`)) as Job;
+    if (error) throw new Error(`${error.code}: ${error.message}`);
+    if (isFinal(state)) break;
+    await pause(1000);
+  }
+const seconds = (performance.now() - began) / 1000;
+isOver = true;
+await everybody;
+over.abort();
+const metrics = await (await fetch(`${url}/metrics`)).text();
+const lag = (name: string): number =>
+  Number(new RegExp(`^nodejs_eventloop_lag_${name}_seconds (\\S+)`, 'm').exec(metrics)?.[1]) * 1000;
+service.kill('SIGTERM');
+await once(service, 'exit');
+
+const at = (sorted: readonly number[], part: number): number =>
+  sorted[Math.floor((sorted.length - 1) * part)]!;
+const megapixels = (Number(values.size) ** 2 * jobCount) / 1e6;
+console.log(
+  `${users} users, ${jobCount} slides of ${values.size} x ${values.size} in work at once (${values.model}):`,
+);
+console.log(`${seconds.toFixed(0)} s, ${(megapixels / seconds).toFixed(1)} Mpx/s, ${events} events\n`);
+console.log(
+  '| route | requests | p50 ms | p95 ms | p99 ms | most ms |\n| --- | --- | --- | --- | --- | --- |',
+);
+const all: number[] = [];
+for (const [route, times] of latencies) {
+  const sorted = times.toSorted((a, b) => a - b);
+  if (!route.includes('dicom-web')) all.push(...times);
+  console.log(row(route, sorted));
+}
+all.sort((a, b) => a - b);
+console.log(row('**the API**', all));
+console.log(
+  `\nEvent loop: p50 ${lag('p50').toFixed(0)} ms, p99 ${lag('p99').toFixed(0)} ms, most ${lag('max').toFixed(0)} ms`,
+);
+if (failures.size > 0) console.log('Failures:', Object.fromEntries(failures));
+process.exitCode = at(all, 0.95) < Number(values.limit) && failures.size === 0 ? 0 : 1;
+
+function row(route: string, sorted: readonly number[]): string {
+  const figures = [at(sorted, 0.5), at(sorted, 0.95), at(sorted, 0.99), sorted.at(-1)!];
+  return `| ${route} | ${sorted.length} | ${figures.map((ms) => ms.toFixed(0)).join(' | ')} |`;
+}
