@@ -146,7 +146,7 @@ export const ERROR_TABLE = {
     remedy: 'Free space in the spool folder, raise spool.quotaBytes or set spool.directory to a larger disk.',
   },
   // Course of a job
-  CANCELLED: { status: 409, remedy: 'The job was cancelled; nothing was stored.' },
+  CANCELLED: { status: 409, remedy: 'The job was cancelled; it tells what the archive had taken by then.' },
   TIMED_OUT: { status: 504, remedy: 'Raise limits.jobTimeoutMinutes.' },
   INTERNAL: { status: 500, remedy: 'This is a fault of the product; report it with the log.' },
 } as const;

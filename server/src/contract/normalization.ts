@@ -127,6 +127,10 @@ export const jobWaiting = z
   .object({ code: z.string(), message: z.string(), remedy: z.string() })
   .meta({ id: 'JobWaiting', description: 'A passing fault, such as an archive that is away' });
 
+export const storedPart = z
+  .object({ instances: z.int(), of: z.int() })
+  .meta({ id: 'StoredPart', description: 'Instances in the archive, of those that the series has' });
+
 export const job = z
   .object({
     id: z.uuid(),
@@ -145,6 +149,10 @@ export const job = z
     waiting: jobWaiting.nullable().meta({
       description:
         'Why a job that has begun is SCHEDULED again: it goes on from where it was when this has passed',
+    }),
+    stored: storedPart.nullable().meta({
+      description:
+        'How much of the derived series the archive has taken; null where it was sent nothing. The base level goes last',
     }),
     cancelRequested: z.boolean().meta({
       description: 'True from the request to cancel on; the state follows when the work has stopped',

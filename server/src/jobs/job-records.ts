@@ -44,6 +44,7 @@ ALTER TABLE ${TABLE}
   ADD COLUMN IF NOT EXISTS series_created_at timestamptz,
   ADD COLUMN IF NOT EXISTS workitem_uid text,
   ADD COLUMN IF NOT EXISTS waiting jsonb,
+  ADD COLUMN IF NOT EXISTS stored jsonb,
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
   ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${TABLE} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
@@ -110,6 +111,7 @@ interface Row {
   readonly result: NormalizationResult | null;
   readonly error: Job['error'];
   readonly waiting: Job['waiting'];
+  readonly stored: Job['stored'];
   readonly waiting_since: Date | null;
   readonly cancel_requested: boolean;
   readonly requested_by: string;
@@ -126,7 +128,7 @@ interface Row {
   readonly ended_at: Date | null;
 }
 
-const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, waiting_since, cancel_requested,
+const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, stored, waiting_since, cancel_requested,
   requested_by, priority, batch, workitem_uid, coalesce(series_uuid, id) AS series_uuid,
   coalesce(series_created_at, created_at) AS series_created_at, runs, unexplained, revision, created_at, started_at,
   ended_at`;
@@ -334,6 +336,14 @@ export class JobRecords {
     return row && toJob(row);
   }
 
+  /** The archive has taken a part of the series: whatever becomes of the job, this is kept. */
+  async saveStored(id: string, run: number, stored: NonNullable<Job['stored']>): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${TABLE} SET stored = $3::jsonb WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
+      [id, run, JSON.stringify(stored)],
+    );
+  }
+
   /** The work has got further than any attempt before. */
   async advance(id: string, run: number): Promise<void> {
     await this.#database.query(
@@ -387,6 +397,7 @@ function toJob(row: Row): Job {
     result: row.result,
     error: row.error,
     waiting: row.waiting,
+    stored: row.stored,
     cancelRequested: row.cancel_requested,
     requestedBy: row.requested_by,
     priority: row.priority > INTERACTIVE / 2 ? 'interactive' : 'batch',

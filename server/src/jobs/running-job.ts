@@ -22,6 +22,8 @@ export type RunNormalization = (
     onProgress(progress: Progress): void;
     /** The work has reached a point from which it can go on after a crash. */
     onCheckpoint(): void;
+    /** The archive has taken another instance of the result. */
+    onStored(stored: NonNullable<Job['stored']>): Promise<void>;
   },
 ) => Promise<NormalizationResult>;
 
@@ -178,6 +180,10 @@ export class RunningJob {
       if (!signal.aborted) this.#change({ progress });
     };
     const onCheckpoint = () => void this.#advance();
+    const onStored = async (stored: NonNullable<Job['stored']>) => {
+      this.#change({ stored });
+      await this.#surely(() => this.#options.records.saveStored(id, this.#attempt.run, stored));
+    };
     try {
       return await Promise.race([
         this.#options.run(request, this.#attempt.identity, {
@@ -185,6 +191,7 @@ export class RunningJob {
           signal,
           onProgress,
           onCheckpoint,
+          onStored,
         }),
         abandoned,
       ]);

@@ -28,6 +28,7 @@ import type {
   NormalizationResult,
   OutputEncoding,
   Progress,
+  StoredPart,
 } from './types.ts';
 
 /** What a normalisation works with; made once by the composition root and shared by all jobs. */
@@ -49,6 +50,8 @@ export interface NormalizationOptions {
   readonly onProgress: (progress: Progress) => void;
   /** The work could go on from here after a crash. */
   readonly onCheckpoint?: () => void;
+  /** The archive has taken another instance of the result; awaited before it is sent the next. */
+  readonly onStored?: (stored: StoredPart) => Promise<void>;
 }
 
 /** What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
@@ -82,7 +85,7 @@ export async function normalizeSeries(
   request: NormalizationRequest,
   identity: JobIdentity,
   environment: NormalizationEnvironment,
-  { signal, onProgress, onCheckpoint = () => {} }: NormalizationOptions,
+  { signal, onProgress, onCheckpoint = () => {}, onStored = async () => {} }: NormalizationOptions,
 ): Promise<NormalizationResult> {
   const started = performance.now();
   const progress = new ProgressTracker(onProgress);
@@ -169,6 +172,7 @@ export async function normalizeSeries(
     environment.destination,
     environment.limits.maxInstanceBytes,
     progress,
+    onStored,
     signal,
   );
 

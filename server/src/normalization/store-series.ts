@@ -5,13 +5,14 @@ import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { isPassing, passing } from '../dicomweb/retry.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { ProgressTracker } from './progress.ts';
-import type { NormalizationResult } from './types.ts';
+import type { NormalizationResult, StoredPart } from './types.ts';
 
 export async function storeSeries(
   instances: readonly EncapsulatedInstance[],
   archive: DicomWebClient,
   maxInstanceBytes: number,
   progress: ProgressTracker,
+  onStored: (stored: StoredPart) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   const total = instances.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -24,14 +25,17 @@ export async function storeSeries(
     );
   const [base, ...others] = instances as [EncapsulatedInstance, ...EncapsulatedInstance[]];
   // An earlier attempt may have stored some of them.
-  const stored = new Set(await storedUids(base, archive, signal));
+  let stored = await storedUids(base, archive, signal);
+  const tellStored = () => onStored({ instances: stored.size, of: instances.length });
+  if (stored.size > 0) await tellStored();
   let done = 0;
   const store = async (instance: EncapsulatedInstance): Promise<void> => {
     progress.report('store', done, total, 'bytes');
-    if (!stored.has(instance.sopInstanceUid))
-      await archive.storeInstance(instance.studyInstanceUid, instance, signal);
-    stored.add(instance.sopInstanceUid);
     done += instance.byteLength;
+    if (stored.has(instance.sopInstanceUid)) return;
+    await archive.storeInstance(instance.studyInstanceUid, instance, signal);
+    stored.add(instance.sopInstanceUid);
+    await tellStored();
   };
   const verify = ({
     studyInstanceUid,
@@ -49,31 +53,28 @@ export async function storeSeries(
     await verify(base);
     progress.report('verify', instances.length, instances.length, 'instances');
   } catch (error) {
-    throw await toldInPart(error, instances, stored, archive, signal);
+    if (error instanceof StainError && error.code === 'STORE_UNVERIFIED') {
+      // The archive says one thing and shows another: what it shows counts.
+      stored = await storedUids(base, archive, signal).catch(() => stored);
+      await tellStored();
+    }
+    throw toldInPart(error, instances, stored);
   }
 }
 
-/** Says with the error how much of the series the archive holds. @param stored what it is known to have taken */
-async function toldInPart(
+/** Says with the error how much of the series the archive holds. */
+function toldInPart(
   thrown: unknown,
   instances: readonly EncapsulatedInstance[],
   stored: ReadonlySet<string>,
-  archive: DicomWebClient,
-  signal: AbortSignal,
-): Promise<unknown> {
+): unknown {
+  if (stored.size === 0) return thrown;
   const error = toStainError(thrown);
-  // An archive that says one thing and shows another: what it shows counts.
-  const there =
-    error.code === 'STORE_UNVERIFIED'
-      ? await storedUids(instances[0]!, archive, signal).catch(() => stored)
-      : stored;
-  const count = instances.filter(({ sopInstanceUid }) => there.has(sopInstanceUid)).length;
-  if (count === 0) return thrown;
-  const base = there.has(instances[0]!.sopInstanceUid) ? '' : ', its base level is not';
+  const base = stored.has(instances[0]!.sopInstanceUid) ? '' : ', its base level is not';
   const told = new StainError(
     error.code,
-    `${error.message} ${count} of ${instances.length} instances of the series are in the archive${base}; the same request completes it.`,
-    { data: { ...error.data, stored: count, instances: instances.length }, cause: thrown },
+    `${error.message} ${stored.size} of ${instances.length} instances of the series are in the archive${base}; the same request completes it.`,
+    { data: { ...error.data, stored: stored.size, instances: instances.length }, cause: thrown },
   );
   return isPassing(error) ? passing(told) : told;
 }
@@ -83,7 +84,7 @@ async function storedUids(
   series: { readonly studyInstanceUid: string; readonly seriesInstanceUid: string },
   archive: DicomWebClient,
   signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
+): Promise<Set<string>> {
   const { studyInstanceUid, seriesInstanceUid } = series;
   const found = await archive.searchInstances(
     { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid },

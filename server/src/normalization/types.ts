@@ -54,6 +54,12 @@ export interface DerivedInstanceSummary {
   readonly bytes: number;
 }
 
+/** How much of a derived series the archive has taken. */
+export interface StoredPart {
+  readonly instances: number;
+  readonly of: number;
+}
+
 export interface NormalizationResult {
   readonly studyInstanceUid: string;
   /** Series Instance UID of the derived series. */
