@@ -11,7 +11,7 @@ import { type ServiceProcess, startProcess } from '../support/service-process.ts
 export interface TestArchive extends AsyncDisposable {
   /** Root of its DICOMweb service. */
   readonly url: string;
-  put(file: Uint8Array): Promise<void>;
+  put(files: readonly Uint8Array[]): Promise<void>;
   remove(seriesUid: string): Promise<void>;
 }
 
@@ -33,8 +33,8 @@ async function embedded(): Promise<TestArchive> {
   let files = 0;
   return {
     url,
-    async put(file) {
-      await writeFile(join(folder, `source-${files++}.dcm`), file);
+    async put(some) {
+      for (const file of some) await writeFile(join(folder, `source-${files++}.dcm`), file);
       await archive.rescan();
     },
     async remove(seriesUid) {
@@ -67,8 +67,8 @@ export async function startArchiveProcess(): Promise<TestArchive & Pick<ServiceP
   let sources = 0;
   return {
     url: `${service.url}/dicom-web`,
-    async put(file) {
-      await writeFile(join(files, `source-${sources++}.dcm`), file);
+    async put(some) {
+      for (const file of some) await writeFile(join(files, `source-${sources++}.dcm`), file);
       await restart();
     },
     async remove(seriesUid) {
@@ -108,8 +108,8 @@ async function orthanc(): Promise<TestArchive> {
   };
   return {
     url,
-    async put(file) {
-      await rest('POST', '/instances', new Uint8Array(file));
+    async put(files) {
+      for (const file of files) await rest('POST', '/instances', new Uint8Array(file));
     },
     async remove(seriesUid) {
       const found = (await (await rest('POST', '/tools/lookup', seriesUid)).json()) as { Path: string }[];

@@ -108,7 +108,7 @@ export class Site implements AsyncDisposable {
   /** Puts a copy of the sample into the archive and normalises it undisturbed. */
   async add(name: string, levels: readonly number[]): Promise<SiteSlide> {
     const copy = await copySample(name, levels);
-    for (const file of copy.files) await this.#archive.put(file);
+    await this.#archive.put(copy.files);
     const { id } = await this.submit(copy);
     const { state, result, error } = await this.end(id);
     if (!result) throw new Error(`The undisturbed job is ${state}: ${JSON.stringify(error)}`);
