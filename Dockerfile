@@ -1,0 +1,72 @@
+# Service, worker and command line in one image: `docker build .`, or `docker build --build-arg VARIANT=cuda .` for NVIDIA GPUs.
+# Base images are named by tag; a site that builds for production pins their digests.
+ARG VARIANT=cpu
+ARG NODE_IMAGE=node:24-bookworm-slim
+ARG CUDA_IMAGE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
+
+FROM ${NODE_IMAGE} AS plugin
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+COPY server/package.json server/
+COPY extension/package.json extension/
+RUN npm ci --no-audit --no-fund
+COPY . .
+RUN npm run --silent build:extension
+# OHIF is fetched and checked here, so that the running image needs no registry.
+RUN node -e "import('/build/server/src/viewer/ohif-package.ts').then(({ ensureOhif }) => \
+      ensureOhif({ directory: '/build/viewer', signal: AbortSignal.timeout(600000) }))"
+
+FROM ${NODE_IMAGE} AS modules
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY server/package.json server/
+COPY extension/package.json extension/
+RUN npm ci --omit=dev --no-audit --no-fund
+
+FROM modules AS cuda-modules
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-pip \
+ && rm -rf /var/lib/apt/lists/*
+COPY server/src server/src
+COPY models models
+RUN node server/src/main.ts install-cuda
+
+FROM scratch AS product
+WORKDIR /app
+COPY LICENSE package.json ./
+COPY server/package.json server/
+COPY server/src server/src
+COPY extension/package.json extension/
+COPY --from=plugin /build/extension/dist extension/dist
+COPY --from=plugin /build/viewer viewer
+COPY models/onnx models/onnx
+COPY scripts/sample scripts/sample
+
+FROM ${NODE_IMAGE} AS cpu-base
+COPY --from=modules /app/node_modules /app/node_modules
+
+FROM ${CUDA_IMAGE} AS cuda-base
+COPY --from=modules /usr/local/bin/node /usr/local/bin/node
+COPY --from=cuda-modules /app/node_modules /app/node_modules
+
+FROM ${VARIANT}-base
+COPY --from=product /app /app
+WORKDIR /app
+ENV NODE_ENV=production \
+    STAIN_ARCHIVE_FOLDER=/var/lib/stain/archive \
+    STAIN_DATABASE_DIRECTORY=/var/lib/stain/database \
+    STAIN_SPOOL_DIRECTORY=/var/lib/stain/spool \
+    STAIN_TEMPLATES_DIRECTORY=/var/lib/stain/templates \
+    STAIN_VIEWER_DIRECTORY=/app/viewer \
+    STAIN_MONITORING_HOST=0.0.0.0 \
+    STAIN_MONITORING_PORT=9464
+# The folders belong to whoever runs the image, and so do the volumes that are mounted there.
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/stain \
+      /var/lib/stain/archive /var/lib/stain/database /var/lib/stain/spool /var/lib/stain/templates
+VOLUME /var/lib/stain
+USER 1000:1000
+EXPOSE 3080 9464
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:9464/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "/app/server/src/main.ts"]
+CMD ["serve"]

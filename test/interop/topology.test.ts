@@ -1,0 +1,134 @@
+/**
+ * The topology of compose.yaml as plain processes: a real PostgreSQL, a real Orthanc, a service that leaves the work to two
+ * workers, a login. Their environment is read from compose.yaml itself, with the names of its hosts replaced.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { Job } from '../../server/src/contract/index.ts';
+import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
+import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
+import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { repository } from '../support/peers.ts';
+import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
+import { type ServiceProcess, startProcess } from '../support/service-process.ts';
+
+const missing = orthancMissing ?? postgresMissing;
+const signal = AbortSignal.timeout(300_000);
+
+interface Compose {
+  readonly services: Record<
+    string,
+    {
+      readonly command?: string[];
+      readonly environment?: Record<string, string>;
+      readonly deploy?: { replicas?: number };
+    }
+  >;
+}
+
+describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  const open = new AsyncDisposableStack();
+  let compose: Compose;
+  let orthanc: RunningOrthanc;
+  let postgres: RunningPostgres;
+  let issuer: Issuer;
+  let service: ServiceProcess;
+  const workers: ServiceProcess[] = [];
+
+  beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stain-topology-'));
+    open.defer(() => rm(folder, { recursive: true, force: true }));
+    orthanc = open.use(await startOrthanc());
+    postgres = open.use(await startPostgres());
+    issuer = open.use(await startIssuer(['alice']));
+    compose = parse(await readFile(join(repository, 'compose.yaml'), 'utf8'), { merge: true }) as Compose;
+    const start = async (name: 'service' | 'worker'): Promise<ServiceProcess> => {
+      const { command, environment = {} } = compose.services[name]!;
+      const here = Object.fromEntries(
+        Object.entries(environment).map(([key, value]) => [key, replaced(value)]),
+      );
+      return open.use(
+        await startProcess(command![0] as 'serve' | 'worker', {
+          ...here,
+          STAIN_SERVER_HOST: '127.0.0.1',
+          // The volumes that both have.
+          STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+          STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+        }),
+      );
+    };
+    service = await start('service');
+    for (let i = 0; i < compose.services['worker']!.deploy!.replicas!; i++)
+      workers.push(await start('worker'));
+  });
+  afterAll(() => open.disposeAsync());
+
+  /** The value of a variable of the file, with what is here in place of what is there. */
+  function replaced(value: string): string {
+    return value
+      .replace(/^postgres:.*@database:5432.*$/, postgres.url)
+      .replace('http://orthanc:8042/dicom-web', orthanc.url)
+      .replace(/^\$\{OIDC_ISSUER:.*\}$/, issuer.url)
+      .replace(/^\$\{OIDC_AUDIENCE:.*\}$/, AUDIENCE)
+      .replace(/\$\{ORTHANC_BASIC:[^}]*\}/, 'c3RhaW46c2VjcmV0');
+  }
+
+  it('leaves nothing to passwords that everybody knows', async () => {
+    const text = await readFile(join(repository, 'compose.yaml'), 'utf8');
+    for (const variable of [
+      'POSTGRES_PASSWORD',
+      'ORTHANC_PASSWORD',
+      'ORTHANC_BASIC',
+      'OIDC_ISSUER',
+      'OIDC_AUDIENCE',
+    ])
+      expect(text).toMatch(new RegExp(`\\$\\{${variable}:\\?`));
+    expect(workers).toHaveLength(2);
+  });
+
+  it('makes a slide that lies in Orthanc, by a worker, and asks who wants it', async () => {
+    const client = createDicomWebClient({ url: orthanc.url });
+    const file = await readFile(join(repository, 'scripts/sample/level-3.dcm'));
+    const [head, tail] = ['--b\r\nContent-Type: application/dicom\r\n\r\n', '\r\n--b--\r\n'];
+    const stow = await fetch(`${orthanc.url}/studies`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=b' },
+      body: Buffer.concat([Buffer.from(head), file, Buffer.from(tail)]),
+    });
+    expect(stow.ok).toBe(true);
+    const [found] = await client.searchSeries({ Modality: 'SM' }, signal);
+    const uid = (tag: string) => found![tag]!.Value![0] as string;
+    const wanted = {
+      studyInstanceUid: uid('0020000D'),
+      seriesInstanceUid: uid('0020000E'),
+      template: 'he-magenta',
+    };
+    const ask = (path: string, token?: string, body?: object) =>
+      fetch(service.url + path, {
+        headers: {
+          ...(token && { Authorization: `Bearer ${token}` }),
+          ...(body && { 'Content-Type': 'application/json' }),
+        },
+        ...(body && { method: 'POST', body: JSON.stringify(body) }),
+      });
+    expect((await ask('/api/normalizations', undefined, wanted)).status).toBe(401);
+    const token = await issuer.token('alice');
+    const asked = await ask('/api/normalizations', token, wanted);
+    expect(asked.status).toBe(202);
+    let job = (await asked.json()) as Job;
+    while (job.state === 'SCHEDULED' || job.state === 'IN PROGRESS') {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      job = (await (await ask(`/api/normalizations/${job.id}`, token)).json()) as Job;
+    }
+    expect(job).toMatchObject({ state: 'COMPLETED', requestedBy: `${issuer.url}#alice` });
+    const stored = await client.searchInstances(
+      { StudyInstanceUID: wanted.studyInstanceUid, SeriesInstanceUID: job.result!.seriesInstanceUid },
+      signal,
+    );
+    expect(stored).toHaveLength(1);
+    await client.close();
+  });
+});
