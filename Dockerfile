@@ -13,6 +13,7 @@ RUN npm ci --no-audit --no-fund
 COPY . .
 RUN npm run --silent build:extension
 # OHIF is fetched and checked here, so that the running image needs no registry.
+# hadolint ignore=DL3059
 RUN node -e "import('/build/server/src/viewer/ohif-package.ts').then(({ ensureOhif }) => \
       ensureOhif({ directory: '/build/viewer', signal: AbortSignal.timeout(600000) }))"
 
@@ -24,6 +25,8 @@ COPY extension/package.json extension/
 RUN npm ci --omit=dev --no-audit --no-fund
 
 FROM modules AS cuda-modules
+# What only fetches the wheel is not pinned: its own version is checked.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-pip \
  && rm -rf /var/lib/apt/lists/*
