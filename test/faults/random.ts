@@ -1,7 +1,14 @@
 /** Random moments that can be had again: STAIN_FAULTS_SEED takes the seed that a run printed. */
-import { createHash, randomInt } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { inject } from 'vitest';
 
-export const seed = process.env.STAIN_FAULTS_SEED ?? String(randomInt(1e9));
+declare module 'vitest' {
+  interface ProvidedContext {
+    faultSeed: string;
+  }
+}
+
+export const seed = inject('faultSeed');
 
 /** Numbers from 0 to 1, the same for the same seed. */
 export function randomFrom(text: string): () => number {

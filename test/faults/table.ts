@@ -1,4 +1,5 @@
 /** Around the suite: gathers what the tests recorded, prints it as a table, and writes it where STAIN_FAULTS_OUT says. */
+import { randomInt } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const log = join(folder, 'log');
   await writeFile(log, '');
   project.provide('faultLog', log);
+  const seed = process.env.STAIN_FAULTS_SEED ?? String(randomInt(1e9));
+  project.provide('faultSeed', seed);
   return async () => {
     const entries = merge((await readFile(log, 'utf8')).trim().split('\n').filter(Boolean).map(parse));
     await rm(folder, { recursive: true });
@@ -28,7 +31,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const out = process.env.STAIN_FAULTS_OUT;
     if (!out) return;
     await writeFile(`${out}.md`, `${INTRODUCTION}\n${table}`);
-    const facts = { date: new Date().toISOString(), cores: availableParallelism(), faults: entries };
+    const facts = { date: new Date().toISOString(), cores: availableParallelism(), seed, faults: entries };
     await writeFile(`${out}.json`, `${JSON.stringify(facts, undefined, 2)}\n`);
   };
 }
