@@ -79,6 +79,22 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           },
         );
 
+        it('told to stop (SIGTERM) at every stage of one job, and started again', async () => {
+          site.proxy.inject(isAny, delay(STAGE_DELAY_MS));
+          const job = await site.submit(pyramid);
+          await recorded('service stopped by SIGTERM', async () => {
+            let [times, codes] = [0, 0];
+            for (const stage of STAGES) {
+              if (!(await site.see(job.id, ({ progress }) => progress?.stage === stage))) break;
+              codes += Number((await site.service.stop()) !== 0);
+              times += 1;
+              await site.service.start();
+            }
+            const finding = await site.findings(pyramid, await site.end(job.id));
+            return { times, finding: { ...finding, wrong: finding.wrong + codes } };
+          });
+        });
+
         it(`with a spool that is damaged meanwhile (seed ${seed})`, async () => {
           const random = randomFrom(`${seed} ${name} damage`);
           for (const stage of archive === EMBEDDED ? ['normalize', 'store', 'verify'] : ['store'])

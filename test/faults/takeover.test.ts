@@ -23,7 +23,10 @@ describe.skipIf(postgresMissing !== undefined)(
       await site?.[Symbol.asyncDispose]();
       await postgres?.[Symbol.asyncDispose]();
     });
-    afterEach(() => site.forget(pyramid));
+    afterEach(async () => {
+      site.proxy.heal();
+      await site.forget(pyramid);
+    });
 
     it.each(['normalize', 'store'])(
       'one that hangs at stage %s and wakes when another has its job',

@@ -90,9 +90,6 @@ function exchangeWith(target: string, request: IncomingMessage, response: Server
 export const isInstance: Matcher = ({ method, url }) =>
   method === 'GET' && /\/instances\/[\d.]+$/.test(url ?? '');
 export const isStore: Matcher = ({ method }) => method === 'POST';
-export const isMetadata: Matcher = ({ method, url }) => method === 'GET' && /\/metadata$/.test(url ?? '');
-export const isSearch: Matcher = ({ method, url }) =>
-  method === 'GET' && /\/(studies|series|instances)(\?|$)/.test(url ?? '') && !/\/metadata$/.test(url ?? '');
 export const isAny: Matcher = () => true;
 
 /** The connection is reset before anything was answered. */
