@@ -61,6 +61,12 @@ const schema = z.strictObject({
       .min(1)
       .default(['RS256', 'PS256', 'ES256', 'EdDSA'])
       .describe('Signatures that are taken.'),
+    viewer: z
+      .record(z.string(), z.unknown())
+      .default({})
+      .describe(
+        'How the viewer signs in (code flow with PKCE, back at /callback): {"client_id": ...} and what else the issuer wants, such as resource or scope. A JSON object in the environment.',
+      ),
     readScope: z
       .string()
       .min(1)

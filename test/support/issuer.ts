@@ -22,7 +22,8 @@ export interface Issuer extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-export async function startIssuer(clients: readonly string[]): Promise<Issuer> {
+/** @param viewer root of a viewer that signs in as the client `ohif`, with a page for name and password */
+export async function startIssuer(clients: readonly string[], viewer?: string): Promise<Issuer> {
   let key = await newKey();
   let server: Server | undefined;
   let port = 0;
@@ -38,17 +39,32 @@ export async function startIssuer(clients: readonly string[]): Promise<Issuer> {
     await new Promise<void>((resolve) => listening.listen(port, '127.0.0.1', resolve));
     port = (listening.address() as AddressInfo).port;
     const provider = new Provider(url(), {
-      clients: clients.map((id) => ({
-        client_id: id,
-        client_secret: 'secret',
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-      })),
+      clients: [
+        ...clients.map((id) => ({
+          client_id: id,
+          client_secret: 'secret',
+          grant_types: ['client_credentials'],
+          redirect_uris: [],
+          response_types: [],
+        })),
+        ...(viewer
+          ? [
+              {
+                client_id: 'ohif',
+                token_endpoint_auth_method: 'none' as const,
+                grant_types: ['authorization_code'],
+                response_types: ['code' as const],
+                redirect_uris: [`${viewer}/callback`],
+                post_logout_redirect_uris: [`${viewer}/`],
+              },
+            ]
+          : []),
+      ],
+      clientBasedCORS: () => true,
       jwks: { keys: [key.jwk] },
       scopes: SCOPES.split(' '),
       features: {
-        devInteractions: { enabled: false },
+        devInteractions: { enabled: viewer !== undefined },
         clientCredentials: { enabled: true },
         resourceIndicators: {
           enabled: true,

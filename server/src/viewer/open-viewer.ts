@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Router } from 'express';
 import type { Config } from '../config.ts';
 import { toStainError } from '../errors.ts';
+import { signInOf } from './app-config.ts';
 import { ensureOhif, isThere } from './ohif-package.ts';
 import { viewerRouter } from './viewer-router.ts';
 
@@ -14,7 +15,7 @@ const PLUGIN = join(
 );
 
 export async function openViewer(
-  { viewer, server }: Pick<Config, 'viewer' | 'server'>,
+  { viewer, server, oidc }: Pick<Config, 'viewer' | 'server' | 'oidc'>,
   signal: AbortSignal,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
   if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
@@ -22,7 +23,14 @@ export async function openViewer(
     return { missing: 'the plugin is not built: run "npm run build:extension"' };
   try {
     const dist = await ensureOhif({ directory: viewer.directory, archive: viewer.package, signal });
-    return { router: await viewerRouter({ dist, plugin: PLUGIN, basePath: server.basePath }) };
+    return {
+      router: await viewerRouter({
+        dist,
+        plugin: PLUGIN,
+        basePath: server.basePath,
+        signIn: signInOf({ oidc }),
+      }),
+    };
   } catch (error) {
     const { message, remedy } = toStainError(error);
     return { missing: `${message} ${remedy}` };

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import express, { type RequestHandler, type Router } from 'express';
 import { setRoute } from '../app/log.ts';
-import { appConfig } from './app-config.ts';
+import { type AppConfigOptions, appConfig } from './app-config.ts';
 
 export interface ViewerOptions {
   /** Folder of the prebuilt viewer. */
@@ -12,15 +12,18 @@ export interface ViewerOptions {
   /** Folder of the built plugin. */
   readonly plugin: string;
   readonly basePath: string;
+  /** See app-config.ts. */
+  readonly signIn?: AppConfigOptions['signIn'];
 }
 
 const ONE_YEAR_MS = 365 * 24 * 3600 * 1000;
 /** Names that change with the content: digests as OHIF's build and ours put them there. */
 const HASHED = /[./-]([0-9a-f]{16}|[0-9A-Z]{8})\.(js|mjs|wasm|woff2)$/;
 
-export async function viewerRouter({ dist, plugin, basePath }: ViewerOptions): Promise<Router> {
+export async function viewerRouter({ dist, plugin, basePath, signIn }: ViewerOptions): Promise<Router> {
   const index = await readFile(join(dist, 'index.html'), 'utf8');
-  const policy = contentSecurityPolicy(index);
+  const issuer = signIn && new URL(String(signIn['authority'])).origin;
+  const policy = contentSecurityPolicy(index, issuer);
   const router = express.Router();
   const headers: RequestHandler = (_request, response, next) => {
     setRoute(response, 'viewer');
@@ -48,7 +51,7 @@ export async function viewerRouter({ dist, plugin, basePath }: ViewerOptions): P
       },
     });
   router.get('/app-config.js', headers, (_request, response) => {
-    response.set('Cache-Control', 'no-cache').type('js').send(appConfig({ basePath }));
+    response.set('Cache-Control', 'no-cache').type('js').send(appConfig({ basePath, signIn }));
   });
   router.use('/plugins', onlyReading, headers, files(plugin));
   // A missing file of the plugin is missing, and not a page.
@@ -74,9 +77,9 @@ const pageOnly: RequestHandler = (request, _response, next) =>
 /**
  * As strict as OHIF bears: its slide viewer's decoders compile code at run time (without 'unsafe-eval' no frame is
  * shown), in WebAssembly and in workers made from blobs, and it sets style attributes. The two scripts inside its page
- * are named by their digests.
+ * are named by their digests. The only other host is that of the issuer, where there is a login.
  */
-function contentSecurityPolicy(index: string): string {
+function contentSecurityPolicy(index: string, issuer = ''): string {
   const inline = [...index.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([^<]*)<\/script>/g)].map(
     ([, text]) => `'sha256-${createHash('sha256').update(text!).digest('base64')}'`,
   );
@@ -87,7 +90,9 @@ function contentSecurityPolicy(index: string): string {
     "img-src 'self' data: blob:",
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    "connect-src 'self' data: blob:",
+    `connect-src 'self' data: blob: ${issuer}`.trim(),
+    // Where a session is renewed without a page of its own.
+    `frame-src 'self' ${issuer}`.trim(),
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",
