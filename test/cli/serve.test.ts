@@ -142,7 +142,7 @@ it('makes a template of a region, keeps it apart from others of its name, and re
   expect(await remove('our-lab-2')).toBe(204);
   expect(await remove('our-lab-2')).toBe(404);
   expect(await remove('he-magenta')).toBe(409);
-  expect(await remove('..%2f..%2fpackage')).toBe(404);
+  expect(await remove('..%2f..%2fpackage')).toBe(400);
 });
 
 it('stops on SIGTERM', async () => {

@@ -1,3 +1,9 @@
+import { trace } from '@opentelemetry/api';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLogger } from '../../server/src/app/log.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
@@ -34,7 +40,7 @@ afterAll(async () => {
 });
 
 /** Value of a series in the text format. */
-async function valueOf(series: string): Promise<number | undefined> {
+async function metric(series: string): Promise<number | undefined> {
   const response = await fetch(`${app.url}/metrics`);
   expect(response.headers.get('Content-Type')).toMatch(/^text\/plain; version=0\.0\.4/);
   const line = (await response.text()).split('\n').find((text) => text.startsWith(`${series} `));
@@ -46,17 +52,17 @@ it('counts jobs, by state and by how they ended, and what they did', async () =>
   const done = (await create(jobs, request())).job;
   const failing = (await create(jobs, request())).job;
   const call = await first;
-  expect(await valueOf('stain_jobs{state="SCHEDULED"}')).toBe(1);
-  expect(await valueOf('stain_jobs{state="IN PROGRESS"}')).toBe(1);
-  expect(await valueOf('stain_jobs_oldest_waiting_seconds')).toBeGreaterThan(0);
+  expect(await metric('stain_jobs{state="SCHEDULED"}')).toBe(1);
+  expect(await metric('stain_jobs{state="IN PROGRESS"}')).toBe(1);
+  expect(await metric('stain_jobs_oldest_waiting_seconds')).toBeGreaterThan(0);
   const second = work.next();
   call.succeed();
   (await second).fail(new StainError('TOO_LITTLE_TISSUE', 'Glass.'));
   await until(jobs, done.id, 'COMPLETED');
   await until(jobs, failing.id, 'FAILED');
-  expect(await valueOf('stain_jobs_ended_total{state="COMPLETED",code=""}')).toBe(1);
-  expect(await valueOf('stain_jobs_ended_total{state="FAILED",code="TOO_LITTLE_TISSUE"}')).toBe(1);
-  expect(await valueOf('stain_megapixels_total')).toBe(RESULT.megapixels);
+  expect(await metric('stain_jobs_ended_total{state="COMPLETED",code=""}')).toBe(1);
+  expect(await metric('stain_jobs_ended_total{state="FAILED",code="TOO_LITTLE_TISSUE"}')).toBe(1);
+  expect(await metric('stain_megapixels_total')).toBe(RESULT.megapixels);
   const told = lines.filter(({ job }) => job === failing.id).map(({ msg, code }) => [msg, code]);
   expect(told).toEqual([
     ['job created', undefined],
@@ -70,8 +76,8 @@ it('measures the stages of an attempt', async () => {
   for (const stage of ['open', 'fit', 'fit', 'normalize'] as const)
     stages.onProgress({ stage, done: 0, total: 1, unit: 'tiles', fraction: 0 });
   stages.end();
-  expect(await valueOf('stain_stage_seconds_count{stage="fit"}')).toBe(1);
-  expect(await valueOf('stain_stage_seconds_count{stage="store"}')).toBeUndefined();
+  expect(await metric('stain_stage_seconds_count{stage="fit"}')).toBe(1);
+  expect(await metric('stain_stage_seconds_count{stage="store"}')).toBeUndefined();
   expect(lines.filter(({ job }) => job === 'the-job').map(({ stage }) => stage)).toEqual([
     'open',
     'fit',
@@ -79,10 +85,26 @@ it('measures the stages of an attempt', async () => {
   ]);
 });
 
+it('makes a span of each stage, for those who trace', async () => {
+  const exporter = new InMemorySpanExporter();
+  trace.setGlobalTracerProvider(
+    new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
+  );
+  const stages = watch.stages('traced');
+  for (const stage of ['open', 'store'] as const)
+    stages.onProgress({ stage, done: 0, total: 1, unit: 'instances', fraction: 0 });
+  stages.end();
+  const spans = exporter.getFinishedSpans().map(({ name, attributes }) => [name, attributes['stain.job']]);
+  expect(spans).toEqual([
+    ['open', 'traced'],
+    ['store', 'traced'],
+  ]);
+});
+
 it('measures requests by route, and not by address', async () => {
   await fetch(`${app.url}/api/templates?x=secret`);
   expect(
-    await valueOf('stain_http_request_seconds_count{method="GET",route="/api/templates",status="200"}'),
+    await metric('stain_http_request_seconds_count{method="GET",route="/api/templates",status="200"}'),
   ).toBe(1);
   expect(await (await fetch(`${app.url}/metrics`)).text()).not.toContain('secret');
 });

@@ -49,12 +49,12 @@ export function cors({ allowedOrigins }: { allowedOrigins: readonly string[] }):
     }
     response.set({
       'Access-Control-Allow-Origin': origin,
-      'Access-Control-Expose-Headers': 'Location, X-Request-Id',
+      'Access-Control-Expose-Headers': 'Location, Retry-After, Warning, WWW-Authenticate, X-Request-Id',
     });
     if (request.method !== 'OPTIONS' || request.get('Access-Control-Request-Method') === undefined)
       return next();
     response.set({
-      'Access-Control-Allow-Methods': 'GET, POST, DELETE',
+      'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE',
       'Access-Control-Allow-Headers': 'Content-Type, Authorization, Last-Event-ID, X-Request-Id',
       'Access-Control-Max-Age': '600',
     });

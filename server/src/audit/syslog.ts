@@ -60,8 +60,8 @@ export class Syslog {
     const header = `<${PRIORITY}>1 ${recorded} ${hostname().slice(0, 255)} ${APPLICATION} ${process.pid} ${MESSAGE_ID} -`;
     // The byte order mark says that the message is UTF-8 (RFC 5424 section 6.4).
     const message = Buffer.from(`${header} \ufeff${JSON.stringify(event)}`);
-    if (this.#waiting.length >= MOST_WAITING) return this.#options.onDropped();
-    this.#waiting.push(Buffer.concat([Buffer.from(`${message.length} `), message]));
+    if (this.#waiting.length >= MOST_WAITING) this.#options.onDropped();
+    else this.#waiting.push(Buffer.concat([Buffer.from(`${message.length} `), message]));
     this.#flush();
   }
 
@@ -82,9 +82,11 @@ export class Syslog {
   }
 
   #flush(): void {
-    if (!this.#socket) return this.#retry || this.#isClosed ? undefined : this.#open();
-    while (this.#isReady && this.#waiting.length > 0 && !this.#socket.writableNeedDrain)
-      this.#socket.write(this.#waiting.shift()!);
+    const socket = this.#socket;
+    if (socket)
+      while (this.#isReady && this.#waiting.length > 0 && !socket.writableNeedDrain)
+        socket.write(this.#waiting.shift()!);
+    else if (!this.#retry && !this.#isClosed) this.#open();
   }
 
   #open(): void {

@@ -1,8 +1,14 @@
-/** Log lines and metrics of jobs: how each stage went and how each ended. Every line carries the job's id. */
+/**
+ * Log lines, metrics and spans of jobs: how each stage went and how each ended. Every line carries the job's id. Spans
+ * (OpenTelemetry) go nowhere unless the process is started with an SDK: `node --import ...`.
+ */
+import { type Span, trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Job } from '../contract/index.ts';
 import type { Progress, Stage } from '../normalization/types.ts';
 import type { Metrics } from './metrics.ts';
+
+const TRACER = trace.getTracer('stain-normalization');
 
 export class JobWatch {
   readonly #log: Logger;
@@ -32,6 +38,7 @@ export class JobWatch {
   stages(job: string): { onProgress(progress: Progress): void; end(): void } {
     let stage: Stage | undefined;
     let since = performance.now();
+    let span: Span | undefined;
     const change = (next: Stage | undefined): void => {
       const now = performance.now();
       if (stage) {
@@ -39,6 +46,8 @@ export class JobWatch {
         this.#metrics.stageEnded(stage, seconds);
         this.#log.debug({ job, stage, seconds: Math.round(seconds * 1000) / 1000 }, 'stage ended');
       }
+      span?.end();
+      span = next && TRACER.startSpan(next, { attributes: { 'stain.job': job } });
       [stage, since] = [next, now];
     };
     return {
