@@ -164,7 +164,7 @@ export class JobService {
     }
     if (isFinal(job.state)) {
       await this.#database.boss.deleteJob(QUEUE, id);
-      await this.#options.release(await this.#records.identity(id));
+      await this.#options.release(await this.#records.identity(id)).catch(this.#options.onFault);
     }
     this.#running.get(id)?.cancel();
     this.#watchers.wake(id);
@@ -207,7 +207,7 @@ export class JobService {
     return this.#records.statistics();
   }
 
-  /** Takes no more jobs; what is in work is aborted and begins anew at the next start. */
+  /** Takes no more jobs; what is in work is put back, and goes on elsewhere or at the next start. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -1,4 +1,6 @@
 /** Colour management of one slide: source to sRGB on the way in, sRGB written on the way out, and both recorded. */
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { ColourTable } from '../codec/colour-table.ts';
 import { makeColourTable } from '../codec/icc.ts';
 import { StainError } from '../errors.ts';
@@ -14,6 +16,19 @@ export interface Colour {
   readonly notes: readonly string[];
 }
 
+/** Half a megabyte each. */
+const MOST_TABLES = 16;
+const tables = new LRUCache<string, Promise<ColourTable | undefined>>({ max: MOST_TABLES });
+
+/** All slides of a scanner have one profile, and a table takes a third of a second: those that were made are kept. */
+function tableOf(profile: Uint8Array): Promise<ColourTable | undefined> {
+  const key = createHash('sha256').update(profile).digest('hex');
+  const made = tables.get(key) ?? makeColourTable(profile);
+  tables.set(key, made);
+  made.catch(() => tables.delete(key));
+  return made;
+}
+
 /** @throws ICC_PROFILE_INVALID for a damaged or non-RGB profile, unless it is to be ignored */
 export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
   const profile =
@@ -26,7 +41,7 @@ export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePol
       notes: [],
     };
   try {
-    const table = await makeColourTable(profile);
+    const table = await tableOf(profile);
     return {
       table,
       policy: table
