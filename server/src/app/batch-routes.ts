@@ -17,7 +17,7 @@ import type { BatchService } from '../jobs/batch-service.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
-import { json, type Route } from './route.ts';
+import { json, leaving, type Route } from './route.ts';
 
 const TAGS = ['Batches'];
 const idParameter = z.object({ id: z.uuid() });
@@ -59,9 +59,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       },
       async handler(request, response) {
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
-        const left = new AbortController();
-        response.once('close', () => left.abort());
-        const found = await searchSeries(principalOf(response), query, left.signal);
+        const found = await searchSeries(principalOf(response), query, leaving(response));
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',
           seriesInstanceUid: textOf(item, '0020000E') ?? '',

@@ -7,7 +7,7 @@ import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
-import { json, type Route } from './route.ts';
+import { json, leaving, type Route } from './route.ts';
 import type { UserJobs } from './user-jobs.ts';
 
 const TAGS = ['Normalizations'];
@@ -68,13 +68,11 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
           ...withoutUndefined(parseInput(normalizationCreate, request.body)),
         };
         setSubject(response, subjectOf(wanted));
-        const left = new AbortController();
-        response.once('close', () => left.abort());
         const created = await jobs.create(
           principalOf(response),
           wanted,
           { priority: 'interactive' },
-          left.signal,
+          leaving(response),
         );
         setSubject(response, { jobId: created.job.id });
         response

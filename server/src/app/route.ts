@@ -54,3 +54,10 @@ export function mountRoutes(
 export function json(description: string, schema: ZodType) {
   return { description, content: { 'application/json': { schema } } };
 }
+
+/** Aborted when the client leaves. */
+export function leaving(response: Response): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  return left.signal;
+}

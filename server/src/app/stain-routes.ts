@@ -20,7 +20,7 @@ import type { Template as TemplateFile } from '../stain/template.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
-import { json, type Route } from './route.ts';
+import { json, leaving, type Route } from './route.ts';
 import { templateToContract } from './service-routes.ts';
 
 const TAGS = ['Stain'];
@@ -227,11 +227,4 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       },
     },
   ];
-}
-
-/** Aborted when the client leaves. */
-function leaving(response: Response): AbortSignal {
-  const left = new AbortController();
-  response.once('close', () => left.abort());
-  return left.signal;
 }

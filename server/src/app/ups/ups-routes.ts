@@ -11,7 +11,7 @@ import { StainError } from '../../errors.ts';
 import { setSubject, subjectOf } from '../audited.ts';
 import { principalOf } from '../authenticate.ts';
 import { parseInput, sendProblem } from '../problem.ts';
-import type { Route } from '../route.ts';
+import { leaving, type Route } from '../route.ts';
 import type { UserJobs } from '../user-jobs.ts';
 import { stateOf, workitemOf } from './workitem.ts';
 import { dataSetOf, parseWorkitem } from './workitem-request.ts';
@@ -71,14 +71,12 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
         const workitemUid =
           query.workitem ?? query.AffectedSOPInstanceUID ?? dataset.string('SOPInstanceUID');
         if (workitemUid !== undefined) parseInput(dicomUid, workitemUid);
-        const left = new AbortController();
-        response.once('close', () => left.abort());
         const { encoding = config.output.encoding, quality = config.output.quality } = wanted.request;
         const created = await jobs.create(
           principalOf(response),
           { ...wanted.request, encoding, quality },
           { priority: wanted.priority, workitemUid },
-          left.signal,
+          leaving(response),
         );
         setSubject(response, { jobId: created.job.id });
         response.location(`${root}/${created.job.workitemUid}`);
