@@ -156,6 +156,11 @@ const schema = z.strictObject({
       .describe(
         'Days after which the parts of a job that failed, and could be asked for again, are removed.',
       ),
+    leastFreeBytes: z
+      .int()
+      .min(0)
+      .default(1e9)
+      .describe('Less room than this in the spool, and the process is not ready (/ready).'),
     checkpointSeconds: z
       .number()
       .min(0)

@@ -23,7 +23,7 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
   beforeAll(async () => {
     disk = await mkdtemp(join(tmpdir(), 'faults-disk-'));
     await mount('-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk);
-    site = await Site.open({ spool: disk });
+    site = await Site.open({ spool: disk, environment: { STAIN_SPOOL_LEAST_FREE_BYTES: '0' } });
     pyramid = await site.add('pyramid', PYRAMID);
   });
   afterAll(async () => {

@@ -34,7 +34,7 @@ function running(job: Job, model: PluginModel): TemplateResult {
 
 function ended(job: Job, model: PluginModel): TemplateResult {
   if (job.state === 'CANCELED')
-    return html`<p>${job.error ? job.error.message : translate('job.cancelled')}</p>`;
+    return html`<p>${job.stored ? translate('job.cancelledInPart', { ...job.stored }) : translate('job.cancelled')}</p>`;
   if (job.error)
     return errorBox(job.error, { label: translate('action.retry'), act: () => model.normalize() });
   if (!job.result) return html`<p>${translate('job.failed')}</p>`;

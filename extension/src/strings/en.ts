@@ -58,6 +58,8 @@ export const en = {
   'job.connectionLost': 'The connection is lost. The job goes on; connecting again…',
   'job.completed': 'Done in {seconds} s',
   'job.failed': 'The normalisation failed',
+  'job.cancelledInPart':
+    'Cancelled. {instances} of {of} levels are in the archive already; normalise again to complete the series.',
   'job.cancelled': 'Cancelled; nothing was stored.',
   'result.template': 'Template',
   'result.model': 'Model',

@@ -7,11 +7,9 @@ import { type SpoolOptions, spooledBytes } from '../normalization/spool.ts';
 export type Check = () => Promise<void>;
 
 const TIME_LIMIT_MS = 10_000;
-/** With less no slide could be worked on. */
-const LEAST_FREE_BYTES = 1e9;
 
-/** @throws SPOOL_FULL where there is no room for a slide, or the folder cannot be written */
-export function spoolCheck(spool: SpoolOptions): Check {
+/** @throws SPOOL_FULL where there is too little room, or the folder cannot be written */
+export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: number }): Check {
   return async () => {
     const { directory, quotaBytes = Infinity } = spool;
     try {
@@ -22,7 +20,7 @@ export function spoolCheck(spool: SpoolOptions): Check {
     }
     const { bavail, bsize } = await statfs(directory);
     const free = Math.min(bavail * bsize, quotaBytes - (await spooledBytes(spool)));
-    if (free < LEAST_FREE_BYTES)
+    if (free < spool.leastFreeBytes)
       throw new StainError('SPOOL_FULL', `${Math.max(0, Math.round(free / 1e6))} MB are left in the spool.`);
   };
 }
