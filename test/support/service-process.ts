@@ -75,6 +75,8 @@ export async function startProcess(
       await end('SIGKILL');
     },
   };
+  // A test run that is broken off leaves nothing behind.
+  process.once('exit', () => child.kill('SIGKILL'));
   await service.start();
   return service;
 }
