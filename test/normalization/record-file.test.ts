@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readRecords, writeRecords } from '../../server/src/normalization/record-file.ts';
@@ -40,6 +41,15 @@ it('gives nothing where a byte is changed or missing', async () => {
     ),
     { numRuns: 300 },
   );
+});
+
+it('gives nothing of what another version of V8 has written', async () => {
+  const body = Buffer.from([0xff, 0x7f, 0x00]);
+  const head = Buffer.alloc(8);
+  head.writeUInt32LE(body.length);
+  head.writeUInt32LE(crc32(body), 4);
+  await writeFile(path(), Buffer.concat([head, body]));
+  expect(await readRecords(path())).toBeUndefined();
 });
 
 it('leaves the last one in place when writing fails', async () => {

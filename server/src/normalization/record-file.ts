@@ -59,7 +59,7 @@ function* counted(records: Iterable<unknown>): Generator<unknown> {
   yield count;
 }
 
-/** @returns undefined where there is no such file, or one that is not as it was written */
+/** @returns undefined where there is no such file, or one that cannot be read as it was written */
 export async function readRecords(path: string): Promise<unknown[] | undefined> {
   const bytes = await readFile(path).catch(() => undefined);
   if (!bytes) return undefined;
@@ -69,7 +69,12 @@ export async function readRecords(path: string): Promise<unknown[] | undefined> 
     const body = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + bytes.readUInt32LE(at));
     if (body.length !== bytes.readUInt32LE(at) || crc32(body) !== bytes.readUInt32LE(at + 4))
       return undefined;
-    records.push(deserialize(body));
+    try {
+      records.push(deserialize(body));
+    } catch {
+      // Of another V8: an upgrade came between.
+      return undefined;
+    }
     at += HEAD_BYTES + body.length;
   }
   return records.pop() === records.length ? records : undefined;
