@@ -1,7 +1,7 @@
 # Service, worker and command line in one image: `docker build .`, or `docker build --build-arg VARIANT=cuda .` for NVIDIA GPUs.
-# Base images are named by tag; a site that builds for production pins their digests.
+# Base images are named by tag, because no registry could be asked for digests; a site that builds for production pins those.
 ARG VARIANT=cpu
-ARG NODE_IMAGE=node:24-bookworm-slim
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 ARG CUDA_IMAGE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 
 FROM ${NODE_IMAGE} AS plugin
@@ -22,7 +22,10 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY server/package.json server/
 COPY extension/package.json extension/
-RUN npm ci --omit=dev --no-audit --no-fund
+# ONNX Runtime for browsers is in the built plugin; that for other systems is never loaded here.
+RUN npm ci --omit=dev --no-audit --no-fund \
+ && rm -r node_modules/onnxruntime-web \
+      node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32
 
 FROM modules AS cuda-modules
 # What only fetches the wheel is not pinned: its own version is checked.
@@ -36,21 +39,20 @@ RUN node server/src/main.ts install-cuda
 
 FROM scratch AS product
 WORKDIR /app
-COPY LICENSE package.json ./
-COPY server/package.json server/
+COPY LICENSE ./
 COPY server/src server/src
-COPY extension/package.json extension/
 COPY --from=plugin /build/extension/dist extension/dist
 COPY --from=plugin /build/viewer viewer
 COPY models/onnx models/onnx
 COPY scripts/sample scripts/sample
 
+# The whole folder: npm puts modules of the server into node_modules and into server/node_modules.
 FROM ${NODE_IMAGE} AS cpu-base
-COPY --from=modules /app/node_modules /app/node_modules
+COPY --from=modules /app /app
 
 FROM ${CUDA_IMAGE} AS cuda-base
 COPY --from=modules /usr/local/bin/node /usr/local/bin/node
-COPY --from=cuda-modules /app/node_modules /app/node_modules
+COPY --from=cuda-modules /app /app
 
 FROM ${VARIANT}-base
 COPY --from=product /app /app
@@ -70,6 +72,6 @@ VOLUME /var/lib/stain
 USER 1000:1000
 EXPOSE 3080 9464
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:9464/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.STAIN_MONITORING_PORT + '/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "/app/server/src/main.ts"]
 CMD ["serve"]
