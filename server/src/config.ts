@@ -42,6 +42,12 @@ const schema = z.strictObject({
       .array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin such as https://viewer.example'))
       .default([])
       .describe('Origins of web pages that may call the API from elsewhere (CORS).'),
+    trustedProxies: z
+      .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))
+      .default([])
+      .describe(
+        'Addresses or networks (CIDR) of reverse proxies: their X-Forwarded-For, -Proto and -Host are believed, for the audit trail, rate limits and the addresses in answers.',
+      ),
     tls: z.strictObject({
       certFile: z
         .string()

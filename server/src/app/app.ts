@@ -87,6 +87,7 @@ export function createApp(options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('basePath', basePath);
+  app.set('trust proxy', config.server.trustedProxies);
   app.use(requestLog(log, options.metrics), securityHeaders(config.server), cors(config.server));
   app.use(basePath || '/', service);
   app.use([`${basePath}/api`, `${basePath}/dicom-web`, `${basePath}/ups-rs`], unknownRoute);

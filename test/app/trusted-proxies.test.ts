@@ -1,0 +1,57 @@
+/** What the service believes of who asks, and how, when a reverse proxy stands before it. */
+import { Router } from 'express';
+import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../server/src/config.ts';
+import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { startApp } from '../support/test-app.ts';
+
+let open: AsyncDisposableStack;
+afterEach(() => open.disposeAsync());
+
+const FORWARDED = {
+  'X-Forwarded-For': '192.0.2.7',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'stain.example.org',
+};
+
+/** @returns what the archive would write into its answers, and the address in the audit trail */
+async function seenThrough(trustedProxies: string) {
+  open = new AsyncDisposableStack();
+  const addresses: (string | undefined)[] = [];
+  const app = open.use(
+    await startApp({ statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }) } as JobService, {
+      config: loadConfig({ env: { STAIN_SERVER_TRUSTED_PROXIES: trustedProxies } }),
+      batches: { close: async () => {} } as never,
+      archiveRouter: Router().use(
+        ({ protocol, host }, response) => void response.send(`${protocol}://${host}`),
+      ),
+      audit: { record: ({ address }) => addresses.push(address) },
+    }),
+  );
+  const origin = await (await fetch(`${app.url}/dicom-web/studies`, { headers: FORWARDED })).text();
+  await fetch(`${app.url}/api/normalizations`, { method: 'POST', headers: FORWARDED });
+  return { ownOrigin: app.url, origin, addresses };
+}
+
+describe('behind a reverse proxy', () => {
+  it.each(['127.0.0.1', '10.0.0.0/8, 127.0.0.0/8'])(
+    'that is trusted as %s: what it says',
+    async (trusted) => {
+      expect(await seenThrough(trusted)).toMatchObject({
+        origin: 'https://stain.example.org',
+        addresses: ['192.0.2.7'],
+      });
+    },
+  );
+
+  it.each(['', '192.0.2.1'])('that is none of "%s": nothing of what it says', async (trusted) => {
+    const { ownOrigin, origin, addresses } = await seenThrough(trusted);
+    expect(origin).toBe(ownOrigin);
+    expect(addresses).toEqual(['127.0.0.1']);
+  });
+
+  it('what is no address or network is refused', () => {
+    for (const text of ['loopback', 'proxy.example', '10.0.0.0/33', 'true'])
+      expect(() => loadConfig({ env: { STAIN_SERVER_TRUSTED_PROXIES: text } })).toThrow(/trustedProxies/);
+  });
+});
