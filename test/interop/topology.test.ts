@@ -66,14 +66,18 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
   });
   afterAll(() => open.disposeAsync());
 
-  /** The value of a variable of the file, with what is here in place of what is there. */
+  /** The value of a variable of the file, with what is here in place of what is there, or its default. */
   function replaced(value: string): string {
-    return value
+    const here = value
       .replace(/^postgres:.*@database:5432.*$/, postgres.url)
       .replace('http://orthanc:8042/dicom-web', orthanc.url)
       .replace(/^\$\{OIDC_ISSUER:.*\}$/, issuer.url)
       .replace(/^\$\{OIDC_AUDIENCE:.*\}$/, AUDIENCE)
-      .replace(/\$\{ORTHANC_BASIC:[^}]*\}/, 'c3RhaW46c2VjcmV0');
+      .replace(/\$\{POSTGRES_PASSWORD:[^}]*\}/, 'unused')
+      .replace(/\$\{ORTHANC_BASIC:[^}]*\}/, 'c3RhaW46c2VjcmV0')
+      .replace(/\$\{\w+:-([^}]*)\}/, '$1');
+    if (here.includes('$')) throw new Error(`What stands here for ${value}?`);
+    return here;
   }
 
   it('leaves nothing to passwords that everybody knows', async () => {
