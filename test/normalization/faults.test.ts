@@ -6,6 +6,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toStainError } from '../../server/src/errors.ts';
+import { copySample } from '../support/copy-slide.ts';
 import {
   answer,
   corrupt,
@@ -66,6 +67,32 @@ async function expectFailure(
   expect(await stored()).toEqual([]);
   expect(await readdir(place.spool)).toEqual([]);
 }
+
+/** Each answer is the file of another instance, whole and well-formed. */
+function exchanged(file: string): Fault {
+  return async ({ response }) => {
+    response.writeHead(200, { 'content-type': 'application/dicom' }).end(await readFile(file));
+  };
+}
+
+describe('an archive that answers with the wrong image', () => {
+  it('of another study: nothing is made of it', async () => {
+    const { files } = await copySample('another patient', [3]);
+    const other = join(place.folder, 'other.dcm');
+    await writeFile(other, files[0]!);
+    await using faulty = await faultyProxy(source.url, isInstance, exchanged(other));
+    await expectFailure(faulty.url, destination.url, 'DICOM_INVALID');
+  });
+
+  it('another level of the same slide: it is not taken for the one that was asked for', async () => {
+    const coarse = join(repository, 'scripts/sample/level-3.dcm');
+    await using twoLevels = await serveArchive({
+      folder: await place.fill('two', join(repository, 'scripts/sample/level-2.dcm'), coarse),
+    });
+    await using faulty = await faultyProxy(twoLevels.url, isInstance, exchanged(coarse));
+    await expectFailure(faulty.url, destination.url, 'DICOM_INVALID');
+  });
+});
 
 describe('an archive that fails while the slide is fetched', () => {
   it.each<[string, Fault, RegExp]>([

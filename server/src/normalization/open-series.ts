@@ -111,7 +111,7 @@ export async function openSeries(
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
     const path = await fetchOnce(series, uid, access, { spool, checkpoint }, signal);
-    const file = cleanup.use(await openInstance(series, path, signal));
+    const file = cleanup.use(await openInstance(series, uid, path, signal));
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
@@ -206,15 +206,16 @@ export async function fetchInstance(
   return hash.digest('hex');
 }
 
-/** Opens an instance that was fetched. @throws DICOM_INVALID where it is not of that series */
+/** Opens an instance that was fetched. @throws DICOM_INVALID where it is another one */
 export async function openInstance(
   series: SeriesReference,
+  sopInstanceUid: string,
   path: string,
   signal: AbortSignal,
 ): Promise<Part10File> {
   const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
   try {
-    requireSeries(file, series);
+    requireIdentity(file, series, sopInstanceUid);
   } catch (error) {
     await file.close();
     throw error;
@@ -227,14 +228,19 @@ const LOSSY: ReadonlySet<string> = new Set(
   ['50', '51', '81', '91', '203'].map((end) => `1.2.840.10008.1.2.4.${end}`),
 );
 
-/** An archive that moved a study may still hold files that say otherwise: the result would go to the wrong place. */
-function requireSeries({ dataset }: Part10File, series: SeriesReference): void {
+/**
+ * An archive that moved a study may still hold files that say otherwise: the result would go to the wrong place. A level in
+ * the place of another one would make a slide that lacks the other.
+ */
+function requireIdentity({ dataset }: Part10File, series: SeriesReference, sopInstanceUid: string): void {
   const found = [dataset.string('StudyInstanceUID'), dataset.string('SeriesInstanceUID')];
   if (found[0] !== series.studyInstanceUid || found[1] !== series.seriesInstanceUid)
     throw new StainError(
       'DICOM_INVALID',
       'An instance belongs to another study or series than the archive says.',
     );
+  if (dataset.string('SOPInstanceUID') !== sopInstanceUid)
+    throw new StainError('DICOM_INVALID', 'The archive sent another instance than the one it was asked for.');
 }
 
 async function* withinLimit(

@@ -78,6 +78,6 @@ async function smallestWhole(
   const [first, ...others] = smallest.instances;
   const path = spool.newFile('source');
   await fetchInstance(series, first!.sopInstanceUid, path, access, signal);
-  await using file = await openInstance(series, path, signal);
+  await using file = await openInstance(series, first!.sopInstanceUid, path, signal);
   return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
 }
