@@ -34,7 +34,6 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-pip \
  && rm -rf /var/lib/apt/lists/*
 COPY server/src server/src
-COPY models models
 RUN node server/src/main.ts install-cuda
 
 FROM scratch AS product
