@@ -78,7 +78,7 @@ export function compose(config: Config): Composition {
         `onnxruntime-node ${packageJson.dependencies['onnxruntime-node']}`,
         `jpeg-turbo ${packageJson.dependencies['@julusian/jpeg-turbo']}`,
       ],
-      deviceSerialNumber: serialNumber(),
+      deviceSerialNumber: serialNumber(config),
     }),
     async [Symbol.asyncDispose]() {
       for (const opened of networks.values()) await opened.then((network) => network.close()).catch(() => {});
@@ -87,7 +87,12 @@ export function compose(config: Config): Composition {
   };
 }
 
-/** Device Serial Number (0018,1000) of a software device: stable for a host, without telling the host's name. */
-function serialNumber(): string {
-  return createHash('sha256').update(hostname()).digest('hex').slice(0, 16);
+/**
+ * Device Serial Number (0018,1000): all processes that work for one archive are one device, so that a series which one of
+ * them began and another one finished names one. Nobody reads an address or a name from it.
+ */
+function serialNumber({ dicomweb }: Config): string {
+  const url = dicomweb.url === undefined ? undefined : new URL(dicomweb.url);
+  const installation = url ? url.host + url.pathname : hostname();
+  return createHash('sha256').update(installation).digest('hex').slice(0, 16);
 }

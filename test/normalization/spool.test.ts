@@ -49,6 +49,8 @@ it('is swept of what nobody needs: jobs that are over, what is old, what dead pr
   await using alive = await createTemporarySpool({ directory });
   const ours = /temporary-([0-9a-f]{8})-/.exec(alive.directory)![1];
   await mkdir(join(directory, `temporary-${ours}-4194305-dead`));
+  // In a container that was started again the new process has the number of the dead one.
+  await mkdir(join(directory, `temporary-${ours}-${process.pid}-before`));
   // Of another host: its numbers of processes say nothing here.
   await mkdir(join(directory, 'temporary-00000000-4194305-elsewhere'));
   await mkdir(join(directory, 'lost+found'));

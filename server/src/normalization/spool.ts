@@ -5,13 +5,15 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { StainError, toStainError } from '../errors.ts';
 
 /** Of this host, without telling its name: a number of a process means nothing on another one. */
 const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 const TEMPORARY = /^temporary-([0-9a-f]{8})-(\d+)-/;
 const JOB = /^job-([0-9a-f-]{36})$/;
+/** Of this process: in a container its number is that of the one that was killed before it. */
+const held = new Set<string>();
 
 export interface SpoolOptions {
   readonly directory: string;
@@ -31,9 +33,13 @@ export interface Spool {
 export async function createTemporarySpool(options: SpoolOptions): Promise<Spool & AsyncDisposable> {
   await makeParent(options.directory);
   const folder = await mkdtemp(join(options.directory, `temporary-${HOST}-${process.pid}-`));
+  held.add(basename(folder));
   return {
     ...spoolIn(folder, options),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    async [Symbol.asyncDispose]() {
+      await rm(folder, { recursive: true, force: true });
+      held.delete(basename(folder));
+    },
   };
 }
 
@@ -65,7 +71,7 @@ export async function sweepSpools({ directory }: SpoolOptions, options: SweepOpt
 
 async function isLeftOver(folder: string, name: string, options: SweepOptions): Promise<boolean> {
   const [, host, pid] = TEMPORARY.exec(name) ?? [];
-  if (host === HOST) return !isRunning(Number(pid));
+  if (host === HOST) return !(Number(pid) === process.pid ? held.has(name) : isRunning(Number(pid)));
   const jobUuid = JOB.exec(name)?.[1];
   if (!host && !jobUuid) return false;
   if (jobUuid && (await options.isOver(jobUuid))) return true;
