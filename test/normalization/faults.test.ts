@@ -111,6 +111,18 @@ describe('an archive that fails while the slide is fetched', () => {
   });
 });
 
+it('an archive that answers 404 for a series that it does not have gets it all the same', async () => {
+  const isSearch: Matcher = ({ method, url }) =>
+    method === 'GET' && /\/series\/2\.25\.\d+\/instances\?/.test(url ?? '');
+  await using strict = await startFaultProxy(destination.url);
+  const before = strict.inject(isSearch, answer(404), 1);
+  await using input = await place.open(source.url);
+  await using output = await place.open(strict.url);
+  expect((await normalizeOnlySlide(place, input, output)).instances).toHaveLength(1);
+  expect(before.met).toBe(1);
+  expect(await stored()).toHaveLength(1);
+});
+
 describe('an archive that fails while the result is stored', () => {
   it.each<[string, Fault, RegExp]>([
     ['answers 500', answer(500), /^(ARCHIVE_ERROR|STORE_REJECTED)$/],

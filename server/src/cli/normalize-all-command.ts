@@ -7,15 +7,14 @@ import { csvOf } from '../app/batch-routes.ts';
 import type { Composition } from '../composition.ts';
 import type { BatchSeries } from '../contract/index.ts';
 import { batchQuery } from '../contract/index.ts';
-import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import { nameBasedUuid } from '../dicom/uid.ts';
-import type { DicomWebClient } from '../dicomweb/client.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { jobKey } from '../jobs/job-key.ts';
-import { derivedInstanceUids, normalizeSeries } from '../normalization/normalize-series.ts';
+import { derivedSeriesOf, normalizeSeries } from '../normalization/normalize-series.ts';
 import { removeJobSpool } from '../normalization/spool.ts';
+import { isSeriesStored } from '../normalization/store-series.ts';
 import type { JobIdentity, NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -95,23 +94,22 @@ async function normalizeOne(
   let identity: JobIdentity | undefined;
   const bar = createProgressBar(process.stderr);
   try {
-    const [first] = await environment.source.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal);
-    if (first && isOurs(DataSet.fromDicomJson(first)))
+    const { slide, ...fingerprint } = await fingerprintOf(request, environment, signal);
+    if (isOurs(slide.levels[0]!.instances[0]!.dataset))
       return line({
         state: 'SKIPPED',
         code: 'ALREADY_NORMALIZED',
         message: 'The series is a result itself.',
       });
-    const { slide, ...fingerprint } = await fingerprintOf(request, environment, signal);
     const jobUuid = nameBasedUuid(NAMESPACE, jobKey(request, fingerprint));
     identity = { jobUuid, createdAt: new Date().toISOString() };
-    const derived = derivedInstanceUids(slide, identity);
-    if (await isThere(environment.destination, studyInstanceUid, derived, signal))
+    const derived = derivedSeriesOf(slide, identity);
+    if (await isSeriesStored(derived, environment.destination, signal))
       return line({
         state: 'SKIPPED',
         code: 'ALREADY_NORMALIZED',
         message: 'The result is in the destination.',
-        derivedSeriesInstanceUid: derived.series,
+        derivedSeriesInstanceUid: derived.seriesInstanceUid,
       });
     const result = await normalizeSeries(request, identity, environment, {
       signal,
@@ -128,21 +126,6 @@ async function normalizeOne(
     // What was broken off by the user goes on from there the next time.
     if (identity && !signal.aborted) await removeJobSpool(environment.spool, identity.jobUuid);
   }
-}
-
-async function isThere(
-  archive: DicomWebClient,
-  studyInstanceUid: string,
-  derived: { readonly series: string; readonly instances: readonly string[] },
-  signal: AbortSignal,
-): Promise<boolean> {
-  const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: derived.series };
-  const found = await archive.searchInstances(parameters, signal).catch((error: unknown) => {
-    if (toStainError(error).code === 'SERIES_NOT_FOUND') return [];
-    throw error;
-  });
-  const shown = new Set(found.map((json) => textOf(json, '00080018')));
-  return derived.instances.every((uid) => shown.has(uid));
 }
 
 function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {

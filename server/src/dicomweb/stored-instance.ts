@@ -104,7 +104,7 @@ async function metadata(
 }
 
 /** A study, series or instance the archive does not know is an answer here, not a fault. */
-async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
+export async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();
   } catch (error) {

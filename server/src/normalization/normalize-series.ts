@@ -21,7 +21,7 @@ import { makeLevels } from './make-levels.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
 import { openJobSpool } from './spool.ts';
-import { freeSeriesNumber, storeSeries } from './store-series.ts';
+import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
 import type {
   JobIdentity,
   NormalizationRequest,
@@ -200,13 +200,14 @@ export async function normalizeSeries(
   };
 }
 
-/** The UIDs that the result will have. */
-export function derivedInstanceUids(
-  slide: Slide,
-  identity: JobIdentity,
-): { readonly series: string; readonly instances: readonly string[] } {
+/** The series that the result will be. */
+export function derivedSeriesOf(slide: Slide, identity: JobIdentity): DerivedSeries {
   const uids = derivedUids(identity);
-  return { series: uids.series, instances: imagesOf(slide).map((_, i) => uids.instance(i + 1)) };
+  return {
+    studyInstanceUid: slide.studyInstanceUid,
+    seriesInstanceUid: uids.series,
+    instances: imagesOf(slide).map((_, i) => ({ sopInstanceUid: uids.instance(i + 1) })),
+  };
 }
 
 /** SHA-256 over all that the bytes of the result depend on, but for the device. */

@@ -3,9 +3,11 @@ import type { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { isPassing, passing } from '../dicomweb/retry.ts';
+import { orNone } from '../dicomweb/stored-instance.ts';
 import { StainError, toStainError } from '../errors.ts';
+import type { SeriesReference } from './open-series.ts';
 import type { ProgressTracker } from './progress.ts';
-import type { NormalizationResult, StoredPart } from './types.ts';
+import type { StoredPart } from './types.ts';
 
 export async function storeSeries(
   instances: readonly EncapsulatedInstance[],
@@ -79,23 +81,25 @@ function toldInPart(
   return isPassing(error) ? passing(told) : told;
 }
 
-/** SOP Instance UIDs that the archive shows of a series. */
+/** SOP Instance UIDs that the archive shows of a series; none where it does not know the series. */
 async function storedUids(
-  series: { readonly studyInstanceUid: string; readonly seriesInstanceUid: string },
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  const { studyInstanceUid, seriesInstanceUid } = series;
-  const found = await archive.searchInstances(
-    { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid },
-    signal,
-  );
+  const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid };
+  const found = (await orNone(() => archive.searchInstances(parameters, signal))) ?? [];
   return new Set(found.flatMap((json) => textOf(json, '00080018') ?? []));
+}
+
+/** A series and all instances that it has when it is whole. */
+export interface DerivedSeries extends SeriesReference {
+  readonly instances: readonly { readonly sopInstanceUid: string }[];
 }
 
 /** Whether the archive shows every instance of a derived series. */
 export async function isSeriesStored(
-  result: NormalizationResult,
+  result: DerivedSeries,
   archive: DicomWebClient,
   signal: AbortSignal,
 ): Promise<boolean> {
