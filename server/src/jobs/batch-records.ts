@@ -1,5 +1,6 @@
 /** The records of batches: which series each has, and the job or the refusal of each. */
 import type { Batch, BatchSeries } from '../contract/index.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import type { Database } from './database.ts';
 
@@ -32,13 +33,8 @@ COMMIT;`;
 /** What all series of a batch have in common. */
 export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid'>;
 
-export interface SeriesUids {
-  readonly studyInstanceUid: string;
-  readonly seriesInstanceUid: string;
-}
-
 /** A series that has no job yet. */
-export interface OpenLine extends SeriesUids {
+export interface OpenLine extends SeriesReference {
   readonly batch: string;
   readonly position: number;
   readonly requestedBy: string;
@@ -81,7 +77,7 @@ export class BatchRecords {
     requestedBy: string,
     request: BatchRequest,
     createdAt: string,
-    series: readonly SeriesUids[],
+    series: readonly SeriesReference[],
   ): Promise<void> {
     await this.#database.query(
       `WITH made AS (INSERT INTO ${BATCH} (id, requested_by, request, created_at) VALUES ($1, $2, $3::jsonb, $4) RETURNING id)

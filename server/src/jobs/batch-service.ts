@@ -5,10 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Batch, BatchReport } from '../contract/index.ts';
-import { isPassing } from '../dicomweb/retry.ts';
 import { StainError, toStainError } from '../errors.ts';
-import { BatchRecords, type BatchRequest, type OpenLine, type SeriesUids } from './batch-records.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
+import { BatchRecords, type BatchRequest, type OpenLine } from './batch-records.ts';
 import type { JobService } from './job-service.ts';
+import { isPassingFault } from './passing-fault.ts';
 
 /** Pause before a full queue, or an archive that is away, is tried again. */
 const RETRY_MS = 5000;
@@ -19,7 +20,7 @@ const MOST_LISTED = 100;
 export interface BatchServiceOptions {
   readonly jobs: JobService;
   /** Whether a series was made by this product: it is left out. */
-  isResult(series: SeriesUids, signal: AbortSignal): Promise<boolean>;
+  isResult(series: SeriesReference, signal: AbortSignal): Promise<boolean>;
   onFault(error: unknown): void;
 }
 
@@ -40,7 +41,11 @@ export class BatchService {
     return new BatchService(options, await BatchRecords.open(options.jobs.database));
   }
 
-  async create(requestedBy: string, request: BatchRequest, series: readonly SeriesUids[]): Promise<Batch> {
+  async create(
+    requestedBy: string,
+    request: BatchRequest,
+    series: readonly SeriesReference[],
+  ): Promise<Batch> {
     const id = randomUUID();
     await this.#records.insert(id, requestedBy, request, new Date().toISOString(), series);
     this.#wake();
@@ -114,8 +119,9 @@ export class BatchService {
       await this.#records.setJob(line, job.id);
       return true;
     } catch (thrown) {
-      const { code, message } = toStainError(thrown);
-      if (signal.aborted || code === 'QUEUE_FULL' || code === 'SHUTTING_DOWN' || isPassing(thrown))
+      const error = toStainError(thrown);
+      const { code, message } = error;
+      if (signal.aborted || code === 'QUEUE_FULL' || code === 'SHUTTING_DOWN' || isPassingFault(error))
         return false;
       if (code === 'INTERNAL') this.#options.onFault(thrown);
       const told = thrown instanceof StainError ? message : 'An unexpected error.';

@@ -1,7 +1,6 @@
 /** One attempt at one job, in this process: limits its time, publishes and saves how far it got, and says how it ended. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Job } from '../contract/index.ts';
-import { isPassing } from '../dicomweb/retry.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type {
   JobIdentity,
@@ -10,6 +9,7 @@ import type {
   Progress,
 } from '../normalization/types.ts';
 import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-records.ts';
+import { isPassingFault } from './passing-fault.ts';
 
 /** The work itself. It must stop soon after `signal` is aborted, with the signal's reason. */
 export type RunNormalization = (
@@ -56,11 +56,6 @@ class Interruption extends Error {
 interface PutBack {
   readonly state: 'SCHEDULED';
   readonly waiting: Job['waiting'];
-}
-
-/** An archive that is away or busy, a full disk: nothing that is wrong with the slide or the request. */
-function isPassingFault(error: StainError): boolean {
-  return isPassing(error) || error.code === 'ARCHIVE_TIMEOUT' || error.code === 'SPOOL_FULL';
 }
 
 /** The fault was the archive's or the time's: asked for again, the same work goes on from where it was. */
