@@ -1,10 +1,11 @@
 /** What the work on a job read and stored, and how it ended, for the audit trail. */
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Job } from '../contract/index.ts';
+import type { JobMilestone } from '../jobs/job-service.ts';
 
 export function auditJob(
   audit: Pick<AuditTrail, 'record'>,
-  what: 'created' | 'started' | 'put back' | 'ended',
+  what: JobMilestone,
   { id, state, request, result, error, requestedBy }: Job,
 ): void {
   const { studyInstanceUid, seriesInstanceUid, template } = request;

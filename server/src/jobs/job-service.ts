@@ -34,6 +34,8 @@ const SWEEP_MS = 60_000;
 /** A waiting job is kept a year, the longest pg-boss allows; its own 14 days would drop jobs from a long queue. */
 const RETENTION_SECONDS = 365 * 24 * 60 * 60;
 
+export type JobMilestone = 'created' | 'started' | 'put back' | 'ended';
+
 export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
@@ -55,7 +57,7 @@ export interface JobServiceOptions {
   /** How often a job that runs in another process is looked at by those who watch it. */
   readonly pollMs?: number;
   /** Hears of what becomes of jobs in this process: `created` where they are asked for, the rest where they run. */
-  onJob?(what: 'created' | 'started' | 'put back' | 'ended', job: Job): void;
+  onJob?(what: JobMilestone, job: Job): void;
   /** Faults that no caller hears of. */
   onFault(error: unknown): void;
 }

@@ -5,6 +5,7 @@
 import { type Span, trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Job } from '../contract/index.ts';
+import type { JobMilestone } from '../jobs/job-service.ts';
 import type { Progress, Stage } from '../normalization/types.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -20,7 +21,7 @@ export class JobWatch {
   }
 
   /** Hears of everything that becomes of jobs in this process. */
-  onJob(what: 'created' | 'started' | 'put back' | 'ended', job: Job): void {
+  onJob(what: JobMilestone, job: Job): void {
     const { id, state, error, waiting, result } = job;
     const facts = {
       job: id,

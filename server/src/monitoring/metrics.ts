@@ -19,6 +19,7 @@ export interface MetricSources {
 
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #readSources: () => Promise<void>;
   readonly #ended: Counter<'state' | 'code'>;
   readonly #putBack: Counter<'code'>;
   readonly #stage: Histogram<'stage'>;
@@ -31,28 +32,23 @@ export class Metrics {
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    const states = new Gauge({
-      name: 'stain_jobs',
-      help: 'Jobs by state, of all processes on this queue',
-      labelNames: ['state'],
-      registers,
-      async collect() {
-        const { byState } = await sources.jobs();
-        this.reset();
-        for (const [state, count] of Object.entries(byState)) this.set({ state }, count);
-      },
-    });
-    void states;
-    registerGauge(
-      'stain_jobs_oldest_waiting_seconds',
-      'Age of the oldest job that waits',
-      registers,
-      async () => {
-        return (await sources.jobs()).oldestWaitingSeconds;
-      },
-    );
-    registerGauge('stain_spool_bytes', 'Bytes in the spool', registers, () => sources.spoolBytes());
-    registerDevice(sources, registers);
+    const gauges = makeGauges(registers);
+    this.#readSources = async () => {
+      const [jobs, spoolBytes, device] = await Promise.all([
+        sources.jobs(),
+        sources.spoolBytes(),
+        sources.device(),
+      ]);
+      for (const gauge of Object.values(gauges)) gauge.reset();
+      for (const [state, count] of Object.entries(jobs.byState)) gauges.jobs.set({ state }, count);
+      gauges.oldestWaiting.set(jobs.oldestWaitingSeconds);
+      gauges.spoolBytes.set(spoolBytes);
+      const { requested, executionProvider, proof } = device;
+      gauges.device.set({ requested, provider: executionProvider ?? 'none' }, 1);
+      if (!proof) return;
+      gauges.largestDifference.set(proof.largestDifference);
+      gauges.speedRatio.set(proof.speedRatio);
+    };
     this.#ended = new Counter({
       name: 'stain_jobs_ended_total',
       help: 'Jobs that ended in this process, by state and error code',
@@ -110,7 +106,8 @@ export class Metrics {
   }
 
   /** All metrics, in Prometheus' text format. */
-  text(): Promise<string> {
+  async text(): Promise<string> {
+    await this.#readSources();
     return this.#registry.metrics();
   }
 
@@ -143,54 +140,37 @@ export class Metrics {
   }
 }
 
-function registerGauge(name: string, help: string, registers: Registry[], read: () => Promise<number>): void {
-  new Gauge({
-    name,
-    help,
-    registers,
-    async collect() {
-      this.set(await read());
-    },
-  });
-}
-
-/** The device and the proof that the network runs on it (inference/device-proof.ts). */
-function registerDevice(sources: MetricSources, registers: Registry[]): void {
-  new Gauge({
-    name: 'stain_device_info',
-    help: 'The execution provider of the network; always 1',
-    labelNames: ['requested', 'provider'],
-    registers,
-    async collect() {
-      const { requested, executionProvider } = await sources.device();
-      this.reset();
-      this.set({ requested, provider: executionProvider ?? 'none' }, 1);
-    },
-  });
-  const ofProof = (
-    name: string,
-    help: string,
-    read: (proof: NonNullable<Device['proof']>) => number,
-  ): void => {
-    new Gauge({
-      name,
-      help,
+/** What is read from its sources when the metrics are. */
+function makeGauges(registers: Registry[]) {
+  return {
+    jobs: new Gauge({
+      name: 'stain_jobs',
+      help: 'Jobs by state, of all processes on this queue',
+      labelNames: ['state'],
       registers,
-      async collect() {
-        const { proof } = await sources.device();
-        this.reset();
-        if (proof) this.set(read(proof));
-      },
-    });
+    }),
+    oldestWaiting: new Gauge({
+      name: 'stain_jobs_oldest_waiting_seconds',
+      help: 'Age of the oldest job that waits',
+      registers,
+    }),
+    spoolBytes: new Gauge({ name: 'stain_spool_bytes', help: 'Bytes in the spool', registers }),
+    device: new Gauge({
+      name: 'stain_device_info',
+      help: 'The execution provider of the network; always 1',
+      labelNames: ['requested', 'provider'],
+      registers,
+    }),
+    // Of the proof that the network runs on a GPU (inference/device-proof.ts).
+    largestDifference: new Gauge({
+      name: 'stain_device_largest_difference_levels',
+      help: 'Largest difference between GPU and CPU on a fixed tile, in grey levels; only on a GPU',
+      registers,
+    }),
+    speedRatio: new Gauge({
+      name: 'stain_device_speed_ratio',
+      help: 'How many times as fast as the CPU the GPU is; only on a GPU',
+      registers,
+    }),
   };
-  ofProof(
-    'stain_device_largest_difference_levels',
-    'Largest difference between GPU and CPU on a fixed tile, in grey levels; only on a GPU',
-    ({ largestDifference }) => largestDifference,
-  );
-  ofProof(
-    'stain_device_speed_ratio',
-    'How many times as fast as the CPU the GPU is; only on a GPU',
-    ({ speedRatio }) => speedRatio,
-  );
 }
