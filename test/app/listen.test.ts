@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import express from 'express';
 import { expect, it } from 'vitest';
 import { listen } from '../../server/src/app/listen.ts';
+import { makeCertificate } from '../support/certificate.ts';
 
 it('lets an open request end before it closes, and takes no new ones', async () => {
   let finish = () => {};
@@ -25,16 +22,8 @@ it('lets an open request end before it closes, and takes no new ones', async () 
 });
 
 it('speaks TLS, 1.2 at least', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'stain-tls-'));
-  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost'],
-      ...['-keyout', keyFile, '-out', certFile],
-    ],
-    { stdio: 'ignore' },
-  );
+  await using certificate = await makeCertificate();
+  const { certFile, keyFile } = certificate;
   const app = express().get('/', (_request, response) => void response.send('secret'));
   const server = await listen(app, { host: '127.0.0.1', port: 0, tls: { certFile, keyFile } });
   const connectWith = (options: ConnectionOptions) =>
@@ -58,7 +47,6 @@ it('speaks TLS, 1.2 at least', async () => {
     code: 'CONFIGURATION_INVALID',
     data: { key: 'server.tls.keyFile' },
   });
-  await rm(folder, { recursive: true });
 });
 
 it('cuts a request off that does not end', async () => {

@@ -1,11 +1,11 @@
 /** Starts an HTTP server and stops it without cutting off what is on its way. */
-import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
 import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
+import { invalidSetting, readSettingFile } from '../setting.ts';
 
 /** Requests that last longer than this are cut off at the end. */
 const GRACE_MS = 5000;
@@ -69,12 +69,8 @@ async function readCertificate({
 }: Config['server']['tls']): Promise<{ cert: Buffer; key: Buffer } | undefined> {
   if (certFile === undefined && keyFile === undefined) return undefined;
   const read = async (key: string, file: string | undefined): Promise<Buffer> => {
-    const problem = (why: string, cause?: unknown) =>
-      new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key }, cause });
-    if (file === undefined) throw problem('certificate and key go together.');
-    return readFile(file).catch((cause: NodeJS.ErrnoException) => {
-      throw problem(`the file cannot be read (${cause.code}).`, cause);
-    });
+    if (file === undefined) throw invalidSetting(key, 'certificate and key go together.');
+    return readSettingFile(key, file);
   };
   return {
     cert: await read('server.tls.certFile', certFile),

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { StainError } from '../errors.ts';
+import { invalidSetting } from '../setting.ts';
 
 /** What the first line of a trail follows. */
 const BEGINNING = '0'.repeat(64);
@@ -39,10 +39,7 @@ export class AuditFile {
       const isFile = (await file.stat()).isFile();
       return new AuditFile(path, file, isFile, (isFile && (await lastLine(path))) || BEGINNING);
     } catch (cause) {
-      throw new StainError('CONFIGURATION_INVALID', `audit.file: ${path} cannot be written.`, {
-        data: { key: 'audit.file' },
-        cause,
-      });
+      throw invalidSetting('audit.file', `${path} cannot be written.`, cause);
     }
   }
 

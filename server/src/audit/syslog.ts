@@ -2,11 +2,10 @@
  * Syslog over TLS (RFC 5425 framing of RFC 5424 messages). What cannot be sent waits, up to a limit; what is over it is
  * lost and counted.
  */
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
-import { StainError } from '../errors.ts';
+import { readSettingFile } from '../setting.ts';
 
 /** Facility 10 (security/authorization), severity 5 (notice). */
 const PRIORITY = 10 * 8 + 5;
@@ -45,10 +44,11 @@ export class Syslog {
   /** A receiver that is away is no reason not to start. @throws CONFIGURATION_INVALID for files that cannot be read */
   static async open(settings: Settings, options: SyslogOptions): Promise<Syslog> {
     const { host, port } = settings;
+    const read = async (key: string, file: string | undefined) => file && readSettingFile(key, file);
     const [ca, cert, key] = await Promise.all([
-      readSetting('audit.syslog.caFile', settings.caFile),
-      readSetting('audit.syslog.certFile', settings.certFile),
-      readSetting('audit.syslog.keyFile', settings.keyFile),
+      read('audit.syslog.caFile', settings.caFile),
+      read('audit.syslog.certFile', settings.certFile),
+      read('audit.syslog.keyFile', settings.keyFile),
     ]);
     const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
     const connectTo = (): TLSSocket =>
@@ -115,14 +115,4 @@ export class Syslog {
     // Nothing is to be read; without it the end of the connection would not be noticed.
     socket.resume();
   }
-}
-
-async function readSetting(key: string, file: string | undefined): Promise<Buffer | undefined> {
-  if (file === undefined) return undefined;
-  return readFile(file).catch((cause: NodeJS.ErrnoException) => {
-    throw new StainError('CONFIGURATION_INVALID', `${key}: the file cannot be read (${cause.code}).`, {
-      data: { key },
-      cause,
-    });
-  });
 }

@@ -8,6 +8,7 @@ import * as oauth from 'oauth4webapi';
 import type { Config } from '../config.ts';
 import { passing } from '../dicomweb/retry.ts';
 import { StainError } from '../errors.ts';
+import { invalidSetting } from '../setting.ts';
 
 const TIMEOUT_MS = 10_000;
 /** A token is not used in its last seconds: the archive's clock may be ahead, a request takes its time. */
@@ -40,7 +41,7 @@ export function archiveCredentials({
   const { tokenEndpoint } = settings;
   if (tokenEndpoint === undefined) {
     if (users === 'exchanged')
-      throw invalid('dicomweb.oauth.tokenEndpoint', 'tokens of users are exchanged at this address.');
+      throw invalidSetting('dicomweb.oauth.tokenEndpoint', 'tokens of users are exchanged at this address.');
     return { service: async () => headers, ofUser: async (token) => token };
   }
   const ask = tokenRequest({ ...settings, tokenEndpoint });
@@ -79,7 +80,7 @@ type Settings = Config['dicomweb']['oauth'] & { readonly tokenEndpoint: string }
 /** Asks the token endpoint (RFC 6749 section 4.4, RFC 8693). */
 function tokenRequest({ tokenEndpoint, clientId, clientSecret, scope, audience }: Settings) {
   if (clientId === undefined || clientSecret === undefined)
-    throw invalid('dicomweb.oauth', 'clientId and clientSecret are needed with tokenEndpoint.');
+    throw invalidSetting('dicomweb.oauth', 'clientId and clientSecret are needed with tokenEndpoint.');
   const server: oauth.AuthorizationServer = {
     issuer: new URL(tokenEndpoint).origin,
     token_endpoint: tokenEndpoint,
@@ -109,8 +110,4 @@ function tokenRequest({ tokenEndpoint, clientId, clientSecret, scope, audience }
       throw isRefused ? error : passing(error);
     }
   };
-}
-
-function invalid(key: string, why: string): StainError {
-  return new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key } });
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
+import { invalidSetting } from '../setting.ts';
 import { LOCAL, type Principal, type Scope } from './principal.ts';
 import { createTokenVerifier } from './token-verifier.ts';
 
@@ -20,17 +21,17 @@ export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Lo
   const { issuer, audience } = oidc;
   if (issuer === undefined) {
     if (!isLoopback(server.host))
-      throw invalid(
+      throw invalidSetting(
         'server.host',
         'without a login (oidc.issuer) the service listens on 127.0.0.1 or ::1 only.',
       );
     return { isRequired: false, authorize: async () => LOCAL };
   }
   if (audience === undefined)
-    throw invalid('oidc.audience', 'say which audience the tokens for this service have.');
+    throw invalidSetting('oidc.audience', 'say which audience the tokens for this service have.');
   const { protocol, hostname } = new URL(issuer);
   if (protocol !== 'https:' && !isLoopback(hostname.replace(/^\[|\]$/g, '')))
-    throw invalid('oidc.issuer', 'the keys of an issuer on another host must come over https.');
+    throw invalidSetting('oidc.issuer', 'the keys of an issuer on another host must come over https.');
   const verify = createTokenVerifier({ ...oidc, issuer, audience });
   return {
     isRequired: true,
@@ -50,8 +51,4 @@ export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Lo
 /** Whether an address is reached from this host only. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
-function invalid(key: string, why: string): StainError {
-  return new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key } });
 }

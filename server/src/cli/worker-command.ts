@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
-import { StainError } from '../errors.ts';
+import { invalidSetting } from '../setting.ts';
 import { openWorkingProcess } from './working-process.ts';
 
 /** @throws CONFIGURATION_INVALID without a database and an archive that can be shared */
@@ -11,7 +11,7 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
   requireShared('database.url', config.database.url);
   const url = requireShared('dicomweb.url', config.dicomweb.url);
   if (config.jobs.concurrency === 0)
-    throw invalid('jobs.concurrency', 'a worker works on at least one slide.');
+    throw invalidSetting('jobs.concurrency', 'a worker works on at least one slide.');
   // A model or device that does not work is met now and not by the first job.
   await network(DEFAULT_MODEL);
   await using parts = await openWorkingProcess(composition, url);
@@ -22,10 +22,6 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
 }
 
 function requireShared(key: string, value: string | undefined): string {
-  if (value === undefined) throw invalid(key, 'a worker needs what it shares with the service.');
+  if (value === undefined) throw invalidSetting(key, 'a worker needs what it shares with the service.');
   return value;
-}
-
-function invalid(key: string, why: string): StainError {
-  return new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key } });
 }
