@@ -15,12 +15,17 @@ let batches: BatchService;
 let app: TestApp;
 let found: DicomJson[] = [];
 let asked: unknown;
+let wasSlow = false;
 
 beforeAll(async () => {
   jobs = await openJobs({
     run: work.run,
     limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 3, jobsPerUser: 100 },
     fingerprint: async ({ seriesInstanceUid }) => {
+      if (seriesInstanceUid.endsWith('.504') && !wasSlow) {
+        wasSlow = true;
+        throw new StainError('ARCHIVE_TIMEOUT', 'Slow.');
+      }
       if (seriesInstanceUid.endsWith('.404')) throw new StainError('NOT_WHOLE_SLIDE', 'A CT, "axial".');
       return FINGERPRINT;
     },
@@ -108,6 +113,15 @@ it('waits where the queue is full, and goes on when it has room', async () => {
     if (next) call = await next;
   }
   expect((await reportWhen(id, ({ counts }) => counts['COMPLETED'] === 6)).counts).toEqual({ COMPLETED: 6 });
+});
+
+it('asks again for a slide when the archive was slow once', async () => {
+  found = series('1.5.504');
+  const first = work.next();
+  const { id } = (await (await post('', { query: {}, template: 'one' })).json()) as Batch;
+  (await first).succeed();
+  expect((await reportWhen(id, ({ counts }) => counts['COMPLETED'] === 1)).counts).toEqual({ COMPLETED: 1 });
+  expect(wasSlow).toBe(true);
 });
 
 it('is cancelled as a whole: what runs, what waits and what has no job yet', async () => {
