@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `e2e` is OHIF in Chromium;
- * `faults` kills and disturbs real processes.
+ * `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `security` attacks the service
+ * (docs/security.md); `e2e` is OHIF in Chromium; `faults` kills and disturbs real processes.
  */
 export default defineConfig({
   test: {
@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/interop/**', 'test/e2e/**', 'test/faults/**'],
+          exclude: ['test/interop/**', 'test/security/**', 'test/e2e/**', 'test/faults/**'],
         },
       },
       {
@@ -25,6 +25,15 @@ export default defineConfig({
           include: ['test/interop/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'security',
+          include: ['test/security/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 180_000,
         },
       },
       {
