@@ -4,7 +4,7 @@
  * client's request only what was understood goes through.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Transform } from 'node:stream';
+import { Readable } from 'node:stream';
 import express, { type Request, type Response, type Router } from 'express';
 import { Agent, type Dispatcher } from 'undici';
 import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
@@ -36,26 +36,21 @@ const OF_STORED = ['content-encoding', 'content-length', 'content-type'];
 // biome-ignore format: a list
 const OF_BYTES = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'range'];
 
+/** `unreadable`: XML, data sets in a multipart, and what is encoded: addresses in it cannot be replaced. */
+type Form = 'data sets' | 'bytes' | 'unreadable';
+
+// biome-ignore format: a list
+const OF_ANSWERS = ['cache-control', 'content-language', 'date', 'expires', 'retry-after', 'warning', 'www-authenticate'];
+
 /** Nor do cookies, redirects and security headers of the archive speak for our origin. */
-const TO_BROWSER = [
-  'cache-control',
-  'content-language',
-  'content-type',
-  'date',
-  'expires',
-  'retry-after',
-  'warning',
-  'www-authenticate',
-];
-/** Of bytes that pass as they are. */
-const BYTES_TO_BROWSER = [
-  'accept-ranges',
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'etag',
-  'last-modified',
-];
+const TO_BROWSER: Readonly<Record<Form, readonly string[]>> = {
+  'data sets': [...OF_ANSWERS, 'content-type'],
+  // biome-ignore format: a list
+  bytes: [
+    ...OF_ANSWERS, 'accept-ranges', 'content-encoding', 'content-length', 'content-range', 'content-type', 'etag', 'last-modified',
+  ],
+  unreadable: OF_ANSWERS,
+};
 
 export interface ArchiveProxyOptions extends Pick<Config['dicomweb'], 'timeoutSeconds' | 'users'> {
   readonly url: string;
@@ -112,52 +107,40 @@ export function archiveProxy(
         ...(await credentialsFor(request, response)),
         accept: acceptOf(kind, request.headers.accept),
         'accept-encoding': 'identity',
-        // For the addresses that the archive writes into its answers. Orthanc takes quotes for a part of the host, so
-        // it stands without, which RFC 7239 allows for hosts without a port; `originOf` lets nothing through that could end it.
+        // For the addresses that the archive writes into its answers. RFC 7239 wants a port in quotes, which Orthanc takes
+        // for a part of the host. So there are none, and `originOf` lets no host through that would need them.
         ...(origin && { forwarded: `host=${origin.host};proto=${origin.protocol}` }),
       },
     };
-    const rewrite = (): Transform =>
-      rewriteBulkData((address) => {
-        const token = addresses.tokenOf(address, {
-          base: new URL(path, root),
-          forwardedOrigin: origin?.href,
-          study: 'study' in resource ? resource.study : undefined,
-          user,
-        });
-        return token && `${origin?.href ?? ''}${request.baseUrl}/bulkdata/${token}`;
-      });
+    const source = {
+      base: new URL(path, root),
+      forwardedOrigin: origin?.href,
+      study: 'study' in resource ? resource.study : undefined,
+      user,
+    };
+    const onOurOrigin = (address: string): string | undefined => {
+      const token = addresses.tokenOf(address, source);
+      return token && `${origin?.href ?? ''}${request.baseUrl}/bulkdata/${token}`;
+    };
     await relay(outgoing, request, response, {
       agent: kind === 'store' ? storing : reading,
       timeoutMs,
-      onAnswer(answer) {
+      onAnswer(answer, body) {
         const form = formOf(answer, isDataSet);
         if (form === 'unreadable' && answer.statusCode < 400 && kind !== 'store')
           throw new StainError(
             'ARCHIVE_PROTOCOL',
             'The archive answers in another form than it was asked for.',
           );
-        const isRewritten = form === 'data sets';
         response.status(answer.statusCode);
         // Not through express's `set`, which would add a character set.
-        response.setHeaders(
-          new Map(
-            Object.entries(
-              pick(answer.headers, [...TO_BROWSER, ...(form === 'bytes' ? BYTES_TO_BROWSER : [])]),
-            ),
-          ),
-        );
+        response.setHeaders(new Map(Object.entries(pick(answer.headers, TO_BROWSER[form]))));
+        if (form === 'unreadable') return Readable.from([]);
+        if (form === 'bytes') return body;
         // What was made for one user must not be found by the next one.
-        if (isRewritten) response.set('Cache-Control', 'no-store');
-        if (form === 'unreadable') {
-          response.removeHeader('Content-Type');
-          return undefined;
-        }
-        if (request.method === 'HEAD') return [];
-        return [
-          ...(isRewritten ? [rewrite()] : []),
-          ...(kind === 'store' ? [readStoredStudies(response)] : []),
-        ];
+        response.setHeader('Cache-Control', 'no-store');
+        const passed = rewriteBulkData(body, onOurOrigin);
+        return kind === 'store' ? readStoredStudies(passed, response) : passed;
       },
     });
   });
@@ -173,11 +156,7 @@ function originOf({ host, protocol }: Request): { host: string; protocol: string
   return URL.canParse(href) ? { host, protocol, href: new URL(href).origin } : undefined;
 }
 
-/** `unreadable`: XML, data sets in a multipart, and what is encoded: addresses in it cannot be replaced. */
-function formOf(
-  { headers }: Dispatcher.ResponseData,
-  isDataSet: boolean,
-): 'data sets' | 'bytes' | 'unreadable' {
+function formOf({ headers }: Dispatcher.ResponseData, isDataSet: boolean): Form {
   const { essence, parameters } = parseMediaType([headers['content-type']].flat()[0] ?? '');
   const isMultipart = essence.startsWith('multipart/');
   const type = isMultipart ? parseMediaType(parameters.get('type') ?? '').essence : essence;

@@ -1,6 +1,5 @@
 /** One request to another server and its answer back to the client, streamed both ways at the pace of the slower one. */
-import { Readable, type Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { once } from 'node:events';
 import type { Request, Response } from 'express';
 import type { Agent, Dispatcher } from 'undici';
 import { connectionFault } from '../dicomweb/faults.ts';
@@ -20,10 +19,10 @@ export interface RelayOptions {
   readonly timeoutMs: number;
   /**
    * Sets status and headers of the answer.
-   * @returns what its body goes through, in order; undefined where the client gets none
+   * @returns what the client gets of its body
    * @throws StainError instead of the answer
    */
-  onAnswer(answer: Dispatcher.ResponseData): readonly Transform[] | undefined;
+  onAnswer(answer: Dispatcher.ResponseData, body: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
 }
 
 /** How long a client that was answered early may go on to send, so that it sees the answer and not a broken pipe. */
@@ -46,34 +45,34 @@ export async function relay(
     () => ended.abort(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
     options.timeoutMs,
   );
-  const hasLeft = (): boolean => response.destroyed;
   response.once('close', () => ended.abort());
-  async function* watched(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async function* watched(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       idle.refresh();
       yield chunk;
     }
     idle.refresh();
   }
+  let answer: Dispatcher.ResponseData | undefined;
+  let isPassed = false;
   try {
     // An answer that comes before the end of the request must not close the client's connection.
     const body =
       outgoing.method === 'POST' ? watched(request.iterator({ destroyOnReturn: false })) : undefined;
-    const answer = await ask(options.agent, { ...outgoing, body, signal });
+    answer = await ask(options.agent, { ...outgoing, body, signal });
     idle.refresh();
-    const transforms = options.onAnswer(answer);
-    if (!transforms) {
-      answer.body.destroy();
-      response.end();
-      return;
-    }
-    const incoming = Readable.from(watched(answer.body), { objectMode: false });
-    await pipeline([incoming, ...transforms, response], { signal });
+    const chunks = options.onAnswer(answer, watched(answer.body));
+    isPassed = true;
+    for await (const chunk of chunks)
+      if (chunk.length > 0 && !response.write(chunk)) await once(response, 'drain', { signal });
+    response.end();
   } catch (error) {
-    if (hasLeft() || response.headersSent) response.destroy();
+    if (isPassed || response.destroyed) response.destroy();
     else throw connectionFault(error, 'request', signal);
   } finally {
     clearTimeout(idle);
+    // What of it was not read is not waited for; that it is cut off is no fault.
+    answer?.body.on('error', () => {}).destroy();
     if (!request.complete) setTimeout(() => request.destroy(), LINGER_MS).unref();
   }
 }

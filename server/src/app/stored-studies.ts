@@ -1,5 +1,4 @@
 /** Into which studies instances were stored, from the answer to STOW-RS: for the audit trail. */
-import { Transform } from 'node:stream';
 import type { Response } from 'express';
 import { parseStoreAnswer, studiesOf } from '../dicomweb/store-answer.ts';
 
@@ -11,21 +10,19 @@ export function storedStudies(response: Response): readonly string[] {
   return response.locals['storedStudies'] ?? [];
 }
 
-/** A stream that the answer of an archive passes through. */
-export function readStoredStudies(response: Response): Transform {
-  let chunks: Buffer[] = [];
+/** Passes the answer of an archive on, and remembers what it names. */
+export async function* readStoredStudies(
+  chunks: AsyncIterable<Buffer>,
+  response: Response,
+): AsyncGenerator<Buffer> {
+  let held: Buffer[] = [];
   let bytes = 0;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      if (bytes <= MAX_ANSWER_BYTES) chunks.push(chunk);
-      else chunks = [];
-      done(null, chunk);
-    },
-    flush(done) {
-      const answer = parseStoreAnswer(Buffer.concat(chunks).toString('utf8'));
-      if (answer) response.locals['storedStudies'] = studiesOf(answer);
-      done();
-    },
-  });
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes <= MAX_ANSWER_BYTES) held.push(chunk);
+    else held = [];
+    yield chunk;
+  }
+  const answer = parseStoreAnswer(Buffer.concat(held).toString('utf8'));
+  if (answer) response.locals['storedStudies'] = studiesOf(answer);
 }

@@ -3,7 +3,6 @@
  * hundreds of megabytes, so nothing is parsed but strings, and nothing is kept but the member that is being read; all other
  * bytes pass as they are.
  */
-import { Transform } from 'node:stream';
 import { StainError } from '../errors.ts';
 
 /** @returns the address in place of the other one; undefined where the value is to lose its address */
@@ -24,21 +23,17 @@ const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d]);
  */
 type State = 'outside' | 'string' | 'member' | 'key' | 'colon' | 'value' | 'address' | 'comma';
 
-/** A stream of the bytes of a JSON text. It ends with ARCHIVE_PROTOCOL where an address is no string, or endless. */
-export function rewriteBulkData(replace: ReplaceAddress): Transform {
+/**
+ * @param chunks of a JSON text in UTF-8
+ * @throws ARCHIVE_PROTOCOL where an address is no string, or endless
+ */
+export async function* rewriteBulkData(
+  chunks: AsyncIterable<Buffer>,
+  replace: ReplaceAddress,
+): AsyncGenerator<Buffer> {
   const rewriter = new Rewriter(replace);
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      try {
-        done(null, rewriter.write(chunk));
-      } catch (error) {
-        done(error as Error);
-      }
-    },
-    flush(done) {
-      done(null, rewriter.end());
-    },
-  });
+  for await (const chunk of chunks) yield rewriter.write(chunk);
+  yield rewriter.end();
 }
 
 class Rewriter {
