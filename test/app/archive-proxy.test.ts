@@ -193,6 +193,9 @@ describe('what reaches the archive', () => {
     const { get } = await start(mirror);
     const acceptOf = async (path: string, accept: string) => (await seen(await get(path, { accept }))).accept;
     expect(await acceptOf('/studies', 'application/json')).toBe('application/dicom+json');
+    expect(await acceptOf('/studies?accept=application/dicom+json', 'text/html')).toBe(
+      'application/dicom+json',
+    );
     expect(await acceptOf('/studies/1.2/metadata', 'application/dicom+xml, */*')).toBe(
       'application/dicom+json',
     );

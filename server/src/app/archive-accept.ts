@@ -4,7 +4,7 @@ import { parseAccept } from '../dicomweb/accept-list.ts';
 import type { ResourceKind } from '../dicomweb/resource.ts';
 import { StainError } from '../errors.ts';
 
-export const DICOM_JSON = 'application/dicom+json';
+const DICOM_JSON = 'application/dicom+json';
 
 /**
  * As they are stored. OHIF sends a list, which Orthanc 1.10 answers with uncompressed frames, after decoding the whole
@@ -31,8 +31,10 @@ const MAX_MEMBERS = 32;
  */
 export function acceptOf(kind: ResourceKind, accepted: string | undefined): string {
   if (kind === 'frames') return STORED_FRAMES;
+  // What was stored is told in JSON whatever is asked for: nobody sends a slide again for the form of the answer.
+  if (kind === 'store') return DICOM_JSON;
   const list = parseAccept(accepted).slice(0, MAX_MEMBERS);
-  if (kind === 'search' || kind === 'metadata' || kind === 'store') {
+  if (kind === 'search' || kind === 'metadata') {
     if (list.some(({ type }) => JSON_TYPES.includes(type))) return DICOM_JSON;
     throw new StainError('NOT_ACCEPTABLE', `Data sets are sent as ${DICOM_JSON}.`);
   }

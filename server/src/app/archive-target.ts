@@ -16,7 +16,8 @@ export const archiveTarget: RequestHandler = (request, response, next) => {
   }
   // Media types have one place (PS3.18 8.3.3.1); character sets have no use: DICOM JSON is in UTF-8.
   const accept = parameters.find(([name]) => name === 'accept')?.[1];
-  if (accept) request.headers.accept = accept;
+  // A plus that is not encoded is a blank in a query; between two words of a media type it was meant as it stands.
+  if (accept) request.headers.accept = accept.replaceAll(/(?<=\w) (?=\w)/g, '+');
   const passed = parameters.filter(([name]) => name !== 'accept' && name !== 'charset');
   request.url = targetOf({ resource, parameters: passed });
   if ('study' in resource) setSubject(response, { studyInstanceUid: resource.study });

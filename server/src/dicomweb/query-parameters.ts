@@ -38,9 +38,10 @@ const RENDERED: Forms = {
   iccprofile: /^\w{0,32}$/,
 };
 
-/** dcm4chee-arc: order of the results, and which of them. */
+/** dcm4chee-arc: order of the results, what they hold, and which of them. */
 const DCM4CHEE: Forms = {
   orderby: WORDS,
+  includedefaults: BOOLEAN,
   returnempty: BOOLEAN,
   withoutstudies: BOOLEAN,
   incomplete: BOOLEAN,
