@@ -15,7 +15,7 @@ import { browserMissing, launchBrowser, openPage, startService } from '../suppor
 
 const samples = join(repository, 'scripts/sample');
 
-/** Orthanc with the sample slide. @returns besides, the address of the whole slide below the root */
+/** Orthanc with the sample slide, and where the slide is below the root. */
 async function orthancWithSlide(): Promise<{ orthanc: RunningOrthanc; series: string; study: string }> {
   const orthanc = await startOrthanc();
   for (const name of (await readdir(samples)).filter((file) => file.endsWith('.dcm')))
