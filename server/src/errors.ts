@@ -50,6 +50,10 @@ export const ERROR_TABLE = {
   },
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
+  TARGET_REFUSED: {
+    status: 400,
+    remedy: 'Ask for a resource of DICOMweb, with the parameters that docs/conformance.md names.',
+  },
   UNAUTHENTICATED: { status: 401, remedy: 'Sign in, and send the token with the request.' },
   FORBIDDEN: { status: 403, remedy: 'Ask the administrator for the permission that the message names.' },
   LOGIN_UNAVAILABLE: {

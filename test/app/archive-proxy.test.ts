@@ -1,4 +1,5 @@
 /** The way to the configured archive, against archives over real HTTP that tell what reached them. */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import express from 'express';
@@ -34,7 +35,7 @@ async function start(
   open = new AsyncDisposableStack();
   const archive = open.use(await startFaultServer(handle));
   const proxy = archiveProxy(
-    { url: url?.(archive) ?? archive.url, timeoutSeconds, users },
+    { url: url?.(archive) ?? archive.url, timeoutSeconds, users, bulkDataKey: randomBytes(32) },
     { isRequired },
     archiveCredentials({ headers, users, oauth: {} }),
   );
@@ -94,7 +95,7 @@ describe('what reaches the archive', () => {
     expect(await acceptOf(`${FRAME}%2C2`)).toBe(stored);
     expect(await acceptOf(`${FRAME}?charset=utf-8`)).toBe(stored);
     expect(await acceptOf(`${FRAME}/rendered`)).toBe(accept);
-    expect(await acceptOf('/studies/1.2/series')).toBe(accept);
+    expect(await acceptOf('/studies/1.2')).toBe(accept);
   });
 
   test("the service's credentials, unless the browser sends a user's own; never our cookies", async () => {
@@ -141,9 +142,8 @@ describe('what reaches the archive', () => {
     };
     expect(await send('POST', '/studies')).toBe(200);
     expect(await send('POST', '/studies/1.2.3')).toBe(200);
-    expect(await send('OPTIONS', '/studies')).toBe(200);
     expect(await send('HEAD', '/studies')).toBe(200);
-    expect(bodies).toEqual(['slide', 'slide', '', '']);
+    expect(bodies).toEqual(['slide', 'slide', '']);
     for (const [method, path] of [
       ['DELETE', '/studies/1.2.3'],
       ['PUT', '/studies/1.2.3'],
@@ -151,7 +151,119 @@ describe('what reaches the archive', () => {
       ['POST', '/workitems'],
     ] as const)
       expect(await send(method, path)).toBe(400);
-    expect(archive.requests).toHaveLength(4);
+    expect(archive.requests).toHaveLength(3);
+  });
+
+  test('OPTIONS is answered here', async () => {
+    const { archive, service } = await start(mirror);
+    const ask = async (path: string) => {
+      const response = await fetch(`${service.url}/stain/dicom-web${path}`, { method: 'OPTIONS' });
+      return [response.status, response.headers.get('allow')];
+    };
+    expect(await ask('/studies')).toEqual([204, 'GET, HEAD, OPTIONS, POST']);
+    expect(await ask('/studies/1.2/metadata')).toEqual([204, 'GET, HEAD, OPTIONS']);
+    expect((await ask('/servers'))[0]).toBe(400);
+    expect(archive.requests).toEqual([]);
+  });
+
+  test.each([
+    'evil;proto=https',
+    'a,host=b',
+    '"evil"',
+    'evil/path',
+    'me@evil',
+    'evil:99999999',
+    '[::1',
+    'ev il',
+  ])('no Forwarded of a Host that is none: %s', async (host) => {
+    const { raw } = await start(mirror);
+    const { text } = await raw('/studies', { host });
+    expect(JSON.parse(text)).not.toHaveProperty('forwarded');
+  });
+
+  test.each(['service.example', 'service.example:3080', '127.0.0.1:80', '[::1]:3080'])(
+    'Forwarded with the host %s',
+    async (host) => {
+      const { raw } = await start(mirror);
+      expect(JSON.parse((await raw('/studies', { host })).text).forwarded).toBe(`host=${host};proto=http`);
+    },
+  );
+
+  test('media types that are known, and of the query before those of the header', async () => {
+    const { get } = await start(mirror);
+    const acceptOf = async (path: string, accept: string) => (await seen(await get(path, { accept }))).accept;
+    expect(await acceptOf('/studies', 'application/json')).toBe('application/dicom+json');
+    expect(await acceptOf('/studies?accept=application/dicom+json', 'text/html')).toBe(
+      'application/dicom+json',
+    );
+    expect(await acceptOf('/studies/1.2/metadata', 'application/dicom+xml, */*')).toBe(
+      'application/dicom+json',
+    );
+    expect(
+      await acceptOf('/studies/1.2', 'application/x-evil;a=b, multipart/related; type="application/dicom"'),
+    ).toBe('multipart/related; type="application/dicom"');
+    expect(
+      await acceptOf(
+        '/studies/1.2',
+        'multipart/related; type="application/dicom"; transfer-syntax=*, application/dicom; transfer-syntax=1.2',
+      ),
+    ).toBe(
+      'multipart/related; type="application/dicom"; transfer-syntax=*, application/dicom; transfer-syntax=1.2',
+    );
+    expect(await acceptOf(`${FRAME}/rendered?accept=image/png`, 'image/jpeg')).toBe('image/png');
+    for (const [path, accept] of [
+      ['/studies', 'application/dicom+xml'],
+      ['/studies?accept=application/dicom%2bxml', 'application/json'],
+      ['/studies/1.2', 'text/html'],
+    ] as const)
+      expect((await get(path, { accept })).status).toBe(406);
+  });
+
+  test('a slide at the pace of the archive, with its length or in pieces', async () => {
+    const seenHeaders: IncomingHttpHeaders[] = [];
+    const { service } = await start(async (request, response) => {
+      seenHeaders.push(request.headers);
+      response.end(String((await bodyOf(request)).length));
+    });
+    const store = async (body: Buffer | ReadableStream) => {
+      const answer = await fetch(`${service.url}/stain/dicom-web/studies`, {
+        method: 'POST',
+        headers: { 'content-type': 'multipart/related; type="application/dicom"; boundary=b' },
+        body,
+        duplex: 'half',
+      } as RequestInit);
+      return answer.text();
+    };
+    expect(await store(Buffer.alloc(3_000_000))).toBe('3000000');
+    const pieces = new ReadableStream({
+      start(controller) {
+        for (let i = 0; i < 30; i++) controller.enqueue(Buffer.alloc(100_000));
+        controller.close();
+      },
+    });
+    expect(await store(pieces)).toBe('3000000');
+    expect(seenHeaders[0]).toMatchObject({
+      'content-length': '3000000',
+      'content-type': 'multipart/related; type="application/dicom"; boundary=b',
+      accept: 'application/dicom+json',
+    });
+    expect(seenHeaders[1]).toMatchObject({ 'transfer-encoding': 'chunked' });
+  });
+
+  test('no half of a slide when the browser goes away', async () => {
+    const broken = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const { service } = await start(async (request) => {
+      request.once('data', () => begun.resolve());
+      await bodyOf(request).catch(() => broken.resolve());
+    });
+    const { hostname, port } = new URL(service.url);
+    const request = httpRequest({ hostname, port, method: 'POST', path: '/stain/dicom-web/studies' });
+    request.on('error', () => {}).setHeader('Content-Length', '1000');
+    request.write('half');
+    await begun.promise;
+    request.destroy();
+    await broken.promise;
   });
 
   test.each([
@@ -217,6 +329,49 @@ describe('what comes back', () => {
     expect(archive.requests).toHaveLength(1);
   });
 
+  test('a refusal that comes before the end of a slide', async () => {
+    const { service } = await start((_request, response) => {
+      response.writeHead(413, { 'Content-Type': 'text/plain', Connection: 'close' }).end('too large');
+    });
+    const { hostname, port } = new URL(service.url);
+    const request = httpRequest({ hostname, port, method: 'POST', path: '/stain/dicom-web/studies' });
+    request.setHeader('Content-Length', '1000').write('half');
+    const [response] = await once(request, 'response');
+    expect(response.statusCode).toBe(413);
+    expect((await bodyOf(response)).toString()).toBe('too large');
+    request.destroy();
+  });
+
+  test('of a slide that stops coming half-way: a problem', async () => {
+    const { service } = await start(async (request) => void bodyOf(request).catch(() => {}), {
+      timeoutSeconds: 0.2,
+    });
+    const { hostname, port } = new URL(service.url);
+    const request = httpRequest({ hostname, port, method: 'POST', path: '/stain/dicom-web/studies' });
+    request.setHeader('Content-Length', '1000').write('half');
+    const [response] = await once(request, 'response');
+    expect(response.statusCode).toBe(504);
+    request.destroy();
+  });
+
+  test('nothing for ever to a browser that does not read', async () => {
+    const cut = Promise.withResolvers<void>();
+    const { service } = await start(
+      (_request, response) => {
+        response.once('close', () => cut.resolve());
+        const send = (): void => {
+          while (response.write(Buffer.alloc(1 << 20)));
+          response.once('drain', send);
+        };
+        send();
+      },
+      { timeoutSeconds: 0.3 },
+    );
+    const response = await fetch(`${service.url}/stain/dicom-web/studies/1.2`);
+    await cut.promise;
+    await expect(response.arrayBuffer()).rejects.toThrow();
+  });
+
   test.each([
     [
       'an archive that hangs up',
@@ -278,5 +433,79 @@ describe('what comes back', () => {
     browser.abort();
     await left;
     await expect(response.text()).rejects.toThrow();
+  });
+});
+
+describe('data sets', () => {
+  const json =
+    (value: unknown, headers: Record<string, string> = {}): Handler =>
+    (_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/dicom+json', ETag: '"1"', ...headers });
+      response.end(typeof value === 'string' ? value : JSON.stringify(value));
+    };
+  const icc = (address: string) => [{ '00282000': { vr: 'OB', BulkDataURI: address } }];
+  const addressIn = async (response: Response) =>
+    ((await response.json()) as ReturnType<typeof icc>)[0]!['00282000'].BulkDataURI as string | undefined;
+
+  test('name bulk data on our origin, and it comes from there', async () => {
+    const { archive, service, get } = await start((request, response, number) => {
+      const { url } = archive;
+      if (request.url!.includes('/bulk/'))
+        response.writeHead(200, { 'Content-Type': 'application/octet-stream' }).end('profile');
+      else json(icc(`${url}/studies/1.2/bulk/00282000?x=%20y`))(request, response, number);
+    });
+    const answer = await get('/studies/1.2/metadata');
+    expect(answer.headers.get('etag')).toBeNull();
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const address = (await addressIn(answer))!;
+    expect(address).toMatch(new RegExp(`^${service.url}/stain/dicom-web/bulkdata/[\\w-]+\\.[\\w-]{43}$`));
+    expect(await (await fetch(address)).text()).toBe('profile');
+    expect(archive.requests.at(-1)).toBe('GET /dicom-web/studies/1.2/bulk/00282000?x=%20y');
+  });
+
+  test('name none that is not the archive’s, and a made one opens nothing', async () => {
+    const { archive, service, get } = await start(json(icc('http://evil.example/dicom-web/x')));
+    expect(await addressIn(await get('/studies/1.2/metadata'))).toBeUndefined();
+    const before = archive.requests.length;
+    for (const token of [`${Buffer.from('["1.2","system"]').toString('base64url')}.${'A'.repeat(43)}`, 'x']) {
+      const forged = await fetch(`${service.url}/stain/dicom-web/bulkdata/${token}`);
+      expect([400, 404]).toContain(forged.status);
+    }
+    expect((await get(`${FRAME.replace('/frames/1', '')}/bulkdata/00282000`)).status).toBe(400);
+    expect(archive.requests).toHaveLength(before);
+  });
+
+  test('of bulk data a redirect is not followed', async () => {
+    const { archive, get } = await start((request, response, number) => {
+      if (request.url!.endsWith('/bulk')) response.writeHead(302, { Location: '/system' }).end();
+      else json(icc(`${archive.url}/studies/1.2/bulk`))(request, response, number);
+    });
+    const address = (await addressIn(await get('/studies/1.2/metadata')))!;
+    const before = archive.requests.length;
+    expect((await fetch(address, { redirect: 'manual' })).headers.get('location')).toBeNull();
+    expect(archive.requests).toHaveLength(before + 1);
+  });
+
+  test.each([
+    ['as XML', { 'Content-Type': 'application/dicom+xml' }],
+    ['as XML in parts', { 'Content-Type': 'multipart/related; type="application/dicom+xml"; boundary=b' }],
+    ['as JSON in parts', { 'Content-Type': 'multipart/related; type="application/dicom+json"; boundary=b' }],
+    ['in UTF-16', { 'Content-Type': 'application/dicom+json; charset=utf-16' }],
+    ['compressed', { 'Content-Encoding': 'gzip' }],
+  ])('that come %s do not pass', async (_how, headers) => {
+    const { get } = await start(json('<BulkData uri="http://evil.example"/>', headers));
+    for (const path of ['/studies/1.2/metadata', '/studies']) {
+      const answer = await get(path, { 'accept-encoding': 'gzip' });
+      expect(answer.status).toBe(502);
+      expect(await answer.json()).toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
+    }
+  });
+
+  test('are replaced in whatever calls itself JSON, and in what was asked for as JSON', async () => {
+    const { get } = await start(json(icc('http://evil.example/x')));
+    expect(await addressIn(await get('/studies/1.2'))).toBeUndefined();
+    await open.disposeAsync();
+    const other = await start(json(icc('http://evil.example/x'), { 'Content-Type': 'text/plain' }));
+    expect(await addressIn(await other.get('/studies'))).toBeUndefined();
   });
 });

@@ -2,6 +2,7 @@
  * What users of one service see of each other: an archive that grants by token, two users with a study each, one in
  * common, and an administrator.
  */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -75,7 +76,11 @@ beforeAll(async () => {
     preview: refuse,
     stainOf: refuse,
     createTemplate: refuse,
-    archiveRouter: archiveProxy({ ...config.dicomweb, url: archiveUrl }, login, credentials),
+    archiveRouter: archiveProxy(
+      { ...config.dicomweb, url: archiveUrl, bulkDataKey: randomBytes(32) },
+      login,
+      credentials,
+    ),
     searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl }), credentials),
   });
   tokens['alice'] = await issuer.token('alice');

@@ -1,4 +1,6 @@
 /** OHIF's requests through our proxy to a real Orthanc. */
+
+import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +33,7 @@ describe.skipIf(orthancMissing)(`the proxy before Orthanc${note}`, () => {
   beforeAll(async () => {
     orthanc = await startOrthanc();
     const proxy = archiveProxy(
-      { url: orthanc.url, timeoutSeconds: 60, users: 'known' },
+      { url: orthanc.url, timeoutSeconds: 60, users: 'known', bulkDataKey: randomBytes(32) },
       { isRequired: false },
       archiveCredentials({ headers: {}, users: 'known', oauth: {} }),
     );

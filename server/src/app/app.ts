@@ -8,6 +8,7 @@ import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import { audited } from './audited.ts';
+import { auditedArchive } from './audited-archive.ts';
 import { requireScope } from './authenticate.ts';
 import { type BatchRoutesOptions, batchRoutes } from './batch-routes.ts';
 import { docsRouter } from './docs.ts';
@@ -42,6 +43,8 @@ export interface AppOptions
   readonly log: Logger;
   /** The archive, at /dicom-web: the embedded one, or the way to the configured one. */
   readonly archiveRouter?: Router | undefined;
+  /** Its own trail then tells who read what. */
+  readonly archiveKnowsUsers?: boolean;
   /** OHIF, at the root of the host. */
   readonly viewerRouter?: Router | undefined;
   /** For tests. */
@@ -76,6 +79,7 @@ export function createApp(options: AppOptions): Express {
       '/dicom-web',
       named('/dicom-web'),
       audited(options.audit, undefined),
+      auditedArchive(options.audit, { reads: !options.archiveKnowsUsers }),
       archiveGuard(login),
       limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
       options.archiveRouter,

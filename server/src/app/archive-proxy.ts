@@ -1,152 +1,182 @@
 /**
  * The configured archive on our own origin, so that the viewer needs no CORS. Read-only but for STOW-RS; it streams
- * both ways and keeps nothing.
+ * both ways and keeps nothing. The archive sees addresses, media types and headers that are written here; of the
+ * client's request only what was understood goes through.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { createProxyMiddleware } from 'http-proxy-middleware';
+import { Readable } from 'node:stream';
+import express, { type Request, type Response, type Router } from 'express';
+import { Agent, type Dispatcher } from 'undici';
 import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
 import type { Login } from '../auth/login.ts';
+import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
+import { parseMediaType } from '../dicomweb/media-type.ts';
+import type { ResourceKind } from '../dicomweb/resource.ts';
+import { rewriteBulkData } from '../dicomweb/rewrite-bulk-data.ts';
 import { StainError } from '../errors.ts';
+import { acceptOf } from './archive-accept.ts';
+import { archiveTarget, resourceOf } from './archive-target.ts';
+import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
-import { sendProblem } from './problem.ts';
+import { BulkDataAddresses } from './bulk-data-address.ts';
+import { type Outgoing, relay } from './relay.ts';
+import { readStoredStudies } from './stored-studies.ts';
+
+/** Data sets, in which addresses are replaced. */
+const DATA_SETS: readonly ResourceKind[] = ['search', 'metadata', 'store'];
 
 /**
- * As they are stored. OHIF sends a list, which Orthanc 1.10 answers with uncompressed frames, after decoding the whole
- * instance for each.
+ * What concerns the data, beside Accept. Our cookies, and what is said about our connection, are no business of the
+ * archive. Ranges and conditions are told of bytes that pass as they are.
  */
-const STORED_FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*';
+const ALWAYS = ['authorization', 'user-agent'];
+const OF_STORED = ['content-encoding', 'content-length', 'content-type'];
+// biome-ignore format: a list
+const OF_BYTES = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'range'];
 
-const FRAMES = /\/frames\/(\d|,|%2c)+$/i;
-const STORE = /^\/studies(\/[\d.]+)?$/;
-const READING = ['GET', 'HEAD', 'OPTIONS'];
-/** Parent folders in every spelling that some server takes for one: encoded, twice encoded, with parameters. */
-const TRAVERSAL = /(^|\/)\.{1,2}(;[^/]*)?(\/|$)|%(2e|2f|5c|3b|25)|\\/i;
+/** `unreadable`: XML, data sets in a multipart, and what is encoded: addresses in it cannot be replaced. */
+type Form = 'data sets' | 'bytes' | 'unreadable';
 
-/** All that concerns the data. Our cookies, and what is said about our connection, are no business of the archive. */
-const TO_ARCHIVE = [
-  'accept',
-  'accept-charset',
-  'accept-encoding',
-  'accept-language',
-  'authorization',
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'range',
-  // Without it the body would be sent as if it were the next request.
-  'transfer-encoding',
-  'user-agent',
-];
+// biome-ignore format: a list
+const OF_ANSWERS = ['cache-control', 'content-language', 'date', 'expires', 'retry-after', 'warning', 'www-authenticate'];
 
 /** Nor do cookies, redirects and security headers of the archive speak for our origin. */
-const TO_BROWSER = new Set([
-  'accept-ranges',
-  'allow',
-  'cache-control',
-  'content-encoding',
-  'content-language',
-  'content-length',
-  'content-range',
-  'content-type',
-  'date',
-  'etag',
-  'expires',
-  'last-modified',
-  'retry-after',
-  'warning',
-  'www-authenticate',
-]);
+const TO_BROWSER: Readonly<Record<Form, readonly string[]>> = {
+  'data sets': [...OF_ANSWERS, 'content-type'],
+  // biome-ignore format: a list
+  bytes: [
+    ...OF_ANSWERS, 'accept-ranges', 'content-encoding', 'content-length', 'content-range', 'content-type', 'etag', 'last-modified',
+  ],
+  unreadable: OF_ANSWERS,
+};
 
-/** To be mounted under any prefix. Problems: REQUEST_INVALID, ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT */
+export interface ArchiveProxyOptions extends Pick<Config['dicomweb'], 'timeoutSeconds' | 'users'> {
+  readonly url: string;
+  /** 32 bytes that all processes of the service share (service-key.ts). */
+  readonly bulkDataKey: Buffer;
+}
+
+/**
+ * To be mounted under any prefix. Problems: TARGET_REFUSED, NOT_ACCEPTABLE, NOT_FOUND, ARCHIVE_UNREACHABLE,
+ * ARCHIVE_TIMEOUT, ARCHIVE_PROTOCOL
+ */
 export function archiveProxy(
-  { url, timeoutSeconds, users }: Pick<Config['dicomweb'], 'timeoutSeconds' | 'users'> & { url: string },
+  { url, timeoutSeconds, users, bulkDataKey }: ArchiveProxyOptions,
   { isRequired }: Pick<Login, 'isRequired'>,
   credentials: ArchiveCredentials,
 ): Router {
   const root = parseRoot(url);
   const authorization = takeCredentials(root);
-  const service = async (): Promise<IncomingHttpHeaders> => ({
-    ...(authorization ? { authorization } : {}),
-    ...Object.fromEntries(
-      Object.entries(await credentials.service()).map(([name, value]) => [name.toLowerCase(), value]),
-    ),
-  });
-  const prepare: RequestHandler = async (request, response, next) => {
-    // A user's own token goes through to an archive that knows it, and then our credentials are not lent.
+  const addresses = new BulkDataAddresses(root, bulkDataKey);
+  const timeoutMs = timeoutSeconds * 1000;
+  // Silence is watched by relay.ts, for both sides.
+  const settings = { connect: { timeout: timeoutMs }, headersTimeout: 0, bodyTimeout: 0, allowH2: false };
+  const reading = new Agent(settings);
+  // A connection that was idle may be closed in the moment that it is used, and what stores is not asked twice.
+  const storing = new Agent({ ...settings, pipelining: 0 });
+
+  /** Instead of what the client sent; undefined where a user's own token goes through, and ours are not lent. */
+  async function credentialsFor(request: Request, response: Response): Promise<Headers | undefined> {
     const isOwn = isRequired ? users !== 'unknown' : request.headers.authorization !== undefined;
     const { token } = principalOf(response) ?? {};
-    const exchanged = isRequired && isOwn && token !== undefined;
-    const instead = exchanged
-      ? { authorization: `Bearer ${await credentials.ofUser(token)}` }
-      : isOwn
-        ? undefined
-        : await service();
-    request.headers = headersFor(request, instead);
-    next();
-  };
-  // A busy archive drops connections before it has answered: what only reads is asked for once more.
-  const askedAgain = new WeakSet<Request>();
-  const proxy = createProxyMiddleware<Request, Response>({
-    target: root.href,
-    followRedirects: false,
-    on: {
-      proxyReq(outgoing) {
-        outgoing.setTimeout(timeoutSeconds * 1000, () =>
-          outgoing.destroy(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
-        );
+    if (isRequired && isOwn && token !== undefined)
+      return { authorization: `Bearer ${await credentials.ofUser(token)}` };
+    if (isOwn) return undefined;
+    return { ...(authorization && { authorization }), ...lowerCase(await credentials.service()) };
+  }
+
+  return express.Router().use(archiveTarget, async (request, response) => {
+    const resource = resourceOf(response)!;
+    const { kind } = resource;
+    const user = principalOf(response)?.id ?? LOCAL.id;
+    if (kind === 'value')
+      throw new StainError('TARGET_REFUSED', 'Bulk data is fetched by the addresses in answers only.');
+    const isDataSet = DATA_SETS.includes(kind);
+    const bulkData = kind === 'bulkdata' ? addresses.open(resource.token, user) : undefined;
+    if (bulkData) setSubject(response, { studyInstanceUid: bulkData.study });
+    const path = bulkData?.target ?? root.pathname + request.url.slice(1);
+    const origin = originOf(request);
+    const outgoing: Outgoing = {
+      origin: root.origin,
+      path,
+      method: request.method as Outgoing['method'],
+      headers: {
+        ...pick(request.headers, [...ALWAYS, ...(kind === 'store' ? OF_STORED : isDataSet ? [] : OF_BYTES)]),
+        ...(await credentialsFor(request, response)),
+        accept: acceptOf(kind, request.headers.accept),
+        'accept-encoding': 'identity',
+        // For the addresses that the archive writes into its answers. RFC 7239 wants a port in quotes, which Orthanc takes
+        // for a part of the host. So there are none, and `originOf` lets no host through that would need them.
+        ...(origin && { forwarded: `host=${origin.host};proto=${origin.protocol}` }),
       },
-      proxyRes(incoming) {
-        for (const name of Object.keys(incoming.headers))
-          if (!TO_BROWSER.has(name)) delete incoming.headers[name];
+    };
+    const source = {
+      base: new URL(path, root),
+      forwardedOrigin: origin?.href,
+      study: 'study' in resource ? resource.study : undefined,
+      user,
+    };
+    const onOurOrigin = (address: string): string | undefined => {
+      const token = addresses.tokenOf(address, source);
+      return token && `${origin?.href ?? ''}${request.baseUrl}/bulkdata/${token}`;
+    };
+    await relay(outgoing, request, response, {
+      agent: kind === 'store' ? storing : reading,
+      timeoutMs,
+      onAnswer(answer, body) {
+        const form = formOf(answer, isDataSet);
+        if (form === 'unreadable' && answer.statusCode < 400 && kind !== 'store')
+          throw new StainError(
+            'ARCHIVE_PROTOCOL',
+            'The archive answers in another form than it was asked for.',
+          );
+        response.status(answer.statusCode);
+        // Not through express's `set`, which would add a character set.
+        response.setHeaders(new Map(Object.entries(pick(answer.headers, TO_BROWSER[form]))));
+        if (form === 'unreadable') return Readable.from([]);
+        if (form === 'bytes') return body;
+        // What was made for one user must not be found by the next one.
+        response.setHeader('Cache-Control', 'no-store');
+        const passed = rewriteBulkData(body, onOurOrigin);
+        return kind === 'store' ? readStoredStudies(passed, response) : passed;
       },
-      error(error: NodeJS.ErrnoException, request, response) {
-        // Half an answer cannot be taken back: the browser sees the connection break.
-        if (!('headersSent' in response) || response.headersSent) response.destroy();
-        else if (error.code === 'ECONNRESET' && request.method === 'GET' && !askedAgain.has(request)) {
-          askedAgain.add(request);
-          void proxy(request, response);
-        } else sendProblem(response, archiveFault(error));
-      },
-    },
+    });
   });
-  return express.Router().use(refuseOthers, prepare, proxy);
 }
 
-const refuseOthers: RequestHandler = (request, _response, next) => {
-  const isStore = request.method === 'POST' && STORE.test(request.path);
-  if (!isStore && !READING.includes(request.method))
-    throw new StainError('REQUEST_INVALID', 'Only reading and STOW-RS go through here.');
-  // The archive's other services would be reached with our credentials.
-  if (TRAVERSAL.test(request.path))
-    throw new StainError('REQUEST_INVALID', 'The path of the URL is not one of DICOMweb.');
-  next();
-};
+type Headers = Record<string, string>;
 
-/** @param credentials instead of the user's own */
-function headersFor(request: Request, credentials: IncomingHttpHeaders | undefined): IncomingHttpHeaders {
-  const passed = TO_ARCHIVE.filter(
-    (name) => request.headers[name] !== undefined && !(credentials && name === 'authorization'),
-  ).map((name) => [name, request.headers[name]]);
-  return {
-    ...Object.fromEntries(passed),
-    ...credentials,
-    // For the addresses that the archive writes into its answers.
-    forwarded: `host=${request.host};proto=${request.protocol}`,
-    ...(FRAMES.test(request.path) ? { accept: STORED_FRAMES } : {}),
-  };
+/** Where the client reached us, as far as its text holds nothing else; undefined without such a host. */
+function originOf({ host, protocol }: Request): { host: string; protocol: string; href: string } | undefined {
+  const isHost = /^(?:[a-z0-9][a-z0-9.-]{0,252}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i.test(host ?? '');
+  if (!isHost || !/^https?$/.test(protocol)) return undefined;
+  const href = `${protocol}://${host}`;
+  return URL.canParse(href) ? { host, protocol, href: new URL(href).origin } : undefined;
 }
 
-function archiveFault(cause: NodeJS.ErrnoException): StainError {
-  if (cause instanceof StainError) return cause;
-  if (cause.code === 'ETIMEDOUT')
-    return new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.', { cause });
-  return new StainError('ARCHIVE_UNREACHABLE', 'The archive cannot be reached.', { cause });
+function formOf({ headers }: Dispatcher.ResponseData, isDataSet: boolean): Form {
+  const { essence, parameters } = parseMediaType([headers['content-type']].flat()[0] ?? '');
+  const isMultipart = essence.startsWith('multipart/');
+  const type = isMultipart ? parseMediaType(parameters.get('type') ?? '').essence : essence;
+  if (/[/+]xml$/.test(type)) return 'unreadable';
+  if (!isDataSet && !/[/+]json$/.test(type)) return 'bytes';
+  const encoding = [headers['content-encoding']].flat()[0] ?? 'identity';
+  const isUtf8 = /^(utf-?8|us-ascii)?$/i.test(parameters.get('charset') ?? '');
+  return isMultipart || encoding !== 'identity' || !isUtf8 ? 'unreadable' : 'data sets';
+}
+
+/** Of these names, what is there and can be sent on. */
+function pick(headers: IncomingHttpHeaders, names: readonly string[]): Headers {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = [headers[name]].flat().join(', ');
+      return value !== '' && /^[\t -~\x80-\xff]*$/.test(value) ? [[name, value]] : [];
+    }),
+  );
+}
+
+function lowerCase(headers: Headers): Headers {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }

@@ -1,15 +1,7 @@
 /** Which media type an answer takes (PS3.18 8.7): what the client accepts against what the file holds. */
 
-import { parseMediaType, splitOutsideQuotes } from '../dicomweb/media-type.ts';
+import { parseAccept } from '../dicomweb/accept-list.ts';
 import { StainError } from '../errors.ts';
-
-/** One member of an Accept list. */
-interface Accepted {
-  readonly multipart: boolean;
-  /** Media type of the parts, or of the one body. */
-  readonly type: string;
-  readonly transferSyntax: string | undefined;
-}
 
 export interface FrameAnswer {
   readonly multipart: boolean;
@@ -110,25 +102,6 @@ export function negotiateRendered(accept: string | undefined): 'image/jpeg' | 'i
   for (const { type } of parseAccept(accept))
     for (const offered of ['image/jpeg', 'image/png'] as const) if (isAnyOf(type, offered)) return offered;
   throw new StainError('NOT_ACCEPTABLE', 'Rendered images are sent as image/jpeg or image/png.');
-}
-
-function parseAccept(accept: string | undefined): Accepted[] {
-  const members = splitOutsideQuotes(accept ?? '', ',').filter((member) => member.trim() !== '');
-  if (members.length === 0) return [{ multipart: true, type: '*/*', transferSyntax: undefined }];
-  return members.map((member) => {
-    const { essence, parameters } = parseMediaType(member);
-    const transferSyntax = parameters.get('transfer-syntax');
-    // `*/*` gets multipart, which is the default of the standard.
-    if (essence === '*/*') return { multipart: true, type: essence, transferSyntax };
-    if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax };
-    // Some clients put the transfer syntax inside the quotes of the type.
-    const inner = parseMediaType(parameters.get('type') ?? '*/*');
-    return {
-      multipart: true,
-      type: inner.essence,
-      transferSyntax: transferSyntax ?? inner.parameters.get('transfer-syntax'),
-    };
-  });
 }
 
 /** Whether an accepted type, which may have wildcards, takes an offered one. */

@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { type Request, type Response, Router } from 'express';
 import { CodecPool } from '../codec/codec-pool.ts';
 import { isUid } from '../dicom/uid.ts';
+import { studiesOf } from '../dicomweb/store-answer.ts';
 import { StainError } from '../errors.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
@@ -181,7 +182,7 @@ async function search(
   request: Request,
   response: Response,
 ): Promise<void> {
-  const query = parseQuery(new URL(request.originalUrl, 'http://localhost').searchParams);
+  const query = parseQuery(new URL(request.url, 'http://localhost').searchParams);
   const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
   const { study, series } = request.params as Partial<UidParameters>;
   const scope: Scope = { ...(study && { studyUid: study }), ...(series && { seriesUid: series }) };
@@ -219,6 +220,7 @@ async function storeInstances({ store }: Rooms, request: Request, response: Resp
       baseUrl: baseUrlOf(request),
     });
     response.status(status).set('Cache-Control', 'no-store');
+    response.locals['storedStudies'] = studiesOf(json);
     sendJson(response, 'application/dicom+json', json);
   } catch (error) {
     response.set('Connection', 'close');

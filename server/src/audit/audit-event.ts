@@ -22,6 +22,8 @@ export const AUDITED = {
   'normalization-ended': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'series-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'series-stored': { action: 'C', dcm: ['110104', 'DICOM Instances Transferred'] },
+  'instances-stored': { action: 'C', dcm: ['110104', 'DICOM Instances Transferred'] },
+  'study-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'stain-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'preview-made': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'template-made': { action: 'C', dcm: ['110100', 'Application Activity'] },

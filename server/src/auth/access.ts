@@ -91,6 +91,11 @@ export function openAccess(
   return url === undefined ? OPEN_ACCESS : archiveAccess(url, credentials);
 }
 
+/** Whether the archive itself is told who asks: then its own trail tells who read what. */
+export function archiveKnowsUsers(config: Pick<Config, 'dicomweb'>, login: Login): boolean {
+  return urlForUsers(config.dicomweb, login) !== undefined;
+}
+
 /** Of an archive that takes the tokens of users. */
 function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
   return isRequired && users !== 'unknown' ? url : undefined;

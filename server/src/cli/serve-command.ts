@@ -1,13 +1,16 @@
 /** `serve`: the HTTP service, with the embedded archive where no other is configured. Runs until it is interrupted. */
 
 import { once } from 'node:events';
+import express from 'express';
 import { createApp } from '../app/app.ts';
 import { archiveProxy } from '../app/archive-proxy.ts';
+import { archiveTarget } from '../app/archive-target.ts';
 import { listen } from '../app/listen.ts';
-import { openAccess, openSearch } from '../auth/access.ts';
+import { archiveKnowsUsers, openAccess, openSearch } from '../auth/access.ts';
 import { archiveCredentials } from '../auth/archive-credentials.ts';
 import { openLogin } from '../auth/login.ts';
 import { type Composition, VERSION } from '../composition.ts';
+import { serviceKey } from '../jobs/service-key.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { openBatchService } from './job-service.ts';
 import { addSample } from './sample.ts';
@@ -42,8 +45,18 @@ export async function serveCommand(
       search(principal, { Modality: 'SM', ...query }, searchSignal),
     templates,
     version: VERSION,
-    archiveRouter:
-      archive.router ?? archiveProxy({ ...config.dicomweb, url: config.dicomweb.url! }, login, credentials),
+    archiveRouter: archive.router
+      ? express.Router().use(archiveTarget, archive.router)
+      : archiveProxy(
+          {
+            ...config.dicomweb,
+            url: config.dicomweb.url!,
+            bulkDataKey: await serviceKey(jobs.database, 'addresses of bulk data'),
+          },
+          login,
+          credentials,
+        ),
+    archiveKnowsUsers: archiveKnowsUsers(config, login),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
     models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
     ...stainService(composition, environment),

@@ -45,6 +45,12 @@ export function keywordOf(tag: string): string | undefined {
   return byTag.get(tag)?.keyword;
 }
 
+/** Whether a text names an attribute as queries do: by its keyword, or by the tag in eight hexadecimal digits. */
+export function isAttribute(name: string): boolean {
+  // dcmjs marks the keywords that the standard has retired; archives still know them.
+  return /^[0-9A-Fa-f]{8}$/.test(name) || byKeyword.has(name) || byKeyword.has(`RETIRED_${name}`);
+}
+
 /** Private elements have an odd group (PS3.5 7.8). */
 export function isPrivate(tag: string): boolean {
   return (Number.parseInt(tag.slice(0, 4), 16) & 1) === 1;

@@ -1,4 +1,5 @@
 /** Reads the answer to a STOW-RS request (PS3.18 10.5.3, PS3.4 table B.2-2) for the one instance that was sent. */
+import { isUid } from '../dicom/uid.ts';
 import { type DicomJson, isDicomJsonArray, itemsOf, numberOf, textOf } from './dicom-json.ts';
 
 export type StoreOutcome =
@@ -12,6 +13,7 @@ export type StoreOutcome =
   | { readonly kind: 'duplicate'; readonly reason: number | undefined }
   | { readonly kind: 'rejected'; readonly reason: number | undefined };
 
+const RETRIEVE_URL = '00081190';
 const REFERENCED_SOP_SEQUENCE = '00081199';
 const FAILED_SOP_SEQUENCE = '00081198';
 const OTHER_FAILURES_SEQUENCE = '0008119A';
@@ -23,7 +25,7 @@ const PROCESSING_FAILURE = 0x0110;
 
 /** What statuses 200, 202 and 409 and their body say of the instance. 202 alone says that something failed. */
 export function readStoreAnswer(status: number, text: string, sopInstanceUid: string): StoreOutcome {
-  const answer = parseAnswer(text);
+  const answer = parseStoreAnswer(text);
   const failure = answer === undefined ? reasonInXml(text) : failureOf(answer, sopInstanceUid);
   if (failure !== undefined) return failed(failure.reason);
   if (
@@ -36,6 +38,14 @@ export function readStoreAnswer(status: number, text: string, sopInstanceUid: st
   if (status === 200) return { kind: 'unsaid' };
   // Some archives answer 409 without a word to an instance that they have.
   return status === 409 ? { kind: 'duplicate', reason: undefined } : { kind: 'rejected', reason: undefined };
+}
+
+/** Into which studies instances were stored, as far as their Retrieve URLs tell. */
+export function studiesOf(answer: DicomJson): string[] {
+  const named = [answer, ...itemsOf(answer, REFERENCED_SOP_SEQUENCE)].map(
+    (item) => /\/studies\/([\d.]+)/.exec(textOf(item, RETRIEVE_URL) ?? '')?.[1],
+  );
+  return [...new Set(named.filter(isUid))];
 }
 
 /** Failure Reason in the notation of the standard, `A700`. */
@@ -63,7 +73,7 @@ function failureOf(answer: DicomJson, sopInstanceUid: string): { reason: number 
 }
 
 /** The answer as one data set; archives send it as an object or as an array of one. */
-function parseAnswer(text: string): DicomJson | undefined {
+export function parseStoreAnswer(text: string): DicomJson | undefined {
   try {
     const value: unknown = JSON.parse(text);
     const sets = Array.isArray(value) ? value : [value];

@@ -1,0 +1,43 @@
+/** Writes down in the audit trail who stored through /dicom-web, and who read which study. */
+import type { RequestHandler } from 'express';
+import { LRUCache } from 'lru-cache';
+import type { AuditTrail } from '../audit/audit-trail.ts';
+import { resourceOf } from './archive-target.ts';
+import { auditEntry, subjectOfResponse } from './audited.ts';
+import { principalOf } from './authenticate.ts';
+import { storedStudies } from './stored-studies.ts';
+
+/** A viewer asks for thousands of frames of one slide: one record for a user and a study holds for this long. */
+const RECORD_HOLDS_MS = 5 * 60_000;
+/** What is forgotten before its time is written down once more. */
+const MOST_RECORDS = 10_000;
+
+/** @param reads false where the archive knows users, and its own trail tells who read */
+export function auditedArchive(
+  trail: Pick<AuditTrail, 'record'>,
+  { reads }: { readonly reads: boolean },
+): RequestHandler {
+  const written = new LRUCache<string, true>({ max: MOST_RECORDS, ttl: RECORD_HOLDS_MS });
+  return (request, response, next) => {
+    response.once('close', () => {
+      const resource = resourceOf(response);
+      // Refused or answered before it came to the archive.
+      if (!resource) return;
+      if (resource.kind === 'store') {
+        const entry = auditEntry('instances-stored', request, response);
+        const studies = storedStudies(response);
+        if (studies.length === 0) trail.record(entry);
+        for (const studyInstanceUid of studies) trail.record({ ...entry, studyInstanceUid });
+        return;
+      }
+      const { studyInstanceUid } = subjectOfResponse(response);
+      if (!reads || studyInstanceUid === undefined) return;
+      const entry = auditEntry('study-read', request, response);
+      const key = JSON.stringify([principalOf(response).id, studyInstanceUid]);
+      if (entry.outcome !== 'success' || written.has(key)) return;
+      written.set(key, true);
+      trail.record(entry);
+    });
+    next();
+  };
+}

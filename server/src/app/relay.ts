@@ -1,0 +1,99 @@
+/** One request to another server and its answer back to the client, streamed both ways at the pace of the slower one. */
+import { once } from 'node:events';
+import type { Request, Response } from 'express';
+import type { Agent, Dispatcher } from 'undici';
+import { connectionFault } from '../dicomweb/faults.ts';
+import { StainError } from '../errors.ts';
+
+export interface Outgoing {
+  readonly origin: string;
+  /** Path and query, sent exactly so. */
+  readonly path: string;
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface RelayOptions {
+  readonly agent: Agent;
+  /** Longest silence, of either side. */
+  readonly timeoutMs: number;
+  /**
+   * Sets status and headers of the answer.
+   * @returns what the client gets of its body
+   * @throws StainError instead of the answer
+   */
+  onAnswer(answer: Dispatcher.ResponseData, body: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
+}
+
+/** How long a client that was answered early may go on to send, so that it sees the answer and not a broken pipe. */
+const LINGER_MS = 10_000;
+
+/**
+ * Ends when the answer has been sent, or the client has left. An answer that breaks off breaks the client's connection:
+ * half an answer cannot be taken back.
+ * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT and the like, before anything was sent
+ */
+export async function relay(
+  outgoing: Outgoing,
+  request: Request,
+  response: Response,
+  options: RelayOptions,
+): Promise<void> {
+  const ended = new AbortController();
+  const { signal } = ended;
+  const idle = setTimeout(
+    () => ended.abort(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
+    options.timeoutMs,
+  );
+  response.once('close', () => ended.abort());
+  async function* watched(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      idle.refresh();
+      yield chunk;
+    }
+    idle.refresh();
+  }
+  let answer: Dispatcher.ResponseData | undefined;
+  let isPassed = false;
+  try {
+    // An answer that comes before the end of the request must not close the client's connection.
+    const body =
+      outgoing.method === 'POST' ? watched(request.iterator({ destroyOnReturn: false })) : undefined;
+    answer = await ask(options.agent, { ...outgoing, body, signal });
+    idle.refresh();
+    const chunks = options.onAnswer(answer, watched(answer.body));
+    isPassed = true;
+    for await (const chunk of chunks)
+      if (chunk.length > 0 && !response.write(chunk)) await once(response, 'drain', { signal });
+    response.end();
+  } catch (error) {
+    if (isPassed || response.destroyed) response.destroy();
+    else throw connectionFault(error, 'request', signal);
+  } finally {
+    clearTimeout(idle);
+    // What of it was not read is not waited for; that it is cut off is no fault.
+    answer?.body.on('error', () => {}).destroy();
+    if (!request.complete) setTimeout(() => request.destroy(), LINGER_MS).unref();
+  }
+}
+
+type Ask = Omit<Outgoing, 'headers'> & {
+  readonly headers: Record<string, string>;
+  readonly body: AsyncIterable<Uint8Array> | undefined;
+  readonly signal: AbortSignal;
+};
+
+/** A busy archive drops connections before it has answered: what only reads is asked for once more. */
+async function ask(agent: Agent, { body, ...options }: Ask): Promise<Dispatcher.ResponseData> {
+  try {
+    // undici takes any iterable; its types name only Node's own streams.
+    return await agent.request({ ...options, body: body as Dispatcher.DispatchOptions['body'] });
+  } catch (error) {
+    if (body || options.signal.aborted || !isDropped(error)) throw error;
+    return agent.request(options);
+  }
+}
+
+function isDropped(error: unknown): boolean {
+  return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes((error as NodeJS.ErrnoException).code ?? '');
+}

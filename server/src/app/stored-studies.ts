@@ -1,0 +1,28 @@
+/** Into which studies instances were stored, from the answer to STOW-RS: for the audit trail. */
+import type { Response } from 'express';
+import { parseStoreAnswer, studiesOf } from '../dicomweb/store-answer.ts';
+
+/** Some thousand instances. What is longer passes, and is told without its studies. */
+const MAX_ANSWER_BYTES = 4e6;
+
+/** Of a response whose answer has passed; empty where it names none. */
+export function storedStudies(response: Response): readonly string[] {
+  return response.locals['storedStudies'] ?? [];
+}
+
+/** Passes the answer of an archive on, and remembers what it names. */
+export async function* readStoredStudies(
+  chunks: AsyncIterable<Buffer>,
+  response: Response,
+): AsyncGenerator<Buffer> {
+  let held: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes <= MAX_ANSWER_BYTES) held.push(chunk);
+    else held = [];
+    yield chunk;
+  }
+  const answer = parseStoreAnswer(Buffer.concat(held).toString('utf8'));
+  if (answer) response.locals['storedStudies'] = studiesOf(answer);
+}

@@ -1,0 +1,31 @@
+/** The proxy as a client meets it, without the rest of the service. */
+import { randomBytes } from 'node:crypto';
+import express from 'express';
+import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
+import { listen } from '../../server/src/app/listen.ts';
+import { createLogger, requestLog } from '../../server/src/app/log.ts';
+import { problemHandler, unknownRoute } from '../../server/src/app/problem.ts';
+import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
+
+export interface ArchiveService extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** @param url DICOMweb root of the archive behind it */
+export async function startArchiveService(url: string): Promise<ArchiveService> {
+  const log = createLogger({ level: 'silent' });
+  const app = express()
+    .set('basePath', '')
+    .use(requestLog(log))
+    .use(
+      '/dicom-web',
+      archiveProxy(
+        { url, timeoutSeconds: 60, users: 'known', bulkDataKey: randomBytes(32) },
+        { isRequired: false },
+        archiveCredentials({ headers: {}, users: 'known', oauth: {} }),
+      ),
+    )
+    .use(unknownRoute, problemHandler(log));
+  const server = await listen(app, { host: '127.0.0.1', port: 0, graceMs: 0 });
+  return { url: server.url, [Symbol.asyncDispose]: () => server.close() };
+}
