@@ -38,6 +38,8 @@ export interface RunningJobOptions {
   readonly retryMs: number;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
+  /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
+  retain(identity: JobIdentity): Promise<void>;
   /** After every change of `job`. */
   onChange(): void;
   /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
@@ -119,8 +121,9 @@ export class RunningJob {
         records.finish(id, run, outcome, this.#job.progress, this.#revision),
       );
       if (job) this.#job = job;
-      if (outcome.state !== 'FAILED' || !couldGoOn(outcome.error.code))
-        await this.#options.release(this.#attempt.identity).catch(this.#options.onFault);
+      const isRetained = outcome.state === 'FAILED' && couldGoOn(outcome.error.code);
+      const tidy = isRetained ? this.#options.retain : this.#options.release;
+      await tidy(this.#attempt.identity).catch(this.#options.onFault);
       return true;
     } finally {
       clearTimeout(timeout);
