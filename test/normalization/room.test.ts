@@ -144,6 +144,30 @@ it('a total order of jobs: all get through, within the quota, in any order of ev
   );
 });
 
+it('the oldest gets through, however many younger ones come and ask before it', () => {
+  const model = new Model();
+  const oldest: Job = { name: 'job-oldest', createdAt: '0', estimate: 800, needs: 800 };
+  const younger = (n: number): Job => ({ name: `job-${n}`, createdAt: `1${n}`, estimate: 300, needs: 300 });
+  let working = [1, 2, 3].map(younger).filter((job) => model.start(job));
+  expect(working).toHaveLength(3);
+  let isDone = false;
+  for (let n = 4; !isDone; n++) {
+    expect(n).toBeLessThan(50);
+    model.now += 1000;
+    // A place is free: the youngest asks first.
+    const next = younger(n);
+    if (model.start(next)) working.push(next);
+    else model.putDown(next, 'waiting');
+    if (model.start(oldest)) {
+      while (model.used.get(oldest.name) !== oldest.needs) expect(model.write(oldest)).toBe(true);
+      isDone = true;
+    } else model.putDown(oldest, 'waiting');
+    const [first, ...others] = working;
+    if (first) model.finish(first);
+    working = others;
+  }
+});
+
 it('never is anything taken from a job by one that is younger, as long as it waits for room', () => {
   const holding = fc.record({
     bytes: fc.integer({ min: 0, max: 400 }),
