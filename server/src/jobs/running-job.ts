@@ -58,6 +58,8 @@ class Interruption extends Error {
 interface PutBack {
   readonly state: 'SCHEDULED';
   readonly waiting: Job['waiting'];
+  /** It waits for other jobs: not for a fault to pass. */
+  readonly isInLine: boolean;
 }
 
 /** The fault was the archive's or the time's: asked for again, the same work goes on from where it was. */
@@ -113,7 +115,7 @@ export class RunningJob {
     try {
       const outcome = await this.#outcome();
       if (outcome.state === 'SCHEDULED') {
-        await records.putBack(id, run, outcome.waiting);
+        await records.putBack(id, run, outcome.waiting, outcome.isInLine);
         this.#job = { ...this.#job, state: 'SCHEDULED', waiting: outcome.waiting };
         return false;
       }
@@ -150,11 +152,12 @@ export class RunningJob {
       return { state: 'COMPLETED', result: await this.#work() };
     } catch (thrown) {
       const reason: unknown = signal.aborted ? signal.reason : thrown;
-      if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null };
+      if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null, isInLine: false };
       const error = toStainError(reason);
       if (error.code === 'CANCELLED' && signal.aborted) return this.#cancelled(thrown);
       const { data, ...waiting } = this.#describe(error, reason);
-      if (this.#mayPass(error)) return { state: 'SCHEDULED', waiting };
+      const isInLine = error.data['inLine'] === true;
+      if (isInLine || this.#mayPass(error)) return { state: 'SCHEDULED', waiting, isInLine };
       return { state: 'FAILED', error: { ...waiting, data } };
     }
   }

@@ -113,6 +113,8 @@ async function normalizeIn(
   const started = performance.now();
   const progress = new ProgressTracker(onProgress);
   progress.report('open', 0, 1, 'instances');
+  // One that was refused room before is not asked of the archive again until it has it.
+  await spool.reserve(NOTHING);
   const { template, network } = await resolve(request, environment);
   const key = workKey(request, identity, template, network, environment);
   const checkpoint = await Checkpoint.open(spool, key, onCheckpoint);

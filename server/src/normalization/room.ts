@@ -34,8 +34,8 @@ export interface Room {
 export type Decision =
   /** After the folders of `evicted` are removed there is room. */
   | { readonly granted: true; readonly evicted: readonly string[] }
-  /** `free`: what it could have had besides. */
-  | { readonly granted: false; readonly free: number };
+  /** `free`: what it could have had besides. `inLine`: others have the room, or are to have it first. */
+  | { readonly granted: false; readonly free: number; readonly inLine: boolean };
 
 /**
  * A job that is put back is tried again every 5 minutes at least where a process has time for it. What was not heard of for
@@ -54,8 +54,9 @@ export function decide(
   const others = holdings.filter(({ name }) => name !== own.name);
   const more = bytes - own.bytes;
   if (more <= 0) return { granted: true, evicted: [] };
-  const held = others.reduce((sum, other) => sum + other.bytes, own.bytes);
-  const free = Math.min(capacity - held, diskFree) - keptFromOthers(others, own, now);
+  const heldByOthers = others.reduce((sum, other) => sum + other.bytes, 0);
+  const kept = keptFromOthers(others, own, now);
+  const free = Math.min(capacity - own.bytes - heldByOthers, diskFree) - kept;
   const evicted: string[] = [];
   let missing = more - free;
   for (const { name, bytes: given } of inOrderOfEviction(others, own, now)) {
@@ -64,7 +65,8 @@ export function decide(
     evicted.push(name);
   }
   // Nothing is taken from anybody where it would not be enough.
-  return missing > 0 ? { granted: false, free: Math.max(0, free) } : { granted: true, evicted };
+  if (missing > 0) return { granted: false, free: Math.max(0, free), inLine: heldByOthers + kept > 0 };
+  return { granted: true, evicted };
 }
 
 /** What the oldest job still lacks of the room that it waits for. Previews, which are small and short, need not mind. */

@@ -110,6 +110,7 @@ export interface SweepOptions {
 /** Removes what nobody needs any more: of processes that were killed, of jobs that are over or forgotten. */
 export async function sweepSpools({ directory }: SpoolOptions, options: SweepOptions): Promise<void> {
   if (!(await stat(directory).catch(() => undefined))) return;
+  const asked = Date.now();
   const found = await Ledger.read(directory);
   const over = new Set<string>();
   // Asked before the ledger is taken: the database may be slow.
@@ -120,7 +121,9 @@ export async function sweepSpools({ directory }: SpoolOptions, options: SweepOpt
   await withLedger(directory, async (ledger) => {
     await ledger.reap();
     for (const { name, state, since } of ledger.all) {
-      if (state === 'working') continue;
+      // A process that was killed after its job had ended. One that has begun since may work for another job.
+      const isLeftBehind = over.has(name) && asked - since > TOUCH_MS;
+      if (state === 'working' && !isLeftBehind) continue;
       const { mtimeMs } = await stat(join(directory, name)).catch(() => ({ mtimeMs: since }));
       if (over.has(name) || Date.now() - mtimeMs > options.keepDays * 24 * 3_600_000)
         await ledger.remove(name);
@@ -139,7 +142,7 @@ export interface SpoolUse {
 
 /** How full the spool is. */
 export async function spoolUse(options: SpoolOptions): Promise<SpoolUse> {
-  await makeParent(options.directory);
+  if (!(await stat(options.directory).catch(() => undefined))) return { used: 0, reserved: 0, free: 0 };
   const ledger = await Ledger.read(options.directory);
   const outstanding = await ledger.outstanding();
   const sum = (holdings: readonly Holding[]): number => holdings.reduce((all, { bytes }) => all + bytes, 0);
@@ -302,7 +305,7 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     if (!decision.granted) {
       this.#wants = bytes;
       ledger.set({ ...own, owner: this.#owner, wants: bytes });
-      return full(bytes - own.bytes, decision.free);
+      return full(bytes - own.bytes, decision);
     }
     for (const name of decision.evicted) await ledger.evict(name);
     return void grant(bytes);
@@ -333,11 +336,11 @@ async function diskRoom({ directory, quotaBytes = Infinity }: SpoolOptions): Pro
   return { capacity: Math.min(quotaBytes, disk), diskFree: bavail * bsize };
 }
 
-function full(more: number, free: number): StainError {
+function full(more: number, { free, inLine }: Decision & { readonly granted: false }): StainError {
   return new StainError(
     'SPOOL_FULL',
     `There are ${megabytes(free)} left in the spool; ${megabytes(more)} are needed.`,
-    { data: { needed: Math.ceil(more), free: Math.floor(free) } },
+    { data: { needed: Math.ceil(more), free: Math.floor(free), inLine } },
   );
 }
 
