@@ -96,6 +96,26 @@ describe('a reservation', () => {
     expect(await spoolUse(options)).toMatchObject({ used: 100, reserved: 0, free: 900 });
   });
 
+  it('is at once what the attempt before was refused, and no less where that was more than the estimate', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const busy = await openJobSpool(options, MIDDLE);
+    await busy.reserve(likely(500));
+    const first = await openJobSpool(options, OLD);
+    await first.reserve(likely(100));
+    await first.take(500);
+    await expect(first.take(100)).rejects.toThrow(full);
+    await first.putDown('waiting');
+    const second = await openJobSpool(options, OLD);
+    await expect(second.regain()).rejects.toThrow(full);
+    await second.putDown('waiting');
+    await busy.putDown('resting');
+    await removeJobSpool(options, MIDDLE.jobUuid);
+    const third = await openJobSpool(options, OLD);
+    await third.regain();
+    await third.reserve(likely(100));
+    expect(await spoolUse(options)).toMatchObject({ reserved: 600 });
+  });
+
   it('is made smaller by a better estimate', async () => {
     const options = { directory, quotaBytes: 1000 };
     await using spool = await createTemporarySpool(options);

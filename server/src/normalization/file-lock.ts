@@ -9,10 +9,14 @@ import { StainError, toStainError } from '../errors.ts';
 import { isOfDeadProcess, PROCESS } from './process-identity.ts';
 
 const TOUCH_MS = 5000;
-/** Silence after which a holder is taken for dead. Measured by the clock of who waits, so clocks need not agree. */
-const SILENCE_MS = 30_000;
-const LONGEST_WAIT_MS = 120_000;
 const LONGEST_PAUSE_MS = 40;
+
+export interface LockLimits {
+  /** Silence after which a holder is taken for dead. By the clock of who waits, so clocks need not agree. Default 30 s. */
+  readonly silenceMs?: number;
+  /** Default 2 minutes. */
+  readonly longestWaitMs?: number;
+}
 
 export interface FileLock extends AsyncDisposable {
   /** @throws SPOOL_FULL where this process was silent for so long that another one has the lock */
@@ -22,10 +26,13 @@ export interface FileLock extends AsyncDisposable {
 /** Tokens of this process: one of it that is not in here is left from a process of the same number. */
 const held = new Set<string>();
 
-/** Waits its turn. @throws SPOOL_FULL after two minutes, or where the disk has no room for the file */
-export async function lockFile(path: string): Promise<FileLock> {
+/** Waits its turn. @throws SPOOL_FULL after the longest wait, or where the disk has no room for the file */
+export async function lockFile(
+  path: string,
+  { silenceMs = 30_000, longestWaitMs = 120_000 }: LockLimits = {},
+): Promise<FileLock> {
   const token = `${PROCESS}-${randomUUID()}`;
-  const deadline = performance.now() + LONGEST_WAIT_MS;
+  const deadline = performance.now() + longestWaitMs;
   let seen: { readonly state: string; readonly at: number } | undefined;
   held.add(token);
   try {
@@ -35,7 +42,7 @@ export async function lockFile(path: string): Promise<FileLock> {
       const state = await stateOf(path);
       if (seen?.state !== state) seen = { state, at: performance.now() };
       const [owner = ''] = state.split(' ');
-      if (isLeft(owner) || performance.now() - seen.at > SILENCE_MS) await breakLock(path, owner);
+      if (isLeft(owner) || performance.now() - seen.at > silenceMs) await breakLock(path, owner, silenceMs);
       await pause(Math.random() * LONGEST_PAUSE_MS);
     }
   } catch (error) {
@@ -93,12 +100,12 @@ function isLeft(owner: string): boolean {
 }
 
 /** Only one may break it: another one would remove the lock of who came next. */
-async function breakLock(path: string, owner: string): Promise<void> {
+async function breakLock(path: string, owner: string, silenceMs: number): Promise<void> {
   const guard = `${path}.broken`;
   if (!(await tryMake(guard, PROCESS))) {
     const { mtimeMs } = await stat(guard).catch(() => ({ mtimeMs: Date.now() }));
     // Who broke it was killed as well.
-    if (Date.now() - mtimeMs > 2 * SILENCE_MS || isOfDeadProcess(await ownerOf(guard), true))
+    if (Date.now() - mtimeMs > 2 * silenceMs || isOfDeadProcess(await ownerOf(guard), true))
       await rm(guard, { force: true });
     return;
   }

@@ -22,7 +22,7 @@ import { makeLevels } from './make-levels.ts';
 import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
-import { openJobSpool, requireCapacity, type Spool } from './spool.ts';
+import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
 import type {
   JobIdentity,
@@ -104,7 +104,7 @@ export async function normalizeSeries(
 }
 
 async function normalizeIn(
-  spool: Spool,
+  spool: JobSpool,
   request: NormalizationRequest,
   identity: JobIdentity,
   environment: NormalizationEnvironment,
@@ -114,7 +114,7 @@ async function normalizeIn(
   const progress = new ProgressTracker(onProgress);
   progress.report('open', 0, 1, 'instances');
   // One that was refused room before is not asked of the archive again until it has it.
-  await spool.reserve(NOTHING);
+  await spool.regain();
   const { template, network } = await resolve(request, environment);
   const key = workKey(request, identity, template, network, environment);
   const checkpoint = await Checkpoint.open(spool, key, onCheckpoint);

@@ -50,6 +50,8 @@ export interface Spool {
 }
 
 export interface JobSpool extends Spool {
+  /** Takes the room that the attempt before was refused. @throws SPOOL_FULL, SPOOL_TOO_SMALL while there is none */
+  regain(): Promise<void>;
   /**
    * The attempt is over: gives back what is reserved and not used. The files stay until `removeJobSpool`, or until somebody
    * else needs their room. @param state waiting: for room, or for another process; resting: for something else
@@ -166,7 +168,7 @@ class HeldSpool implements JobSpool, AsyncDisposable {
   #used: number;
   /** Bytes that the ledger has for this folder. */
   #granted: number;
-  /** Bytes in all that the attempt before was refused, until this one has as many. */
+  /** Bytes in all that the attempt before was refused; 0 where they were no more than is estimated again. */
   #wantedBefore: number;
   /** Bytes in all that this one was refused last. */
   #wants = 0;
@@ -220,13 +222,21 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     return join(this.directory, `${name}-${randomUUID()}`);
   }
 
+  async regain(): Promise<void> {
+    if (this.#wantedBefore > this.#granted)
+      await withLedger(this.#options.directory, (ledger) => this.#ask(ledger, this.#wantedBefore)).then(
+        throwAny,
+      );
+  }
+
   async reserve({ least, likely }: NeededRoom): Promise<void> {
     await withLedger(this.#options.directory, async (ledger) => {
       const { capacity } = await diskRoom(this.#options);
       if (least > capacity) throw tooSmall(least, capacity);
       const estimate = Math.min(likely, MOST_ESTIMATED * capacity);
-      // An attempt that was refused more than the estimate knew better.
-      return this.#ask(ledger, Math.max(this.#used, estimate, Math.min(this.#wantedBefore, capacity)));
+      // What was found out before, byte by byte, is better known than any estimate.
+      if (this.#wantedBefore <= estimate) this.#wantedBefore = 0;
+      return this.#ask(ledger, Math.max(this.#used, estimate, this.#wantedBefore));
     }).then(throwAny);
   }
 
@@ -293,7 +303,7 @@ class HeldSpool implements JobSpool, AsyncDisposable {
       return decide(ledger.all, own, total, room, Date.now());
     };
     const grant = (total: number): void => {
-      [this.#granted, this.#wants, this.#wantedBefore] = [total, 0, 0];
+      [this.#granted, this.#wants] = [total, 0];
       ledger.set({ ...own, state: 'working', owner: this.#owner, bytes: total, wants: 0 });
     };
     if (isFree(await ask(welcome))) return void grant(welcome);
