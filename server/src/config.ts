@@ -154,19 +154,23 @@ const schema = z.strictObject({
       './var/spool',
       'Folder for the parts of a slide in work; needs the space of a few slides. Workers that share it go on with the jobs of one that died.',
     ),
-    quotaBytes: count.optional().describe('Most bytes in it; without it the disk is the limit.'),
+    quotaBytes: count
+      .optional()
+      .describe('Most bytes in it, of all processes that share it; without it the disk is the limit.'),
     keepDays: z
       .number()
       .positive()
       .default(7)
       .describe(
-        'Days after which the parts of a job that failed, and could be asked for again, are removed.',
+        'Days after which the parts of a job that failed, and could be asked for again, are removed; sooner where others need the room.',
       ),
     leastFreeBytes: z
       .int()
       .min(0)
       .default(1e9)
-      .describe('Less room than this in the spool, and the process is not ready (/ready).'),
+      .describe(
+        'Less room than this in the spool, after what slides in work may still take, and the process is not ready (/ready).',
+      ),
     checkpointSeconds: z
       .number()
       .min(0)

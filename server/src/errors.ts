@@ -149,6 +149,11 @@ export const ERROR_TABLE = {
     status: 507,
     remedy: 'Free space in the spool folder, raise spool.quotaBytes or set spool.directory to a larger disk.',
   },
+  SPOOL_TOO_SMALL: {
+    status: 507,
+    remedy:
+      'The slide can never be done with this spool: raise spool.quotaBytes or set spool.directory to a larger disk, and ask again.',
+  },
   // Course of a job
   CANCELLED: { status: 409, remedy: 'The job was cancelled; it tells what the archive had taken by then.' },
   TIMED_OUT: { status: 504, remedy: 'Raise limits.jobTimeoutMinutes.' },

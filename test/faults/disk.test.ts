@@ -1,15 +1,16 @@
 /** A spool on a disk that is full: the job waits, says for what, and goes on when there is room. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { delay, isInstance } from '../support/fault-proxy.ts';
 import { recorded } from './record.ts';
 import { PYRAMID, Site, type SiteSlide } from './site.ts';
 
-/** Enough for the source of 2.2 MB, and three times what the result takes. */
-const SIZE = '24m';
+/** Enough for what is thought that a job takes. */
+const SIZE = '48m';
 
 const missing = process.getuid?.() === 0 ? undefined : 'only root can mount a small disk';
 
@@ -39,30 +40,44 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
     return job?.waiting?.code;
   }
 
+  /** Somebody else takes the disk, but for so many bytes. */
+  async function fill(left: number): Promise<() => Promise<void>> {
+    const filler = join(disk, 'filler');
+    const { bavail, bsize } = await statfs(disk);
+    const pages = left === 0 ? [] : [`count=${Math.floor(bavail - left / bsize)}`];
+    // It ends with an error where it has met the end of the disk.
+    await promisify(execFile)('dd', ['if=/dev/zero', `of=${filler}`, `bs=${bsize}`, ...pages]).catch(
+      () => {},
+    );
+    return () => rm(filler);
+  }
+
   it.each([
-    ['before anything was fetched', '100k'],
-    ['while the slide is fetched', '1500k'],
-    ['of which too little is left for the result', '2900k'],
-  ])('%s', (_when, size) =>
+    ['to its last byte', 0],
+    ['but for a few bytes', 100_000],
+    ['but for the source', 3_000_000],
+  ])('%s, before a job begins', (_how, left) =>
     recorded('disk full (ENOSPC)', async () => {
       await site.forget(pyramid);
-      await mount('-o', `remount,size=${size}`, disk);
+      const free = await fill(left);
       const { id } = await site.submit(pyramid);
       expect(await waitingFor(id)).toBe('SPOOL_FULL');
-      await mount('-o', `remount,size=${SIZE}`, disk);
+      await free();
       return { times: 1, finding: await site.findings(pyramid, await site.end(id)) };
     }),
   );
 
-  it('that somebody else fills while tiles are made', () =>
+  it.each(['fetch', 'normalize'])('that somebody else fills at stage %s', (stage) =>
     recorded('disk full (ENOSPC)', async () => {
       await site.forget(pyramid);
+      site.proxy.inject(isInstance, delay(300));
       const { id } = await site.submit(pyramid);
-      await site.see(id, ({ progress }) => progress?.stage === 'normalize');
-      const filler = join(disk, 'filler');
-      await promisify(execFile)('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M']).catch(() => {});
+      await site.see(id, ({ progress }) => progress?.stage === stage);
+      const free = await fill(0);
       expect(await waitingFor(id)).toBe('SPOOL_FULL');
-      await rm(filler);
+      await free();
+      site.proxy.heal();
       return { times: 1, finding: await site.findings(pyramid, await site.end(id)) };
-    }));
+    }),
+  );
 });

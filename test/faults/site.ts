@@ -108,7 +108,7 @@ export class Site implements AsyncDisposable {
   /** Puts a copy of the sample into the archive and normalises it undisturbed. */
   async add(name: string, levels: readonly number[]): Promise<SiteSlide> {
     const copy = await copySample(name, levels);
-    await this.#archive.put(copy.files);
+    await this.put(copy);
     const { id } = await this.submit(copy);
     const { state, result, error } = await this.end(id);
     if (!result) throw new Error(`The undisturbed job is ${state}: ${JSON.stringify(error)}`);
@@ -121,6 +121,11 @@ export class Site implements AsyncDisposable {
     if (slide.derived.size !== levels.length) throw new Error('The undisturbed series is not whole.');
     await this.forget(slide);
     return slide;
+  }
+
+  /** Puts a slide into the archive. */
+  async put({ files }: CopiedSlide): Promise<void> {
+    await this.#archive.put(files);
   }
 
   /** Takes the derived series out of the archive. */

@@ -142,6 +142,25 @@ describe('a passing fault', () => {
   });
 });
 
+it('a job that waits for the room of other jobs waits for as long as they take', async () => {
+  await using impatient = await openImpatient();
+  const inLine = new StainError('SPOOL_FULL', 'Others have the room.', { data: { inLine: true } });
+  const next = impatient.work.next();
+  const { job } = await create(impatient.jobs, request());
+  (await next).fail(inLine);
+  const again = impatient.work.next();
+  expect(await until(impatient.jobs, job.id, 'SCHEDULED')).toMatchObject({ waiting: { code: 'SPOOL_FULL' } });
+  // A disk that is full is waited for no longer than jobs.retryHours.
+  (await again).fail(new StainError('SPOOL_FULL', 'The disk is full.'));
+  expect((await until(impatient.jobs, job.id, 'FAILED')).error).toMatchObject({ code: 'SPOOL_FULL' });
+});
+
+async function openImpatient() {
+  const steered = new SteeredWork();
+  const opened = await openJobs({ run: steered.run, retryHours: 0 });
+  return { jobs: opened, work: steered, [Symbol.asyncDispose]: () => opened.close() };
+}
+
 describe('requesters', () => {
   it('take turns, and a person comes before a batch', async () => {
     const { id, call } = await running();

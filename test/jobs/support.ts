@@ -107,6 +107,7 @@ export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobS
     fingerprint: async () => FINGERPRINT,
     isStored: async () => true,
     release: async () => {},
+    retain: async () => {},
     limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 100, jobsPerUser: 100 },
     saveEveryMs: 50,
     abortGraceMs: 300,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { StainError } from '../../server/src/errors.ts';
 import { readRecords, writeRecords } from '../../server/src/normalization/record-file.ts';
 
 let folder: string;
@@ -12,20 +13,35 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
+/** Bytes that were taken and not given back. */
+let held = 0;
+const room = {
+  async take(bytes: number) {
+    held += bytes;
+  },
+  give(bytes: number) {
+    held -= bytes;
+  },
+};
+beforeEach(() => {
+  held = 0;
+});
+
 const path = () => join(folder, 'records');
 const aside = () => join(folder, `aside-${crypto.randomUUID()}`);
 
 it('gives back what was written, and the newest of several', async () => {
   const records = [{ a: 1, b: [Float32Array.of(0.5, -1)] }, new Map([[1, 'x']]), null];
-  await writeRecords(path(), aside(), [1]);
-  await writeRecords(path(), aside(), records);
+  await writeRecords(path(), aside(), [1], room);
+  await writeRecords(path(), aside(), records, room);
   expect(await readRecords(path())).toEqual(records);
   expect(await readdir(folder)).toEqual(['records']);
   expect(await readRecords(join(folder, 'none'))).toBeUndefined();
 });
 
 it('gives nothing where a byte is changed or missing', async () => {
-  await writeRecords(path(), aside(), [{ pixels: Uint8Array.from({ length: 300 }, (_, i) => i) }, 'end']);
+  const records = [{ pixels: Uint8Array.from({ length: 300 }, (_, i) => i) }, 'end'];
+  await writeRecords(path(), aside(), records, room);
   const whole = await readFile(path());
   await fc.assert(
     fc.asyncProperty(
@@ -53,12 +69,26 @@ it('gives nothing of what another version of V8 has written', async () => {
 });
 
 it('leaves the last one in place when writing fails', async () => {
-  await writeRecords(path(), aside(), ['first']);
+  await writeRecords(path(), aside(), ['first'], room);
   const failing = (function* () {
     yield 'second';
     throw new Error('no');
   })();
-  await expect(writeRecords(path(), aside(), failing)).rejects.toThrow('no');
+  await expect(writeRecords(path(), aside(), failing, room)).rejects.toThrow('no');
   expect(await readRecords(path())).toEqual(['first']);
+  expect(await readdir(folder)).toEqual(['records']);
+});
+
+it('takes room for all bytes before they are written, and gives back those that it removes', async () => {
+  const bytes = await writeRecords(path(), aside(), [new Uint8Array(3e6)], room);
+  expect((await readFile(path())).length).toBe(bytes);
+  expect(held).toBe(bytes);
+  const full = { ...room, take: () => Promise.reject(new StainError('SPOOL_FULL', 'No.')) };
+  await expect(writeRecords(path(), aside(), ['x'], full)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+  expect(held).toBe(bytes);
+  const partly = { ...room, take: (more: number) => (held > 4e6 ? full.take() : room.take(more)) };
+  const many = Array.from({ length: 8 }, () => new Uint8Array(1e6));
+  await expect(writeRecords(path(), aside(), many, partly)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+  expect(held).toBe(bytes);
   expect(await readdir(folder)).toEqual(['records']);
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { normalizeSeries } from '../../server/src/normalization/normalize-series.ts';
-import { removeJobSpool } from '../../server/src/normalization/spool.ts';
+import { openJobSpool, removeJobSpool } from '../../server/src/normalization/spool.ts';
 import type {
   NormalizationRequest,
   NormalizationResult,
@@ -163,6 +163,20 @@ it.each<[string, (path: string) => Promise<void>]>([
   for (const name of await readdir(jobFolder())) await damage(join(jobFolder(), name));
   const again = await run();
   expect(first(again, 'normalize').done).toBeLessThan(first(again, 'normalize').total / 4);
+  expect(await stored()).toEqual(undisturbed);
+});
+
+it('whose files an older job took away for its own, makes the same bytes from the beginning', async () => {
+  await run(during('normalize', 0.6));
+  const options = { directory: place.spool, quotaBytes: 24e6 };
+  const jobUuid = '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f11';
+  const older = await openJobSpool(options, { jobUuid, createdAt: '2020-01-02T03:04:05.000Z' });
+  await older.reserve({ least: 0, likely: options.quotaBytes });
+  await expect(readdir(jobFolder())).rejects.toMatchObject({ code: 'ENOENT' });
+  await older.putDown('resting');
+  await removeJobSpool(options, jobUuid);
+  const again = await run();
+  expect(again.progress.some(({ stage }) => stage === 'fit')).toBe(true);
   expect(await stored()).toEqual(undisturbed);
 });
 

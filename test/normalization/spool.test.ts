@@ -1,17 +1,25 @@
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   createTemporarySpool,
   openJobSpool,
   removeJobSpool,
-  spooledBytes,
+  requireCapacity,
+  retainJobSpool,
+  type Spool,
+  spoolUse,
   sweepSpools,
 } from '../../server/src/normalization/spool.ts';
 
-const [OVER, FAILED, FORGOTTEN] = [1, 2, 3].map((n) => `0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f1${n}`);
-const DAY = 24 * 3_600_000;
+const [OLD, MIDDLE, YOUNG] = [1, 2, 3].map((n) => ({
+  jobUuid: `0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f1${n}`,
+  createdAt: `2026-01-0${n}T00:00:00.000Z`,
+})) as [Identity, Identity, Identity];
+type Identity = { jobUuid: string; createdAt: string };
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 
 let directory: string;
 beforeEach(async () => {
@@ -19,46 +27,254 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
+const likely = (bytes: number) => ({ least: 0, likely: bytes });
+const full = expect.objectContaining({ code: 'SPOOL_FULL' });
+const folders = async () => (await readdir(directory)).filter((name) => !name.startsWith('ledger'));
+const folderOf = ({ jobUuid }: Identity) => `job-${jobUuid}`;
+
+async function write(spool: Spool, bytes: number): Promise<void> {
+  await spool.take(bytes);
+  await writeFile(spool.newFile('frames'), new Uint8Array(bytes));
+}
+
+/** A job that has written as many bytes, and was put back or failed. */
+async function left(
+  identity: Identity,
+  bytes: number,
+  state: 'waiting' | 'resting' | 'failed',
+  quotaBytes = 1000,
+): Promise<void> {
+  const spool = await openJobSpool({ directory, quotaBytes }, identity);
+  await write(spool, bytes);
+  await spool.putDown(state === 'waiting' ? 'waiting' : 'resting');
+  if (state === 'failed') await retainJobSpool({ directory }, identity.jobUuid);
+}
+
 it('gives the folder of a job to every attempt at it, until it is removed', async () => {
-  const first = await openJobSpool({ directory }, OVER!);
+  const first = await openJobSpool({ directory }, OLD);
   await writeFile(first.newFile('frames'), 'abc');
-  const second = await openJobSpool({ directory }, OVER!);
+  await first.putDown('resting');
+  const second = await openJobSpool({ directory }, OLD);
   expect(await readdir(second.directory)).toHaveLength(1);
   expect(second.newFile('frames')).not.toBe(first.newFile('frames'));
-  await removeJobSpool({ directory }, OVER!);
+  await second.putDown('resting');
+  await removeJobSpool({ directory }, OLD.jobUuid);
   expect(await readdir(directory)).toEqual([]);
 });
 
-it('refuses what quota or disk have no room for', async () => {
-  const options = { directory, quotaBytes: 1000 };
-  await using other = await createTemporarySpool(options);
-  await writeFile(other.newFile('frames'), new Uint8Array(600));
-  expect(await spooledBytes(options)).toBe(600);
-  await using spool = await createTemporarySpool(options);
-  await spool.requireRoom(400);
-  await expect(spool.requireRoom(401)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
-  await using unlimited = await createTemporarySpool({ directory });
-  await expect(unlimited.requireRoom(1e18)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+describe('a reservation', () => {
+  it('counts before a byte is written, and for all', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    await using first = await createTemporarySpool(options);
+    await first.reserve(likely(600));
+    await using second = await createTemporarySpool(options);
+    await second.reserve(likely(400));
+    await using third = await createTemporarySpool(options);
+    await expect(third.reserve(likely(1))).rejects.toThrow(full);
+    await expect(third.take(1)).rejects.toThrow(full);
+    expect(await spoolUse(options)).toMatchObject({ used: 0, reserved: 1000, free: 0 });
+  });
+
+  it('is extended where more is written than was thought, and never beyond the quota', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    await using other = await createTemporarySpool(options);
+    await other.reserve(likely(300));
+    await using spool = await createTemporarySpool(options);
+    await spool.reserve(likely(100));
+    await write(spool, 700);
+    await expect(spool.take(1)).rejects.toThrow(full);
+    spool.give(200);
+    await spool.take(200);
+  });
+
+  it('goes back as far as it is not used when the attempt ends', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const spool = await openJobSpool(options, OLD);
+    await spool.reserve(likely(900));
+    await write(spool, 100);
+    await spool.putDown('waiting');
+    expect(await spoolUse(options)).toMatchObject({ used: 100, reserved: 0, free: 900 });
+  });
+
+  it('is at once what the attempt before was refused, and no less where that was more than the estimate', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const busy = await openJobSpool(options, MIDDLE);
+    await busy.reserve(likely(500));
+    const first = await openJobSpool(options, OLD);
+    await first.reserve(likely(100));
+    await first.take(500);
+    await expect(first.take(100)).rejects.toThrow(full);
+    await first.putDown('waiting');
+    const second = await openJobSpool(options, OLD);
+    await expect(second.regain()).rejects.toThrow(full);
+    await second.putDown('waiting');
+    await busy.putDown('resting');
+    await removeJobSpool(options, MIDDLE.jobUuid);
+    const third = await openJobSpool(options, OLD);
+    await third.regain();
+    await third.reserve(likely(100));
+    expect(await spoolUse(options)).toMatchObject({ reserved: 600 });
+  });
+
+  it('is made smaller by a better estimate', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    await using spool = await createTemporarySpool(options);
+    await spool.reserve(likely(900));
+    await spool.reserve(likely(100));
+    await using other = await createTemporarySpool(options);
+    await other.reserve(likely(900));
+  });
+
+  it('of a killed process of this host goes back when somebody needs it', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const dead = await openJobSpool(options, OLD);
+    await dead.reserve(likely(900));
+    await write(dead, 100);
+    const ledger = join(directory, 'ledger.json');
+    const text = await readFile(ledger, 'utf8');
+    // Larger than any number of a process on Linux.
+    await writeFile(ledger, text.replace(/("owner":"[0-9a-f]{8}-)\d+/g, '$14194305'));
+    await using spool = await createTemporarySpool(options);
+    await spool.reserve(likely(900));
+    expect(await spoolUse(options)).toMatchObject({ used: 100, reserved: 900 });
+  });
+
+  it('outlives the ledger as far as it is used', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const spool = await openJobSpool(options, OLD);
+    await write(spool, 600);
+    await writeFile(join(directory, 'ledger.json'), '[{"name":"damaged"');
+    await using other = await createTemporarySpool(options);
+    await expect(other.reserve(likely(401))).rejects.toThrow(full);
+    await other.reserve(likely(200));
+    // The one that was at work when it was lost goes on.
+    await write(spool, 200);
+    await expect(spool.take(1)).rejects.toThrow(full);
+  });
+
+  it('is not touched by an attempt that was overtaken', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const frozen = await openJobSpool(options, OLD);
+    const successor = await openJobSpool(options, OLD);
+    await successor.reserve(likely(500));
+    await expect(frozen.take(900)).rejects.toMatchObject({ code: 'CANCELLED' });
+    await frozen.putDown('resting');
+    expect(await spoolUse(options)).toMatchObject({ reserved: 500 });
+  });
 });
 
-it('is swept of what nobody needs: jobs that are over, what is old, what dead processes of this host left', async () => {
-  const options = { keepDays: 7, isOver: async (id: string) => id === OVER };
-  for (const id of [OVER!, FAILED!, FORGOTTEN!]) await openJobSpool({ directory }, id);
+describe('where there is too little room', () => {
+  const options = () => ({ directory, quotaBytes: 1000 });
+
+  it('a job that failed gives way to everybody, first of all', async () => {
+    await left(OLD, 300, 'failed');
+    await left(YOUNG, 300, 'waiting');
+    const spool = await openJobSpool(options(), MIDDLE);
+    await spool.reserve(likely(700));
+    expect(new Set(await folders())).toEqual(new Set([folderOf(MIDDLE), folderOf(YOUNG)]));
+  });
+
+  it('one that waits for its archive gives way before one that waits for room', async () => {
+    await left(OLD, 300, 'resting');
+    await left(YOUNG, 300, 'waiting');
+    const spool = await openJobSpool(options(), MIDDLE);
+    await spool.reserve(likely(600));
+    expect(new Set(await folders())).toEqual(new Set([folderOf(MIDDLE), folderOf(YOUNG)]));
+  });
+
+  it('a younger one that waits gives way to an older one', async () => {
+    await left(YOUNG, 600, 'waiting');
+    const spool = await openJobSpool(options(), OLD);
+    await spool.reserve(likely(600));
+    expect(await folders()).toEqual([folderOf(OLD)]);
+  });
+
+  it('an older one that waits gives way to no younger one, until it was not heard of for a while', async () => {
+    await left(OLD, 600, 'waiting');
+    const spool = await openJobSpool(options(), YOUNG);
+    await expect(spool.reserve(likely(600))).rejects.toThrow(full);
+    const ledger = join(directory, 'ledger.json');
+    const text = await readFile(ledger, 'utf8');
+    await writeFile(
+      ledger,
+      text.replace(/"since":(\d+)/g, (_, ms) => `"since":${Number(ms) - 16 * MINUTE}`),
+    );
+    await spool.reserve(likely(600));
+    expect(await folders()).toEqual([folderOf(YOUNG)]);
+  });
+
+  it('nobody loses anything where it would not be enough', async () => {
+    await using preview = await createTemporarySpool(options());
+    await preview.reserve(likely(500));
+    await left(YOUNG, 300, 'waiting');
+    const spool = await openJobSpool(options(), OLD);
+    await expect(spool.reserve(likely(600))).rejects.toThrow(full);
+    expect(await folders()).toContain(folderOf(YOUNG));
+  });
+
+  it('the room that the oldest waits for is kept for it', async () => {
+    const running = await openJobSpool(options(), MIDDLE);
+    await running.reserve(likely(700));
+    const oldest = await openJobSpool(options(), OLD);
+    await expect(oldest.reserve(likely(800))).rejects.toThrow(full);
+    await oldest.putDown('waiting');
+    const youngest = await openJobSpool(options(), YOUNG);
+    await expect(youngest.reserve(likely(300))).rejects.toThrow(full);
+    await youngest.putDown('waiting');
+    // A preview is small and short.
+    await using preview = await createTemporarySpool(options());
+    await preview.reserve(likely(100));
+    await running.putDown('resting');
+    await removeJobSpool(options(), MIDDLE.jobUuid);
+    await expect((await openJobSpool(options(), YOUNG)).reserve(likely(300))).rejects.toThrow(full);
+    await (await openJobSpool(options(), OLD)).reserve(likely(800));
+  });
+});
+
+describe('what can never fit', () => {
+  it('is told with the numbers', async () => {
+    const options = { directory, quotaBytes: 1000 };
+    const tooSmall = { code: 'SPOOL_TOO_SMALL', data: { needed: 1001, quota: 1000 } };
+    await expect(requireCapacity(options, 1001)).rejects.toMatchObject(tooSmall);
+    await requireCapacity(options, 1000);
+    await using spool = await createTemporarySpool(options);
+    await expect(spool.reserve({ least: 1001, likely: 2000 })).rejects.toMatchObject(tooSmall);
+    // The estimate may be too high: what is true is found out alone in the spool.
+    await spool.reserve({ least: 10, likely: 2000 });
+    await write(spool, 1000);
+    await expect(spool.take(1)).rejects.toMatchObject(tooSmall);
+  });
+
+  it('is what is larger than the disk, where there is no quota', async () => {
+    await using unlimited = await createTemporarySpool({ directory });
+    await expect(unlimited.reserve({ least: 1e18, likely: 1e18 })).rejects.toMatchObject({
+      code: 'SPOOL_TOO_SMALL',
+    });
+    await expect(unlimited.take(1e18)).rejects.toMatchObject({ code: 'SPOOL_TOO_SMALL' });
+  });
+});
+
+it('is swept of what nobody needs: jobs that are over, what is old, what dead processes left', async () => {
+  const options = { keepDays: 7, isOver: async (id: string) => id === OLD.jobUuid };
+  for (const identity of [OLD, MIDDLE, YOUNG]) await left(identity, 1, 'resting');
   const old = new Date(Date.now() - 8 * DAY);
-  await utimes(join(directory, `job-${FORGOTTEN}`), old, old);
+  await utimes(join(directory, folderOf(YOUNG)), old, old);
   await using alive = await createTemporarySpool({ directory });
   const ours = /temporary-([0-9a-f]{8})-/.exec(alive.directory)![1];
   await mkdir(join(directory, `temporary-${ours}-4194305-dead`));
   // In a container that was started again the new process has the number of the dead one.
   await mkdir(join(directory, `temporary-${ours}-${process.pid}-before`));
-  // Of another host: its numbers of processes say nothing here.
+  // Of another host: its numbers of processes say nothing here, but those that live touch their folders.
   await mkdir(join(directory, 'temporary-00000000-4194305-elsewhere'));
+  await mkdir(join(directory, 'temporary-00000000-4194306-silent'));
+  const hoursAgo = new Date(Date.now() - 120 * MINUTE);
+  await utimes(join(directory, 'temporary-00000000-4194306-silent'), hoursAgo, hoursAgo);
   await mkdir(join(directory, 'lost+found'));
   await sweepSpools({ directory }, options);
-  expect(new Set(await readdir(directory))).toEqual(
+  expect(new Set(await folders())).toEqual(
     new Set([
-      `job-${FAILED}`,
-      alive.directory.split('/').at(-1),
+      folderOf(MIDDLE),
+      basename(alive.directory),
       'temporary-00000000-4194305-elsewhere',
       'lost+found',
     ]),

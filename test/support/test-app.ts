@@ -19,7 +19,7 @@ const DEVICE = { requested: 'cpu', executionProvider: null, reason: null, proof:
 export function testMetrics(jobs: JobService): Metrics {
   return new Metrics({
     jobs: () => jobs.statistics(),
-    spoolBytes: async () => 0,
+    spool: async () => ({ used: 0, reserved: 0 }),
     device: async () => DEVICE,
   });
 }

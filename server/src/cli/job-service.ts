@@ -10,7 +10,7 @@ import { JobService } from '../jobs/job-service.ts';
 import { JobWatch } from '../monitoring/job-watch.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import { type NormalizationEnvironment, normalizeSeries } from '../normalization/normalize-series.ts';
-import { removeJobSpool } from '../normalization/spool.ts';
+import { removeJobSpool, retainJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
 import type { Progress } from '../normalization/types.ts';
 import { auditJob } from './audit-job.ts';
@@ -29,6 +29,7 @@ export function openJobService(
     fingerprint: (request, signal) => fingerprintOf(request, environment, signal),
     isStored: (result, signal) => isSeriesStored(result, environment.destination, signal),
     release: ({ jobUuid }) => removeJobSpool(environment.spool, jobUuid),
+    retain: ({ jobUuid }) => retainJobSpool(environment.spool, jobUuid),
     async run(request, identity, options) {
       const stages = watch.stages(options.job);
       const onProgress = (progress: Progress): void => {

@@ -11,7 +11,7 @@ import type { JobService } from '../jobs/job-service.ts';
 import { type Check, spoolCheck } from '../monitoring/checks.ts';
 import { Metrics } from '../monitoring/metrics.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
-import { spooledBytes } from '../normalization/spool.ts';
+import { spoolUse } from '../normalization/spool.ts';
 import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts';
 import { openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
@@ -38,7 +38,7 @@ export async function openWorkingProcess(
   const device = (): Promise<Device> => describeDevice(composition);
   const metrics = new Metrics({
     jobs: () => jobs.statistics(),
-    spoolBytes: () => spooledBytes(config.spool),
+    spool: () => spoolUse(config.spool),
     device,
   });
   await using cleanup = new AsyncDisposableStack();

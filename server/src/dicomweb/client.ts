@@ -46,6 +46,7 @@ export interface DicomWebClient {
   /**
    * One instance as stored, a DICOM Part 10 file in chunks. A connection that breaks is taken up again where
    * it broke, provided that the archive sends the same bytes again.
+   * @param onLength awaited before the first byte, where the archive sends Content-Length: the instance has no more bytes
    * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
    */
   retrieveInstance(
@@ -53,6 +54,7 @@ export interface DicomWebClient {
     seriesUid: string,
     sopUid: string,
     signal: AbortSignal,
+    onLength?: (bytes: number) => Promise<void>,
   ): AsyncIterable<Uint8Array>;
 
   /**
@@ -111,8 +113,8 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
       } as const;
       return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;
     },
-    retrieveInstance: (studyUid, seriesUid, sopUid, signal) =>
-      retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal),
+    retrieveInstance: (studyUid, seriesUid, sopUid, signal, onLength) =>
+      retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal, onLength),
     retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal) =>
       retrieveFrames(connection, { studyUid, seriesUid, sopUid }, frameNumbers, limits, signal),
     storeInstance: (studyUid, instance, signal) =>

@@ -22,18 +22,23 @@ export function instancePath({ studyUid, seriesUid, sopUid }: InstanceAddress): 
 /**
  * A broken body is asked for again and its beginning skipped, with a checksum of what was handed out already:
  * an archive that sends other bytes the second time gives ARCHIVE_TRUNCATED, never a file of two halves.
+ * @param onLength awaited before the first byte of an answer that announces its length
  * @throws NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_PROTOCOL and what the connection throws
  */
 export async function* retrieveInstance(
   connection: ArchiveConnection,
   address: InstanceAddress,
   signal: AbortSignal,
+  onLength: (bytes: number) => Promise<void> = async () => {},
 ): AsyncGenerator<Uint8Array> {
   const sent = new Checksum();
   for (let retry = 0; ; retry++) {
     const before = sent.bytes;
     try {
       const response = await connection.getOnce({ path: instancePath(address), accept: ACCEPT }, signal);
+      // Of the whole body: a little more than the instance where it is wrapped in multipart.
+      const length = Number(response.header('content-length'));
+      if (sent.bytes === 0 && Number.isSafeInteger(length) && length > 0) await onLength(length);
       for await (const chunk of behind(instanceBody(response), sent)) {
         sent.add(chunk);
         yield chunk;

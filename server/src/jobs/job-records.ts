@@ -352,13 +352,16 @@ export class JobRecords {
     );
   }
 
-  /** Back into the queue: because the service stops, or with the passing fault that it waits for to end. */
-  async putBack(id: string, run: number, waiting: Job['waiting'] = null): Promise<void> {
+  /**
+   * Back into the queue: because the service stops, or with the passing fault that it waits for to end.
+   * @param isInLine it waits for other jobs, however long they take
+   */
+  async putBack(id: string, run: number, waiting: Job['waiting'] = null, isInLine = false): Promise<void> {
     await this.#database.query(
       `UPDATE ${TABLE} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
-         waiting_since = CASE WHEN $3::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
+         waiting_since = CASE WHEN $3::jsonb IS NULL OR $4 THEN waiting_since ELSE coalesce(waiting_since, now()) END
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
-      [id, run, waiting && JSON.stringify(waiting)],
+      [id, run, waiting && JSON.stringify(waiting), isInLine],
     );
   }
 

@@ -43,6 +43,8 @@ export interface JobServiceOptions {
   fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
+  /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
+  retain(identity: JobIdentity): Promise<void>;
   /** Whether the archive still holds the whole series that a job has made. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
   readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes' | 'maxQueuedJobs' | 'jobsPerUser'>;
@@ -280,6 +282,7 @@ export class JobService {
       saveEveryMs: this.#options.saveEveryMs ?? 1000,
       abortGraceMs: this.#options.abortGraceMs ?? 20_000,
       release: this.#options.release,
+      retain: this.#options.retain,
       retryMs: (this.#options.retryHours ?? 24) * 3_600_000,
       onChange: () => this.#watchers.wake(id),
       onFault: this.#options.onFault,

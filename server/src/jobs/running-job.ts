@@ -38,6 +38,8 @@ export interface RunningJobOptions {
   readonly retryMs: number;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
+  /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
+  retain(identity: JobIdentity): Promise<void>;
   /** After every change of `job`. */
   onChange(): void;
   /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
@@ -56,6 +58,8 @@ class Interruption extends Error {
 interface PutBack {
   readonly state: 'SCHEDULED';
   readonly waiting: Job['waiting'];
+  /** It waits for other jobs: not for a fault to pass. */
+  readonly isInLine: boolean;
 }
 
 /** The fault was the archive's or the time's: asked for again, the same work goes on from where it was. */
@@ -111,7 +115,7 @@ export class RunningJob {
     try {
       const outcome = await this.#outcome();
       if (outcome.state === 'SCHEDULED') {
-        await records.putBack(id, run, outcome.waiting);
+        await records.putBack(id, run, outcome.waiting, outcome.isInLine);
         this.#job = { ...this.#job, state: 'SCHEDULED', waiting: outcome.waiting };
         return false;
       }
@@ -119,8 +123,9 @@ export class RunningJob {
         records.finish(id, run, outcome, this.#job.progress, this.#revision),
       );
       if (job) this.#job = job;
-      if (outcome.state !== 'FAILED' || !couldGoOn(outcome.error.code))
-        await this.#options.release(this.#attempt.identity).catch(this.#options.onFault);
+      const isRetained = outcome.state === 'FAILED' && couldGoOn(outcome.error.code);
+      const tidy = isRetained ? this.#options.retain : this.#options.release;
+      await tidy(this.#attempt.identity).catch(this.#options.onFault);
       return true;
     } finally {
       clearTimeout(timeout);
@@ -147,11 +152,12 @@ export class RunningJob {
       return { state: 'COMPLETED', result: await this.#work() };
     } catch (thrown) {
       const reason: unknown = signal.aborted ? signal.reason : thrown;
-      if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null };
+      if (reason instanceof Interruption) return { state: 'SCHEDULED', waiting: null, isInLine: false };
       const error = toStainError(reason);
       if (error.code === 'CANCELLED' && signal.aborted) return this.#cancelled(thrown);
       const { data, ...waiting } = this.#describe(error, reason);
-      if (this.#mayPass(error)) return { state: 'SCHEDULED', waiting };
+      const isInLine = error.data['inLine'] === true;
+      if (isInLine || this.#mayPass(error)) return { state: 'SCHEDULED', waiting, isInLine };
       return { state: 'FAILED', error: { ...waiting, data } };
     }
   }

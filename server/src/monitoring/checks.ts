@@ -1,7 +1,7 @@
 /** What must hold before jobs can be done, each with a time limit. */
-import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
 import { StainError } from '../errors.ts';
-import { type SpoolOptions, spooledBytes } from '../normalization/spool.ts';
+import { type SpoolOptions, spoolUse } from '../normalization/spool.ts';
 
 /** Throws when it does not hold. */
 export type Check = () => Promise<void>;
@@ -11,17 +11,16 @@ const TIME_LIMIT_MS = 10_000;
 /** @throws SPOOL_FULL where there is too little room, or the folder cannot be written */
 export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: number }): Check {
   return async () => {
-    const { directory, quotaBytes = Infinity } = spool;
+    const { directory } = spool;
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await access(directory, constants.W_OK);
     } catch (cause) {
       throw new StainError('SPOOL_FULL', 'The spool folder cannot be written.', { cause });
     }
-    const { bavail, bsize } = await statfs(directory);
-    const free = Math.min(bavail * bsize, quotaBytes - (await spooledBytes(spool)));
+    const { free } = await spoolUse(spool);
     if (free < spool.leastFreeBytes)
-      throw new StainError('SPOOL_FULL', `${Math.max(0, Math.round(free / 1e6))} MB are left in the spool.`);
+      throw new StainError('SPOOL_FULL', `${Math.round(free / 1e6)} MB are left in the spool.`);
   };
 }
 

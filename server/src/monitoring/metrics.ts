@@ -13,7 +13,7 @@ export interface MetricSources {
     readonly byState: Partial<Record<JobState, number>>;
     readonly oldestWaitingSeconds: number;
   }>;
-  spoolBytes(): Promise<number>;
+  spool(): Promise<{ readonly used: number; readonly reserved: number }>;
   device(): Promise<Device>;
 }
 
@@ -34,15 +34,12 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
     const gauges = makeGauges(registers);
     this.#readSources = async () => {
-      const [jobs, spoolBytes, device] = await Promise.all([
-        sources.jobs(),
-        sources.spoolBytes(),
-        sources.device(),
-      ]);
+      const [jobs, spool, device] = await Promise.all([sources.jobs(), sources.spool(), sources.device()]);
       for (const gauge of Object.values(gauges)) gauge.reset();
       for (const [state, count] of Object.entries(jobs.byState)) gauges.jobs.set({ state }, count);
       gauges.oldestWaiting.set(jobs.oldestWaitingSeconds);
-      gauges.spoolBytes.set(spoolBytes);
+      gauges.spoolBytes.set(spool.used);
+      gauges.spoolReserved.set(spool.reserved);
       const { requested, executionProvider, proof } = device;
       gauges.device.set({ requested, provider: executionProvider ?? 'none' }, 1);
       if (!proof) return;
@@ -155,6 +152,11 @@ function makeGauges(registers: Registry[]) {
       registers,
     }),
     spoolBytes: new Gauge({ name: 'stain_spool_bytes', help: 'Bytes in the spool', registers }),
+    spoolReserved: new Gauge({
+      name: 'stain_spool_reserved_bytes',
+      help: 'Bytes in the spool that slides in work have, or may still take',
+      registers,
+    }),
     device: new Gauge({
       name: 'stain_device_info',
       help: 'The execution provider of the network; always 1',

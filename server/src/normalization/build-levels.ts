@@ -172,7 +172,10 @@ export class LevelBuilder implements AsyncDisposable {
     while (this.#making.size >= this.#options.concurrency) await Promise.race(this.#making);
     if (this.#failure) throw this.#failure;
     const task = make()
-      .then((bytes) => this.#spools[image]!.append(frame, bytes))
+      .then(async (bytes) => {
+        await this.#options.spool.take(bytes.length);
+        await this.#spools[image]!.append(frame, bytes);
+      })
       .catch((error: unknown) => {
         this.#failure ??= error;
       })

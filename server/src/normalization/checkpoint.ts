@@ -2,7 +2,7 @@
  * How far a job has come, in its spool: what was fetched, the fit, the tile row that was reached, the frames. An attempt
  * after a crash goes on from there and makes the same pixels. What lies in the spool is checked and not trusted.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SavedFrames } from '../dicom/frame-spool.ts';
 import type { OpenTile } from '../slide/pyramid.ts';
@@ -46,9 +46,18 @@ export class Checkpoint {
   readonly #onSaved: () => void;
   #reached: Reached;
   #tiles: readonly OpenTile[];
+  /** Of the file. */
+  #bytes: number;
 
-  private constructor(spool: Spool, reached: Reached, tiles: readonly OpenTile[], onSaved: () => void) {
+  private constructor(
+    spool: Spool,
+    bytes: number,
+    reached: Reached,
+    tiles: readonly OpenTile[],
+    onSaved: () => void,
+  ) {
     this.#spool = spool;
+    this.#bytes = bytes;
     this.#reached = reached;
     this.#tiles = tiles;
     this.#onSaved = onSaved;
@@ -60,7 +69,8 @@ export class Checkpoint {
     const isOurs = (reached as Reached | undefined)?.key === key;
     const found = isOurs ? (reached as Reached) : { key, fetched: [] };
     await removeOthers(spool, found);
-    return new Checkpoint(spool, found, isOurs ? (tiles as OpenTile[]) : [], onSaved);
+    const bytes = await sizeOf(join(spool.directory, FILE));
+    return new Checkpoint(spool, bytes, found, isOurs ? (tiles as OpenTile[]) : [], onSaved);
   }
 
   get reached(): Reached {
@@ -76,7 +86,7 @@ export class Checkpoint {
 
   /**
    * Keeps what has been reached besides. @param tiles those that are begun; left out, they stay what they were
-   * @throws SPOOL_FULL
+   * @throws SPOOL_FULL, SPOOL_TOO_SMALL
    */
   async save(
     change: Partial<Omit<Reached, 'key'>>,
@@ -84,7 +94,10 @@ export class Checkpoint {
   ): Promise<void> {
     this.#reached = { ...this.#reached, ...change };
     const path = join(this.#spool.directory, FILE);
-    await writeRecords(path, this.#spool.newFile(FILE), records(this.#reached, tiles));
+    const aside = this.#spool.newFile(FILE);
+    const bytes = await writeRecords(path, aside, records(this.#reached, tiles), this.#spool);
+    this.#spool.give(this.#bytes);
+    this.#bytes = bytes;
     this.#onSaved();
   }
 }
@@ -100,6 +113,15 @@ async function removeOthers(spool: Spool, { fetched, levels }: Reached): Promise
     ...fetched.map(({ file }) => file),
     ...(levels?.frames.flatMap(({ files }) => files) ?? []),
   ]);
-  for (const name of await readdir(spool.directory))
-    if (!needed.has(name)) await rm(join(spool.directory, name), { force: true });
+  for (const name of await readdir(spool.directory)) {
+    if (needed.has(name)) continue;
+    const path = join(spool.directory, name);
+    const bytes = await sizeOf(path);
+    await rm(path, { force: true });
+    spool.give(bytes);
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }

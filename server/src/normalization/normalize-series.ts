@@ -9,6 +9,7 @@ import { derivedUids } from '../dicom/derived-uids.ts';
 import { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import { inputDeviceProfile } from '../dicom/icc-class.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
+import { toStainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { WHITE } from '../slide/raster.ts';
 import type { Slide } from '../slide/types.ts';
@@ -18,15 +19,15 @@ import { Checkpoint } from './checkpoint.ts';
 import { fitStain } from './fit.ts';
 import { findGlassTiles } from './glass-tiles.ts';
 import { makeLevels } from './make-levels.ts';
+import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
-import { openJobSpool } from './spool.ts';
+import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
 import type {
   JobIdentity,
   NormalizationRequest,
   NormalizationResult,
-  OutputEncoding,
   Progress,
   StoredPart,
 } from './types.ts';
@@ -54,16 +55,19 @@ export interface NormalizationOptions {
   readonly onStored?: (stored: StoredPart) => Promise<void>;
 }
 
-/** What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job. */
+/**
+ * What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job.
+ * @throws SPOOL_TOO_SMALL, TEMPLATE_NOT_FOUND, MODEL_INVALID and what `inspectSeries` throws
+ */
 export async function inspectRequest(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
 ): Promise<{ template: Template; network: StainNetwork; slide: Slide }> {
-  return {
-    ...(await resolve(request, environment)),
-    slide: await inspectSeries(request, environment, signal),
-  };
+  const resolved = await resolve(request, environment);
+  const slide = await inspectSeries(request, environment, signal);
+  await requireCapacity(environment.spool, jobRoom(imagesOf(slide), request.encoding).least);
+  return { ...resolved, slide };
 }
 
 /** The template and the network that a request names, which must belong together. */
@@ -79,9 +83,28 @@ async function resolve(
 
 /**
  * Goes on from what an earlier attempt with the same identity has left in the spool, and makes the same bytes. What it
- * leaves there itself stays until `removeJobSpool`.
+ * leaves there itself stays until `removeJobSpool`, or until an older job needs its room.
  */
 export async function normalizeSeries(
+  request: NormalizationRequest,
+  identity: JobIdentity,
+  environment: NormalizationEnvironment,
+  options: NormalizationOptions,
+): Promise<NormalizationResult> {
+  const spool = await openJobSpool(environment.spool, identity);
+  try {
+    const result = await normalizeIn(spool, request, identity, environment, options);
+    await spool.putDown('resting');
+    return result;
+  } catch (error) {
+    const isInterrupted = options.signal.aborted || toStainError(error).code === 'SPOOL_FULL';
+    await spool.putDown(isInterrupted ? 'waiting' : 'resting');
+    throw error;
+  }
+}
+
+async function normalizeIn(
+  spool: JobSpool,
   request: NormalizationRequest,
   identity: JobIdentity,
   environment: NormalizationEnvironment,
@@ -90,13 +113,18 @@ export async function normalizeSeries(
   const started = performance.now();
   const progress = new ProgressTracker(onProgress);
   progress.report('open', 0, 1, 'instances');
+  // One that was refused room before is not asked of the archive again until it has it.
+  await spool.regain();
   const { template, network } = await resolve(request, environment);
-  const spool = await openJobSpool(environment.spool, identity.jobUuid);
   const key = workKey(request, identity, template, network, environment);
   const checkpoint = await Checkpoint.open(spool, key, onCheckpoint);
-  await using open = await openSeries(request, environment, progress, signal, { spool, checkpoint });
+  await using open = await openSeries(request, environment, progress, signal, {
+    spool,
+    checkpoint,
+    roomFor: (slide) =>
+      checkpoint.reached.levels?.complete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
+  });
   const { slide, colour } = open;
-  if (!checkpoint.reached.levels) await spool.requireRoom(expectedBytes(slide, request.encoding));
   const fit =
     checkpoint.reached.fit ??
     (await fitStain(open.base(WHITE), open.overview(WHITE), network, {
@@ -220,15 +248,6 @@ function workKey(
 ): string {
   const parts = [request, identity, template, model.sha256, softwareVersions];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
-}
-
-/** Bytes that the encoded frames may take: a third of the raw pixels for JPEG, most of them for lossless. */
-function expectedBytes(slide: Slide, encoding: OutputEncoding): number {
-  const raw = imagesOf(slide).reduce(
-    (sum, { frames, rows, columns }) => sum + frames.length * rows * columns * 3,
-    0,
-  );
-  return encoding === 'jpeg' ? raw / 3 : raw * 0.8;
 }
 
 const TRANSFER_SYNTAX = {

@@ -1,6 +1,7 @@
 /** From a series in an archive to pixels that can be read at random: look, fetch into the spool, open. */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
@@ -15,8 +16,9 @@ import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
+import { instanceRoom, LOSSY, NOTHING, sum } from './needed-room.ts';
 import type { ProgressTracker } from './progress.ts';
-import { createTemporarySpool, type Spool, type SpoolOptions } from './spool.ts';
+import { createTemporarySpool, type NeededRoom, type Spool, type SpoolOptions } from './spool.ts';
 
 /** Reads a header of at most this size: per-frame groups of a few hundred thousand frames. */
 const MAX_HEADER_BYTES = 256e6;
@@ -39,6 +41,8 @@ export interface SeriesAccess {
 export interface FetchPlace {
   readonly spool: Spool;
   readonly checkpoint: Checkpoint;
+  /** What the work needs in the spool besides the source. */
+  roomFor(slide: Slide): NeededRoom;
 }
 
 export interface OpenSeries extends AsyncDisposable {
@@ -103,18 +107,32 @@ export async function openSeries(
   const announced = await inspectSeries(series, access, signal);
   progress.report('open', 1, 1, 'instances');
   await using cleanup = new AsyncDisposableStack();
-  const { spool, checkpoint } = place ?? (await temporaryPlace(access, cleanup));
+  const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
   const files = new Map<string, Part10File>();
-  const uids = imagesOf(announced).flatMap(({ instances }) =>
-    instances.map(({ sopInstanceUid }) => sopInstanceUid),
+  const needed = new Map(
+    imagesOf(announced).flatMap((level) =>
+      level.instances.map((instance) => [instance.sopInstanceUid, instanceRoom(level, instance)]),
+    ),
   );
+  const reserve = (): Promise<void> =>
+    fetchPlace.spool.reserve(sum(...needed.values(), fetchPlace.roomFor(announced)));
+  await reserve();
+  const uids = [...needed.keys()];
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
-    const path = await fetchOnce(series, uid, access, { spool, checkpoint }, signal);
+    const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
+      const isMore = length > needed.get(uid)!.likely;
+      needed.set(uid, { least: length, likely: length });
+      // One that is longer than was thought is not begun without room for it.
+      if (isMore) await reserve();
+    });
+    needed.set(uid, { least: bytes, likely: bytes });
     const file = cleanup.use(await openInstance(series, uid, path, signal));
     files.set(file.sopInstanceUid, file);
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
+  // What was set aside for the source and not needed is given back.
+  await reserve();
 
   const slide = describeSlide(
     [...files.values()].map(({ dataset }) => dataset),
@@ -154,28 +172,36 @@ export async function openSeries(
 
 async function temporaryPlace({ spool }: SeriesAccess, cleanup: AsyncDisposableStack): Promise<FetchPlace> {
   const temporary = cleanup.use(await createTemporarySpool(spool));
-  return { spool: temporary, checkpoint: await Checkpoint.open(temporary, '', () => {}) };
+  const checkpoint = await Checkpoint.open(temporary, '', () => {});
+  return { spool: temporary, checkpoint, roomFor: () => NOTHING };
 }
 
-/** The path of an instance in the spool: as an earlier attempt has left it, or fetched now. */
+/** An instance in the spool: as an earlier attempt has left it, or fetched now. */
 async function fetchOnce(
   series: SeriesReference,
   sopInstanceUid: string,
   access: SeriesAccess,
   { spool, checkpoint }: FetchPlace,
   signal: AbortSignal,
-): Promise<string> {
+  onLength: (bytes: number) => Promise<void>,
+): Promise<{ path: string; bytes: number }> {
   const { fetched } = checkpoint.reached;
   const earlier = fetched.find((instance) => instance.sopInstanceUid === sopInstanceUid);
   if (earlier) {
     const path = join(spool.directory, earlier.file);
-    if ((await sha256Of(path, signal)) === earlier.sha256) return path;
+    if ((await sha256Of(path, signal)) === earlier.sha256) return { path, bytes: (await stat(path)).size };
   }
-  const path = spool.newFile('source');
-  const sha256 = await fetchInstance(series, sopInstanceUid, path, access, signal);
+  const { path, bytes, sha256 } = await fetchInstance(
+    series,
+    sopInstanceUid,
+    spool,
+    access,
+    signal,
+    onLength,
+  );
   const instance: FetchedInstance = { sopInstanceUid, file: basename(path), sha256 };
   await checkpoint.save({ fetched: [...fetched.filter((other) => other !== earlier), instance] });
-  return path;
+  return { path, bytes };
 }
 
 /** SHA-256 of a file; undefined where it cannot be read. */
@@ -190,20 +216,57 @@ async function sha256Of(path: string, signal: AbortSignal): Promise<string | und
   return hash.digest('hex');
 }
 
-/** Fetches one instance into a file. @returns its SHA-256 */
+/** An instance that was fetched. */
+export interface FetchedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * Fetches one instance into a file of a spool, which takes room for every byte before it is written.
+ * @param onLength awaited before the first byte, where the archive announces how many there will be at most
+ * @throws SPOOL_FULL, SPOOL_TOO_SMALL, SLIDE_TOO_LARGE and what `retrieveInstance` throws; nothing is left then
+ */
 export async function fetchInstance(
-  series: SeriesReference,
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
   sopInstanceUid: string,
-  path: string,
+  spool: Spool,
   { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
   signal: AbortSignal,
-): Promise<string> {
-  const { studyInstanceUid, seriesInstanceUid } = series;
-  const body = source.retrieveInstance(studyInstanceUid, seriesInstanceUid, sopInstanceUid, signal);
+  onLength?: (bytes: number) => Promise<void>,
+): Promise<FetchedFile> {
+  const path = spool.newFile('source');
   const hash = createHash('sha256');
-  const limited = withinLimit(body, limits.maxInstanceBytes, hash);
-  await pipeline(limited, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }), { signal });
-  return hash.digest('hex');
+  let bytes = 0;
+  async function* counted(): AsyncIterable<Uint8Array> {
+    const body = source.retrieveInstance(
+      studyInstanceUid,
+      seriesInstanceUid,
+      sopInstanceUid,
+      signal,
+      onLength,
+    );
+    for await (const chunk of body) {
+      if (bytes + chunk.length > limits.maxInstanceBytes)
+        throw new StainError(
+          'SLIDE_TOO_LARGE',
+          `An instance is larger than the limit of ${limits.maxInstanceBytes} bytes.`,
+        );
+      await spool.take(chunk.length);
+      bytes += chunk.length;
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
+  try {
+    await pipeline(counted, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }), { signal });
+  } catch (error) {
+    await rm(path, { force: true });
+    spool.give(bytes);
+    throw error;
+  }
+  return { path, bytes, sha256: hash.digest('hex') };
 }
 
 /** Opens an instance that was fetched. @throws DICOM_INVALID where it is another one */
@@ -223,11 +286,6 @@ export async function openInstance(
   return file;
 }
 
-/** JPEG baseline and extended, and the syntaxes of JPEG-LS, JPEG 2000 and HTJ2K that allow loss. */
-const LOSSY: ReadonlySet<string> = new Set(
-  ['50', '51', '81', '91', '203'].map((end) => `1.2.840.10008.1.2.4.${end}`),
-);
-
 /**
  * An archive that moved a study may still hold files that say otherwise: the result would go to the wrong place. A level in
  * the place of another one would make a slide that lacks the other.
@@ -241,24 +299,6 @@ function requireIdentity({ dataset }: Part10File, series: SeriesReference, sopIn
     );
   if (dataset.string('SOPInstanceUID') !== sopInstanceUid)
     throw new StainError('DICOM_INVALID', 'The archive sent another instance than the one it was asked for.');
-}
-
-async function* withinLimit(
-  body: AsyncIterable<Uint8Array>,
-  maxInstanceBytes: number,
-  hash: Hash,
-): AsyncIterable<Uint8Array> {
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxInstanceBytes)
-      throw new StainError(
-        'SLIDE_TOO_LARGE',
-        `An instance is larger than the limit of ${maxInstanceBytes} bytes.`,
-      );
-    hash.update(chunk);
-    yield chunk;
-  }
 }
 
 /** All images of a slide that are read: its levels and the thumbnail. */

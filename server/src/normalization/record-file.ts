@@ -2,10 +2,16 @@
  * A file of plain values that is there whole or not at all: each value as V8 serialises it (typed arrays and maps
  * included) behind its length and CRC-32, the file written aside, put on the disk and then in its place.
  */
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import { toStainError } from '../errors.ts';
+
+/** Of whom room is taken before bytes are written, and to whom it goes back when they are removed. */
+export interface RoomKeeper {
+  take(bytes: number): Promise<void>;
+  give(bytes: number): void;
+}
 
 const HEAD_BYTES = 8;
 /** Small values are written together. */
@@ -13,30 +19,39 @@ const BATCH_BYTES = 1024 * 1024;
 
 /**
  * Values must not change until this resolves; they are serialised one after the other, and others get their turn in
- * between. @param aside a file that does not exist yet, in the folder of `path` @throws SPOOL_FULL
+ * between. @param aside a file that does not exist yet, in the folder of `path` @returns bytes of the file
+ * @throws SPOOL_FULL, SPOOL_TOO_SMALL
  */
-export async function writeRecords(path: string, aside: string, records: Iterable<unknown>): Promise<void> {
+export async function writeRecords(
+  path: string,
+  aside: string,
+  records: Iterable<unknown>,
+  room: RoomKeeper,
+): Promise<number> {
+  let taken = 0;
   try {
     const file = await open(aside, 'wx', 0o600);
     try {
-      await writeAll(file, records);
+      for (const batch of batches(records)) {
+        await room.take(batch.length);
+        taken += batch.length;
+        await file.writeFile(batch);
+      }
       await file.datasync();
     } finally {
       await file.close();
     }
     await rename(aside, path);
+    return taken;
   } catch (error) {
     await rm(aside, { force: true });
+    room.give(taken);
     throw toStainError(error);
   }
 }
 
-async function writeAll(file: FileHandle, records: Iterable<unknown>): Promise<void> {
+function* batches(records: Iterable<unknown>): Generator<Buffer> {
   let [batch, size]: [Uint8Array[], number] = [[], 0];
-  const flush = async (): Promise<void> => {
-    await file.writeFile(Buffer.concat(batch));
-    [batch, size] = [[], 0];
-  };
   for (const record of counted(records)) {
     const body = serialize(record);
     const head = Buffer.alloc(HEAD_BYTES);
@@ -44,9 +59,11 @@ async function writeAll(file: FileHandle, records: Iterable<unknown>): Promise<v
     head.writeUInt32LE(crc32(body), 4);
     batch.push(head, body);
     size += HEAD_BYTES + body.length;
-    if (size >= BATCH_BYTES) await flush();
+    if (size < BATCH_BYTES) continue;
+    yield Buffer.concat(batch);
+    [batch, size] = [[], 0];
   }
-  await flush();
+  yield Buffer.concat(batch);
 }
 
 /** The number of records follows them: a file that is cut between two of them is not whole. */

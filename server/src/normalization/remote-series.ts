@@ -8,6 +8,7 @@ import type { Rgb } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
 import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
+import { instanceRoom } from './needed-room.ts';
 import {
   fetchInstance,
   frameFormats,
@@ -74,10 +75,9 @@ async function smallestWhole(
   const pixels = ({ frames, rows, columns }: Level): number => frames.length * rows * columns;
   const smallest = imagesOf(slide).reduce((least, image) => (pixels(image) < pixels(least) ? image : least));
   await using spool = await createTemporarySpool(access.spool);
-  await spool.requireRoom(pixels(smallest));
   const [first, ...others] = smallest.instances;
-  const path = spool.newFile('source');
-  await fetchInstance(series, first!.sopInstanceUid, path, access, signal);
+  await spool.reserve(instanceRoom(smallest, first!));
+  const { path } = await fetchInstance(series, first!.sopInstanceUid, spool, access, signal);
   await using file = await openInstance(series, first!.sopInstanceUid, path, signal);
   return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
 }

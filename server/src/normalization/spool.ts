@@ -1,19 +1,23 @@
 /**
  * Private folders for the parts of a slide in work. They hold patient images, so they are readable by us alone and always
- * removed: that of a preview or a command when it ends, that of a job when the job has ended or has been left for days.
+ * removed: that of a preview or a command when it ends, that of a job when the job has ended or has been left for days. What
+ * they take is reserved in the ledger (ledger.ts) before it is written, so that quota and disk are never overrun.
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { basename, join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { StainError, toStainError } from '../errors.ts';
+import { atWork, folderBytes, Ledger, TOUCH_MS, withLedger } from './ledger.ts';
+import { PROCESS } from './process-identity.ts';
+import { type Decision, decide, type Holding, isIdle, type Room } from './room.ts';
+import type { JobIdentity } from './types.ts';
 
-/** Of this host, without telling its name: a number of a process means nothing on another one. */
-const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
-const TEMPORARY = /^temporary-([0-9a-f]{8})-(\d+)-/;
 const JOB = /^job-([0-9a-f-]{36})$/;
-/** Of this process: in a container its number is that of the one that was killed before it. */
-const held = new Set<string>();
+/** Room is taken in steps of at least this size and part: few looks into the ledger. */
+const LEAST_STEP = 16e6;
+const STEP_PART = 1 / 8;
+/** Most of the spool that is set aside by an estimate; what turns out to be needed may be all of it. */
+const MOST_ESTIMATED = 0.9;
 
 export interface SpoolOptions {
   readonly directory: string;
@@ -21,38 +25,81 @@ export interface SpoolOptions {
   readonly quotaBytes?: number | undefined;
 }
 
+/** Bytes that work needs in the spool. */
+export interface NeededRoom {
+  /** It surely takes as many. */
+  readonly least: number;
+  /** It hardly takes more. */
+  readonly likely: number;
+}
+
 export interface Spool {
   readonly directory: string;
   /** Path of a file that no other process has or will have. */
   newFile(name: string): string;
-  /** @throws SPOOL_FULL unless disk and quota have room for `bytes` more */
-  requireRoom(bytes: number): Promise<void>;
+  /**
+   * Sets aside what all files together will need, instead of what was set aside before. Where the estimate is nearly the whole
+   * spool or more, that has to do, for the estimate may be too high: `take` goes by what is true.
+   * @throws SPOOL_FULL unless disk and quota have room for it now, SPOOL_TOO_SMALL where they never have
+   */
+  reserve(needed: NeededRoom): Promise<void>;
+  /** Before bytes are written. @throws SPOOL_FULL, SPOOL_TOO_SMALL where more is needed than was set aside, and there is none */
+  take(bytes: number): Promise<void>;
+  /** After as many bytes were removed. */
+  give(bytes: number): void;
+}
+
+export interface JobSpool extends Spool {
+  /** Takes the room that the attempt before was refused. @throws SPOOL_FULL, SPOOL_TOO_SMALL while there is none */
+  regain(): Promise<void>;
+  /**
+   * The attempt is over: gives back what is reserved and not used. The files stay until `removeJobSpool`, or until somebody
+   * else needs their room. @param state waiting: for room, or for another process; resting: for something else
+   */
+  putDown(state: 'waiting' | 'resting'): Promise<void>;
 }
 
 /** A folder for one use in this process. */
 export async function createTemporarySpool(options: SpoolOptions): Promise<Spool & AsyncDisposable> {
   await makeParent(options.directory);
-  const folder = await mkdtemp(join(options.directory, `temporary-${HOST}-${process.pid}-`));
-  held.add(basename(folder));
-  return {
-    ...spoolIn(folder, options),
-    async [Symbol.asyncDispose]() {
-      await rm(folder, { recursive: true, force: true });
-      held.delete(basename(folder));
-    },
-  };
+  const name = `temporary-${PROCESS}-${randomUUID()}`;
+  return HeldSpool.open(options, name, undefined, name);
 }
 
-/** The folder of a job, with what another attempt at it has left there. It stays until `removeJobSpool`. */
-export async function openJobSpool(options: SpoolOptions, jobUuid: string): Promise<Spool> {
+/**
+ * The folder of a job, with what another attempt at it has left there. It stays until `removeJobSpool`.
+ * @param identity older jobs come before younger ones where there is too little room
+ */
+export async function openJobSpool(
+  options: SpoolOptions,
+  { jobUuid, createdAt }: JobIdentity,
+): Promise<JobSpool> {
   await makeParent(options.directory);
-  const folder = jobFolder(options, jobUuid);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  return spoolIn(folder, options);
+  return HeldSpool.open(options, `job-${jobUuid}`, createdAt, `${PROCESS}-${randomUUID()}`);
 }
 
 export async function removeJobSpool(options: SpoolOptions, jobUuid: string): Promise<void> {
-  await rm(jobFolder(options, jobUuid), { recursive: true, force: true });
+  await removeFolder(options, `job-${jobUuid}`);
+}
+
+/** The job has failed, and could go on if it were asked for again: until then its folder is the first to give way. */
+export async function retainJobSpool({ directory }: SpoolOptions, jobUuid: string): Promise<void> {
+  if (!(await stat(directory).catch(() => undefined))) return;
+  await withLedger(directory, async (ledger) => {
+    const holding = ledger.find(`job-${jobUuid}`);
+    if (holding && holding.state !== 'working')
+      ledger.set({ ...holding, state: 'failed', wants: 0, since: Date.now() });
+  });
+}
+
+/**
+ * For what can be refused before work begins.
+ * @throws SPOOL_TOO_SMALL where the whole spool has no room for as many bytes
+ */
+export async function requireCapacity(options: SpoolOptions, bytes: number): Promise<void> {
+  await makeParent(options.directory);
+  const { capacity } = await diskRoom(options);
+  if (bytes > capacity) throw tooSmall(bytes, capacity);
 }
 
 export interface SweepOptions {
@@ -62,36 +109,226 @@ export interface SweepOptions {
   isOver(jobUuid: string): Promise<boolean>;
 }
 
-/** Removes what nobody needs any more: of processes of this host that were killed, of jobs that are over or forgotten. */
+/** Removes what nobody needs any more: of processes that were killed, of jobs that are over or forgotten. */
 export async function sweepSpools({ directory }: SpoolOptions, options: SweepOptions): Promise<void> {
-  for (const name of await readdir(directory).catch(() => []))
-    if (await isLeftOver(join(directory, name), name, options))
-      await rm(join(directory, name), { recursive: true, force: true });
+  if (!(await stat(directory).catch(() => undefined))) return;
+  const asked = Date.now();
+  const found = await Ledger.read(directory);
+  const over = new Set<string>();
+  // Asked before the ledger is taken: the database may be slow.
+  for (const { name } of found.all) {
+    const jobUuid = JOB.exec(name)?.[1];
+    if (jobUuid && (await options.isOver(jobUuid))) over.add(name);
+  }
+  await withLedger(directory, async (ledger) => {
+    await ledger.reap();
+    for (const { name, state, since } of ledger.all) {
+      // A process that was killed after its job had ended. One that has begun since may work for another job.
+      const isLeftBehind = over.has(name) && asked - since > TOUCH_MS;
+      if (state === 'working' && !isLeftBehind) continue;
+      const { mtimeMs } = await stat(join(directory, name)).catch(() => ({ mtimeMs: since }));
+      if (over.has(name) || Date.now() - mtimeMs > options.keepDays * 24 * 3_600_000)
+        await ledger.remove(name);
+    }
+  });
 }
 
-async function isLeftOver(folder: string, name: string, options: SweepOptions): Promise<boolean> {
-  const [, host, pid] = TEMPORARY.exec(name) ?? [];
-  if (host === HOST) return !(Number(pid) === process.pid ? held.has(name) : isRunning(Number(pid)));
-  const jobUuid = JOB.exec(name)?.[1];
-  if (!host && !jobUuid) return false;
-  if (jobUuid && (await options.isOver(jobUuid))) return true;
-  const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
-  return Date.now() - mtimeMs > options.keepDays * 24 * 3_600_000;
+export interface SpoolUse {
+  /** Bytes of all files. */
+  readonly used: number;
+  /** Bytes that are set aside for work that goes on, its files included. */
+  readonly reserved: number;
+  /** Bytes that others can have: of disk and quota, with what gives way to them. */
+  readonly free: number;
 }
 
-/** Bytes in all folders together. */
-export async function spooledBytes({ directory }: SpoolOptions): Promise<number> {
-  const names = await readdir(directory, { recursive: true }).catch(() => []);
-  const sizes = await Promise.all(
-    names.map((name) =>
-      stat(join(directory, name)).then(
-        (found) => (found.isFile() ? found.size : 0),
-        // Removed meanwhile.
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
+/** How full the spool is. */
+export async function spoolUse(options: SpoolOptions): Promise<SpoolUse> {
+  if (!(await stat(options.directory).catch(() => undefined))) return { used: 0, reserved: 0, free: 0 };
+  const ledger = await Ledger.read(options.directory);
+  const outstanding = await ledger.outstanding();
+  const sum = (holdings: readonly Holding[]): number => holdings.reduce((all, { bytes }) => all + bytes, 0);
+  const { capacity, diskFree } = await diskRoom(options);
+  const held = sum(ledger.all);
+  const idle = sum(ledger.all.filter((holding) => isIdle(holding, Date.now())));
+  return {
+    used: Math.max(0, held - outstanding),
+    reserved: sum(ledger.all.filter(({ state }) => state === 'working')),
+    free: Math.max(0, Math.min(capacity - held, diskFree - outstanding) + idle),
+  };
+}
+
+class HeldSpool implements JobSpool, AsyncDisposable {
+  readonly directory: string;
+  readonly #options: SpoolOptions;
+  readonly #name: string;
+  readonly #owner: string;
+  readonly #touch: NodeJS.Timeout;
+  /** Bytes written, or about to be. */
+  #used: number;
+  /** Bytes that the ledger has for this folder. */
+  #granted: number;
+  /** Bytes in all that the attempt before was refused; 0 where they were no more than is estimated again. */
+  #wantedBefore: number;
+  /** Bytes in all that this one was refused last. */
+  #wants = 0;
+
+  private constructor(options: SpoolOptions, { name, owner, bytes, wants }: Holding, used: number) {
+    this.#options = options;
+    this.#name = name;
+    this.#owner = owner;
+    this.#used = used;
+    this.#granted = bytes;
+    this.#wantedBefore = wants;
+    this.directory = join(options.directory, name);
+    const touch = (): void => void utimes(this.directory, new Date(), new Date()).catch(() => {});
+    this.#touch = setInterval(touch, TOUCH_MS).unref();
+  }
+
+  /** @param owner of this attempt alone */
+  static async open(
+    options: SpoolOptions,
+    name: string,
+    createdAt: string | undefined,
+    owner: string,
+  ): Promise<HeldSpool> {
+    atWork.add(owner);
+    try {
+      return await withLedger(options.directory, async (ledger) => {
+        const folder = join(options.directory, name);
+        await mkdir(folder, { recursive: true, mode: 0o700 });
+        const used = await folderBytes(folder);
+        const found = ledger.find(name);
+        const holding: Holding = {
+          name,
+          // Of an attempt that was killed: what it had reserved is reserved for the same job.
+          bytes: Math.max(used, found?.bytes ?? 0),
+          state: 'working',
+          wants: found?.wants ?? 0,
+          createdAt,
+          since: Date.now(),
+          owner,
+        };
+        ledger.set(holding);
+        return new HeldSpool(options, holding, used);
+      });
+    } catch (error) {
+      atWork.delete(owner);
+      throw error;
+    }
+  }
+
+  newFile(name: string): string {
+    return join(this.directory, `${name}-${randomUUID()}`);
+  }
+
+  async regain(): Promise<void> {
+    if (this.#wantedBefore > this.#granted)
+      await withLedger(this.#options.directory, (ledger) => this.#ask(ledger, this.#wantedBefore)).then(
+        throwAny,
+      );
+  }
+
+  async reserve({ least, likely }: NeededRoom): Promise<void> {
+    await withLedger(this.#options.directory, async (ledger) => {
+      const { capacity } = await diskRoom(this.#options);
+      if (least > capacity) throw tooSmall(least, capacity);
+      const estimate = Math.min(likely, MOST_ESTIMATED * capacity);
+      // What was found out before, byte by byte, is better known than any estimate.
+      if (this.#wantedBefore <= estimate) this.#wantedBefore = 0;
+      return this.#ask(ledger, Math.max(this.#used, estimate, this.#wantedBefore));
+    }).then(throwAny);
+  }
+
+  async take(bytes: number): Promise<void> {
+    this.#used += bytes;
+    if (this.#used <= this.#granted) return;
+    try {
+      await withLedger(this.#options.directory, (ledger) => this.#grow(ledger)).then(throwAny);
+    } catch (error) {
+      this.#used -= bytes;
+      throw error;
+    }
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes;
+  }
+
+  async putDown(state: 'waiting' | 'resting'): Promise<void> {
+    this.#leave();
+    // Where this fails, because the disk is full, others find that nobody works here any more.
+    await withLedger(this.#options.directory, async (ledger) => {
+      const own = this.#find(ledger);
+      if (!own) return;
+      const wants = state === 'waiting' ? this.#wants : 0;
+      const bytes = await folderBytes(this.directory);
+      ledger.set({ ...own, state, wants, bytes, since: Date.now() });
+    }).catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave();
+    await removeFolder(this.#options, this.#name);
+  }
+
+  #leave(): void {
+    clearInterval(this.#touch);
+    atWork.delete(this.#owner);
+  }
+
+  async #grow(ledger: Ledger): Promise<StainError | undefined> {
+    // While this one waited for the ledger, another one may have taken a step.
+    if (this.#used <= this.#granted) return undefined;
+    return this.#ask(ledger, this.#used, this.#used + Math.max(LEAST_STEP, this.#granted * STEP_PART));
+  }
+
+  /** What the ledger has for this attempt; undefined where another one has the folder. One that was lost knew no owners. */
+  #find(ledger: Ledger): Holding | undefined {
+    const found = ledger.find(this.#name);
+    return found?.owner === this.#owner || found?.owner === '' ? found : undefined;
+  }
+
+  /**
+   * Asks for so many bytes in all. @param welcome as many where nobody has to give way for them
+   * @returns why there are none: the ledger keeps in mind who was refused what
+   */
+  async #ask(ledger: Ledger, bytes: number, welcome = bytes): Promise<StainError | undefined> {
+    const own = this.#find(ledger);
+    if (!own) return new StainError('CANCELLED', 'Another attempt has taken over the folder in the spool.');
+    const { capacity, diskFree } = await diskRoom(this.#options);
+    if (bytes > capacity) return tooSmall(bytes, capacity);
+    const ask = async (total: number): Promise<Decision> => {
+      const room = { capacity, diskFree: diskFree - (await ledger.outstanding()) };
+      return decide(ledger.all, own, total, room, Date.now());
+    };
+    const grant = (total: number): void => {
+      [this.#granted, this.#wants] = [total, 0];
+      ledger.set({ ...own, state: 'working', owner: this.#owner, bytes: total, wants: 0 });
+    };
+    if (isFree(await ask(welcome))) return void grant(welcome);
+    let decision = await ask(bytes);
+    if (!isFree(decision)) {
+      await ledger.reap();
+      decision = await ask(bytes);
+    }
+    if (!decision.granted) {
+      this.#wants = bytes;
+      ledger.set({ ...own, owner: this.#owner, wants: bytes });
+      return full(bytes - own.bytes, decision);
+    }
+    for (const name of decision.evicted) await ledger.evict(name);
+    return void grant(bytes);
+  }
+}
+
+const isFree = (decision: Decision): boolean => decision.granted && decision.evicted.length === 0;
+
+async function removeFolder({ directory }: SpoolOptions, name: string): Promise<void> {
+  // First the files: the ledger cannot be written while the disk is full.
+  await rm(join(directory, name), { recursive: true, force: true });
+  if (await stat(directory).catch(() => undefined))
+    await withLedger(directory, (ledger) => ledger.remove(name));
 }
 
 async function makeParent(directory: string): Promise<void> {
@@ -102,36 +339,31 @@ async function makeParent(directory: string): Promise<void> {
   }
 }
 
-function jobFolder({ directory }: SpoolOptions, jobUuid: string): string {
-  return join(directory, `job-${jobUuid}`);
+async function diskRoom({ directory, quotaBytes = Infinity }: SpoolOptions): Promise<Room> {
+  const { bavail, bfree, blocks, bsize } = await statfs(directory);
+  // Blocks that only root may use are in `bfree`.
+  const disk = (blocks - bfree + bavail) * bsize;
+  return { capacity: Math.min(quotaBytes, disk), diskFree: bavail * bsize };
 }
 
-function spoolIn(directory: string, options: SpoolOptions): Spool {
-  return {
-    directory,
-    newFile: (name) => join(directory, `${name}-${randomUUID()}`),
-    async requireRoom(bytes) {
-      const { bavail, bsize } = await statfs(directory);
-      requireBytes('the disk of the spool folder', bavail * bsize, bytes);
-      if (options.quotaBytes !== undefined)
-        requireBytes('the quota of the spool', options.quotaBytes - (await spooledBytes(options)), bytes);
-    },
-  };
-}
-
-function requireBytes(what: string, free: number, bytes: number): void {
-  if (free >= bytes) return;
-  throw new StainError(
+function full(more: number, { free, inLine }: Decision & { readonly granted: false }): StainError {
+  return new StainError(
     'SPOOL_FULL',
-    `There are ${Math.max(0, Math.floor(free / 1e6))} MB left on ${what}; ${Math.ceil(bytes / 1e6)} MB are needed.`,
+    `There are ${megabytes(free)} left in the spool; ${megabytes(more)} are needed.`,
+    { data: { needed: Math.ceil(more), free: Math.floor(free), inLine } },
   );
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: it runs, under another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+function tooSmall(bytes: number, capacity: number): StainError {
+  return new StainError(
+    'SPOOL_TOO_SMALL',
+    `The slide needs ${megabytes(bytes)} in the spool; it has ${megabytes(capacity)} in all.`,
+    { data: { needed: Math.ceil(bytes), quota: Math.floor(capacity) } },
+  );
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+
+function throwAny(error: StainError | undefined): void {
+  if (error) throw error;
 }
