@@ -67,6 +67,13 @@ const schema = z.strictObject({
       .min(1)
       .default(['RS256', 'PS256', 'ES256', 'EdDSA'])
       .describe('Signatures that are taken.'),
+    tokenTypes: z
+      .array(z.string().min(1))
+      .min(1)
+      .default(['at+jwt'])
+      .describe(
+        'Types (typ) of access tokens that are taken: at+jwt (RFC 9068); for Keycloak and Entra ID, whose tokens say no more, JWT.',
+      ),
     viewer: z
       .record(z.string(), z.unknown())
       .default({})
