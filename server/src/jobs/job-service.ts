@@ -39,7 +39,7 @@ export type JobMilestone = 'created' | 'started' | 'put back' | 'ended';
 export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
-  /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_INVALID */
+  /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_NOT_FOUND */
   fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
