@@ -1,10 +1,11 @@
 /** The command line: arguments in, exit code out. What a command does lies in its own file. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { scrub } from '../app/scrub.ts';
 import { type Composition, compose, VERSION } from '../composition.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
-import { type StainError, toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
 import { auditVerifyCommand, describeVerification } from './audit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
@@ -66,22 +67,12 @@ export function createProgram(): Command {
   program
     .command('serve')
     .description('run the HTTP service, and the embedded archive where no other is configured')
-    .action(() =>
-      run(
-        (composition, signal) => serveCommand(composition, signal),
-        () => 'Stopped.',
-      ),
-    );
+    .action(() => run(asService(serveCommand), () => 'Stopped.'));
 
   program
     .command('worker')
     .description('work on the jobs of a service; both share database.url and dicomweb.url')
-    .action(() =>
-      run(
-        (composition, signal) => workerCommand(composition, signal),
-        () => 'Stopped.',
-      ),
-    );
+    .action(() => run(asService(workerCommand), () => 'Stopped.'));
 
   program
     .command('normalize <source> <destination>')
@@ -205,6 +196,17 @@ function qualityOption(): Option {
       throw new InvalidArgumentError('A whole number from 1 to 100.');
     return quality;
   });
+}
+
+/** The words in which a service ends go to the log of its container, those of a command to the person who gave it. */
+function asService(command: Action<void>): Action<void> {
+  return (composition, signal) =>
+    command(composition, signal).catch((thrown: unknown) => {
+      const { code, message, data } = toStainError(thrown);
+      throw new StainError(code, code === 'CONFIGURATION_INVALID' ? message : scrub(message), {
+        data: code === 'CONFIGURATION_INVALID' ? { ...data } : {},
+      });
+    });
 }
 
 function reportError(error: StainError, json: boolean): void {

@@ -15,6 +15,7 @@ import { spooledBytes } from '../normalization/spool.ts';
 import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts';
 import { openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
+import { reportCrashes } from './report-crashes.ts';
 
 export interface WorkingProcess extends AsyncDisposable {
   readonly log: Logger;
@@ -42,6 +43,7 @@ export async function openWorkingProcess(
     device,
   });
   await using cleanup = new AsyncDisposableStack();
+  cleanup.use(reportCrashes(log));
   const audit = cleanup.use(await openAuditTrail(config, { log, onLost: (way) => metrics.auditLost(way) }));
   const rotate = (): void =>
     void audit.rotate().catch((err) => log.error({ err }, 'the audit trail could not be opened anew'));
