@@ -2,6 +2,7 @@
 import type { Response } from 'express';
 import { z } from 'zod';
 import type { Principal } from '../auth/principal.ts';
+import { hiding } from '../auth/refusal.ts';
 import type { Config } from '../config.ts';
 import {
   type BatchReport,
@@ -47,7 +48,7 @@ export function batchRoutes({
     const principal = principalOf(response);
     const { requestedBy } = await batches.get(id);
     if (requestedBy === principal.id || principal.scopes.has('administer')) return id;
-    throw new StainError('BATCH_NOT_FOUND', `There is no batch ${id}.`);
+    throw hiding(new StainError('BATCH_NOT_FOUND', `There is no batch ${id}.`));
   };
   const one = { requestParams: { path: idParameter } };
 
