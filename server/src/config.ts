@@ -274,6 +274,21 @@ const schema = z.strictObject({
       .min(1)
       .optional()
       .describe('File for the audit trail, one for each process. SIGHUP opens it anew, for logrotate.'),
+    keyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'File with the key (32 bytes at least) that seals its lines: without the key nobody can rewrite it unnoticed.',
+      ),
+    anchorMinutes: z
+      .number()
+      .min(0.1)
+      .max(1440)
+      .default(15)
+      .describe(
+        'How often number and digest of its last line are put into the database and to syslog: what is cut off later is noticed.',
+      ),
     syslog: z.strictObject({
       host: z
         .string()

@@ -333,6 +333,64 @@ describe('attack: making a work item whose UID somebody else may have', () => {
   });
 });
 
+describe('who was refused stands in the audit trail, and what was asked for', () => {
+  const refused = async (send: Promise<Response>): Promise<AuditEntry | undefined> => {
+    await (await send).text();
+    const find = () => audit.find(({ event }) => event === 'access-refused');
+    await expect.poll(find).toBeDefined();
+    return find();
+  };
+  const alice = () => ({ principal: `${issuer.url}#alice`, address: '127.0.0.1', outcome: 'failure' });
+
+  it('a hidden job, also where nothing else is audited', async () => {
+    const { id } = await submit('bob', '1.2');
+    expect(await refused(ask('alice', `/api/normalizations/${id}`))).toMatchObject({
+      ...alice(),
+      jobId: id,
+      method: 'GET',
+      route: '/api/normalizations/:id',
+      code: 'JOB_NOT_FOUND',
+    });
+    audit.length = 0;
+    await ask('alice', `/api/normalizations/${crypto.randomUUID()}`);
+    await ask('bob', `/api/normalizations/${id}`);
+    expect(audit).toEqual([]);
+  });
+
+  it('a hidden series', async () => {
+    const json = requestFor('1.2');
+    expect(await refused(ask('alice', '/api/normalizations', { method: 'POST', json }))).toMatchObject({
+      ...alice(),
+      ...json,
+      route: '/api/normalizations',
+      code: 'SERIES_NOT_FOUND',
+    });
+    audit.length = 0;
+    expect(await refused(ask('alice', '/api/studies/1.2/series/1.2.3/colour-table'))).toMatchObject({
+      ...alice(),
+      studyInstanceUid: '1.2',
+      seriesInstanceUid: '1.2.3',
+      route: '/api/studies/:study/series/:series/colour-table',
+    });
+  });
+
+  it('a hidden work item, and making one of a hidden series', async () => {
+    const uid = `1.2.840.4.${next++}`;
+    await createWorkitem('bob', uid, '1.2');
+    audit.length = 0;
+    expect(
+      await refused(ask('alice', `/ups-rs/workitems/${uid}/cancelrequest`, { method: 'POST' })),
+    ).toMatchObject({ ...alice(), workitemUid: uid, code: 'WORKITEM_NOT_FOUND', method: 'POST' });
+    audit.length = 0;
+    expect(await refused(createWorkitem('alice', '1.2.840.4', '1.2'))).toMatchObject({
+      ...alice(),
+      studyInstanceUid: '1.2',
+      template: 'one',
+      route: '/ups-rs/workitems',
+    });
+  });
+});
+
 it('attack: the batch of somebody else, read off a job that both may see', async () => {
   await ask('bob', '/api/batches', {
     method: 'POST',

@@ -78,7 +78,7 @@ export function requestLog(log: Logger, metrics?: Pick<Metrics, 'requestEnded'>)
       const ms = Math.round(performance.now() - start);
       const status = response.writableFinished ? response.statusCode : 'aborted';
       const { method } = request;
-      const route = response.locals['route'] ?? 'unmatched';
+      const route = routeOf(response);
       log.info({ requestId, method, route, status, ms }, 'request');
       // How long a stream of events lasted says nothing of the service.
       if (response.getHeader('Content-Type') !== EVENT_STREAM)
@@ -95,4 +95,8 @@ export function requestIdOf(response: Response): string {
 /** The pattern under which a request is logged. */
 export function setRoute(response: Response, pattern: string): void {
   response.locals['route'] = pattern;
+}
+
+export function routeOf(response: Response): string {
+  return response.locals['route'] ?? 'unmatched';
 }

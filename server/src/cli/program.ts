@@ -7,7 +7,12 @@ import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
-import { auditVerifyCommand, describeVerification } from './audit-command.ts';
+import {
+  type AuditVerifyArguments,
+  auditAnchorsCommand,
+  auditVerifyCommand,
+  describeVerification,
+} from './audit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
 import {
@@ -145,17 +150,28 @@ export function createProgram(): Command {
     .description('show version, device, models and templates')
     .action(() => run((composition) => infoCommand(composition), describeInfo));
 
-  program
-    .command('audit')
-    .description('work with the audit trail')
+  const audit = program.command('audit').description('work with the audit trail');
+  audit
     .command('verify <file...>')
-    .description('whether a trail is whole; its files oldest first; ends with 1 where it is not')
-    .action((files: string[]) =>
-      run(async () => {
-        const result = await auditVerifyCommand(files);
-        if (result.brokenAt !== undefined) process.exitCode = EXIT.failed;
+    .description('whether trails are whole; the files of each oldest first; ends with 1 where they are not')
+    .option('--key-file <file>', 'key that sealed them (default: audit.keyFile); more than once', collect, [])
+    .option('--anchors <file>', 'anchors, or messages of syslog (default: those in database.url)')
+    .option('--partial', 'older files, and those of other processes, are elsewhere', false)
+    .action((files: string[], options: Omit<AuditVerifyArguments, 'files'>) =>
+      run(async ({ config }) => {
+        const result = await auditVerifyCommand({ files, ...options }, config);
+        if (!result.isWhole) process.exitCode = EXIT.failed;
         return result;
       }, describeVerification),
+    );
+  audit
+    .command('anchors')
+    .description('print the anchors in the database, one a line, to be kept elsewhere')
+    .action(() =>
+      run(
+        ({ config }) => auditAnchorsCommand(config),
+        (anchors) => anchors.map((anchor) => JSON.stringify(anchor)).join('\n'),
+      ),
     );
 
   program
@@ -180,6 +196,11 @@ interface NormalizeOptions {
   readonly series?: string;
   readonly encoding?: OutputEncoding;
   readonly quality?: number;
+}
+
+/** Of an option that may be given more than once. */
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
 
 function encodingOption(): Option {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
 import { createMonitoringApp } from '../app/monitoring-app.ts';
+import { openAnchorTable } from '../audit/anchor.ts';
 import { type AuditTrail, openAuditTrail } from '../audit/audit-trail.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
@@ -58,6 +59,7 @@ export async function openWorkingProcess(
   const environment = composition.environment({ source: archive.client, destination: archive.client });
   const jobs = await openJobService(config, environment, { log, metrics, audit });
   cleanup.defer(() => jobs.close());
+  cleanup.use(await audit.anchorIn(await openAnchorTable(jobs.database)));
   cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   const checks = {
     database: () => jobs.ping(),
