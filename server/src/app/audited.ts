@@ -1,5 +1,5 @@
 /** Writes down in the audit trail what was asked of a route, by whom, and how it ended. */
-import type { Request, RequestHandler, Response } from 'express';
+import type { RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import type { AuditEntry, AuditedEvent } from '../audit/audit-event.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
@@ -27,19 +27,17 @@ export function audited(trail: Pick<AuditTrail, 'record'>, event: AuditedEvent |
       const status = response.statusCode;
       const refused = isRefused(response);
       if (!event && !refused) return;
-      const principal = principalOf(response)?.id;
       trail.record({
         event: refused ? 'access-refused' : event!,
         outcome: status < 400 ? 'success' : status < 500 ? 'failure' : 'fault',
-        principal,
+        principal: principalOf(response)?.id,
         address: request.ip,
         method,
         route: routeOf(response),
         requestId: requestIdOf(response),
         code: response.locals['code'],
-        // What somebody asks for who is refused at the door has not come to a handler.
+        // Whoever is refused at the door has not come to a handler, and no body has been read.
         ...subjectOfPath(path),
-        ...(principal !== undefined && subjectOfBody(request)),
         ...response.locals['subject'],
       });
     });
@@ -69,22 +67,6 @@ function subjectOfPath(path: string): AuditSubject {
       const [name, schema] = SEGMENTS[part] ?? [];
       const value = schema?.safeParse(parts[i + 1]);
       return name && value?.success ? [[name, value.data]] : [];
-    }),
-  );
-}
-
-const BODY = {
-  studyInstanceUid: dicomUid,
-  seriesInstanceUid: dicomUid,
-  template: nameOfTemplate,
-} satisfies Partial<Record<keyof AuditSubject, z.ZodType>>;
-
-function subjectOfBody({ body }: Request): AuditSubject {
-  if (typeof body !== 'object' || body === null) return {};
-  return Object.fromEntries(
-    Object.entries(BODY).flatMap(([name, schema]) => {
-      const value = schema.safeParse(body[name]);
-      return value.success ? [[name, value.data]] : [];
     }),
   );
 }
