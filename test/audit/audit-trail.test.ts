@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../server/src/app/log.ts';
+import { parseAnchors } from '../../server/src/audit/anchor.ts';
 import { AUDITED, type AuditEntry } from '../../server/src/audit/audit-event.ts';
 import { type AuditTrail, openAuditTrail } from '../../server/src/audit/audit-trail.ts';
 import { verifyAuditTrail } from '../../server/src/audit/verify-trail.ts';
@@ -237,7 +238,30 @@ describe('syslog over TLS', () => {
     expect(received).toBe('');
   });
 
-  it('counts what is too much to keep', async () => {
+  it('is told where the file ends, so that it knows when that is cut', async () => {
+    {
+      await using trail = await toSyslog({ STAIN_AUDIT_FILE: file });
+      trail.record(asked);
+      trail.record(asked);
+    }
+    await vi.waitFor(() => expect(messages()).toHaveLength(3));
+    const anchors = parseAnchors(messages().join('\n'));
+    expect(anchors).toEqual([
+      {
+        trail: expect.any(String),
+        sequence: 2,
+        digest: expect.any(String),
+        observer: expect.any(String),
+        recorded: expect.any(String),
+      },
+    ]);
+    expect(await verifyAuditTrail([file], { anchors })).toMatchObject({ anchors: 1, isWhole: true });
+    const [line] = (await readFile(file, 'utf8')).split('\n');
+    await writeFile(file, `${line}\n`);
+    expect((await verifyAuditTrail([file], { anchors })).findings).toMatchObject([{ kind: 'tail', lost: 1 }]);
+  });
+
+  it('counts what is too much to keep, and tells it when it leaves', async () => {
     server.close();
     const lost: string[] = [];
     await using trail = await open(
@@ -245,11 +269,16 @@ describe('syslog over TLS', () => {
         STAIN_AUDIT_FILE: '',
         STAIN_AUDIT_SYSLOG_HOST: 'localhost',
         STAIN_AUDIT_SYSLOG_PORT: String(port),
+        STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
       },
       (way) => lost.push(way),
     );
     for (let i = 0; i < 10_003; i++) trail.record(asked);
     expect(lost).toEqual(['syslog', 'syslog', 'syslog']);
+    await expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED' });
     await listen();
+    await vi.waitFor(() => trail.check(), { timeout: 15_000 });
+    await vi.waitFor(() => expect(received).toContain('audit-lost'), { timeout: 15_000 });
+    expect(received).toContain('{"type":"count","valueString":"3"}');
   });
 });
