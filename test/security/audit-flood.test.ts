@@ -103,6 +103,23 @@ describe('attack: a flood of refusals', () => {
     expect(eventsOf(await readFile(file, 'utf8')).map(countOf)).toEqual([1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
   });
 
+  it('of a user who tries one study after the other: the record names those, as many as it has room for', async () => {
+    {
+      await using trail = await openTrail();
+      for (let i = 0; i < 200; i++)
+        trail.record(refused({ principal: 'alice', code: 'SERIES_NOT_FOUND', studyInstanceUid: `1.2.${i}` }));
+    }
+    const events = eventsOf(await readFile(file, 'utf8'));
+    const studiesOf = (event: any): string[] =>
+      event.entity
+        .filter(({ type }: any) => type.code === 'study')
+        .map(({ what }: any) => what.identifier.value);
+    expect(events.map(countOf)).toEqual([1, 199]);
+    expect(studiesOf(events[0])).toEqual(['urn:oid:1.2.0']);
+    expect(studiesOf(events[1])).toHaveLength(50);
+    expect(studiesOf(events[1])[0]).toBe('urn:oid:1.2.1');
+  });
+
   it('after a minute it is summed up, and the next one is recorded at once', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {

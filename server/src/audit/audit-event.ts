@@ -57,6 +57,7 @@ export interface AuditEntry {
   readonly code?: string | undefined;
   /** Of what is told together: how many, and when the first and the last was (ISO 8601). */
   readonly count?: number | undefined;
+  readonly studies?: readonly string[] | undefined;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   readonly anchor?: TrailHead | undefined;
@@ -102,6 +103,7 @@ function entitiesOf(entry: AuditEntry): object[] {
   const uid = (value: string | undefined) => value && `urn:oid:${value}`;
   return [
     ...entity('study', uid(entry.studyInstanceUid)),
+    ...(entry.studies ?? []).flatMap((study) => entity('study', uid(study))),
     ...entity('series', uid(entry.seriesInstanceUid)),
     ...entity('job', entry.jobId && `urn:uuid:${entry.jobId}`),
     ...entity('batch', entry.batchId && `urn:uuid:${entry.batchId}`),

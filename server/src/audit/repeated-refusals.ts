@@ -9,9 +9,16 @@ const WINDOW_MS = 60_000;
 /** Users with a valid token are few. Addresses without one are as many as somebody likes, each with two records a minute. */
 const MOST_KNOWN = 1000;
 const MOST_UNKNOWN = 100;
+/** Named in one record. */
+const MOST_STUDIES = 50;
+
+/** What finds no room in the table. */
+const OTHERS = 'FURTHER_REFUSALS';
 
 interface Repeated {
-  readonly first: AuditEntry;
+  /** What all of them have in common. */
+  readonly common: AuditEntry;
+  readonly studies: Set<string>;
   count: number;
   from: string;
   to: string;
@@ -28,25 +35,29 @@ export class RepeatedRefusals {
   }
 
   add(entry: AuditEntry): void {
-    const isKnown = entry.principal !== undefined;
+    const { event, outcome, principal, address, code, method, route } = entry;
+    const isKnown = principal !== undefined;
     const table = isKnown ? this.#tables.known : this.#tables.unknown;
-    const { principal, address, code, method, route } = entry;
     const key = JSON.stringify([principal ?? address, code, method, route]);
-    const known = table.get(key);
-    const now = new Date().toISOString();
-    if (known) this.#count(known, now);
-    else if (table.size < (isKnown ? MOST_KNOWN : MOST_UNKNOWN)) {
-      table.set(key, { first: entry, count: 0, from: now, to: now });
+    const before = table.get(key);
+    const hasRoom = table.size < (isKnown ? MOST_KNOWN : MOST_UNKNOWN);
+    if (before) this.#count(before, entry);
+    else if (hasRoom) {
+      table.set(key, counted({ event, outcome, principal, address, code, method, route }));
       this.#write(entry);
-    } else this.#countOthers(table, entry, now);
+    } else {
+      const others = table.get(OTHERS) ?? counted({ event, outcome, code: OTHERS });
+      table.set(OTHERS, others);
+      this.#count(others, entry);
+    }
     this.#sweep ??= setInterval(() => this.flush(), WINDOW_MS).unref();
   }
 
   /** Records what has been counted; the next refusal of each kind is recorded at once again. */
   flush(): void {
     for (const table of Object.values(this.#tables)) {
-      for (const { first, count, from, to } of table.values())
-        if (count > 0) this.#write({ ...first, count, from, to });
+      for (const { common, studies, count, from, to } of table.values())
+        if (count > 0) this.#write({ ...common, studies: [...studies], count, from, to });
       table.clear();
     }
   }
@@ -56,20 +67,17 @@ export class RepeatedRefusals {
     this.flush();
   }
 
-  #count(repeated: Repeated, now: string): void {
+  #count(repeated: Repeated, { principal, studyInstanceUid }: AuditEntry): void {
+    const now = new Date().toISOString();
     if (repeated.count === 0) repeated.from = now;
     repeated.count++;
     repeated.to = now;
+    // Whose slides a user has tried to see; what strangers write into addresses is worth nothing.
+    if (principal !== undefined && studyInstanceUid !== undefined && repeated.studies.size < MOST_STUDIES)
+      repeated.studies.add(studyInstanceUid);
   }
+}
 
-  #countOthers(table: Map<string, Repeated>, { event, outcome }: AuditEntry, now: string): void {
-    const others = table.get('others') ?? {
-      first: { event, outcome, code: 'FURTHER_REFUSALS' },
-      count: 0,
-      from: now,
-      to: now,
-    };
-    table.set('others', others);
-    this.#count(others, now);
-  }
+function counted(common: AuditEntry): Repeated {
+  return { common, studies: new Set(), count: 0, from: '', to: '' };
 }
