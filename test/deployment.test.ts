@@ -74,6 +74,20 @@ describe('the manifests for Kubernetes', () => {
   const shared = Object.assign({}, ...manifests.map(({ data, stringData }) => ({ ...data, ...stringData })));
   const deployments = manifests.filter(({ kind }) => kind === 'Deployment');
 
+  it('trust no network that anybody has: the operator names the proxies', () => {
+    const files = ['deploy/kubernetes/service.yaml', 'deploy/kubernetes/worker.yaml', 'compose.yaml'];
+    for (const file of files) {
+      const text = read(file);
+      const networks = [...text.matchAll(/\b(\d+\.\d+\.\d+\.\d+)\/\d+/g)].map(([, address]) => address!);
+      // RFC 5737: kept free for documents.
+      expect(networks.filter((address) => !/^(192\.0\.2|198\.51\.100|203\.0\.113)\./.test(address))).toEqual(
+        [],
+      );
+    }
+    const values = deployments.flatMap(({ spec }) => spec.template.spec.containers[0].env);
+    expect(values.find(({ name }) => name === 'STAIN_SERVER_TRUSTED_PROXIES')?.value).toMatch(/^192\.0\.2\./);
+  });
+
   it('configure what there is', () => {
     expect(deployments).toHaveLength(2);
     for (const { spec } of deployments) {

@@ -26,7 +26,7 @@ export interface Composition extends AsyncDisposable {
   readonly threads: number;
   /** Names of the installed models. @throws MODEL_INVALID */
   modelNames(): Promise<string[]>;
-  /** Verified model of that name. @throws MODEL_INVALID */
+  /** Verified model of that name. @throws MODEL_NOT_FOUND, MODEL_INVALID */
   model(name: string): Promise<LoadedModel>;
   /** The network of a model, opened at first use and kept. */
   network(model: string): Promise<StainNetwork>;

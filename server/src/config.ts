@@ -67,6 +67,13 @@ const schema = z.strictObject({
       .min(1)
       .default(['RS256', 'PS256', 'ES256', 'EdDSA'])
       .describe('Signatures that are taken.'),
+    tokenTypes: z
+      .array(z.string().min(1))
+      .min(1)
+      .default(['at+jwt'])
+      .describe(
+        'Types (typ) of access tokens that are taken: at+jwt (RFC 9068); for Keycloak and Entra ID, whose tokens say no more, JWT.',
+      ),
     viewer: z
       .record(z.string(), z.unknown())
       .default({})
@@ -271,6 +278,21 @@ const schema = z.strictObject({
       .min(1)
       .optional()
       .describe('File for the audit trail, one for each process. SIGHUP opens it anew, for logrotate.'),
+    keyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'File with the key (32 bytes at least) that seals its lines: without the key nobody can rewrite it unnoticed.',
+      ),
+    anchorMinutes: z
+      .number()
+      .min(0.1)
+      .max(1440)
+      .default(15)
+      .describe(
+        'How often number and digest of its last line are put into the database and to syslog: what is cut off later is noticed.',
+      ),
     syslog: z.strictObject({
       host: z
         .string()

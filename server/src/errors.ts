@@ -85,6 +85,10 @@ export const ERROR_TABLE = {
   },
   TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
   TEMPLATE_SHIPPED: { status: 409, remedy: 'Only templates of your own can be removed.' },
+  MODEL_NOT_FOUND: {
+    status: 404,
+    remedy: 'List the models with GET /api/models or "stain-normalization info".',
+  },
   JOB_NOT_FOUND: { status: 404, remedy: 'List the jobs with GET /api/normalizations.' },
   BATCH_NOT_FOUND: { status: 404, remedy: 'List your batches with GET /api/batches.' },
   BATCH_TOO_LARGE: { status: 413, remedy: 'Narrow the search, or raise limits.seriesPerBatch.' },

@@ -143,6 +143,13 @@ it('tells nothing of patients, and no token', async () => {
   isFaulty = (path) => path.includes('/instances/');
   const failing = await ask('/api/normalizations', { ...wanted, quality: 60 });
   expect((await ended(failing.id)).error?.code).toBe('ARCHIVE_ERROR');
+  // A series that is not there, a work item that is taken twice: errors that carry UIDs.
+  await ask('/api/normalizations', { ...wanted, seriesInstanceUid: '1.2.840.99.7' });
+  await ask('/api/preview', {
+    ...wanted,
+    seriesInstanceUid: '1.2.840.99.7',
+    region: { x: 0, y: 0, width: 9, height: 9 },
+  });
   isFaulty = () => true;
   await ask('/api/normalizations', { ...wanted, quality: 50 });
   await ask('/api/preview', { ...wanted, region: { x: 0, y: 0, width: 99, height: 99 } });
@@ -182,6 +189,9 @@ it('tells nothing of patients, and no token', async () => {
   const audit = await readFile(join(folder, 'audit.jsonl'), 'utf8');
   expect(audit.split('\n').length).toBeGreaterThan(8);
   expect(output).toContain(job.id);
+  // Those who may read the log need not know who was examined.
+  for (const uid of [wanted.studyInstanceUid, wanted.seriesInstanceUid, '1.2.840.99.7'])
+    expect(output.includes(uid), `${uid} in the output`).toBe(false);
   const secrets = [...Object.values(PHI), token, 'the-password', 'Quidditch', ...token.split('.').slice(1)];
   const places = { output, records, audit, answers: answers.join('\n') };
   for (const [place, text] of Object.entries(places)) {

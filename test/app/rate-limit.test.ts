@@ -9,7 +9,7 @@ import { LOCAL } from '../../server/src/auth/principal.ts';
 
 it('lets each user ask so often, whatever others do', async () => {
   const log = createLogger({ level: 'silent' });
-  const login = { isRequired: true, authorize: async (id: string | undefined) => ({ ...LOCAL, id: id! }) };
+  const login = { isRequired: true, identify: async (id: string | undefined) => ({ ...LOCAL, id: id! }) };
   const app = express()
     .set('basePath', '')
     .use(requestLog(log))

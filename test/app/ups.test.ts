@@ -95,7 +95,7 @@ async function claimed(): Promise<{ path: string; uid: string; call: Call }> {
   const next = work.next();
   return { ...(await create()), call: await next };
 }
-const idOf = async (uid: string) => (await jobs.findWorkitem(uid))!.id;
+const idOf = async (uid: string) => (await jobs.findWorkitems(uid))[0]!.id;
 const change = (state: string, transaction?: string) => [
   {
     '00741000': { vr: 'CS', Value: [state] },

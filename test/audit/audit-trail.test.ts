@@ -8,9 +8,10 @@ import { createServer, type Server } from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../server/src/app/log.ts';
+import { parseAnchors } from '../../server/src/audit/anchor.ts';
 import { AUDITED, type AuditEntry } from '../../server/src/audit/audit-event.ts';
-import { verifyAuditFiles } from '../../server/src/audit/audit-file.ts';
 import { type AuditTrail, openAuditTrail } from '../../server/src/audit/audit-trail.ts';
+import { verifyAuditTrail } from '../../server/src/audit/verify-trail.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 
@@ -90,7 +91,12 @@ describe('the file', () => {
     await record(3);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     await record(2);
-    expect(await verifyAuditFiles([file])).toEqual({ events: 5, brokenAt: undefined });
+    expect(await verifyAuditTrail([file])).toMatchObject({
+      events: 5,
+      trails: [{ first: 1, last: 5 }],
+      findings: [],
+      isWhole: true,
+    });
   });
 
   it('shows every line that was changed, removed, put in or moved', async () => {
@@ -99,16 +105,16 @@ describe('the file', () => {
     const tampered = join(folder, 'tampered');
     const isWhole = async (changed: readonly string[]): Promise<boolean> => {
       await writeFile(tampered, `${changed.join('\n')}\n`);
-      return (await verifyAuditFiles([tampered])).brokenAt === undefined;
+      return (await verifyAuditTrail([tampered])).isWhole;
     };
     expect(await isWhole(lines)).toBe(true);
     await fc.assert(
-      // The last line has none behind it that would tell; syslog holds it.
+      // The last line has none behind it that would tell; the anchors do.
       fc.asyncProperty(fc.nat(4), fc.nat(4), async (at, other) => {
         const line = lines[at]!;
         const without = lines.toSpliced(at, 1);
         expect(await isWhole(lines.with(at, line.replace('alice', 'bob')))).toBe(false);
-        if (at > 0) expect(await isWhole(without)).toBe(false);
+        expect(await isWhole(without)).toBe(false);
         expect(await isWhole(lines.toSpliced(at + 1, 0, line))).toBe(false);
         if (other !== at) expect(await isWhole(lines.with(at, lines[other]!).with(other, line))).toBe(false);
       }),
@@ -126,9 +132,14 @@ describe('the file', () => {
     await trail.rotate();
     expect(await linesOf(`${file}.1`)).toHaveLength(1);
     expect(await linesOf(file)).toHaveLength(1);
-    expect(await verifyAuditFiles([`${file}.1`, file])).toEqual({ events: 2, brokenAt: undefined });
+    expect(await verifyAuditTrail([`${file}.1`, file])).toMatchObject({
+      events: 2,
+      findings: [],
+      isWhole: true,
+    });
+    expect((await verifyAuditTrail([file, `${file}.1`])).isWhole).toBe(false);
     await appendFile(`${file}.1`, '{"previous":"x","event":{}}\n');
-    expect((await verifyAuditFiles([`${file}.1`, file])).brokenAt).toBe(2);
+    expect((await verifyAuditTrail([`${file}.1`, file])).isWhole).toBe(false);
   });
 
   it('that cannot be written keeps the service from starting', async () => {
@@ -140,11 +151,17 @@ describe('the file', () => {
 
   it.skipIf(process.platform !== 'linux')('that fails later is told of, and not ready', async () => {
     const lost: string[] = [];
-    await using trail = await open({ STAIN_AUDIT_FILE: '/dev/full' }, (way) => lost.push(way));
-    await trail.check();
-    trail.record(asked);
-    await vi.waitFor(() => expect(lost).toEqual(['file']));
-    await expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED', status: 503 });
+    {
+      await using trail = await open({ STAIN_AUDIT_FILE: '/dev/full' }, (way) => lost.push(way));
+      await trail.check();
+      trail.record(asked);
+      await vi.waitFor(() =>
+        expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED', status: 503 }),
+      );
+      expect(lost).toEqual([]);
+    }
+    // What waited for room is lost with the process.
+    expect(lost).toEqual(['file']);
   });
 });
 
@@ -221,7 +238,30 @@ describe('syslog over TLS', () => {
     expect(received).toBe('');
   });
 
-  it('counts what is too much to keep', async () => {
+  it('is told where the file ends, so that it knows when that is cut', async () => {
+    {
+      await using trail = await toSyslog({ STAIN_AUDIT_FILE: file });
+      trail.record(asked);
+      trail.record(asked);
+    }
+    await vi.waitFor(() => expect(messages()).toHaveLength(3));
+    const anchors = parseAnchors(messages().join('\n'));
+    expect(anchors).toEqual([
+      {
+        trail: expect.any(String),
+        sequence: 2,
+        digest: expect.any(String),
+        observer: expect.any(String),
+        recorded: expect.any(String),
+      },
+    ]);
+    expect(await verifyAuditTrail([file], { anchors })).toMatchObject({ anchors: 1, isWhole: true });
+    const [line] = (await readFile(file, 'utf8')).split('\n');
+    await writeFile(file, `${line}\n`);
+    expect((await verifyAuditTrail([file], { anchors })).findings).toMatchObject([{ kind: 'tail', lost: 1 }]);
+  });
+
+  it('counts what is too much to keep, and tells it when it leaves', async () => {
     server.close();
     const lost: string[] = [];
     await using trail = await open(
@@ -229,11 +269,16 @@ describe('syslog over TLS', () => {
         STAIN_AUDIT_FILE: '',
         STAIN_AUDIT_SYSLOG_HOST: 'localhost',
         STAIN_AUDIT_SYSLOG_PORT: String(port),
+        STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
       },
       (way) => lost.push(way),
     );
     for (let i = 0; i < 10_003; i++) trail.record(asked);
     expect(lost).toEqual(['syslog', 'syslog', 'syslog']);
+    await expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED' });
     await listen();
+    await vi.waitFor(() => trail.check(), { timeout: 15_000 });
+    await vi.waitFor(() => expect(received).toContain('audit-lost'), { timeout: 15_000 });
+    expect(received).toContain('{"type":"count","valueString":"3"}');
   });
 });

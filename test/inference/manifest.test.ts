@@ -64,7 +64,7 @@ describe('model manifest', () => {
   });
 
   it('refuses a manifest that is absent or no JSON, and an unknown model', async () => {
-    await expect(loadModel(folder, 'other')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    await expect(loadModel(folder, 'other')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND', status: 404 });
     await writeFile(path('manifest.json'), '{');
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
     await rm(path('manifest.json'));

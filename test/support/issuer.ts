@@ -1,7 +1,7 @@
 /** A real OpenID Connect issuer on this host, whose key the tests hold too: they make the tokens that it would never issue. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import { exportJWK, generateKeyPair, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import Provider from 'oidc-provider';
 
 export const AUDIENCE = 'https://stain.example/api';
@@ -12,7 +12,7 @@ export interface Issuer extends AsyncDisposable {
   /** A token as the issuer gives it to a client of that name. */
   token(client: string, scope?: string): Promise<string>;
   /** A token signed with the issuer's key, with claims of the test's choice in place of the right ones. */
-  forge(claims?: JWTPayload, header?: { alg?: string; kid?: string }): Promise<string>;
+  forge(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>;
   /** The public key, as JSON Web Key. */
   publicKey(): Promise<Record<string, unknown>>;
   /** From now on it signs with another key, and does not publish the old one any more. */
@@ -102,8 +102,14 @@ export async function startIssuer(clients: readonly string[], viewer?: string): 
     },
     forge: (claims = {}, header = {}) =>
       new SignJWT({ scope: SCOPES, sub: 'alice', iss: url(), aud: AUDIENCE, exp: soon(), ...claims })
-        .setProtectedHeader({ alg: 'RS256', kid: key.jwk.kid, ...header })
-        .sign(key.privateKey),
+        .setProtectedHeader({
+          alg: 'RS256',
+          typ: 'at+jwt',
+          kid: key.jwk.kid,
+          ...header,
+        } as JWTHeaderParameters)
+        // Also what jose itself would not sign: extensions that nobody knows.
+        .sign(key.privateKey, { crit: Object.fromEntries((header.crit ?? []).map((name) => [name, true])) }),
     publicKey: async () => ({ ...(await exportJWK(key.publicKey)) }),
     async rotate() {
       key = await newKey();

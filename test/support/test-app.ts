@@ -1,4 +1,5 @@
 /** The HTTP app with parts that do nothing, for tests that are about some of its routes. */
+import { join } from 'node:path';
 import { type AppOptions, createApp } from '../../server/src/app/app.ts';
 import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger } from '../../server/src/app/log.ts';
@@ -6,13 +7,17 @@ import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import { StainError } from '../../server/src/errors.ts';
+import { loadModel } from '../../server/src/inference/manifest.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { Metrics } from '../../server/src/monitoring/metrics.ts';
+import { repository } from './peers.ts';
 
 const nothing = async (): Promise<never> => {
   throw new StainError('NOT_FOUND', 'Not here.');
 };
+
+const MODELS = join(repository, 'models/onnx');
 
 const DEVICE = { requested: 'cpu', executionProvider: null, reason: null, proof: null, threads: 1 };
 
@@ -49,7 +54,7 @@ export async function startApp(jobs: JobService, options: Partial<AppOptions> = 
       templates: { list: async () => [], get: nothing, ownIds: async () => new Set() },
       device: () => DEVICE,
       models: async () => [],
-      model: nothing,
+      model: (name) => loadModel(MODELS, name),
       preview: nothing,
       stainOf: nothing,
       createTemplate: nothing,

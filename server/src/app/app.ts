@@ -61,7 +61,7 @@ export function createApp(options: AppOptions): Express {
       jobs: userJobs,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
-    ...batchRoutes({ config, batches: options.batches, searchSeries: options.searchSeries }),
+    ...batchRoutes(options),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath }),

@@ -2,6 +2,7 @@
 import type { Response } from 'express';
 import { z } from 'zod';
 import type { Principal } from '../auth/principal.ts';
+import { hiding } from '../auth/refusal.ts';
 import type { Config } from '../config.ts';
 import {
   type BatchReport,
@@ -25,6 +26,8 @@ const idParameter = z.object({ id: z.uuid() });
 export interface BatchRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server' | 'limits'>;
   readonly batches: BatchService;
+  /** @throws MODEL_NOT_FOUND */
+  model(name: string): Promise<unknown>;
   /** Whole-slide series that the archive shows this user. */
   searchSeries(
     principal: Principal,
@@ -33,14 +36,19 @@ export interface BatchRoutesOptions {
   ): Promise<DicomJson[]>;
 }
 
-export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOptions): Route[] {
+export function batchRoutes({
+  config,
+  batches,
+  model: findModel,
+  searchSeries,
+}: BatchRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/batches`;
   /** One's own, and all for administrators. */
   const visible = async (response: Response, id: string): Promise<string> => {
     const principal = principalOf(response);
     const { requestedBy } = await batches.get(id);
     if (requestedBy === principal.id || principal.scopes.has('administer')) return id;
-    throw new StainError('BATCH_NOT_FOUND', `There is no batch ${id}.`);
+    throw hiding(new StainError('BATCH_NOT_FOUND', `There is no batch ${id}.`));
   };
   const one = { requestParams: { path: idParameter } };
 
@@ -50,7 +58,13 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       path: '/api/batches',
       scope: 'normalize',
       audit: 'batch-requested',
-      problems: ['REQUEST_INVALID', 'SERIES_NOT_FOUND', 'BATCH_TOO_LARGE', 'ARCHIVE_UNREACHABLE'],
+      problems: [
+        'REQUEST_INVALID',
+        'MODEL_NOT_FOUND',
+        'SERIES_NOT_FOUND',
+        'BATCH_TOO_LARGE',
+        'ARCHIVE_UNREACHABLE',
+      ],
       operation: {
         tags: TAGS,
         summary: 'Normalise every whole-slide series that a search finds',
@@ -59,6 +73,8 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       },
       async handler(request, response) {
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
+        // Otherwise each of its series would be refused for it, one after the other.
+        await findModel(model);
         const found = await searchSeries(principalOf(response), query, leaving(response));
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',

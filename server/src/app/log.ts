@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Metrics } from '../monitoring/metrics.ts';
+import { scrub } from './scrub.ts';
 
 const SECRETS = ['authorization', 'cookie', 'headers', 'password', 'token'];
 
@@ -17,30 +18,49 @@ export function createLogger({
     {
       level,
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
-      serializers: { err: describeError },
+      serializers: { err: (error: unknown) => describeError(error) },
     },
     destination ?? pino.destination({ fd: 1, sync: true }),
   );
 }
 
-/** Kind, code and stack of an error and of its causes. Not its other properties: HTTP clients hang requests on theirs. */
-function describeError(error: unknown): unknown {
+/** An error may be its own cause, and one fault may stand for many. */
+const MOST_CAUSES = 5;
+
+/**
+ * Kind, code, text and stack of an error and of its causes, with what may identify somebody left out. Not its other
+ * properties: HTTP clients hang requests on theirs, PostgreSQL rows.
+ */
+export function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { type: typeof error };
-  const { code } = error as { code?: unknown };
+  const { code, address, port, syscall, cause } = error as NodeJS.ErrnoException & {
+    address?: unknown;
+    port?: unknown;
+  };
+  const others = error instanceof AggregateError ? error.errors.slice(0, MOST_CAUSES) : [];
   return {
-    type: error.name,
-    ...(typeof code === 'string' ? { code } : {}),
-    stack: withoutSecrets(error.stack ?? ''),
-    ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+    type: scrub(error.name),
+    ...(typeof code === 'string' ? { code: scrub(code) } : {}),
+    // Of a connection that failed: the host that we were configured with.
+    ...(typeof syscall === 'string' && typeof address === 'string' ? { address, port } : {}),
+    stack: scrubbedStack(error),
+    ...(cause === undefined || depth >= MOST_CAUSES ? {} : { cause: describeError(cause, depth + 1) }),
+    ...(others.length === 0 || depth >= MOST_CAUSES
+      ? {}
+      : { errors: others.map((other) => describeError(other, depth + 1)) }),
   };
 }
 
-/** Credentials that came into a message within a URL or a header. */
-function withoutSecrets(text: string): string {
-  return text
-    .replace(/\b(https?|postgres(?:ql)?):\/\/[^\s/@]*@/gi, '$1://[redacted]@')
-    .replace(/(\bhttps?:\/\/[^\s?]+)\?\S*/gi, '$1?[redacted]')
-    .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [redacted]');
+const FRAME = '    at ';
+
+/** The frames are ours: file and line of the fault stay. Whatever else a library has put into its stack does not. */
+function scrubbedStack({ name, message, stack = '' }: Error): string {
+  const head = Math.max(0, stack.indexOf(message)) + message.length;
+  const frames = stack
+    .slice(head)
+    .split('\n')
+    .filter((line) => line.startsWith(FRAME));
+  return [scrub(`${name}: ${message}`), ...frames].join('\n');
 }
 
 const EVENT_STREAM = 'text/event-stream; charset=utf-8';
@@ -58,7 +78,7 @@ export function requestLog(log: Logger, metrics?: Pick<Metrics, 'requestEnded'>)
       const ms = Math.round(performance.now() - start);
       const status = response.writableFinished ? response.statusCode : 'aborted';
       const { method } = request;
-      const route = response.locals['route'] ?? 'unmatched';
+      const route = routeOf(response);
       log.info({ requestId, method, route, status, ms }, 'request');
       // How long a stream of events lasted says nothing of the service.
       if (response.getHeader('Content-Type') !== EVENT_STREAM)
@@ -75,4 +95,8 @@ export function requestIdOf(response: Response): string {
 /** The pattern under which a request is logged. */
 export function setRoute(response: Response, pattern: string): void {
   response.locals['route'] = pattern;
+}
+
+export function routeOf(response: Response): string {
+  return response.locals['route'] ?? 'unmatched';
 }

@@ -2,6 +2,7 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
+import { isHiding } from '../auth/refusal.ts';
 import type { Problem } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { requestIdOf } from './log.ts';
@@ -27,7 +28,13 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
   response.locals['code'] = error.code;
+  response.locals['isHiding'] = isHiding(error);
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** Whether somebody was not let in, here or by the archive, or does not hear of what is there: for the audit trail. */
+export function isRefused(response: Response): boolean {
+  return [401, 403].includes(response.statusCode) || response.locals['isHiding'] === true;
 }
 
 /** `SERIES_NOT_FOUND` reads "Series not found". */

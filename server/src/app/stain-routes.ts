@@ -36,6 +36,7 @@ const bytes = (description: string) => ({
 export interface StainRoutesOptions {
   readonly basePath: string;
   readonly access: Access;
+  /** @throws MODEL_NOT_FOUND, MODEL_INVALID */
   model(name: string): Promise<LoadedModel>;
   stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
   /** A normalised region as JPEG. */
@@ -63,6 +64,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     'SERIES_NOT_FOUND',
     'TOO_LITTLE_TISSUE',
     'NOT_WHOLE_SLIDE',
+    'MODEL_NOT_FOUND',
     'MODEL_INVALID',
     'SLIDE_TOO_LARGE',
     'DICOM_INVALID',
@@ -134,7 +136,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'get',
       path: '/api/models/:name/graphs/:graph',
       scope: 'read',
-      problems: ['REQUEST_INVALID', 'MODEL_INVALID', 'NOT_FOUND'],
+      problems: ['REQUEST_INVALID', 'MODEL_NOT_FOUND', 'MODEL_INVALID', 'NOT_FOUND'],
       operation: {
         tags: TAGS,
         summary: 'A graph of a model, as ONNX',

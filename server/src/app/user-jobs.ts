@@ -2,30 +2,40 @@
  * Jobs as one user may see and steer them: one's own, and those of series that the archive shows one. What may not be
  * seen is not there.
  */
-import pLimit from 'p-limit';
 import { type Access, requireAccess } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
+import { hiding } from '../auth/refusal.ts';
 import type { Job, JobEvent, JobListQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
-import type { JobOrigin } from '../jobs/job-records.ts';
+import type { JobFilter, JobOrigin } from '../jobs/job-records.ts';
 import type { JobService } from '../jobs/job-service.ts';
+import { serviceKey } from '../jobs/service-key.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
+import { openCursor, sealCursor } from './list-cursor.ts';
 
 /** Questions to the archive at once, for one list. */
-const PROBES_AT_ONCE = 8;
+const PROBES_AT_ONCE = 10;
+/** Jobs of everybody that are read at once, and that are looked at for one page. */
+const READ_AT_ONCE = 100;
+const MOST_LOOKED_AT = 1000;
 /** Longest time of a timer. */
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
 export class UserJobs {
   readonly #jobs: JobService;
   readonly #access: Access;
+  #cursorKey: Promise<Buffer> | undefined;
 
   constructor(jobs: JobService, access: Access) {
     this.#jobs = jobs;
     this.#access = access;
   }
 
-  /** @throws SERIES_NOT_FOUND, and what `JobService.create` throws */
+  /**
+   * A UID for the work item is taken when the user has, or may see, one of that UID. One that others have is free: whoever
+   * may not see it does not hear of it.
+   * @throws SERIES_NOT_FOUND, WORKITEM_EXISTS, and what `JobService.create` throws
+   */
   async create(
     principal: Principal,
     request: NormalizationRequest,
@@ -33,32 +43,68 @@ export class UserJobs {
     signal: AbortSignal,
   ): Promise<{ job: Job; existing: boolean }> {
     await requireAccess(this.#access, principal, request);
-    return this.#jobs.create(request, { ...origin, requestedBy: principal.id }, signal);
+    const { workitemUid } = origin;
+    if (workitemUid !== undefined && (await this.#visibleWorkitem(principal, workitemUid)).found)
+      throw new StainError('WORKITEM_EXISTS', 'There is a work item with this UID already.');
+    const { job, existing } = await this.#jobs.create(
+      request,
+      { ...origin, requestedBy: principal.id },
+      signal,
+    );
+    return { job: toldTo(principal, job), existing };
   }
 
   /** @throws JOB_NOT_FOUND */
   async get(principal: Principal, id: string): Promise<Job> {
     const job = await this.#jobs.get(id);
-    if (!(await this.#maySee(principal, job))) throw notFound(id);
-    return job;
+    if (!(await this.#maySee(principal, job))) throw hiding(notFound(id));
+    return toldTo(principal, job);
   }
 
-  /** @throws WORKITEM_NOT_FOUND */
+  /** One's own, where others have chosen the same UID. @throws WORKITEM_NOT_FOUND */
   async getWorkitem(principal: Principal, uid: string): Promise<Job> {
-    const job = await this.#jobs.findWorkitem(uid);
-    if (job && (await this.#maySee(principal, job))) return job;
-    throw new StainError('WORKITEM_NOT_FOUND', `There is no work item ${uid}.`);
+    const { found, isHidden } = await this.#visibleWorkitem(principal, uid);
+    if (found) return toldTo(principal, found);
+    const error = new StainError('WORKITEM_NOT_FOUND', `There is no work item ${uid}.`);
+    throw isHidden ? hiding(error) : error;
   }
 
-  /** A page may hold fewer jobs than asked for. */
+  /**
+   * A page is full as long as there are jobs that the user may see, and has a cursor only where there are more: what it
+   * lacks does not tell of those of others. But no more than `MOST_LOOKED_AT` jobs are looked at for one.
+   * @throws REQUEST_INVALID for a cursor that is none
+   */
   async list(principal: Principal, query: JobListQuery): Promise<{ jobs: Job[]; next: string | null }> {
-    const { jobs, next } = await this.#jobs.list(query);
-    const limit = pLimit(PROBES_AT_ONCE);
-    const visible = await Promise.all(
-      // An archive that is away shows nobody anything.
-      jobs.map((job) => limit(() => this.#maySee(principal, job).catch(() => false))),
-    );
-    return { jobs: jobs.filter((_, i) => visible[i]), next };
+    const { limit, cursor, ...filter } = query;
+    this.#cursorKey ??= serviceKey(this.#jobs.database, 'cursors of lists').catch((error: unknown) => {
+      this.#cursorKey = undefined;
+      throw error;
+    });
+    const key = await this.#cursorKey;
+    const after = cursor === undefined ? undefined : openCursor(key, principal.id, cursor);
+    const found: { job: Job; cursor: string }[] = [];
+    let next: string | null = null;
+    for await (const item of this.#walk(principal, { ...filter, cursor: after }, MOST_LOOKED_AT)) {
+      if ('end' in item) next = item.end;
+      else if (found.length < limit) found.push(item);
+      else {
+        next = found.at(-1)!.cursor;
+        break;
+      }
+    }
+    return {
+      jobs: found.map(({ job }) => job),
+      next: next === null ? null : sealCursor(key, principal.id, next),
+    };
+  }
+
+  /** The jobs that the user may see, newest first, among the newest `most` of everybody. */
+  async *visible(
+    principal: Principal,
+    filter: Omit<JobFilter, 'limit' | 'cursor'>,
+    most: number,
+  ): AsyncGenerator<Job, void> {
+    for await (const item of this.#walk(principal, filter, most)) if ('job' in item) yield item.job;
   }
 
   /** @throws JOB_NOT_FOUND, JOB_FINISHED, FORBIDDEN for a job of somebody else */
@@ -81,13 +127,55 @@ export class UserJobs {
     const end = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, Math.min(left, MOST_TIMER_MS)))]);
     for await (const event of this.#jobs.events(id, end, after)) {
       if (!(await this.#maySee(principal, event.job))) return;
-      yield event;
+      yield { ...event, job: toldTo(principal, event.job) };
     }
+  }
+
+  /** At its end says where it ended, when it has looked at `most` jobs and there are more. */
+  async *#walk(
+    principal: Principal,
+    filter: Omit<JobFilter, 'limit'>,
+    most: number,
+  ): AsyncGenerator<{ job: Job; cursor: string } | { end: string }, void> {
+    let { cursor } = filter;
+    for (let lookedAt = 0; lookedAt < most; lookedAt += READ_AT_ONCE) {
+      const { jobs, cursors, next } = await this.#jobs.list({ ...filter, cursor, limit: READ_AT_ONCE });
+      for (let begin = 0; begin < jobs.length; begin += PROBES_AT_ONCE) {
+        const some = jobs.slice(begin, begin + PROBES_AT_ONCE);
+        // An archive that is away shows nobody anything.
+        const isVisible = await Promise.all(
+          some.map((job) => this.#maySee(principal, job).catch(() => false)),
+        );
+        for (const [i, job] of some.entries())
+          if (isVisible[i]) yield { job: toldTo(principal, job), cursor: cursors[begin + i]! };
+      }
+      if (next === null) return;
+      cursor = next;
+    }
+    if (cursor !== undefined) yield { end: cursor };
+  }
+
+  async #visibleWorkitem(
+    principal: Principal,
+    uid: string,
+  ): Promise<{ found: Job | undefined; isHidden: boolean }> {
+    const all = await this.#jobs.findWorkitems(uid);
+    const own = all.find(({ requestedBy }) => requestedBy === principal.id);
+    if (own) return { found: own, isHidden: false };
+    // UIDs can be guessed: that the archive cannot be asked must not tell that there is something to ask about.
+    for (const job of all)
+      if (await this.#maySee(principal, job).catch(() => false)) return { found: job, isHidden: false };
+    return { found: undefined, isHidden: all.length > 0 };
   }
 
   async #maySee(principal: Principal, job: Job): Promise<boolean> {
     return job.requestedBy === principal.id || this.#access.canRead(principal, job.request);
   }
+}
+
+/** Batches are seen by those who asked for them, and by administrators: others hear of none. */
+function toldTo({ id, scopes }: Principal, job: Job): Job {
+  return job.requestedBy === id || scopes.has('administer') ? job : { ...job, batch: null };
 }
 
 function notFound(id: string): StainError {

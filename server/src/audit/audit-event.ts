@@ -5,6 +5,8 @@
  * patient is in it, and no token.
  */
 
+import type { TrailHead } from './audit-line.ts';
+
 const DCM = 'http://dicom.nema.org/resources/ontology/DCM';
 const OWN = 'urn:stain-normalization:audit-event';
 
@@ -28,6 +30,8 @@ export const AUDITED = {
   'preview-made': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'template-made': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'template-removed': { action: 'D', dcm: ['110100', 'Application Activity'] },
+  'audit-lost': { action: 'E', dcm: ['110100', 'Application Activity'] },
+  'audit-anchored': { action: 'E', dcm: ['110100', 'Application Activity'] },
 } as const satisfies Record<string, { action: Action; dcm: readonly [string, string] }>;
 
 export type AuditedEvent = keyof typeof AUDITED;
@@ -36,18 +40,29 @@ export interface AuditEntry {
   readonly event: AuditedEvent;
   /** `failure`: refused, or not possible now. `fault`: our own. */
   readonly outcome: 'success' | 'failure' | 'fault';
-  /** Id of the principal; the service itself without it. */
+  /** Id of the principal. */
   readonly principal?: string | undefined;
-  /** Address of the client. */
+  /** Address of the client. With neither the service itself has done it. */
   readonly address?: string | undefined;
+  /** Of the request: what was asked for, without what may identify somebody. */
+  readonly method?: string | undefined;
+  /** Pattern of its route. */
+  readonly route?: string | undefined;
   readonly studyInstanceUid?: string | undefined;
   readonly seriesInstanceUid?: string | undefined;
   readonly jobId?: string | undefined;
   readonly batchId?: string | undefined;
+  readonly workitemUid?: string | undefined;
   readonly template?: string | undefined;
   readonly requestId?: string | undefined;
   /** Of the error. */
   readonly code?: string | undefined;
+  /** Of what is told together: how many, and when the first and the last was (ISO 8601). */
+  readonly count?: number | undefined;
+  readonly studies?: readonly string[] | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly anchor?: TrailHead | undefined;
 }
 
 /** AuditEvent.outcome. */
@@ -63,12 +78,13 @@ export function auditEvent(entry: AuditEntry, observer: string, recorded: string
     subtype: [{ system: OWN, code: entry.event }],
     action,
     recorded,
+    ...(entry.from && { period: { start: entry.from, end: entry.to } }),
     outcome: OUTCOMES[entry.outcome],
     ...(entry.code && { outcomeDesc: entry.code }),
     agent: [
       {
-        who: { identifier: { value: entry.principal ?? observer } },
-        requestor: entry.principal !== undefined,
+        who: whoOf(entry, observer),
+        requestor: entry.principal !== undefined || entry.address !== undefined,
         ...(entry.address && { network: { address: entry.address, type: '2' } }),
       },
     ],
@@ -77,16 +93,51 @@ export function auditEvent(entry: AuditEntry, observer: string, recorded: string
   };
 }
 
+/** Whoever has no valid token is nobody that we know: what the token says of him is not believed. */
+function whoOf({ principal, address }: AuditEntry, observer: string): object {
+  if (principal === undefined && address !== undefined) return { display: 'not authenticated' };
+  return { identifier: { value: principal ?? observer } };
+}
+
 function entitiesOf(entry: AuditEntry): object[] {
   const entity = (type: string, value: string | undefined): object[] =>
     value === undefined ? [] : [{ what: { identifier: { value } }, type: { system: OWN, code: type } }];
   const uid = (value: string | undefined) => value && `urn:oid:${value}`;
   return [
     ...entity('study', uid(entry.studyInstanceUid)),
+    ...(entry.studies ?? []).flatMap((study) => entity('study', uid(study))),
     ...entity('series', uid(entry.seriesInstanceUid)),
     ...entity('job', entry.jobId && `urn:uuid:${entry.jobId}`),
     ...entity('batch', entry.batchId && `urn:uuid:${entry.batchId}`),
+    ...entity('workitem', uid(entry.workitemUid)),
     ...entity('template', entry.template),
-    ...entity('request', entry.requestId && `urn:uuid:${entry.requestId}`),
+    ...requestOf(entry),
+    ...trailOf(entry),
+  ];
+}
+
+function requestOf({ requestId, method, route, count }: AuditEntry): object[] {
+  if (requestId === undefined && route === undefined && count === undefined) return [];
+  return [
+    {
+      ...(requestId && { what: { identifier: { value: `urn:uuid:${requestId}` } } }),
+      type: { system: OWN, code: 'request' },
+      ...(route && { name: `${method} ${route}` }),
+      ...(count !== undefined && { detail: [{ type: 'count', valueString: String(count) }] }),
+    },
+  ];
+}
+
+function trailOf({ anchor }: AuditEntry): object[] {
+  if (!anchor) return [];
+  return [
+    {
+      what: { identifier: { value: `urn:uuid:${anchor.trail}` } },
+      type: { system: OWN, code: 'trail' },
+      detail: [
+        { type: 'sequence', valueString: String(anchor.sequence) },
+        { type: 'digest', valueString: anchor.digest },
+      ],
+    },
   ];
 }

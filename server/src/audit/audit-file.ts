@@ -1,121 +1,209 @@
 /**
- * The audit trail in a file: one event a line, appended and put on the disk. Each line carries the SHA-256 of the one
- * before, so that a line that was changed, removed or put in is noticed. After a rotation (SIGHUP) the chain goes on in
- * the new file.
+ * The audit trail in a file: one event a line, appended and put on the disk, each chained to the one before
+ * (audit-line.ts). The chain goes on after a restart, in the new file after a rotation (SIGHUP), and after a line that was
+ * torn by a crash or a full disk. What cannot be written waits, and is tried again.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { invalidSetting } from '../setting.ts';
+import type { AuditKey } from './audit-key.ts';
+import { beginTrail, nextLine, readLine, type TrailHead } from './audit-line.ts';
+import { type Loss, WaitingEvents } from './waiting-events.ts';
 
-/** What the first line of a trail follows. */
-const BEGINNING = '0'.repeat(64);
+const MOST_WAITING = 10_000;
+/** Lines that are put on the disk together. */
+const LINES_AT_ONCE = 256;
+const RETRY_MS = 1000;
+/** How long the end of the process waits for a disk that hangs. */
+const CLOSE_MS = 5000;
+/** In which the last whole line of a file must lie: a line has a few hundred bytes. */
+const TAIL_BYTES = 1 << 20;
 
-interface Line {
-  readonly previous: string;
-  readonly event: object;
+export interface AuditFileOptions {
+  readonly key?: AuditKey | undefined;
+  /** After an event was lost. @param isFirst since it worked last */
+  onLost(isFirst: boolean): void;
+  /** At the first failure, and again after each time that it worked. */
+  onFault(error: unknown): void;
+  /** The event that tells of a loss. */
+  tell(loss: Loss): object;
 }
 
 export class AuditFile {
   readonly #path: string;
-  readonly #isFile: boolean;
+  readonly #options: AuditFileOptions;
+  readonly #waiting: WaitingEvents<object>;
+  readonly #end = new AbortController();
   #file: FileHandle;
-  #last: string;
-  #writing: Promise<void> = Promise.resolve();
+  /** False for a pipe or the standard output of a container: nothing can be read back or be put on a disk. */
+  readonly #isFile: boolean;
+  #head: TrailHead;
+  /** The file ends within a line: the next one begins with a line break. */
+  #isTorn: boolean;
+  #fault: unknown;
+  /** What is being done with the file, one thing after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isWriting = false;
 
-  private constructor(path: string, file: FileHandle, isFile: boolean, last: string) {
+  private constructor(
+    path: string,
+    options: AuditFileOptions,
+    file: FileHandle,
+    isFile: boolean,
+    { head, isTorn }: FileEnd,
+  ) {
     this.#path = path;
-    this.#isFile = isFile;
+    this.#options = options;
+    this.#waiting = new WaitingEvents({ most: MOST_WAITING, ...options });
     this.#file = file;
-    this.#last = last;
+    this.#isFile = isFile;
+    this.#head = head;
+    this.#isTorn = isTorn;
   }
 
   /** @throws CONFIGURATION_INVALID when it cannot be written */
-  static async open(path: string): Promise<AuditFile> {
+  static async open(path: string, options: AuditFileOptions): Promise<AuditFile> {
     try {
       const file = await openToAppend(path);
-      // A pipe or the standard output of a container is no file: nothing can be read back or be put on a disk.
       const isFile = (await file.stat()).isFile();
-      return new AuditFile(path, file, isFile, (isFile && (await lastLine(path))) || BEGINNING);
+      const end = isFile ? await endOf(path) : { head: beginTrail(randomUUID()), isTorn: false };
+      return new AuditFile(path, options, file, isFile, end);
     } catch (cause) {
       throw invalidSetting('audit.file', `${path} cannot be written.`, cause);
     }
   }
 
-  /** Resolves when the event is on the disk. Events are written in the order of the calls. */
-  append(event: object): Promise<void> {
-    const line = JSON.stringify({ previous: this.#last, event } satisfies Line);
-    this.#last = sha256(line);
-    const written = this.#writing.then(async () => {
-      await this.#file.appendFile(`${line}\n`);
-      if (this.#isFile) await this.#file.datasync();
-    });
-    // One that could not be written must not keep the next from it.
-    this.#writing = written.catch(() => {});
-    return written;
+  /** The last line that is on the disk. */
+  get head(): TrailHead {
+    return this.#head;
+  }
+
+  /** Why the trail does not get on, if it does not. */
+  get fault(): unknown {
+    return this.#fault;
+  }
+
+  /** How long the oldest event waits that is not on the disk. */
+  get waitsMs(): number {
+    return this.#waiting.waitsMs;
+  }
+
+  get hasLost(): boolean {
+    return this.#waiting.hasLost;
+  }
+
+  /** Events are written in the order of the calls. */
+  append(event: object): void {
+    this.#waiting.add(event);
+    if (!this.#isWriting) void this.#write();
   }
 
   /** Goes on in a new file under the same name, after the old one was renamed. */
-  async reopen(): Promise<void> {
-    await this.#writing;
-    const old = this.#file;
-    this.#file = await openToAppend(this.#path);
-    await old.close();
+  reopen(): Promise<void> {
+    return this.#inTurn(async () => {
+      const old = this.#file;
+      this.#file = await openToAppend(this.#path);
+      if (this.#isFile) this.#isTorn = (await endOf(this.#path)).isTorn;
+      await old.close();
+    });
   }
 
+  /** Resolves when all is written, or cannot be now, or the disk has had its time. */
+  async settle(): Promise<void> {
+    const late = new AbortController();
+    const settled = async (): Promise<void> => {
+      while (this.#waiting.length > 0 && !this.#fault && !late.signal.aborted) await this.#turn;
+    };
+    await Promise.race([settled(), pause(CLOSE_MS, undefined, { signal: late.signal, ref: false })]);
+    late.abort();
+  }
+
+  /** What is not written by then is lost. */
   async close(): Promise<void> {
-    await this.#writing;
-    await this.#file.close();
+    await this.settle();
+    this.#end.abort();
+    // The disk may have room again by now.
+    if (this.#fault && this.#waiting.length > 0) await this.#inTurn(() => this.#writeSome());
+    if (this.#waiting.length > 0) this.#waiting.lose(this.#waiting.length);
+    // A disk that hangs keeps its file: the process ends without it.
+    else await this.#inTurn(() => this.#file.close());
   }
-}
 
-export interface AuditVerification {
-  readonly events: number;
-  /** 1-based number of the first line, over all files, that does not follow the one before; undefined in a whole trail. */
-  readonly brokenAt: number | undefined;
-}
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(action);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
 
-/** Follows the chain through the files of a trail, oldest first. */
-export async function verifyAuditFiles(paths: readonly string[]): Promise<AuditVerification> {
-  let expected: string | undefined;
-  let events = 0;
-  for (const path of paths)
-    for await (const line of linesOf(path)) {
-      events++;
-      const previous = previousOf(line);
-      // Where the oldest files are gone, the trail begins with whatever line is the first.
-      if (previous === undefined || (expected !== undefined && previous !== expected))
-        return { events, brokenAt: events };
-      expected = sha256(line);
+  async #write(): Promise<void> {
+    this.#isWriting = true;
+    const { signal } = this.#end;
+    while (this.#waiting.length > 0 && !signal.aborted) {
+      const error = await this.#inTurn(() => this.#writeSome());
+      if (error === undefined) {
+        this.#fault = undefined;
+        continue;
+      }
+      if (!this.#fault) this.#options.onFault(error);
+      this.#fault = error;
+      await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
-  return { events, brokenAt: undefined };
+    this.#isWriting = false;
+  }
+
+  /** @returns why not all was written */
+  async #writeSome(): Promise<unknown> {
+    const heads: { readonly head: TrailHead; readonly end: number }[] = [];
+    let text = this.#isTorn ? '\n' : '';
+    for (const event of this.#waiting.first(LINES_AT_ONCE)) {
+      const line = nextLine(heads.at(-1)?.head ?? this.#head, event, this.#options.key);
+      text += `${line.text}\n`;
+      heads.push({ head: line.head, end: Buffer.byteLength(text) });
+    }
+    const bytes = Buffer.from(text);
+    let done = 0;
+    let failure: unknown;
+    try {
+      while (done < bytes.length) done += (await this.#file.write(bytes, done)).bytesWritten;
+      if (this.#isFile) await this.#file.datasync();
+    } catch (error) {
+      failure = error ?? new Error('The file cannot be written.');
+    }
+    // Of a disk that filled up, whole lines stay, and a part of one that is no line.
+    const whole = heads.findLastIndex(({ end }) => end <= done) + 1;
+    if (done > 0) this.#isTorn = done !== (heads[whole - 1]?.end ?? (this.#isTorn ? 1 : 0));
+    if (whole > 0) this.#head = heads[whole - 1]!.head;
+    this.#waiting.drop(whole);
+    return failure;
+  }
 }
 
-function previousOf(line: string): string | undefined {
-  try {
-    return (JSON.parse(line) as Partial<Line>).previous;
-  } catch {
-    return undefined;
-  }
+interface FileEnd {
+  readonly head: TrailHead;
+  readonly isTorn: boolean;
 }
 
 function openToAppend(path: string): Promise<FileHandle> {
   return open(path, 'a', 0o600);
 }
 
-/** SHA-256 of the last line of a file; undefined where it is empty. */
-async function lastLine(path: string): Promise<string | undefined> {
-  let last: string | undefined;
-  for await (const line of linesOf(path)) last = line;
-  return last === undefined ? undefined : sha256(last);
-}
-
-async function* linesOf(path: string): AsyncGenerator<string> {
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity }))
-    if (line !== '') yield line;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/** Where the trail of a file stands: read from its end. A file without a whole line begins a trail. */
+async function endOf(path: string): Promise<FileEnd> {
+  await using file = await open(path, 'r');
+  const { size } = await file.stat();
+  const begin = Math.max(0, size - TAIL_BYTES);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(size - begin), 0, size - begin, begin);
+  const text = buffer.toString('utf8', 0, bytesRead);
+  const isTorn = text !== '' && !text.endsWith('\n');
+  const last = text
+    .split('\n')
+    .reverse()
+    .map(readLine)
+    .find((line) => line !== undefined);
+  if (!last) return { head: beginTrail(randomUUID()), isTorn };
+  const { trail, digest } = last;
+  const head =
+    trail === undefined ? beginTrail(randomUUID(), digest) : { trail, sequence: last.sequence, digest };
+  return { head, isTorn };
 }

@@ -3,16 +3,26 @@ import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
+import type { AnchorStore } from './anchor.ts';
 import { type AuditEntry, auditEvent } from './audit-event.ts';
 import { AuditFile } from './audit-file.ts';
+import { readAuditKey } from './audit-key.ts';
+import { RepeatedRefusals } from './repeated-refusals.ts';
 import { Syslog } from './syslog.ts';
+import type { Loss } from './waiting-events.ts';
+
+/** A disk that takes nothing for this long hangs. */
+const SILENCE_MS = 10_000;
 
 export interface AuditTrail extends AsyncDisposable {
+  /** Refusals that repeat themselves are summed up. */
   record(entry: AuditEntry): void;
   /** Opens the file anew, after it was renamed. */
   rotate(): Promise<void>;
-  /** @throws AUDIT_FAILED while the file cannot be written */
+  /** @throws AUDIT_FAILED while the file cannot be written, or events were lost and that is not in the trail yet */
   check(): Promise<void>;
+  /** From now on anchors are written there, too: at once, at the interval, and when what is returned is disposed of. */
+  anchorIn(store: AnchorStore): Promise<AsyncDisposable>;
 }
 
 export interface AuditTrailOptions {
@@ -27,7 +37,19 @@ export async function openAuditTrail(
   { log, onLost }: AuditTrailOptions,
 ): Promise<AuditTrail> {
   const observer = `stain-normalization on ${hostname()}`;
-  const file = audit.file === undefined ? undefined : await AuditFile.open(audit.file);
+  const optionsOf = (way: 'file' | 'syslog') => ({
+    onLost(isFirst: boolean) {
+      if (isFirst) log.error({ way }, 'events of the audit trail are lost');
+      onLost(way);
+    },
+    tell: (loss: Loss) => auditEvent({ event: 'audit-lost', outcome: 'fault', ...loss }, observer, loss.to),
+  });
+  const key = audit.keyFile === undefined ? undefined : await readAuditKey(audit.keyFile);
+  const onFault = (err: unknown) => log.error({ err }, 'the audit trail cannot be written');
+  const file =
+    audit.file === undefined
+      ? undefined
+      : await AuditFile.open(audit.file, { ...optionsOf('file'), key, onFault });
   const { host } = audit.syslog;
   const syslog =
     host === undefined
@@ -35,32 +57,70 @@ export async function openAuditTrail(
       : await Syslog.open(
           { ...audit.syslog, host },
           {
-            onDropped: () => onLost('syslog'),
+            ...optionsOf('syslog'),
             onFault: (err) => log.warn({ err }, 'no connection to the receiver of the audit trail'),
           },
         );
-  let fault: unknown;
+  const write = (entry: AuditEntry): void => {
+    const recorded = new Date().toISOString();
+    const event = auditEvent(entry, observer, recorded);
+    syslog?.send(event, recorded);
+    file?.append(event);
+  };
+  const refusals = new RepeatedRefusals(write);
+
+  let store: AnchorStore | undefined;
+  /** Where the trail was at the last anchor, on each way. */
+  const anchored = { store: 0, syslog: 0 };
+  const anchor = async (): Promise<void> => {
+    await file?.settle();
+    const head = file?.head;
+    if (!head) return;
+    const recorded = new Date().toISOString();
+    if (syslog && head.sequence > anchored.syslog) {
+      anchored.syslog = head.sequence;
+      syslog.send(
+        auditEvent({ event: 'audit-anchored', outcome: 'success', anchor: head }, observer, recorded),
+        recorded,
+      );
+    }
+    if (!store || head.sequence <= anchored.store) return;
+    try {
+      await store.add({ ...head, observer, recorded });
+      anchored.store = head.sequence;
+    } catch (err) {
+      log.warn({ err }, 'the audit trail could not be anchored in the database');
+    }
+  };
+  const interval = setInterval(() => void anchor(), audit.anchorMinutes * 60_000).unref();
   return {
     record(entry) {
-      const recorded = new Date().toISOString();
-      const event = auditEvent(entry, observer, recorded);
-      syslog?.send(event, recorded);
-      file?.append(event).then(
-        () => {
-          fault = undefined;
-        },
-        (err: unknown) => {
-          fault = err;
-          log.error({ err }, 'an event of the audit trail could not be written');
-          onLost('file');
-        },
-      );
+      if (entry.event === 'access-refused') refusals.add(entry);
+      else write(entry);
     },
     rotate: async () => file?.reopen(),
     async check() {
-      if (fault) throw new StainError('AUDIT_FAILED', 'The audit trail cannot be written.', { cause: fault });
+      const isSilent = (file?.waitsMs ?? 0) > SILENCE_MS;
+      if (file?.fault || isSilent)
+        throw new StainError('AUDIT_FAILED', 'The audit trail cannot be written.', { cause: file?.fault });
+      if (file?.hasLost || syslog?.hasLost)
+        throw new StainError('AUDIT_FAILED', 'Events of the audit trail were lost.');
+    },
+    async anchorIn(wanted) {
+      store = wanted;
+      await anchor();
+      return {
+        async [Symbol.asyncDispose]() {
+          refusals.flush();
+          await anchor();
+          store = undefined;
+        },
+      };
     },
     async [Symbol.asyncDispose]() {
+      clearInterval(interval);
+      refusals.close();
+      await anchor();
       await file?.close();
       await syslog?.close();
     },

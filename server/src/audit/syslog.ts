@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
 import { readSettingFile } from '../setting.ts';
+import { type Loss, WaitingEvents } from './waiting-events.ts';
 
 /** Facility 10 (security/authorization), severity 5 (notice). */
 const PRIORITY = 10 * 8 + 5;
@@ -18,9 +19,11 @@ const LONGEST_PAUSE_MS = 60_000;
 const SILENCE_MS = 30_000;
 
 export interface SyslogOptions {
-  /** After a message was lost. */
-  readonly onDropped: () => void;
-  readonly onFault: (error: unknown) => void;
+  /** After a message was lost. @param isFirst since it worked last */
+  onLost(isFirst: boolean): void;
+  onFault(error: unknown): void;
+  /** The event that tells of a loss. */
+  tell(loss: Loss): object;
 }
 
 type Settings = Config['audit']['syslog'] & { readonly host: string };
@@ -28,7 +31,7 @@ type Settings = Config['audit']['syslog'] & { readonly host: string };
 export class Syslog {
   readonly #connect: () => TLSSocket;
   readonly #options: SyslogOptions;
-  #waiting: Buffer[] = [];
+  readonly #waiting: WaitingEvents<Buffer>;
   #socket: TLSSocket | undefined;
   /** The receiver has shown its certificate: what is written before could be lost. */
   #isReady = false;
@@ -39,6 +42,11 @@ export class Syslog {
   private constructor(connectTo: () => TLSSocket, options: SyslogOptions) {
     this.#connect = connectTo;
     this.#options = options;
+    this.#waiting = new WaitingEvents({
+      most: MOST_WAITING,
+      onLost: options.onLost,
+      tell: (loss) => messageOf(options.tell(loss), loss.to),
+    });
   }
 
   /** A receiver that is away is no reason not to start. @throws CONFIGURATION_INVALID for files that cannot be read */
@@ -56,12 +64,13 @@ export class Syslog {
     return new Syslog(connectTo, options);
   }
 
+  get hasLost(): boolean {
+    return this.#waiting.hasLost;
+  }
+
+  /** @param recorded ISO 8601 */
   send(event: object, recorded: string): void {
-    const header = `<${PRIORITY}>1 ${recorded} ${hostname().slice(0, 255)} ${APPLICATION} ${process.pid} ${MESSAGE_ID} -`;
-    // The byte order mark says that the message is UTF-8 (RFC 5424 section 6.4).
-    const message = Buffer.from(`${header} \ufeff${JSON.stringify(event)}`);
-    if (this.#waiting.length >= MOST_WAITING) this.#options.onDropped();
-    else this.#waiting.push(Buffer.concat([Buffer.from(`${message.length} `), message]));
+    this.#waiting.add(messageOf(event, recorded));
     this.#flush();
   }
 
@@ -84,8 +93,10 @@ export class Syslog {
   #flush(): void {
     const socket = this.#socket;
     if (socket)
-      while (this.#isReady && this.#waiting.length > 0 && !socket.writableNeedDrain)
-        socket.write(this.#waiting.shift()!);
+      while (this.#isReady && this.#waiting.length > 0 && !socket.writableNeedDrain) {
+        socket.write(this.#waiting.first(1)[0]!);
+        this.#waiting.drop(1);
+      }
     else if (!this.#retry && !this.#isClosed) this.#open();
   }
 
@@ -101,7 +112,7 @@ export class Syslog {
       this.#flush();
     });
     socket.on('drain', () => this.#flush());
-    socket.on('error', this.#options.onFault);
+    socket.on('error', (error) => this.#options.onFault(error));
     socket.once('close', () => {
       this.#socket = undefined;
       this.#isReady = false;
@@ -115,4 +126,12 @@ export class Syslog {
     // Nothing is to be read; without it the end of the connection would not be noticed.
     socket.resume();
   }
+}
+
+/** Octet counting (RFC 5425 section 4.3). */
+function messageOf(event: object, recorded: string): Buffer {
+  const header = `<${PRIORITY}>1 ${recorded} ${hostname().slice(0, 255)} ${APPLICATION} ${process.pid} ${MESSAGE_ID} -`;
+  // The byte order mark says that the message is UTF-8 (RFC 5424 section 6.4).
+  const message = Buffer.from(`${header} \ufeff${JSON.stringify(event)}`);
+  return Buffer.concat([Buffer.from(`${message.length} `), message]);
 }

@@ -12,6 +12,7 @@ import type { SeriesReference } from '../normalization/open-series.ts';
 import type { ArchiveCredentials } from './archive-credentials.ts';
 import type { Login } from './login.ts';
 import type { Principal } from './principal.ts';
+import { hiding } from './refusal.ts';
 
 const ANSWER_HOLDS_MS = 60_000;
 const MOST_ANSWERS = 10_000;
@@ -75,9 +76,11 @@ export async function requireAccess(
   series: SeriesReference,
 ): Promise<void> {
   if (await access.canRead(principal, series)) return;
-  throw new StainError(
-    'SERIES_NOT_FOUND',
-    `The archive shows you no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
+  throw hiding(
+    new StainError(
+      'SERIES_NOT_FOUND',
+      `The archive shows you no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
+    ),
   );
 }
 

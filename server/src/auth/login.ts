@@ -10,10 +10,11 @@ export interface Login {
   /** False where everybody is LOCAL. */
   readonly isRequired: boolean;
   /**
+   * Who asks; what they may do is another question (`requireScopeOf`).
    * @param authorization value of the header
-   * @throws UNAUTHENTICATED, FORBIDDEN, LOGIN_UNAVAILABLE
+   * @throws UNAUTHENTICATED, LOGIN_UNAVAILABLE
    */
-  authorize(authorization: string | undefined, scope: Scope): Promise<Principal>;
+  identify(authorization: string | undefined): Promise<Principal>;
 }
 
 /** @throws CONFIGURATION_INVALID for a login that is set up in part, or none where others reach the service */
@@ -25,7 +26,7 @@ export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Lo
         'server.host',
         'without a login (oidc.issuer) the service listens on 127.0.0.1 or ::1 only.',
       );
-    return { isRequired: false, authorize: async () => LOCAL };
+    return { isRequired: false, identify: async () => LOCAL };
   }
   if (audience === undefined)
     throw invalidSetting('oidc.audience', 'say which audience the tokens for this service have.');
@@ -35,17 +36,20 @@ export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Lo
   const verify = createTokenVerifier({ ...oidc, issuer, audience });
   return {
     isRequired: true,
-    async authorize(authorization, scope) {
+    async identify(authorization) {
       const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? '')?.[1];
       if (token === undefined) throw new StainError('UNAUTHENTICATED', 'The request has no bearer token.');
-      const principal = await verify(token);
-      if (!principal.scopes.has(scope))
-        throw new StainError('FORBIDDEN', `The token does not allow this: it lacks the scope to ${scope}.`, {
-          data: { scope },
-        });
-      return principal;
+      return verify(token);
     },
   };
+}
+
+/** @throws FORBIDDEN */
+export function requireScopeOf({ scopes }: Principal, scope: Scope): void {
+  if (!scopes.has(scope))
+    throw new StainError('FORBIDDEN', `The token does not allow this: it lacks the scope to ${scope}.`, {
+      data: { scope },
+    });
 }
 
 /** Whether an address is reached from this host only. */

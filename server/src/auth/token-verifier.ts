@@ -14,6 +14,11 @@ const KEYS_MAX_AGE_MS = 10 * 60_000;
 /** Tokens with unknown keys make us ask the issuer no more often than this. */
 const KEYS_COOLDOWN_MS = 10_000;
 
+/** Larger ones are not looked into: a request's headers have room for 16 kB together. */
+const LONGEST_TOKEN = 12_288;
+/** 255 characters at most (OpenID Connect Core section 2), none of them invisible. */
+const SUBJECT = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u;
+
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
 /** @throws UNAUTHENTICATED for a token that is not valid, LOGIN_UNAVAILABLE where the issuer does not answer */
@@ -31,16 +36,26 @@ export function createTokenVerifier(
     requiredClaims: ['exp', 'sub'],
   };
   let keys: Promise<JWTVerifyGetKey> | undefined;
+  const types = new Set(oidc.tokenTypes.map(mediaType));
   return async (token) => {
+    if (token.length > LONGEST_TOKEN) throw refused();
     keys ??= discoverKeys(oidc.issuer).catch((error) => {
       keys = undefined;
       throw error;
     });
-    const { payload } = await jwtVerify(token, await keys, options).catch((error: unknown) => {
-      throw isRefusal(error) ? refused(error) : unavailable(error);
-    });
+    const { payload, protectedHeader } = await jwtVerify(token, await keys, options).catch(
+      (error: unknown) => {
+        throw isRefusal(error) ? refused(error) : unavailable(error);
+      },
+    );
+    const { sub, iat } = payload as Record<string, unknown>;
+    const type = mediaType(protectedHeader.typ ?? 'JWT');
+    if (!types.has(type) || !isAccessToken(payload, type)) throw refused();
+    if (typeof sub !== 'string' || !SUBJECT.test(sub) || sub.trim() === '') throw refused();
+    if (iat !== undefined && !(Number(iat) <= Date.now() / 1000 + oidc.clockToleranceSeconds))
+      throw refused();
     return {
-      id: `${payload.iss}#${payload.sub}`,
+      id: `${payload.iss}#${sub}`,
       scopes: scopesOf(payload, oidc),
       token,
       expiresAt: payload.exp! * 1000,
@@ -79,9 +94,27 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-function refused(cause: unknown): StainError {
-  const { code } = cause as errors.JOSEError;
-  const why = code === 'ERR_JWT_EXPIRED' ? 'has run out' : 'is not valid here';
+/** A media type in its short form (RFC 7515 section 4.1.9). */
+function mediaType(typ: string): string {
+  return typ.toLowerCase().replace(/^application\//, '');
+}
+
+/**
+ * Tells ID, refresh and logout tokens from access tokens, where an issuer gives all of them one type. Claims decide that
+ * access tokens of Keycloak, Entra ID and Okta do not have, or have beside their scopes only.
+ */
+function isAccessToken(payload: JWTPayload, type: string): boolean {
+  const has = (...claims: string[]): boolean => claims.some((claim) => payload[claim] !== undefined);
+  // Logout tokens (OpenID Connect Back-Channel Logout 2.4), and ID tokens with the hash of another one.
+  if (has('events', 'at_hash', 'c_hash', 's_hash')) return false;
+  // Keycloak says which kind a token is of: Bearer, ID, Refresh, Offline, Logout.
+  if (has('typ')) return String(payload['typ']).toLowerCase() === 'bearer';
+  return type === 'at+jwt' || has('scope', 'scp') || !has('nonce', 'auth_time');
+}
+
+function refused(cause?: unknown): StainError {
+  const why =
+    (cause as errors.JOSEError | undefined)?.code === 'ERR_JWT_EXPIRED' ? 'has run out' : 'is not valid here';
   return new StainError('UNAUTHENTICATED', `The token ${why}.`, { cause });
 }
 

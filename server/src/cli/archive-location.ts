@@ -33,7 +33,8 @@ export async function openArchiveLocation(
     const { origin, pathname } = new URL(location);
     return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };
   }
-  if (create) await mkdir(location, { recursive: true });
+  // Slides of patients: a folder that we make is readable by us alone; one that is there keeps its mode.
+  if (create) await mkdir(location, { recursive: true, mode: 0o700 });
   const isFolder = await stat(location).then(
     (found) => found.isDirectory(),
     () => false,

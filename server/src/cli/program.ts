@@ -1,12 +1,18 @@
 /** The command line: arguments in, exit code out. What a command does lies in its own file. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { scrub } from '../app/scrub.ts';
 import { type Composition, compose, VERSION } from '../composition.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
-import { type StainError, toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
-import { auditVerifyCommand, describeVerification } from './audit-command.ts';
+import {
+  type AuditVerifyArguments,
+  auditAnchorsCommand,
+  auditVerifyCommand,
+  describeVerification,
+} from './audit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
 import {
@@ -66,22 +72,12 @@ export function createProgram(): Command {
   program
     .command('serve')
     .description('run the HTTP service, and the embedded archive where no other is configured')
-    .action(() =>
-      run(
-        (composition, signal) => serveCommand(composition, signal),
-        () => 'Stopped.',
-      ),
-    );
+    .action(() => run(asService(serveCommand), () => 'Stopped.'));
 
   program
     .command('worker')
     .description('work on the jobs of a service; both share database.url and dicomweb.url')
-    .action(() =>
-      run(
-        (composition, signal) => workerCommand(composition, signal),
-        () => 'Stopped.',
-      ),
-    );
+    .action(() => run(asService(workerCommand), () => 'Stopped.'));
 
   program
     .command('normalize <source> <destination>')
@@ -154,17 +150,28 @@ export function createProgram(): Command {
     .description('show version, device, models and templates')
     .action(() => run((composition) => infoCommand(composition), describeInfo));
 
-  program
-    .command('audit')
-    .description('work with the audit trail')
+  const audit = program.command('audit').description('work with the audit trail');
+  audit
     .command('verify <file...>')
-    .description('whether a trail is whole; its files oldest first; ends with 1 where it is not')
-    .action((files: string[]) =>
-      run(async () => {
-        const result = await auditVerifyCommand(files);
-        if (result.brokenAt !== undefined) process.exitCode = EXIT.failed;
+    .description('whether trails are whole; the files of each oldest first; ends with 1 where they are not')
+    .option('--key-file <file>', 'key that sealed them (default: audit.keyFile); more than once', collect, [])
+    .option('--anchors <file>', 'anchors, or messages of syslog (default: those in database.url)')
+    .option('--partial', 'older files, and those of other processes, are elsewhere', false)
+    .action((files: string[], options: Omit<AuditVerifyArguments, 'files'>) =>
+      run(async ({ config }) => {
+        const result = await auditVerifyCommand({ files, ...options }, config);
+        if (!result.isWhole) process.exitCode = EXIT.failed;
         return result;
       }, describeVerification),
+    );
+  audit
+    .command('anchors')
+    .description('print the anchors in the database, one a line, to be kept elsewhere')
+    .action(() =>
+      run(
+        ({ config }) => auditAnchorsCommand(config),
+        (anchors) => anchors.map((anchor) => JSON.stringify(anchor)).join('\n'),
+      ),
     );
 
   program
@@ -191,6 +198,11 @@ interface NormalizeOptions {
   readonly quality?: number;
 }
 
+/** Of an option that may be given more than once. */
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}
+
 function encodingOption(): Option {
   return new Option(
     '--encoding <name>',
@@ -205,6 +217,17 @@ function qualityOption(): Option {
       throw new InvalidArgumentError('A whole number from 1 to 100.');
     return quality;
   });
+}
+
+/** The words in which a service ends go to the log of its container, those of a command to the person who gave it. */
+function asService(command: Action<void>): Action<void> {
+  return (composition, signal) =>
+    command(composition, signal).catch((thrown: unknown) => {
+      const { code, message, data } = toStainError(thrown);
+      throw new StainError(code, code === 'CONFIGURATION_INVALID' ? message : scrub(message), {
+        data: code === 'CONFIGURATION_INVALID' ? { ...data } : {},
+      });
+    });
 }
 
 function reportError(error: StainError, json: boolean): void {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
 import { createMonitoringApp } from '../app/monitoring-app.ts';
+import { openAnchorTable } from '../audit/anchor.ts';
 import { type AuditTrail, openAuditTrail } from '../audit/audit-trail.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
@@ -15,6 +16,7 @@ import { spoolUse } from '../normalization/spool.ts';
 import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts';
 import { openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
+import { reportCrashes } from './report-crashes.ts';
 
 export interface WorkingProcess extends AsyncDisposable {
   readonly log: Logger;
@@ -42,6 +44,7 @@ export async function openWorkingProcess(
     device,
   });
   await using cleanup = new AsyncDisposableStack();
+  cleanup.use(reportCrashes(log));
   const audit = cleanup.use(await openAuditTrail(config, { log, onLost: (way) => metrics.auditLost(way) }));
   const rotate = (): void =>
     void audit.rotate().catch((err) => log.error({ err }, 'the audit trail could not be opened anew'));
@@ -56,6 +59,7 @@ export async function openWorkingProcess(
   const environment = composition.environment({ source: archive.client, destination: archive.client });
   const jobs = await openJobService(config, environment, { log, metrics, audit });
   cleanup.defer(() => jobs.close());
+  cleanup.use(await audit.anchorIn(await openAnchorTable(jobs.database)));
   cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   const checks = {
     database: () => jobs.ping(),

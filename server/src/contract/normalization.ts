@@ -191,7 +191,7 @@ export const jobListQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/)
+    .regex(/^[\w-]{1,100}$/)
     .optional()
     .meta({ description: '"next" of the page before' }),
 });

@@ -71,13 +71,13 @@ export async function listModels(directory: string): Promise<string[]> {
   return (await readManifest(directory)).map(({ name }) => name);
 }
 
-/** @throws MODEL_INVALID: no such model, a damaged manifest, or a graph that is not the one it names */
+/** @throws MODEL_NOT_FOUND, MODEL_INVALID: a damaged manifest, or a graph that is not the one it names */
 export async function loadModel(directory: string, name: string): Promise<LoadedModel> {
   const models = await readManifest(directory);
   const found = models.find((candidate) => candidate.name === name);
   if (!found)
     throw new StainError(
-      'MODEL_INVALID',
+      'MODEL_NOT_FOUND',
       `There is no model "${name}". There are: ${models.map((m) => m.name).join(', ')}.`,
     );
   const graphs = {

@@ -1,9 +1,9 @@
 /** The database behind queue and job records: PGlite in a folder, or a PostgreSQL server. */
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { chmod, mkdir, stat } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { type ConstructorOptions, fromPglite, PgBoss } from 'pg-boss';
 import { StainError } from '../errors.ts';
+import { invalidSetting } from '../setting.ts';
 import { lockFolder } from './folder-lock.ts';
 
 /** PGlite's name for a database that is gone with the process. */
@@ -47,8 +47,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
+/** The folder is ours alone: it names patients' studies, and holds the secret that cursors and addresses are signed with. */
 async function prepareFolder(directory: string): Promise<() => Promise<void>> {
-  await mkdir(dirname(directory), { recursive: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // One of an older version, or that somebody else has made.
+  await chmod(directory, 0o700).catch(async (cause: unknown) => {
+    if (((await stat(directory)).mode & 0o007) !== 0)
+      throw invalidSetting('database.directory', 'others may read the folder: make it 0700.', cause);
+  });
   return lockFolder(directory);
 }
 

@@ -20,7 +20,7 @@ export async function lockFolder(directory: string): Promise<() => Promise<void>
   held.add(file);
   // A leftover of a crash is replaced; of two that start at the same time, the second one fails on `wx`.
   await rm(file, { force: true });
-  await writeFile(file, String(process.pid), { flag: 'wx' });
+  await writeFile(file, String(process.pid), { flag: 'wx', mode: 0o600 });
   return async () => {
     held.delete(file);
     await rm(file, { force: true });

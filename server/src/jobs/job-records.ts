@@ -51,7 +51,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${TABLE} (key) WHERE sta
 CREATE INDEX IF NOT EXISTS job_series ON ${TABLE} (series);
 CREATE INDEX IF NOT EXISTS job_key ON ${TABLE} (key, sequence);
 CREATE INDEX IF NOT EXISTS job_state ON ${TABLE} (state);
-CREATE UNIQUE INDEX IF NOT EXISTS job_workitem ON ${TABLE} (workitem_uid);
+DROP INDEX IF EXISTS stain_normalization.job_workitem;
+CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${TABLE} (workitem_uid, requested_by);
 CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
 COMMIT;`;
 
@@ -100,6 +101,18 @@ export type Outcome =
   | { readonly state: 'COMPLETED'; readonly result: NormalizationResult }
   | { readonly state: 'FAILED'; readonly error: NonNullable<Job['error']> }
   | { readonly state: 'CANCELED'; readonly error?: NonNullable<Job['error']> };
+
+export interface JobFilter extends JobListQuery {
+  /** Only jobs of this study. */
+  readonly study?: string | undefined;
+}
+
+export interface JobPage {
+  readonly jobs: Job[];
+  /** Of each job: the page after it begins there. */
+  readonly cursors: readonly string[];
+  readonly next: string | null;
+}
 
 interface Row {
   /** Its sequence. ORDER BY would take a column of that name for this text. */
@@ -195,25 +208,30 @@ export class JobRecords {
     return row && toJob(row);
   }
 
-  /** By the UID that was chosen for it, or the one that follows from the job's UUID. */
-  async findWorkitem(uid: string): Promise<Job | undefined> {
-    const [row] = await this.#rows(
-      `SELECT ${COLUMNS} FROM ${TABLE} WHERE workitem_uid = $1 OR (workitem_uid IS NULL AND id = $2)`,
+  /**
+   * By the UID that was chosen for it, or the one that follows from the job's UUID. Users choose for themselves: the items
+   * of several may have the same, oldest first.
+   */
+  async findWorkitems(uid: string): Promise<Job[]> {
+    const rows = await this.#rows(
+      `SELECT ${COLUMNS} FROM ${TABLE} WHERE workitem_uid = $1 OR (workitem_uid IS NULL AND id = $2) ORDER BY sequence`,
       [uid, uuidFromUid(uid) ?? null],
     );
-    return row && toJob(row);
+    return rows.map(toJob);
   }
 
   /** Newest first. */
-  async list({ series, state, limit, cursor }: JobListQuery): Promise<{ jobs: Job[]; next: string | null }> {
+  async list({ series, study, state, limit, cursor }: JobFilter): Promise<JobPage> {
     const rows = await this.#rows(
       `SELECT ${COLUMNS} FROM ${TABLE}
        WHERE ($1::text IS NULL OR series = $1) AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR sequence < $3)
+         AND ($5::text IS NULL OR request->>'studyInstanceUid' = $5)
        ORDER BY sequence DESC LIMIT $4`,
-      [series ?? null, state ?? null, cursor ?? null, limit + 1],
+      [series ?? null, state ?? null, cursor ?? null, limit + 1, study ?? null],
     );
     const page = rows.slice(0, limit);
-    return { jobs: page.map(toJob), next: rows.length > limit ? page.at(-1)!.cursor : null };
+    const cursors = page.map((row) => row.cursor);
+    return { jobs: page.map(toJob), cursors, next: rows.length > limit ? cursors.at(-1)! : null };
   }
 
   /** What a crash left IN PROGRESS waits again. Only for a database that nobody else works on. */

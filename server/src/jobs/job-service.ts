@@ -5,12 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
-import { isFinal, type Job, type JobEvent, type JobListQuery, type JobState } from '../contract/index.ts';
+import { isFinal, type Job, type JobEvent, type JobState } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Fingerprint, jobKey } from './job-key.ts';
-import { type JobOrigin, JobRecords, type Ticket } from './job-records.ts';
+import { type JobFilter, type JobOrigin, type JobPage, JobRecords, type Ticket } from './job-records.ts';
 import { type RunNormalization, RunningJob } from './running-job.ts';
 import { Watchers } from './watchers.ts';
 
@@ -39,7 +39,7 @@ export type JobMilestone = 'created' | 'started' | 'put back' | 'ended';
 export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
-  /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_INVALID */
+  /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_NOT_FOUND */
   fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
@@ -129,8 +129,10 @@ export class JobService {
           data: { maxQueuedJobs },
         });
       const made = await this.#records.insert(randomUUID(), key, request, origin, new Date().toISOString());
-      if (!made && origin.workitemUid && (await this.#records.findWorkitem(origin.workitemUid)))
-        throw new StainError('WORKITEM_EXISTS', 'There is a work item with this UID already.');
+      const { workitemUid, requestedBy } = origin;
+      const taken = made || !workitemUid ? [] : await this.#records.findWorkitems(workitemUid);
+      if (taken.some((job) => job.requestedBy === requestedBy))
+        throw new StainError('WORKITEM_EXISTS', 'You have a work item with this UID already.');
       // Where another request was faster its job is found now, unless that has ended as well.
       if (!made) continue;
       await this.#enqueue(made.ticket);
@@ -146,14 +148,15 @@ export class JobService {
     return this.#newest(job);
   }
 
-  async findWorkitem(uid: string): Promise<Job | undefined> {
-    const job = await this.#records.findWorkitem(uid);
-    return job && this.#newest(job);
+  /** The work items of this UID, of all users. */
+  async findWorkitems(uid: string): Promise<Job[]> {
+    return (await this.#records.findWorkitems(uid)).map((job) => this.#newest(job));
   }
 
-  async list(query: JobListQuery): Promise<{ jobs: Job[]; next: string | null }> {
-    const { jobs, next } = await this.#records.list(query);
-    return { jobs: jobs.map((job) => this.#newest(job)), next };
+  /** Cursors are those of the records, which tell how many jobs there are: not to be given to users. */
+  async list(filter: JobFilter): Promise<JobPage> {
+    const page = await this.#records.list(filter);
+    return { ...page, jobs: page.jobs.map((job) => this.#newest(job)) };
   }
 
   /**

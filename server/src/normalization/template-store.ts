@@ -59,7 +59,7 @@ export function createTemplateStore({ shipped, own }: { shipped: string; own: st
     },
     async add(template, { replace }) {
       const file = join(own, `${template.id}.json`);
-      await mkdir(own, { recursive: true });
+      await mkdir(own, { recursive: true, mode: 0o700 });
       // Written aside and put in place whole: a crash leaves no half template. A link fails where a file is.
       const aside = join(own, `.${randomUUID()}`);
       try {

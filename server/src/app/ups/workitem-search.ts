@@ -1,14 +1,13 @@
 /** Search for work items (PS3.18 11.9), by the attributes that tell jobs apart. */
 import { z } from 'zod';
 import type { Principal } from '../../auth/principal.ts';
-import { dicomUid, type Job, type JobListQuery } from '../../contract/index.ts';
+import { dicomUid, type Job } from '../../contract/index.ts';
 import { parseInput } from '../problem.ts';
 import type { UserJobs } from '../user-jobs.ts';
 import { IMAGE_PROCESSING, stateOf } from './workitem.ts';
 
 /** Jobs that are looked through for one answer. */
 const MOST_LOOKED_AT = 5000;
-const PAGE = 100;
 
 /** Attributes by keyword for those who give tags (PS3.18 8.3.4.1). */
 const KEYWORDS: Record<string, string> = {
@@ -45,18 +44,18 @@ export async function searchWorkitems(
 ): Promise<Job[]> {
   const code = wanted['ScheduledWorkitemCodeSequence.CodeValue'];
   if (code !== undefined && code !== IMAGE_PROCESSING.string('CodeValue')) return [];
-  const series = wanted['InputInformationSequence.SeriesInstanceUID'];
   const isWanted = (job: Job): boolean =>
     (wanted.ProcedureStepState ?? stateOf(job)) === stateOf(job) &&
-    (wanted.SOPInstanceUID ?? job.workitemUid) === job.workitemUid &&
-    (wanted.StudyInstanceUID ?? job.request.studyInstanceUid) === job.request.studyInstanceUid;
+    (wanted.SOPInstanceUID ?? job.workitemUid) === job.workitemUid;
+  const filter = {
+    series: wanted['InputInformationSequence.SeriesInstanceUID'],
+    study: wanted.StudyInstanceUID,
+  };
   const found: Job[] = [];
-  let query: JobListQuery = { limit: PAGE, ...(series && { series }) };
-  for (let lookedAt = 0; lookedAt < MOST_LOOKED_AT; lookedAt += PAGE) {
-    const page = await jobs.list(principal, query);
-    found.push(...page.jobs.filter(isWanted));
-    if (page.next === null || found.length >= wanted.offset + wanted.limit) break;
-    query = { ...query, cursor: page.next };
+  // What a user may not see takes no place, neither in the offset nor in the limit.
+  for await (const job of jobs.visible(principal, filter, MOST_LOOKED_AT)) {
+    if (isWanted(job)) found.push(job);
+    if (found.length >= wanted.offset + wanted.limit) break;
   }
   return found.slice(wanted.offset, wanted.offset + wanted.limit);
 }

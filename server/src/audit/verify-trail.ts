@@ -1,0 +1,163 @@
+/** Whether audit trails are whole: the chain of their lines, the seals of the key, and what the anchors know. */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Anchor } from './anchor.ts';
+import { type AuditKey, sha256 } from './audit-key.ts';
+import { type AuditLine, isBeginning, readLine } from './audit-line.ts';
+
+/** Of each kind; what is over it changes the verdict, but is not listed. */
+const MOST_FINDINGS = 100;
+
+export interface Finding {
+  /**
+   * rewritten: the line is not what was written. gap, repeated: lines before it are missing, or it stands here a second
+   * time. beginning: the first lines are not in the files. tail: the last are not. torn: the rest of a line that a crash
+   * or a full disk has cut; the chain goes on after it. unsealed: no key vouches for it. missing: the whole trail is not in
+   * the files.
+   */
+  readonly kind:
+    | 'rewritten'
+    | 'gap'
+    | 'repeated'
+    | 'beginning'
+    | 'tail'
+    | 'torn'
+    | 'unsealed'
+    | 'unknown key'
+    | 'missing';
+  readonly trail: string | null;
+  /** Where it shows, 1-based; null for what is in no file. */
+  readonly file: string | null;
+  readonly line: number | null;
+  /** Events that are not there, where that is known. */
+  readonly lost: number | null;
+}
+
+export interface AuditVerification {
+  readonly events: number;
+  readonly trails: readonly { readonly trail: string; readonly first: number; readonly last: number }[];
+  readonly anchors: number;
+  readonly findings: readonly Finding[];
+  /** No finding but torn lines; with `isPartial` none but those, beginnings and missing trails. */
+  readonly isWhole: boolean;
+}
+
+export interface VerifyOptions {
+  /** Those that may have sealed lines. Without any, seals cannot be checked, and sealed lines are findings. */
+  readonly keys?: readonly AuditKey[];
+  readonly anchors?: readonly Anchor[];
+  /** The files are a part of what there is: older ones and those of other processes are elsewhere. */
+  readonly isPartial?: boolean;
+}
+
+interface Place {
+  readonly file: string;
+  readonly line: number;
+}
+
+interface Trail {
+  readonly first: number;
+  last: AuditLine;
+  place: Place;
+  /** Whether a sealed line vouches for what stands before. */
+  isSealed: boolean;
+}
+
+/** @param paths of the files of one or more trails, each trail's oldest first */
+export async function verifyAuditTrail(
+  paths: readonly string[],
+  { keys = [], anchors = [], isPartial = false }: VerifyOptions = {},
+): Promise<AuditVerification> {
+  const trails = new Map<string, Trail>();
+  const anchored = Map.groupBy(anchors, ({ trail }) => trail);
+  const digests = new Map(anchors.map(({ trail, sequence, digest }) => [`${trail} ${sequence}`, digest]));
+  const findings: Finding[] = [];
+  const find = (kind: Finding['kind'], trail: string | null, place?: Place, lost: number | null = null) => {
+    const { file, line } = place ?? { file: null, line: null };
+    const last = findings.at(-1);
+    // One line that was changed shows in itself, by the next and by its anchor.
+    if (last && line !== null && last.kind === kind && last.file === file && last.line === line) return;
+    isWhole &&= kind === 'torn' || (isPartial && (kind === 'beginning' || kind === 'missing'));
+    if (findings.filter((one) => one.kind === kind).length < MOST_FINDINGS)
+      findings.push({ kind, trail, file, line, lost });
+  };
+  let isWhole = true;
+  let events = 0;
+  /** Of the line before in the same file or files, whatever its trail. */
+  let before: { readonly digest: string; readonly place: Place } | undefined;
+
+  const follow = (line: AuditLine, place: Place): void => {
+    const { trail, sequence, previous, digest } = line;
+    if (!isAsSealed(line)) find('rewritten', trail, place);
+    const expected = digests.get(`${trail} ${sequence}`);
+    if (expected !== undefined && expected !== digest) find('rewritten', trail, place);
+    const known = trails.get(trail);
+    if (known) {
+      const skipped = sequence - known.last.sequence - 1;
+      if (skipped < 0) {
+        find('repeated', trail, place);
+        return;
+      }
+      if (skipped > 0) find('gap', trail, place, skipped);
+      else if (previous !== known.last.digest) find('rewritten', trail, known.place);
+      if (known.isSealed && line.key === undefined) find('unsealed', trail, place);
+      Object.assign(known, { last: line, place, isSealed: known.isSealed || line.key !== undefined });
+      return;
+    }
+    trails.set(trail, { first: sequence, last: line, place, isSealed: line.key !== undefined });
+    if (sequence > 1) find('beginning', trail, place, sequence - 1);
+    // A trail that begins in a file behind another one, or behind lines of an older version, vouches for them.
+    else if (!isBeginning(previous) && previous !== before?.digest) {
+      if (before?.place.file === place.file) find('rewritten', trail, before.place);
+      else find('beginning', trail, place);
+    }
+  };
+
+  const isAsSealed = ({ key, body, digest }: AuditLine): boolean => {
+    if (key === undefined) return sha256(body) === digest;
+    return keys.find(({ id }) => id === key)?.seal(body) === digest;
+  };
+
+  for (const file of paths) {
+    let number = 0;
+    let wasOld = false;
+    for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+      const place = { file, line: ++number };
+      if (text === '') continue;
+      const line = readLine(text);
+      if (!line) {
+        find('torn', null, place);
+        continue;
+      }
+      events++;
+      if (line.trail !== undefined) {
+        wasOld = false;
+        if (line.key !== undefined && !keys.some(({ id }) => id === line.key))
+          find('unknown key', line.trail, place);
+        else follow(line, place);
+      } else {
+        // Where the oldest files are gone, the trail begins with whatever line is the first.
+        if (before && line.previous !== before.digest) find('rewritten', null, wasOld ? before.place : place);
+        wasOld = true;
+      }
+      before = { digest: line.digest, place };
+    }
+  }
+
+  for (const [trail, { last, place, isSealed }] of trails) {
+    const end = Math.max(0, ...(anchored.get(trail) ?? []).map(({ sequence }) => sequence));
+    if (end > last.sequence) find('tail', trail, place, end - last.sequence);
+    if (keys.length > 0 && !isSealed) find('unsealed', trail, place);
+  }
+  for (const [trail, some] of anchored)
+    if (!trails.has(trail) && !findings.some((one) => one.trail === trail))
+      find('missing', trail, undefined, Math.max(...some.map(({ sequence }) => sequence)));
+
+  return {
+    events,
+    trails: [...trails].map(([trail, { first, last }]) => ({ trail, first, last: last.sequence })),
+    anchors: anchors.length,
+    findings,
+    isWhole,
+  };
+}
