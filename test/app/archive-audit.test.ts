@@ -22,7 +22,7 @@ import { startApp } from '../support/test-app.ts';
 /** Whoever names itself as the token is let in. */
 const login: Login = {
   isRequired: true,
-  async authorize(authorization) {
+  async identify(authorization) {
     const id = /^Bearer (\w+)$/.exec(authorization ?? '')?.[1];
     if (id === undefined) throw new StainError('UNAUTHENTICATED', 'The request has no bearer token.');
     return { id, scopes: new Set(SCOPES), token: id };
