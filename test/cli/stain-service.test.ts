@@ -18,7 +18,9 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       }),
   } as never;
-  const service = stainService(composition, composition.environment({ source, destination: source }));
+  const environment = composition.environment({ source, destination: source });
+  // No template is made here.
+  const service = stainService(composition, environment, undefined!);
   const leaving = new AbortController();
   const wanted = {
     studyInstanceUid: '2.25.1',

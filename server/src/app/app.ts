@@ -22,6 +22,7 @@ import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
 import { type StainRoutesOptions, stainRoutes } from './stain-routes.ts';
+import { type TemplateRoutesOptions, templateRoutes } from './template-routes.ts';
 import { upsRoutes } from './ups/ups-routes.ts';
 import { UserJobs } from './user-jobs.ts';
 
@@ -30,7 +31,8 @@ const ARCHIVE_RATE_FACTOR = 20;
 const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
-  extends Pick<ServiceRoutesOptions, 'templates' | 'device' | 'models'>,
+  extends Pick<ServiceRoutesOptions, 'device' | 'models'>,
+    Pick<TemplateRoutesOptions, 'templates' | 'createTemplate'>,
     Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
     Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
     Omit<StainRoutesOptions, 'basePath'> {
@@ -58,9 +60,15 @@ export function createApp(options: AppOptions): Express {
       jobs: userJobs,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
-    ...batchRoutes({ config, batches: options.batches, searchSeries: options.searchSeries }),
+    ...batchRoutes({
+      config,
+      batches: options.batches,
+      searchSeries: options.searchSeries,
+      templates: options.templates,
+    }),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
+    ...templateRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath }),
     ...healthRoutes({ ...options, metricsScope: 'administer' }),
   ];

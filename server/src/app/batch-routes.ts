@@ -14,6 +14,7 @@ import {
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
+import type { TemplateService } from '../jobs/template-service.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
@@ -25,6 +26,7 @@ const idParameter = z.object({ id: z.uuid() });
 export interface BatchRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server' | 'limits'>;
   readonly batches: BatchService;
+  readonly templates: Pick<TemplateService, 'find'>;
   /** Whole-slide series that the archive shows this user. */
   searchSeries(
     principal: Principal,
@@ -33,7 +35,7 @@ export interface BatchRoutesOptions {
   ): Promise<DicomJson[]>;
 }
 
-export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOptions): Route[] {
+export function batchRoutes({ config, batches, templates, searchSeries }: BatchRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/batches`;
   /** One's own, and all for administrators. */
   const visible = async (response: Response, id: string): Promise<string> => {
@@ -50,7 +52,13 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       path: '/api/batches',
       scope: 'normalize',
       audit: 'batch-requested',
-      problems: ['REQUEST_INVALID', 'SERIES_NOT_FOUND', 'BATCH_TOO_LARGE', 'ARCHIVE_UNREACHABLE'],
+      problems: [
+        'REQUEST_INVALID',
+        'TEMPLATE_NOT_FOUND',
+        'SERIES_NOT_FOUND',
+        'BATCH_TOO_LARGE',
+        'ARCHIVE_UNREACHABLE',
+      ],
       operation: {
         tags: TAGS,
         summary: 'Normalise every whole-slide series that a search finds',
@@ -59,6 +67,7 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       },
       async handler(request, response) {
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
+        const { sha256: templateSha256 } = await templates.find(template);
         const found = await searchSeries(principalOf(response), query, leaving(response));
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',
@@ -78,6 +87,8 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
           );
         const wanted = {
           template,
+          // Its series are submitted one after the other; all get what the template means now.
+          templateSha256,
           model,
           encoding: encoding ?? config.output.encoding,
           quality: quality ?? config.output.quality,

@@ -50,6 +50,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         'SERIES_NOT_FOUND',
         'TEMPLATE_NOT_FOUND',
         'TEMPLATE_INVALID',
+        'TEMPLATE_OUTDATED',
         'NOT_WHOLE_SLIDE',
         'ARCHIVE_UNREACHABLE',
         'ARCHIVE_TIMEOUT',

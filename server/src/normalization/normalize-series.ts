@@ -12,7 +12,7 @@ import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { WHITE } from '../slide/raster.ts';
 import type { Slide } from '../slide/types.ts';
-import { requireTemplateOf, type Template } from '../stain/template.ts';
+import { requireTemplateOf, type TemplateVersion } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { fitStain } from './fit.ts';
@@ -22,6 +22,7 @@ import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-s
 import { ProgressTracker } from './progress.ts';
 import { openJobSpool } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
+import type { TemplateStore } from './template-store.ts';
 import type {
   JobIdentity,
   NormalizationRequest,
@@ -35,7 +36,7 @@ import type {
 export interface NormalizationEnvironment extends SeriesAccess {
   readonly destination: DicomWebClient;
   readonly network: (model: string) => Promise<StainNetwork>;
-  readonly template: (id: string) => Promise<Template>;
+  readonly template: TemplateStore['version'];
   /** Seconds of work that a crash may cost. */
   readonly checkpointSeconds: number;
   /** Frames in the encoder at once. */
@@ -59,7 +60,7 @@ export async function inspectRequest(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
-): Promise<{ template: Template; network: StainNetwork; slide: Slide }> {
+): Promise<{ template: TemplateVersion; network: StainNetwork; slide: Slide }> {
   return {
     ...(await resolve(request, environment)),
     slide: await inspectSeries(request, environment, signal),
@@ -70,8 +71,8 @@ export async function inspectRequest(
 async function resolve(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
-): Promise<{ template: Template; network: StainNetwork }> {
-  const template = await environment.template(request.template);
+): Promise<{ template: TemplateVersion; network: StainNetwork }> {
+  const template = await environment.template(request.template, request.templateSha256);
   const network = await environment.network(request.model);
   requireTemplateOf(template, network.model);
   return { template, network };
@@ -189,6 +190,7 @@ export async function normalizeSeries(
       bytes: instances[i]!.byteLength,
     })),
     template: template.id,
+    templateSha256: template.sha256,
     model: { name: network.model.name, version: network.model.version, sha256: network.model.sha256 },
     executionProvider: network.executionProvider,
     fit: { sampledTiles: fit.sampledTiles, tissueFraction: fit.tissueFraction, classes: fit.classes },
@@ -214,11 +216,11 @@ export function derivedSeriesOf(slide: Slide, identity: JobIdentity): DerivedSer
 function workKey(
   request: NormalizationRequest,
   identity: JobIdentity,
-  template: Template,
+  template: TemplateVersion,
   { model }: StainNetwork,
   { softwareVersions }: NormalizationEnvironment,
 ): string {
-  const parts = [request, identity, template, model.sha256, softwareVersions];
+  const parts = [request, identity, template.sha256, model.sha256, softwareVersions];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
