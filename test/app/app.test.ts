@@ -19,6 +19,7 @@ import { ERROR_TABLE, StainError } from '../../server/src/errors.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { versionOf } from '../../server/src/stain/template.ts';
 import { FINGERPRINT, openJobs, request, SteeredWork, until } from '../jobs/support.ts';
 import { recordOf, THUMBNAIL, templateOf } from '../support/template.ts';
 import { testMetrics } from '../support/test-app.ts';
@@ -86,6 +87,7 @@ beforeAll(async () => {
           if (id !== 'one') throw new StainError('TEMPLATE_NOT_FOUND', 'No such template.', { data: { id } });
           return TEMPLATE;
         },
+        version: async () => versionOf(templateOf('one')),
         isCurrent: () => true,
         countUnfinished: async () => 0,
       },
@@ -175,7 +177,13 @@ describe('normalizations', () => {
     const made = await post('/api/normalizations', wanted);
     expect(made.status).toBe(202);
     const job = jobSchema.strict().parse(await made.json());
-    expect(job.request).toEqual({ ...wanted, model: 'fast', encoding: 'jpeg', quality: 77 });
+    expect(job.request).toEqual({
+      ...wanted,
+      templateSha256: FINGERPRINT.templateSha256,
+      model: 'fast',
+      encoding: 'jpeg',
+      quality: 77,
+    });
     expect(made.headers.get('Location')).toBe(`/stain/api/normalizations/${job.id}`);
     const again = await post('/api/normalizations', wanted);
     expect(again.status).toBe(200);
@@ -342,8 +350,8 @@ describe('the log', () => {
       headers: { Authorization: 'Bearer t0ken', Cookie: 'a=t0ken' },
     });
     await get('/dicom-web/studies?PatientName=DOE');
-    await get('/api/templates/broken?x=t0ken');
-    await get('/secret-path');
+    await get('/api/templates/broken');
+    await get('/secret-path?x=t0ken');
     await new Promise((resolve) => setTimeout(resolve, 100));
     log.info({ headers: { authorization: 't0ken' }, token: 't0ken' }, 'redacted');
     const entries = lines.map((line) => JSON.parse(line));
@@ -426,7 +434,7 @@ describe('the service', () => {
     const { templates } = templateList.parse(await (await get('/api/templates')).json());
     const picture = await fetch(`${app()}${templates[0]!.thumbnail}`);
     expect(picture.headers.get('Content-Type')).toBe('image/jpeg');
-    expect(Buffer.from(await picture.arrayBuffer()).toString('hex')).toBe('ffd8ffd9');
+    expect(Buffer.from(await picture.arrayBuffer()).toString('base64')).toBe(THUMBNAIL);
   });
 
   it('lists models, the device and every error code', async () => {
@@ -463,6 +471,7 @@ describe('openapi.json', () => {
       'normalization-routes',
       'service-routes',
       'stain-routes',
+      'template-routes',
       'batch-routes',
       'health-routes',
       'ups/ups-routes',

@@ -38,7 +38,7 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
   );
   let refused = 0;
   for (const one of asked) void one.then((end) => (refused += end === 'QUEUE_FULL' ? 1 : 0));
-  await expect.poll(() => refused).toBe(4);
+  await expect.poll(() => refused, { timeout: 30_000 }).toBe(4);
   leaving.abort();
   const ends = await Promise.all(asked);
   expect(ends.filter((end) => end === 'QUEUE_FULL')).toHaveLength(4);

@@ -26,7 +26,7 @@ const idParameter = z.object({ id: z.uuid() });
 export interface BatchRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server' | 'limits'>;
   readonly batches: BatchService;
-  readonly templates: Pick<TemplateService, 'find'>;
+  readonly templates: Pick<TemplateService, 'version'>;
   /** Whole-slide series that the archive shows this user. */
   searchSeries(
     principal: Principal,
@@ -55,6 +55,7 @@ export function batchRoutes({ config, batches, templates, searchSeries }: BatchR
       problems: [
         'REQUEST_INVALID',
         'TEMPLATE_NOT_FOUND',
+        'TEMPLATE_OUTDATED',
         'SERIES_NOT_FOUND',
         'BATCH_TOO_LARGE',
         'ARCHIVE_UNREACHABLE',
@@ -67,7 +68,7 @@ export function batchRoutes({ config, batches, templates, searchSeries }: BatchR
       },
       async handler(request, response) {
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
-        const { sha256: templateSha256 } = await templates.find(template);
+        const { sha256: templateSha256 } = await templates.version(template);
         const found = await searchSeries(principalOf(response), query, leaving(response));
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',

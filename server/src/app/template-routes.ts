@@ -45,7 +45,15 @@ export interface TemplateRoutesOptions {
   readonly access: Access;
   readonly templates: Pick<
     TemplateService,
-    'list' | 'find' | 'thumbnail' | 'isCurrent' | 'add' | 'requireRoom' | 'countUnfinished' | 'remove'
+    | 'list'
+    | 'find'
+    | 'version'
+    | 'thumbnail'
+    | 'isCurrent'
+    | 'add'
+    | 'requireRoom'
+    | 'countUnfinished'
+    | 'remove'
   >;
   models(): Promise<readonly LoadedModel[]>;
   /** Makes a template of a slide. @throws what `TemplateService.add` throws, before the slide is read */

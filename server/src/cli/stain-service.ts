@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import type { TemplateRoutesOptions } from '../app/template-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
-import { StainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
@@ -65,7 +65,13 @@ export function stainService(
         signal,
       );
       const source = { studyInstanceUid, seriesInstanceUid, ...(region && { region }) };
-      return (await templates.add(made, source, editor, replace)).record;
+      for (let named = made; ; named = { ...made, id: await freeId(name, templates) })
+        try {
+          return (await templates.add(named, source, editor, replace)).record;
+        } catch (error) {
+          // Somebody else took the name meanwhile, which this user has not insisted on.
+          if (wanted.id !== undefined || toStainError(error).code !== 'TEMPLATE_EXISTS') throw error;
+        }
     },
   };
 }

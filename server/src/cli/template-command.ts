@@ -110,7 +110,9 @@ async function fromPictures(
   signal: AbortSignal,
 ): Promise<Template> {
   const network = await composition.network(args.model);
-  return templateFromImages(args.source, { ...args, source: args.provenance }, network, CREATED_BY, signal);
+  // Names of files may name patients, and in a service all read them.
+  const source = args.provenance ?? (args.to === undefined ? undefined : 'pictures');
+  return templateFromImages(args.source, { ...args, source }, network, CREATED_BY, signal);
 }
 
 async function fromSeries(args: Described, composition: Composition, signal: AbortSignal): Promise<Template> {

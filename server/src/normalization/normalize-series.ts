@@ -146,7 +146,7 @@ export async function normalizeSeries(
     seriesNumber,
     iccProfile: inputDeviceProfile(await srgbProfile()),
     fullRecord: {
-      request,
+      request: { ...request, templateSha256: template.sha256 },
       fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
       outOfDistribution: fit.outOfDistribution,
       framesPassedThrough: levels.passedThrough,
