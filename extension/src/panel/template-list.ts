@@ -1,5 +1,6 @@
 /** Templates as pictures with names, and how to make one. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { ref } from 'lit/directives/ref.js';
 import type { Template } from '../../../server/src/contract/index.ts';
 import type { PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
@@ -49,6 +50,9 @@ function choice(
   </div>`;
 }
 
+/** Screen readers tell of a question when it gets the focus; one function, so that it gets it once. */
+const focus = (element?: Element): void => (element as HTMLElement | undefined)?.focus();
+
 /** Asks before a template is removed, and says what becomes of what was made with it. */
 function removal(model: PluginModel): TemplateResult | typeof nothing {
   const { removingTemplate } = model.state;
@@ -62,7 +66,7 @@ function removal(model: PluginModel): TemplateResult | typeof nothing {
     </p>
     <p class="row">
       <button type="button" @click=${() => model.removeTemplate()}>${translate('templates.removal.yes')}</button>
-      <button type="button" @click=${() => model.keepTemplate()}>${translate('action.abandon')}</button>
+      <button type="button" ${ref(focus)} @click=${() => model.keepTemplate()}>${translate('action.abandon')}</button>
     </p>
   </div>`;
 }
