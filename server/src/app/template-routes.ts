@@ -19,8 +19,8 @@ import type { LoadedModel } from '../inference/manifest.ts';
 import type { TemplateEditor, TemplateRecord } from '../jobs/template-records.ts';
 import { mayChange, type TemplateService } from '../jobs/template-service.ts';
 import { readTemplate } from '../normalization/read-template.ts';
-import { parseContent, TEMPLATE_KIND } from '../stain/template.ts';
-import { templateDocument } from '../stain/template-document.ts';
+import { parseContent } from '../stain/template.ts';
+import { type TemplateContent, templateDocument } from '../stain/template-document.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
@@ -77,10 +77,8 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
     const { id, version, sha256, name, description, licence, origin, owner } = record;
     const editor = editorOf(principal);
     const isOwn = owner === principal.id;
-    const usable = record.kind === TEMPLATE_KIND;
-    const { model, classes, glassDensity } = usable
-      ? parseContent(id, record.kind, record.content)
-      : { model: null, classes: [], glassDensity: null };
+    const content = contentOf(record);
+    const { model, classes, glassDensity } = content ?? { model: null, classes: [], glassDensity: null };
     return {
       id,
       version,
@@ -96,7 +94,7 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
       mayRemove: mayChange(record, editor),
       shipped: record.isShipped,
       current: templates.isCurrent(record),
-      usable,
+      usable: content !== undefined,
       ...((isOwn || editor.isAdministrator) && { owner }),
     };
   };
@@ -286,6 +284,15 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
       },
     },
   ];
+}
+
+/** Undefined for what is not computed with: it hides no other template. */
+function contentOf({ id, kind, content }: TemplateRecord): TemplateContent | undefined {
+  try {
+    return parseContent(id, kind, content);
+  } catch {
+    return undefined;
+  }
 }
 
 const readText = express.text({ limit: DOCUMENT_LIMIT, type: TEMPLATE_MEDIA_TYPE });

@@ -94,8 +94,13 @@ export function publicOrigin(source: string): string {
   if (/^series \d/.test(source)) return 'a series';
   return source
     .split(' ')
-    .map((word) => (word.split('.').length > 3 && /^[\d.]{7,}\D?$/.test(word) ? '(UID)' : word))
+    .map((word) => (word.split(/[^\d.]+/).some(isUid) ? '(UID)' : word))
     .join(' ');
+}
+
+/** Longer than a version or a date with dots. */
+function isUid(text: string): boolean {
+  return text.split('.').filter((part) => part !== '').length > 3;
 }
 
 function parseBy<T>(schema: z.ZodType<T>, json: unknown, origin: string): T {
