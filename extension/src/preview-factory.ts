@@ -30,7 +30,7 @@ export interface SeriesPixels {
 
 export interface PreviewOptions extends SeriesPixels {
   readonly viewer: ManagedViewer;
-  readonly template: Template;
+  readonly template: TargetStain;
   /** The slide's stain from the service. */
   stain(): Promise<Stain>;
   /** When the user asked, in milliseconds of performance.now(). */
@@ -57,6 +57,9 @@ interface Network {
   readonly model: Model;
   readonly executionProvider: 'webgpu' | 'wasm';
 }
+
+/** Statistics of the template that is previewed. */
+export type TargetStain = Pick<Stain, 'classes' | 'glassDensity'> & Pick<Template, 'id'>;
 
 interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'> {
   readonly origin: 'service' | 'visible';

@@ -1,6 +1,6 @@
 /** The plugin at work: holds its state, does what the panel and the commands ask for. */
 import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
-import type { Job, Stain, Template } from '../../server/src/contract/index.ts';
+import type { Job, Stain } from '../../server/src/contract/index.ts';
 import { Comparison } from './comparison/comparison.ts';
 import { ViewportLabels } from './comparison/viewport-labels.ts';
 import { chooseRegion, type Region } from './microscopy/choose-region.ts';
@@ -9,7 +9,7 @@ import { mapOf } from './microscopy/open-layers.ts';
 import type { ManagedViewer } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
 import { userErrorOf } from './plugin-error.ts';
-import type { LivePreview, PreviewFactory } from './preview-factory.ts';
+import type { LivePreview, PreviewFactory, TargetStain } from './preview-factory.ts';
 import { followJob, isFinal } from './service/follow-job.ts';
 import type { ServiceClient } from './service/service-client.ts';
 import type {
@@ -36,6 +36,7 @@ const START: PluginState = {
   results: [],
   comparison: null,
   makingTemplate: null,
+  removingTemplate: null,
   live: true,
 };
 
@@ -325,12 +326,27 @@ export class Session implements PluginModel {
     this.#change({ makingTemplate: null });
   }
 
-  removeTemplate(id: string): void {
+  askToRemoveTemplate(id: string): void {
     void this.#try(async (signal) => {
+      const { name, unfinishedJobs } = await this.#options.client.template(id, signal);
+      this.#change({ removingTemplate: { id, name, unfinishedJobs } });
+    });
+  }
+
+  removeTemplate(): void {
+    void this.#try(async (signal) => {
+      const { removingTemplate } = this.#state;
+      if (!removingTemplate) return;
+      this.#change({ removingTemplate: null });
+      const { id } = removingTemplate;
       await this.#options.client.removeTemplate(id, signal);
       if (this.#state.template === id) this.#change({ template: null });
       await this.#loadTemplates(signal);
     });
+  }
+
+  keepTemplate(): void {
+    this.#change({ removingTemplate: null });
   }
 
   /** Takes note of what the viewer shows now. */
@@ -418,9 +434,11 @@ export class Session implements PluginModel {
     if (this.#state.comparison) this.#change({ comparison: null });
   }
 
-  #selectedTemplate(): Template | undefined {
+  #selectedTemplate(): TargetStain | undefined {
     const { templates, template } = this.#state;
-    return templates.state === 'ready' ? templates.value.find(({ id }) => id === template) : undefined;
+    const found = templates.state === 'ready' ? templates.value.find(({ id }) => id === template) : undefined;
+    // One of an older kind has no statistics that could be computed with.
+    return found && found.glassDensity !== null ? { ...found, glassDensity: found.glassDensity } : undefined;
   }
 
   #loadService(): void {
@@ -433,8 +451,9 @@ export class Session implements PluginModel {
   async #loadTemplates(signal: AbortSignal): Promise<void> {
     await this.#load('templates', () => this.#options.client.templates(signal));
     const { templates, template } = this.#state;
-    if (templates.state === 'ready' && !templates.value.some(({ id }) => id === template))
-      this.#change({ template: templates.value[0]?.id ?? null });
+    if (templates.state !== 'ready') return;
+    const usable = templates.value.filter((one) => one.usable);
+    if (!usable.some(({ id }) => id === template)) this.#change({ template: usable[0]?.id ?? null });
   }
 
   async #load<K extends 'service' | 'templates'>(

@@ -1,5 +1,11 @@
 /** What the plugin knows at a moment: one immutable value, from which the panel and the labels are drawn. */
-import type { Job, NormalizationCreate, Stain, Template } from '../../server/src/contract/index.ts';
+import type {
+  Job,
+  NormalizationCreate,
+  Stain,
+  Template,
+  TemplateDetail,
+} from '../../server/src/contract/index.ts';
 
 /** A fault in words, with what to do about it. `code` is one of the service's stable codes, or one of our own. */
 export interface UserError {
@@ -70,6 +76,8 @@ export interface PluginState {
   readonly comparison: ComparisonStatus | null;
   /** Set while a template is being made. */
   readonly makingTemplate: 'choosing-region' | 'naming' | 'computing' | null;
+  /** A template whose removal is to be confirmed, and how many jobs use it. */
+  readonly removingTemplate: Pick<TemplateDetail, 'id' | 'name' | 'unfinishedJobs'> | null;
   /** Connection of the job's events: false while it is being made again. */
   readonly live: boolean;
 }
@@ -92,7 +100,11 @@ export interface PluginActions {
   /** Second step of both: the name is given, the service makes the template. */
   createTemplate(name: string): void;
   abandonTemplate(): void;
-  removeTemplate(id: string): void;
+  /** First step of a removal: asks the service what it would mean. */
+  askToRemoveTemplate(id: string): void;
+  /** Second step: removes it. */
+  removeTemplate(): void;
+  keepTemplate(): void;
   dismissError(): void;
 }
 

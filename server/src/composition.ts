@@ -11,7 +11,8 @@ import type { DicomWebClient } from './dicomweb/client.ts';
 import { type LoadedModel, listModels, loadModel } from './inference/manifest.ts';
 import { openNetwork, type StainNetwork } from './inference/network.ts';
 import type { NormalizationEnvironment } from './normalization/normalize-series.ts';
-import { createTemplateStore, type TemplateStore } from './normalization/template-store.ts';
+import { createTemplateFolder, type TemplateFolder } from './normalization/template-folder.ts';
+import type { TemplateStore } from './normalization/template-store.ts';
 
 export const VERSION = packageJson.version;
 
@@ -20,7 +21,8 @@ const SHIPPED_MODELS = fileURLToPath(new URL('../../models/onnx/', import.meta.u
 
 export interface Composition extends AsyncDisposable {
   readonly config: Config;
-  readonly templates: TemplateStore;
+  /** Files, for the command line; services and workers have theirs in the database. */
+  readonly templates: TemplateFolder;
   readonly codecs: CodecPool;
   /** Threads for codecs and inference. */
   readonly threads: number;
@@ -30,16 +32,28 @@ export interface Composition extends AsyncDisposable {
   model(name: string): Promise<LoadedModel>;
   /** The network of a model, opened at first use and kept. */
   network(model: string): Promise<StainNetwork>;
-  environment(archives: { source: DicomWebClient; destination: DicomWebClient }): NormalizationEnvironment;
+  /** @param templates in place of the files */
+  environment(
+    archives: { source: DicomWebClient; destination: DicomWebClient },
+    templates?: TemplateStore,
+  ): NormalizationEnvironment;
 }
 
 export function compose(config: Config): Composition {
   const models = config.models.directory ?? SHIPPED_MODELS;
   const threads = config.threads || availableParallelism();
   const codecs = new CodecPool({ threads });
-  const templates = createTemplateStore({
+  const ignored = new Set<string>();
+  const templates = createTemplateFolder({
     shipped: join(models, 'templates'),
     own: config.templates.directory,
+    onIgnored(file, id) {
+      if (!ignored.has(file))
+        process.stderr.write(
+          `${file} is ignored: template "${id}" comes with the product. Give it another id.\n`,
+        );
+      ignored.add(file);
+    },
   });
   const networks = new Map<string, Promise<StainNetwork>>();
   const network = async (name: string): Promise<StainNetwork> => {
@@ -62,11 +76,11 @@ export function compose(config: Config): Composition {
     network,
     modelNames: () => listModels(models),
     model: (name) => loadModel(models, name),
-    environment: ({ source, destination }) => ({
+    environment: ({ source, destination }, store = templates) => ({
       source,
       destination,
       network,
-      template: (id) => templates.get(id),
+      template: (id, sha256) => store.version(id, sha256),
       codecs,
       spool: config.spool,
       checkpointSeconds: config.spool.checkpointSeconds,

@@ -97,7 +97,7 @@ const schema = z.strictObject({
       .min(1)
       .default('stain.administer')
       .describe(
-        'Scope or role that allows to remove templates, to cancel the jobs of others and to read metrics; allows all else.',
+        'Scope or role that allows to replace and remove the templates of others, to cancel the jobs of others and to read metrics; allows all else.',
       ),
     clockToleranceSeconds: z
       .number()
@@ -222,7 +222,15 @@ const schema = z.strictObject({
       .describe('Folder with the models and shipped templates, instead of those of the product.'),
   }),
   templates: z.strictObject({
-    directory: folder('./var/templates', 'Folder of your own templates.'),
+    directory: folder(
+      './var/templates',
+      'Folder of your own templates, for the command line. A service brings what lies there into its database once, at the start.',
+    ),
+    token: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Token (JWT) for the service that template add --to sends a template to. Secret.'),
   }),
   limits: z.strictObject({
     maxSlideMegapixels: z
@@ -244,6 +252,10 @@ const schema = z.strictObject({
     jobsPerUser: count
       .default(500)
       .describe('Unfinished jobs of one user; without a login there is no such limit.'),
+    templatesPerUser: count
+      .default(200)
+      .describe('Templates of one user, with those that were removed or replaced within a day.'),
+    templateBytes: count.default(2 ** 29).describe('Most bytes of all templates in the database.'),
     requestsPerSecond: count
       .default(50)
       .describe(

@@ -83,8 +83,31 @@ export const ERROR_TABLE = {
     status: 422,
     remedy: 'Make the template again with "template add" for the current model.',
   },
-  TEMPLATE_EXISTS: { status: 409, remedy: 'Choose another template id.' },
-  TEMPLATE_SHIPPED: { status: 409, remedy: 'Only templates of your own can be removed.' },
+  TEMPLATE_OUTDATED: {
+    status: 409,
+    remedy: 'Make the template again from its series or pictures, then ask again.',
+  },
+  TEMPLATE_CHANGED: {
+    status: 409,
+    remedy: 'Ask again: a new job is made with the template as it is now.',
+  },
+  TEMPLATE_EXISTS: {
+    status: 409,
+    remedy: 'Choose another template id, or replace the template if it is yours.',
+  },
+  TEMPLATE_SHIPPED: {
+    status: 409,
+    remedy: 'Choose another template id: those of the product are neither replaced nor removed.',
+  },
+  TEMPLATE_IN_USE: {
+    status: 409,
+    remedy: 'Wait for the jobs, or confirm the removal (confirm=true): they keep what they were asked with.',
+  },
+  TEMPLATE_LIMIT: {
+    status: 409,
+    remedy:
+      'Remove templates that are not needed. limits.templatesPerUser and limits.templateBytes can be raised.',
+  },
   MODEL_NOT_FOUND: {
     status: 404,
     remedy: 'List the models with GET /api/models or "stain-normalization info".',
@@ -132,6 +155,10 @@ export const ERROR_TABLE = {
   STORE_UNVERIFIED: {
     status: 502,
     remedy: 'The archive accepted the series but does not show it; check its storage.',
+  },
+  SERVICE_UNREACHABLE: {
+    status: 502,
+    remedy: 'Check the address after --to, and that the service is running.',
   },
   PAYLOAD_TOO_LARGE: { status: 413, remedy: 'The body is larger than the configured limit.' },
   // Model and machine

@@ -19,23 +19,13 @@ import { ERROR_TABLE, StainError } from '../../server/src/errors.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import type { Template } from '../../server/src/stain/template.ts';
+import { versionOf } from '../../server/src/stain/template.ts';
 import { FINGERPRINT, openJobs, request, SteeredWork, until } from '../jobs/support.ts';
+import { recordOf, THUMBNAIL, templateOf } from '../support/template.ts';
 import { testMetrics } from '../support/test-app.ts';
 import { readEvents } from './read-events.ts';
 
-const TEMPLATE: Template = {
-  schemaVersion: 1,
-  id: 'one',
-  name: 'One',
-  description: 'A stain.',
-  model: { name: 'reference', version: '1', sha256: 'a'.repeat(64) },
-  glassDensity: 0,
-  classes: [],
-  pixels: 1,
-  thumbnail: Buffer.from([0xff, 0xd8, 0xff, 0xd9]).toString('base64'),
-  provenance: { source: 's', licence: 'CC0-1.0', createdAt: '2026-01-01T00:00:00Z', createdBy: 'me' },
-};
+const TEMPLATE = recordOf(templateOf('one'));
 
 const work = new SteeredWork();
 const lines: string[] = [];
@@ -86,14 +76,20 @@ beforeAll(async () => {
       log,
       version: '1.2.3',
       templates: {
+        add: async () => ({ record: TEMPLATE, isNew: true }),
+        requireRoom: async () => {},
+        remove: async () => {},
         list: async () => [TEMPLATE],
-        get: async (id) => {
+        thumbnail: async () => Buffer.from(THUMBNAIL, 'base64'),
+        find: async (id) => {
           if (id === 'broken')
             throw new TypeError('secret text, https://me:pa55word@archive/x?token=t0ken Bearer abc.def');
           if (id !== 'one') throw new StainError('TEMPLATE_NOT_FOUND', 'No such template.', { data: { id } });
           return TEMPLATE;
         },
-        ownIds: async () => new Set(),
+        version: async () => versionOf(templateOf('one')),
+        isCurrent: () => true,
+        countUnfinished: async () => 0,
       },
       device: () => ({ requested: 'auto', executionProvider: null, reason: null, proof: null, threads: 2 }),
       models: async () => [await model('reference')],
@@ -105,9 +101,6 @@ beforeAll(async () => {
         throw new StainError('TOO_LITTLE_TISSUE', 'Only 3 pixels of stained tissue were found.');
       },
       createTemplate: async () => TEMPLATE,
-      removeTemplate: async () => {
-        throw new StainError('TEMPLATE_SHIPPED', 'It comes with the product.');
-      },
       metrics: testMetrics(jobs),
       checks: {
         database: () => jobs.ping(),
@@ -184,7 +177,13 @@ describe('normalizations', () => {
     const made = await post('/api/normalizations', wanted);
     expect(made.status).toBe(202);
     const job = jobSchema.strict().parse(await made.json());
-    expect(job.request).toEqual({ ...wanted, model: 'fast', encoding: 'jpeg', quality: 77 });
+    expect(job.request).toEqual({
+      ...wanted,
+      templateSha256: FINGERPRINT.templateSha256,
+      model: 'fast',
+      encoding: 'jpeg',
+      quality: 77,
+    });
     expect(made.headers.get('Location')).toBe(`/stain/api/normalizations/${job.id}`);
     const again = await post('/api/normalizations', wanted);
     expect(again.status).toBe(200);
@@ -351,8 +350,8 @@ describe('the log', () => {
       headers: { Authorization: 'Bearer t0ken', Cookie: 'a=t0ken' },
     });
     await get('/dicom-web/studies?PatientName=DOE');
-    await get('/api/templates/broken?x=t0ken');
-    await get('/secret-path');
+    await get('/api/templates/broken');
+    await get('/secret-path?x=t0ken');
     await new Promise((resolve) => setTimeout(resolve, 100));
     log.info({ headers: { authorization: 't0ken' }, token: 't0ken' }, 'redacted');
     const entries = lines.map((line) => JSON.parse(line));
@@ -435,7 +434,7 @@ describe('the service', () => {
     const { templates } = templateList.parse(await (await get('/api/templates')).json());
     const picture = await fetch(`${app()}${templates[0]!.thumbnail}`);
     expect(picture.headers.get('Content-Type')).toBe('image/jpeg');
-    expect(Buffer.from(await picture.arrayBuffer()).toString('hex')).toBe('ffd8ffd9');
+    expect(Buffer.from(await picture.arrayBuffer()).toString('base64')).toBe(THUMBNAIL);
   });
 
   it('lists models, the device and every error code', async () => {
@@ -472,6 +471,7 @@ describe('openapi.json', () => {
       'normalization-routes',
       'service-routes',
       'stain-routes',
+      'template-routes',
       'batch-routes',
       'health-routes',
       'ups/ups-routes',

@@ -111,6 +111,7 @@ describe('create', () => {
       studyInstanceUid: '1.2.3',
       seriesInstanceUid: `1.2.3.${series}`,
       template: 'one',
+      templateSha256: FINGERPRINT.templateSha256,
       model: 'fast',
       encoding: 'jpeg',
       quality: 70,

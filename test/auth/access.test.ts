@@ -155,9 +155,10 @@ describe('a scope', () => {
     ['reader', 'POST', '/api/normalizations'],
     ['reader', 'POST', '/api/templates'],
     ['reader', 'POST', '/dicom-web/studies'],
-    ['alice', 'DELETE', '/api/templates/x'],
+    ['reader', 'DELETE', '/api/templates/x'],
+    ['reader', 'PUT', '/api/templates/x'],
   ])('that is missing: %s %s %s', async (user, method, path) => {
-    const response = await ask(user, path, method === 'DELETE' ? undefined : {}, method);
+    const response = await ask(user, path, method === 'POST' ? {} : undefined, method);
     expect(response.status).toBe(403);
     expect(response.headers.get('WWW-Authenticate')).toContain('insufficient_scope');
   });

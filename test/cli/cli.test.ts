@@ -1,6 +1,6 @@
 /** The command line as a person uses it: a process, its output and its exit code. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -16,11 +16,14 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function run(...args: string[]): Promise<Outcome> {
+const run = (...args: string[]): Promise<Outcome> => runIn(join(folder, 'templates'), ...args);
+
+/** @param templates folder of the user's templates */
+function runIn(templates: string, ...args: string[]): Promise<Outcome> {
   const environment = {
     ...process.env,
     STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
-    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    STAIN_TEMPLATES_DIRECTORY: templates,
     STAIN_DEVICE: 'cpu',
   };
   return new Promise((resolve) => {
@@ -74,6 +77,27 @@ describe('the command line', () => {
     expect(Buffer.compare(first!, original!)).not.toBe(0);
     const again = await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
+  });
+
+  it('lets no file hide a template of the product, and says so', async () => {
+    const own = await mkdir(join(folder, 'shadow'), { recursive: true });
+    const shipped = join(repository, 'models/onnx/templates/he-violet.json');
+    const shadow = { ...JSON.parse(await readFile(shipped, 'utf8')), name: 'A shadow' };
+    await writeFile(join(own!, 'he-violet.json'), JSON.stringify(shadow));
+    const info = await runIn(own!, '--json', 'info');
+    expect(info.stderr).toContain('template "he-violet" comes with the product');
+    expect(JSON.parse(info.stdout).templates).toContainEqual({ id: 'he-violet', name: 'Cool violet' });
+    expect(await runIn(own!, 'template', 'add', 'he-violet', shipped, '--replace')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('TEMPLATE_SHIPPED'),
+    });
+    expect(await runIn(own!, 'template', 'add', 'copy', shipped, '--name', 'Copy')).toMatchObject({
+      code: 0,
+    });
+    expect(JSON.parse((await runIn(own!, '--json', 'info')).stdout).templates).toContainEqual({
+      id: 'copy',
+      name: 'Copy',
+    });
   });
 
   it('makes a template from a slide', async () => {

@@ -132,7 +132,10 @@ it('makes a template of a region, keeps it apart from others of its name, and re
   const [first, second] = [(await whole.json()) as Template, (await part.json()) as Template];
   expect([first.id, second.id]).toEqual(['our-lab', 'our-lab-2']);
   expect(second.own).toBe(true);
-  expect(second.provenance.source).toContain('120 x 160');
+  expect(second.provenance.source).toBe('a region of a series of this archive');
+  expect(await getJson(`/api/templates/${second.id}`)).toMatchObject({
+    source: { seriesInstanceUid, region },
+  });
   expect(second.classes).not.toEqual(first.classes);
   expect((await make({ id: 'our-lab' })).status).toBe(409);
   expect((await make({ region: { ...region, width: 5000 } })).status).toBe(400);

@@ -18,7 +18,9 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       }),
   } as never;
-  const service = stainService(composition, composition.environment({ source, destination: source }));
+  const environment = composition.environment({ source, destination: source });
+  // No template is made here.
+  const service = stainService(composition, environment, undefined!);
   const leaving = new AbortController();
   const wanted = {
     studyInstanceUid: '2.25.1',
@@ -36,7 +38,7 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
   );
   let refused = 0;
   for (const one of asked) void one.then((end) => (refused += end === 'QUEUE_FULL' ? 1 : 0));
-  await expect.poll(() => refused).toBe(4);
+  await expect.poll(() => refused, { timeout: 30_000 }).toBe(4);
   leaving.abort();
   const ends = await Promise.all(asked);
   expect(ends.filter((end) => end === 'QUEUE_FULL')).toHaveLength(4);

@@ -11,7 +11,7 @@ export function record(changes: Partial<DerivationRecord> = {}): DerivationRecor
   return {
     identity: { jobUuid: '3f2504e0-4f89-41d3-9a0c-0305e82c3301', createdAt: '2026-03-04T23:30:00+01:00' },
     model: { name: 'dcgmm', version: '1.2.3', sha256: 'ab'.repeat(32) },
-    template: { id: 'breast-he', classes },
+    template: { id: 'breast-he', sha256: 'b'.repeat(64), classes },
     source: classes,
     encoding: 'jpeg',
     quality: 90,

@@ -321,7 +321,7 @@ describe('what is written', () => {
 
   test('descriptions stay within their length', () => {
     const after = derive([source()], {
-      template: { id: 'x'.repeat(63), classes: [] },
+      template: { id: 'x'.repeat(63), sha256: 'f'.repeat(64), classes: [] },
       model: { name: 'm'.repeat(80), version: '1'.repeat(80), sha256: 'ab'.repeat(32) },
       colourPolicy: 'ü'.repeat(2000),
     });

@@ -66,7 +66,15 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     const own = made.templates.state === 'ready' && made.templates.value.find(({ own }) => own);
     expect(own).toMatchObject({ name: 'Our laboratory', thumbnail: expect.stringMatching(/^data:image\//) });
     expect(made.template).toBe(own?.id);
+    // Removing asks first; a user who changes their mind keeps it.
+    const question = page.locator(PANEL).getByRole('alertdialog');
     await button(page, /Our laboratory/).click();
+    await question.getByText('Series that were made with it stay as they are').waitFor();
+    await question.getByRole('button', { name: 'Never mind' }).click();
+    await question.waitFor({ state: 'detached' });
+    expect((await state(page)).template).toBe(own && own.id);
+    await button(page, /Our laboratory/).click();
+    await question.getByRole('button', { name: 'Remove it' }).click();
     await until(
       page,
       ({ templates }) => templates.state === 'ready' && templates.value.every(({ own }) => !own),

@@ -54,9 +54,9 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
         await startProcess(command![0] as 'serve' | 'worker', {
           ...here,
           STAIN_SERVER_HOST: '127.0.0.1',
-          // The volumes that both have.
+          // The volume that both have.
           STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
-          STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+          STAIN_TEMPLATES_DIRECTORY: join(folder, `${name}-templates`),
         }),
       );
     };

@@ -3,6 +3,7 @@ import type { Job } from '../../server/src/contract/index.ts';
 import type { JobOrigin } from '../../server/src/jobs/job-records.ts';
 import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
 import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
+import type { TemplateStore } from '../../server/src/normalization/template-store.ts';
 import type {
   NormalizationRequest,
   NormalizationResult,
@@ -32,6 +33,7 @@ export const RESULT: NormalizationResult = {
     { sopInstanceUid: '2.25.2', role: 'base', totalColumns: 10, totalRows: 10, frames: 1, bytes: 100 },
   ],
   template: 'one',
+  templateSha256: 't',
   model: { name: 'reference', version: '1', sha256: 'a'.repeat(64) },
   executionProvider: 'CPUExecutionProvider',
   fit: { sampledTiles: 1, tissueFraction: 0.5, classes: [] },
@@ -121,4 +123,12 @@ export async function until(jobs: JobService, id: string, ...states: Job['state'
   for await (const { job } of jobs.events(id, AbortSignal.timeout(20_000)))
     if (states.includes(job.state)) return job;
   throw new Error(`never ${states.join(' or ')}: ${JSON.stringify(await jobs.get(id))}`);
+}
+
+/** As the product does: the content that the template has now, or that was asked for. */
+export function fingerprintFrom(templates: () => TemplateStore): JobServiceOptions['fingerprint'] {
+  return async ({ template, templateSha256 }) => ({
+    ...FINGERPRINT,
+    templateSha256: (await templates().version(template, templateSha256)).sha256,
+  });
 }

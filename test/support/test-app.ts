@@ -10,8 +10,10 @@ import { StainError } from '../../server/src/errors.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { TemplateService } from '../../server/src/jobs/template-service.ts';
 import { Metrics } from '../../server/src/monitoring/metrics.ts';
 import { repository } from './peers.ts';
+import { templateOf } from './template.ts';
 
 const nothing = async (): Promise<never> => {
   throw new StainError('NOT_FOUND', 'Not here.');
@@ -38,6 +40,14 @@ export async function startApp(jobs: JobService, options: Partial<AppOptions> = 
   const config = options.config ?? loadConfig({ env: {} });
   const batches =
     options.batches ?? (await BatchService.open({ jobs, isResult: async () => false, onFault: () => {} }));
+  // As if it came with the product: requests name it.
+  const templates =
+    options.templates ??
+    (await TemplateService.open({
+      database: jobs.database,
+      shipped: [templateOf('one')],
+      limits: config.limits,
+    }));
   const server: Listening = await listen(
     createApp({
       config,
@@ -51,14 +61,13 @@ export async function startApp(jobs: JobService, options: Partial<AppOptions> = 
       searchSeries: async () => [],
       log: createLogger({ level: 'silent' }),
       version: '1',
-      templates: { list: async () => [], get: nothing, ownIds: async () => new Set() },
+      templates,
       device: () => DEVICE,
       models: async () => [],
       model: (name) => loadModel(MODELS, name),
       preview: nothing,
       stainOf: nothing,
       createTemplate: nothing,
-      removeTemplate: async () => {},
       heartbeatMs: 1000,
       ...options,
     }),

@@ -1,5 +1,6 @@
 /** Templates as pictures with names, and how to make one. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { ref } from 'lit/directives/ref.js';
 import type { Template } from '../../../server/src/contract/index.ts';
 import type { PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
@@ -19,28 +20,54 @@ export function templateList(model: PluginModel): TemplateResult {
           </div>`
         : nothing
     }
-    ${making(model)}
+    ${removal(model)}${making(model)}
   </section>`;
 }
 
-function choice({ id, name, description, thumbnail, own }: Template, model: PluginModel): TemplateResult {
+function choice(
+  { id, name, description, thumbnail, mayRemove, usable }: Template,
+  model: PluginModel,
+): TemplateResult {
   return html`<div>
-    <label title=${description}>
+    <label title=${usable ? description : translate('templates.outdated')}>
       <img src=${thumbnail} alt="" />
       <input
         type="radio"
         name="template"
         .checked=${id === model.state.template}
+        ?disabled=${!usable}
         @change=${() => model.chooseTemplate(id)}
       />${name}
     </label>
     ${
-      own
-        ? html`<button class="plain" type="button" @click=${() => model.removeTemplate(id)}>
+      mayRemove
+        ? html`<button class="plain" type="button" @click=${() => model.askToRemoveTemplate(id)}>
             ${translate('templates.remove', { name })}
           </button>`
         : nothing
     }
+    ${usable ? nothing : html`<p class="warning">${translate('templates.outdated')}</p>`}
+  </div>`;
+}
+
+/** Screen readers tell of a question when it gets the focus; one function, so that it gets it once. */
+const focus = (element?: Element): void => (element as HTMLElement | undefined)?.focus();
+
+/** Asks before a template is removed, and says what becomes of what was made with it. */
+function removal(model: PluginModel): TemplateResult | typeof nothing {
+  const { removingTemplate } = model.state;
+  if (!removingTemplate) return nothing;
+  const { name, unfinishedJobs } = removingTemplate;
+  return html`<div role="alertdialog" aria-labelledby="removal">
+    <p id="removal">
+      ${translate('templates.removal', { name })}
+      ${unfinishedJobs > 0 ? translate('templates.removal.jobs', { count: String(unfinishedJobs) }) : nothing}
+      ${translate('templates.removal.series')}
+    </p>
+    <p class="row">
+      <button type="button" @click=${() => model.removeTemplate()}>${translate('templates.removal.yes')}</button>
+      <button type="button" ${ref(focus)} @click=${() => model.keepTemplate()}>${translate('action.abandon')}</button>
+    </p>
   </div>`;
 }
 

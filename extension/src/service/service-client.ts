@@ -9,6 +9,7 @@ import type {
   Problem,
   Stain,
   Template,
+  TemplateDetail,
 } from '../../../server/src/contract/index.ts';
 import { PluginError, ServiceError } from '../plugin-error.ts';
 
@@ -63,8 +64,12 @@ export class ServiceClient {
   createTemplate = (body: object, signal: AbortSignal): Promise<Template> =>
     this.#json('/api/templates', { method: 'POST', body, signal });
 
+  template = (id: string, signal: AbortSignal): Promise<TemplateDetail> =>
+    this.#json(`/api/templates/${encodeURIComponent(id)}`, { signal });
+
+  /** Its user has been asked, and knows of the jobs that use it. */
   async removeTemplate(id: string, signal: AbortSignal): Promise<void> {
-    await this.request(`/api/templates/${encodeURIComponent(id)}`, { method: 'DELETE', signal });
+    await this.request(`/api/templates/${encodeURIComponent(id)}?confirm=true`, { method: 'DELETE', signal });
   }
 
   normalize = (body: NormalizationCreate, signal: AbortSignal): Promise<Job> =>

@@ -23,6 +23,7 @@ import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
 import { type StainRoutesOptions, stainRoutes } from './stain-routes.ts';
+import { type TemplateRoutesOptions, templateRoutes } from './template-routes.ts';
 import { upsRoutes } from './ups/ups-routes.ts';
 import { UserJobs } from './user-jobs.ts';
 
@@ -31,7 +32,8 @@ const ARCHIVE_RATE_FACTOR = 20;
 const HEARTBEAT_MS = 15_000;
 
 export interface AppOptions
-  extends Pick<ServiceRoutesOptions, 'templates' | 'device' | 'models'>,
+  extends Pick<ServiceRoutesOptions, 'device' | 'models'>,
+    Pick<TemplateRoutesOptions, 'templates' | 'createTemplate'>,
     Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
     Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
     Omit<StainRoutesOptions, 'basePath'> {
@@ -64,6 +66,7 @@ export function createApp(options: AppOptions): Express {
     ...batchRoutes(options),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
+    ...templateRoutes({ ...options, basePath }),
     ...serviceRoutes({ ...options, basePath }),
     ...healthRoutes({ ...options, metricsScope: 'administer' }),
   ];

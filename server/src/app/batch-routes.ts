@@ -15,6 +15,7 @@ import {
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
+import type { TemplateService } from '../jobs/template-service.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
@@ -28,6 +29,7 @@ export interface BatchRoutesOptions {
   readonly batches: BatchService;
   /** @throws MODEL_NOT_FOUND */
   model(name: string): Promise<unknown>;
+  readonly templates: Pick<TemplateService, 'version'>;
   /** Whole-slide series that the archive shows this user. */
   searchSeries(
     principal: Principal,
@@ -40,6 +42,7 @@ export function batchRoutes({
   config,
   batches,
   model: findModel,
+  templates,
   searchSeries,
 }: BatchRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/batches`;
@@ -61,6 +64,8 @@ export function batchRoutes({
       problems: [
         'REQUEST_INVALID',
         'MODEL_NOT_FOUND',
+        'TEMPLATE_NOT_FOUND',
+        'TEMPLATE_OUTDATED',
         'SERIES_NOT_FOUND',
         'BATCH_TOO_LARGE',
         'ARCHIVE_UNREACHABLE',
@@ -75,6 +80,7 @@ export function batchRoutes({
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
         // Otherwise each of its series would be refused for it, one after the other.
         await findModel(model);
+        const { sha256: templateSha256 } = await templates.version(template);
         const found = await searchSeries(principalOf(response), query, leaving(response));
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',
@@ -94,6 +100,8 @@ export function batchRoutes({
           );
         const wanted = {
           template,
+          // Its series are submitted one after the other; all get what the template means now.
+          templateSha256,
           model,
           encoding: encoding ?? config.output.encoding,
           quality: quality ?? config.output.quality,

@@ -51,6 +51,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
         'TEMPLATE_NOT_FOUND',
         'TEMPLATE_INVALID',
         'MODEL_NOT_FOUND',
+        'TEMPLATE_OUTDATED',
         'NOT_WHOLE_SLIDE',
         'ARCHIVE_UNREACHABLE',
         'ARCHIVE_TIMEOUT',

@@ -1,110 +1,20 @@
-/** What the service offers (templates, models, device, error codes) and how it is. */
-import { z } from 'zod';
-import {
-  type Device,
-  device,
-  errorList,
-  type Model,
-  modelList,
-  type Template,
-  template,
-  templateList,
-} from '../contract/index.ts';
+/** What the service offers: models, device, error codes. */
+import { type Device, device, errorList, type Model, modelList } from '../contract/index.ts';
 import { ERROR_TABLE } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
-import type { Template as TemplateFile } from '../stain/template.ts';
-import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 
 const TAGS = ['Service'];
-const idParameter = z.object({ id: z.string().max(64) });
-
-export function templateToContract(
-  { id, name, description, model, provenance, classes, glassDensity }: TemplateFile,
-  basePath: string,
-  own: boolean,
-): Template {
-  const thumbnail = `${basePath}/api/templates/${encodeURIComponent(id)}/thumbnail`;
-  return { id, name, description, thumbnail, model, provenance, classes, glassDensity, own };
-}
-
-/** The part of normalization/template-store.ts that is asked for over HTTP. */
-export interface TemplateSource {
-  list(): Promise<TemplateFile[]>;
-  /** @throws TEMPLATE_NOT_FOUND */
-  get(id: string): Promise<TemplateFile>;
-  ownIds(): Promise<ReadonlySet<string>>;
-}
 
 export interface ServiceRoutesOptions {
   readonly basePath: string;
-  readonly templates: TemplateSource;
   device(): Device | Promise<Device>;
   models(): Promise<readonly LoadedModel[]>;
 }
 
 export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
-  const { basePath, templates } = options;
-  const find: Pick<Route, 'problems'> = {
-    problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
-  };
-
+  const { basePath } = options;
   return [
-    {
-      method: 'get',
-      path: '/api/templates',
-      scope: 'read',
-      problems: ['TEMPLATE_INVALID'],
-      operation: {
-        tags: TAGS,
-        summary: 'Templates: the stains that a slide can be moved onto',
-        responses: { 200: json('All templates', templateList) },
-      },
-      async handler(_request, response) {
-        const own = await templates.ownIds();
-        const all = await templates.list();
-        response.json({
-          templates: all.map((found) => templateToContract(found, basePath, own.has(found.id))),
-        });
-      },
-    },
-    {
-      method: 'get',
-      path: '/api/templates/:id',
-      scope: 'read',
-      ...find,
-      operation: {
-        tags: TAGS,
-        summary: 'A template',
-        requestParams: { path: idParameter },
-        responses: { 200: json('The template', template) },
-      },
-      async handler(request, response) {
-        const found = await templates.get(parseInput(idParameter, request.params).id);
-        response.json(templateToContract(found, basePath, (await templates.ownIds()).has(found.id)));
-      },
-    },
-    {
-      method: 'get',
-      path: '/api/templates/:id/thumbnail',
-      scope: 'read',
-      ...find,
-      operation: {
-        tags: TAGS,
-        summary: 'A picture of the stain',
-        requestParams: { path: idParameter },
-        responses: {
-          200: {
-            description: 'JPEG',
-            content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } },
-          },
-        },
-      },
-      async handler(request, response) {
-        const { thumbnail } = await templates.get(parseInput(idParameter, request.params).id);
-        response.set('Cache-Control', 'no-cache').type('image/jpeg').send(Buffer.from(thumbnail, 'base64'));
-      },
-    },
     {
       method: 'get',
       path: '/api/models',

@@ -2,32 +2,20 @@
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { type Access, requireAccess } from '../auth/access.ts';
-import {
-  dicomUid,
-  nameOfTemplate,
-  previewCreate,
-  type Stain,
-  stain,
-  stainQuery,
-  template,
-  templateCreate,
-} from '../contract/index.ts';
+import { dicomUid, previewCreate, type Stain, stain, stainQuery } from '../contract/index.ts';
 import { StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
-import type { Template as TemplateFile } from '../stain/template.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
 import { json, leaving, type Route } from './route.ts';
-import { templateToContract } from './service-routes.ts';
 
 const TAGS = ['Stain'];
 const seriesParameters = z.object({ study: dicomUid, series: dicomUid });
 const graphParameters = z.object({ name: z.string().max(64), graph: z.enum(['statistics', 'apply']) });
 const graphQuery = z.strictObject({ sha256: z.string().optional() });
-const templateParameters = z.object({ id: nameOfTemplate });
 const bytes = (description: string) => ({
   description,
   content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },
@@ -41,8 +29,6 @@ export interface StainRoutesOptions {
   stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
   /** A normalised region as JPEG. */
   preview(wanted: z.infer<typeof previewCreate>, signal: AbortSignal): Promise<Uint8Array>;
-  createTemplate(wanted: z.infer<typeof templateCreate>, signal: AbortSignal): Promise<TemplateFile>;
-  removeTemplate(id: string): Promise<void>;
 }
 
 export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions): Route[] {
@@ -162,7 +148,14 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       path: '/api/preview',
       scope: 'read',
       audit: 'preview-made',
-      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED', 'QUEUE_FULL'],
+      problems: [
+        ...problems,
+        'TEMPLATE_NOT_FOUND',
+        'TEMPLATE_INVALID',
+        'TEMPLATE_OUTDATED',
+        'INFERENCE_FAILED',
+        'QUEUE_FULL',
+      ],
       operation: {
         tags: TAGS,
         summary: 'A region of a slide, normalised at once',
@@ -182,50 +175,6 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         await requireAccess(access, principalOf(response), wanted);
         const picture = await service.preview(wanted, leaving(response));
         response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
-      },
-    },
-    {
-      method: 'post',
-      path: '/api/templates',
-      scope: 'normalize',
-      audit: 'template-made',
-      problems: [...problems, 'TEMPLATE_EXISTS'],
-      operation: {
-        tags: TAGS,
-        summary: 'Make a template from a series or a region of it',
-        requestBody: { required: true, content: { 'application/json': { schema: templateCreate } } },
-        responses: { 201: json('The template', template) },
-      },
-      async handler(request, response) {
-        const wanted = parseInput(templateCreate, request.body);
-        const { studyInstanceUid, seriesInstanceUid } = wanted;
-        setSubject(response, { studyInstanceUid, seriesInstanceUid });
-        await requireAccess(access, principalOf(response), wanted);
-        const made = await service.createTemplate(wanted, leaving(response));
-        setSubject(response, { template: made.id });
-        response
-          .status(201)
-          .location(`${basePath}/api/templates/${encodeURIComponent(made.id)}`)
-          .json(templateToContract(made, basePath, true));
-      },
-    },
-    {
-      method: 'delete',
-      path: '/api/templates/:id',
-      scope: 'administer',
-      audit: 'template-removed',
-      problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_SHIPPED'],
-      operation: {
-        tags: TAGS,
-        summary: 'Remove a template of your own',
-        requestParams: { path: templateParameters },
-        responses: { 204: { description: 'Removed' } },
-      },
-      async handler(request, response) {
-        const { id } = parseInput(templateParameters, request.params);
-        setSubject(response, { template: id });
-        await service.removeTemplate(id);
-        response.status(204).end();
       },
     },
   ];

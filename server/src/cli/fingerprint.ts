@@ -19,7 +19,7 @@ export async function fingerprintOf(
   );
   return {
     sourceSha256: sha256(instances.sort()),
-    templateSha256: sha256(template),
+    templateSha256: template.sha256,
     // The model that will run, not whatever lies on the disk by now.
     modelSha256: network.model.sha256,
     softwareVersion: VERSION,

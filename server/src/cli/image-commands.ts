@@ -11,7 +11,8 @@ import type { ClassStatistics } from '../normalization/types.ts';
 import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster, WHITE } from '../slide/raster.ts';
 import type { Rectangle } from '../slide/windows.ts';
-import { requireTemplateOf, type Template } from '../stain/template.ts';
+import { requireTemplateOf } from '../stain/template.ts';
+import type { Template } from '../stain/template-document.ts';
 import { type Stain, transferCoefficients } from '../stain/transfer.ts';
 
 export interface NormalizeImageResult {

@@ -1,10 +1,12 @@
 /** The jobs of a process that serves or works, from the parts of the composition. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Config } from '../config.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
+import { StainError, toStainError } from '../errors.ts';
 import { BatchService } from '../jobs/batch-service.ts';
 import { JobService } from '../jobs/job-service.ts';
 import { JobWatch } from '../monitoring/job-watch.ts';
@@ -12,7 +14,8 @@ import type { Metrics } from '../monitoring/metrics.ts';
 import { type NormalizationEnvironment, normalizeSeries } from '../normalization/normalize-series.ts';
 import { removeJobSpool, retainJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
-import type { Progress } from '../normalization/types.ts';
+import type { NormalizationRequest, Progress } from '../normalization/types.ts';
+import type { TemplateVersion } from '../stain/template.ts';
 import { auditJob } from './audit-job.ts';
 import { fingerprintOf } from './fingerprint.ts';
 
@@ -22,6 +25,7 @@ export function openJobService(
   { log, metrics, audit }: { log: Logger; metrics: Metrics; audit: Pick<AuditTrail, 'record'> },
 ): Promise<JobService> {
   const watch = new JobWatch(log, metrics);
+  const onFault = (error: unknown): void => log.error({ err: error }, 'a fault outside of any job');
   return JobService.open({
     database,
     limits,
@@ -37,7 +41,13 @@ export function openJobService(
         options.onProgress(progress);
       };
       try {
-        return await normalizeSeries(request, identity, environment, { ...options, onProgress });
+        const template = await templateOf(request, environment, options.signal, onFault);
+        return await normalizeSeries(
+          request,
+          identity,
+          { ...environment, template: async () => template },
+          { ...options, onProgress },
+        );
       } finally {
         stages.end();
       }
@@ -46,8 +56,35 @@ export function openJobService(
       watch.onJob(what, job);
       auditJob(audit, what, job);
     },
-    onFault: (error) => log.error({ err: error }, 'a fault outside of any job'),
+    onFault,
   });
+}
+
+/** Pause between two tries to read a template, while the database does not answer. */
+const TEMPLATE_RETRY_MS = 1000;
+
+/** With exactly the content that the job was asked with. A database that restarts just then does not cost the job. */
+async function templateOf(
+  { template, templateSha256 }: NormalizationRequest,
+  environment: NormalizationEnvironment,
+  signal: AbortSignal,
+  onFault: (error: unknown) => void,
+): Promise<TemplateVersion> {
+  // What a job of an older version was asked with is not known any more.
+  if (templateSha256 === undefined)
+    throw new StainError(
+      'TEMPLATE_CHANGED',
+      'The job was asked for before jobs named the content of their template.',
+    );
+  for (;;) {
+    try {
+      return await environment.template(template, templateSha256);
+    } catch (error) {
+      if (toStainError(error).code.startsWith('TEMPLATE_')) throw error;
+      onFault(error);
+      await pause(TEMPLATE_RETRY_MS, undefined, { signal });
+    }
+  }
 }
 
 /** @param source the archive with the slides */

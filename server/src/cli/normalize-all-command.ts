@@ -111,7 +111,9 @@ async function normalizeOne(
         message: 'The result is in the destination.',
         derivedSeriesInstanceUid: derived.seriesInstanceUid,
       });
-    const result = await normalizeSeries(request, identity, environment, {
+    // Its identity is of this content: a file that changes meanwhile must not be used.
+    const { templateSha256 } = fingerprint;
+    const result = await normalizeSeries({ ...request, templateSha256 }, identity, environment, {
       signal,
       onProgress: (progress) => bar.update(progress),
     });

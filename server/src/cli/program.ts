@@ -129,19 +129,22 @@ export function createProgram(): Command {
   const template = program.command('template').description('work with templates');
   template
     .command('add <id> <source...>')
-    .description('make a template from pictures, or from a series (a folder or DICOMweb URL)')
-    .requiredOption('--name <text>', 'what the viewer shows')
-    .requiredOption('--licence <text>', 'licence of the source, kept in the template')
-    .option('--description <text>', 'more about it', '')
+    .description(
+      'make a template from pictures, from a series (a folder or DICOMweb URL), or from a template file (.json)',
+    )
+    .option('--name <text>', 'what the viewer shows; needed, but for a template file')
+    .option('--licence <text>', 'licence of the source; needed, but for a template file')
+    .option('--description <text>', 'more about it')
     .option('--provenance <text>', 'where the source is from; the file names when left out')
     .option('--study <uid>', 'Study Instance UID, for a series')
     .option('--series <uid>', 'Series Instance UID, for a series')
     .option('--model <name>', 'model', DEFAULT_MODEL)
     .option('--replace', 'replace a template of the same id', false)
+    .option('--to <url>', 'root of a service that gets it, instead of the folder; with templates.token')
     .action((id: string, source: string[], options: Omit<TemplateAddArguments, 'id' | 'source'>) =>
       run(
         (composition, signal) => templateAddCommand({ id, source, ...options }, composition, signal),
-        ({ file }) => `Wrote ${file}.`,
+        ({ template: { id }, place }) => `Template ${id} is at ${place}.`,
       ),
     );
 

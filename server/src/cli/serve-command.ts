@@ -15,6 +15,7 @@ import { openViewer } from '../viewer/open-viewer.ts';
 import { openBatchService } from './job-service.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
+import { bringInTemplates } from './template-service.ts';
 import { openWorkingProcess } from './working-process.ts';
 
 /** @param onListening called when the service answers, with the root of the viewer where there is one */
@@ -23,12 +24,13 @@ export async function serveCommand(
   signal: AbortSignal,
   onListening: (viewer: string | undefined) => void = () => {},
 ): Promise<void> {
-  const { config, templates } = composition;
+  const { config } = composition;
   const login = openLogin(config);
   const credentials = archiveCredentials(config.dicomweb);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
   await using parts = await openWorkingProcess(composition, config.dicomweb.url ?? config.archive.folder);
-  const { archive, environment, jobs, log } = parts;
+  const { archive, environment, jobs, templates, log } = parts;
+  await bringInTemplates(composition, templates, log);
   await using cleanup = new AsyncDisposableStack();
   const batches = await openBatchService(jobs, archive.client, log);
   cleanup.defer(() => batches.close());
@@ -43,7 +45,6 @@ export async function serveCommand(
     batches,
     searchSeries: (principal, query, searchSignal) =>
       search(principal, { Modality: 'SM', ...query }, searchSignal),
-    templates,
     version: VERSION,
     archiveRouter: archive.router
       ? express.Router().use(archiveTarget, archive.router)
@@ -59,7 +60,7 @@ export async function serveCommand(
     archiveKnowsUsers: archiveKnowsUsers(config, login),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
     models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
-    ...stainService(composition, environment),
+    ...stainService(composition, environment, templates),
   });
   const { basePath } = config.server;
   const server = await listen(app, config.server);

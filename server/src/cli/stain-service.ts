@@ -1,14 +1,15 @@
 /** What the routes about stains and templates need, from the parts of the composition. */
 import pLimit from 'p-limit';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
+import type { TemplateRoutesOptions } from '../app/template-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
-import { StainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
+import type { TemplateService } from '../jobs/template-service.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
 import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
-import type { TemplateStore } from '../normalization/template-store.ts';
-import { requireTemplateOf, templateId } from '../stain/template.ts';
+import { requireTemplateOf } from '../stain/template.ts';
 
 const PREVIEW_QUALITY = 90;
 /** Previews that are made at once, and that may be in work or wait: they share the network with the jobs. */
@@ -16,9 +17,10 @@ const PREVIEWS_AT_ONCE = 2;
 const MOST_PREVIEWS = 16;
 
 export function stainService(
-  { network, model, templates }: Composition,
+  { network, model }: Composition,
   environment: NormalizationEnvironment,
-): Omit<StainRoutesOptions, 'basePath' | 'access'> {
+  templates: Pick<TemplateService, 'list' | 'requireRoom' | 'add'>,
+): Omit<StainRoutesOptions & TemplateRoutesOptions, 'basePath' | 'access' | 'templates' | 'models'> {
   const cache = new StainCache();
   const previews = pLimit(PREVIEWS_AT_ONCE);
   const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {
@@ -31,7 +33,7 @@ export function stainService(
     stainOf,
     async preview(wanted, signal) {
       const opened = await network(wanted.model);
-      const template = await templates.get(wanted.template);
+      const template = await environment.template(wanted.template);
       requireTemplateOf(template, opened.model);
       if (previews.activeCount + previews.pendingCount >= MOST_PREVIEWS)
         throw new StainError('QUEUE_FULL', `${MOST_PREVIEWS} previews are in work already.`);
@@ -43,14 +45,13 @@ export function stainService(
         return environment.codecs.encode(rgb, format, signal);
       });
     },
-    async createTemplate(wanted, signal) {
-      const { region, name, description, licence } = wanted;
+    async createTemplate(wanted, editor, signal) {
+      const { studyInstanceUid, seriesInstanceUid, region, replace, name, description, licence } = wanted;
       const id = wanted.id ?? (await freeId(name, templates));
-      if (!templateId.safeParse(id).success)
-        throw new StainError('REQUEST_INVALID', 'A template id has lower-case letters, digits and hyphens.');
-      const place = region ? `, region ${region.width} x ${region.height} at ${region.x}, ${region.y}` : '';
+      // Before the slide is read, which takes long.
+      await templates.requireRoom(id, editor, replace);
       const provenance = {
-        source: `series ${wanted.seriesInstanceUid}${place}`,
+        source: region ? 'a region of a series of this archive' : 'a series of this archive',
         licence,
         createdAt: new Date().toISOString(),
         createdBy: `stain-normalization ${VERSION}`,
@@ -63,15 +64,20 @@ export function stainService(
         { id, name, description, provenance },
         signal,
       );
-      await templates.add(made, { replace: false });
-      return made;
+      const source = { studyInstanceUid, seriesInstanceUid, ...(region && { region }) };
+      for (let named = made; ; named = { ...made, id: await freeId(name, templates) })
+        try {
+          return (await templates.add(named, source, editor, replace)).record;
+        } catch (error) {
+          // Somebody else took the name meanwhile, which this user has not insisted on.
+          if (wanted.id !== undefined || toStainError(error).code !== 'TEMPLATE_EXISTS') throw error;
+        }
     },
-    removeTemplate: (id) => templates.remove(id),
   };
 }
 
 /** The name in the letters of an id, with a number where it is taken. */
-async function freeId(name: string, templates: TemplateStore): Promise<string> {
+async function freeId(name: string, templates: Pick<TemplateService, 'list'>): Promise<string> {
   const taken = new Set((await templates.list()).map(({ id }) => id));
   const plain = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
   const slug =

@@ -9,6 +9,7 @@ import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
 import type { JobService } from '../jobs/job-service.ts';
+import type { TemplateService } from '../jobs/template-service.ts';
 import { type Check, spoolCheck } from '../monitoring/checks.ts';
 import { Metrics } from '../monitoring/metrics.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
@@ -17,12 +18,14 @@ import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts
 import { openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
 import { reportCrashes } from './report-crashes.ts';
+import { openTemplateService } from './template-service.ts';
 
 export interface WorkingProcess extends AsyncDisposable {
   readonly log: Logger;
   readonly archive: ArchiveLocation;
   readonly environment: NormalizationEnvironment;
   readonly jobs: JobService;
+  readonly templates: TemplateService;
   readonly audit: AuditTrail;
   readonly metrics: Metrics;
   /** For /ready. */
@@ -56,10 +59,18 @@ export async function openWorkingProcess(
       onAnswer: (method, outcome, seconds) => metrics.archiveAnswered(method, outcome, seconds),
     }),
   );
-  const environment = composition.environment({ source: archive.client, destination: archive.client });
+  // Jobs begin as soon as their service is open; their templates are there a moment later.
+  const opened = Promise.withResolvers<TemplateService>();
+  opened.promise.catch(() => {});
+  const environment = composition.environment(
+    { source: archive.client, destination: archive.client },
+    { version: async (id, sha256) => (await opened.promise).version(id, sha256) },
+  );
   const jobs = await openJobService(config, environment, { log, metrics, audit });
   cleanup.defer(() => jobs.close());
   cleanup.use(await audit.anchorIn(await openAnchorTable(jobs.database)));
+  opened.resolve(openTemplateService(composition, jobs));
+  const templates = await opened.promise;
   cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   const checks = {
     database: () => jobs.ping(),
@@ -87,6 +98,7 @@ export async function openWorkingProcess(
     archive,
     environment,
     jobs,
+    templates,
     audit,
     metrics,
     checks,

@@ -9,6 +9,8 @@ const MAX_PIXELS = 268_402_689;
 const FORMATS = new Set(['png', 'jpeg', 'tiff']);
 /** Longer side of a template's thumbnail, in pixels. */
 const THUMBNAIL_SIZE = 320;
+/** Of a thumbnail that comes from elsewhere. */
+const MAX_THUMBNAIL_PIXELS = 4_000_000;
 
 /**
  * Reads a picture as sRGB, by its ICC profile and EXIF orientation; transparency is put on white.
@@ -61,6 +63,20 @@ export async function writeImage(path: string, raster: Raster): Promise<void> {
 export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
   return fromRaster(raster)
     .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside' })
+    .jpeg({ quality: 85 })
+    .toBuffer();
+}
+
+/**
+ * The picture of a JPEG from elsewhere, encoded anew: nothing but pixels is left of it.
+ * @throws for what is no JPEG, or larger than a thumbnail is by far
+ */
+export async function harmlessThumbnail(jpeg: Uint8Array): Promise<Uint8Array> {
+  // Looked at before libvips does, which would take other formats too.
+  if (jpeg[0] !== 0xff || jpeg[1] !== 0xd8 || jpeg[2] !== 0xff) throw new Error('it is no JPEG');
+  return sharp(jpeg, { limitInputPixels: MAX_THUMBNAIL_PIXELS, failOn: 'error' })
+    .toColourspace('srgb')
+    .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside', withoutEnlargement: true })
     .jpeg({ quality: 85 })
     .toBuffer();
 }

@@ -3,3 +3,4 @@ export * from './batch.ts';
 export * from './normalization.ts';
 export * from './service.ts';
 export * from './stain.ts';
+export * from './template.ts';

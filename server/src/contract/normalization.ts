@@ -1,6 +1,7 @@
 /** What a normalisation is asked for, and the job that does it. */
 
 import { z } from 'zod';
+import { templateId } from '../stain/template-document.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 
 export const dicomUid = z
@@ -19,9 +20,9 @@ const quality = z
   .meta({ description: 'JPEG quality; without meaning for lossless encodings' });
 
 /** Names of few letters: whatever else a user may put there would come into records and trails. */
-export const nameOfTemplate = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
+export const nameOfTemplate = templateId;
+/** In hexadecimal digits. */
+export const sha256Text = z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits');
 export const nameOfModel = z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits, dots and hyphens');
 
 /** Body of POST /api/normalizations. */
@@ -99,6 +100,10 @@ export const normalizationResult = z
       )
       .readonly(),
     template: z.string(),
+    templateSha256: z
+      .string()
+      .optional()
+      .meta({ description: 'SHA-256 of the content of the template; results of older versions have none' }),
     model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
     executionProvider: z.string(),
     fit: z.object({
@@ -139,6 +144,9 @@ export const job = z
       studyInstanceUid: z.string(),
       seriesInstanceUid: z.string(),
       template: z.string(),
+      templateSha256: z.string().optional().meta({
+        description: 'Content of the template that it was asked with; jobs of older versions have none',
+      }),
       model: z.string(),
       encoding,
       quality,

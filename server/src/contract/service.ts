@@ -1,29 +1,7 @@
 /** What the service says about itself: templates, models, device, health, errors. */
 import { z } from 'zod';
-import { classStatistics } from './normalization.ts';
 
 export const modelIdentity = z.object({ name: z.string(), version: z.string(), sha256: z.string() });
-
-export const template = z
-  .object({
-    id: z.string(),
-    name: z.string(),
-    description: z.string(),
-    thumbnail: z.string().meta({ description: 'Address of a JPEG, relative to the root of the host' }),
-    model: modelIdentity,
-    provenance: z.object({
-      source: z.string(),
-      licence: z.string(),
-      createdAt: z.string(),
-      createdBy: z.string(),
-    }),
-    classes: z.array(classStatistics),
-    glassDensity: z.number(),
-    own: z.boolean().meta({ description: 'Made by a user of this service, and not shipped with it' }),
-  })
-  .meta({ id: 'Template' });
-export type Template = z.infer<typeof template>;
-export const templateList = z.object({ templates: z.array(template) }).meta({ id: 'TemplateList' });
 
 const graph = z.object({
   url: z.string().meta({ description: 'Address of the ONNX file, relative to the root of the host' }),

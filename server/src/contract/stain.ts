@@ -1,4 +1,4 @@
-/** The stain of a slide as it is, and templates made from one. */
+/** The stain of a slide as it is, and previews of another. */
 import { z } from 'zod';
 import { DEFAULT_MODEL } from './default-model.ts';
 import {
@@ -44,7 +44,7 @@ const pixel = z
   .min(0)
   .max(2 ** 31);
 
-const region = z
+export const region = z
   .strictObject({ x: pixel, y: pixel, width: pixel.min(1), height: pixel.min(1) })
   .meta({ description: 'Rectangle in pixels of the base level, 0-based' });
 
@@ -62,20 +62,3 @@ export const previewCreate = z
     }),
   })
   .meta({ id: 'PreviewCreate' });
-
-/** Body of POST /api/templates. */
-export const templateCreate = z
-  .strictObject({
-    name: z.string().trim().min(1).max(80),
-    description: z.string().max(1000).default(''),
-    licence: z.string().min(1).max(200).default('private'),
-    studyInstanceUid: dicomUid,
-    seriesInstanceUid: dicomUid,
-    model: modelName,
-    id: z.string().min(1).max(63).optional(),
-    region: region
-      .optional()
-      .meta({ description: 'Rectangle in pixels of the base level, 0-based; the whole slide without it' }),
-  })
-  .meta({ id: 'TemplateCreate' });
-export type TemplateCreate = z.infer<typeof templateCreate>;

@@ -13,7 +13,12 @@ export interface DerivationRecord {
     readonly createdAt: string;
   };
   readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
-  readonly template: { readonly id: string; readonly classes: readonly ClassMoments[] };
+  /** Nothing of the slide that it was made of: that is another patient's. */
+  readonly template: {
+    readonly id: string;
+    readonly sha256: string;
+    readonly classes: readonly ClassMoments[];
+  };
   /** Class statistics of the source slide. */
   readonly source: readonly ClassMoments[];
   readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';

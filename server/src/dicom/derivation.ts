@@ -27,7 +27,7 @@ export function derivationDescription({
   quality,
 }: DerivationRecord): string {
   return [
-    `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}.`,
+    `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}, SHA-256 ${template.sha256}.`,
     ascii(colourPolicy).slice(0, 500),
     `Encoded as ${ENCODER[encoding](quality)}.`,
     WARNING,

@@ -32,6 +32,7 @@ export function privateBlock(record: DerivationRecord): Element[] {
     element('1009', 'UI', uidFromUuid(record.identity.jobUuid)),
     element('100A', 'UT', asciiJson(record.fullRecord)),
     element('100B', 'LO', model.name.slice(0, LONGEST_LO)),
+    element('100C', 'LO', template.sha256),
   ];
 }
 

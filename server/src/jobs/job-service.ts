@@ -111,7 +111,10 @@ export class JobService {
     signal: AbortSignal,
   ): Promise<{ job: Job; existing: boolean }> {
     this.#requireOpen();
-    const key = jobKey(request, await this.#options.fingerprint(request, signal));
+    const fingerprint = await this.#options.fingerprint(request, signal);
+    const key = jobKey(request, fingerprint);
+    // What it means now is what it will be run with, whatever the template is by then.
+    const pinned = { ...request, templateSha256: fingerprint.templateSha256 };
     for (;;) {
       const same = await this.#records.findSame(key);
       if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
@@ -128,7 +131,7 @@ export class JobService {
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
           data: { maxQueuedJobs },
         });
-      const made = await this.#records.insert(randomUUID(), key, request, origin, new Date().toISOString());
+      const made = await this.#records.insert(randomUUID(), key, pinned, origin, new Date().toISOString());
       const { workitemUid, requestedBy } = origin;
       const taken = made || !workitemUid ? [] : await this.#records.findWorkitems(workitemUid);
       if (taken.some((job) => job.requestedBy === requestedBy))

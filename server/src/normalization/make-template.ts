@@ -1,7 +1,7 @@
 /** Makes a template from pixels: a slide's level or a picture. */
 import type { StainNetwork } from '../inference/network.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
-import type { Template } from '../stain/template.ts';
+import type { Template } from '../stain/template-document.ts';
 import { fitStain } from './fit.ts';
 
 export interface TemplateDescription {

@@ -13,7 +13,7 @@ import { toStainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { WHITE } from '../slide/raster.ts';
 import type { Slide } from '../slide/types.ts';
-import { requireTemplateOf, type Template } from '../stain/template.ts';
+import { requireTemplateOf, type TemplateVersion } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { fitStain } from './fit.ts';
@@ -24,6 +24,7 @@ import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-s
 import { ProgressTracker } from './progress.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
+import type { TemplateStore } from './template-store.ts';
 import type {
   JobIdentity,
   NormalizationRequest,
@@ -36,7 +37,7 @@ import type {
 export interface NormalizationEnvironment extends SeriesAccess {
   readonly destination: DicomWebClient;
   readonly network: (model: string) => Promise<StainNetwork>;
-  readonly template: (id: string) => Promise<Template>;
+  readonly template: TemplateStore['version'];
   /** Seconds of work that a crash may cost. */
   readonly checkpointSeconds: number;
   /** Frames in the encoder at once. */
@@ -63,7 +64,7 @@ export async function inspectRequest(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
-): Promise<{ template: Template; network: StainNetwork; slide: Slide }> {
+): Promise<{ template: TemplateVersion; network: StainNetwork; slide: Slide }> {
   const resolved = await resolve(request, environment);
   const slide = await inspectSeries(request, environment, signal);
   await requireCapacity(environment.spool, jobRoom(imagesOf(slide), request.encoding).least);
@@ -74,8 +75,8 @@ export async function inspectRequest(
 async function resolve(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
-): Promise<{ template: Template; network: StainNetwork }> {
-  const template = await environment.template(request.template);
+): Promise<{ template: TemplateVersion; network: StainNetwork }> {
+  const template = await environment.template(request.template, request.templateSha256);
   const network = await environment.network(request.model);
   requireTemplateOf(template, network.model);
   return { template, network };
@@ -173,7 +174,7 @@ async function normalizeIn(
     seriesNumber,
     iccProfile: inputDeviceProfile(await srgbProfile()),
     fullRecord: {
-      request,
+      request: { ...request, templateSha256: template.sha256 },
       fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
       outOfDistribution: fit.outOfDistribution,
       framesPassedThrough: levels.passedThrough,
@@ -217,6 +218,7 @@ async function normalizeIn(
       bytes: instances[i]!.byteLength,
     })),
     template: template.id,
+    templateSha256: template.sha256,
     model: { name: network.model.name, version: network.model.version, sha256: network.model.sha256 },
     executionProvider: network.executionProvider,
     fit: { sampledTiles: fit.sampledTiles, tissueFraction: fit.tissueFraction, classes: fit.classes },
@@ -242,11 +244,11 @@ export function derivedSeriesOf(slide: Slide, identity: JobIdentity): DerivedSer
 function workKey(
   request: NormalizationRequest,
   identity: JobIdentity,
-  template: Template,
+  template: TemplateVersion,
   { model }: StainNetwork,
   { softwareVersions }: NormalizationEnvironment,
 ): string {
-  const parts = [request, identity, template, model.sha256, softwareVersions];
+  const parts = [request, identity, template.sha256, model.sha256, softwareVersions];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 

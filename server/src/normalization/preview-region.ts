@@ -8,8 +8,7 @@ import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import { regionOf } from '../slide/region-source.ts';
 import type { Level, Slide } from '../slide/types.ts';
 import { alignedSize, intersection, type Rectangle } from '../slide/windows.ts';
-import type { Template } from '../stain/template.ts';
-import { transferCoefficients } from '../stain/transfer.ts';
+import { type Stain, transferCoefficients } from '../stain/transfer.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 import type { SeriesStain } from './series-stain.ts';
 
@@ -30,7 +29,7 @@ export interface PreviewWanted {
 export async function previewRegion(
   { fit, series: { slide, pixels } }: SeriesStain,
   { region, size }: PreviewWanted,
-  template: Template,
+  template: Stain,
   network: StainNetwork,
   signal: AbortSignal,
 ): Promise<Raster> {

@@ -7,7 +7,7 @@ import type { PixelSource } from '../slide/pixel-source.ts';
 import { WHITE } from '../slide/raster.ts';
 import { regionOf } from '../slide/region-source.ts';
 import type { Rectangle } from '../slide/windows.ts';
-import type { Template } from '../stain/template.ts';
+import type { Template } from '../stain/template-document.ts';
 import { type Fit, fitStain } from './fit.ts';
 import { makeTemplate, type TemplateDescription } from './make-template.ts';
 import type { SeriesAccess, SeriesReference } from './open-series.ts';

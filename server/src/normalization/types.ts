@@ -7,6 +7,8 @@ export interface NormalizationRequest {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
   readonly template: string;
+  /** SHA-256 of the template's content, once it is known; without it the template as it is now. */
+  readonly templateSha256?: string | undefined;
   readonly model: string;
   /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
   readonly encoding: OutputEncoding;
@@ -67,6 +69,8 @@ export interface NormalizationResult {
   readonly sourceSeriesInstanceUid: string;
   readonly instances: readonly DerivedInstanceSummary[];
   readonly template: string;
+  /** SHA-256 of the template's content; results of older versions have none. */
+  readonly templateSha256?: string | undefined;
   readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
   readonly executionProvider: string;
   readonly fit: {

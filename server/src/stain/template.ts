@@ -1,44 +1,28 @@
-/** A template: the class statistics a slide is moved onto, as a data file that anyone can read and check. */
+/** Templates in and out of text, and told apart: what decides the pixels is a template's content, which has a kind and a hash. */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { StainError } from '../errors.ts';
+import {
+  type Template,
+  type TemplateContent,
+  templateContent,
+  templateDocument,
+} from './template-document.ts';
 
-const triple = z.tuple([z.number(), z.number(), z.number()]);
-const positiveTriple = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
+/** Kind of the content that this version makes and reads. Content of another kind was made by other rules. */
+export const TEMPLATE_KIND = 'class-statistics/1';
 
-export const templateId = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
+/** Content of a template, by the name and the hash under which it was asked for. */
+export interface TemplateVersion extends TemplateContent {
+  readonly id: string;
+  /** Of the content, see `sha256Of`. */
+  readonly sha256: string;
+}
 
-export const templateSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  id: templateId,
-  name: z.string().min(1).max(80),
-  description: z.string().max(1000),
-  /** The model whose classes the statistics belong to: a template of another model does not fit. */
-  model: z.strictObject({
-    name: z.string(),
-    version: z.string(),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
-  /** Optical density of the template's glass; see stain/transfer.ts for what it does to the glass of a slide. */
-  glassDensity: z.number().min(0),
-  classes: z
-    .array(z.strictObject({ share: z.number().min(0).max(1), mean: triple, sd: positiveTriple }))
-    .min(2),
-  pixels: z.number().positive(),
-  /** JPEG, base64. */
-  thumbnail: z.base64(),
-  provenance: z.strictObject({
-    source: z.string(),
-    licence: z.string(),
-    createdAt: z.iso.datetime({ offset: true }),
-    createdBy: z.string(),
-  }),
-});
-
-export type Template = z.infer<typeof templateSchema>;
-
-/** Parses the text of a template file; TEMPLATE_INVALID says which field is wrong. */
+/**
+ * Parses the text of a template file.
+ * @throws TEMPLATE_INVALID with the field that is wrong, TEMPLATE_OUTDATED for a document of another kind
+ */
 export function parseTemplate(text: string, origin: string): Template {
   let json: unknown;
   try {
@@ -46,15 +30,50 @@ export function parseTemplate(text: string, origin: string): Template {
   } catch (cause) {
     throw new StainError('TEMPLATE_INVALID', `${origin} is not JSON.`, { cause });
   }
-  const parsed = templateSchema.safeParse(json);
-  if (!parsed.success)
-    throw new StainError('TEMPLATE_INVALID', `${origin}: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  const { schemaVersion } = z.looseObject({ schemaVersion: z.unknown() }).safeParse(json).data ?? {};
+  if (typeof schemaVersion === 'number' && schemaVersion !== 1)
+    throw outdated(origin, `version ${schemaVersion}`);
+  return parseBy(templateDocument, json, origin);
+}
+
+/** The text that is kept and hashed: always the same for the same content. */
+export function contentOf({ model, glassDensity, classes, pixels }: TemplateContent): string {
+  const { name, version, sha256 } = model;
+  return JSON.stringify({
+    model: { name, version, sha256 },
+    glassDensity,
+    classes: classes.map(({ share, mean, sd }) => ({ share, mean, sd })),
+    pixels,
+  });
+}
+
+/** SHA-256 over kind and content: what a job was asked with, and what a derived header names. */
+export function sha256Of(kind: string, content: string): string {
+  return createHash('sha256').update(`${kind}\n${content}`).digest('hex');
+}
+
+/** The content of a document under its hash. */
+export function versionOf(template: Template): TemplateVersion {
+  const { id, model, glassDensity, classes, pixels } = template;
+  return {
+    id,
+    sha256: sha256Of(TEMPLATE_KIND, contentOf(template)),
+    model,
+    glassDensity,
+    classes,
+    pixels,
+  };
+}
+
+/** @throws TEMPLATE_OUTDATED for content of a kind that this version does not compute with */
+export function parseContent(id: string, kind: string, content: string): TemplateContent {
+  if (kind !== TEMPLATE_KIND) throw outdated(`Template "${id}"`, `kind "${kind}"`);
+  return parseBy(templateContent, JSON.parse(content), `Template "${id}"`);
 }
 
 /** Throws TEMPLATE_INVALID unless the template was made with this model, or one with the same classes. */
 export function requireTemplateOf(
-  template: Template,
+  template: Pick<TemplateVersion, 'id' | 'model' | 'classes'>,
   model: { name: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
   if (!model.templatesOf.includes(template.model.sha256) || template.classes.length !== model.classes)
@@ -65,4 +84,31 @@ export function requireTemplateOf(
         data: { templateModel: template.model, model: { name: model.name, sha256: model.sha256 } },
       },
     );
+}
+
+/**
+ * What all may read of where a template is from: no UIDs, and no place on a slide. Documents of older versions name both
+ * in this text.
+ */
+export function publicOrigin(source: string): string {
+  if (/^series \d/.test(source)) return 'a series';
+  return source
+    .split(' ')
+    .map((word) => (word.split(/[^\d.]+/).some(isUid) ? '(UID)' : word))
+    .join(' ');
+}
+
+/** Longer than a version or a date with dots. */
+function isUid(text: string): boolean {
+  return text.split('.').filter((part) => part !== '').length > 3;
+}
+
+function parseBy<T>(schema: z.ZodType<T>, json: unknown, origin: string): T {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new StainError('TEMPLATE_INVALID', `${origin}: ${z.prettifyError(parsed.error)}`);
+}
+
+function outdated(origin: string, what: string): StainError {
+  return new StainError('TEMPLATE_OUTDATED', `${origin} is of ${what}, which is not computed with any more.`);
 }

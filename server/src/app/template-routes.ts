@@ -1,0 +1,308 @@
+/** Templates over HTTP: what there is, making one from a slide or from a document, removing one. */
+import express, { type Request, type Response } from 'express';
+import { z } from 'zod';
+import { type Access, requireAccess } from '../auth/access.ts';
+import type { Principal } from '../auth/principal.ts';
+import {
+  nameOfTemplate,
+  sha256Text,
+  TEMPLATE_MEDIA_TYPE,
+  type Template,
+  template,
+  templateAdd,
+  templateCreate,
+  templateDetail,
+  templateList,
+} from '../contract/index.ts';
+import { StainError } from '../errors.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
+import type { TemplateEditor, TemplateRecord } from '../jobs/template-records.ts';
+import { mayChange, type TemplateService } from '../jobs/template-service.ts';
+import { readTemplate } from '../normalization/read-template.ts';
+import { parseContent } from '../stain/template.ts';
+import { type TemplateContent, templateDocument } from '../stain/template-document.ts';
+import { setSubject } from './audited.ts';
+import { principalOf } from './authenticate.ts';
+import { parseInput } from './problem.ts';
+import { json, leaving, type Route } from './route.ts';
+
+const TAGS = ['Templates'];
+/** Most of it is the picture. */
+const DOCUMENT_LIMIT = '256kb';
+const idParameter = z.object({ id: nameOfTemplate });
+const versionQuery = z.strictObject({
+  sha256: sha256Text.optional().meta({ description: 'A version by its content: older and removed ones too' }),
+});
+const removeQuery = z.strictObject({
+  confirm: z
+    .enum(['true', 'false'])
+    .default('false')
+    .meta({ description: 'Remove it although unfinished jobs use it: they keep what they were asked with' }),
+});
+
+export interface TemplateRoutesOptions {
+  readonly basePath: string;
+  readonly access: Access;
+  readonly templates: Pick<
+    TemplateService,
+    | 'list'
+    | 'find'
+    | 'version'
+    | 'thumbnail'
+    | 'isCurrent'
+    | 'add'
+    | 'requireRoom'
+    | 'countUnfinished'
+    | 'remove'
+  >;
+  models(): Promise<readonly LoadedModel[]>;
+  /** Makes a template of a slide. @throws what `TemplateService.add` throws, before the slide is read */
+  createTemplate(
+    wanted: z.infer<typeof templateCreate>,
+    editor: TemplateEditor,
+    signal: AbortSignal,
+  ): Promise<TemplateRecord>;
+}
+
+/** Who a principal is for templates. */
+export function editorOf({ id, scopes }: Principal): TemplateEditor {
+  return { id, isAdministrator: scopes.has('administer') };
+}
+
+export function templateRoutes(options: TemplateRoutesOptions): Route[] {
+  const { basePath, access, templates } = options;
+  const root = `${basePath}/api/templates`;
+
+  const tell = (record: TemplateRecord, principal: Principal): Template => {
+    const { id, version, sha256, name, description, licence, origin, owner } = record;
+    const editor = editorOf(principal);
+    const isOwn = owner === principal.id;
+    const content = contentOf(record);
+    const { model, classes, glassDensity } = content ?? { model: null, classes: [], glassDensity: null };
+    return {
+      id,
+      version,
+      sha256,
+      name,
+      description,
+      thumbnail: `${root}/${encodeURIComponent(id)}/thumbnail?sha256=${sha256}`,
+      model,
+      provenance: { source: origin, licence, createdAt: record.madeAt, createdBy: record.madeBy },
+      classes,
+      glassDensity,
+      own: isOwn,
+      mayRemove: mayChange(record, editor),
+      shipped: record.isShipped,
+      current: templates.isCurrent(record),
+      usable: content !== undefined,
+      ...((isOwn || editor.isAdministrator) && { owner }),
+    };
+  };
+
+  const asked = (request: Request) => ({
+    id: parseInput(idParameter, request.params).id,
+    sha256: parseInput(versionQuery, request.query).sha256,
+  });
+  const version = { requestParams: { path: idParameter, query: versionQuery } };
+
+  const made = (response: Response, record: TemplateRecord, isNew: boolean): void => {
+    setSubject(response, { template: record.id });
+    response
+      .status(isNew ? 201 : 200)
+      .location(`${root}/${encodeURIComponent(record.id)}`)
+      .json(tell(record, principalOf(response)));
+  };
+
+  return [
+    {
+      method: 'get',
+      path: '/api/templates',
+      scope: 'read',
+      operation: {
+        tags: TAGS,
+        summary: 'Templates: the stains that a slide can be moved onto',
+        responses: { 200: json('All templates that can be asked for', templateList) },
+      },
+      async handler(_request, response) {
+        const principal = principalOf(response);
+        response.json({ templates: (await templates.list()).map((found) => tell(found, principal)) });
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/templates/:id',
+      scope: 'read',
+      problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'A template, or one of its versions',
+        description:
+          'The slide that it was made of is told to those who may see that slide. A version that derived series name ' +
+          'answers by its hash after it was replaced or removed.',
+        ...version,
+        responses: { 200: json('The template', templateDetail) },
+      },
+      async handler(request, response) {
+        const { id, sha256 } = asked(request);
+        const found = await templates.find(id, sha256);
+        const principal = principalOf(response);
+        const { source } = found;
+        // An archive that is away shows nobody anything.
+        const maySee = source !== null && (await access.canRead(principal, source).catch(() => false));
+        response.json({
+          ...tell(found, principal),
+          unfinishedJobs: await templates.countUnfinished(id),
+          ...(maySee && { source }),
+        });
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/templates/:id/thumbnail',
+      scope: 'read',
+      problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'A picture of the stain',
+        ...version,
+        responses: {
+          200: {
+            description: 'JPEG',
+            content: { 'image/jpeg': { schema: z.string().meta({ format: 'binary' }) } },
+          },
+        },
+      },
+      async handler(request, response) {
+        const { id, sha256 } = asked(request);
+        const picture = await templates.thumbnail(id, sha256);
+        response.set('Cache-Control', 'private, no-cache').type('image/jpeg').send(picture);
+      },
+    },
+    {
+      method: 'post',
+      path: '/api/templates',
+      scope: 'normalize',
+      audit: 'template-made',
+      problems: [
+        'REQUEST_INVALID',
+        'TEMPLATE_EXISTS',
+        'TEMPLATE_SHIPPED',
+        'TEMPLATE_LIMIT',
+        'SERIES_NOT_FOUND',
+        'TOO_LITTLE_TISSUE',
+        'NOT_WHOLE_SLIDE',
+        'MODEL_INVALID',
+        'SLIDE_TOO_LARGE',
+        'DICOM_INVALID',
+        'FRAME_INVALID',
+        'FRAME_SIZE_MISMATCH',
+        'TRANSFER_SYNTAX_UNSUPPORTED',
+        'ICC_PROFILE_INVALID',
+        'SPOOL_FULL',
+        'ARCHIVE_UNREACHABLE',
+        'ARCHIVE_TIMEOUT',
+      ],
+      operation: {
+        tags: TAGS,
+        summary: 'Make a template from a series or a region of it',
+        requestBody: { required: true, content: { 'application/json': { schema: templateCreate } } },
+        responses: { 201: json('The template', template) },
+      },
+      async handler(request, response) {
+        const wanted = parseInput(templateCreate, request.body);
+        const { studyInstanceUid, seriesInstanceUid } = wanted;
+        const principal = principalOf(response);
+        setSubject(response, { studyInstanceUid, seriesInstanceUid });
+        await requireAccess(access, principal, wanted);
+        made(response, await options.createTemplate(wanted, editorOf(principal), leaving(response)), true);
+      },
+    },
+    {
+      method: 'put',
+      path: '/api/templates/:id',
+      scope: 'normalize',
+      audit: 'template-made',
+      problems: [
+        'REQUEST_INVALID',
+        'PAYLOAD_TOO_LARGE',
+        'TEMPLATE_INVALID',
+        'TEMPLATE_OUTDATED',
+        'TEMPLATE_EXISTS',
+        'TEMPLATE_SHIPPED',
+        'TEMPLATE_LIMIT',
+        'MODEL_INVALID',
+      ],
+      operation: {
+        tags: TAGS,
+        summary: 'Bring a template in that was made elsewhere',
+        description:
+          'The document that `template add` writes. Its picture is encoded anew, UIDs are left out of its text.',
+        requestParams: { path: idParameter, query: templateAdd },
+        requestBody: {
+          required: true,
+          content: { [TEMPLATE_MEDIA_TYPE]: { schema: templateDocument.meta({ id: 'TemplateDocument' }) } },
+        },
+        responses: { 201: json('The template', template), 200: json('It is there already', template) },
+      },
+      async handler(request, response) {
+        const { id } = parseInput(idParameter, request.params);
+        const replace = parseInput(templateAdd, request.query).replace === 'true';
+        setSubject(response, { template: id });
+        const editor = editorOf(principalOf(response));
+        await templates.requireRoom(id, editor, replace);
+        const document = await readTemplate(
+          await textOf(request, response),
+          'The document',
+          await options.models(),
+        );
+        if (document.id !== id)
+          throw new StainError('REQUEST_INVALID', 'The document is of a template with another id.');
+        const { record, isNew } = await templates.add(document, null, editor, replace);
+        made(response, record, isNew);
+      },
+    },
+    {
+      method: 'delete',
+      path: '/api/templates/:id',
+      scope: 'normalize',
+      audit: 'template-removed',
+      problems: ['REQUEST_INVALID', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_SHIPPED', 'TEMPLATE_IN_USE'],
+      operation: {
+        tags: TAGS,
+        summary: 'Remove a template of your own; of others, for administrators',
+        description:
+          'While unfinished jobs use it, only with confirm=true: they go on with what they were asked with.',
+        requestParams: { path: idParameter, query: removeQuery },
+        responses: { 204: { description: 'Removed' } },
+      },
+      async handler(request, response) {
+        const { id } = parseInput(idParameter, request.params);
+        const isConfirmed = parseInput(removeQuery, request.query).confirm === 'true';
+        setSubject(response, { template: id });
+        await templates.remove(id, editorOf(principalOf(response)), isConfirmed);
+        response.status(204).end();
+      },
+    },
+  ];
+}
+
+/** Undefined for what is not computed with: it hides no other template. */
+function contentOf({ id, kind, content }: TemplateRecord): TemplateContent | undefined {
+  try {
+    return parseContent(id, kind, content);
+  } catch {
+    return undefined;
+  }
+}
+
+const readText = express.text({ limit: DOCUMENT_LIMIT, type: TEMPLATE_MEDIA_TYPE });
+
+/** The body, read here and not before: it is larger than those of other routes. @throws PAYLOAD_TOO_LARGE */
+async function textOf(request: Request, response: Response): Promise<string> {
+  if (!request.is(TEMPLATE_MEDIA_TYPE))
+    throw new StainError('REQUEST_INVALID', `The body is of media type ${TEMPLATE_MEDIA_TYPE}.`);
+  await new Promise<void>((resolve, reject) =>
+    readText(request, response, (error?: unknown) => (error ? reject(error) : resolve())),
+  );
+  return typeof request.body === 'string' ? request.body : '';
+}

@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { plainText } from '../../server/src/stain/plain-text.ts';
+import {
+  contentOf,
+  parseContent,
+  parseTemplate,
+  publicOrigin,
+  sha256Of,
+  TEMPLATE_KIND,
+  versionOf,
+} from '../../server/src/stain/template.ts';
+import { templateOf } from '../support/template.ts';
+
+describe('the hash of a template', () => {
+  const { sha256 } = versionOf(templateOf('a'));
+
+  it('is that of its content: neither words nor the order of its fields change it', () => {
+    const renamed = templateOf('b', 0, { name: 'Another', description: '', thumbnail: '' });
+    expect(versionOf(renamed).sha256).toBe(sha256);
+    const turned = Object.fromEntries(Object.entries(templateOf('a')).reverse());
+    expect(versionOf(parseTemplate(JSON.stringify(turned), 'x')).sha256).toBe(sha256);
+  });
+
+  it('is another one for other numbers, another network and another kind', () => {
+    const { model } = templateOf('a');
+    const others = [
+      templateOf('a', 1),
+      templateOf('a', 0, { glassDensity: 0.03 }),
+      templateOf('a', 0, { model: { ...model, sha256: 'b'.repeat(64) } }),
+    ].map((template) => versionOf(template).sha256);
+    const otherKind = sha256Of('another/1', contentOf(templateOf('a')));
+    expect(new Set([sha256, ...others, otherKind]).size).toBe(5);
+  });
+
+  it('comes back from the text that is kept', () => {
+    const content = contentOf(templateOf('a', 7));
+    expect(contentOf(parseContent('a', TEMPLATE_KIND, content))).toBe(content);
+    expect(() => parseContent('a', 'moments/0', content)).toThrow(
+      expect.objectContaining({ code: 'TEMPLATE_OUTDATED' }),
+    );
+  });
+});
+
+const uid = fc
+  .array(fc.integer({ min: 0, max: 10 ** 9 }), { minLength: 4, maxLength: 7 })
+  .map((numbers) => numbers.join('.'));
+const around = fc.constantFrom('', ' ', '(', ')', 'series ', ', region 3 x 4 at 5, 6', 'x', '"', 'urn:oid:');
+
+it('no UID comes through the words on where a template is from', () => {
+  fc.assert(
+    fc.property(around, uid, around, (before, found, after) => {
+      expect(publicOrigin(before + found + after)).not.toContain(found);
+    }),
+  );
+  expect(publicOrigin('atlas of 2019, v1.2.3, pictures 4.png and 5.tif')).toBe(
+    'atlas of 2019, v1.2.3, pictures 4.png and 5.tif',
+  );
+});
+
+it('text of users holds nothing that acts on a terminal or turns what follows', () => {
+  const text = plainText(200);
+  for (const bad of ['\n', '\r', '\u0000', '\u001b[2J', '\u009b', '\u2028', '\u202e', '\u2066', '\u200f'])
+    expect(text.safeParse(`a${bad}b`).success, JSON.stringify(bad)).toBe(false);
+  for (const good of ['', 'Ärzte “Lab” 2, 染色, 🔬', "O'Neill <b>"])
+    expect(text.safeParse(good).success).toBe(true);
+});
