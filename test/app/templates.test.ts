@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SCOPES, type Scope } from '../../server/src/auth/principal.ts';
 import { loadConfig } from '../../server/src/config.ts';
 import { TEMPLATE_MEDIA_TYPE, type Template, type TemplateDetail } from '../../server/src/contract/index.ts';
-import { StainError } from '../../server/src/errors.ts';
 import type { LoadedModel } from '../../server/src/inference/manifest.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { TemplateService } from '../../server/src/jobs/template-service.ts';
