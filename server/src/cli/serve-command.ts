@@ -14,6 +14,9 @@ import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
 import { openWorkingProcess } from './working-process.ts';
 
+/** Tells results of this product from slides; optional keys at the level of series (PS3.18 10.6.1.2.3). */
+const MADE_BY = ['Manufacturer', 'ManufacturerModelName'];
+
 /** @param onListening called when the service answers, with the root of the viewer where there is one */
 export async function serveCommand(
   composition: Composition,
@@ -24,11 +27,16 @@ export async function serveCommand(
   const login = openLogin(config);
   const credentials = archiveCredentials(config.dicomweb);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
-  await using parts = await openWorkingProcess(composition, config.dicomweb.url ?? config.archive.folder);
-  const { archive, environment, jobs, log } = parts;
+  await using parts = await openWorkingProcess(
+    composition,
+    config.dicomweb.url ?? config.archive.folder,
+    signal,
+  );
+  const { archive, environment, jobs } = parts;
   await using cleanup = new AsyncDisposableStack();
-  const batches = await openBatchService(jobs, archive.client, log);
+  const batches = await parts.awaitDatabase(() => openBatchService(config, jobs, parts));
   cleanup.defer(() => batches.close());
+  parts.metrics.readBatches(() => batches.statistics());
   const search = openSearch(config, login, archive.client, credentials);
 
   const viewer = await openViewer(config, signal);
@@ -38,8 +46,8 @@ export async function serveCommand(
     login,
     access: openAccess(config, login, credentials),
     batches,
-    searchSeries: (principal, query, searchSignal) =>
-      search(principal, { Modality: 'SM', ...query }, searchSignal),
+    searchSeries: (principal, query, searchSignal, mostResults) =>
+      search(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, mostResults),
     templates,
     version: VERSION,
     archiveRouter:
