@@ -25,6 +25,6 @@ export function csvOf(series: readonly BatchSeries[]): string {
  * spreadsheet of another country may take for the end of one.
  */
 function cellOf(value: string | number | null): string {
-  const text = String(value ?? '').replace(/(^|[;|\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])/g, "$1'");
+  const text = String(value ?? '').replace(/(?<=^|[;|\t\r\n])(?=["\s]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/g, "'");
   return /[",;\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

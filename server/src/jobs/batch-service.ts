@@ -154,8 +154,12 @@ export class BatchService {
     const busy = [...Map.groupBy(users, (user) => user)]
       .filter(([, some]) => some.length >= SUBMISSIONS_OF_ONE_USER)
       .map(([user]) => user);
+    // What is looked at now is no job yet, and takes room all the same.
+    const left = (limit: number): number => Math.max(1, limit - users.length);
+    const { maxQueuedJobs, jobsPerUser } = this.#options.jobs.roomForBatches;
+    const room = { maxQueuedJobs: left(maxQueuedJobs), jobsPerUser: left(jobsPerUser) };
     try {
-      return await this.#records.claim(this.#options.jobs.roomForBatches, busy, {
+      return await this.#records.claim(room, busy, {
         seconds: this.#trySeconds + LEASE_MARGIN_SECONDS,
         mostSeconds: LONGEST_TRY_SECONDS + LEASE_MARGIN_SECONDS,
       });
