@@ -51,11 +51,9 @@ async function ask(user: string, kind: number, count: number): Promise<string> {
 }
 
 async function until(id: string, isSo: (report: BatchReport) => boolean): Promise<BatchReport> {
-  let report!: BatchReport;
-  await expect
-    .poll(async () => isSo((report = await batches.report(id))), { timeout: 30_000, interval: 20 })
-    .toBe(true);
-  return report;
+  const report = () => batches.report(id);
+  await expect.poll(async () => isSo(await report()), { timeout: 30_000, interval: 20 }).toBe(true);
+  return report();
 }
 const submitted = ({ series }: BatchReport): BatchSeries[] => series.filter(({ job }) => job !== null);
 

@@ -12,6 +12,8 @@ import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 
+const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+
 for (const { name, missing, start } of ARCHIVES)
   describe.skipIf(missing !== undefined)(missing ? `${name} (skipped: ${missing})` : name, () => {
     const resources = new AsyncDisposableStack();
@@ -48,11 +50,9 @@ for (const { name, missing, start } of ARCHIVES)
     const ask = (query: object): Promise<Batch> =>
       api('/api/batches', { query, template: 'he-pink-violet', model: 'fast' });
     const until = async (id: string, isSo: (report: BatchReport) => boolean): Promise<BatchReport> => {
-      let report!: BatchReport;
-      await expect
-        .poll(async () => isSo((report = await api<BatchReport>(`/api/batches/${id}`))), { timeout: 120_000 })
-        .toBe(true);
-      return report;
+      const report = () => api<BatchReport>(`/api/batches/${id}`);
+      await expect.poll(async () => isSo(await report()), { timeout: 120_000 }).toBe(true);
+      return report();
     };
 
     it('attack: 503 for one slide of a batch; the others are done, it is told, and done in the end', async () => {
@@ -148,13 +148,12 @@ describe.skipIf(postgresMissing !== undefined)(
         resources.defer(() => batches.close());
         services.push(batches);
       }
-      const wanted = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
       const series = (user: string) =>
         Array.from({ length: 100 }, () => request({ studyInstanceUid: user })).map(
           ({ studyInstanceUid, seriesInstanceUid }) => ({ studyInstanceUid, seriesInstanceUid }),
         );
       const made = await Promise.all(
-        ['1.1', '1.2'].map((user, i) => services[i]!.create(user, wanted, series(user))),
+        ['1.1', '1.2'].map((user, i) => services[i]!.create(user, REQUEST, series(user))),
       );
       for (const { id } of made)
         await expect
@@ -196,5 +195,3 @@ describe.skipIf(postgresMissing !== undefined)(
     });
   },
 );
-
-const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;

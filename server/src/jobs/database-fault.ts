@@ -16,9 +16,9 @@ const NO_CONNECTION = new Set([
 
 /**
  * SQLSTATE (PostgreSQL, appendix A): connection exceptions, insufficient resources (connections, memory, disk), operator
- * intervention (shutdown, start), system errors, a standby that takes nothing.
+ * intervention (shutdown, start, a statement that took too long), system errors, a standby that takes nothing.
  */
-const AWAY = /^(08|53|57P|58)\w+$|^25006$/;
+const AWAY = /^(08|53|57P|58)\w+$|^57014$|^25006$/;
 
 /** Invalid authorization, and a database that there is not. */
 const REFUSED = /^28\w{3}$|^3D000$/;
