@@ -247,11 +247,20 @@ const schema = z.strictObject({
       .max(MOST_JOB_MINUTES)
       .default(720)
       .describe('Longest time for one slide.'),
-    maxQueuedJobs: count.default(1000).describe('Jobs that may wait; further ones are refused.'),
+    maxQueuedJobs: count
+      .default(1000)
+      .describe(
+        'Jobs that may wait; further ones are refused. Those of batches are not among them: they have half as much room beside.',
+      ),
     seriesPerBatch: count.default(10_000).describe('Series of one batch.'),
+    batchesPerUser: count
+      .default(20)
+      .describe('Batches of one user that have series without a job; further ones are refused.'),
     jobsPerUser: count
       .default(500)
-      .describe('Unfinished jobs of one user; without a login there is no such limit.'),
+      .describe(
+        'Unfinished jobs of one user, and half as many of batches beside; without a login there is no such limit.',
+      ),
     templatesPerUser: count
       .default(200)
       .describe('Templates of one user, with those that were removed or replaced within a day.'),

@@ -126,6 +126,10 @@ export const ERROR_TABLE = {
     remedy: 'Try again when some of what waits is done. For jobs, limits.maxQueuedJobs can be raised.',
   },
   SHUTTING_DOWN: { status: 503, remedy: 'The service is stopping; try again when it is back.' },
+  ALREADY_NORMALIZED: {
+    status: 409,
+    remedy: 'Choose the original slide; a batch leaves the results of this product out.',
+  },
   JOB_FINISHED: { status: 409, remedy: 'The job has ended already.' },
   IMAGE_INVALID: { status: 422, remedy: 'Give a PNG, JPEG or TIFF file in 8-bit RGB.' },
   // Archive
@@ -162,6 +166,11 @@ export const ERROR_TABLE = {
   },
   PAYLOAD_TOO_LARGE: { status: 413, remedy: 'The body is larger than the configured limit.' },
   // Model and machine
+  DATABASE_UNAVAILABLE: {
+    status: 503,
+    remedy:
+      'Try again in a moment. For administrators: see that the database (database.url) runs and can be reached.',
+  },
   MODEL_INVALID: { status: 500, remedy: 'The model files do not match their manifest; install them again.' },
   DEVICE_UNAVAILABLE: {
     status: 500,

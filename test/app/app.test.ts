@@ -47,10 +47,10 @@ beforeAll(async () => {
     fingerprint: async ({ seriesInstanceUid }) => {
       if (seriesInstanceUid === '4.0.4')
         throw new StainError('SERIES_NOT_FOUND', 'The archive does not hold this series.');
-      return FINGERPRINT;
+      return { ...FINGERPRINT, isResult: seriesInstanceUid.endsWith('.99') };
     },
   });
-  batches = await BatchService.open({ jobs, isResult: async () => false, onFault: () => {} });
+  batches = await BatchService.open({ jobs, onFault: () => {} });
   const archiveRouter = express.Router().get('/studies', (_request, response) => void response.json([]));
   // As the viewer does: every address is a page of its own for those who want one.
   const viewerRouter = express

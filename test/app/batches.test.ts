@@ -20,21 +20,17 @@ let wasSlow = false;
 beforeAll(async () => {
   jobs = await openJobs({
     run: work.run,
-    limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 3, jobsPerUser: 100 },
+    limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 6, jobsPerUser: 100 },
     fingerprint: async ({ seriesInstanceUid }) => {
       if (seriesInstanceUid.endsWith('.504') && !wasSlow) {
         wasSlow = true;
         throw new StainError('ARCHIVE_TIMEOUT', 'Slow.');
       }
       if (seriesInstanceUid.endsWith('.404')) throw new StainError('NOT_WHOLE_SLIDE', 'A CT, "axial".');
-      return FINGERPRINT;
+      return { ...FINGERPRINT, isResult: seriesInstanceUid.endsWith('.99') };
     },
   });
-  batches = await BatchService.open({
-    jobs,
-    isResult: async ({ seriesInstanceUid }) => seriesInstanceUid.endsWith('.99'),
-    onFault: () => {},
-  });
+  batches = await BatchService.open({ jobs, retrySeconds: 0.1, pollMs: 50, onFault: () => {} });
   app = await startApp(jobs, {
     batches,
     config: loadConfig({ env: { STAIN_LIMITS_SERIES_PER_BATCH: '6' } }),
@@ -98,7 +94,7 @@ it('makes a job of each series that is found, and reports on each', async () => 
   ]);
   expect(await jobs.get(done.series[0]!.job!)).toMatchObject({ batch: id, priority: 'batch' });
   const csv = await (await fetch(`${app.url}/api/batches/${id}/report.csv`)).text();
-  expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,');
+  expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,,0,');
 });
 
 it('waits where the queue is full, and goes on when it has room', async () => {

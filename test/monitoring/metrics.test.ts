@@ -11,7 +11,7 @@ import { loadConfig } from '../../server/src/config.ts';
 import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { JobWatch } from '../../server/src/monitoring/job-watch.ts';
-import type { Metrics } from '../../server/src/monitoring/metrics.ts';
+import { Metrics } from '../../server/src/monitoring/metrics.ts';
 import { create, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
 import { startApp, type TestApp, testMetrics } from '../support/test-app.ts';
 
@@ -99,6 +99,25 @@ it('makes a span of each stage, for those who trace', async () => {
     ['open', 'traced'],
     ['store', 'traced'],
   ]);
+});
+
+it('leaves out what a source does not tell, and says whether the database answers', async () => {
+  const broken = new Metrics({
+    jobs: async () => {
+      throw new StainError('DATABASE_UNAVAILABLE', 'Away.');
+    },
+    spool: async () => ({ used: 7, reserved: 9 }),
+    device: () => new Promise<never>(() => {}),
+  });
+  broken.readBatches(async () => ({ waiting: 2, setAside: 1 }));
+  broken.batchLineSetAside('ARCHIVE_ERROR');
+  const text = (await broken.text()).split('\n');
+  expect(text).toContain('stain_database_up 0');
+  expect(text).toContain('stain_spool_bytes 7');
+  expect(text).toContain('stain_batch_lines{state="set aside"} 1');
+  expect(text).toContain('stain_batch_lines_set_aside_total{code="ARCHIVE_ERROR"} 1');
+  expect(text.filter((line) => /^stain_(jobs|device_info)\{/.test(line))).toEqual([]);
+  expect(await metric('stain_database_up')).toBe(1);
 });
 
 it('measures requests by route, and not by address', async () => {

@@ -25,6 +25,9 @@ export interface RunningPostgres extends AsyncDisposable {
   /** `fast` rolls open transactions back and shuts down in order; `immediate` is a crash, recovered from at start. */
   stop(mode: 'fast' | 'immediate'): Promise<void>;
   start(): Promise<void>;
+  /** SIGSTOP to all its processes: it takes connections, and answers nothing. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
   /** The one value that a statement gives, as text. */
   query(sql: string): Promise<string>;
 }
@@ -40,6 +43,12 @@ export async function startPostgres(): Promise<RunningPostgres> {
   };
   const port = await freePort();
   const control = (...args: string[]): Promise<string> => run('pg_ctl', '--pgdata', data, '--wait', ...args);
+  const signalAll = async (signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> => {
+    const [pid] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n');
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    // The postmaster first, so that it makes no more of them.
+    for (const one of [pid!, ...children.trim().split(' ')]) process.kill(Number(one), signal);
+  };
   let isRunning = false;
   const postgres: RunningPostgres = {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
@@ -51,12 +60,14 @@ export async function startPostgres(): Promise<RunningPostgres> {
       await control('start', '--log', join(folder, 'log'), '--silent');
       isRunning = true;
     },
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
     query: async (sql) =>
       (
         await run('psql', '--no-psqlrc', '--tuples-only', '--no-align', '--command', sql, postgres.url)
       ).trim(),
     async [Symbol.asyncDispose]() {
-      if (isRunning) await postgres.stop('immediate');
+      if (isRunning) await signalAll('SIGCONT').then(() => postgres.stop('immediate'));
       await rm(folder, { recursive: true, force: true });
     },
   };

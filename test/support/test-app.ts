@@ -38,8 +38,7 @@ export interface TestApp extends AsyncDisposable {
 /** @param options in place of the parts that do nothing */
 export async function startApp(jobs: JobService, options: Partial<AppOptions> = {}): Promise<TestApp> {
   const config = options.config ?? loadConfig({ env: {} });
-  const batches =
-    options.batches ?? (await BatchService.open({ jobs, isResult: async () => false, onFault: () => {} }));
+  const batches = options.batches ?? (await BatchService.open({ jobs, onFault: () => {} }));
   // As if it came with the product: requests name it.
   const templates =
     options.templates ??

@@ -4,24 +4,23 @@ import { z } from 'zod';
 import type { Principal } from '../auth/principal.ts';
 import { hiding } from '../auth/refusal.ts';
 import type { Config } from '../config.ts';
-import {
-  type BatchReport,
-  batch,
-  batchCreate,
-  batchList,
-  type batchQuery,
-  batchReport,
-} from '../contract/index.ts';
+import { batch, batchCreate, batchList, type batchQuery, batchReport } from '../contract/index.ts';
+import { DataSet } from '../dicom/dataset.ts';
+import { isOurs } from '../dicom/equipment.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
-import type { BatchService } from '../jobs/batch-service.ts';
+import type { NewLine } from '../jobs/batch-records.ts';
+import { type BatchService, skipped } from '../jobs/batch-service.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
+import { csvOf } from './batch-csv.ts';
 import { parseInput } from './problem.ts';
 import { json, leaving, type Route } from './route.ts';
 
 const TAGS = ['Batches'];
+/** Longest time for the search of a batch. */
+const SEARCH_TIMEOUT_MS = 60_000;
 const idParameter = z.object({ id: z.uuid() });
 
 export interface BatchRoutesOptions {
@@ -30,11 +29,12 @@ export interface BatchRoutesOptions {
   /** @throws MODEL_NOT_FOUND */
   model(name: string): Promise<unknown>;
   readonly templates: Pick<TemplateService, 'version'>;
-  /** Whole-slide series that the archive shows this user. */
+  /** Whole-slide series that the archive shows this user, and who made them; more than `mostResults` where there are more. */
   searchSeries(
     principal: Principal,
     query: z.infer<typeof batchQuery>,
     signal: AbortSignal,
+    mostResults: number,
   ): Promise<DicomJson[]>;
 }
 
@@ -68,7 +68,9 @@ export function batchRoutes({
         'TEMPLATE_OUTDATED',
         'SERIES_NOT_FOUND',
         'BATCH_TOO_LARGE',
+        'QUEUE_FULL',
         'ARCHIVE_UNREACHABLE',
+        'ARCHIVE_TIMEOUT',
       ],
       operation: {
         tags: TAGS,
@@ -81,22 +83,26 @@ export function batchRoutes({
         // Otherwise each of its series would be refused for it, one after the other.
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);
-        const found = await searchSeries(principalOf(response), query, leaving(response));
-        const series = found.map((item) => ({
-          studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',
-          seriesInstanceUid: textOf(item, '0020000E') ?? '',
-        }));
+        const { seriesPerBatch } = config.limits;
+        const late = AbortSignal.timeout(SEARCH_TIMEOUT_MS);
+        const signal = AbortSignal.any([leaving(response), late]);
+        const found = await searchSeries(principalOf(response), query, signal, seriesPerBatch).catch(
+          (thrown: unknown) => {
+            if (!late.aborted) throw thrown;
+            throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
+          },
+        );
+        const series = linesOf(found, query.StudyInstanceUID);
         if (series.length === 0)
           throw new StainError(
             'SERIES_NOT_FOUND',
             'The archive shows you no whole-slide series that matches.',
           );
-        const { seriesPerBatch } = config.limits;
         if (series.length > seriesPerBatch)
           throw new StainError(
             'BATCH_TOO_LARGE',
-            `The search finds ${series.length} series; a batch has ${seriesPerBatch} at most.`,
-            { data: { series: series.length, limit: seriesPerBatch } },
+            `The search finds more than ${seriesPerBatch} series; a batch has no more.`,
+            { data: { limit: seriesPerBatch } },
           );
         const wanted = {
           template,
@@ -183,23 +189,15 @@ export function batchRoutes({
   ];
 }
 
-const COLUMNS = [
-  'studyInstanceUid',
-  'seriesInstanceUid',
-  'state',
-  'job',
-  'code',
-  'message',
-  'derivedSeriesInstanceUid',
-  'seconds',
-] as const;
-
-/** RFC 4180. */
-export function csvOf(series: BatchReport['series']): string {
-  const cell = (value: string | number | null): string => {
-    const text = String(value ?? '');
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  const lines = series.map((line) => COLUMNS.map((column) => cell(line[column])).join(','));
-  return [COLUMNS.join(','), ...lines, ''].join('\r\n');
+/** Each series once; what this product has made is left out where the archive tells that already. */
+function linesOf(found: readonly DicomJson[], study = ''): NewLine[] {
+  const lines = found.map((item) => ({
+    studyInstanceUid: textOf(item, '0020000D') ?? study,
+    seriesInstanceUid: textOf(item, '0020000E') ?? '',
+    refusal: isOurs(DataSet.fromDicomJson(item))
+      ? skipped('The series is a result of this product.')
+      : undefined,
+  }));
+  const bySeries = lines.map((line) => [`${line.studyInstanceUid} ${line.seriesInstanceUid}`, line] as const);
+  return [...new Map(bySeries).values()];
 }

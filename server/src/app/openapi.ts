@@ -4,7 +4,13 @@ import { problem } from '../contract/index.ts';
 import { ERROR_TABLE, type ErrorCode } from '../errors.ts';
 import type { Route } from './route.ts';
 
-const LOGIN_PROBLEMS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'LOGIN_UNAVAILABLE'];
+/** Of every route that is not for everybody. */
+const COMMON_PROBLEMS: readonly ErrorCode[] = [
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'LOGIN_UNAVAILABLE',
+  'DATABASE_UNAVAILABLE',
+];
 
 export type OpenApiDocument = ReturnType<typeof createDocument>;
 
@@ -22,7 +28,7 @@ export function createOpenApi(
       ...(hasLogin && scope !== 'public' && { security: [{ bearer: [] }] }),
       responses: {
         ...operation.responses,
-        ...problemResponses([...(scope === 'public' ? [] : LOGIN_PROBLEMS), 'RATE_LIMITED', ...problems]),
+        ...problemResponses([...(scope === 'public' ? [] : COMMON_PROBLEMS), 'RATE_LIMITED', ...problems]),
       },
     };
   }

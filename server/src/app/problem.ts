@@ -13,6 +13,9 @@ const CHALLENGES: Partial<Record<string, string>> = {
   FORBIDDEN: 'Bearer error="insufficient_scope"',
 };
 
+/** Retry-After (RFC 9110 section 10.2.3) in seconds, for what passes by itself and is not known to the minute. */
+const RETRY_AFTER_SECONDS: Partial<Record<string, number>> = { DATABASE_UNAVAILABLE: 5 };
+
 /** @param status where HTTP has one of its own for what the code says more broadly (405, 415) */
 export function sendProblem(response: Response, error: StainError, status: number = error.status): void {
   const problem: Problem = {
@@ -27,6 +30,8 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   };
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
+  const retryAfter = RETRY_AFTER_SECONDS[error.code];
+  if (retryAfter !== undefined) response.set('Retry-After', String(retryAfter));
   response.locals['code'] = error.code;
   response.locals['isHiding'] = isHiding(error);
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));

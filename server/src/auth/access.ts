@@ -53,6 +53,7 @@ export type SearchSeries = (
   principal: Principal,
   parameters: SearchParameters,
   signal: AbortSignal,
+  mostResults?: number,
 ) => Promise<DicomJson[]>;
 
 /** @param source asks with the credentials of the service, where the archive knows no users */
@@ -63,10 +64,10 @@ export function openSearch(
   credentials: ArchiveCredentials,
 ): SearchSeries {
   const url = urlForUsers(dicomweb, login);
-  return async ({ token = '' }, parameters, signal) =>
+  return async ({ token = '' }, parameters, signal, mostResults) =>
     url === undefined
-      ? source.searchSeries(parameters, signal)
-      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal));
+      ? source.searchSeries(parameters, signal, mostResults)
+      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal, mostResults));
 }
 
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */

@@ -1,18 +1,19 @@
 /** The content of what a request names: slide, template, model and rules. */
 import { createHash } from 'node:crypto';
 import { VERSION } from '../composition.ts';
+import { isOurs } from '../dicom/equipment.ts';
 import type { Fingerprint } from '../jobs/job-key.ts';
 import { inspectRequest, type NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { imagesOf } from '../normalization/open-series.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import type { Slide } from '../slide/types.ts';
 
-/** Refuses what can be refused before work begins. @throws what `inspectRequest` throws */
+/** Refuses what can be refused before work begins. `isResult`: this product made the series. @throws what `inspectRequest` throws */
 export async function fingerprintOf(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
-): Promise<Fingerprint & { readonly slide: Slide }> {
+): Promise<Fingerprint & { readonly slide: Slide; readonly isResult: boolean }> {
   const { template, network, slide } = await inspectRequest(request, environment, signal);
   const instances = imagesOf(slide).flatMap((level) =>
     level.instances.map(({ sopInstanceUid }) => sopInstanceUid),
@@ -24,6 +25,7 @@ export async function fingerprintOf(
     modelSha256: network.model.sha256,
     softwareVersion: VERSION,
     slide,
+    isResult: isOurs(slide.levels[0]!.instances[0]!.dataset),
   };
 }
 

@@ -3,9 +3,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Config } from '../config.ts';
-import { DataSet } from '../dicom/dataset.ts';
-import { isOurs } from '../dicom/equipment.ts';
-import type { DicomWebClient } from '../dicomweb/client.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { BatchService } from '../jobs/batch-service.ts';
 import { JobService } from '../jobs/job-service.ts';
@@ -19,13 +16,20 @@ import type { TemplateVersion } from '../stain/template.ts';
 import { auditJob } from './audit-job.ts';
 import { fingerprintOf } from './fingerprint.ts';
 
+/** Who hears of what becomes of jobs. */
+export interface Observers {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Of faults outside of any job. */
+  onFault(error: unknown): void;
+}
+
 export function openJobService(
   { database, jobs, limits }: Config,
   environment: NormalizationEnvironment,
-  { log, metrics, audit }: { log: Logger; metrics: Metrics; audit: Pick<AuditTrail, 'record'> },
+  { log, metrics, onFault, audit }: Observers & { readonly audit: Pick<AuditTrail, 'record'> },
 ): Promise<JobService> {
   const watch = new JobWatch(log, metrics);
-  const onFault = (error: unknown): void => log.error({ err: error }, 'a fault outside of any job');
   return JobService.open({
     database,
     limits,
@@ -87,18 +91,20 @@ async function templateOf(
   }
 }
 
-/** @param source the archive with the slides */
 export function openBatchService(
+  { jobs: { retryHours }, limits: { batchesPerUser } }: Config,
   jobs: JobService,
-  source: DicomWebClient,
-  log: Logger,
+  { log, metrics, onFault }: Observers,
 ): Promise<BatchService> {
   return BatchService.open({
     jobs,
-    async isResult({ studyInstanceUid, seriesInstanceUid }, signal) {
-      const [first] = await source.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal);
-      return first !== undefined && isOurs(DataSet.fromDicomJson(first));
+    retryHours,
+    batchesPerUser,
+    onLine(what, facts) {
+      if (what === 'set aside') metrics.batchLineSetAside(facts.code);
+      // How a line goes on is in the report; the log has where that began and where it ended.
+      if (what === 'refused' || facts.attempts === 1) log.warn(facts, `series of a batch ${what}`);
     },
-    onFault: (error) => log.error({ err: error }, 'a fault of the batches'),
+    onFault,
   });
 }

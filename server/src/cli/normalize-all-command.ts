@@ -3,11 +3,10 @@
  * what is asked for: run again, it leaves out what is there and goes on with what was broken off.
  */
 import { writeFile } from 'node:fs/promises';
-import { csvOf } from '../app/batch-routes.ts';
+import { csvOf } from '../app/batch-csv.ts';
 import type { Composition } from '../composition.ts';
 import type { BatchSeries } from '../contract/index.ts';
 import { batchQuery } from '../contract/index.ts';
-import { isOurs } from '../dicom/equipment.ts';
 import { nameBasedUuid } from '../dicom/uid.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError, toStainError } from '../errors.ts';
@@ -87,6 +86,8 @@ async function normalizeOne(
     job: null,
     code: null,
     message: null,
+    attempts: 0,
+    nextTryAt: null,
     derivedSeriesInstanceUid: null,
     seconds: null,
     ...end,
@@ -94,8 +95,8 @@ async function normalizeOne(
   let identity: JobIdentity | undefined;
   const bar = createProgressBar(process.stderr);
   try {
-    const { slide, ...fingerprint } = await fingerprintOf(request, environment, signal);
-    if (isOurs(slide.levels[0]!.instances[0]!.dataset))
+    const { slide, isResult, ...fingerprint } = await fingerprintOf(request, environment, signal);
+    if (isResult)
       return line({
         state: 'SKIPPED',
         code: 'ALREADY_NORMALIZED',

@@ -29,6 +29,9 @@ import { workerCommand } from './worker-command.ts';
 /** 0 is done. */
 const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
 
+/** How long what is left open may keep a process that is done, in milliseconds. */
+const END_MS = 2000;
+
 interface GlobalOptions {
   readonly config?: string;
   readonly json?: boolean;
@@ -66,6 +69,8 @@ export function createProgram(): Command {
       process.exitCode = interrupted.signal.aborted ? EXIT.interrupted : EXIT.failed;
     } finally {
       process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+      // A peer that is silent, a frozen database, does not close its connection: that keeps no process from ending.
+      setTimeout(() => process.exit(), END_MS).unref();
     }
   };
 

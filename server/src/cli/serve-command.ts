@@ -18,6 +18,9 @@ import { stainService } from './stain-service.ts';
 import { bringInTemplates } from './template-service.ts';
 import { openWorkingProcess } from './working-process.ts';
 
+/** Tells results of this product from slides; optional keys at the level of series (PS3.18 10.6.1.2.3). */
+const MADE_BY = ['Manufacturer', 'ManufacturerModelName'];
+
 /** @param onListening called when the service answers, with the root of the viewer where there is one */
 export async function serveCommand(
   composition: Composition,
@@ -28,12 +31,17 @@ export async function serveCommand(
   const login = openLogin(config);
   const credentials = archiveCredentials(config.dicomweb);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
-  await using parts = await openWorkingProcess(composition, config.dicomweb.url ?? config.archive.folder);
+  await using parts = await openWorkingProcess(
+    composition,
+    config.dicomweb.url ?? config.archive.folder,
+    signal,
+  );
   const { archive, environment, jobs, templates, log } = parts;
   await bringInTemplates(composition, templates, log);
   await using cleanup = new AsyncDisposableStack();
-  const batches = await openBatchService(jobs, archive.client, log);
+  const batches = await parts.awaitDatabase(() => openBatchService(config, jobs, parts));
   cleanup.defer(() => batches.close());
+  parts.metrics.readBatches(() => batches.statistics());
   const search = openSearch(config, login, archive.client, credentials);
 
   const viewer = await openViewer(config, signal);
@@ -43,8 +51,8 @@ export async function serveCommand(
     login,
     access: openAccess(config, login, credentials),
     batches,
-    searchSeries: (principal, query, searchSignal) =>
-      search(principal, { Modality: 'SM', ...query }, searchSignal),
+    searchSeries: (principal, query, searchSignal, mostResults) =>
+      search(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, mostResults),
     version: VERSION,
     archiveRouter: archive.router
       ? express.Router().use(archiveTarget, archive.router)
@@ -52,7 +60,7 @@ export async function serveCommand(
           {
             ...config.dicomweb,
             url: config.dicomweb.url!,
-            bulkDataKey: await serviceKey(jobs.database, 'addresses of bulk data'),
+            bulkDataKey: await parts.awaitDatabase(() => serviceKey(jobs.database, 'addresses of bulk data')),
           },
           login,
           credentials,

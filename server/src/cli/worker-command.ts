@@ -14,7 +14,7 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
     throw invalidSetting('jobs.concurrency', 'a worker works on at least one slide.');
   // A model or device that does not work is met now and not by the first job.
   await network(DEFAULT_MODEL);
-  await using parts = await openWorkingProcess(composition, url);
+  await using parts = await openWorkingProcess(composition, url, signal);
   process.stderr.write(
     `Stain normalization ${VERSION}, research use only: a worker on ${parts.archive.name}\n`,
   );

@@ -8,6 +8,8 @@ import { type AuditTrail, openAuditTrail } from '../audit/audit-trail.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import type { Device } from '../contract/index.ts';
+import { StainError } from '../errors.ts';
+import { awaitDatabase } from '../jobs/await-database.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
 import { type Check, spoolCheck } from '../monitoring/checks.ts';
@@ -15,6 +17,7 @@ import { Metrics } from '../monitoring/metrics.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { spoolUse } from '../normalization/spool.ts';
 import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts';
+import { DatabaseAbsence } from './database-absence.ts';
 import { openJobService } from './job-service.ts';
 import { keepSpoolClean } from './keep-spool-clean.ts';
 import { reportCrashes } from './report-crashes.ts';
@@ -31,18 +34,36 @@ export interface WorkingProcess extends AsyncDisposable {
   /** For /ready. */
   readonly checks: Readonly<Record<string, Check>>;
   device(): Promise<Device>;
+  /** Tells the log of a fault outside of any job. */
+  onFault(error: unknown): void;
+  /** Opens what lies in the database, which is waited for where it is away. @throws SHUTTING_DOWN when interrupted */
+  awaitDatabase<T>(open: () => Promise<T>): Promise<T>;
 }
 
-/** @param location of the archive: a URL or a folder. @throws CONFIGURATION_INVALID */
+/**
+ * Waits for the database; the listener for metrics and probes answers meanwhile.
+ * @param location of the archive: a URL or a folder. @param signal ends the waiting. @throws CONFIGURATION_INVALID
+ */
 export async function openWorkingProcess(
   composition: Composition,
   location: string,
+  signal: AbortSignal,
 ): Promise<WorkingProcess> {
   const { config } = composition;
   const log = createLogger({ level: config.log.level });
   const device = (): Promise<Device> => describeDevice(composition);
+  const absence = new DatabaseAbsence(log);
+  const onFault = (error: unknown): void => {
+    if (error instanceof StainError && error.code === 'DATABASE_UNAVAILABLE') absence.report(error);
+    else log.error({ err: error }, 'a fault outside of any job');
+  };
+  let opened: JobService | undefined;
+  const openedJobs = (): JobService => {
+    if (opened) return opened;
+    throw new StainError('DATABASE_UNAVAILABLE', 'The database has not answered since the start.');
+  };
   const metrics = new Metrics({
-    jobs: () => jobs.statistics(),
+    jobs: async () => openedJobs().statistics(),
     spool: () => spoolUse(config.spool),
     device,
   });
@@ -60,20 +81,14 @@ export async function openWorkingProcess(
     }),
   );
   // Jobs begin as soon as their service is open; their templates are there a moment later.
-  const opened = Promise.withResolvers<TemplateService>();
-  opened.promise.catch(() => {});
+  const openedTemplates = Promise.withResolvers<TemplateService>();
+  openedTemplates.promise.catch(() => {});
   const environment = composition.environment(
     { source: archive.client, destination: archive.client },
-    { version: async (id, sha256) => (await opened.promise).version(id, sha256) },
+    { version: async (id, sha256) => (await openedTemplates.promise).version(id, sha256) },
   );
-  const jobs = await openJobService(config, environment, { log, metrics, audit });
-  cleanup.defer(() => jobs.close());
-  cleanup.use(await audit.anchorIn(await openAnchorTable(jobs.database)));
-  opened.resolve(openTemplateService(composition, jobs));
-  const templates = await opened.promise;
-  cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   const checks = {
-    database: () => jobs.ping(),
+    database: async () => openedJobs().ping(),
     archive: async () => {
       await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
     },
@@ -90,6 +105,15 @@ export async function openWorkingProcess(
     cleanup.defer(() => server.close());
     process.stderr.write(`  metrics  ${server.url}/metrics\n`);
   }
+  const untilOpen = <T>(open: () => Promise<T>): Promise<T> =>
+    awaitDatabase(open, signal, (error) => absence.report(error, { waits: true }));
+  const jobs = await untilOpen(() => openJobService(config, environment, { log, metrics, onFault, audit }));
+  cleanup.defer(() => jobs.close());
+  opened = jobs;
+  openedTemplates.resolve(untilOpen(() => openTemplateService(composition, jobs)));
+  const templates = await openedTemplates.promise;
+  cleanup.use(await audit.anchorIn(await untilOpen(() => openAnchorTable(jobs.database))));
+  cleanup.use(await keepSpoolClean(config.spool, jobs, log));
   audit.record({ event: 'application-start', outcome: 'success' });
   cleanup.defer(() => audit.record({ event: 'application-stop', outcome: 'success' }));
   const resources = cleanup.move();
@@ -103,6 +127,8 @@ export async function openWorkingProcess(
     metrics,
     checks,
     device,
+    onFault,
+    awaitDatabase: untilOpen,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

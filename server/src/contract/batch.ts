@@ -30,11 +30,21 @@ export const batchSeries = z
     seriesInstanceUid: z.string(),
     state: z.enum(['WAITING', 'REFUSED', 'SKIPPED', ...jobState.options]).meta({
       description:
-        'WAITING: no job yet. REFUSED: no slide that can be normalised. SKIPPED: a result of this product. Otherwise the state of its job.',
+        'WAITING: no job yet; with a code it was set aside, and is tried again. REFUSED: no slide that can be normalised. SKIPPED: a result of this product. Otherwise the state of its job.',
     }),
     job: z.uuid().nullable(),
-    code: z.string().nullable().meta({ description: 'Of the refusal or the error' }),
+    code: z
+      .string()
+      .nullable()
+      .meta({ description: 'Of the refusal, the error, or what it waits for to pass' }),
     message: z.string().nullable(),
+    attempts: z
+      .int()
+      .meta({ description: 'How often the archive could not show it when a job was to be made' }),
+    nextTryAt: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'When a series that was set aside is tried again' }),
     derivedSeriesInstanceUid: z.string().nullable(),
     seconds: z.number().nullable(),
   })

@@ -30,11 +30,12 @@ export interface DicomWebClientOptions extends ConnectionOptions {
 export interface DicomWebClient {
   /**
    * QIDO-RS. Parameters go into the query, `StudyInstanceUID` and `SeriesInstanceUID` into the path where
-   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
+   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given; with
+   * `mostResults` no further than to the page that exceeds it.
    * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, CANCELLED
    */
   searchStudies(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
-  searchSeries(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+  searchSeries(parameters: SearchParameters, signal: AbortSignal, mostResults?: number): Promise<DicomJson[]>;
   searchInstances(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
 
   /**
@@ -104,7 +105,8 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
   };
   return {
     searchStudies: (parameters, signal) => search(connection, 'studies', parameters, limits, signal),
-    searchSeries: (parameters, signal) => search(connection, 'series', parameters, limits, signal),
+    searchSeries: (parameters, signal, mostResults) =>
+      search(connection, 'series', parameters, { ...limits, mostResults }, signal),
     searchInstances: (parameters, signal) => search(connection, 'instances', parameters, limits, signal),
     seriesMetadata: async (studyUid, seriesUid, signal) => {
       const request = {

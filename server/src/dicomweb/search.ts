@@ -11,6 +11,8 @@ export interface SearchParameters {
 export interface SearchLimits {
   readonly pageSize: number;
   readonly maxMetadataBytes: number;
+  /** No more pages are asked for when there are more results than this. */
+  readonly mostResults?: number | undefined;
 }
 
 export type SearchLevel = 'studies' | 'series' | 'instances';
@@ -51,7 +53,8 @@ export async function search(
         `The archive answers a search for ${level} with more than ${MAX_RESULTS} results; narrow it.`,
       );
     // Nothing new: the archive does not know `offset` and sends the first page for ever.
-    if (isLast || found.size === before) return [...found.values()];
+    const isEnough = limits.mostResults !== undefined && found.size > limits.mostResults;
+    if (isLast || isEnough || found.size === before) return [...found.values()];
   }
 }
 

@@ -1,13 +1,18 @@
-/** The records of batches: which series each has, and the job or the refusal of each. */
+/** The records of batches: which series each has, and the job, the refusal or the next try of each. */
+import { LOCAL } from '../auth/principal.ts';
 import type { Batch, BatchSeries } from '../contract/index.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import type { Database } from './database.ts';
+import type { RoomLimits } from './room.ts';
 
 const BATCH = 'stain_normalization.batch';
 const SERIES = 'stain_normalization.batch_series';
 const JOB = 'stain_normalization.job';
 
+const OPEN = 'job IS NULL AND refusal IS NULL';
+
+/** `next_try` of a line that is being tried lies behind the end of that: what a crash leaves is tried again then. */
 const SCHEMA = `
 BEGIN;
 SELECT pg_advisory_xact_lock(hashtext('${BATCH}'));
@@ -27,24 +32,43 @@ CREATE TABLE IF NOT EXISTS ${SERIES} (
   refusal jsonb,
   PRIMARY KEY (batch, position)
 );
-CREATE INDEX IF NOT EXISTS batch_series_open ON ${SERIES} (batch, position) WHERE job IS NULL AND refusal IS NULL;
+ALTER TABLE ${BATCH} ADD COLUMN IF NOT EXISTS served_at timestamptz NOT NULL DEFAULT 'epoch';
+ALTER TABLE ${SERIES}
+  ADD COLUMN IF NOT EXISTS next_try timestamptz NOT NULL DEFAULT 'epoch',
+  ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS waiting jsonb,
+  ADD COLUMN IF NOT EXISTS waiting_since timestamptz;
+CREATE INDEX IF NOT EXISTS batch_served ON ${BATCH} (requested_by, served_at);
+CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};
 COMMIT;`;
 
 /** What all series of a batch have in common. */
 export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid'>;
 
-/** A series that has no job yet. */
+/** A series of a new batch. */
+export interface NewLine extends SeriesReference {
+  /** Where it is known from the start that it gets no job. */
+  readonly refusal?: Refusal | undefined;
+}
+
+/** A series that has no job yet, in the hands of one process until its `lease` ends. */
 export interface OpenLine extends SeriesReference {
   readonly batch: string;
   readonly position: number;
   readonly requestedBy: string;
   readonly request: BatchRequest;
+  /** Tries so far that met a passing fault, and since when. */
+  readonly attempts: number;
+  readonly waitingSince: Date | undefined;
 }
 
-export interface Refusal {
-  readonly state: 'REFUSED' | 'SKIPPED';
+export interface Fault {
   readonly code: string;
   readonly message: string;
+}
+
+export interface Refusal extends Fault {
+  readonly state: 'REFUSED' | 'SKIPPED';
 }
 
 interface LineRow {
@@ -52,8 +76,11 @@ interface LineRow {
   readonly series: string;
   readonly job: string | null;
   readonly refusal: Refusal | null;
+  readonly waiting: Fault | null;
+  readonly attempts: number;
+  readonly next_try: Date;
   readonly state: BatchSeries['state'] | null;
-  readonly error: { code: string; message: string } | null;
+  readonly error: Fault | null;
   readonly result: { seriesInstanceUid: string; seconds: number } | null;
 }
 
@@ -68,7 +95,7 @@ export class BatchRecords {
 
   /** After `JobRecords.open`, which makes the schema. */
   static async open(database: Database): Promise<BatchRecords> {
-    await database.query(SCHEMA);
+    await database.define(SCHEMA);
     return new BatchRecords(database);
   }
 
@@ -77,36 +104,80 @@ export class BatchRecords {
     requestedBy: string,
     request: BatchRequest,
     createdAt: string,
-    series: readonly SeriesReference[],
+    lines: readonly NewLine[],
   ): Promise<void> {
     await this.#database.query(
       `WITH made AS (INSERT INTO ${BATCH} (id, requested_by, request, created_at) VALUES ($1, $2, $3::jsonb, $4) RETURNING id)
-       INSERT INTO ${SERIES} (batch, position, study, series)
-       SELECT made.id, line.position, line.study, line.series FROM made,
-         ROWS FROM (unnest($5::text[]), unnest($6::text[])) WITH ORDINALITY AS line (study, series, position)`,
+       INSERT INTO ${SERIES} (batch, position, study, series, refusal)
+       SELECT made.id, line.position, line.study, line.series, line.refusal::jsonb FROM made,
+         ROWS FROM (unnest($5::text[]), unnest($6::text[]), unnest($7::text[])) WITH ORDINALITY
+           AS line (study, series, refusal, position)`,
       [
         id,
         requestedBy,
         JSON.stringify(request),
         createdAt,
-        series.map(({ studyInstanceUid }) => studyInstanceUid),
-        series.map(({ seriesInstanceUid }) => seriesInstanceUid),
+        lines.map(({ studyInstanceUid }) => studyInstanceUid),
+        lines.map(({ seriesInstanceUid }) => seriesInstanceUid),
+        lines.map(({ refusal }) => (refusal ? JSON.stringify(refusal) : null)),
       ],
     );
   }
 
-  /** The next series without a job, of the oldest batch that has one. */
-  async next(): Promise<OpenLine | undefined> {
+  /** Batches of a user that have series without a job. */
+  async countOpen(requestedBy: string): Promise<number> {
+    const [row] = await this.#database.query<{ n: number }>(
+      `SELECT count(*)::integer AS n FROM ${BATCH} b
+       WHERE requested_by = $1 AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN})`,
+      [requestedBy],
+    );
+    return row!.n;
+  }
+
+  /**
+   * Takes the next line that may be tried now. Users take turns, and so do the batches of a user; lines that were never
+   * tried come before those that were set aside. Whoever has no room is passed over. Undefined where nothing is to do.
+   * @param passedOver users that get no turn
+   * @param lease for how long nobody else takes it: doubled with each attempt, up to the most
+   */
+  async claim(
+    room: RoomLimits,
+    passedOver: readonly string[],
+    lease: { readonly seconds: number; readonly mostSeconds: number },
+  ): Promise<OpenLine | undefined> {
     const [row] = await this.#database.query<{
       batch: string;
       position: number;
       study: string;
       series: string;
+      attempts: number;
+      waiting_since: Date | null;
       requested_by: string;
       request: BatchRequest;
     }>(
-      `SELECT l.batch, l.position, l.study, l.series, b.requested_by, b.request FROM ${SERIES} l JOIN ${BATCH} b ON b.id = l.batch
-       WHERE l.job IS NULL AND l.refusal IS NULL ORDER BY b.created_at, l.position LIMIT 1`,
+      `WITH ready AS MATERIALIZED (
+         SELECT id, requested_by, request, served_at, created_at FROM ${BATCH} b
+         WHERE requested_by <> ALL ($1::text[])
+           AND (SELECT count(*) FROM ${JOB} WHERE state = 'SCHEDULED' AND batch IS NOT NULL) < $2
+           AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN} AND next_try <= now())),
+       turns AS (
+         SELECT requested_by, (SELECT max(served_at) FROM ${BATCH} WHERE requested_by = u.requested_by) AS last
+         FROM (SELECT DISTINCT requested_by FROM ready) u
+         WHERE requested_by = '${LOCAL.id}' OR $3 > (
+           SELECT count(*) FROM ${JOB}
+           WHERE requested_by = u.requested_by AND batch IS NOT NULL AND state IN ('SCHEDULED', 'IN PROGRESS'))),
+       next AS (
+         SELECT ready.id, ready.requested_by, ready.request, l.position
+         FROM turns JOIN ready USING (requested_by)
+         CROSS JOIN LATERAL (
+           SELECT position FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now()
+           ORDER BY next_try, position LIMIT 1 FOR UPDATE SKIP LOCKED) AS l
+         ORDER BY turns.last, ready.served_at, ready.created_at LIMIT 1),
+       served AS (UPDATE ${BATCH} SET served_at = clock_timestamp() WHERE id = (SELECT id FROM next))
+       UPDATE ${SERIES} l SET next_try = now() + least($4::float8 * 2 ^ least(l.attempts, 20), $5::float8) * interval '1 second'
+       FROM next WHERE l.batch = next.id AND l.position = next.position
+       RETURNING l.batch, l.position, l.study, l.series, l.attempts, l.waiting_since, next.requested_by, next.request`,
+      [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds],
     );
     return (
       row && {
@@ -116,21 +187,43 @@ export class BatchRecords {
         seriesInstanceUid: row.series,
         requestedBy: row.requested_by,
         request: row.request,
+        attempts: row.attempts,
+        waitingSince: row.waiting_since ?? undefined,
       }
     );
   }
 
-  async setJob({ batch, position }: OpenLine, job: string): Promise<void> {
-    await this.#database.query(
-      `UPDATE ${SERIES} SET job = $3 WHERE batch = $1 AND position = $2 AND refusal IS NULL`,
+  /** False where the line was cancelled in the meantime. */
+  async setJob({ batch, position }: OpenLine, job: string): Promise<boolean> {
+    const rows = await this.#database.query(
+      `UPDATE ${SERIES} SET job = $3, waiting = NULL WHERE batch = $1 AND position = $2 AND ${OPEN} RETURNING position`,
       [batch, position, job],
     );
+    return rows.length > 0;
   }
 
   async refuse({ batch, position }: OpenLine, refusal: Refusal): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET refusal = $3::jsonb WHERE batch = $1 AND position = $2 AND job IS NULL`,
+      `UPDATE ${SERIES} SET refusal = $3::jsonb, waiting = NULL WHERE batch = $1 AND position = $2 AND ${OPEN}`,
       [batch, position, JSON.stringify(refusal)],
+    );
+  }
+
+  /** The line waits for a passing fault to end. */
+  async setAside({ batch, position }: OpenLine, fault: Fault, seconds: number): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET waiting = $3::jsonb, attempts = attempts + 1, waiting_since = coalesce(waiting_since, now()),
+         next_try = now() + $4 * interval '1 second'
+       WHERE batch = $1 AND position = $2 AND ${OPEN}`,
+      [batch, position, JSON.stringify(fault), seconds],
+    );
+  }
+
+  /** The line was not tried after all. */
+  async putBack({ batch, position }: OpenLine, seconds: number): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET next_try = now() + $3 * interval '1 second' WHERE batch = $1 AND position = $2 AND ${OPEN}`,
+      [batch, position, seconds],
     );
   }
 
@@ -138,7 +231,7 @@ export class BatchRecords {
   async cancel(id: string, refusal: Refusal): Promise<string[]> {
     await this.#database.query(`UPDATE ${BATCH} SET cancelled = true WHERE id = $1`, [id]);
     await this.#database.query(
-      `UPDATE ${SERIES} SET refusal = $2::jsonb WHERE batch = $1 AND job IS NULL AND refusal IS NULL`,
+      `UPDATE ${SERIES} SET refusal = $2::jsonb, waiting = NULL WHERE batch = $1 AND ${OPEN}`,
       [id, JSON.stringify(refusal)],
     );
     const rows = await this.#database.query<{ id: string }>(
@@ -164,20 +257,34 @@ export class BatchRecords {
   /** In the order in which the archive named them. */
   async series(id: string): Promise<BatchSeries[]> {
     const rows = await this.#database.query<LineRow>(
-      `SELECT l.study, l.series, l.job, l.refusal, ${STATE} AS state, j.error, j.result
+      `SELECT l.study, l.series, l.job, l.refusal, l.waiting, l.attempts, l.next_try, ${STATE} AS state, j.error, j.result
        FROM ${SERIES} l LEFT JOIN ${JOB} j ON j.id = l.job WHERE l.batch = $1 ORDER BY l.position`,
       [id],
     );
-    return rows.map(({ study, series, job, refusal, state, error, result }) => ({
-      studyInstanceUid: study,
-      seriesInstanceUid: series,
-      state: state!,
-      job,
-      code: (refusal ?? error)?.code ?? null,
-      message: (refusal ?? error)?.message ?? null,
-      derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
-      seconds: result?.seconds ?? null,
-    }));
+    return rows.map(({ study, series, job, refusal, waiting, attempts, next_try, state, error, result }) => {
+      const fault = refusal ?? waiting ?? error;
+      return {
+        studyInstanceUid: study,
+        seriesInstanceUid: series,
+        state: state!,
+        job,
+        code: fault?.code ?? null,
+        message: fault?.message ?? null,
+        attempts,
+        nextTryAt: waiting ? next_try.toISOString() : null,
+        derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
+        seconds: result?.seconds ?? null,
+      };
+    });
+  }
+
+  /** Series without a job, of all batches: those whose turn has not come, and those that were set aside. */
+  async countLines(): Promise<{ waiting: number; setAside: number }> {
+    const [row] = await this.#database.query<{ waiting: number; set_aside: number }>(
+      `SELECT count(*) FILTER (WHERE waiting IS NULL)::integer AS waiting,
+         count(*) FILTER (WHERE waiting IS NOT NULL)::integer AS set_aside FROM ${SERIES} WHERE ${OPEN}`,
+    );
+    return { waiting: row!.waiting, setAside: row!.set_aside };
   }
 
   async #select(where: string, values: readonly unknown[], limit = ''): Promise<Batch[]> {

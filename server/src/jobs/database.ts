@@ -4,10 +4,23 @@ import { PGlite } from '@electric-sql/pglite';
 import { type ConstructorOptions, fromPglite, PgBoss } from 'pg-boss';
 import { StainError } from '../errors.ts';
 import { invalidSetting } from '../setting.ts';
+import { withinTime } from '../within-time.ts';
+import { asError, databaseFault, databaseUnavailable, isRefused } from './database-fault.ts';
 import { lockFolder } from './folder-lock.ts';
 
 /** PGlite's name for a database that is gone with the process. */
 export const IN_MEMORY = 'memory://';
+
+/** Connections of one process. */
+const MOST_CONNECTIONS = 10;
+/** How long a connection, or one that is free, is waited for. */
+const CONNECTION_TIMEOUT_MS = 5000;
+/** How long a caller waits for a server that has the statement and does not answer. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** When the connection itself is given up; also the limit for changes of tables and the queue's own maintenance. */
+const SILENCE_MS = 60_000;
+/** How long the end of the process waits for a database that is silent. */
+const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface DatabaseOptions {
   /** Folder of the embedded database, or `memory://`. */
@@ -17,22 +30,33 @@ export interface DatabaseOptions {
   /** On a server: a worker that is silent for this long is taken for dead. */
   readonly heartbeatSeconds: number;
   /** Faults of the queue's background work. */
-  onError(error: Error): void;
+  onError(error: unknown): void;
 }
 
 export interface Database {
   readonly boss: PgBoss;
   /** True when no other process can use this database, so whatever is active at start was left by a crash. */
   readonly embedded: boolean;
-  /** With values: one statement. Without: may be several. */
+  /** With values: one statement. Without: may be several. @throws DATABASE_UNAVAILABLE */
   query<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Makes or changes tables, which may take as long as it takes. @throws DATABASE_UNAVAILABLE */
+  define(sql: string): Promise<void>;
+  /** Other work on the database, that of the queue, with the time limit and the errors of `query`. */
+  limited<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-/** @throws CONFIGURATION_INVALID when the database cannot be opened */
+/** @throws DATABASE_UNAVAILABLE when the server is away; CONFIGURATION_INVALID when it, or the folder, refuses us */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  if (options.url !== undefined)
-    return start({ connectionString: options.url }, options, false, async () => {});
+  if (options.url !== undefined) {
+    const pool = {
+      connectionString: options.url,
+      max: MOST_CONNECTIONS,
+      connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+      query_timeout: SILENCE_MS,
+    };
+    return start(pool, options, false, async () => {});
+  }
   const unlock = options.directory === IN_MEMORY ? async () => {} : await prepareFolder(options.directory);
   try {
     const pglite = await PGlite.create(options.directory);
@@ -72,21 +96,47 @@ async function start(
     superviseIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
     monitorIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
   });
-  boss.on('error', options.onError);
-  await boss.start().catch((cause: unknown) => {
+  boss.on('error', (error) => options.onError(databaseFault(asError(error))));
+  const stop = () => boss.stop({ graceful: true, timeout: 1000 });
+  try {
+    await boss.start();
+  } catch (cause) {
+    await stop().catch(() => {});
+    const fault = databaseFault(cause);
+    if (!embedded && fault instanceof StainError && !isRefused(cause)) throw fault;
     throw unusable(embedded ? 'database.directory' : 'database.url', cause);
-  });
+  }
   const sql = boss.getDb();
+  // The embedded database has no connection to lose: what it takes is the time of this process.
+  const limited = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await (embedded ? work() : withinTime(work, STATEMENT_TIMEOUT_MS, silent));
+    } catch (thrown) {
+      throw databaseFault(thrown);
+    }
+  };
   return {
     boss,
     embedded,
-    query: async <Row>(text: string, values?: readonly unknown[]) =>
-      (await sql.executeSql(text, values && [...values])).rows as Row[],
+    limited,
+    query: <Row>(text: string, values?: readonly unknown[]) =>
+      limited(async () => (await sql.executeSql(text, values && [...values])).rows as Row[]),
+    async define(text) {
+      await sql.executeSql(text).catch((thrown: unknown) => {
+        throw databaseFault(thrown);
+      });
+    },
     async close() {
-      await boss.stop({ graceful: true, timeout: 1000 });
+      if (embedded) await stop();
+      // One that is silent keeps nobody from ending: what was not told it, it finds out by itself.
+      else await withinTime(stop, CLOSE_TIMEOUT_MS, silent).catch(options.onError);
       await close();
     },
   };
+}
+
+function silent(): StainError {
+  return databaseUnavailable('The database does not answer in time.');
 }
 
 /** Names the key only: the driver's message may hold the address with its password. */

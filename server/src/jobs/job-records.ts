@@ -54,12 +54,20 @@ CREATE INDEX IF NOT EXISTS job_state ON ${TABLE} (state);
 DROP INDEX IF EXISTS stain_normalization.job_workitem;
 CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${TABLE} (workitem_uid, requested_by);
 CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
+CREATE INDEX IF NOT EXISTS job_turn ON ${TABLE} (requested_by, priority);
+CREATE INDEX IF NOT EXISTS job_last_turn ON ${TABLE} (priority) WHERE runs > 0;
 COMMIT;`;
 
 const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 
-/** Above every job of a batch, however many its requester has waiting. */
-const INTERACTIVE = 1_000_000;
+/**
+ * Priorities fall from job to job for as long as there are jobs, within the bounds of an integer: those of batch
+ * priority from 0 on, the others from far above, so that each of them comes first.
+ */
+const PRIORITIES = {
+  interactive: { first: 1_000_000_000, from: 500_001, to: 2 ** 31 - 1 },
+  batch: { first: 0, from: -(2 ** 31), to: 500_000 },
+} as const;
 
 /** Who asked for a job, and how urgent it is. */
 export interface JobOrigin {
@@ -154,7 +162,7 @@ export class JobRecords {
   }
 
   static async open(database: Database): Promise<JobRecords> {
-    await database.query(SCHEMA);
+    await database.define(SCHEMA);
     return new JobRecords(database);
   }
 
@@ -170,8 +178,10 @@ export class JobRecords {
 
   /**
    * A new job; undefined when there is an unfinished one with that key. The jobs of one key make one series: its UIDs
-   * and dates come from the first of them. Its priority falls with the jobs that its requester has waiting already, so
-   * that requesters take turns.
+   * and dates come from the first of them.
+   *
+   * Requesters take turns (start-time fair queueing): a job comes a turn after the last one of its requester, but not
+   * before the turn that is being served. So neither many waiting jobs nor a steady flow of new ones keeps others away.
    */
   async insert(
     id: string,
@@ -180,11 +190,15 @@ export class JobRecords {
     { requestedBy, priority, batch, workitemUid }: JobOrigin,
     createdAt: string,
   ): Promise<{ job: Job; ticket: Ticket } | undefined> {
+    const { first, from, to } = PRIORITIES[priority];
     const [row] = await this.#rows(
       `INSERT INTO ${TABLE} (id, key, series, request, created_at, requested_by, batch, workitem_uid, priority,
          series_uuid, series_created_at)
        SELECT $1, $2, $3, $4::jsonb, $5, $6, $7, $9,
-         $8 - (SELECT count(*)::integer FROM ${TABLE} WHERE requested_by = $6 AND state = 'SCHEDULED'),
+         least(
+           $8,
+           (SELECT min(priority) FROM ${TABLE} WHERE runs > 0 AND priority BETWEEN $10 AND $11),
+           (SELECT min(priority) - 1 FROM ${TABLE} WHERE requested_by = $6 AND priority BETWEEN $10 AND $11)),
          coalesce(first.series_uuid, first.id, $1), coalesce(first.series_created_at, first.created_at, $5)
        FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${TABLE} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
        ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
@@ -196,8 +210,10 @@ export class JobRecords {
         createdAt,
         requestedBy,
         batch ?? null,
-        priority === 'interactive' ? INTERACTIVE : 0,
+        first,
         workitemUid ?? null,
+        from,
+        to,
       ],
     );
     return row && { job: toJob(row), ticket: { id, priority: row.priority } };
@@ -248,9 +264,11 @@ export class JobRecords {
     );
   }
 
-  async countScheduled(): Promise<number> {
+  /** @param isBatch only those of batches, or only the others */
+  async countScheduled(isBatch: boolean): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE state = 'SCHEDULED'`,
+      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE state = 'SCHEDULED' AND (batch IS NOT NULL) = $1`,
+      [isBatch],
     );
     return row!.n;
   }
@@ -274,10 +292,11 @@ export class JobRecords {
     };
   }
 
-  async countUnfinished(requestedBy: string): Promise<number> {
+  /** @param isBatch only those of batches, or only the others */
+  async countUnfinished(requestedBy: string, isBatch: boolean): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE requested_by = $1 AND ${UNFINISHED}`,
-      [requestedBy],
+      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE requested_by = $1 AND (batch IS NOT NULL) = $2 AND ${UNFINISHED}`,
+      [requestedBy, isBatch],
     );
     return row!.n;
   }
@@ -421,7 +440,7 @@ function toJob(row: Row): Job {
     stored: row.stored,
     cancelRequested: row.cancel_requested,
     requestedBy: row.requested_by,
-    priority: row.priority > INTERACTIVE / 2 ? 'interactive' : 'batch',
+    priority: row.priority >= PRIORITIES.interactive.from ? 'interactive' : 'batch',
     workitemUid: row.workitem_uid ?? uidFromUuid(row.id),
     batch: row.batch,
     createdAt: row.created_at.toISOString(),

@@ -6,11 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, type JobEvent, type JobState } from '../contract/index.ts';
-import { StainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
+import { databaseFault } from './database-fault.ts';
 import { type Fingerprint, jobKey } from './job-key.ts';
 import { type JobFilter, type JobOrigin, type JobPage, JobRecords, type Ticket } from './job-records.ts';
+import { type RoomLimits, roomFor } from './room.ts';
 import { type RunNormalization, RunningJob } from './running-job.ts';
 import { Watchers } from './watchers.ts';
 
@@ -39,15 +41,21 @@ export type JobMilestone = 'created' | 'started' | 'put back' | 'ended';
 export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
-  /** Content hashes of the template and model that a request names. @throws TEMPLATE_NOT_FOUND, MODEL_NOT_FOUND */
-  fingerprint(request: NormalizationRequest, signal: AbortSignal): Promise<Fingerprint>;
+  /**
+   * Content hashes of the template and model that a request names, and whether the series was made by this product.
+   * @throws TEMPLATE_NOT_FOUND, MODEL_NOT_FOUND
+   */
+  fingerprint(
+    request: NormalizationRequest,
+    signal: AbortSignal,
+  ): Promise<Fingerprint & { readonly isResult?: boolean }>;
   /** What the work has left behind is needed no more. */
   release(identity: JobIdentity): Promise<void>;
   /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
   retain(identity: JobIdentity): Promise<void>;
   /** Whether the archive still holds the whole series that a job has made. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
-  readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes' | 'maxQueuedJobs' | 'jobsPerUser'>;
+  readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes'> & RoomLimits;
   /** Slides in work at the same time, in this process. Default 1; 0 where others work. */
   readonly concurrency?: number;
   /** Silence after which a worker on a server is taken for dead. Default 30, 10 at least. */
@@ -81,12 +89,20 @@ export class JobService {
     this.#records = records;
   }
 
+  /** What the jobs of batches may fill. */
+  get roomForBatches(): RoomLimits {
+    return roomFor(true, this.#options.limits);
+  }
+
   /** For what else is kept beside the jobs. */
   get database(): Database {
     return this.#database;
   }
 
-  /** Opens the database, puts what a stop or a crash left unfinished back into the queue, and begins to work. */
+  /**
+   * Opens the database, puts what a stop or a crash left unfinished back into the queue, and begins to work.
+   * @throws DATABASE_UNAVAILABLE, CONFIGURATION_INVALID
+   */
   static async open(options: JobServiceOptions): Promise<JobService> {
     const heartbeatSeconds = options.heartbeatSeconds ?? HEARTBEAT_SECONDS;
     const database = await openDatabase({ ...options.database, heartbeatSeconds, onError: options.onFault });
@@ -96,14 +112,15 @@ export class JobService {
       return service;
     } catch (error) {
       await database.close();
-      throw error;
+      throw databaseFault(error);
     }
   }
 
   /**
    * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was
    * cancelled, or whose series is gone from the archive, a new one makes the same series.
-   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, and what `fingerprint` and `isStored` throw
+   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, ALREADY_NORMALIZED for a result in a batch, and what
+   * `fingerprint` and `isStored` throw
    */
   async create(
     request: NormalizationRequest,
@@ -111,7 +128,10 @@ export class JobService {
     signal: AbortSignal,
   ): Promise<{ job: Job; existing: boolean }> {
     this.#requireOpen();
-    const fingerprint = await this.#options.fingerprint(request, signal);
+    const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
+    const isBatch = origin.batch !== undefined;
+    if (isBatch && isResult)
+      throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
     const key = jobKey(request, fingerprint);
     // What it means now is what it will be run with, whatever the template is by then.
     const pinned = { ...request, templateSha256: fingerprint.templateSha256 };
@@ -119,15 +139,15 @@ export class JobService {
       const same = await this.#records.findSame(key);
       if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
         return { job: this.#newest(same), existing: true };
-      const { maxQueuedJobs, jobsPerUser } = this.#options.limits;
+      const { maxQueuedJobs, jobsPerUser } = roomFor(isBatch, this.#options.limits);
       if (
         origin.requestedBy !== LOCAL.id &&
-        (await this.#records.countUnfinished(origin.requestedBy)) >= jobsPerUser
+        (await this.#records.countUnfinished(origin.requestedBy, isBatch)) >= jobsPerUser
       )
         throw new StainError('QUEUE_FULL', `${jobsPerUser} jobs of yours are unfinished.`, {
           data: { jobsPerUser },
         });
-      if ((await this.#records.countScheduled()) >= maxQueuedJobs)
+      if ((await this.#records.countScheduled(isBatch)) >= maxQueuedJobs)
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
           data: { maxQueuedJobs },
         });
@@ -173,7 +193,7 @@ export class JobService {
       throw new StainError('JOB_FINISHED', `The job has ended already: ${state}.`, { data: { state } });
     }
     if (isFinal(job.state)) {
-      await this.#database.boss.deleteJob(QUEUE, id);
+      await this.#database.limited(() => this.#database.boss.deleteJob(QUEUE, id));
       await this.#options.release(await this.#records.identity(id)).catch(this.#options.onFault);
     }
     this.#running.get(id)?.cancel();
@@ -189,11 +209,18 @@ export class JobService {
   async *events(id: string, signal: AbortSignal, after?: string): AsyncGenerator<JobEvent, void> {
     const watch = this.#watchers.watch(id);
     try {
+      let isOpen = false;
       for (let known = after; !signal.aborted && !this.#closing; ) {
-        const job = await this.get(id);
-        if (job.revision !== known) yield { id: job.revision, job };
-        if (isFinal(job.state)) return;
-        known = job.revision;
+        const job = await this.get(id).catch((error: unknown) => {
+          // Whoever watches already sees how it goes on when the database is back.
+          if (!isOpen || toStainError(error).code !== 'DATABASE_UNAVAILABLE') throw error;
+        });
+        isOpen = true;
+        if (job) {
+          if (job.revision !== known) yield { id: job.revision, job };
+          if (isFinal(job.state)) return;
+          known = job.revision;
+        }
         await watch.next(signal, this.#options.pollMs ?? 1000);
       }
     } finally {
@@ -266,7 +293,7 @@ export class JobService {
   }
 
   async #enqueue(ticket: Ticket): Promise<void> {
-    await this.#database.boss.send(QUEUE, {}, { ...ticket });
+    await this.#database.limited(() => this.#database.boss.send(QUEUE, {}, { ...ticket }));
     if (this.#worker) this.#database.boss.notifyWorker(this.#worker);
   }
 

@@ -2,6 +2,7 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { StainError } from '../errors.ts';
 import { type SpoolOptions, spoolUse } from '../normalization/spool.ts';
+import { withinTime as limitTime } from '../within-time.ts';
 
 /** Throws when it does not hold. */
 export type Check = () => Promise<void>;
@@ -25,17 +26,6 @@ export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: numb
 }
 
 /** @throws TIMED_OUT where a check does not end */
-export async function withinTime(check: Check): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new StainError('TIMED_OUT', 'The check did not end in time.')),
-      TIME_LIMIT_MS,
-    );
-  });
-  try {
-    await Promise.race([check(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function withinTime(check: Check): Promise<void> {
+  return limitTime(check, TIME_LIMIT_MS, () => new StainError('TIMED_OUT', 'The check did not end in time.'));
 }

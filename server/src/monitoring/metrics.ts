@@ -1,13 +1,18 @@
 /** Prometheus metrics of one process. Names and units by the conventions of Prometheus; no label names a patient or a user. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Device, Job, JobState } from '../contract/index.ts';
+import { StainError } from '../errors.ts';
 import type { Stage } from '../normalization/types.ts';
+import { withinTime } from '../within-time.ts';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const JOB_SECONDS = [1, 5, 15, 60, 300, 900, 3600, 4 * 3600];
 const RATES = [0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
-/** What is asked for when the metrics are read. */
+/** How long a source is waited for, in milliseconds: whoever scrapes has a time limit too. */
+const SOURCE_TIMEOUT_MS = 3000;
+
+/** What is asked for when the metrics are read. What does not tell in time is left out; /ready says why. */
 export interface MetricSources {
   jobs(): Promise<{
     readonly byState: Partial<Record<JobState, number>>;
@@ -15,6 +20,12 @@ export interface MetricSources {
   }>;
   spool(): Promise<{ readonly used: number; readonly reserved: number }>;
   device(): Promise<Device>;
+}
+
+/** Series of batches that have no job yet. */
+export interface BatchLines {
+  readonly waiting: number;
+  readonly setAside: number;
 }
 
 export class Metrics {
@@ -28,18 +39,35 @@ export class Metrics {
   readonly #request: Histogram<'method' | 'route' | 'status'>;
   readonly #archive: Histogram<'method' | 'outcome'>;
   readonly #lost: Counter<'way'>;
+  readonly #setAside: Counter<'code'>;
+  #batches: (() => Promise<BatchLines>) | undefined;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     const gauges = makeGauges(registers);
     this.#readSources = async () => {
-      const [jobs, spool, device] = await Promise.all([sources.jobs(), sources.spool(), sources.device()]);
+      const [jobs, lines, spool, device] = await Promise.all([
+        told(() => sources.jobs()),
+        told(async () => this.#batches?.()),
+        told(() => sources.spool()),
+        told(() => sources.device()),
+      ]);
       for (const gauge of Object.values(gauges)) gauge.reset();
-      for (const [state, count] of Object.entries(jobs.byState)) gauges.jobs.set({ state }, count);
-      gauges.oldestWaiting.set(jobs.oldestWaitingSeconds);
-      gauges.spoolBytes.set(spool.used);
-      gauges.spoolReserved.set(spool.reserved);
+      gauges.databaseUp.set(jobs ? 1 : 0);
+      if (jobs) {
+        for (const [state, count] of Object.entries(jobs.byState)) gauges.jobs.set({ state }, count);
+        gauges.oldestWaiting.set(jobs.oldestWaitingSeconds);
+      }
+      if (lines) {
+        gauges.batchLines.set({ state: 'waiting' }, lines.waiting);
+        gauges.batchLines.set({ state: 'set aside' }, lines.setAside);
+      }
+      if (spool) {
+        gauges.spoolBytes.set(spool.used);
+        gauges.spoolReserved.set(spool.reserved);
+      }
+      if (!device) return;
       const { requested, executionProvider, proof } = device;
       gauges.device.set({ requested, provider: executionProvider ?? 'none' }, 1);
       if (!proof) return;
@@ -96,6 +124,12 @@ export class Metrics {
       labelNames: ['way'],
       registers,
     });
+    this.#setAside = new Counter({
+      name: 'stain_batch_lines_set_aside_total',
+      help: 'How often a series of a batch could not be looked at and was set aside, by the code of the fault',
+      labelNames: ['code'],
+      registers,
+    });
   }
 
   get contentType(): string {
@@ -132,9 +166,24 @@ export class Metrics {
     this.#archive.observe({ method, outcome }, seconds);
   }
 
+  batchLineSetAside(code: string): void {
+    this.#setAside.inc({ code });
+  }
+
+  /** Of a process that has batches. */
+  readBatches(source: () => Promise<BatchLines>): void {
+    this.#batches = source;
+  }
+
   auditLost(way: 'file' | 'syslog'): void {
     this.#lost.inc({ way });
   }
+}
+
+/** Undefined where the source fails or does not answer. */
+async function told<T>(source: () => Promise<T>): Promise<T | undefined> {
+  const late = () => new StainError('TIMED_OUT', 'A source of the metrics did not answer in time.');
+  return withinTime(source, SOURCE_TIMEOUT_MS, late).catch(() => undefined);
 }
 
 /** What is read from its sources when the metrics are. */
@@ -143,6 +192,17 @@ function makeGauges(registers: Registry[]) {
     jobs: new Gauge({
       name: 'stain_jobs',
       help: 'Jobs by state, of all processes on this queue',
+      labelNames: ['state'],
+      registers,
+    }),
+    databaseUp: new Gauge({
+      name: 'stain_database_up',
+      help: 'Whether the database answers this process',
+      registers,
+    }),
+    batchLines: new Gauge({
+      name: 'stain_batch_lines',
+      help: 'Series of batches without a job, of all processes: those whose turn has not come, and those set aside',
       labelNames: ['state'],
       registers,
     }),

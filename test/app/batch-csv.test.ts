@@ -1,0 +1,48 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { csvOf } from '../../server/src/app/batch-csv.ts';
+import type { BatchSeries } from '../../server/src/contract/index.ts';
+
+const line = (message: string): BatchSeries => ({
+  studyInstanceUid: '1.2',
+  seriesInstanceUid: '1.2.3',
+  state: 'REFUSED',
+  job: null,
+  code: 'DICOM_INVALID',
+  message,
+  attempts: 0,
+  nextTryAt: null,
+  derivedSeriesInstanceUid: null,
+  seconds: null,
+});
+const messageCell = (message: string): string => csvOf([line(message)]).split('DICOM_INVALID,')[1]!;
+
+it.each([
+  ['=cmd|"/c calc"!A1', `"'=cmd|""/c calc""!A1"`],
+  ['+1', "'+1"],
+  ['-1', "'-1"],
+  ['@SUM(A1)', "'@SUM(A1)"],
+  ['\t=1', `'\t'=1`],
+  ['\r=1', `"'\r'=1"`],
+  ['a;=1+1', `"a;'=1+1"`],
+  ['The archive answered 503.', 'The archive answered 503.'],
+])('attack: a message that is a formula (%j) is text to a spreadsheet', (message, cell) => {
+  expect(messageCell(message).startsWith(`${cell},`)).toBe(true);
+});
+
+it('attack: any text; no cell begins a formula, whatever separates cells', () => {
+  const text = fc.string({ unit: fc.constantFrom(...'=+-@;,\t\r\n" a1\'') });
+  fc.assert(
+    fc.property(text, (message) => {
+      const csv = csvOf([line(message)])
+        .split('\r\n')
+        .slice(1)
+        .join('\r\n');
+      // As one who takes every separator for one, and quotation marks for nothing.
+      const cells = csv.split(/[,;\t\r\n]/).map((cell) => cell.replace(/^[" ]+/, ''));
+      const comma = message.includes(',');
+      for (const cell of cells) if (!comma) expect(cell).not.toMatch(/^[=+\-@]/);
+    }),
+    { numRuns: 2000 },
+  );
+});

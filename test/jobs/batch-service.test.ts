@@ -1,0 +1,200 @@
+/** Batches of several users over an archive that is slow, away or full of results of ours. */
+import { afterEach, describe, expect, it } from 'vitest';
+import type { BatchReport, BatchSeries } from '../../server/src/contract/index.ts';
+import { passing } from '../../server/src/dicomweb/retry.ts';
+import { StainError } from '../../server/src/errors.ts';
+import {
+  type BatchLineFacts,
+  BatchService,
+  type BatchServiceOptions,
+} from '../../server/src/jobs/batch-service.ts';
+import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import { create, FINGERPRINT, openJobs, request, SteeredWork } from './support.ts';
+
+const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+const LIMITS = { jobTimeoutMinutes: 10, maxQueuedJobs: 1000, jobsPerUser: 1000 };
+
+let jobs: JobService;
+let batches: BatchService;
+let nextUid = 1;
+
+afterEach(async () => {
+  await batches.close();
+  await jobs.close();
+});
+
+/** No job ends unless the test says so. */
+async function open(
+  fingerprint: (series: string, signal: AbortSignal) => Promise<void>,
+  options: Partial<BatchServiceOptions> = {},
+  jobOptions: Partial<JobServiceOptions> = {},
+): Promise<void> {
+  jobs = await openJobs({
+    run: new SteeredWork().run,
+    limits: LIMITS,
+    fingerprint: async ({ seriesInstanceUid }, signal) => {
+      await fingerprint(seriesInstanceUid, signal);
+      return { ...FINGERPRINT, isResult: seriesInstanceUid.startsWith('9.') };
+    },
+    ...jobOptions,
+  });
+  batches = await BatchService.open({ jobs, retrySeconds: 0.05, pollMs: 20, onFault: () => {}, ...options });
+}
+
+/** A batch of so many series of a kind, which its UIDs begin with. */
+async function ask(user: string, kind: number, count: number): Promise<string> {
+  const series = Array.from({ length: count }, () => ({
+    studyInstanceUid: '1.2',
+    seriesInstanceUid: `${kind}.${nextUid++}`,
+  }));
+  return (await batches.create(user, REQUEST, series)).id;
+}
+
+async function until(id: string, isSo: (report: BatchReport) => boolean): Promise<BatchReport> {
+  const report = () => batches.report(id);
+  await expect.poll(async () => isSo(await report()), { timeout: 30_000, interval: 20 }).toBe(true);
+  return report();
+}
+const submitted = ({ series }: BatchReport): BatchSeries[] => series.filter(({ job }) => job !== null);
+
+const AWAY = '5';
+const SILENT = '6';
+const away = async (series: string): Promise<void> => {
+  if (series.startsWith(AWAY)) throw passing(new StainError('ARCHIVE_ERROR', 'The archive answered 503.'));
+};
+const silent = (series: string, signal: AbortSignal): Promise<void> =>
+  series.startsWith(SILENT)
+    ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    : Promise.resolve();
+
+describe('a series that the archive cannot show', () => {
+  it('attack: an archive that answers 503 for some series; they are set aside, and everything else goes on', async () => {
+    const told: [string, BatchLineFacts][] = [];
+    let isAway = true;
+    await open((series) => (isAway ? away(series) : Promise.resolve()), {
+      onLine: (what, facts) => told.push([what, facts]),
+    });
+    const ill = await ask('ann', 5, 3);
+    const well = await ask('ann', 1, 2);
+    const other = await ask('ben', 1, 2);
+    await until(well, (report) => submitted(report).length === 2);
+    await until(other, (report) => submitted(report).length === 2);
+    const { series } = await until(ill, (report) => report.series.every(({ attempts }) => attempts > 1));
+    for (const line of series)
+      expect(line).toMatchObject({
+        state: 'WAITING',
+        job: null,
+        code: 'ARCHIVE_ERROR',
+        message: 'The archive answered 503.',
+        nextTryAt: expect.stringMatching(/^\d{4}-/),
+      });
+    expect(await batches.statistics()).toEqual({ waiting: 0, setAside: 3 });
+    expect(told[0]).toEqual(['set aside', { batch: ill, line: 1, code: 'ARCHIVE_ERROR', attempts: 1 }]);
+    isAway = false;
+    const healed = await until(ill, (report) => submitted(report).length === 3);
+    expect(healed.series[0]).toMatchObject({ code: null, message: null, nextTryAt: null });
+  });
+
+  it('is refused with the code of its fault when that has lasted for too long', async () => {
+    const told: string[] = [];
+    await open(away, { retryHours: 0.2 / 3600, onLine: (what) => told.push(what) });
+    const report = await until(await ask('ann', 5, 1), ({ counts }) => counts['REFUSED'] === 1);
+    expect(report.series[0]).toMatchObject({ code: 'ARCHIVE_ERROR', nextTryAt: null });
+    expect(told.at(-1)).toBe('refused');
+  });
+
+  it('attack: ten series of one user that the archive never answers for; nobody waits for them', async () => {
+    await open(silent, { trySeconds: 0.3, retrySeconds: 60 });
+    const slow = await ask('ann', 6, 10);
+    // While they are tried.
+    await until(await ask('ben', 1, 5), (report) => submitted(report).length === 5);
+    // And after: those of the same user come before their second try.
+    await until(await ask('ann', 1, 2), (report) => submitted(report).length === 2);
+    const { series } = await until(slow, ({ series }) => series.every(({ attempts }) => attempts === 1));
+    expect(series[0]).toMatchObject({ code: 'ARCHIVE_TIMEOUT', state: 'WAITING' });
+  });
+});
+
+describe('room', () => {
+  it('attack: a user whose jobs are at their limit; the batches of others go on', async () => {
+    await open(silent, {}, { limits: { ...LIMITS, jobsPerUser: 6 } });
+    const large = await ask('ann', 1, 20);
+    const other = await ask('ben', 1, 3);
+    await until(other, (report) => submitted(report).length === 3);
+    const full = await until(large, (report) => submitted(report).length === 3);
+    expect(full.counts['WAITING']).toBe(17);
+    // Its own requests one by one have room too.
+    await create(jobs, request(), { requestedBy: 'ann' });
+  });
+
+  it('attack: a batch larger than the queue; a request that somebody waits for is taken', async () => {
+    await open(silent, {}, { limits: { ...LIMITS, maxQueuedJobs: 4 } });
+    const large = await ask('ann', 1, 20);
+    // One in work, two waiting.
+    await until(large, (report) => submitted(report).length === 3);
+    for (let i = 0; i < 4; i++) await create(jobs, request(), { requestedBy: i % 2 ? 'ann' : 'ben' });
+    await expect(create(jobs, request(), { requestedBy: 'ben' })).rejects.toThrow('4 jobs are waiting');
+  });
+
+  it('attack: batch after batch of one user; there is a limit, and others are free of it', async () => {
+    await open(silent, { batchesPerUser: 2 }, { limits: { ...LIMITS, jobsPerUser: 2 } });
+    await ask('ann', 1, 5);
+    await ask('ann', 1, 5);
+    await expect(ask('ann', 1, 5)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await ask('ben', 1, 5);
+  });
+});
+
+describe('turns', () => {
+  it('attack: a batch of 200 series; the series of a later one, by whomever, come in between', async () => {
+    const order: string[] = [];
+    const go = Promise.withResolvers<void>();
+    await open(async (series) => {
+      order.push(series[0]!);
+      await go.promise;
+    });
+    const large = await ask('ann', 1, 200);
+    await expect.poll(() => order.length).toBeGreaterThan(0);
+    const [own, other] = [await ask('ann', 2, 5), await ask('ben', 3, 5)];
+    go.resolve();
+    await until(own, (report) => submitted(report).length === 5);
+    await until(other, (report) => submitted(report).length === 5);
+    // One in two is the other user's; of the rest, one in two is of the later batch. Some were on their way already.
+    expect(order.lastIndexOf('3')).toBeLessThan(25);
+    expect(order.lastIndexOf('2')).toBeLessThan(40);
+    await until(large, (report) => submitted(report).length === 200);
+  });
+});
+
+it('leaves out what this product has made, without a job', async () => {
+  await open(silent);
+  const report = await until(await ask('ann', 9, 1), ({ counts }) => counts['SKIPPED'] === 1);
+  expect(report.series[0]).toMatchObject({ code: 'ALREADY_NORMALIZED', job: null });
+});
+
+it('leaves no job behind where the batch is cancelled while its series is looked at', async () => {
+  const looked = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await open(async () => {
+    looked.resolve();
+    await go.promise;
+  });
+  const id = await ask('ann', 1, 1);
+  await looked.promise;
+  await batches.cancel(id);
+  go.resolve();
+  await expect
+    .poll(async () => (await jobs.list({ limit: 10 })).jobs.map(({ state }) => state))
+    .toEqual(['CANCELED']);
+  expect((await batches.report(id)).counts).toEqual({ REFUSED: 1 });
+});
+
+it('goes on with what another process has left in the middle', async () => {
+  await open(away);
+  const id = await ask('ann', 5, 1);
+  await until(id, ({ series }) => series[0]!.attempts > 0);
+  await batches.close();
+  await jobs.database.query(`UPDATE stain_normalization.batch_series SET next_try = now()`);
+  batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
+  await until(id, ({ series }) => series[0]!.attempts > 1);
+});

@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import { createLogger } from '../../server/src/app/log.ts';
+import { asError, databaseFault, isRefused } from '../../server/src/jobs/database-fault.ts';
+
+const withCode = (code: string) => Object.assign(new Error('x'), { code });
+
+it.each([
+  ...[
+    'ECONNREFUSED',
+    'ENOTFOUND',
+    '57P01',
+    '57P03',
+    '08006',
+    '53300',
+    '57014',
+    '25006',
+    '28P01',
+    '3D000',
+  ].map(withCode),
+  Object.assign(new AggregateError([withCode('ECONNREFUSED')], '')),
+  new Error('timeout exceeded when trying to connect'),
+  new Error('Connection terminated unexpectedly'),
+  new Error('Query read timeout'),
+  new Error('PGlite is closed'),
+])('%s is a database that is away, told without its address', (error) => {
+  expect(databaseFault(error)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', cause: error });
+  expect((databaseFault(error) as Error).message).toMatch(
+    /^The database cannot be reached \([A-Z0-9]*|closed\)\.$/,
+  );
+});
+
+it.each(['23505', '42P01', '22P02', 'ERR_ASSERTION'])('%s is something else', (code) => {
+  const error = withCode(code);
+  expect(databaseFault(error)).toBe(error);
+});
+
+it('knows what no waiting mends', () => {
+  expect(['28P01', '28000', '3D000'].every((code) => isRefused(withCode(code)))).toBe(true);
+  expect(isRefused(withCode('57P03'))).toBe(false);
+});
+
+it('attack: what pg-boss hands on as a copy of an error; its message is in the log, the password is not', () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'error', destination: { write: (line) => void lines.push(line) } });
+  const error = new Error('no connection to postgres://me:secret@host/db (Queue: normalization)');
+  const copy = { ...Object.assign(error, { code: 'X1' }), message: error.message, stack: error.stack };
+  log.error({ err: asError(copy) }, 'a fault');
+  expect(lines[0]).toContain('no connection to postgres://[redacted]@host/db (Queue: normalization)');
+  expect(lines[0]).toContain('"code":"X1"');
+  expect(lines[0]).not.toContain('secret');
+});
