@@ -22,7 +22,13 @@ export function createOpenApi(
       ...(hasLogin && scope !== 'public' && { security: [{ bearer: [] }] }),
       responses: {
         ...operation.responses,
-        ...problemResponses([...(scope === 'public' ? [] : LOGIN_PROBLEMS), 'RATE_LIMITED', ...problems]),
+        ...problemResponses([
+          'MISDIRECTED_REQUEST',
+          ...(method === 'get' ? [] : (['ORIGIN_REFUSED'] as const)),
+          ...(scope === 'public' ? [] : LOGIN_PROBLEMS),
+          'RATE_LIMITED',
+          ...problems,
+        ]),
       },
     };
   }

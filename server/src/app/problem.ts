@@ -27,6 +27,9 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
   response.locals['code'] = error.code;
+  // Whatever the route had said of the answer that it would have given.
+  response.removeHeader('ETag');
+  response.set('Cache-Control', 'no-store');
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

@@ -102,7 +102,8 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       },
       async handler(request, response) {
         const { thumbnail } = await templates.get(parseInput(idParameter, request.params).id);
-        response.set('Cache-Control', 'no-cache').type('image/jpeg').send(Buffer.from(thumbnail, 'base64'));
+        response.set('Cache-Control', 'private, no-cache').type('image/jpeg');
+        response.send(Buffer.from(thumbnail, 'base64'));
       },
     },
     {

@@ -66,7 +66,7 @@ export class JobService {
   readonly #options: JobServiceOptions;
   readonly #database: Database;
   readonly #records: JobRecords;
-  readonly #watchers = new Watchers();
+  readonly #watchers: Watchers<Job>;
   readonly #running = new Map<string, RunningJob>();
   readonly #attempts = new Set<Promise<unknown>>();
   #worker: string | undefined;
@@ -77,6 +77,7 @@ export class JobService {
     this.#options = options;
     this.#database = database;
     this.#records = records;
+    this.#watchers = new Watchers({ read: (id) => this.get(id), pollMs: options.pollMs ?? 1000 });
   }
 
   /** For what else is kept beside the jobs. */
@@ -182,11 +183,11 @@ export class JobService {
     const watch = this.#watchers.watch(id);
     try {
       for (let known = after; !signal.aborted && !this.#closing; ) {
-        const job = await this.get(id);
+        const job = await watch.look();
         if (job.revision !== known) yield { id: job.revision, job };
         if (isFinal(job.state)) return;
         known = job.revision;
-        await watch.next(signal, this.#options.pollMs ?? 1000);
+        await watch.next(signal);
       }
     } finally {
       watch.close();
