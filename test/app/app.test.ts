@@ -319,8 +319,8 @@ describe('problems', () => {
           Origin: 'https://evil.example',
           'Sec-Fetch-Site': 'cross-site',
         }),
-      400,
-      'REQUEST_INVALID',
+      403,
+      'ORIGIN_REFUSED',
     ],
   ])('are said for %s', async (_name, send, status, code) => {
     await expectProblem(await send(), status, code);
