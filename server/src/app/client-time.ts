@@ -35,7 +35,9 @@ export function limitClientTime(server: Server, { bodyMs, idleMs }: ClientTime):
       liftBodyDeadline(request);
       deadlines.set(
         request,
-        setTimeout(() => request.socket.destroy(), LINGER_MS),
+        setTimeout(() => {
+          if (!request.complete) request.socket.destroy();
+        }, LINGER_MS),
       );
     });
   });
