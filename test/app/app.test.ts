@@ -386,6 +386,18 @@ describe('headers', () => {
     ).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  it('let nothing be kept but graphs and pictures, by the browser alone; and of these no problem', async () => {
+    const cacheOf = async (path: string) => (await get(path)).headers.get('Cache-Control');
+    expect(await cacheOf('/api/templates')).toBe('no-store');
+    expect(await cacheOf('/api/templates/one/thumbnail')).toBe('private, no-cache');
+    expect(await cacheOf('/api/templates/two/thumbnail')).toBe('no-store');
+    const { models } = await jsonOf(await get('/api/models'));
+    const { url: graph } = models[0].graphs.apply;
+    expect((await fetch(`${app()}${graph}`)).headers.get('Cache-Control')).toMatch(/^private, max-age=/);
+    expect(await cacheOf('/api/models/reference/graphs/apply')).toBe('private, no-cache');
+    expect(await cacheOf('/api/models/reference/graphs/apply?sha256=00')).toBe('no-store');
+  });
+
   it('let only the configured origins in', async () => {
     const preflight = (origin: string) =>
       get('/api/normalizations', {
