@@ -355,10 +355,18 @@ describe('connections that do nothing', () => {
 describe('a request', () => {
   it.each<[string, string, number]>([
     ['with headers of more than 16 KiB', `X-Long: ${'x'.repeat(17_000)}`, 431],
+    ['with more than 100 fields', Array(101).fill('a: b').join('\r\n'), 431],
+    ['that hides its body behind 1,500 fields', `${'a:\r\n'.repeat(1500)}Transfer-Encoding: chunked`, 431],
     ['with two lengths', 'Content-Length: 1\r\nContent-Length: 2', 400],
     ['with a length and a coding', 'Content-Length: 1\r\nTransfer-Encoding: chunked', 400],
   ])('%s is refused', async (_name, header, status) => {
     const { url } = await start();
     expect((await sendRaw(url, ['POST /api/normalizations HTTP/1.1', HOST, header])).status).toBe(status);
   });
+});
+
+it('about the whole server (OPTIONS *) is answered', async () => {
+  const { url } = await start();
+  const { status } = await sendRaw(url, ['OPTIONS * HTTP/1.1', HOST, 'Connection: close']);
+  expect(status).toBe(404);
 });

@@ -82,7 +82,7 @@ export async function sendEvents(
   try {
     for await (const { id, job } of open(signal, after)) {
       const fits = response.write(`id: ${id}\nevent: job\ndata: ${JSON.stringify(job)}\n\n`);
-      if (!fits) await once(response, 'drain', { signal: signal });
+      if (!fits) await once(response, 'drain', { signal });
     }
     response.end();
   } catch (error) {

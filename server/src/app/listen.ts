@@ -22,6 +22,7 @@ const IDLE_MS = 60_000;
 const KEEP_ALIVE_MS = 5000;
 /** Of all header fields of a request together; tokens are the largest. */
 const HEADER_BYTES = 16 * 1024;
+/** A browser behind three proxies sends some thirty. */
 const HEADER_FIELDS = 100;
 const REQUESTS_PER_CONNECTION = 10_000;
 const MAX_CONNECTIONS = 1000;
@@ -71,7 +72,8 @@ export async function listen(
   const server: Server = certificate
     ? createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: headersMs })
     : createServer(options);
-  server.maxHeadersCount = HEADER_FIELDS;
+  // Node would leave out the fields beyond its limit without a word, such as the one that says that there is a body.
+  server.maxHeadersCount = 0;
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION;
   limitConnections(server, {
     maxConnections,
@@ -79,7 +81,10 @@ export async function listen(
     isProxy: (address) => app.get('trust proxy fn')(address, 0),
   });
   limitClientTime(server, { bodyMs, idleMs });
-  server.on('request', app);
+  server.on('request', (request, response) => {
+    if (request.rawHeaders.length <= 2 * HEADER_FIELDS) app(request, response);
+    else response.writeHead(431, { Connection: 'close' }).end();
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(
