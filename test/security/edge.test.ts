@@ -1,5 +1,8 @@
 /** Attacks by whoever reaches the port, before any login: floods, slow clients, connections that do nothing. */
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import express from 'express';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, it, test } from 'vitest';
@@ -9,6 +12,7 @@ import { loadConfig } from '../../server/src/config.ts';
 import { StainError } from '../../server/src/errors.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { connectRaw, type RawConnection, sendRaw } from '../support/raw-connection.ts';
+import { startProcess } from '../support/service-process.ts';
 import { NO_BATCHES, NO_JOBS, startApp } from '../support/test-app.ts';
 
 /** Another address of this host than that of everybody else. */
@@ -339,6 +343,26 @@ describe('connections that do nothing', () => {
       expect(await answer.body.text()).toBe('first, last');
       await open.disposeAsync();
     }
+  });
+
+  it('are bounded in the service as it is started, by its settings', async () => {
+    open = new AsyncDisposableStack();
+    const folder = await mkdtemp(join(tmpdir(), 'edge-'));
+    open.defer(() => rm(folder, { recursive: true, force: true }));
+    const { url } = open.use(
+      await startProcess('serve', {
+        STAIN_ARCHIVE_FOLDER: join(folder, 'archive'),
+        STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+        STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+        STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
+        STAIN_SERVER_CONNECTIONS_PER_ADDRESS: '20',
+      }),
+    );
+    const connections = await opened(async (from) => open.use(await connectRaw(url, from)), 200, ATTACKER);
+    await Promise.all(connections.slice(0, 180).map((connection) => connection.closed()));
+    expect((await sendRaw(url, ['GET /health HTTP/1.1', HOST, 'Connection: close'])).status).toBe(200);
+    // The rest gives nothing, and is closed for it.
+    for (const connection of connections.slice(180)) expect(await connection.closed()).toMatch(/ 408 |^$/);
   });
 
   it('through a trusted proxy are not counted as those of one client', async () => {
