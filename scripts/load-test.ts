@@ -50,6 +50,9 @@ const service = spawn(
       STAIN_LOG_LEVEL: 'silent',
       STAIN_JOBS_CONCURRENCY: String(jobCount),
       STAIN_LIMITS_REQUESTS_PER_SECOND: '1000',
+      // All users of this test come from one address.
+      STAIN_LIMITS_REQUESTS_PER_SECOND_PER_ADDRESS: '10000',
+      STAIN_LIMITS_EVENT_STREAMS_PER_USER: String(users),
       STAIN_ARCHIVE_FOLDER: archive,
       STAIN_SPOOL_DIRECTORY: join(place.folder, 'serve-spool'),
       STAIN_DATABASE_DIRECTORY: join(place.folder, 'database'),

@@ -38,6 +38,16 @@ const schema = z.strictObject({
       .regex(/^(\/[\w.~-]+)*$/, 'a path such as /stain, without a slash at its end')
       .default('')
       .describe('Path under which a reverse proxy shows the service, such as /stain.'),
+    allowedHosts: z
+      .array(
+        z
+          .string()
+          .regex(/^(\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)*)$/i, 'a host such as stain.example, without a port'),
+      )
+      .default([])
+      .describe(
+        'Hosts by which the service is asked for, besides this machine (127.0.0.1, [::1], localhost, server.host). Others are refused (421): always without a login, with one where this names any, and for names on the monitoring port.',
+      ),
     allowedOrigins: z
       .array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin such as https://viewer.example'))
       .default([])
@@ -48,6 +58,10 @@ const schema = z.strictObject({
       .describe(
         'Addresses or networks (CIDR) of reverse proxies: their X-Forwarded-For, -Proto and -Host are believed, for the audit trail, rate limits and the addresses in answers.',
       ),
+    maxConnections: count.default(5000).describe('Connections at once; idle ones make room for new ones.'),
+    connectionsPerAddress: count
+      .default(500)
+      .describe('Connections of one address (IPv6: of one /64); trusted proxies are not counted.'),
     tls: z.strictObject({
       certFile: z
         .string()
@@ -270,6 +284,13 @@ const schema = z.strictObject({
       .describe(
         'Requests of one user (or address) to the API; twenty times as many to the archive behind it.',
       ),
+    requestsPerSecondPerAddress: count
+      .default(1000)
+      .describe('Requests of one address (IPv6: of one /64) to everything, counted before the login.'),
+    eventStreamsPerUser: count
+      .default(32)
+      .describe('Event streams that one user (or address) has open at a process.'),
+    eventStreams: count.default(1000).describe('Event streams of all users at a process.'),
   }),
   output: z.strictObject({
     encoding: z

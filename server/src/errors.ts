@@ -54,6 +54,15 @@ export const ERROR_TABLE = {
     status: 400,
     remedy: 'Ask for a resource of DICOMweb, with the parameters that docs/conformance.md names.',
   },
+  MISDIRECTED_REQUEST: {
+    status: 421,
+    remedy: 'Ask by an address of this host, or add the name of the service to server.allowedHosts.',
+  },
+  ORIGIN_REFUSED: {
+    status: 403,
+    remedy:
+      'Add the origin of the page to server.allowedOrigins. For a page of the service itself behind a reverse proxy: name the proxy in server.trustedProxies, and let it forward host and protocol.',
+  },
   UNAUTHENTICATED: { status: 401, remedy: 'Sign in, and send the token with the request.' },
   FORBIDDEN: { status: 403, remedy: 'Ask the administrator for the permission that the message names.' },
   LOGIN_UNAVAILABLE: {
@@ -66,7 +75,13 @@ export const ERROR_TABLE = {
   },
   RATE_LIMITED: {
     status: 429,
-    remedy: 'Ask less often; Retry-After says when. limits.requestsPerSecond can be raised.',
+    remedy:
+      'Ask less often; Retry-After says when. limits.requestsPerSecond and limits.requestsPerSecondPerAddress can be raised.',
+  },
+  TOO_MANY_STREAMS: {
+    status: 429,
+    remedy:
+      'Close event streams that are not needed, or ask for the job itself. limits.eventStreamsPerUser and limits.eventStreams can be raised.',
   },
   CONFIGURATION_INVALID: { status: 500, remedy: 'Correct the configuration as the message says.' },
   NOT_ACCEPTABLE: { status: 406, remedy: 'Ask for a media type that the message names.' },

@@ -318,8 +318,8 @@ describe('problems', () => {
           Origin: 'https://evil.example',
           'Sec-Fetch-Site': 'cross-site',
         }),
-      400,
-      'REQUEST_INVALID',
+      403,
+      'ORIGIN_REFUSED',
     ],
   ])('are said for %s', async (_name, send, status, code) => {
     await expectProblem(await send(), status, code);
@@ -383,6 +383,18 @@ describe('headers', () => {
     expect(
       (await get('/health', { headers: { 'X-Request-Id': 'x\u00e4' } })).headers.get('X-Request-Id'),
     ).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('let nothing be kept but graphs and pictures, by the browser alone; and of these no problem', async () => {
+    const cacheOf = async (path: string) => (await get(path)).headers.get('Cache-Control');
+    expect(await cacheOf('/api/templates')).toBe('no-store');
+    expect(await cacheOf('/api/templates/one/thumbnail')).toBe('private, no-cache');
+    expect(await cacheOf('/api/templates/two/thumbnail')).toBe('no-store');
+    const { models } = await jsonOf(await get('/api/models'));
+    const { url: graph } = models[0].graphs.apply;
+    expect((await fetch(`${app()}${graph}`)).headers.get('Cache-Control')).toMatch(/^private, max-age=/);
+    expect(await cacheOf('/api/models/reference/graphs/apply')).toBe('private, no-cache');
+    expect(await cacheOf('/api/models/reference/graphs/apply?sha256=00')).toBe('no-store');
   });
 
   it('let only the configured origins in', async () => {

@@ -25,3 +25,19 @@ it('lets each user ask so often, whatever others do', async () => {
   expect((await ask('bob')).status).toBe(200);
   await server.close();
 });
+
+it('counts addresses where there is no login', async () => {
+  const app = express()
+    .set('basePath', '')
+    .set('trust proxy', true)
+    .use(requestLog(createLogger({ level: 'silent' })))
+    .use(requireScope({ isRequired: false, identify: async () => LOCAL }, 'read'), limitRate(1))
+    .use((_request, response) => void response.send('here'))
+    .use(problemHandler(createLogger({ level: 'silent' })));
+  const server = await listen(app, { host: '127.0.0.1', port: 0 });
+  const ask = (address: string) => fetch(server.url, { headers: { 'X-Forwarded-For': address } });
+  const answers = await Promise.all(Array.from({ length: 15 }, () => ask('192.0.2.1')));
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(5);
+  expect((await ask('192.0.2.2')).status).toBe(200);
+  await server.close();
+});

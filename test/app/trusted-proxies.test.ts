@@ -20,7 +20,12 @@ async function seenThrough(trustedProxies: string) {
   const addresses: (string | undefined)[] = [];
   const app = open.use(
     await startApp({ statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }) } as JobService, {
-      config: loadConfig({ env: { STAIN_SERVER_TRUSTED_PROXIES: trustedProxies } }),
+      config: loadConfig({
+        env: {
+          STAIN_SERVER_TRUSTED_PROXIES: trustedProxies,
+          STAIN_SERVER_ALLOWED_HOSTS: 'stain.example.org',
+        },
+      }),
       batches: { close: async () => {} } as never,
       archiveRouter: Router().use(
         ({ protocol, host }, response) => void response.send(`${protocol}://${host}`),

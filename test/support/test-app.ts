@@ -1,7 +1,7 @@
 /** The HTTP app with parts that do nothing, for tests that are about some of its routes. */
 import { join } from 'node:path';
 import { type AppOptions, createApp } from '../../server/src/app/app.ts';
-import { type Listening, listen } from '../../server/src/app/listen.ts';
+import { type Listening, type ListenOptions, listen } from '../../server/src/app/listen.ts';
 import { createLogger } from '../../server/src/app/log.ts';
 import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
@@ -31,12 +31,28 @@ export function testMetrics(jobs: JobService): Metrics {
   });
 }
 
+/** Jobs of which there are none. */
+export const NO_JOBS = {
+  statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }),
+  list: async () => ({ jobs: [], next: null }),
+} as unknown as JobService;
+
+/** Batches that nobody asks for. */
+export const NO_BATCHES = { list: async () => [], close: async () => {} } as unknown as BatchService;
+
 export interface TestApp extends AsyncDisposable {
   readonly url: string;
 }
 
-/** @param options in place of the parts that do nothing */
-export async function startApp(jobs: JobService, options: Partial<AppOptions> = {}): Promise<TestApp> {
+/**
+ * @param options in place of the parts that do nothing
+ * @param listening in place of what it usually listens with
+ */
+export async function startApp(
+  jobs: JobService,
+  options: Partial<AppOptions> = {},
+  listening: Partial<ListenOptions> = {},
+): Promise<TestApp> {
   const config = options.config ?? loadConfig({ env: {} });
   const batches = options.batches ?? (await BatchService.open({ jobs, onFault: () => {} }));
   // As if it came with the product: requests name it.
@@ -70,7 +86,7 @@ export async function startApp(jobs: JobService, options: Partial<AppOptions> = 
       heartbeatMs: 1000,
       ...options,
     }),
-    { host: '127.0.0.1', port: 0, graceMs: 100 },
+    { host: '127.0.0.1', port: 0, graceMs: 100, ...listening },
   );
   return {
     url: server.url,

@@ -11,14 +11,17 @@ import { audited } from './audited.ts';
 import { auditedArchive } from './audited-archive.ts';
 import { requireScope } from './authenticate.ts';
 import { type BatchRoutesOptions, batchRoutes } from './batch-routes.ts';
+import { liftBodyDeadline } from './client-time.ts';
 import { docsRouter } from './docs.ts';
+import { EventStreams } from './event-stream.ts';
 import { type HealthRoutesOptions, healthRoutes } from './health-routes.ts';
+import { apiHosts, requireHost } from './hosts.ts';
 import { jsonBody } from './json-body.ts';
 import { requestLog, setRoute } from './log.ts';
 import { normalizationRoutes } from './normalization-routes.ts';
 import { createOpenApi } from './openapi.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
-import { limitRate } from './rate-limit.ts';
+import { limitRate, limitRateOfAddress } from './rate-limit.ts';
 import { json, mountRoutes, type Route } from './route.ts';
 import { cors, securityHeaders } from './security.ts';
 import { type ServiceRoutesOptions, serviceRoutes } from './service-routes.ts';
@@ -61,6 +64,7 @@ export function createApp(options: AppOptions): Express {
     ...normalizationRoutes({
       config,
       jobs: userJobs,
+      streams: new EventStreams(config.limits),
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     }),
     ...batchRoutes(options),
@@ -73,8 +77,11 @@ export function createApp(options: AppOptions): Express {
   routes.push(documentRoute(() => document));
   const document = createOpenApi(routes, { version, basePath, hasLogin: login.isRequired });
   const limited = limitRate(config.limits.requestsPerSecond);
+  // Nothing of a body is read for those who may not send one.
   const guard = ({ scope, audit }: Route): RequestHandler[] =>
-    scope === 'public' ? [limited] : [audited(options.audit, audit), requireScope(login, scope), limited];
+    scope === 'public'
+      ? [limited]
+      : [audited(options.audit, audit), requireScope(login, scope), limited, ...jsonBody()];
 
   const service = express.Router();
   if (options.archiveRouter)
@@ -85,17 +92,23 @@ export function createApp(options: AppOptions): Express {
       auditedArchive(options.audit, { reads: !options.archiveKnowsUsers }),
       archiveGuard(login),
       limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
+      longBody,
       options.archiveRouter,
     );
   service.use('/docs', docsRouter());
-  service.use(jsonBody());
   mountRoutes(service, routes, guard);
 
   const app = express();
   app.disable('x-powered-by');
   app.set('basePath', basePath);
   app.set('trust proxy', config.server.trustedProxies);
-  app.use(requestLog(log, options.metrics), securityHeaders(config.server), cors(config.server));
+  app.use(
+    requestLog(log, options.metrics),
+    securityHeaders(config.server),
+    requireHost(apiHosts(config.server, login)),
+    cors(config.server),
+    limitRateOfAddress(config.limits.requestsPerSecondPerAddress),
+  );
   app.use(basePath || '/', service);
   app.use([`${basePath}/api`, `${basePath}/dicom-web`, `${basePath}/ups-rs`], unknownRoute);
   if (options.viewerRouter) app.use(options.viewerRouter);
@@ -112,6 +125,12 @@ function archiveGuard(login: Login): RequestHandler {
     return (request.method === 'POST' ? store : read)(request, response, next);
   };
 }
+
+/** A slide may be stored in one request. */
+const longBody: RequestHandler = (request, _response, next) => {
+  if (request.method === 'POST') liftBodyDeadline(request);
+  next();
+};
 
 /** The document describes itself too, so it is asked for when it is made. */
 function documentRoute(document: () => unknown): Route {

@@ -2,10 +2,56 @@
 
 import { once } from 'node:events';
 import type { Request, Response } from 'express';
+import type { Config } from '../config.ts';
 import type { JobEvent } from '../contract/index.ts';
+import { StainError } from '../errors.ts';
+import { requesterOf } from './rate-limit.ts';
+import { leaving } from './route.ts';
 
 /** How soon a browser comes back after the connection broke. */
 const RETRY_MS = 2000;
+/** How soon a refused client may try again. */
+const RETRY_AFTER_SECONDS = 15;
+
+/** The streams that are open in this process: each holds a connection. */
+export class EventStreams {
+  readonly #limits: Pick<Config['limits'], 'eventStreams' | 'eventStreamsPerUser'>;
+  /** Streams of each requester. */
+  readonly #open = new Map<string, number>();
+  #total = 0;
+
+  constructor(limits: Pick<Config['limits'], 'eventStreams' | 'eventStreamsPerUser'>) {
+    this.#limits = limits;
+  }
+
+  /** Counts a stream until its response is closed, to be called before `sendEvents`. @throws TOO_MANY_STREAMS, with Retry-After */
+  enter(request: Request, response: Response): void {
+    const { eventStreams, eventStreamsPerUser } = this.#limits;
+    const who = requesterOf(request, response);
+    const own = this.#open.get(who) ?? 0;
+    if (own >= eventStreamsPerUser || this.#total >= eventStreams) {
+      response.set('Retry-After', String(RETRY_AFTER_SECONDS));
+      throw own >= eventStreamsPerUser
+        ? new StainError('TOO_MANY_STREAMS', `${eventStreamsPerUser} event streams of yours are open.`, {
+            data: { eventStreamsPerUser },
+          })
+        : new StainError('TOO_MANY_STREAMS', `${eventStreams} event streams are open.`, {
+            data: { eventStreams },
+          });
+    }
+    const signal = leaving(response);
+    if (signal.aborted) return;
+    this.#count(who, 1);
+    signal.addEventListener('abort', () => this.#count(who, -1));
+  }
+
+  #count(who: string, change: 1 | -1): void {
+    this.#total += change;
+    const own = (this.#open.get(who) ?? 0) + change;
+    if (own > 0) this.#open.set(who, own);
+    else this.#open.delete(who);
+  }
+}
 
 /**
  * Sends the events until they end or the client leaves. Each carries the whole job, so nothing needs to be repeated
@@ -19,27 +65,28 @@ export async function sendEvents(
   open: (signal: AbortSignal, after: string | undefined) => AsyncIterable<JobEvent>,
   { heartbeatMs, isOver }: { heartbeatMs: number; isOver: (after: string | undefined) => Promise<boolean> },
 ): Promise<void> {
+  const signal = leaving(response);
   const after = request.get('Last-Event-ID');
   if (await isOver(after)) return void response.status(204).end();
-  const left = new AbortController();
-  response.once('close', () => left.abort());
   response.status(200).set({
     'Content-Type': 'text/event-stream; charset=utf-8',
-    'Cache-Control': 'no-store',
     // nginx would hold events back until its buffer is full.
     'X-Accel-Buffering': 'no',
   });
   response.write(`retry: ${RETRY_MS}\n\n`);
-  // Keeps proxies from closing a connection on which nothing happens.
-  const heartbeat = setInterval(() => response.write(': still here\n\n'), heartbeatMs);
+  // Keeps proxies from closing a connection on which nothing happens. A client that does not read gets none, and is
+  // then cut off as idle.
+  const heartbeat = setInterval(() => {
+    if (response.writableLength === 0) response.write(': still here\n\n');
+  }, heartbeatMs);
   try {
-    for await (const { id, job } of open(left.signal, after)) {
+    for await (const { id, job } of open(signal, after)) {
       const fits = response.write(`id: ${id}\nevent: job\ndata: ${JSON.stringify(job)}\n\n`);
-      if (!fits) await once(response, 'drain', { signal: left.signal });
+      if (!fits) await once(response, 'drain', { signal });
     }
     response.end();
   } catch (error) {
-    if (!left.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
   } finally {
     clearInterval(heartbeat);
   }

@@ -41,9 +41,7 @@ export function healthRoutes({ version, checks, metrics, metricsScope }: HealthR
         responses: { 200: json('It does', health) },
       },
       handler(_request, response) {
-        response
-          .set('Cache-Control', 'no-store')
-          .json({ status: 'ok', version, checks: [] } satisfies Health);
+        response.json({ status: 'ok', version, checks: [] } satisfies Health);
       },
     },
     {
@@ -58,8 +56,7 @@ export function healthRoutes({ version, checks, metrics, metricsScope }: HealthR
       async handler(_request, response) {
         const found = await runChecks();
         const isReady = found.every(({ ok }) => ok);
-        response.set('Cache-Control', 'no-store').status(isReady ? 200 : 503);
-        response.json({
+        response.status(isReady ? 200 : 503).json({
           status: isReady ? 'ok' : 'unavailable',
           version,
           checks: found,
@@ -76,10 +73,7 @@ export function healthRoutes({ version, checks, metrics, metricsScope }: HealthR
         responses: { 200: { description: 'Text format', content: { 'text/plain': { schema: z.string() } } } },
       },
       async handler(_request, response) {
-        response
-          .set('Cache-Control', 'no-store')
-          .type(metrics.contentType)
-          .send(await metrics.text());
+        response.type(metrics.contentType).send(await metrics.text());
       },
     },
   ];

@@ -5,7 +5,7 @@ import { isFinal, type Job, job, jobList, jobListQuery, normalizationCreate } fr
 import type { NormalizationRequest } from '../normalization/types.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
-import { sendEvents } from './event-stream.ts';
+import { type EventStreams, sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
 import { json, leaving, type Route } from './route.ts';
 import type { UserJobs } from './user-jobs.ts';
@@ -16,10 +16,16 @@ const idParameter = z.object({ id: z.uuid() });
 export interface NormalizationRoutesOptions {
   readonly config: Pick<Config, 'output' | 'server'>;
   readonly jobs: UserJobs;
+  readonly streams: EventStreams;
   readonly heartbeatMs: number;
 }
 
-export function normalizationRoutes({ config, jobs, heartbeatMs }: NormalizationRoutesOptions): Route[] {
+export function normalizationRoutes({
+  config,
+  jobs,
+  streams,
+  heartbeatMs,
+}: NormalizationRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/normalizations`;
 
   const cancel: Pick<Route, 'handler' | 'problems'> & { operation: Route['operation'] } = {
@@ -131,7 +137,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       method: 'get',
       path: '/api/normalizations/:id/events',
       scope: 'read',
-      problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND'],
+      problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND', 'TOO_MANY_STREAMS'],
       operation: {
         tags: TAGS,
         summary: 'Follow a job (server-sent events)',
@@ -147,6 +153,7 @@ export function normalizationRoutes({ config, jobs, heartbeatMs }: Normalization
       async handler(request, response) {
         const { id } = parseInput(idParameter, request.params);
         const principal = principalOf(response);
+        streams.enter(request, response);
         const isOver = async (after: string | undefined) => isKnownEnd(await jobs.get(principal, id), after);
         const open = (signal: AbortSignal, after: string | undefined) =>
           jobs.events(principal, id, signal, after);

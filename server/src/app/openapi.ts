@@ -28,7 +28,13 @@ export function createOpenApi(
       ...(hasLogin && scope !== 'public' && { security: [{ bearer: [] }] }),
       responses: {
         ...operation.responses,
-        ...problemResponses([...(scope === 'public' ? [] : COMMON_PROBLEMS), 'RATE_LIMITED', ...problems]),
+        ...problemResponses([
+          'MISDIRECTED_REQUEST',
+          ...(method === 'get' ? [] : (['ORIGIN_REFUSED'] as const)),
+          ...(scope === 'public' ? [] : COMMON_PROBLEMS),
+          'RATE_LIMITED',
+          ...problems,
+        ]),
       },
     };
   }

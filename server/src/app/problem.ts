@@ -34,6 +34,9 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   if (retryAfter !== undefined) response.set('Retry-After', String(retryAfter));
   response.locals['code'] = error.code;
   response.locals['isHiding'] = isHiding(error);
+  // Whatever the route had said of the answer that it would have given.
+  response.removeHeader('ETag');
+  response.set('Cache-Control', 'no-store');
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

@@ -1,20 +1,46 @@
-/** How often one user, or one address without a login, may ask. */
-import type { RequestHandler } from 'express';
+/** How often one user, or one address, may ask. */
+import type { Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import { LOCAL } from '../auth/principal.ts';
 import { StainError } from '../errors.ts';
 import { principalOf } from './authenticate.ts';
 
 /** Bursts are fine: what counts is the mean over this time. */
 const WINDOW_SECONDS = 10;
+/** One network of the last mile: whoever has an IPv6 address has all of these (RFC 6177). */
+const IPV6_PREFIX = 64;
+
+/** Who is counted: behind `requireScope` the user, where there is no login the address. */
+export function requesterOf(request: Request, response: Response): string {
+  const principal = principalOf(response);
+  return principal && principal.id !== LOCAL.id ? `user ${principal.id}` : addressOf(request);
+}
+
+/** The client's address, IPv6 by network. */
+export function addressOf({ ip }: Pick<Request, 'ip'>): string {
+  return ipKeyGenerator(ip ?? '', IPV6_PREFIX);
+}
 
 /** To be placed behind `requireScope`. @throws RATE_LIMITED, with Retry-After */
 export function limitRate(requestsPerSecond: number): RequestHandler {
+  return limiter(requestsPerSecond, requesterOf);
+}
+
+/** To be placed before the login, so that tokens that are none cost little. @throws RATE_LIMITED, with Retry-After */
+export function limitRateOfAddress(requestsPerSecond: number): RequestHandler {
+  return limiter(requestsPerSecond, addressOf);
+}
+
+function limiter(
+  requestsPerSecond: number,
+  keyGenerator: (request: Request, response: Response) => string,
+): RequestHandler {
   return rateLimit({
     windowMs: WINDOW_SECONDS * 1000,
     limit: requestsPerSecond * WINDOW_SECONDS,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    keyGenerator: (request, response) => principalOf(response)?.id ?? ipKeyGenerator(request.ip ?? ''),
+    keyGenerator,
     handler: (_request, _response, next) =>
       next(new StainError('RATE_LIMITED', `More than ${requestsPerSecond} requests a second.`)),
     validate: { trustProxy: false, xForwardedForHeader: false },

@@ -26,7 +26,8 @@ export interface Route {
 }
 
 /**
- * Also answers 405 where the path is known and the method is not.
+ * Nothing that a route answers is kept by browsers or proxies, unless it says so itself: slides, jobs and templates are the
+ * user's. Also answers 405 where the path is known and the method is not.
  * @param guard what a request passes before its handler
  */
 export function mountRoutes(
@@ -38,6 +39,7 @@ export function mountRoutes(
   for (const [path, ofPath] of byPath) {
     const named: RequestHandler = (_request, response, next) => {
       setRoute(response, path);
+      response.set('Cache-Control', 'no-store');
       next();
     };
     for (const route of ofPath) router[route.method](path, named, ...guard(route), route.handler);
@@ -58,6 +60,8 @@ export function json(description: string, schema: ZodType) {
 /** Aborted when the client leaves. */
 export function leaving(response: Response): AbortSignal {
   const left = new AbortController();
-  response.once('close', () => left.abort());
+  // It may have left already, while its token was looked at.
+  if (response.destroyed) left.abort();
+  else response.once('close', () => left.abort());
   return left.signal;
 }

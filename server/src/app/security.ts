@@ -1,14 +1,14 @@
 /**
- * What a browser may do with our answers. The API is called by the viewer's page: by default one of the same origin,
- * otherwise one of `allowedOrigins`. A request that changes something needs JSON or a method that is not "simple",
- * so a foreign page cannot send it without being asked for its origin first; the one exception, POST .../cancel, is
- * refused by its Origin here.
+ * What a browser may do with our answers, and which pages may change something. The API is called by the viewer's page: by
+ * default one of the same origin, otherwise one of `allowedOrigins`.
  */
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Config } from '../config.ts';
 import { StainError } from '../errors.ts';
 
 const API_POLICY = "default-src 'none'; frame-ancestors 'none'";
+/** Methods that change nothing (RFC 9110 section 9.2.1). */
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 export function securityHeaders({
   allowedOrigins,
@@ -30,21 +30,14 @@ export function securityHeaders({
   };
 }
 
+/** @throws ORIGIN_REFUSED for a change that a page of another origin asks for */
 export function cors({ allowedOrigins }: { allowedOrigins: readonly string[] }): RequestHandler {
   return (request, response, next) => {
     const origin = request.get('Origin');
     response.vary('Origin');
-    if (origin === undefined) return next();
-    if (!allowedOrigins.includes(origin)) {
-      // Browsers say so themselves when a page of another site sends a request; others have no such header.
-      const foreign =
-        request.get('Sec-Fetch-Site') === 'cross-site' &&
-        !['GET', 'HEAD', 'OPTIONS'].includes(request.method);
-      if (foreign)
-        throw new StainError(
-          'REQUEST_INVALID',
-          'Pages of this origin may not call the API; see server.allowedOrigins.',
-        );
+    if (origin === undefined || !allowedOrigins.includes(origin)) {
+      if (!SAFE_METHODS.includes(request.method) && isForeign(request, origin))
+        throw new StainError('ORIGIN_REFUSED', 'Pages of this origin may change nothing here.');
       return next();
     }
     response.set({
@@ -60,4 +53,14 @@ export function cors({ allowedOrigins }: { allowedOrigins: readonly string[] }):
     });
     response.status(204).end();
   };
+}
+
+/**
+ * Whether a page of another origin sends this. Its Origin counts, whatever Sec-Fetch-Site says: pages of another port
+ * are of the same site, those of sandboxed frames have the Origin `null`. What has neither header is no browser.
+ */
+function isForeign(request: Request, origin: string | undefined): boolean {
+  if (origin === undefined) return !['same-origin', 'none'].includes(request.get('Sec-Fetch-Site') ?? 'none');
+  // As the browser writes it: without the port where that is the usual one.
+  return URL.parse(`${request.protocol}://${request.host}`)?.origin !== origin;
 }

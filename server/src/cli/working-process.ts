@@ -1,5 +1,6 @@
 /** What a service and a worker have in common: archive, jobs, spool, audit trail, metrics, probes. */
 import type { Logger } from 'pino';
+import { monitoringHosts } from '../app/hosts.ts';
 import { listen } from '../app/listen.ts';
 import { createLogger } from '../app/log.ts';
 import { createMonitoringApp } from '../app/monitoring-app.ts';
@@ -100,7 +101,8 @@ export async function openWorkingProcess(
   };
   const { host, port } = config.monitoring;
   if (port !== undefined) {
-    const app = createMonitoringApp({ version: VERSION, checks, metrics }, log);
+    const isOwnHost = monitoringHosts({ host }, config.server.allowedHosts);
+    const app = createMonitoringApp({ version: VERSION, checks, metrics, isOwnHost }, log);
     const server = await listen(app, { host, port });
     cleanup.defer(() => server.close());
     process.stderr.write(`  metrics  ${server.url}/metrics\n`);

@@ -76,7 +76,7 @@ export class JobService {
   readonly #options: JobServiceOptions;
   readonly #database: Database;
   readonly #records: JobRecords;
-  readonly #watchers = new Watchers();
+  readonly #watchers: Watchers<Job>;
   readonly #running = new Map<string, RunningJob>();
   readonly #attempts = new Set<Promise<unknown>>();
   #worker: string | undefined;
@@ -87,6 +87,7 @@ export class JobService {
     this.#options = options;
     this.#database = database;
     this.#records = records;
+    this.#watchers = new Watchers({ read: (id) => this.get(id), pollMs: options.pollMs ?? 1000 });
   }
 
   /** What the jobs of batches may fill. */
@@ -211,7 +212,7 @@ export class JobService {
     try {
       let isOpen = false;
       for (let known = after; !signal.aborted && !this.#closing; ) {
-        const job = await this.get(id).catch((error: unknown) => {
+        const job = await watch.look().catch((error: unknown) => {
           // Whoever watches already sees how it goes on when the database is back.
           if (!isOpen || toStainError(error).code !== 'DATABASE_UNAVAILABLE') throw error;
         });
@@ -221,7 +222,7 @@ export class JobService {
           if (isFinal(job.state)) return;
           known = job.revision;
         }
-        await watch.next(signal, this.#options.pollMs ?? 1000);
+        await watch.next(signal);
       }
     } finally {
       watch.close();
