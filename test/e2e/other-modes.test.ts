@@ -24,6 +24,9 @@ const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
 const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
 mkdirSync(pictures, { recursive: true });
 
+/** Grey levels, on average: the edge of OHIF's scroll bar is drawn between two pixels. */
+const SAME = 0.01;
+
 /** Below the toolbar and the tabs of panels, which do show that there is one panel more. */
 const BELOW_THE_BARS = 92;
 
@@ -71,6 +74,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
     await page.locator('[data-cy="viewport-grid"]').waitFor({ timeout: 60_000 });
     if (mode !== 'viewer') return;
     await page.getByText('Skip all').click({ timeout: 60_000 });
+    await page.locator('img[src^="data:image/"], img[src^="blob:"]').first().waitFor();
     await page.mouse.move(640, 715);
   };
 
@@ -92,7 +96,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
         await shown(mode, ct.studyInstanceUid, 'without'),
         await shown(mode, ct.studyInstanceUid, 'with'),
       ];
-      expect(meanDifference(without, withIt)).toBe(0);
+      expect(meanDifference(without, withIt)).toBeLessThan(SAME);
     },
   );
 
@@ -107,11 +111,12 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       await shown('microscopy', slide, 'with'),
     ];
     const below = { x: 0, y: BELOW_THE_BARS, width: 990, height: without.height - BELOW_THE_BARS };
-    expect(meanDifference(without, withIt, below)).toBe(0);
+    expect(meanDifference(without, withIt, below)).toBeLessThan(SAME);
     expect(meanDifference(without, withIt)).toBeGreaterThan(0);
   });
 
   test('from /viewer into /stain, with a preview and a comparison, and back', async () => {
+    const plain = await shown('viewer', ct.studyInstanceUid, 'without');
     await using open = await openPage(browser);
     const { page, faults } = open;
     const go = async (to: string): Promise<void> => {
@@ -123,7 +128,6 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
     };
     await page.goto(new URL(address('viewer', ct.studyInstanceUid), service.url).href);
     await arrive(page, 'viewer');
-    const before = await pictureAtRest(page);
     const asked: string[] = [];
     page.on('request', (request) => asked.push(new URL(request.url()).pathname));
 
@@ -131,14 +135,21 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       await go(address('stain', slide));
       await until(page, ({ series, templates }) => series !== null && templates.state === 'ready');
       await page.getByText('Original').first().waitFor();
-      await button(page, 'Preview').click();
-      await until(page, ({ preview }) => preview?.firstTileMs != null);
+      if (visit === 2) {
+        await button(page, 'Normalize').click();
+        await until(page, ({ comparison }) => comparison !== null);
+        await button(page, 'Difference').click();
+        await page.locator('.stain-legend').waitFor();
+      } else {
+        await button(page, 'Preview').click();
+        await until(page, ({ preview }) => preview?.firstTileMs != null);
+      }
       expect(page.workers().some((worker) => worker.url().includes('preview-worker'))).toBe(true);
       asked.length = 0;
       await go(address('viewer', ct.studyInstanceUid));
       await page.locator(PANEL).waitFor({ state: 'detached' });
       const after = await pictureAtRest(page, join(pictures, `mode-viewer-again-${visit}.png`));
-      expect(meanDifference(before, after)).toBe(0);
+      expect(meanDifference(plain, after)).toBeLessThan(SAME);
       // Nothing of the plugin is left: no label, no layer, no worker, no question to the service.
       expect(await page.locator('[class^="stain-"]').count()).toBe(0);
       expect(page.workers().filter((worker) => worker.url().includes('preview-worker'))).toEqual([]);

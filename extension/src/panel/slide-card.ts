@@ -1,7 +1,7 @@
 /** What is shown, and its stain at a glance. */
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Stain } from '../../../server/src/contract/index.ts';
-import type { Derivation, PluginModel } from '../state.ts';
+import type { Derivation, PluginModel, SlideSeries } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 import { errorBox } from './error-box.ts';
 import { classColour, formatCount, formatPercent } from './format.ts';
@@ -33,7 +33,7 @@ function origin(derived: Derivation, model: PluginModel): TemplateResult {
   const facts = [
     ['result.template', derived.template ?? translate('origin.unknown')],
     ['result.model', derived.model ?? translate('origin.unknown')],
-    ['origin.source', source ? source.description || translate('origin.unnamed') : translate('origin.away')],
+    ['origin.source', sourceName(derived, source)],
   ] as const;
   return html`<div class="warning">${translate('viewport.warning')}</div>
     <dl>
@@ -45,6 +45,11 @@ function origin(derived: Derivation, model: PluginModel): TemplateResult {
         ? html`<button type="button" @click=${() => model.showOriginal()}>${translate('comparison.back')}</button>`
         : nothing
     }`;
+}
+
+function sourceName({ sourceSeriesInstanceUid }: Derivation, source: SlideSeries | null): string {
+  if (source) return source.description || translate('origin.unnamed');
+  return translate(sourceSeriesInstanceUid === null ? 'origin.unknown' : 'origin.away');
 }
 
 function atAGlance({ classes, tissueFraction, notes }: Stain): TemplateResult {

@@ -180,15 +180,15 @@ function stripes(context: CanvasRenderingContext2D): CanvasPattern {
   const side = 24;
   const sample = new OffscreenCanvas(side, side);
   const pen = sample.getContext('2d')!;
-  pen.fillStyle = 'rgba(4, 6, 24, 0.6)';
+  pen.fillStyle = 'rgba(4, 6, 24, 0.4)';
   pen.fillRect(0, 0, side, side);
-  pen.fillStyle = 'rgba(255, 209, 102, 0.6)';
+  pen.fillStyle = 'rgba(255, 209, 102, 0.7)';
   for (const from of [-side, 0, side]) {
     pen.beginPath();
     pen.moveTo(from, side);
     pen.lineTo(from + side, 0);
-    pen.lineTo(from + 1.5 * side, 0);
-    pen.lineTo(from + side / 2, side);
+    pen.lineTo(from + 1.25 * side, 0);
+    pen.lineTo(from + side / 4, side);
     pen.fill();
   }
   return context.createPattern(sample, 'repeat')!;
