@@ -69,12 +69,15 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       await route.fulfill({ response: answer, body: config });
     });
 
+  const thumbnail = (page: Page): Promise<void> =>
+    page.locator('img[src^="data:image/"], img[src^="blob:"]').first().waitFor({ timeout: 60_000 });
+
   /** The viewport is there, and OHIF's tour of the basic viewer, which comes when it likes, is gone. */
   const arrive = async (page: Page, mode: string): Promise<void> => {
     await page.locator('[data-cy="viewport-grid"]').waitFor({ timeout: 60_000 });
     if (mode !== 'viewer') return;
     await page.getByText('Skip all').click({ timeout: 60_000 });
-    await page.locator('img[src^="data:image/"], img[src^="blob:"]').first().waitFor();
+    await thumbnail(page);
     await page.mouse.move(640, 715);
   };
 
@@ -148,6 +151,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       asked.length = 0;
       await go(address('viewer', ct.studyInstanceUid));
       await page.locator(PANEL).waitFor({ state: 'detached' });
+      await thumbnail(page);
       const after = await pictureAtRest(page, join(pictures, `mode-viewer-again-${visit}.png`));
       expect(meanDifference(plain, after)).toBeLessThan(SAME);
       // Nothing of the plugin is left: no label, no layer, no worker, no question to the service.
