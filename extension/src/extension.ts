@@ -1,6 +1,7 @@
 /** The OHIF extension: panel, commands and toolbar button, for our own mode and for others. */
 import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
 import { COMMANDS_CONTEXT, EXTENSION_ID, PANEL_ID } from './identity.ts';
+import { ModeGate } from './mode-gate.ts';
 import type { RegistrationContext } from './ohif/types.ts';
 import { ViewerHost } from './ohif/viewer-host.ts';
 import { defineStainPanel, STAIN_PANEL_ELEMENT } from './panel/panel.ts';
@@ -9,8 +10,11 @@ import { ServiceClient } from './service/service-client.ts';
 import { Session } from './session.ts';
 import type { ComparisonMode } from './state.ts';
 import { setStrings, translate } from './strings/translate.ts';
+import { addToolbarButton } from './toolbar-button.ts';
 
 let session: Session | undefined;
+let gate: ModeGate<Session> | undefined;
+let addingPanel: ReturnType<typeof setTimeout> | undefined;
 
 /** URL of the folder with the worker and the runtime: where this file came from, unless it was built into a viewer. */
 function pluginFolder({ stainNormalization }: RegistrationContext['appConfig']): URL {
@@ -25,8 +29,6 @@ function serviceRoot(appConfig: RegistrationContext['appConfig']): string {
     service === undefined ? new URL('..', pluginFolder(appConfig)) : new URL(`${service}/`, location.origin);
   return root.href.replace(/\/+$/, '');
 }
-
-const TOOLBAR_BUTTON = 'StainNormalize';
 
 /** Routes of OHIF's own microscopy mode, which knows nothing of us: the panel is added when it is entered. */
 const OWN_MICROSCOPY = /\/microscopy(\/|\?|$)/;
@@ -47,6 +49,7 @@ const extension = {
         plugins: pluginFolder(context.appConfig).href,
       }),
     });
+    gate = new ModeGate(session);
     defineStainPanel();
   },
 
@@ -64,6 +67,7 @@ const extension = {
           key: null,
           ref: (element: { model?: Session } | null) => {
             if (element && session) element.model = session;
+            gate?.panelMounted(element !== null);
           },
           props: {},
           _owner: null,
@@ -76,21 +80,22 @@ const extension = {
   getCommandsModule() {
     const definitions = {
       normalizeSeries: ({ template }: { template?: string } = {}) => {
-        if (template) session?.chooseTemplate(template);
-        session?.normalize();
+        const at = gate?.forCommand();
+        if (template) at?.chooseTemplate(template);
+        at?.normalize();
       },
-      previewNormalized: () => session?.preview(),
-      stopPreview: () => session?.stopPreview(),
+      previewNormalized: () => gate?.forCommand()?.preview(),
+      stopPreview: () => gate?.forCommand()?.stopPreview(),
       compareNormalized: ({
         mode = 'side-by-side',
         series,
       }: {
         mode?: ComparisonMode;
         series?: string;
-      } = {}) => session?.compare(mode, series),
-      cancelNormalization: () => session?.cancel(),
-      showOriginal: () => session?.showOriginal(),
-      openStainNormalization: () => session?.openPanel(),
+      } = {}) => gate?.forCommand()?.compare(mode, series),
+      cancelNormalization: () => gate?.forCommand()?.cancel(),
+      showOriginal: () => gate?.forCommand()?.showOriginal(),
+      openStainNormalization: () => gate?.forCommand()?.openPanel(),
     };
     return {
       defaultContext: COMMANDS_CONTEXT,
@@ -104,37 +109,19 @@ const extension = {
     const { toolbarService, panelService, customizationService } = servicesManager.services;
     const strings = customizationService.getCustomization('stainNormalization.strings');
     if (strings) setStrings(strings as Record<string, string>);
-    toolbarService.register([
-      {
-        id: TOOLBAR_BUTTON,
-        uiType: 'ohif.toolButton',
-        props: {
-          icon: 'tool-window-level',
-          label: translate('toolbar.normalize'),
-          tooltip: translate('toolbar.normalize'),
-          commands: { commandName: 'openStainNormalization', context: COMMANDS_CONTEXT },
-          evaluate: 'evaluate.action',
-        },
-      },
-    ]);
-    session?.enter(new URLSearchParams(location.search).get('compare') ?? undefined);
+    gate?.enterMode(panelService);
     if (OWN_MICROSCOPY.test(location.pathname))
       // The mode sets its toolbar after the extensions had their turn.
-      setTimeout(() => {
-        toolbarService.updateSection('primary', [
-          'MeasurementTools',
-          'dragPan',
-          'TagBrowser',
-          TOOLBAR_BUTTON,
-        ]);
+      addingPanel = setTimeout(() => {
+        addToolbarButton(toolbarService);
         panelService.addPanel('right', PANEL_ID);
       });
   },
 
   onModeExit(): void {
-    session?.leave();
+    clearTimeout(addingPanel);
+    gate?.leaveMode();
   },
 };
 
-export { TOOLBAR_BUTTON };
 export default extension;

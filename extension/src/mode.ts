@@ -1,6 +1,8 @@
 /** The mode "Stain normalization" at /stain: OHIF's microscopy mode with our panel, button and a panning left button. */
 import { MODE_ID, PANEL_ID } from './identity.ts';
+import type { Services } from './ohif/types.ts';
 import { translate } from './strings/translate.ts';
+import { addToolbarButton } from './toolbar-button.ts';
 
 interface Layout {
   readonly id: string;
@@ -14,10 +16,7 @@ interface Mode {
 }
 
 interface ModeContext {
-  readonly servicesManager: {
-    readonly services: { toolbarService: { updateSection(name: string, ids: string[]): void } };
-  };
-  readonly commandsManager: { runCommand(name: string, options: object, context: string): unknown };
+  readonly servicesManager: { readonly services: Pick<Services, 'toolbarService'> };
 }
 
 const mode = {
@@ -40,13 +39,7 @@ const mode = {
       displayName: translate('mode.title'),
       onModeEnter(context: ModeContext) {
         base.onModeEnter(context);
-        const { toolbarService } = context.servicesManager.services;
-        toolbarService.updateSection('primary', [
-          'MeasurementTools',
-          'dragPan',
-          'TagBrowser',
-          'StainNormalize',
-        ]);
+        addToolbarButton(context.servicesManager.services.toolbarService);
       },
       routes: [
         {

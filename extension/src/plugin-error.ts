@@ -8,6 +8,7 @@ const MESSAGES = {
   SESSION_EXPIRED: 'error.sessionExpired',
   PREVIEW_FAILED: 'error.previewFailed',
   RESULT_MISSING: 'error.resultMissing',
+  ALREADY_NORMALIZED: 'error.alreadyNormalized',
 } as const satisfies Record<string, StringKey>;
 
 export type PluginErrorCode = keyof typeof MESSAGES;
@@ -19,7 +20,13 @@ export class PluginError extends Error {
   constructor(code: PluginErrorCode, values: Record<string, string> = {}, cause?: unknown) {
     const key = MESSAGES[code];
     super(translate(key, values), { cause });
-    this.user = { code, message: this.message, remedy: translate(`${key}.remedy`, values) };
+    const { reason } = values;
+    this.user = {
+      code,
+      message: this.message,
+      remedy: translate(`${key}.remedy`, values),
+      ...(reason !== undefined && { reason }),
+    };
   }
 }
 

@@ -2,9 +2,9 @@
 import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
 import type { Rectangle } from '../../server/src/slide/windows.ts';
 import { transferCoefficients } from '../../server/src/stain/transfer.ts';
-import { addPaneLabel } from './comparison/pane-label.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
+import { captionOverview } from './microscopy/overview-caption.ts';
 import type { ManagedViewer, NaturalizedInstance } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
 import { PluginError } from './plugin-error.ts';
@@ -12,7 +12,7 @@ import { differenceGradient, LARGEST_DIFFERENCE } from './preview/difference-sca
 import { FrameSource } from './preview/frame-source.ts';
 import { type SlideLevel, type SlideLevels, slideLevels } from './preview/slide-levels.ts';
 import type { Surface } from './preview/surface.ts';
-import { TileOverlay } from './preview/tile-overlay.ts';
+import { TileOverlay, type TileProgress } from './preview/tile-overlay.ts';
 import { tileWindow } from './preview/tile-window.ts';
 import type { Tile } from './preview/visible-tiles.ts';
 import { WorkerQueue } from './preview/worker-queue.ts';
@@ -70,6 +70,7 @@ export class PreviewFactory {
   readonly #options: PreviewFactoryOptions;
   #worker: WorkerQueue | undefined;
   #network: Promise<Network> | undefined;
+  #ended = new AbortController();
 
   constructor(options: PreviewFactoryOptions) {
     this.#options = options;
@@ -86,11 +87,8 @@ export class PreviewFactory {
     onStatus({ statistics: stain.origin });
     signal.throwIfAborted();
     const coefficients = transferCoefficients(stain, template, model.classNames);
-    const parent = viewer.container.parentElement!;
-    parent.style.position = 'relative';
     const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
-    const label = addPaneLabel(parent, true, 'right');
-    label.firstChild!.textContent = translate('viewport.preview');
+    const uncaption = captionOverview(viewer.container, translate('viewport.original'));
     let isFirst = true;
     const overlay = new TileOverlay({
       surface,
@@ -110,7 +108,8 @@ export class PreviewFactory {
         isFirst = false;
         return bitmap;
       },
-      onProgress: ({ done, total }) => onStatus({ state: 'on', tilesDone: done, tilesTotal: total }),
+      onProgress: ({ done, total, isWhole }) =>
+        onStatus({ state: 'on', tilesDone: done, tilesTotal: total, isWhole }),
       onError: (error) =>
         onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
     });
@@ -118,7 +117,7 @@ export class PreviewFactory {
       close() {
         overlay.dispose();
         surface.dispose();
-        label.remove();
+        uncaption();
       },
     };
   }
@@ -131,12 +130,14 @@ export class PreviewFactory {
       original,
       normalized,
       stain,
+      onProgress,
       onError,
     }: {
       original: SeriesPixels;
       normalized: SeriesPixels;
       /** The original's, for its colours. */
       stain(): Promise<Stain>;
+      onProgress(progress: TileProgress): void;
       onError(error: unknown): void;
     },
   ): () => void {
@@ -168,7 +169,7 @@ export class PreviewFactory {
         ]);
         return tileFrom(queue, { kind: 'difference', original: a, table, normalized: b }, signal);
       },
-      onProgress: () => {},
+      onProgress,
       onError: (error) =>
         onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
     });
@@ -180,35 +181,43 @@ export class PreviewFactory {
 
   /** Ends the worker and frees what it holds. */
   close(): void {
+    this.#ended.abort(new Error('closed'));
+    this.#ended = new AbortController();
     this.#worker?.close();
     this.#worker = undefined;
     this.#network = undefined;
   }
 
   #queue(): WorkerQueue {
+    // One that broke down has lost its network too.
+    if (this.#worker?.isBroken) this.close();
     this.#worker ??= new WorkerQueue(
       new Worker(new URL('preview-worker.mjs', this.#options.plugins), { type: 'module' }),
     );
     return this.#worker;
   }
 
-  /** The worker with the network in it; a failure is met again by the next who asks. */
-  #open(signal: AbortSignal): Promise<Network> {
-    this.#network ??= this.#load(signal).catch((error: unknown) => {
-      this.#network = undefined;
+  /** The worker with the network in it, shared: nobody's signal ends it for the others. */
+  async #open(signal: AbortSignal): Promise<Network> {
+    const queue = this.#queue();
+    this.#network ??= this.#load(queue, this.#ended.signal);
+    const network = this.#network;
+    try {
+      return await unless(signal, network);
+    } catch (error) {
+      // A failure is met again by the next who asks; another may have begun anew already.
+      if (!signal.aborted && this.#network === network) this.#network = undefined;
       throw error;
-    });
-    return this.#network;
+    }
   }
 
-  async #load(signal: AbortSignal): Promise<Network> {
+  async #load(queue: WorkerQueue, signal: AbortSignal): Promise<Network> {
     const { client, model: name, plugins } = this.#options;
     const model = await client.model(name, signal);
     const [apply, statistics] = await Promise.all([
       client.bytes(model.graphs.apply.url, signal),
       client.bytes(model.graphs.statistics.url, signal),
     ]);
-    const queue = this.#queue();
     const request = {
       kind: 'open',
       graphs: { apply, statistics },
@@ -262,6 +271,15 @@ export class PreviewFactory {
       origin: 'visible',
     };
   }
+}
+
+/** The promise's result. @throws the signal's reason as soon as it is aborted; the promise goes on for others */
+function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    promise.then(resolve, reject);
+  });
 }
 
 const isAsLarge = (a: SlideLevel, b: SlideLevel): boolean =>

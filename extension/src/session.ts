@@ -2,13 +2,21 @@
 import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
 import type { Job, Stain } from '../../server/src/contract/index.ts';
 import { Comparison } from './comparison/comparison.ts';
+import {
+  failedPreviewLabel,
+  type LabelContent,
+  normalizedLabel,
+  originalLabel,
+  previewLabel,
+} from './comparison/pane-label.ts';
 import { ViewportLabels } from './comparison/viewport-labels.ts';
 import { chooseRegion, type Region } from './microscopy/choose-region.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
+import type { Gated } from './mode-gate.ts';
 import type { ManagedViewer } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
-import { userErrorOf } from './plugin-error.ts';
+import { PluginError, userErrorOf } from './plugin-error.ts';
 import type { LivePreview, PreviewFactory, TargetStain } from './preview-factory.ts';
 import { followJob, isFinal } from './service/follow-job.ts';
 import type { ServiceClient } from './service/service-client.ts';
@@ -24,6 +32,7 @@ import { translate } from './strings/translate.ts';
 
 const START: PluginState = {
   series: null,
+  source: null,
   service: { state: 'idle' },
   stain: { state: 'idle' },
   templates: { state: 'idle' },
@@ -46,24 +55,32 @@ export interface SessionOptions {
   readonly previews: PreviewFactory;
 }
 
-export class Session implements PluginModel {
+interface AskedPreview {
+  readonly abort: AbortController;
+  /** What it covers. */
+  viewer?: ManagedViewer;
+  live?: LivePreview;
+}
+
+export class Session implements PluginModel, Gated {
   readonly #options: SessionOptions;
-  readonly #labels: ViewportLabels;
+  readonly #labels = new ViewportLabels();
   readonly #listeners = new Set<() => void>();
   #state = START;
+  /** Ends with the mode of the viewer. */
   #mode = new AbortController();
+  #isEntered = false;
   /** Work for the slide that is shown; ends when another one is. */
   #slide = new AbortController();
-  #source: SlideSeries | null = null;
-  #preview: LivePreview | undefined;
-  /** The viewer that a preview covers. */
-  #previewed: ManagedViewer | undefined;
+  /** The preview that was asked for last. What it covers and says belongs to it alone. */
+  #preview: AskedPreview | undefined;
   #comparison: Comparison | undefined;
+  /** A comparison on its way; ends when something else is asked for. */
+  #comparing = new AbortController();
   #choice: { readonly abort: AbortController; readonly region?: Region } | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#labels = new ViewportLabels(options.host);
   }
 
   get state(): PluginState {
@@ -80,36 +97,40 @@ export class Session implements PluginModel {
     return () => this.#listeners.delete(listener);
   }
 
-  /** On entering a mode of the viewer. @param compare a derived series to compare as soon as it is there */
-  enter(compare?: string): void {
+  enter(): void {
+    if (this.#isEntered) return;
+    this.#isEntered = true;
     this.#mode = new AbortController();
     const { signal } = this.#mode;
-    let wanted = compare;
-    const update = (): void => {
-      this.#look();
-      const found = this.#options.host
-        .allSeries()
-        .find(({ seriesInstanceUid }) => seriesInstanceUid === wanted);
-      // Series are known before there is a viewport to show one in.
-      if (!found || !this.#options.host.activeSeries()) return;
-      wanted = undefined;
-      this.compare('side-by-side', found.seriesInstanceUid);
-    };
-    signal.addEventListener('abort', this.#options.host.onChange(update), { once: true });
+    const { host } = this.#options;
+    /** A derived series to compare as soon as it is there. */
+    let wanted = new URLSearchParams(location.search).get('compare');
+    // The viewer calls this from where it enters modes and changes layouts: a fault of ours must not stop it.
+    const update = (): void =>
+      void this.#try(async () => {
+        this.#look();
+        const found = host.allSeries().find(({ seriesInstanceUid }) => seriesInstanceUid === wanted);
+        // Series are known before there is a viewport to show one in.
+        if (!found || !host.activeSeries()) return;
+        wanted = null;
+        this.compare('side-by-side', found.seriesInstanceUid);
+      });
+    signal.addEventListener('abort', host.onChange(update), { once: true });
     this.#loadService();
     update();
   }
 
-  /** On leaving it. */
   leave(): void {
+    if (!this.#isEntered) return;
+    this.#isEntered = false;
     this.#mode.abort();
     this.#slide.abort();
+    this.abandonTemplate();
     this.stopPreview();
     this.#closeComparison();
-    this.#labels.clear();
     this.#options.previews.close();
-    this.#source = null;
     this.#change({ ...START, output: this.#state.output, template: this.#state.template });
+    this.#labels.clear();
   }
 
   openPanel(): void {
@@ -128,7 +149,7 @@ export class Session implements PluginModel {
   retry(): void {
     this.dismissError();
     this.#loadService();
-    if (this.#source) this.#openSource(this.#source);
+    this.#openSource(this.#state.source);
   }
 
   dismissError(): void {
@@ -137,28 +158,39 @@ export class Session implements PluginModel {
 
   preview(): void {
     const pressed = performance.now();
-    void this.#try(async (signal) => {
-      const source = this.#source;
+    void this.#try(async (modeSignal) => {
+      const source = this.#sourceToNormalize();
       const template = this.#selectedTemplate();
       if (!source || !template) return;
       this.stopPreview();
       this.#closeComparison();
-      if (this.#state.series?.derived) this.#options.host.show(source);
+      const abort = new AbortController();
+      const preview: AskedPreview = { abort };
+      this.#preview = preview;
+      const signal = AbortSignal.any([modeSignal, abort.signal]);
       this.#change({
         previewError: null,
         preview: {
           state: 'starting',
           template: template.id,
+          templateName: template.name,
           tilesDone: 0,
           tilesTotal: 0,
+          isWhole: false,
           firstTileMs: null,
           executionProvider: null,
           statistics: null,
         },
       });
+      const fail = (error: unknown): void => {
+        if (signal.aborted) return;
+        this.stopPreview();
+        this.#change({ previewError: userErrorOf(error) });
+      };
       try {
         const viewer = await this.#options.host.viewerOf(source, signal);
-        this.#preview = await this.#options.previews.start({
+        preview.viewer = viewer;
+        const live = await this.#options.previews.start({
           series: source,
           instances: this.#options.host.instances(source),
           viewer,
@@ -167,30 +199,30 @@ export class Session implements PluginModel {
           pressed,
           signal,
           onStatus: (status) => {
-            if (this.#state.preview) this.#change({ preview: { ...this.#state.preview, ...status } });
+            if (!signal.aborted && this.#state.preview)
+              this.#change({ preview: { ...this.#state.preview, ...status } });
           },
-          onError: (error) => this.#change({ preview: null, previewError: userErrorOf(error) }),
+          onError: fail,
         });
-        this.#previewed = viewer;
-        this.#labels.update(viewer);
+        if (signal.aborted) live.close();
+        else preview.live = live;
       } catch (error) {
-        if (!signal.aborted) this.#change({ preview: null, previewError: userErrorOf(error) });
+        fail(error);
       }
     });
   }
 
   stopPreview(): void {
-    this.#preview?.close();
+    this.#preview?.abort.abort();
+    this.#preview?.live?.close();
     this.#preview = undefined;
-    this.#previewed = undefined;
-    this.#labels.update(this.#comparison?.viewer);
     if (this.#state.preview) this.#change({ preview: null });
   }
 
   normalize(): void {
     void this.#try(async (signal) => {
       const { template, output } = this.#state;
-      const source = this.#source;
+      const source = this.#sourceToNormalize();
       if (!source || !template) return;
       const job = await this.#options.client.normalize(
         {
@@ -215,7 +247,7 @@ export class Session implements PluginModel {
   }
 
   compare(mode: ComparisonMode, normalizedSeriesInstanceUid?: string): void {
-    void this.#try(async (signal) => {
+    void this.#try(async (modeSignal) => {
       const { host } = this.#options;
       const wanted =
         normalizedSeriesInstanceUid ??
@@ -230,39 +262,56 @@ export class Session implements PluginModel {
       this.stopPreview();
       if (this.#comparison?.normalized.seriesInstanceUid !== wanted) {
         this.#closeComparison();
-        const shown = host.activeSeries()?.seriesInstanceUid;
-        if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid)
-          host.show(original);
-        const first = shown === normalized.seriesInstanceUid ? normalized : original;
-        const viewer = await host.viewerOf(first, signal);
-        const opened = await Comparison.open({
-          viewer,
-          original,
-          normalized,
-          module: await host.microscopyModule(),
-          client: host.wadoClient(),
-          showDifference: (surface, legend) =>
-            this.#options.previews.showDifference(surface, legend, {
-              original: { series: original, instances: host.instances(original) },
-              normalized: { series: normalized, instances: host.instances(normalized) },
-              stain: () => this.#stainOf(original, this.#mode.signal),
-              onError: (error) => this.#change({ error: userErrorOf(error) }),
-            }),
-        });
-        if (signal.aborted) return opened.close();
-        this.#comparison = opened;
+        const signal = AbortSignal.any([modeSignal, this.#comparing.signal]);
+        try {
+          const opened = await this.#openComparison(original, normalized, signal);
+          if (signal.aborted) return opened.close();
+          this.#comparison = opened;
+        } catch (error) {
+          if (signal.aborted) return;
+          throw error;
+        }
       }
       this.#comparison!.setMode(mode);
-      this.#labels.update(this.#comparison!.viewer);
       this.#change({ comparison: { mode, original, normalized } });
+    });
+  }
+
+  async #openComparison(
+    original: SlideSeries,
+    normalized: SlideSeries,
+    signal: AbortSignal,
+  ): Promise<Comparison> {
+    const { host, previews } = this.#options;
+    const shown = host.activeSeries()?.seriesInstanceUid;
+    if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid) host.show(original);
+    const first = shown === normalized.seriesInstanceUid ? normalized : original;
+    const viewer = await host.viewerOf(first, signal);
+    return Comparison.open({
+      viewer,
+      original,
+      normalized,
+      module: await host.microscopyModule(),
+      client: host.wadoClient(),
+      showDifference: (surface, legend, on) =>
+        previews.showDifference(surface, legend, {
+          original: { series: original, instances: host.instances(original) },
+          normalized: { series: normalized, instances: host.instances(normalized) },
+          stain: () => this.#stainOf(original, this.#mode.signal),
+          onProgress: on.progress,
+          onError: (error) => {
+            on.error(error);
+            this.#change({ error: userErrorOf(error) });
+          },
+        }),
     });
   }
 
   showOriginal(): void {
     this.stopPreview();
     this.#closeComparison();
-    if (this.#source && this.#state.series?.seriesInstanceUid !== this.#source.seriesInstanceUid)
-      this.#options.host.show(this.#source);
+    if (this.#state.source && this.#state.series?.seriesInstanceUid !== this.#state.source.seriesInstanceUid)
+      this.#options.host.show(this.#state.source);
   }
 
   templateFromSeries(): void {
@@ -361,25 +410,52 @@ export class Session implements PluginModel {
         : (all.find(
             ({ seriesInstanceUid }) => seriesInstanceUid === series.derived?.sourceSeriesInstanceUid,
           ) ?? null);
-    const results = all
-      .filter(({ derived }) => derived?.sourceSeriesInstanceUid === source?.seriesInstanceUid)
-      .reverse();
-    if (this.#comparison && !host.viewers().includes(this.#comparison.viewer)) this.#closeComparison();
-    if (source?.seriesInstanceUid !== this.#source?.seriesInstanceUid) {
+    const results =
+      source === null
+        ? []
+        : all
+            .filter(({ derived }) => derived?.sourceSeriesInstanceUid === source.seriesInstanceUid)
+            .reverse();
+    const viewers = host.viewers();
+    if (this.#comparison && !viewers.includes(this.#comparison.viewer)) this.#closeComparison();
+    // A preview goes with the viewport that it was drawn over.
+    const previewed = this.#preview?.viewer;
+    if (previewed && !viewers.includes(previewed)) this.stopPreview();
+    if (source?.seriesInstanceUid !== this.#state.source?.seriesInstanceUid) {
       this.stopPreview();
-      this.#source = source;
-      if (source) this.#openSource(source);
+      this.#change({ source });
+      this.#openSource(source);
     }
-    if (this.#state.preview && series?.seriesInstanceUid !== source?.seriesInstanceUid) this.stopPreview();
-    this.#labels.update(this.#comparison?.viewer ?? this.#previewed);
-    this.#change({ series, results });
+    if (series?.seriesInstanceUid !== source?.seriesInstanceUid) this.stopPreview();
+    this.#change({ series, source, results });
+  }
+
+  /** What is to be said over a viewer, from the state as it is now. */
+  #labelOf(viewer: ManagedViewer): LabelContent | null {
+    // A comparison has labels of its own.
+    if (!this.#isEntered || viewer === this.#comparison?.viewer) return null;
+    const { preview, previewError } = this.#state;
+    if (preview && viewer === this.#preview?.viewer) return previewLabel(preview);
+    const series = this.#options.host.seriesOf(viewer);
+    if (!series) return null;
+    if (series.derived) return normalizedLabel(series.derived);
+    return previewError && series.seriesInstanceUid === this.#state.source?.seriesInstanceUid
+      ? failedPreviewLabel(previewError.reason ?? previewError.message)
+      : originalLabel();
   }
 
   /** Asks for the stain of a slide and for the job that may be at work on it. */
-  #openSource(source: SlideSeries): void {
+  #openSource(source: SlideSeries | null): void {
     this.#slide.abort();
     this.#slide = new AbortController();
-    this.#change({ job: null, stain: { state: 'loading' }, error: null });
+    this.#change({
+      job: null,
+      stain: { state: source ? 'loading' : 'idle' },
+      error: null,
+      previewError: null,
+      live: true,
+    });
+    if (!source) return;
     void this.#stainOf(source, this.#slide.signal).catch(() => {});
     void this.#try(async (signal) => {
       const job = await this.#options.client.newestJob(source.seriesInstanceUid, signal);
@@ -428,10 +504,17 @@ export class Session implements PluginModel {
   }
 
   #closeComparison(): void {
+    this.#comparing.abort();
+    this.#comparing = new AbortController();
     this.#comparison?.close();
     this.#comparison = undefined;
-    this.#labels.update(undefined);
     if (this.#state.comparison) this.#change({ comparison: null });
+  }
+
+  /** @throws ALREADY_NORMALIZED where a series is shown that was made by normalising another */
+  #sourceToNormalize(): SlideSeries | null {
+    if (this.#state.series?.derived) throw new PluginError('ALREADY_NORMALIZED');
+    return this.#state.source;
   }
 
   #selectedTemplate(): TargetStain | undefined {
@@ -481,6 +564,8 @@ export class Session implements PluginModel {
 
   #change(change: Partial<PluginState>): void {
     this.#state = { ...this.#state, ...change };
+    // In the same turn: no picture is shown with the words for another.
+    this.#labels.update(this.#options.host.viewers(), (viewer) => this.#labelOf(viewer));
     for (const listener of this.#listeners) listener();
   }
 }

@@ -12,6 +12,8 @@ export interface UserError {
   readonly code: string;
   readonly message: string;
   readonly remedy: string;
+  /** The cause alone, where `message` is a sentence about it. */
+  readonly reason?: string;
 }
 
 /** A whole-slide series in the viewer. */
@@ -24,7 +26,18 @@ export interface SlideSeries {
   readonly totalColumns: number;
   readonly totalRows: number;
   /** Present when this product derived the series. */
-  readonly derived: { readonly sourceSeriesInstanceUid: string; readonly description: string } | null;
+  readonly derived: Derivation | null;
+}
+
+/** What the header of a derived series says of it; null where it says nothing. */
+export interface Derivation {
+  readonly sourceSeriesInstanceUid: string | null;
+  /** Identifier of the template. */
+  readonly template: string | null;
+  /** Name and version. */
+  readonly model: string | null;
+  /** Derivation Description, in the service's words. */
+  readonly description: string;
 }
 
 export type Loadable<T> =
@@ -34,10 +47,14 @@ export type Loadable<T> =
 
 export interface PreviewStatus {
   readonly state: 'starting' | 'on';
+  /** Identifier of the template, and its name as the panel shows it. */
   readonly template: string;
+  readonly templateName: string;
   /** Tiles of the present view that are drawn, and that it has. */
   readonly tilesDone: number;
   readonly tilesTotal: number;
+  /** Nothing of the original is visible in the present view. */
+  readonly isWhole: boolean;
   /** From pressing Preview to the first normalised tile, in milliseconds. */
   readonly firstTileMs: number | null;
   readonly executionProvider: 'webgpu' | 'wasm' | null;
@@ -59,15 +76,17 @@ export type OutputChoice = Required<Pick<NormalizationCreate, 'encoding' | 'qual
 export interface PluginState {
   /** What the active viewport shows; null when that is no whole-slide image. */
   readonly series: SlideSeries | null;
+  /** The slide that would be normalised: `series`, or what it was derived from where that is in the study. */
+  readonly source: SlideSeries | null;
   readonly service: Loadable<{ readonly version: string }>;
-  /** The stain of the source slide (of `series`, or of what it was derived from). */
+  /** The stain of `source`; idle where there is none. */
   readonly stain: Loadable<Stain>;
   readonly templates: Loadable<readonly Template[]>;
   readonly template: string | null;
   readonly output: OutputChoice;
   readonly preview: PreviewStatus | null;
   readonly previewError: UserError | null;
-  /** The newest job of the source slide. */
+  /** The newest job of `source`. */
   readonly job: Job | null;
   /** A fault of the last thing that was asked for. */
   readonly error: UserError | null;

@@ -2,17 +2,24 @@ import { expect, test } from 'vitest';
 import type { WorkerAnswer, WorkerRequest } from '../../extension/src/preview/messages.ts';
 import { WorkerQueue } from '../../extension/src/preview/worker-queue.ts';
 
-function fakeWorker() {
+function fakeWorker(longestMs?: number) {
   const asked: WorkerRequest[] = [];
   let answer = (_: WorkerAnswer): void => {};
+  let fail = (_: string): void => {};
   const worker = {
     postMessage: (request: WorkerRequest) => void asked.push(request),
     addEventListener(type: string, listener: (event: never) => void) {
       if (type === 'message') answer = (data) => listener({ data } as never);
+      else fail = (message) => listener({ message } as never);
     },
     terminate() {},
   };
-  return { queue: new WorkerQueue(worker), asked, answer: (data: WorkerAnswer) => answer(data) };
+  return {
+    queue: new WorkerQueue(worker, longestMs),
+    asked,
+    answer: (data: WorkerAnswer) => answer(data),
+    fail: (message: string) => fail(message),
+  };
 }
 
 const request = (wasmPaths: string): WorkerRequest => ({
@@ -48,4 +55,20 @@ test('what is given up before its turn never reaches the worker', async () => {
   expect(asked.at(-1)).toMatchObject({ wasmPaths: 'c' });
   answer(opened);
   await third;
+});
+
+test('a worker that breaks down fails all that wait, and all that ask later', async () => {
+  const { queue, fail } = fakeWorker();
+  const waiting = [queue.ask(request('a'), never), queue.ask(request('b'), never)];
+  expect(queue.isBroken).toBe(false);
+  fail('out of memory');
+  for (const one of waiting) await expect(one).rejects.toThrow('out of memory');
+  expect(queue.isBroken).toBe(true);
+  await expect(queue.ask(request('c'), never)).rejects.toThrow('out of memory');
+});
+
+test('a worker that was killed and says nothing is given up', async () => {
+  const { queue } = fakeWorker(20);
+  await expect(queue.ask(request('a'), never)).rejects.toThrow('does not answer');
+  expect(queue.isBroken).toBe(true);
 });

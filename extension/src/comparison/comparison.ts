@@ -4,12 +4,23 @@
  */
 import { createMapSurface } from '../microscopy/map-surface.ts';
 import { mapOf, type SlideMap } from '../microscopy/open-layers.ts';
+import { captionOverview } from '../microscopy/overview-caption.ts';
 import { openSecondViewer, type SecondViewer } from '../microscopy/second-viewer.ts';
 import type { ManagedViewer, MicroscopyModule, WadoClient } from '../ohif/types.ts';
+import { userErrorOf } from '../plugin-error.ts';
 import type { Surface } from '../preview/surface.ts';
+import type { TileProgress } from '../preview/tile-overlay.ts';
 import type { ComparisonMode, SlideSeries } from '../state.ts';
 import { createDivider } from './divider.ts';
-import { addPaneLabel } from './pane-label.ts';
+import {
+  addPaneLabel,
+  differenceLabel,
+  failedDifferenceLabel,
+  type LabelContent,
+  normalizedLabel,
+  originalLabel,
+  type PaneLabel,
+} from './pane-label.ts';
 
 /** Held down to see the original. */
 export const BLINK_KEY = 'b';
@@ -22,7 +33,11 @@ export interface ComparisonOptions {
   readonly module: MicroscopyModule;
   readonly client: WadoClient;
   /** Draws the difference over a surface until the answered function is called. */
-  showDifference(surface: Surface, legend: HTMLElement): () => void;
+  showDifference(
+    surface: Surface,
+    legend: HTMLElement,
+    on: { progress(progress: TileProgress): void; error(error: unknown): void },
+  ): () => void;
 }
 
 export class Comparison {
@@ -102,13 +117,28 @@ export class Comparison {
     this.#leaveMode();
     this.#second.close();
     this.#other.remove();
-    mapOf(this.viewer.viewer).updateSize();
+    // The viewport may have gone before, with the viewer in it.
+    if (this.viewer.container.isConnected) mapOf(this.viewer.viewer).updateSize();
   }
 
-  #label(isDerived: boolean, side: 'left' | 'right', cleanup: Cleanup): HTMLElement {
-    const label = addPaneLabel(this.#parent, isDerived, side);
-    cleanup(() => label.remove());
-    return label;
+  /** A part of the viewport with its label, which the part's edges cut off: it never lies over the other's pixels. */
+  #pane(series: SlideSeries, side: 'left' | 'right', cleanup: Cleanup): HTMLElement {
+    const pane = document.createElement('div');
+    pane.style.cssText = 'position:absolute;top:0;bottom:0;z-index:4;overflow:hidden;pointer-events:none';
+    pane.style[side] = '0';
+    pane.style.width = '50%';
+    this.#parent.append(pane);
+    addPaneLabel(pane, this.#labelOf(series), side);
+    cleanup(() => pane.remove());
+    return pane;
+  }
+
+  #labelOf(series: SlideSeries): LabelContent {
+    return series.derived ? normalizedLabel(series.derived) : originalLabel();
+  }
+
+  get #first(): SlideSeries {
+    return this.#isFirstOriginal ? this.original : this.normalized;
   }
 
   #sideBySide(cleanup: Cleanup): void {
@@ -122,32 +152,35 @@ export class Comparison {
       container.style.cssText = before[0];
       this.#other.style.cssText = before[1];
     });
-    this.#label(false, 'left', cleanup);
-    const label = this.#label(true, 'left', cleanup);
-    label.style.left = 'calc(50% + 10px)';
+    this.#pane(this.original, 'left', cleanup);
+    const pane = this.#pane(this.normalized, 'right', cleanup);
+    Object.assign((pane.firstElementChild as HTMLElement).style, { left: '10px', right: 'auto' });
   }
 
   #swipe(cleanup: Cleanup): void {
+    const panes = [
+      this.#pane(this.original, 'left', cleanup),
+      this.#pane(this.normalized, 'right', cleanup),
+    ] as const;
     const divider = createDivider(this.#parent, (position) => {
       // The original is on the left, whichever of the two lies on top.
       this.#other.style.clipPath = this.#isFirstOriginal
         ? `inset(0 0 0 ${position * 100}%)`
         : `inset(0 ${(1 - position) * 100}% 0 0)`;
+      panes[0].style.width = `${position * 100}%`;
+      panes[1].style.width = `${(1 - position) * 100}%`;
     });
     cleanup(() => {
       divider.remove();
       this.#other.style.clipPath = '';
     });
-    this.#label(false, 'left', cleanup);
-    this.#label(true, 'right', cleanup);
   }
 
   #blink(cleanup: Cleanup): void {
-    let label: HTMLElement | undefined;
+    const label = this.#label(this.#labelOf(this.normalized), cleanup);
     const show = (isOriginal: boolean): void => {
       this.#other.style.visibility = isOriginal === this.#isFirstOriginal ? 'hidden' : 'visible';
-      label?.remove();
-      label = addPaneLabel(this.#parent, !isOriginal);
+      label.say(this.#labelOf(isOriginal ? this.original : this.normalized));
     };
     const key = (event: KeyboardEvent): void => {
       if (event.key.toLowerCase() !== BLINK_KEY || isTyping(event)) return;
@@ -163,7 +196,6 @@ export class Comparison {
       window.removeEventListener('keydown', key, true);
       window.removeEventListener('keyup', key, true);
       window.removeEventListener('blur', release);
-      label?.remove();
       this.#other.style.visibility = '';
     });
     show(false);
@@ -171,21 +203,43 @@ export class Comparison {
 
   #difference(cleanup: Cleanup): void {
     this.#other.style.visibility = 'hidden';
-    const surface = createMapSurface(mapOf(this.viewer.viewer), this.viewer.container);
+    const { container } = this.viewer;
+    const below = this.#isFirstOriginal ? 'original' : 'normalized';
+    const ground = this.#labelOf(this.#first);
+    const label = this.#label(differenceLabel({ done: 0, total: 0, isWhole: false }, below), cleanup);
+    const surface = createMapSurface(mapOf(this.viewer.viewer), container);
     const legend = document.createElement('div');
     legend.className = 'stain-legend';
     legend.style.cssText =
       'position:absolute;bottom:12px;left:12px;z-index:4;pointer-events:none;padding:8px 12px;border-radius:4px;' +
       'background:rgba(4,6,24,.85);color:#fff;font:13px/1.4 Inter,Arial,sans-serif';
     this.#parent.append(legend);
-    const hide = this.#options.showDifference(surface, legend);
-    this.#label(true, 'left', cleanup);
-    cleanup(() => {
+    const uncaption = captionOverview(container, ground.title);
+    let hide: () => void = () => {};
+    const end = (): void => {
       hide();
       surface.dispose();
       legend.remove();
+      uncaption();
+    };
+    cleanup(() => {
+      end();
       this.#other.style.visibility = '';
     });
+    hide = this.#options.showDifference(surface, legend, {
+      progress: (progress) => label.say(differenceLabel(progress, below)),
+      error: (error) => {
+        end();
+        const { reason, message } = userErrorOf(error);
+        label.say(failedDifferenceLabel(ground, reason ?? message));
+      },
+    });
+  }
+
+  #label(content: LabelContent, cleanup: Cleanup): PaneLabel {
+    const label = addPaneLabel(this.#parent, content);
+    cleanup(label.remove);
+    return label;
   }
 
   #resize(): void {

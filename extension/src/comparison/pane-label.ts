@@ -1,28 +1,125 @@
-/** Says in words what a pane shows. On what we derived the warning is always there (it is not part of the pixels). */
+/**
+ * Says in words what a pane shows at the moment. On whatever we made the warning is always there (it is not part of the
+ * pixels).
+ */
+import type { Derivation, PreviewStatus } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 
-/** A label in the upper left corner of `container`; answers the element. */
+export interface LabelContent {
+  /** `partial`: some of it is the original still. */
+  readonly role: 'original' | 'normalized' | 'partial' | 'difference';
+  readonly title: string;
+  readonly lines?: readonly string[];
+}
+
+export interface PaneLabel {
+  readonly element: HTMLElement;
+  say(content: LabelContent): void;
+  remove(): void;
+}
+
+const BORDER: Record<LabelContent['role'], string> = {
+  original: '#ffffff',
+  normalized: '#5acce6',
+  partial: '#ffd166',
+  difference: '#f98e09',
+};
+
+/** A label in an upper corner of `container`. It lies over that pane's pixels only: the pane must cut it off. */
 export function addPaneLabel(
   container: HTMLElement,
-  isDerived: boolean,
+  content: LabelContent,
   side: 'left' | 'right' = 'left',
-): HTMLElement {
-  const label = document.createElement('div');
-  label.className = 'stain-pane-label';
-  label.dataset['role'] = isDerived ? 'normalized' : 'original';
-  label.style.cssText = [
-    'position:absolute;top:8px;z-index:4;pointer-events:none;padding:4px 10px;border-radius:4px',
-    `${side}:8px;background:rgba(4,6,24,.85);color:#fff;font:600 13px/1.4 Inter,Arial,sans-serif`,
-    `border-left:4px solid ${isDerived ? '#5acce6' : '#ffffff'}`,
+): PaneLabel {
+  const element = document.createElement('div');
+  element.className = 'stain-pane-label';
+  element.style.cssText = [
+    'position:absolute;top:8px;z-index:4;pointer-events:none;padding:4px 10px;border-radius:4px;box-sizing:border-box',
+    `max-width:calc(100% - 16px);${side}:8px;background:rgba(4,6,24,.85);color:#fff`,
+    'font:600 13px/1.4 Inter,Arial,sans-serif;border-left:4px solid',
   ].join(';');
-  label.textContent = translate(isDerived ? 'viewport.normalized' : 'viewport.original');
-  if (isDerived) {
-    const warning = document.createElement('div');
-    warning.className = 'stain-warning';
-    warning.style.cssText = 'font-weight:400;color:#ffd166';
-    warning.textContent = translate('viewport.warning');
-    label.append(warning);
-  }
-  container.append(label);
-  return label;
+  container.append(element);
+  let said = '';
+  const say = (now: LabelContent): void => {
+    const wanted = JSON.stringify(now);
+    if (wanted === said) return;
+    said = wanted;
+    element.dataset['role'] = now.role;
+    element.style.borderLeftColor = BORDER[now.role];
+    element.replaceChildren(
+      line(now.title),
+      ...(now.lines ?? []).map((text) => line(text, 'font-weight:400')),
+      ...(now.role === 'original'
+        ? []
+        : [line(translate('viewport.warning'), 'font-weight:400;color:#ffd166', 'stain-warning')]),
+    );
+  };
+  say(content);
+  return { element, say, remove: () => element.remove() };
+}
+
+function line(text: string, style = '', name = ''): HTMLElement {
+  const element = document.createElement('div');
+  element.className = name;
+  element.style.cssText = style;
+  element.textContent = text;
+  return element;
+}
+
+export function originalLabel(): LabelContent {
+  return { role: 'original', title: translate('viewport.original') };
+}
+
+export function normalizedLabel({ template }: Derivation): LabelContent {
+  return {
+    role: 'normalized',
+    title: translate('viewport.normalized'),
+    lines: [
+      template === null
+        ? translate('viewport.templateUnknown')
+        : translate('viewport.template', { template }),
+    ],
+  };
+}
+
+/** @param status of a preview that is drawn over the original */
+export function previewLabel({
+  state,
+  templateName: template,
+  tilesDone: done,
+  tilesTotal: total,
+  isWhole,
+}: PreviewStatus): LabelContent {
+  if (state === 'starting') return { ...originalLabel(), lines: [translate('preview.starting')] };
+  const lines = [translate('viewport.template', { template })];
+  return isWhole
+    ? { role: 'normalized', title: translate('viewport.preview'), lines }
+    : {
+        role: 'partial',
+        title: translate('viewport.previewPartial', { done, total }),
+        lines: [...lines, translate('viewport.striped.original')],
+      };
+}
+
+export function failedPreviewLabel(reason: string): LabelContent {
+  return { role: 'original', title: translate('viewport.previewFailed', { reason }) };
+}
+
+/** @param below what is visible where the difference is not drawn yet */
+export function differenceLabel(
+  { done, total, isWhole }: { readonly done: number; readonly total: number; readonly isWhole: boolean },
+  below: 'original' | 'normalized',
+): LabelContent {
+  return isWhole
+    ? { role: 'difference', title: translate('viewport.difference') }
+    : {
+        role: 'partial',
+        title: translate('viewport.differencePartial', { done, total }),
+        lines: [translate(`viewport.striped.${below}`)],
+      };
+}
+
+/** @param below what is visible now that there is no difference */
+export function failedDifferenceLabel(below: LabelContent, reason: string): LabelContent {
+  return { ...below, title: translate('viewport.differenceFailed', { label: below.title, reason }) };
 }

@@ -13,6 +13,9 @@ export interface DisplaySet {
   readonly instance?: NaturalizedInstance;
   /** All instances of a slide. */
   readonly others?: readonly NaturalizedInstance[];
+  /** Annotations: drawn over the slide that the other method answers. */
+  readonly isOverlayDisplaySet?: boolean;
+  getSourceDisplaySet?(): DisplaySet | undefined;
 }
 
 export interface Subscription {
@@ -93,7 +96,8 @@ export interface Services {
     getActiveDisplaySets(): readonly DisplaySet[];
     getDisplaySetByUID(uid: string): DisplaySet | undefined;
   };
-  readonly microscopyService: {
+  /** Of the microscopy extension: undefined until a mode has loaded it. */
+  readonly microscopyService?: {
     getAllManagedViewers(): readonly ManagedViewer[];
     importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
   };
@@ -112,9 +116,8 @@ export interface Services {
   readonly toolbarService: {
     register(buttons: readonly object[]): void;
     updateSection(section: string, buttons: readonly string[]): void;
-    getButtonSection?(section: string): readonly { id: string }[];
   };
-  readonly panelService: {
+  readonly panelService: Publisher & {
     addPanel(position: 'left' | 'right', panelId: string): void;
     activatePanel(panelId: string, forceActive?: boolean): void;
     getPanels(position: 'left' | 'right'): readonly { id: string }[];

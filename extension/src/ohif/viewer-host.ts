@@ -1,8 +1,10 @@
 /** OHIF as the plugin sees it: which slide is shown, where its viewer is, how a new series gets into the study. */
-import { DERIVED_BY, PANEL_ID } from '../identity.ts';
+import { PANEL_ID } from '../identity.ts';
+import { pause } from '../pause.ts';
 import { PluginError } from '../plugin-error.ts';
 import type { Authorization } from '../service/service-client.ts';
 import type { SlideSeries } from '../state.ts';
+import { derivationOf } from './derivation.ts';
 import type {
   DataSource,
   DisplaySet,
@@ -56,7 +58,18 @@ export class ViewerHost {
   }
 
   viewers(): readonly ManagedViewer[] {
-    return this.services.microscopyService.getAllManagedViewers();
+    return this.services.microscopyService?.getAllManagedViewers() ?? [];
+  }
+
+  /** The slide whose pixels a viewer shows: its own series, or the one that its annotations (SR) are about. */
+  seriesOf({ seriesInstanceUID }: ManagedViewer): SlideSeries | null {
+    const shown = this.services.displaySetService
+      .getActiveDisplaySets()
+      .filter(({ SeriesInstanceUID }) => SeriesInstanceUID === seriesInstanceUID)
+      .map((displaySet) =>
+        displaySet.isOverlayDisplaySet ? displaySet.getSourceDisplaySet?.() : displaySet,
+      );
+    return shown.map((displaySet) => displaySet && slideSeries(displaySet)).find((series) => series) ?? null;
   }
 
   /** The viewer that shows a series, once it is there. */
@@ -68,7 +81,7 @@ export class ViewerHost {
           seriesInstanceUID === seriesInstanceUid && container.isConnected,
       );
       if (found) return found;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await pause(LOOK_EVERY_MS, signal);
     }
   }
 
@@ -88,8 +101,11 @@ export class ViewerHost {
     return client;
   }
 
-  microscopyModule(): Promise<MicroscopyModule> {
-    return this.services.microscopyService.importDicomMicroscopyViewer();
+  /** @throws VIEWER_UNSUPPORTED in a mode without slides */
+  async microscopyModule(): Promise<MicroscopyModule> {
+    const { microscopyService } = this.services;
+    if (!microscopyService) throw new PluginError('VIEWER_UNSUPPORTED', { missing: 'microscopyService' });
+    return microscopyService.importDicomMicroscopyViewer();
   }
 
   /**
@@ -168,21 +184,11 @@ function slideSeries(displaySet: DisplaySet): SlideSeries | null {
     description: displaySet.SeriesDescription ?? '',
     totalColumns: base['TotalPixelMatrixColumns'],
     totalRows: base['TotalPixelMatrixRows'],
-    derived: derivation(base),
+    derived: derivationOf(instances),
   };
 }
 
 function isVolume({ ImageType }: NaturalizedInstance): boolean {
   const values: readonly string[] = typeof ImageType === 'string' ? ImageType.split('\\') : (ImageType ?? []);
   return values[2] === 'VOLUME';
-}
-
-/** The service names the source in the last item of the Related Series Sequence (PS3.3 C.7.3.1). */
-function derivation(instance: NaturalizedInstance): SlideSeries['derived'] {
-  if (instance['ManufacturerModelName'] !== DERIVED_BY) return null;
-  const related = instance['RelatedSeriesSequence'];
-  const items = Array.isArray(related) ? related : [related];
-  const sourceSeriesInstanceUid = items.at(-1)?.SeriesInstanceUID;
-  if (!sourceSeriesInstanceUid) return null;
-  return { sourceSeriesInstanceUid, description: instance['DerivationDescription'] ?? '' };
 }

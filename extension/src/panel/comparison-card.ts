@@ -6,7 +6,7 @@ import { translate } from '../strings/translate.ts';
 export function comparisonCard(model: PluginModel): TemplateResult | typeof nothing {
   const { results, comparison, series } = model.state;
   if (results.length === 0) return nothing;
-  const chosen = comparison?.normalized.seriesInstanceUid ?? results[0]!.seriesInstanceUid;
+  const { seriesInstanceUid: chosen } = comparison?.normalized ?? (series?.derived ? series : results[0]!);
   return html`<section>
     <h2>${translate('comparison.title')}</h2>
     ${results.length > 1 ? choice(model, chosen) : nothing}
@@ -23,7 +23,7 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
     </div>
     ${comparison?.mode === 'blink' ? html`<p class="muted">${translate('comparison.blinkHint')}</p>` : nothing}
     ${
-      comparison || series?.derived
+      comparison
         ? html`<p>
             <button type="button" @click=${() => model.showOriginal()}>${translate('comparison.back')}</button>
           </p>`
@@ -42,7 +42,7 @@ function choice(model: PluginModel, chosen: string): TemplateResult {
       <select @change=${choose}>
         ${results.map(
           ({ seriesInstanceUid, description }) =>
-            html`<option value=${seriesInstanceUid} ?selected=${seriesInstanceUid === chosen}>${description}</option>`,
+            html`<option value=${seriesInstanceUid} .selected=${seriesInstanceUid === chosen}>${description}</option>`,
         )}
       </select>
     </label>

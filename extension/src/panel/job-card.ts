@@ -8,10 +8,11 @@ import { errorBox } from './error-box.ts';
 import { formatPercent, formatSeconds, formatStage, formatTimeLeft } from './format.ts';
 
 export function jobCard(model: PluginModel): TemplateResult | typeof nothing {
-  const { job } = model.state;
-  if (!job) return nothing;
+  const { job, series } = model.state;
+  // With a derived series in view, an ended job of its source is that of another series, or tells nothing new.
+  if (!job || (series?.derived && isFinal(job))) return nothing;
   return html`<section>
-    <h2>${translate('job.title')}</h2>
+    <h2>${translate(series?.derived ? 'job.titleOfSource' : 'job.title')}</h2>
     ${isFinal(job) ? ended(job, model) : running(job, model)}
   </section>`;
 }
@@ -39,8 +40,12 @@ function ended(job: Job, model: PluginModel): TemplateResult {
     return errorBox(job.error, { label: translate('action.retry'), act: () => model.normalize() });
   if (!job.result) return html`<p>${translate('job.failed')}</p>`;
   const { template, model: network, fit, executionProvider, seconds, notes } = job.result;
+  const made = model.state.results.find(
+    ({ seriesInstanceUid }) => seriesInstanceUid === job.result?.seriesInstanceUid,
+  );
   const sampled = { tiles: fit.sampledTiles, percent: formatPercent(fit.tissueFraction) };
   const facts = [
+    ...(made ? [['result.series', made.description] as const] : []),
     ['result.template', template],
     ['result.model', `${network.name} ${network.version}`],
     ['result.fit', translate('result.fitValue', sampled)],

@@ -48,7 +48,8 @@ class StainNormalizationPanel extends LitElement {
     const { series, error } = model.state;
     const dismiss = { label: translate('action.dismiss'), act: () => model.dismissError() };
     return html`${error ? errorBox(error, dismiss) : nothing} ${slideCard(model)}
-      ${series ? html`${templateList(model)}${actionsCard(model)}${jobCard(model)}${comparisonCard(model)}` : nothing}
+      ${series && !series.derived ? html`${templateList(model)}${actionsCard(model)}` : nothing}
+      ${series ? html`${jobCard(model)}${comparisonCard(model)}` : nothing}
       <div class="hidden" role="status" aria-live="polite">${announcement(model)}</div>`;
   }
 }

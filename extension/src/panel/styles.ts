@@ -5,7 +5,7 @@ export const styles = css`
   :host { display: block; height: 100%; overflow-y: auto; box-sizing: border-box; padding: 12px; background: #050615; color: #fff; font: 13px/1.45 Inter, Arial, sans-serif; }
   section { border-bottom: 1px solid #26305c; padding: 10px 0; }
   h2 { margin: 8px 0 6px; font-size: 13px; font-weight: 600; color: #8fd8ee; }
-  p { margin: 4px 0; }
+  p { margin: 4px 0; overflow-wrap: anywhere; }
   .muted { color: #b9c2dd; }
   .warning { color: #ffd166; }
   .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }

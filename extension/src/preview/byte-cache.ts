@@ -19,6 +19,11 @@ export class ByteCache<Value> {
     return entry.value;
   }
 
+  /** Without counting as a use. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   set(key: string, value: Value, bytes: number): void {
     this.#remove(key);
     this.#entries.set(key, { value, bytes });

@@ -1,4 +1,8 @@
-/** Tiles made in the browser, drawn over a slide: follows pan and zoom, and gives up what is not visible any more. */
+/**
+ * Tiles made in the browser, drawn over a slide: follows pan and zoom, and gives up what is not visible any more. Where a
+ * tile of the present view is not there yet, the slide below is striped: nobody is to take it for a tile.
+ */
+import type { Rectangle } from '../../../server/src/slide/windows.ts';
 import { ByteCache } from './byte-cache.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Surface } from './surface.ts';
@@ -9,12 +13,22 @@ const REST_MS = 120;
 /** Finished tiles are kept up to this many bytes, four a pixel. */
 const MOST_BYTES = 192 << 20;
 
+export interface TileProgress {
+  /** Tiles of the present view that are drawn, and that it has. */
+  readonly done: number;
+  readonly total: number;
+  /** Nothing of the slide below is visible. */
+  readonly isWhole: boolean;
+}
+
 export interface TileOverlayOptions {
   readonly surface: Surface;
   readonly levels: SlideLevels;
   /** Makes a tile, as large as its frame. */
   produce(tile: Tile, signal: AbortSignal): Promise<ImageBitmap>;
-  onProgress(progress: { readonly done: number; readonly total: number }): void;
+  /** What is visible now: called with each drawing, before the browser shows it. */
+  onProgress(progress: TileProgress): void;
+  /** A tile cannot be made. The overlay draws on; whether it stays is the caller's decision. */
   onError(error: unknown): void;
 }
 
@@ -57,25 +71,16 @@ export class TileOverlay {
   }
 
   async #fill(): Promise<void> {
-    const { surface, levels, produce, onProgress, onError } = this.#options;
-    const transform = surface.transform();
-    if (!transform) return;
+    const { produce, onError } = this.#options;
     this.#work = new AbortController();
     const { signal } = this.#work;
-    const tiles = visibleTiles(levels, transform, this.#size(), devicePixelRatio, MOST_BYTES / 4);
-    let done = 0;
-    const report = (): void => onProgress({ done, total: tiles.length });
-    report();
     await Promise.all(
-      tiles.map(async (tile) => {
-        const key = `${tile.level}/${tile.column}/${tile.row}`;
+      this.#tiles().map(async (tile) => {
+        if (this.#bitmaps.get(keyOf(tile))) return;
         try {
-          const known = this.#bitmaps.get(key);
-          const bitmap = known?.bitmap ?? (await produce(tile, signal));
-          if (signal.aborted) return known ? undefined : bitmap.close();
-          if (!known) this.#bitmaps.set(key, { tile, bitmap }, bitmap.width * bitmap.height * 4);
-          done++;
-          report();
+          const bitmap = await produce(tile, signal);
+          if (signal.aborted) return bitmap.close();
+          this.#bitmaps.set(keyOf(tile), { tile, bitmap }, bitmap.width * bitmap.height * 4);
           this.#draw();
         } catch (error) {
           if (!signal.aborted) onError(error);
@@ -84,13 +89,20 @@ export class TileOverlay {
     );
   }
 
+  /** Tiles of the view that was drawn last. */
+  #tiles(): Tile[] {
+    const { surface, levels } = this.#options;
+    const transform = surface.transform();
+    return transform ? visibleTiles(levels, transform, this.#size(), devicePixelRatio, MOST_BYTES / 4) : [];
+  }
+
   #size(): { width: number; height: number } {
     const { clientWidth: width, clientHeight: height } = this.#options.surface.element;
     return { width, height };
   }
 
   #draw(): void {
-    const { surface, levels } = this.#options;
+    const { surface, onProgress } = this.#options;
     const { width, height } = this.#size();
     const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
     if (this.#canvas.width !== w || this.#canvas.height !== h)
@@ -99,35 +111,85 @@ export class TileOverlay {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, w, h);
     const transform = surface.transform();
-    if (!transform) return;
-    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    context.transform(...transform);
+    if (!transform) {
+      onProgress({ done: 0, total: 0, isWhole: false });
+      return;
+    }
+    const tiles = this.#tiles();
+    const missing = tiles.filter((tile) => !this.#bitmaps.has(keyOf(tile)));
+    const toDevice = (): void => {
+      context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+      context.transform(...transform);
+    };
+    toDevice();
+    context.beginPath();
+    for (const tile of missing) {
+      const { x, y, width: across, height: down } = this.#placeOf(tile);
+      context.rect(x, y, across, down);
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = stripes(context);
+    context.fill();
+    toDevice();
     // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.
     const overlap = 0.75 / (Math.hypot(transform[0], transform[1]) * devicePixelRatio);
     // Coarse tiles first, finer ones over them.
     const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
     for (const { tile, bitmap } of drawn) {
-      const { columns, rows, downsample, totalColumns, totalRows } = levels[tile.level]!;
-      const [x, y] = [tile.column * columns, tile.row * rows];
-      const [inside, below] = [Math.min(columns, totalColumns - x), Math.min(rows, totalRows - y)];
-      const place = {
-        x: x * downsample,
-        y: y * downsample,
-        width: inside * downsample,
-        height: below * downsample,
-      };
+      const place = this.#placeOf(tile);
       if (!isInSight(place, transform, { width, height })) continue;
+      const { downsample } = this.#options.levels[tile.level]!;
       context.drawImage(
         bitmap,
         0,
         0,
-        inside,
-        below,
+        place.width / downsample,
+        place.height / downsample,
         place.x,
         place.y,
         place.width + overlap,
         place.height + overlap,
       );
     }
+    onProgress({
+      done: tiles.length - missing.length,
+      total: tiles.length,
+      isWhole: missing.length === 0,
+    });
   }
+
+  /** In pixels of the base level. */
+  #placeOf({ level, column, row }: Tile): Rectangle {
+    const { columns, rows, downsample, totalColumns, totalRows } = this.#options.levels[level]!;
+    const [x, y] = [column * columns, row * rows];
+    return {
+      x: x * downsample,
+      y: y * downsample,
+      width: Math.min(columns, totalColumns - x) * downsample,
+      height: Math.min(rows, totalRows - y) * downsample,
+    };
+  }
+}
+
+function keyOf({ level, column, row }: Tile): string {
+  return `${level}/${column}/${row}`;
+}
+
+/** Dark and light stripes, which are seen on glass and on tissue. */
+function stripes(context: CanvasRenderingContext2D): CanvasPattern {
+  const side = 24;
+  const sample = new OffscreenCanvas(side, side);
+  const pen = sample.getContext('2d')!;
+  pen.fillStyle = 'rgba(4, 6, 24, 0.4)';
+  pen.fillRect(0, 0, side, side);
+  pen.fillStyle = 'rgba(255, 209, 102, 0.7)';
+  for (const from of [-side, 0, side]) {
+    pen.beginPath();
+    pen.moveTo(from, side);
+    pen.lineTo(from + side, 0);
+    pen.lineTo(from + 1.25 * side, 0);
+    pen.lineTo(from + side / 4, side);
+    pen.fill();
+  }
+  return context.createPattern(sample, 'repeat')!;
 }

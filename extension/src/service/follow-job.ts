@@ -1,6 +1,7 @@
 /** Follows a job by server-sent events, over fetch because an EventSource cannot send an Authorization header. */
 import { createParser } from 'eventsource-parser';
 import type { Job, JobState } from '../../../server/src/contract/index.ts';
+import { pause } from '../pause.ts';
 import { PluginError } from '../plugin-error.ts';
 import type { ServiceClient } from './service-client.ts';
 
@@ -28,7 +29,7 @@ export async function followJob(
 ): Promise<void> {
   let known: string | undefined;
   let ended = false;
-  let pause = FIRST_PAUSE_MS;
+  let wait = FIRST_PAUSE_MS;
   while (!ended && !signal.aborted) {
     try {
       const response = await client.request(`/api/normalizations/${id}/events`, {
@@ -38,7 +39,7 @@ export async function followJob(
       // "No Content": there is nothing left to tell.
       if (response.status === 204) return;
       onConnection(true);
-      pause = FIRST_PAUSE_MS;
+      wait = FIRST_PAUSE_MS;
       const parser = createParser({
         onEvent({ id: revision, data }) {
           known = revision;
@@ -58,7 +59,7 @@ export async function followJob(
     }
     if (ended) return;
     onConnection(false);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-    pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+    await pause(wait, signal).catch(() => {}); // the loop ends by itself
+    wait = Math.min(LONGEST_PAUSE_MS, wait * 2);
   }
 }

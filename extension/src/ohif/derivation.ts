@@ -1,0 +1,101 @@
+/**
+ * What a series of this product is, by its own header (docs/conformance.md, "Derived series"). Archives strip private
+ * attributes and some rewrite others: each fact is looked for in every place it is told, and is unknown otherwise.
+ */
+import { DERIVED_BY } from '../identity.ts';
+import type { Derivation } from '../state.ts';
+import type { NaturalizedInstance } from './types.ts';
+
+const PRIVATE_GROUP = '3401';
+const PRIVATE_CREATOR = 'STAIN NORMALIZATION';
+/** A Series Description of the most characters that LO allows (PS3.5 6.2) may have been cut off. */
+const LONGEST_LO = 64;
+
+const DESCRIBED = /^Stain normali[sz]ation\b/i;
+const DESCRIBED_SERIES = /^Stain normali[sz]ed to ([\w.-]+)/i;
+
+/** @param instances of one series; what they do not agree on is unknown. Answers null for what others made */
+export function derivationOf(instances: readonly NaturalizedInstance[]): Derivation | null {
+  const marked = instances.filter(isOurs);
+  if (marked.length === 0) return null;
+  const agreed = (read: (instance: NaturalizedInstance) => string | null): string | null => {
+    const told = new Set(marked.map(read).filter((value) => value !== null));
+    return told.size === 1 ? [...told][0]! : null;
+  };
+  return {
+    sourceSeriesInstanceUid: agreed(sourceOf),
+    template: agreed(templateOf),
+    model: agreed(modelOf),
+    description: agreed((instance) => text(instance['DerivationDescription'])) ?? '',
+  };
+}
+
+function isOurs(instance: NaturalizedInstance): boolean {
+  return (
+    text(instance['ManufacturerModelName']) === DERIVED_BY ||
+    privateBlock(instance) !== undefined ||
+    items(instance['DerivationCodeSequence']).some(
+      ({ CodeValue, CodingSchemeDesignator }) =>
+        CodeValue === 'STAINNORM' && CodingSchemeDesignator === '99STAINNORM',
+    ) ||
+    DESCRIBED.test(text(instance['DerivationDescription']) ?? '') ||
+    DESCRIBED_SERIES.test(text(instance['SeriesDescription']) ?? '')
+  );
+}
+
+/** The service adds the source as the last item of Related Series Sequence (PS3.3 C.7.3.1). */
+function sourceOf(instance: NaturalizedInstance): string | null {
+  const [related, referenced] = [
+    items(instance['RelatedSeriesSequence']),
+    items(instance['ReferencedSeriesSequence']),
+  ];
+  return text((related.at(-1) ?? referenced.at(-1))?.['SeriesInstanceUID']);
+}
+
+function templateOf(instance: NaturalizedInstance): string | null {
+  const described = /\btemplate "?([\w.-]*\w)/i.exec(text(instance['DerivationDescription']) ?? '');
+  const series = text(instance['SeriesDescription']) ?? '';
+  return (
+    privateText(instance, '03') ??
+    described?.[1] ??
+    (series.length < LONGEST_LO ? (DESCRIBED_SERIES.exec(series)?.[1] ?? null) : null)
+  );
+}
+
+function modelOf(instance: NaturalizedInstance): string | null {
+  const [name, version] = [privateText(instance, '0B'), privateText(instance, '02')];
+  if (name !== null) return version === null ? name : `${name} ${version}`;
+  const described = /\bmodel ([\w.-]*\w) (\d[\w.-]*\w)/i.exec(text(instance['DerivationDescription']) ?? '');
+  return described ? `${described[1]} ${described[2]}` : null;
+}
+
+/** Number of our block in the private group (PS3.5 7.8.1): the archive or another product may have moved it. */
+function privateBlock(instance: NaturalizedInstance): string | undefined {
+  return Object.keys(instance)
+    .find(
+      (tag) =>
+        tag.startsWith(`${PRIVATE_GROUP}00`) && tag.length === 8 && text(instance[tag]) === PRIVATE_CREATOR,
+    )
+    ?.slice(6);
+}
+
+function privateText(instance: NaturalizedInstance, element: string): string | null {
+  const block = privateBlock(instance);
+  if (block === undefined) return null;
+  const tag = `${PRIVATE_GROUP}${block}${element}`;
+  return text(instance[tag] ?? instance[tag.toLowerCase()]);
+}
+
+/** A value as the viewer keeps it: alone, in a list, or as an element with its VR. Empty is as if it were not there. */
+function text(value: unknown): string | null {
+  if (Array.isArray(value)) return text(value[0]);
+  if (value instanceof Object && 'Value' in value) return text(value.Value);
+  const trimmed = typeof value === 'string' || value instanceof String ? value.trim() : '';
+  return trimmed === '' ? null : trimmed;
+}
+
+/** The viewer keeps a sequence of one item as that item. */
+function items(sequence: unknown): NaturalizedInstance[] {
+  if (sequence === undefined || sequence === null) return [];
+  return Array.isArray(sequence) ? sequence : [sequence as NaturalizedInstance];
+}

@@ -1,0 +1,113 @@
+/** What a derived series is, from its header alone, whatever an archive left of it. */
+import { expect, test } from 'vitest';
+import { derivationOf } from '../../extension/src/ohif/derivation.ts';
+import type { NaturalizedInstance } from '../../extension/src/ohif/types.ts';
+
+/** As the service writes it, and as OHIF keeps it. */
+const WHOLE: NaturalizedInstance = {
+  ManufacturerModelName: 'stain-normalization',
+  SeriesDescription: 'Stain normalized to he-magenta (0.3.0) RUO',
+  DerivationDescription:
+    'Stain normalization (DCGMM): model fast 0.3.0, SHA-256 ab12; template he-magenta. Colours kept. Encoded as HTJ2K lossless.',
+  DerivationCodeSequence: [{ CodeValue: 'STAINNORM', CodingSchemeDesignator: '99STAINNORM' }],
+  RelatedSeriesSequence: [{ SeriesInstanceUID: '1.2.older' }, { SeriesInstanceUID: '1.2.source' }],
+  '34010010': 'STAIN NORMALIZATION',
+  '34011002': '0.3.0',
+  '34011003': 'he-magenta',
+  '3401100B': 'fast',
+};
+
+function without(...names: string[]): NaturalizedInstance {
+  return Object.fromEntries(Object.entries(WHOLE).filter(([name]) => !names.includes(name)));
+}
+
+const PRIVATE = ['34010010', '34011002', '34011003', '3401100B'];
+const FACTS = { sourceSeriesInstanceUid: '1.2.source', template: 'he-magenta', model: 'fast 0.3.0' };
+
+test('the private block says what it is', () => {
+  const others = { SeriesDescription: 'changed', DerivationDescription: 'changed, template none' };
+  expect(derivationOf([{ ...WHOLE, ...others }])).toMatchObject(FACTS);
+});
+
+test('in a block of another number, with values in lists', () => {
+  const moved = {
+    ...without(...PRIVATE),
+    '34010010': ['ANOTHER PRODUCT'],
+    '34011003': 'not a template',
+    '34010011': ['STAIN NORMALIZATION '],
+    '34011102': ['0.3.0'],
+    '34011103': ['he-violet'],
+    '3401110b': { vr: 'LO', Value: ['fast'] },
+  };
+  expect(derivationOf([moved])).toMatchObject({ ...FACTS, template: 'he-violet' });
+});
+
+test('without private attributes the description does', () => {
+  expect(derivationOf([without(...PRIVATE, 'SeriesDescription')])).toMatchObject(FACTS);
+});
+
+test.each([
+  ['template he-magenta, SHA-256 0123abcd. More.', 'he-magenta'],
+  ['template he-magenta (SHA-256 0123abcd).', 'he-magenta'],
+  ['template "lab.2", more', 'lab.2'],
+  ['no word of it', null],
+])('"%s" names %s', (description, template) => {
+  const derived = {
+    ...without(...PRIVATE, 'SeriesDescription'),
+    DerivationDescription: `Stain normalization (DCGMM): ${description}`,
+  };
+  expect(derivationOf([derived])?.template).toBe(template);
+});
+
+test('the series description does where nothing else is left, unless it may be cut off', () => {
+  const left = without(
+    ...PRIVATE,
+    'DerivationDescription',
+    'ManufacturerModelName',
+    'DerivationCodeSequence',
+  );
+  expect(derivationOf([left])).toMatchObject({ ...FACTS, model: null });
+  const long = `Stain normalized to ${'a'.repeat(44)}`;
+  expect(long).toHaveLength(64);
+  expect(derivationOf([{ ...left, SeriesDescription: long }])).toMatchObject({ template: null });
+});
+
+test.each([
+  ['the manufacturer’s model', 'ManufacturerModelName'],
+  ['the derivation code', 'DerivationCodeSequence'],
+  ['the private creator', '34010010'],
+  ['the derivation description', 'DerivationDescription'],
+  ['the series description', 'SeriesDescription'],
+])('%s alone tells that it is none of the originals', (_what, kept) => {
+  expect(derivationOf([{ [kept]: WHOLE[kept] }])).toMatchObject({ sourceSeriesInstanceUid: null });
+});
+
+test('what nothing tells is unknown, and what levels disagree on too', () => {
+  expect(derivationOf([{ ManufacturerModelName: 'stain-normalization' }])).toEqual({
+    sourceSeriesInstanceUid: null,
+    template: null,
+    model: null,
+    description: '',
+  });
+  expect(derivationOf([WHOLE, { ...WHOLE, '34011003': 'he-violet' }])).toMatchObject({
+    ...FACTS,
+    template: null,
+  });
+});
+
+test('a sequence of one item is that item', () => {
+  const { sourceSeriesInstanceUid } = derivationOf([
+    { ...WHOLE, RelatedSeriesSequence: { SeriesInstanceUID: '1.2.source' } },
+  ])!;
+  expect(sourceSeriesInstanceUid).toBe('1.2.source');
+});
+
+test('a slide of a scanner is an original', () => {
+  const slide = {
+    ManufacturerModelName: 'Scanner',
+    SeriesDescription: 'HE',
+    DerivationDescription: 'resampled',
+  };
+  expect(derivationOf([slide, {}])).toBeNull();
+  expect(derivationOf([])).toBeNull();
+});
