@@ -40,6 +40,10 @@ export const ERROR_TABLE = {
     status: 422,
     remedy: 'Frame size in header and codestream differ; the slide was converted wrongly.',
   },
+  FRAME_TOO_LARGE: {
+    status: 413,
+    remedy: 'Ask for a coarser level of the slide; pictures of this size are not made.',
+  },
   ICC_PROFILE_INVALID: {
     status: 422,
     remedy: 'Set colour.onInvalidProfile to "ignore" to treat the slide as sRGB.',

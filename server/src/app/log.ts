@@ -39,8 +39,13 @@ function describeError(error: unknown): unknown {
 function withoutSecrets(text: string): string {
   return text
     .replace(/\b(https?|postgres(?:ql)?):\/\/[^\s/@]*@/gi, '$1://[redacted]@')
-    .replace(/(\bhttps?:\/\/[^\s?]+)\?\S*/gi, '$1?[redacted]')
+    .replace(/\bhttps?:\/\/\S+/gi, withoutQuery)
     .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [redacted]');
+}
+
+function withoutQuery(url: string): string {
+  const start = url.indexOf('?');
+  return start < 0 ? url : `${url.slice(0, start)}?[redacted]`;
 }
 
 const EVENT_STREAM = 'text/event-stream; charset=utf-8';

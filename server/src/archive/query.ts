@@ -1,11 +1,12 @@
 /** QIDO-RS (PS3.18 10.6): a query string over the index. */
 
+import { entryOfTag } from '../dicom/dictionary.ts';
 import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
 import { numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
 import type { FolderIndex, IndexedInstance } from './folder-index.ts';
-import { matches } from './matching.ts';
+import { matches, requireModestValue } from './matching.ts';
 
 export interface Query {
   readonly filters: readonly { readonly tag: string; readonly value: string }[];
@@ -34,17 +35,19 @@ const COMPUTED_TAGS: ReadonlySet<string> = new Set([
   TAG.NumberOfStudyRelatedInstances,
   TAG.NumberOfSeriesRelatedInstances,
 ]);
-const MAX_VALUE_LENGTH = 4096;
+/** Results of one answer; a client asks for the rest with `offset` (PS3.18 8.3.4.4), as the Warning tells it. */
+export const MOST_RESULTS = 5000;
+/** Attributes that are compared, and that are asked for. */
+const MOST_FILTERS = 32;
+const MOST_INCLUDED = 256;
 
-/** @throws REQUEST_INVALID for a limit or offset that is no whole number, and for overlong values */
+/** @throws REQUEST_INVALID for a limit or offset that is no whole number, for overlong values and too many of them */
 export function parseQuery(parameters: URLSearchParams): Query {
   const filters: { tag: string; value: string }[] = [];
   const include = new Set<string>();
   const ignored: string[] = [];
   let all = false;
   for (const [name, value] of parameters) {
-    if (value.length > MAX_VALUE_LENGTH)
-      throw new StainError('REQUEST_INVALID', `The value of ${name.slice(0, 64)} is too long.`);
     if (name === 'limit' || name === 'offset') continue;
     if (name === 'includefield') {
       for (const field of value.split(',')) {
@@ -56,13 +59,20 @@ export function parseQuery(parameters: URLSearchParams): Query {
       continue;
     }
     const tag = tagOf(name);
-    if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) filters.push({ tag, value });
-    else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
+    if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) {
+      requireModestValue(name, value, entryOfTag(tag)?.vr);
+      filters.push({ tag, value });
+    } else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
   }
+  if (filters.length > MOST_FILTERS || include.size > MOST_INCLUDED)
+    throw new StainError(
+      'REQUEST_INVALID',
+      `A search compares at most ${MOST_FILTERS} attributes and includes at most ${MOST_INCLUDED}.`,
+    );
   return {
     filters,
     include: all ? 'all' : include,
-    limit: wholeNumber(parameters.get('limit'), 'limit') ?? Number.POSITIVE_INFINITY,
+    limit: Math.min(wholeNumber(parameters.get('limit'), 'limit') ?? MOST_RESULTS, MOST_RESULTS),
     offset: wholeNumber(parameters.get('offset'), 'offset') ?? 0,
     ignored,
   };

@@ -77,7 +77,7 @@ async function freeId(name: string, templates: TemplateStore): Promise<string> {
   const slug =
     plain
       .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '')
+      .replace(/^-|-$/g, '')
       .slice(0, 50) || 'template';
   for (let number = 1; ; number++) {
     const id = number === 1 ? slug : `${slug}-${number}`;
