@@ -11,6 +11,7 @@ import {
   type batchQuery,
   batchReport,
 } from '../contract/index.ts';
+import type { LeftOut } from '../dicomweb/client.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
@@ -30,6 +31,7 @@ export interface BatchRoutesOptions {
     principal: Principal,
     query: z.infer<typeof batchQuery>,
     signal: AbortSignal,
+    onLeftOut?: LeftOut,
   ): Promise<DicomJson[]>;
 }
 
@@ -59,7 +61,13 @@ export function batchRoutes({ config, batches, searchSeries }: BatchRoutesOption
       },
       async handler(request, response) {
         const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
-        const found = await searchSeries(principalOf(response), query, leaving(response));
+        const found = await searchSeries(principalOf(response), query, leaving(response), (count) =>
+          // RFC 9111 section 5.5.
+          response.set(
+            'Warning',
+            `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
+          ),
+        );
         const series = found.map((item) => ({
           studyInstanceUid: textOf(item, '0020000D') ?? query.StudyInstanceUID ?? '',
           seriesInstanceUid: textOf(item, '0020000E') ?? '',

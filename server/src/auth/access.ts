@@ -5,7 +5,12 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
-import { createDicomWebClient, type DicomWebClient, type SearchParameters } from '../dicomweb/client.ts';
+import {
+  createDicomWebClient,
+  type DicomWebClient,
+  type LeftOut,
+  type SearchParameters,
+} from '../dicomweb/client.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
@@ -52,6 +57,7 @@ export type SearchSeries = (
   principal: Principal,
   parameters: SearchParameters,
   signal: AbortSignal,
+  onLeftOut?: LeftOut,
 ) => Promise<DicomJson[]>;
 
 /** @param source asks with the credentials of the service, where the archive knows no users */
@@ -62,10 +68,10 @@ export function openSearch(
   credentials: ArchiveCredentials,
 ): SearchSeries {
   const url = urlForUsers(dicomweb, login);
-  return async ({ token = '' }, parameters, signal) =>
+  return async ({ token = '' }, parameters, signal, onLeftOut) =>
     url === undefined
-      ? source.searchSeries(parameters, signal)
-      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal));
+      ? source.searchSeries(parameters, signal, onLeftOut)
+      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal, onLeftOut));
 }
 
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */

@@ -22,6 +22,7 @@ export async function chooseSeries(
       ...(wanted.series ? { SeriesInstanceUID: wanted.series } : {}),
     },
     signal,
+    (count) => process.stderr.write(`${count} series of the source have no valid UID and are left out\n`),
   );
   const choices = found.map((json) => ({
     studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',

@@ -52,7 +52,9 @@ export async function normalizeAllCommand(
   const { config } = composition;
   await using source = await openArchiveLocation(args.source, config, { create: false });
   await using destination = await openArchiveLocation(args.destination, config, { create: true });
-  const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal);
+  const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal, (count) =>
+    process.stderr.write(`${count} series of the source have no valid UID and are left out\n`),
+  );
   if (found.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series that matches.');
   const environment = composition.environment({ source: source.client, destination: destination.client });

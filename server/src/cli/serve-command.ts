@@ -38,8 +38,11 @@ export async function serveCommand(
     login,
     access: openAccess(config, login, credentials),
     batches,
-    searchSeries: (principal, query, searchSignal) =>
-      search(principal, { Modality: 'SM', ...query }, searchSignal),
+    searchSeries: (principal, query, searchSignal, onLeftOut) =>
+      search(principal, { Modality: 'SM', ...query }, searchSignal, (count) => {
+        parts.log.warn({ count }, 'results of the archive without a valid UID are left out of a batch');
+        onLeftOut?.(count);
+      }),
     templates,
     version: VERSION,
     archiveRouter:

@@ -6,13 +6,14 @@
 
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
 import type { DicomJson } from './dicom-json.ts';
+import { seriesPath } from './resource-path.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
-import { type SearchParameters, search } from './search.ts';
+import { type LeftOut, type SearchParameters, search } from './search.ts';
 import { type StorableInstance, storeInstance } from './store.ts';
 import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 
-export type { ExpectedInstance, Frame, SearchParameters, StorableInstance };
+export type { ExpectedInstance, Frame, LeftOut, SearchParameters, StorableInstance };
 
 export interface DicomWebClientOptions extends ConnectionOptions {
   /** Most bytes of a JSON answer (metadata of a series, a page of a search). Default 256 MB. */
@@ -31,11 +32,17 @@ export interface DicomWebClient {
   /**
    * QIDO-RS. Parameters go into the query, `StudyInstanceUID` and `SeriesInstanceUID` into the path where
    * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
-   * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, CANCELLED
+   * @param onLeftOut hears how many results have no UID, or one that is none: they are left out
+   * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, PAYLOAD_TOO_LARGE,
+   *   CANCELLED
    */
-  searchStudies(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
-  searchSeries(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
-  searchInstances(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+  searchStudies(parameters: SearchParameters, signal: AbortSignal, onLeftOut?: LeftOut): Promise<DicomJson[]>;
+  searchSeries(parameters: SearchParameters, signal: AbortSignal, onLeftOut?: LeftOut): Promise<DicomJson[]>;
+  searchInstances(
+    parameters: SearchParameters,
+    signal: AbortSignal,
+    onLeftOut?: LeftOut,
+  ): Promise<DicomJson[]>;
 
   /**
    * Metadata of all instances of a series; empty where the archive answers with none.
@@ -101,12 +108,15 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
     verifyDelaysMs: options.verifyDelaysMs ?? [0, 500, 1000, 2000, 4000],
   };
   return {
-    searchStudies: (parameters, signal) => search(connection, 'studies', parameters, limits, signal),
-    searchSeries: (parameters, signal) => search(connection, 'series', parameters, limits, signal),
-    searchInstances: (parameters, signal) => search(connection, 'instances', parameters, limits, signal),
+    searchStudies: (parameters, signal, onLeftOut) =>
+      search(connection, 'studies', parameters, limits, signal, onLeftOut),
+    searchSeries: (parameters, signal, onLeftOut) =>
+      search(connection, 'series', parameters, limits, signal, onLeftOut),
+    searchInstances: (parameters, signal, onLeftOut) =>
+      search(connection, 'instances', parameters, limits, signal, onLeftOut),
     seriesMetadata: async (studyUid, seriesUid, signal) => {
       const request = {
-        path: ['studies', studyUid, 'series', seriesUid, 'metadata'],
+        path: [...seriesPath({ studyUid, seriesUid }), 'metadata'],
         notFound: 'SERIES_NOT_FOUND',
       } as const;
       return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;

@@ -81,10 +81,9 @@ export async function inspectSeries(
       'SERIES_NOT_FOUND',
       `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
     );
-  const slide = describeSlide(
-    metadata.map((json) => DataSet.fromDicomJson(json)),
-    limits,
-  );
+  const headers = metadata.map((json) => DataSet.fromDicomJson(json));
+  const slide = describeSlide(headers, limits);
+  requireSeries(headers, series);
   requireInstanceSize(slide, limits.maxInstanceBytes);
   return slide;
 }
@@ -233,14 +232,21 @@ const LOSSY: ReadonlySet<string> = new Set(
  * the place of another one would make a slide that lacks the other.
  */
 function requireIdentity({ dataset }: Part10File, series: SeriesReference, sopInstanceUid: string): void {
-  const found = [dataset.string('StudyInstanceUID'), dataset.string('SeriesInstanceUID')];
-  if (found[0] !== series.studyInstanceUid || found[1] !== series.seriesInstanceUid)
-    throw new StainError(
-      'DICOM_INVALID',
-      'An instance belongs to another study or series than the archive says.',
-    );
+  requireSeries([dataset], series);
   if (dataset.string('SOPInstanceUID') !== sopInstanceUid)
     throw new StainError('DICOM_INVALID', 'The archive sent another instance than the one it was asked for.');
+}
+
+function requireSeries(headers: readonly DataSet[], series: SeriesReference): void {
+  for (const header of headers)
+    if (
+      header.string('StudyInstanceUID') !== series.studyInstanceUid ||
+      header.string('SeriesInstanceUID') !== series.seriesInstanceUid
+    )
+      throw new StainError(
+        'DICOM_INVALID',
+        'An instance belongs to another study or series than the archive says.',
+      );
 }
 
 async function* withinLimit(
