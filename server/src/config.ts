@@ -233,6 +233,23 @@ const schema = z.strictObject({
     jobsPerUser: count
       .default(500)
       .describe('Unfinished jobs of one user; without a login there is no such limit.'),
+    fitsAtOnce: count
+      .max(64)
+      .default(4)
+      .describe(
+        'Stains, previews and templates that are made at the same time, at most half of them of one user; each takes up to 0.3 GB of memory.',
+      ),
+    fitsPerUser: count
+      .default(16)
+      .describe(
+        'Stains, previews and templates of one user that are in work or wait; further ones are refused.',
+      ),
+    fitTimeoutSeconds: z
+      .number()
+      .positive()
+      .max(3600)
+      .default(300)
+      .describe('Longest time for one stain, preview or template.'),
     requestsPerSecond: count
       .default(50)
       .describe(

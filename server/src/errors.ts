@@ -151,6 +151,10 @@ export const ERROR_TABLE = {
   },
   // Course of a job
   CANCELLED: { status: 409, remedy: 'The job was cancelled; it tells what the archive had taken by then.' },
+  FIT_TIMED_OUT: {
+    status: 504,
+    remedy: 'Try again; limits.fitTimeoutSeconds can be raised where the archive is slow.',
+  },
   TIMED_OUT: { status: 504, remedy: 'Raise limits.jobTimeoutMinutes.' },
   INTERNAL: { status: 500, remedy: 'This is a fault of the product; report it with the log.' },
 } as const;

@@ -12,6 +12,9 @@ const CHALLENGES: Partial<Record<string, string>> = {
   FORBIDDEN: 'Bearer error="insufficient_scope"',
 };
 
+/** Seconds after which it may be worth asking again (RFC 9110 section 10.2.3). */
+const RETRY_AFTER: Partial<Record<string, number>> = { QUEUE_FULL: 10 };
+
 /** @param status where HTTP has one of its own for what the code says more broadly (405, 415) */
 export function sendProblem(response: Response, error: StainError, status: number = error.status): void {
   const problem: Problem = {
@@ -26,6 +29,8 @@ export function sendProblem(response: Response, error: StainError, status: numbe
   };
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
+  const seconds = RETRY_AFTER[error.code];
+  if (seconds !== undefined) response.set('Retry-After', String(seconds));
   response.locals['code'] = error.code;
   response.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }

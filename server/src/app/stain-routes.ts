@@ -37,10 +37,20 @@ export interface StainRoutesOptions {
   readonly basePath: string;
   readonly access: Access;
   model(name: string): Promise<LoadedModel>;
-  stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
+  /** @param requester id of the principal, as below: users take turns */
+  stainOf(
+    series: SeriesReference,
+    model: string,
+    requester: string,
+    signal: AbortSignal,
+  ): Promise<SeriesStain>;
   /** A normalised region as JPEG. */
-  preview(wanted: z.infer<typeof previewCreate>, signal: AbortSignal): Promise<Uint8Array>;
-  createTemplate(wanted: z.infer<typeof templateCreate>, signal: AbortSignal): Promise<TemplateFile>;
+  preview(wanted: z.infer<typeof previewCreate>, requester: string, signal: AbortSignal): Promise<Uint8Array>;
+  createTemplate(
+    wanted: z.infer<typeof templateCreate>,
+    requester: string,
+    signal: AbortSignal,
+  ): Promise<TemplateFile>;
   removeTemplate(id: string): Promise<void>;
 }
 
@@ -55,7 +65,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     return {
       reference,
       loaded: await service.model(model),
-      found: await service.stainOf(reference, model, signal),
+      found: await service.stainOf(reference, model, principalOf(response).id, signal),
     };
   };
   const problems: Route['problems'] = [
@@ -73,6 +83,8 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     'SPOOL_FULL',
     'ARCHIVE_UNREACHABLE',
     'ARCHIVE_TIMEOUT',
+    'QUEUE_FULL',
+    'FIT_TIMED_OUT',
   ];
   return [
     {
@@ -160,7 +172,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       path: '/api/preview',
       scope: 'read',
       audit: 'preview-made',
-      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED', 'QUEUE_FULL'],
+      problems: [...problems, 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'INFERENCE_FAILED'],
       operation: {
         tags: TAGS,
         summary: 'A region of a slide, normalised at once',
@@ -178,7 +190,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         const wanted = parseInput(previewCreate, request.body);
         setSubject(response, subjectOf(wanted));
         await requireAccess(access, principalOf(response), wanted);
-        const picture = await service.preview(wanted, leaving(response));
+        const picture = await service.preview(wanted, principalOf(response).id, leaving(response));
         response.set('Cache-Control', 'no-store').type('image/jpeg').send(Buffer.from(picture));
       },
     },
@@ -199,7 +211,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         const { studyInstanceUid, seriesInstanceUid } = wanted;
         setSubject(response, { studyInstanceUid, seriesInstanceUid });
         await requireAccess(access, principalOf(response), wanted);
-        const made = await service.createTemplate(wanted, leaving(response));
+        const made = await service.createTemplate(wanted, principalOf(response).id, leaving(response));
         setSubject(response, { template: made.id });
         response
           .status(201)

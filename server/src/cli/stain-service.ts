@@ -1,49 +1,73 @@
 /** What the routes about stains and templates need, from the parts of the composition. */
-import pLimit from 'p-limit';
+import { withinTime } from '../abortable.ts';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
+import type { StainNetwork } from '../inference/network.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
-import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
+import { makeSeriesTemplate, readSeriesStain, type SeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
 import type { TemplateStore } from '../normalization/template-store.ts';
 import { requireTemplateOf, templateId } from '../stain/template.ts';
+import { Turns } from '../turns.ts';
 
 const PREVIEW_QUALITY = 90;
-/** Previews that are made at once, and that may be in work or wait: they share the network with the jobs. */
-const PREVIEWS_AT_ONCE = 2;
-const MOST_PREVIEWS = 16;
 
 export function stainService(
-  { network, model, templates }: Composition,
+  { config, network, model, templates }: Composition,
   environment: NormalizationEnvironment,
 ): Omit<StainRoutesOptions, 'basePath' | 'access'> {
   const cache = new StainCache();
-  const previews = pLimit(PREVIEWS_AT_ONCE);
-  const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {
-    const opened = await network(name);
-    const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
-    return cache.get(key, (fitSignal) => readSeriesStain(series, opened, environment, fitSignal), signal);
-  };
+  const { fitsAtOnce, fitsPerUser, fitTimeoutSeconds } = config.limits;
+  // They share codecs and network with each other and with the jobs.
+  const turns = new Turns({
+    atOnce: fitsAtOnce,
+    atOnceOfOne: Math.ceil(fitsAtOnce / 2),
+    mostOfOne: fitsPerUser,
+  });
+  const deadline = {
+    seconds: fitTimeoutSeconds,
+    code: 'FIT_TIMED_OUT',
+    what: 'Looking at the slide',
+  } as const;
+  /** In the requester's turn, and in time. */
+  const inTurn = <T>(
+    requester: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => turns.take(requester, signal, () => withinTime(deadline, signal, work));
+  const keyOf = (series: SeriesReference, { sha256 }: LoadedModel): string =>
+    [series.studyInstanceUid, series.seriesInstanceUid, sha256].join(' ');
+  /** Within a turn. A fit that several wait for has a deadline of its own: who comes late does not make it longer. */
+  const fitted = (series: SeriesReference, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
+    cache.get(
+      keyOf(series, opened.model),
+      (shared) => withinTime(deadline, shared, (s) => readSeriesStain(series, opened, environment, s)),
+      signal,
+    );
   return {
     model,
-    stainOf,
-    async preview(wanted, signal) {
+    async stainOf(series, name, requester, signal) {
+      const opened = await network(name);
+      // What is there needs no turn.
+      const kept = cache.kept(keyOf(series, opened.model));
+      return kept ?? inTurn(requester, signal, (inTime) => fitted(series, opened, inTime));
+    },
+    async preview(wanted, requester, signal) {
       const opened = await network(wanted.model);
       const template = await templates.get(wanted.template);
       requireTemplateOf(template, opened.model);
-      if (previews.activeCount + previews.pendingCount >= MOST_PREVIEWS)
-        throw new StainError('QUEUE_FULL', `${MOST_PREVIEWS} previews are in work already.`);
-      return previews(async () => {
-        signal.throwIfAborted();
-        const found = await stainOf(wanted, wanted.model, signal);
-        const { width, height, rgb } = await previewRegion(found, wanted, template, opened, signal);
+      return inTurn(requester, signal, async (inTime) => {
+        const found = await fitted(wanted, opened, inTime);
+        const { width, height, rgb } = await previewRegion(found, wanted, template, opened, inTime);
         const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
-        return environment.codecs.encode(rgb, format, signal);
+        return environment.codecs.encode(rgb, format, inTime);
       });
     },
-    async createTemplate(wanted, signal) {
+    async createTemplate(wanted, requester, signal) {
       const { region, name, description, licence } = wanted;
       const id = wanted.id ?? (await freeId(name, templates));
       if (!templateId.safeParse(id).success)
@@ -55,13 +79,10 @@ export function stainService(
         createdAt: new Date().toISOString(),
         createdBy: `stain-normalization ${VERSION}`,
       };
-      const made = await makeSeriesTemplate(
-        wanted,
-        region,
-        await network(wanted.model),
-        environment,
-        { id, name, description, provenance },
-        signal,
+      const opened = await network(wanted.model);
+      const told = { id, name, description, provenance };
+      const made = await inTurn(requester, signal, (inTime) =>
+        makeSeriesTemplate(wanted, region, opened, environment, told, inTime),
       );
       await templates.add(made, { replace: false });
       return made;
