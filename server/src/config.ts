@@ -237,7 +237,7 @@ const schema = z.strictObject({
       .max(64)
       .default(4)
       .describe(
-        'Stains, previews and templates that are made at the same time, at most half of them of one user; each takes up to 0.3 GB of memory.',
+        'Stains, previews and templates that are made at the same time, at most half of them of one user.',
       ),
     fitsPerUser: count
       .default(16)

@@ -262,8 +262,8 @@ describe('A budget', () => {
     const budget = new Budget(10);
     const first = await budget.reserve(6, never);
     const order: string[] = [];
-    const second = budget.reserve(6, never).then((held) => (order.push('second'), held));
-    const third = budget.reserve(1, never).then((held) => (order.push('third'), held));
+    const second = budget.reserve(6, never).then(() => order.push('second'));
+    const third = budget.reserve(1, never).then(() => order.push('third'));
     expect(budget).toMatchObject({ used: 6, waiting: 2 });
     first.shrinkTo(5);
     first.shrinkTo(9);

@@ -1,10 +1,12 @@
 /** Attack: searches of the embedded archive that take for ever, or answer without end. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FolderIndex } from '../../server/src/archive/folder-index.ts';
 import { matches, matchesWildcards } from '../../server/src/archive/matching.ts';
-import { MOST_RESULTS, parseQuery } from '../../server/src/archive/query.ts';
+import { MOST_RESULTS, parseQuery, runQuery } from '../../server/src/archive/query.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { storableSlide } from '../support/storable.ts';
 
@@ -39,6 +41,40 @@ describe('Wildcards', () => {
       }),
       { numRuns: 5000 },
     );
+  });
+});
+
+describe('A search of very many instances', () => {
+  /** An index of the size of a hospital's, of which nothing is on a disk. */
+  function hugeIndex(instances: number): FolderIndex {
+    const json = { '00100010': { vr: 'PN', Value: [{ Alphabetic: 'a'.repeat(64) }] } };
+    const series = new Map(
+      Array.from({ length: instances }, (_, i) => [
+        `1.2.${i}`,
+        { studyUid: '1', seriesUid: '1.1', sopUid: `1.2.${i}`, sopClassUid: '1', json },
+      ]),
+    );
+    return { studies: new Map([['1', new Map([['1.1', series]])]]) } as never;
+  }
+  const query = parseQuery(new URLSearchParams(`PatientName=${'*a'.repeat(30)}b`));
+
+  it('gives others their turn while it lasts', async () => {
+    let [turns, isDone] = [0, false];
+    const others = (async () => {
+      for (; !isDone; turns++) await setImmediate();
+    })();
+    const { signal } = new AbortController();
+    expect((await runQuery(hugeIndex(20_000), 'instances', {}, query, '', signal)).total).toBe(0);
+    isDone = true;
+    await others;
+    expect(turns).toBeGreaterThan(20);
+  });
+
+  it('ends when its client has left', async () => {
+    const leaving = new AbortController();
+    const searched = runQuery(hugeIndex(20_000), 'instances', {}, query, '', leaving.signal);
+    leaving.abort();
+    await expect(searched).rejects.toThrow();
   });
 });
 

@@ -202,7 +202,8 @@ async function search(
   const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
   const { study, series } = request.params as Partial<UidParameters>;
   const scope: Scope = { ...(study && { studyUid: study }), ...(series && { seriesUid: series }) };
-  const { page, total } = runQuery(index, level, scope, query, baseUrlOf(request));
+  const signal = signalOf(response);
+  const { page, total } = await runQuery(index, level, scope, query, baseUrlOf(request), signal);
   response.set({ 'Cache-Control': 'no-store', 'X-Total-Count': String(total) });
   const warnings = [
     ...(query.offset + page.length < total
@@ -213,7 +214,6 @@ async function search(
   ];
   for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
   response.setHeader('Content-Type', 'application/dicom+json');
-  const signal = signalOf(response);
   const wanted = query.include;
   for (const [i, { json, instance }] of page.entries()) {
     // One after the other: where attributes beyond the index are wanted, each may be as large as a header.

@@ -1,4 +1,5 @@
 /** QIDO-RS (PS3.18 10.6): a query string over the index. */
+import { setImmediate } from 'node:timers/promises';
 
 import { entryOfTag } from '../dicom/dictionary.ts';
 import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
@@ -40,6 +41,8 @@ export const MOST_RESULTS = 5000;
 /** Attributes that are compared, and that are asked for. */
 const MOST_FILTERS = 32;
 const MOST_INCLUDED = 256;
+/** Results that are compared before others have their turn: some milliseconds. */
+const LOOKED_AT_ONCE = 500;
 
 /** @throws REQUEST_INVALID for a limit or offset that is no whole number, for overlong values and too many of them */
 export function parseQuery(parameters: URLSearchParams): Query {
@@ -78,23 +81,30 @@ export function parseQuery(parameters: URLSearchParams): Query {
   };
 }
 
-/** Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. */
-export function runQuery(
+/**
+ * Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. Others have
+ * their turn while a large index is searched.
+ * @throws the reason of the signal
+ */
+export async function runQuery(
   index: FolderIndex,
   level: QueryLevel,
   scope: Scope,
   query: Query,
   baseUrl: string,
-): QueryResult {
-  const found: { json: DicomJson; instance: IndexedInstance }[] = [];
+  signal: AbortSignal,
+): Promise<QueryResult> {
+  const matching: Found[] = [];
+  let looked = 0;
+  const look = async (json: DicomJson, instance: IndexedInstance): Promise<void> => {
+    if (query.filters.every(({ tag, value }) => matches(json[tag], value))) matching.push({ json, instance });
+    if (++looked % LOOKED_AT_ONCE === 0) await setImmediate(undefined, { signal });
+  };
   for (const [studyUid, study] of index.studies) {
     if (scope.studyUid !== undefined && scope.studyUid !== studyUid) continue;
     const studyJson = describeStudy(study, `${baseUrl}/studies/${studyUid}`);
     if (level === 'studies') {
-      found.push({
-        json: studyJson,
-        instance: firstOf([...study.values()].flatMap((series) => [...series.values()])),
-      });
+      await look(studyJson, firstOf([...study.values()].flatMap((series) => [...series.values()])));
       continue;
     }
     for (const [seriesUid, series] of study) {
@@ -103,24 +113,15 @@ export function runQuery(
         ...studyJson,
         ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`),
       };
-      if (level === 'series') found.push({ json: seriesJson, instance: firstOf([...series.values()]) });
+      if (level === 'series') await look(seriesJson, firstOf([...series.values()]));
       else
-        for (const instance of series.values())
-          found.push({
-            json: {
-              ...seriesJson,
-              ...describeInstance(
-                instance,
-                `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`,
-              ),
-            },
-            instance,
-          });
+        for (const instance of series.values()) {
+          const url = `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`;
+          await look({ ...seriesJson, ...describeInstance(instance, url) }, instance);
+        }
     }
   }
-  const matching = found
-    .filter(({ json }) => query.filters.every(({ tag, value }) => matches(json[tag], value)))
-    .sort(ORDER[level]);
+  matching.sort(ORDER[level]);
   return { page: matching.slice(query.offset, query.offset + query.limit), total: matching.length };
 }
 

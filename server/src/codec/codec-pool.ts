@@ -63,6 +63,11 @@ export class CodecPool {
     });
   }
 
+  /** Pixels that are decoded now. */
+  get pixels(): number {
+    return this.#pixels.used;
+  }
+
   /**
    * One stored frame to rows x columns x 3 bytes of RGB; `bytes` is transferred and empty afterwards.
    * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
