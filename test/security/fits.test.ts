@@ -1,4 +1,5 @@
 /** Attack: one slide that never ends, or one user who asks for much, holds up the stains, previews and templates of all. */
+import { once } from 'node:events';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,14 +7,16 @@ import type { Login } from '../../server/src/auth/login.ts';
 import { SCOPES } from '../../server/src/auth/principal.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { stainService } from '../../server/src/cli/stain-service.ts';
-import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
+import { mostStoredBytes } from '../../server/src/codec/frame-format.ts';
+import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { StainError, toStainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { FrameBatches } from '../../server/src/normalization/frame-batches.ts';
 import type { SeriesReference } from '../../server/src/normalization/open-series.ts';
 import { Turns } from '../../server/src/turns.ts';
 import { FINGERPRINT, openJobs, SteeredWork } from '../jobs/support.ts';
 import { type FaultProxy, hang, startFaultProxy } from '../support/fault-proxy.ts';
+import { startFaultServer } from '../support/fault-server.ts';
 import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
@@ -152,6 +155,27 @@ describe('A fit', () => {
       code: 'FIT_TIMED_OUT',
     });
     proxy.heal();
+  });
+});
+
+describe('A frame', () => {
+  it('that an archive pads to many times its pixels is not held: 40 MB for 16 x 16', async () => {
+    let sent = 0;
+    await using server = await startFaultServer(async (_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+      for (; sent < 40e6 && !response.destroyed; sent += 1e5)
+        if (!response.write(Buffer.alloc(1e5)))
+          await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      response.end();
+    });
+    const client = createDicomWebClient({ url: server.url, maxRetries: 0 });
+    const batches = new FrameBatches(client, series);
+    const most = mostStoredBytes({ rows: 16, columns: 16 });
+    await expect(batches.frame('1.2.3', 1, most, new AbortController().signal)).rejects.toMatchObject({
+      code: 'ARCHIVE_PROTOCOL',
+    });
+    await client.close();
+    expect(sent).toBeLessThan(40e6);
   });
 });
 

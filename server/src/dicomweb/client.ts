@@ -64,6 +64,7 @@ export interface DicomWebClient {
 
   /**
    * Frames as stored, in the order of `frameNumbers` (1-based), a batch a request.
+   * @param maxFrameBytes where the size of a frame is known, less than the option of that name
    * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
    */
   retrieveFrames(
@@ -72,6 +73,7 @@ export interface DicomWebClient {
     sopUid: string,
     frameNumbers: readonly number[],
     signal: AbortSignal,
+    maxFrameBytes?: number,
   ): AsyncIterable<Frame>;
 
   /**
@@ -123,8 +125,11 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
     },
     retrieveInstance: (studyUid, seriesUid, sopUid, signal) =>
       retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal),
-    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal) =>
-      retrieveFrames(connection, { studyUid, seriesUid, sopUid }, frameNumbers, limits, signal),
+    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal, most = limits.maxFrameBytes) => {
+      const maxFrameBytes = Math.min(most, limits.maxFrameBytes);
+      const address = { studyUid, seriesUid, sopUid };
+      return retrieveFrames(connection, address, frameNumbers, { ...limits, maxFrameBytes }, signal);
+    },
     storeInstance: (studyUid, instance, signal) =>
       storeInstance(connection, studyUid, instance, limits, signal),
     verifyInstance: (studyUid, seriesUid, sopUid, expected, signal) =>

@@ -4,7 +4,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
-import type { FrameFormat } from '../codec/frame-format.ts';
+import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -386,6 +386,8 @@ function tileDecoder(
 ): TileDecoder {
   return async ({ instance, frame }, signal) => {
     const { file, format } = instances[instance]!;
+    if (file.frameLength(frame) > mostStoredBytes(format))
+      throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
     return codecs.decode(await file.frame(frame), format, { table, signal });
   };
 }
