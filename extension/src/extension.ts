@@ -27,7 +27,9 @@ function serviceRoot(appConfig: RegistrationContext['appConfig']): string {
   const service = appConfig.stainNormalization?.service;
   const root =
     service === undefined ? new URL('..', pluginFolder(appConfig)) : new URL(`${service}/`, location.origin);
-  return root.href.replace(/\/+$/, '');
+  let { href } = root;
+  while (href.endsWith('/')) href = href.slice(0, -1);
+  return href;
 }
 
 /** Routes of OHIF's own microscopy mode, which knows nothing of us: the panel is added when it is entered. */

@@ -279,6 +279,23 @@ const schema = z.strictObject({
       .default(200)
       .describe('Templates of one user, with those that were removed or replaced within a day.'),
     templateBytes: count.default(2 ** 29).describe('Most bytes of all templates in the database.'),
+    fitsAtOnce: count
+      .max(64)
+      .default(4)
+      .describe(
+        'Stains, previews and templates that are made at the same time, at most half of them of one user.',
+      ),
+    fitsPerUser: count
+      .default(16)
+      .describe(
+        'Stains, previews and templates of one user that are in work or wait; further ones are refused.',
+      ),
+    fitTimeoutSeconds: z
+      .number()
+      .positive()
+      .max(3600)
+      .default(300)
+      .describe('Longest time for one stain, preview or template.'),
     requestsPerSecond: count
       .default(50)
       .describe(

@@ -40,6 +40,10 @@ export const ERROR_TABLE = {
     status: 422,
     remedy: 'Frame size in header and codestream differ; the slide was converted wrongly.',
   },
+  FRAME_TOO_LARGE: {
+    status: 413,
+    remedy: 'Ask for a coarser level of the slide; pictures of this size are not made.',
+  },
   ICC_PROFILE_INVALID: {
     status: 422,
     remedy: 'Set colour.onInvalidProfile to "ignore" to treat the slide as sRGB.',
@@ -211,6 +215,10 @@ export const ERROR_TABLE = {
   },
   // Course of a job
   CANCELLED: { status: 409, remedy: 'The job was cancelled; it tells what the archive had taken by then.' },
+  FIT_TIMED_OUT: {
+    status: 504,
+    remedy: 'Try again; limits.fitTimeoutSeconds can be raised where the archive is slow.',
+  },
   TIMED_OUT: { status: 504, remedy: 'Raise limits.jobTimeoutMinutes.' },
   INTERNAL: { status: 500, remedy: 'This is a fault of the product; report it with the log.' },
 } as const;

@@ -30,10 +30,4 @@ describe('matches', () => {
   ] as const)('%s', (_, of, wanted, expected) => {
     expect(matches(of, wanted)).toBe(expected);
   });
-
-  it('is quick with many stars', () => {
-    const started = performance.now();
-    matches(element('LO', 'a'.repeat(64)), `${'*a'.repeat(3)}${'*'.repeat(60)}b`);
-    expect(performance.now() - started).toBeLessThan(200);
-  });
 });

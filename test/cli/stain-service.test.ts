@@ -31,7 +31,7 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
     size: 10,
   };
   const asked = Array.from({ length: 20 }, () =>
-    service.preview(wanted, leaving.signal).then(
+    service.preview(wanted, 'somebody', leaving.signal).then(
       () => 'done',
       (error: unknown) => toStainError(error).code,
     ),

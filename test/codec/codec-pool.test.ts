@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
 import type { ColourTable } from '../../server/src/codec/colour-table.ts';
+import { peakDuring } from '../support/peak.ts';
 import { frameFormat, testFrame } from './frames.ts';
 
 const HTJ2K = '1.2.840.10008.1.2.4.201';
@@ -31,6 +32,23 @@ describe('codec pool', () => {
     const pooled = Buffer.from(shared.buffer, 0, 64 * 48 * 3);
     await Promise.all([pool.encode(pooled, options, signal), pool.encode(pooled, options, signal)]);
     expect(shared.every((value) => value === 7)).toBe(true);
+  });
+
+  it('decodes no more pixels at once than it has memory for, however many threads it has', async () => {
+    const own = new CodecPool({ threads: 4, worker: new URL('./broken-worker.ts', import.meta.url) });
+    const format = frameFormat(NATIVE, 9000, 9000);
+    const { peak } = await peakDuring(
+      () => own.pixels,
+      () =>
+        Promise.all(
+          Array.from({ length: 12 }, () =>
+            own.decode(new Uint8Array(8), format, { table: undefined, signal }),
+          ),
+        ),
+    );
+    expect(peak).toBe(2 * 81e6);
+    expect(own.pixels).toBe(0);
+    await own.close();
   });
 
   it('gives every result in a buffer of its own size', async () => {

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { batch, batchCreate, batchList, type batchQuery, batchReport } from '../contract/index.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
+import type { SearchOptions } from '../dicomweb/client.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { NewLine } from '../jobs/batch-records.ts';
@@ -34,7 +35,7 @@ export interface BatchRoutesOptions {
     principal: Principal,
     query: z.infer<typeof batchQuery>,
     signal: AbortSignal,
-    mostResults: number,
+    options: SearchOptions,
   ): Promise<DicomJson[]>;
 }
 
@@ -86,12 +87,18 @@ export function batchRoutes({
         const { seriesPerBatch } = config.limits;
         const late = AbortSignal.timeout(SEARCH_TIMEOUT_MS);
         const signal = AbortSignal.any([leaving(response), late]);
-        const found = await searchSeries(principalOf(response), query, signal, seriesPerBatch).catch(
-          (thrown: unknown) => {
-            if (!late.aborted) throw thrown;
-            throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
-          },
-        );
+        const found = await searchSeries(principalOf(response), query, signal, {
+          mostResults: seriesPerBatch,
+          onLeftOut: (count) =>
+            // RFC 9111 section 5.5.
+            response.set(
+              'Warning',
+              `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
+            ),
+        }).catch((thrown: unknown) => {
+          if (!late.aborted) throw thrown;
+          throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
+        });
         const series = linesOf(found, query.StudyInstanceUID);
         if (series.length === 0)
           throw new StainError(

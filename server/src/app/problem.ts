@@ -14,7 +14,7 @@ const CHALLENGES: Partial<Record<string, string>> = {
 };
 
 /** Retry-After (RFC 9110 section 10.2.3) in seconds, for what passes by itself and is not known to the minute. */
-const RETRY_AFTER_SECONDS: Partial<Record<string, number>> = { DATABASE_UNAVAILABLE: 5 };
+const RETRY_AFTER_SECONDS: Partial<Record<string, number>> = { DATABASE_UNAVAILABLE: 5, QUEUE_FULL: 10 };
 
 /** @param status where HTTP has one of its own for what the code says more broadly (405, 415) */
 export function sendProblem(response: Response, error: StainError, status: number = error.status): void {

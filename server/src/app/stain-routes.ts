@@ -26,9 +26,15 @@ export interface StainRoutesOptions {
   readonly access: Access;
   /** @throws MODEL_NOT_FOUND, MODEL_INVALID */
   model(name: string): Promise<LoadedModel>;
-  stainOf(series: SeriesReference, model: string, signal: AbortSignal): Promise<SeriesStain>;
+  /** @param requester id of the principal, as below: users take turns */
+  stainOf(
+    series: SeriesReference,
+    model: string,
+    requester: string,
+    signal: AbortSignal,
+  ): Promise<SeriesStain>;
   /** A normalised region as JPEG. */
-  preview(wanted: z.infer<typeof previewCreate>, signal: AbortSignal): Promise<Uint8Array>;
+  preview(wanted: z.infer<typeof previewCreate>, requester: string, signal: AbortSignal): Promise<Uint8Array>;
 }
 
 export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions): Route[] {
@@ -42,7 +48,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     return {
       reference,
       loaded: await service.model(model),
-      found: await service.stainOf(reference, model, signal),
+      found: await service.stainOf(reference, model, principalOf(response).id, signal),
     };
   };
   const problems: Route['problems'] = [
@@ -61,6 +67,8 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
     'SPOOL_FULL',
     'ARCHIVE_UNREACHABLE',
     'ARCHIVE_TIMEOUT',
+    'QUEUE_FULL',
+    'FIT_TIMED_OUT',
   ];
   return [
     {
@@ -154,7 +162,6 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         'TEMPLATE_INVALID',
         'TEMPLATE_OUTDATED',
         'INFERENCE_FAILED',
-        'QUEUE_FULL',
       ],
       operation: {
         tags: TAGS,
@@ -173,7 +180,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         const wanted = parseInput(previewCreate, request.body);
         setSubject(response, subjectOf(wanted));
         await requireAccess(access, principalOf(response), wanted);
-        const picture = await service.preview(wanted, leaving(response));
+        const picture = await service.preview(wanted, principalOf(response).id, leaving(response));
         response.type('image/jpeg').send(Buffer.from(picture));
       },
     },

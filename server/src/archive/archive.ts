@@ -7,13 +7,16 @@ import { resolve } from 'node:path';
 import { type Request, type Response, Router } from 'express';
 import { CodecPool } from '../codec/codec-pool.ts';
 import { isUid } from '../dicom/uid.ts';
+import type { DicomJson } from '../dicomweb/dicom-json.ts';
 import { studiesOf } from '../dicomweb/store-answer.ts';
 import { StainError } from '../errors.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
-import { readHeader } from './header.ts';
+import { HeaderReader } from './header.ts';
 import { sendJson } from './json-response.ts';
+import { signalOf, write } from './multipart-response.ts';
 import { OpenFiles } from './open-files.ts';
+import { Pictures } from './pictures.ts';
 import { sendProblem } from './problem.ts';
 import { parseQuery, runQuery, type Scope } from './query.ts';
 import { sendRendered } from './rendered.ts';
@@ -36,9 +39,20 @@ export interface Archive {
   /** To be mounted under any prefix, such as `/dicom-web`. */
   readonly router: Router;
   readonly statistics: IndexStatistics;
+  /** What is in memory for all requests together, each within its budget. */
+  readonly memory: ArchiveMemory;
   /** Looks for new, changed and removed files; resolves when all have been seen. */
   rescan(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface ArchiveMemory {
+  /** Of headers that are read, and of the files that are open for their frames. */
+  readonly headerBytes: number;
+  /** Of frames as stored and decoded, and of the pictures made of them, three bytes being one pixel. */
+  readonly pixels: number;
+  /** Requests that wait for room. */
+  readonly waiting: number;
 }
 
 /** A search looks for new files when the last look is older than this. */
@@ -57,16 +71,25 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   const folder = resolve(options.folder);
   const writable = resolve(options.writable ?? options.folder);
   await mkdir(writable, { recursive: true });
-  const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], maxHeaderBytes);
-  const store = new Store(writable, index, { maxInstanceBytes: options.maxInstanceBytes, maxHeaderBytes });
+  const headers = new HeaderReader(maxHeaderBytes);
+  const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], headers);
+  const store = new Store(writable, index, headers, options.maxInstanceBytes);
   const files = new OpenFiles(MAX_OPEN_FILES, maxHeaderBytes);
   const codecs = new CodecPool({ threads: CODEC_THREADS });
+  const pictures = new Pictures(codecs);
   await store.clear();
   void index.rescan();
   return {
-    router: makeRouter({ index, store, files, codecs, maxHeaderBytes }),
+    router: makeRouter({ index, store, files, pictures, headers }),
     get statistics() {
       return index.statistics;
+    },
+    get memory() {
+      return {
+        headerBytes: headers.room.bytes + files.headerBytes,
+        pixels: pictures.pixels,
+        waiting: headers.room.waiting + files.waiting + pictures.waiting,
+      };
     },
     rescan: () => index.rescan(),
     async close() {
@@ -81,8 +104,8 @@ interface Rooms {
   readonly index: FolderIndex;
   readonly store: Store;
   readonly files: OpenFiles;
-  readonly codecs: CodecPool;
-  readonly maxHeaderBytes: number;
+  readonly pictures: Pictures;
+  readonly headers: HeaderReader;
 }
 
 interface UidParameters {
@@ -95,7 +118,7 @@ const SERIES = '/studies/:study/series/:series';
 const INSTANCE = `${SERIES}/instances/:instance`;
 
 function makeRouter(rooms: Rooms): Router {
-  const { index, files, codecs, maxHeaderBytes } = rooms;
+  const { index, files, pictures, headers } = rooms;
   const router = Router();
   for (const name of ['study', 'series', 'instance'])
     router.param(name, (_request, _response, next, uid: string) =>
@@ -118,16 +141,10 @@ function makeRouter(rooms: Rooms): Router {
       await sendInstances(request, response, await find(index, request.params), baseUrlOf(request));
     });
     router.get(`${path}/metadata`, async (request, response) => {
-      await sendMetadata(
-        request,
-        response,
-        await find(index, request.params),
-        baseUrlOf(request),
-        maxHeaderBytes,
-      );
+      await sendMetadata(request, response, await find(index, request.params), baseUrlOf(request), headers);
     });
     router.get([`${path}/rendered`, `${path}/thumbnail`], async (request, response) => {
-      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files, codecs);
+      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files, pictures);
     });
   }
   router.get(`${INSTANCE}/frames/:frames`, async (request, response) => {
@@ -137,7 +154,7 @@ function makeRouter(rooms: Rooms): Router {
       await findOne(index, request.params),
       request.params.frames,
       files,
-      codecs,
+      pictures,
     );
   });
   router.get(
@@ -149,7 +166,7 @@ function makeRouter(rooms: Rooms): Router {
         await findOne(index, request.params),
         Number(request.params.frame),
         files,
-        codecs,
+        pictures,
       );
     },
   );
@@ -159,7 +176,7 @@ function makeRouter(rooms: Rooms): Router {
       response,
       await findOne(index, request.params),
       request.params.path as unknown as string[],
-      maxHeaderBytes,
+      headers,
     );
   });
 
@@ -177,7 +194,7 @@ function makeRouter(rooms: Rooms): Router {
 }
 
 async function search(
-  { index, maxHeaderBytes }: Rooms,
+  { index, headers }: Rooms,
   level: QueryLevel,
   request: Request,
   response: Response,
@@ -186,17 +203,8 @@ async function search(
   const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
   const { study, series } = request.params as Partial<UidParameters>;
   const scope: Scope = { ...(study && { studyUid: study }), ...(series && { seriesUid: series }) };
-  const { page, total } = runQuery(index, level, scope, query, baseUrlOf(request));
-  const results = [];
-  for (const { json, instance } of page) {
-    const wanted = query.include;
-    const isIndexed = wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag]);
-    const source = isIndexed
-      ? instance.json
-      : toDicomJson((await readHeader(instance.path, maxHeaderBytes)).dataset);
-    const extra = Object.entries(source).filter(([tag]) => wanted === 'all' || wanted.has(tag));
-    results.push({ ...Object.fromEntries(extra), ...json });
-  }
+  const signal = signalOf(response);
+  const { page, total } = await runQuery(index, level, scope, query, baseUrlOf(request), signal);
   response.set({ 'Cache-Control': 'no-store', 'X-Total-Count': String(total) });
   const warnings = [
     ...(query.offset + page.length < total
@@ -206,8 +214,21 @@ async function search(
     ...(query.ignored.length > 0 ? ['Some parameters are not supported and had no effect'] : []),
   ];
   for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
+  response.setHeader('Content-Type', 'application/dicom+json');
+  const wanted = query.include;
+  for (const [i, { json, instance }] of page.entries()) {
+    // One after the other: where attributes beyond the index are wanted, each may be as large as a header.
+    const sendWith = (source: DicomJson): Promise<void> => {
+      const extra = Object.entries(source).filter(([tag]) => wanted === 'all' || wanted.has(tag));
+      const result = JSON.stringify({ ...Object.fromEntries(extra), ...json });
+      return write(response, Buffer.from(`${i === 0 ? '[' : ','}${result}`));
+    };
+    if (wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag]))
+      await sendWith(instance.json);
+    else await headers.with(instance.path, signal, ({ dataset }) => sendWith(toDicomJson(dataset)));
+  }
   // An empty array rather than 204: viewers parse the body without looking at the status.
-  sendJson(response, 'application/dicom+json', results);
+  response.end(page.length === 0 ? '[]' : ']');
 }
 
 async function storeInstances({ store }: Rooms, request: Request, response: Response): Promise<void> {
@@ -216,6 +237,7 @@ async function storeInstances({ store }: Rooms, request: Request, response: Resp
     const { status, json } = await store.store({
       contentType: request.get('content-type'),
       body: request,
+      signal: signalOf(response),
       studyUid: study,
       baseUrl: baseUrlOf(request),
     });

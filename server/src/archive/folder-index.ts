@@ -3,12 +3,14 @@
  * Files are read again only when their size or time of change differ. About 5 KB of memory an instance.
  */
 import type { Dirent, Stats } from 'node:fs';
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { opendir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Element } from '../dicom/element.ts';
+import { isSequence } from '../dicom/element.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { INDEXED_TAGS, TAG } from './attributes.ts';
-import { isDicomFile, readHeader } from './header.ts';
+import { type HeaderReader, isDicomFile } from './header.ts';
 import { toDicomJson } from './to-dicom-json.ts';
 
 export interface IndexedInstance {
@@ -44,21 +46,25 @@ interface Entry {
 
 /** Per-frame groups and pixels lie behind all that is indexed; leaving them unread makes the scan fast. */
 const BEHIND_INDEXED_TAGS = '00490000';
+/** Bytes of an attribute that is kept: no more than the standard allows for any of them. A longer one is left out. */
+const MAX_INDEXED_BYTES = 1024;
 
 export class FolderIndex {
   readonly #folders: readonly string[];
-  readonly #maxHeaderBytes: number;
+  readonly #headers: HeaderReader;
   readonly #closed = new AbortController();
   readonly #files = new Map<string, Entry>();
   #studies = new Map<string, Study>();
   #bySop = new Map<string, IndexedInstance>();
   #duplicates = 0;
   #scan: Promise<void> | undefined;
+  /** The scan after the one that runs. */
+  #next: Promise<void> | undefined;
   #scannedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(folders: readonly string[], maxHeaderBytes: number) {
+  constructor(folders: readonly string[], headers: HeaderReader) {
     this.#folders = folders;
-    this.#maxHeaderBytes = maxHeaderBytes;
+    this.#headers = headers;
   }
 
   get studies(): ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, IndexedInstance>>> {
@@ -88,13 +94,17 @@ export class FolderIndex {
     return this.#studies.get(studyUid)?.get(seriesUid)?.get(sopUid);
   }
 
-  /** Scans the folders; a scan that runs already is the one that is waited for. Never rejects: what cannot be read is skipped. */
+  /**
+   * Scans the folders and sees all that is there now: where a scan runs already, which may have passed it by, another one
+   * follows. Never rejects: what cannot be read is skipped.
+   */
   rescan(): Promise<void> {
-    this.#scan ??= this.#scanAll().finally(() => {
-      this.#scan = undefined;
-      this.#scannedAt = Date.now();
+    if (this.#scan === undefined) return this.#begin();
+    this.#next ??= this.#scan.then(() => {
+      this.#next = undefined;
+      return this.rescan();
     });
-    return this.#scan;
+    return this.#next;
   }
 
   /**
@@ -103,7 +113,7 @@ export class FolderIndex {
    */
   async refresh(maxAgeMs: number, waitMs: number): Promise<boolean> {
     if (this.#scan === undefined && Date.now() - this.#scannedAt < maxAgeMs) return true;
-    const scan = this.rescan().then(() => true);
+    const scan = (this.#scan ?? this.#begin()).then(() => true);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), waitMs);
@@ -119,6 +129,14 @@ export class FolderIndex {
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#scan;
+  }
+
+  #begin(): Promise<void> {
+    this.#scan = this.#scanAll().finally(() => {
+      this.#scan = undefined;
+      this.#scannedAt = Date.now();
+    });
+    return this.#scan;
   }
 
   async #scanAll(): Promise<void> {
@@ -138,7 +156,10 @@ export class FolderIndex {
   async #take(path: string, { size, mtimeMs }: Stats): Promise<void> {
     const known = this.#files.get(path);
     if (known?.size === size && known.mtimeMs === mtimeMs) return;
-    const instance = await readInstance(path, { size, mtimeMs }, this.#maxHeaderBytes).catch(() => undefined);
+    const instance = await readInstance(path, { size, mtimeMs }, this.#headers, this.#closed.signal).catch(
+      () => undefined,
+    );
+    if (this.#closed.signal.aborted) return;
     this.#files.set(path, { size, mtimeMs, instance });
     // A first scan shows what it has found so far; what was removed or doubled is settled at its end.
     if (instance) this.#show(instance);
@@ -170,11 +191,16 @@ export class FolderIndex {
 async function readInstance(
   path: string,
   stats: Pick<Stats, 'size' | 'mtimeMs'>,
-  maxHeaderBytes: number,
+  headers: HeaderReader,
+  signal: AbortSignal,
 ): Promise<IndexedInstance | undefined> {
   if (!(await isDicomFile(path))) return undefined;
-  const { dataset, transferSyntaxUid } = await readHeader(path, maxHeaderBytes, BEHIND_INDEXED_TAGS);
-  const json = toDicomJson(dataset.filter(({ tag }) => INDEXED_TAGS.has(tag)));
+  const { json, transferSyntaxUid } = await headers.with(
+    path,
+    signal,
+    ({ dataset, transferSyntaxUid }) => ({ json: toDicomJson(dataset.filter(isIndexed)), transferSyntaxUid }),
+    BEHIND_INDEXED_TAGS,
+  );
   const studyUid = textOf(json, TAG.StudyInstanceUID);
   const seriesUid = textOf(json, TAG.SeriesInstanceUID);
   const sopUid = textOf(json, TAG.SOPInstanceUID);
@@ -200,18 +226,34 @@ async function readInstance(
   };
 }
 
+function isIndexed(element: Element): boolean {
+  return INDEXED_TAGS.has(element.tag) && !isSequence(element) && element.bytes.length <= MAX_INDEXED_BYTES;
+}
+
 /** All files below a folder, in any layout; hidden ones (and with them half-received instances) are left out. */
 async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<string> {
   // Symbolic links are followed, but not in circles.
   const real = await realpath(folder).catch(() => undefined);
   if (real === undefined || visited.has(real)) return;
   visited.add(real);
-  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+  // Entry by entry: a folder may have millions of them.
+  for await (const entry of entriesOf(folder)) {
     if (entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
     const kind = await kindOf(entry, path);
     if (kind === 'folder') yield* filesIn(path, visited);
     else if (kind === 'file') yield path;
+  }
+}
+
+/** None of a folder that cannot be read, such as one whose path is too long. */
+async function* entriesOf(folder: string): AsyncGenerator<Dirent> {
+  const opened = await opendir(folder).catch(() => []);
+  try {
+    yield* opened;
+  } catch (error) {
+    // Removed while it was read.
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
   }
 }
 

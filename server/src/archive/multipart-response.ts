@@ -3,6 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Response } from 'express';
 
+/**
+ * What an answer holds in memory is not free for others before the client has it: one that takes less than a slice in
+ * this time, 17 KB a second, is cut off.
+ */
+const SLICE_BYTES = 2 ** 20;
+const SLICE_TIME_MS = 60_000;
+
 export interface OutgoingPart {
   readonly contentType: string;
   readonly location?: string;
@@ -41,23 +48,34 @@ export async function sendMultipart(
   response.end(isFirst ? `--${boundary}--\r\n` : tail);
 }
 
-/** Writes and waits for the client to keep up. @throws AbortError where it went away */
+/**
+ * Writes and waits for the client to keep up.
+ * @throws AbortError where it went away, or took less than a slice in the time that it has for one
+ */
 export async function write(response: Response, bytes: Uint8Array): Promise<void> {
-  if (response.destroyed) throw gone();
-  if (response.write(bytes)) return;
-  const closed = new AbortController();
-  const onClose = (): void => closed.abort();
-  response.once('close', onClose);
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    if (response.destroyed) throw gone();
+    if (!response.write(bytes.subarray(at, at + SLICE_BYTES))) await drained(response);
+  }
+}
+
+async function drained(response: Response): Promise<void> {
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  response.once('close', end);
+  const timer = setTimeout(end, SLICE_TIME_MS);
   try {
-    await once(response, 'drain', { signal: closed.signal });
+    await once(response, 'drain', { signal: ended.signal });
   } finally {
-    response.off('close', onClose);
+    clearTimeout(timer);
+    response.off('close', end);
   }
 }
 
 /** Aborted when the answer is sent or its client has left. */
 export function signalOf(response: Response): AbortSignal {
   const closed = new AbortController();
+  if (response.destroyed) closed.abort(gone());
   response.once('close', () => closed.abort(gone()));
   return closed.signal;
 }

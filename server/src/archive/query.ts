@@ -1,11 +1,13 @@
 /** QIDO-RS (PS3.18 10.6): a query string over the index. */
+import { setImmediate } from 'node:timers/promises';
 
+import { entryOfTag } from '../dicom/dictionary.ts';
 import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
 import { numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
 import type { FolderIndex, IndexedInstance } from './folder-index.ts';
-import { matches } from './matching.ts';
+import { matches, requireModestValue } from './matching.ts';
 
 export interface Query {
   readonly filters: readonly { readonly tag: string; readonly value: string }[];
@@ -34,17 +36,21 @@ const COMPUTED_TAGS: ReadonlySet<string> = new Set([
   TAG.NumberOfStudyRelatedInstances,
   TAG.NumberOfSeriesRelatedInstances,
 ]);
-const MAX_VALUE_LENGTH = 4096;
+/** Results of one answer; a client asks for the rest with `offset` (PS3.18 8.3.4.4), as the Warning tells it. */
+export const MOST_RESULTS = 5000;
+/** Attributes that are compared, and that are asked for. */
+const MOST_FILTERS = 32;
+const MOST_INCLUDED = 256;
+/** Results that are compared before others have their turn: some milliseconds. */
+const LOOKED_AT_ONCE = 500;
 
-/** @throws REQUEST_INVALID for a limit or offset that is no whole number, and for overlong values */
+/** @throws REQUEST_INVALID for a limit or offset that is no whole number, for overlong values and too many of them */
 export function parseQuery(parameters: URLSearchParams): Query {
   const filters: { tag: string; value: string }[] = [];
   const include = new Set<string>();
   const ignored: string[] = [];
   let all = false;
   for (const [name, value] of parameters) {
-    if (value.length > MAX_VALUE_LENGTH)
-      throw new StainError('REQUEST_INVALID', `The value of ${name.slice(0, 64)} is too long.`);
     if (name === 'limit' || name === 'offset') continue;
     if (name === 'includefield') {
       for (const field of value.split(',')) {
@@ -56,35 +62,49 @@ export function parseQuery(parameters: URLSearchParams): Query {
       continue;
     }
     const tag = tagOf(name);
-    if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) filters.push({ tag, value });
-    else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
+    if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) {
+      requireModestValue(name, value, entryOfTag(tag)?.vr);
+      filters.push({ tag, value });
+    } else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
   }
+  if (filters.length > MOST_FILTERS || include.size > MOST_INCLUDED)
+    throw new StainError(
+      'REQUEST_INVALID',
+      `A search compares at most ${MOST_FILTERS} attributes and includes at most ${MOST_INCLUDED}.`,
+    );
   return {
     filters,
     include: all ? 'all' : include,
-    limit: wholeNumber(parameters.get('limit'), 'limit') ?? Number.POSITIVE_INFINITY,
+    limit: Math.min(wholeNumber(parameters.get('limit'), 'limit') ?? MOST_RESULTS, MOST_RESULTS),
     offset: wholeNumber(parameters.get('offset'), 'offset') ?? 0,
     ignored,
   };
 }
 
-/** Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. */
-export function runQuery(
+/**
+ * Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. Others have
+ * their turn while a large index is searched.
+ * @throws the reason of the signal
+ */
+export async function runQuery(
   index: FolderIndex,
   level: QueryLevel,
   scope: Scope,
   query: Query,
   baseUrl: string,
-): QueryResult {
-  const found: { json: DicomJson; instance: IndexedInstance }[] = [];
+  signal: AbortSignal,
+): Promise<QueryResult> {
+  const matching: Found[] = [];
+  let looked = 0;
+  const look = async (json: DicomJson, instance: IndexedInstance): Promise<void> => {
+    if (query.filters.every(({ tag, value }) => matches(json[tag], value))) matching.push({ json, instance });
+    if (++looked % LOOKED_AT_ONCE === 0) await setImmediate(undefined, { signal });
+  };
   for (const [studyUid, study] of index.studies) {
     if (scope.studyUid !== undefined && scope.studyUid !== studyUid) continue;
     const studyJson = describeStudy(study, `${baseUrl}/studies/${studyUid}`);
     if (level === 'studies') {
-      found.push({
-        json: studyJson,
-        instance: firstOf([...study.values()].flatMap((series) => [...series.values()])),
-      });
+      await look(studyJson, firstOf([...study.values()].flatMap((series) => [...series.values()])));
       continue;
     }
     for (const [seriesUid, series] of study) {
@@ -93,24 +113,15 @@ export function runQuery(
         ...studyJson,
         ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`),
       };
-      if (level === 'series') found.push({ json: seriesJson, instance: firstOf([...series.values()]) });
+      if (level === 'series') await look(seriesJson, firstOf([...series.values()]));
       else
-        for (const instance of series.values())
-          found.push({
-            json: {
-              ...seriesJson,
-              ...describeInstance(
-                instance,
-                `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`,
-              ),
-            },
-            instance,
-          });
+        for (const instance of series.values()) {
+          const url = `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`;
+          await look({ ...seriesJson, ...describeInstance(instance, url) }, instance);
+        }
     }
   }
-  const matching = found
-    .filter(({ json }) => query.filters.every(({ tag, value }) => matches(json[tag], value)))
-    .sort(ORDER[level]);
+  matching.sort(ORDER[level]);
   return { page: matching.slice(query.offset, query.offset + query.limit), total: matching.length };
 }
 

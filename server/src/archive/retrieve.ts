@@ -1,15 +1,14 @@
 /** WADO-RS (PS3.18 10.4): metadata, instances, frames and bulk data, as stored and streamed from the files. */
 import { createReadStream } from 'node:fs';
 import type { Request, Response } from 'express';
-import type { CodecPool } from '../codec/codec-pool.ts';
 import { StainError } from '../errors.ts';
 import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import type { IndexedInstance } from './folder-index.ts';
-import { readHeader } from './header.ts';
+import type { HeaderReader } from './header.ts';
 import { type OutgoingPart, sendMultipart, signalOf, write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
-import { decodeStoredFrame } from './rendered.ts';
+import type { Pictures } from './pictures.ts';
 import { binaryAt, toDicomJson } from './to-dicom-json.ts';
 
 /** Steps in which files are read: large enough that the disk and not the loop sets the pace. */
@@ -22,15 +21,16 @@ export async function sendMetadata(
   response: Response,
   instances: readonly IndexedInstance[],
   baseUrl: string,
-  maxHeaderBytes: number,
+  headers: HeaderReader,
 ): Promise<void> {
   if (isUnchanged(request, response, instances)) return;
+  const signal = signalOf(response);
   response.setHeader('Content-Type', 'application/dicom+json');
-  for (const [i, instance] of instances.entries()) {
-    const { dataset } = await readHeader(instance.path, maxHeaderBytes);
-    const json = toDicomJson(dataset, (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`);
-    await write(response, Buffer.from(`${i === 0 ? '[' : ','}${JSON.stringify(json)}`));
-  }
+  for (const [i, instance] of instances.entries())
+    await headers.with(instance.path, signal, ({ dataset }) => {
+      const json = toDicomJson(dataset, (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`);
+      return write(response, Buffer.from(`${i === 0 ? '[' : ','}${JSON.stringify(json)}`));
+    });
   response.end(']');
 }
 
@@ -69,13 +69,14 @@ export async function sendFrames(
   instance: IndexedInstance,
   frameNumbers: string,
   files: OpenFiles,
-  codecs: CodecPool,
+  pictures: Pictures,
 ): Promise<void> {
+  const signal = signalOf(response);
   const numbers = parseFrameNumbers(frameNumbers);
   const answer = negotiateFrames(request.get('accept'), instance.transferSyntaxUid);
   if (!answer.multipart && numbers.length > 1)
     throw new StainError('NOT_ACCEPTABLE', 'Several frames are sent in multipart/related only.');
-  await files.with(instance, async (file) => {
+  await files.with(instance, signal, async (file) => {
     const missing = numbers.find((number) => number > file.numberOfFrames);
     if (missing !== undefined)
       throw new StainError(
@@ -83,14 +84,13 @@ export async function sendFrames(
         `There is no frame ${missing}; the instance has ${file.numberOfFrames}.`,
       );
     if (isUnchanged(request, response, [instance])) return;
-    const signal = signalOf(response);
     async function* parts(): AsyncGenerator<OutgoingPart> {
       for (const number of numbers) {
-        const stored = await file.frame(number - 1);
-        yield {
-          contentType: answer.contentType,
-          body: answer.native ? stored : await decodeStoredFrame(file, stored, codecs, signal),
-        };
+        // Held until the client has it: the next one is asked for only then.
+        using frame = await (answer.native
+          ? pictures.stored(file, number - 1, signal)
+          : pictures.decoded(file, number - 1, signal));
+        yield { contentType: answer.contentType, body: frame.bytes };
       }
     }
     await send(response, answer.contentType.split(';')[0]!, parts(), answer.multipart);
@@ -103,19 +103,20 @@ export async function sendBulkData(
   response: Response,
   instance: IndexedInstance,
   path: readonly string[],
-  maxHeaderBytes: number,
+  headers: HeaderReader,
 ): Promise<void> {
   const { multipart } = negotiateBulkData(request.get('accept'));
-  const { dataset } = await readHeader(instance.path, maxHeaderBytes);
-  const bytes = binaryAt(dataset, path);
-  if (bytes === undefined) throw new StainError('NOT_FOUND', 'The instance has no such bulk data.');
-  if (isUnchanged(request, response, [instance])) return;
-  await send(
-    response,
-    'application/octet-stream',
-    [{ contentType: 'application/octet-stream', body: bytes, byteLength: bytes.length }],
-    multipart,
-  );
+  await headers.with(instance.path, signalOf(response), async ({ dataset }) => {
+    const bytes = binaryAt(dataset, path);
+    if (bytes === undefined) throw new StainError('NOT_FOUND', 'The instance has no such bulk data.');
+    if (isUnchanged(request, response, [instance])) return;
+    await send(
+      response,
+      'application/octet-stream',
+      [{ contentType: 'application/octet-stream', body: bytes, byteLength: bytes.length }],
+      multipart,
+    );
+  });
 }
 
 /** Opened only when it is read: a series has many files, and a client that leaves reads none of the rest. */

@@ -12,12 +12,7 @@ import { parseMediaType } from '../dicomweb/media-type.ts';
 import { boundaryOf, type MultipartPart, readMultipart } from '../dicomweb/multipart-reader.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { FolderIndex } from './folder-index.ts';
-import { readHeader } from './header.ts';
-
-export interface StoreLimits {
-  readonly maxInstanceBytes: number;
-  readonly maxHeaderBytes: number;
-}
+import type { HeaderReader } from './header.ts';
 
 export interface StoreRequest {
   readonly contentType: string | undefined;
@@ -25,6 +20,8 @@ export interface StoreRequest {
   /** The study of the URL; instances of others are refused. */
   readonly studyUid: string | undefined;
   readonly baseUrl: string;
+  /** Of a client that leaves. */
+  readonly signal: AbortSignal;
 }
 
 export interface StoreAnswer {
@@ -52,14 +49,19 @@ interface Outcome {
 export class Store {
   readonly #folder: string;
   readonly #index: FolderIndex;
-  readonly #limits: StoreLimits;
-  /** Stores one instance after the other, so that two of the same UID cannot meet. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #headers: HeaderReader;
+  readonly #maxInstanceBytes: number;
+  /**
+   * What is stored last, by SOP Instance UID: two of the same UID cannot meet, and one that takes long, as it is compared
+   * with what is there, holds up no other.
+   */
+  readonly #last = new Map<string, Promise<unknown>>();
 
-  constructor(folder: string, index: FolderIndex, limits: StoreLimits) {
+  constructor(folder: string, index: FolderIndex, headers: HeaderReader, maxInstanceBytes: number) {
     this.#folder = folder;
     this.#index = index;
-    this.#limits = limits;
+    this.#headers = headers;
+    this.#maxInstanceBytes = maxInstanceBytes;
   }
 
   /** Removes what an earlier run was receiving when it ended. */
@@ -79,11 +81,13 @@ export class Store {
           isDicom(part) ? await this.#receive(part.body, join(incoming, String(files.length))) : undefined,
         );
       if (files.length === 0) throw new StainError('REQUEST_INVALID', 'The multipart body has no part.');
-      const outcomes: Outcome[] = [];
+      // All of them first: a client that leaves while its headers wait for room leaves nothing.
+      const received: (ReceivedFile | undefined)[] = [];
       for (const file of files)
-        outcomes.push(
-          file === undefined ? { failure: REASON.notUnderstood } : await this.#file(file, request.studyUid),
-        );
+        received.push(file === undefined ? undefined : await this.#identify(file, request.signal));
+      const outcomes: Outcome[] = [];
+      for (const one of received)
+        outcomes.push(one ? await this.#file(one, request.studyUid) : { failure: REASON.notUnderstood });
       return answerOf(outcomes, request.baseUrl);
     } finally {
       await rm(incoming, { recursive: true, force: true });
@@ -96,11 +100,11 @@ export class Store {
       let bytes = 0;
       for await (const chunk of body) {
         bytes += chunk.length;
-        if (bytes > this.#limits.maxInstanceBytes)
+        if (bytes > this.#maxInstanceBytes)
           throw new StainError(
             'PAYLOAD_TOO_LARGE',
-            `An instance has more than ${this.#limits.maxInstanceBytes} bytes.`,
-            { data: { maxInstanceBytes: this.#limits.maxInstanceBytes } },
+            `An instance has more than ${this.#maxInstanceBytes} bytes.`,
+            { data: { maxInstanceBytes: this.#maxInstanceBytes } },
           );
         await writeAll(file, chunk);
       }
@@ -111,19 +115,43 @@ export class Store {
     }
   }
 
-  /** Checks one received file and gives it its place. */
-  async #file(path: string, studyUid: string | undefined): Promise<Outcome> {
-    const identity = await identify(path, this.#limits.maxHeaderBytes);
-    if (identity === undefined) return { failure: REASON.notUnderstood };
+  /** Undefined for what is no DICOM file or has no valid UIDs, which also become the names of its folders. */
+  async #identify(path: string, signal: AbortSignal): Promise<ReceivedFile | undefined> {
+    try {
+      return await this.#headers.with(path, signal, ({ meta, dataset }) => {
+        const [sopClassUid, sopUid, studyUid, seriesUid] = [
+          'SOPClassUID',
+          'SOPInstanceUID',
+          'StudyInstanceUID',
+          'SeriesInstanceUID',
+        ].map((keyword) => dataset.string(keyword));
+        if (!isUid(sopClassUid) || !isUid(sopUid) || !isUid(studyUid) || !isUid(seriesUid)) return undefined;
+        const isInconsistent =
+          meta.string('MediaStorageSOPInstanceUID') !== sopUid ||
+          meta.string('MediaStorageSOPClassUID') !== sopClassUid;
+        return { path, identity: { sopClassUid, sopUid, studyUid, seriesUid, isInconsistent } };
+      });
+    } catch (error) {
+      if (error instanceof StainError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Gives one received file its place. */
+  async #file({ path, identity }: ReceivedFile, studyUid: string | undefined): Promise<Outcome> {
     if (identity.isInconsistent || (studyUid !== undefined && identity.studyUid !== studyUid))
       return { ...identity, failure: REASON.mismatch };
-    const filed = this.#last.then(() => this.#place(path, identity));
-    this.#last = filed.catch(() => {});
+    const { sopUid } = identity;
+    const filed = (this.#last.get(sopUid) ?? Promise.resolve()).then(() => this.#place(path, identity));
+    const settled = filed.catch(() => {});
+    this.#last.set(sopUid, settled);
     try {
       return await filed;
     } catch (error) {
       if (toStainError(error).code === 'SPOOL_FULL') throw error;
       return { ...identity, failure: REASON.processing };
+    } finally {
+      if (this.#last.get(sopUid) === settled) this.#last.delete(sopUid);
     }
   }
 
@@ -151,25 +179,9 @@ interface Identity extends Required<Omit<Outcome, 'failure'>> {
   readonly isInconsistent: boolean;
 }
 
-/** Undefined for what is no DICOM file or has no valid UIDs, which also become the names of its folders. */
-async function identify(path: string, maxHeaderBytes: number): Promise<Identity | undefined> {
-  try {
-    const { meta, dataset } = await readHeader(path, maxHeaderBytes);
-    const [sopClassUid, sopUid, studyUid, seriesUid] = [
-      'SOPClassUID',
-      'SOPInstanceUID',
-      'StudyInstanceUID',
-      'SeriesInstanceUID',
-    ].map((keyword) => dataset.string(keyword));
-    if (!isUid(sopClassUid) || !isUid(sopUid) || !isUid(studyUid) || !isUid(seriesUid)) return undefined;
-    const isInconsistent =
-      meta.string('MediaStorageSOPInstanceUID') !== sopUid ||
-      meta.string('MediaStorageSOPClassUID') !== sopClassUid;
-    return { sopClassUid, sopUid, studyUid, seriesUid, isInconsistent };
-  } catch (error) {
-    if (error instanceof StainError) return undefined;
-    throw error;
-  }
+interface ReceivedFile {
+  readonly path: string;
+  readonly identity: Identity;
 }
 
 function isDicom({ headers }: MultipartPart): boolean {

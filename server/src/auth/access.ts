@@ -5,7 +5,12 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
-import { createDicomWebClient, type DicomWebClient, type SearchParameters } from '../dicomweb/client.ts';
+import {
+  createDicomWebClient,
+  type DicomWebClient,
+  type SearchOptions,
+  type SearchParameters,
+} from '../dicomweb/client.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
@@ -53,7 +58,7 @@ export type SearchSeries = (
   principal: Principal,
   parameters: SearchParameters,
   signal: AbortSignal,
-  mostResults?: number,
+  options?: SearchOptions,
 ) => Promise<DicomJson[]>;
 
 /** @param source asks with the credentials of the service, where the archive knows no users */
@@ -64,10 +69,10 @@ export function openSearch(
   credentials: ArchiveCredentials,
 ): SearchSeries {
   const url = urlForUsers(dicomweb, login);
-  return async ({ token = '' }, parameters, signal, mostResults) =>
+  return async ({ token = '' }, parameters, signal, options) =>
     url === undefined
-      ? source.searchSeries(parameters, signal, mostResults)
-      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal, mostResults));
+      ? source.searchSeries(parameters, signal, options)
+      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal, options));
 }
 
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */

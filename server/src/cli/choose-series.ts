@@ -22,6 +22,7 @@ export async function chooseSeries(
       ...(wanted.series ? { SeriesInstanceUID: wanted.series } : {}),
     },
     signal,
+    { onLeftOut: sayLeftOut },
   );
   const choices = found.map((json) => ({
     studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',
@@ -40,4 +41,9 @@ export async function chooseSeries(
     `The source holds ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`,
     { data: { series: choices } },
   );
+}
+
+/** For a person at the terminal. */
+export function sayLeftOut(count: number): void {
+  process.stderr.write(`${count} series of the source have no valid UID and are left out\n`);
 }

@@ -16,6 +16,7 @@ import { removeJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
 import type { JobIdentity, NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
+import { sayLeftOut } from './choose-series.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { createProgressBar } from './progress-bar.ts';
 
@@ -51,7 +52,9 @@ export async function normalizeAllCommand(
   const { config } = composition;
   await using source = await openArchiveLocation(args.source, config, { create: false });
   await using destination = await openArchiveLocation(args.destination, config, { create: true });
-  const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal);
+  const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal, {
+    onLeftOut: sayLeftOut,
+  });
   if (found.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series that matches.');
   const environment = composition.environment({ source: source.client, destination: destination.client });

@@ -51,8 +51,14 @@ export async function serveCommand(
     login,
     access: openAccess(config, login, credentials),
     batches,
-    searchSeries: (principal, query, searchSignal, mostResults) =>
-      search(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, mostResults),
+    searchSeries: (principal, query, searchSignal, { mostResults, onLeftOut }) =>
+      search(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, {
+        mostResults,
+        onLeftOut(count) {
+          parts.log.warn({ count }, 'results of the archive without a valid UID are left out of a batch');
+          onLeftOut?.(count);
+        },
+      }),
     version: VERSION,
     archiveRouter: archive.router
       ? express.Router().use(archiveTarget, archive.router)

@@ -1,48 +1,72 @@
 /** What the routes about stains and templates need, from the parts of the composition. */
-import pLimit from 'p-limit';
+import { withDeadline } from '../abortable.ts';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import type { TemplateRoutesOptions } from '../app/template-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
-import { StainError, toStainError } from '../errors.ts';
+import { toStainError } from '../errors.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
+import type { StainNetwork } from '../inference/network.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
-import { makeSeriesTemplate, readSeriesStain } from '../normalization/series-stain.ts';
+import { makeSeriesTemplate, readSeriesStain, type SeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
 import { requireTemplateOf } from '../stain/template.ts';
+import { Turns } from '../turns.ts';
 
 const PREVIEW_QUALITY = 90;
-/** Previews that are made at once, and that may be in work or wait: they share the network with the jobs. */
-const PREVIEWS_AT_ONCE = 2;
-const MOST_PREVIEWS = 16;
 
 export function stainService(
-  { network, model }: Composition,
+  { config, network, model }: Composition,
   environment: NormalizationEnvironment,
   templates: Pick<TemplateService, 'list' | 'requireRoom' | 'add'>,
 ): Omit<StainRoutesOptions & TemplateRoutesOptions, 'basePath' | 'access' | 'templates' | 'models'> {
   const cache = new StainCache();
-  const previews = pLimit(PREVIEWS_AT_ONCE);
-  const stainOf: StainRoutesOptions['stainOf'] = async (series, name, signal) => {
-    const opened = await network(name);
-    const key = [series.studyInstanceUid, series.seriesInstanceUid, opened.model.sha256].join(' ');
-    return cache.get(key, (fitSignal) => readSeriesStain(series, opened, environment, fitSignal), signal);
-  };
+  const { fitsAtOnce, fitsPerUser, fitTimeoutSeconds } = config.limits;
+  // They share codecs and network with each other and with the jobs.
+  const turns = new Turns({
+    atOnce: fitsAtOnce,
+    atOnceOfOne: Math.ceil(fitsAtOnce / 2),
+    mostOfOne: fitsPerUser,
+  });
+  const deadline = {
+    seconds: fitTimeoutSeconds,
+    code: 'FIT_TIMED_OUT',
+    what: 'Looking at the slide',
+  } as const;
+  /** In the requester's turn, and in time. */
+  const inTurn = <T>(
+    requester: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => turns.take(requester, signal, () => withDeadline(deadline, signal, work));
+  const keyOf = (series: SeriesReference, { sha256 }: LoadedModel): string =>
+    [series.studyInstanceUid, series.seriesInstanceUid, sha256].join(' ');
+  /** Within a turn. A fit that several wait for has a deadline of its own: who comes late does not make it longer. */
+  const fitted = (series: SeriesReference, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
+    cache.get(
+      keyOf(series, opened.model),
+      (shared) => withDeadline(deadline, shared, (s) => readSeriesStain(series, opened, environment, s)),
+      signal,
+    );
   return {
     model,
-    stainOf,
-    async preview(wanted, signal) {
+    async stainOf(series, name, requester, signal) {
+      const opened = await network(name);
+      // What is there needs no turn.
+      const kept = cache.kept(keyOf(series, opened.model));
+      return kept ?? inTurn(requester, signal, (inTime) => fitted(series, opened, inTime));
+    },
+    async preview(wanted, requester, signal) {
       const opened = await network(wanted.model);
       const template = await environment.template(wanted.template);
       requireTemplateOf(template, opened.model);
-      if (previews.activeCount + previews.pendingCount >= MOST_PREVIEWS)
-        throw new StainError('QUEUE_FULL', `${MOST_PREVIEWS} previews are in work already.`);
-      return previews(async () => {
-        signal.throwIfAborted();
-        const found = await stainOf(wanted, wanted.model, signal);
-        const { width, height, rgb } = await previewRegion(found, wanted, template, opened, signal);
+      return inTurn(requester, signal, async (inTime) => {
+        const found = await fitted(wanted, opened, inTime);
+        const { width, height, rgb } = await previewRegion(found, wanted, template, opened, inTime);
         const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
-        return environment.codecs.encode(rgb, format, signal);
+        return environment.codecs.encode(rgb, format, inTime);
       });
     },
     async createTemplate(wanted, editor, signal) {
@@ -56,13 +80,10 @@ export function stainService(
         createdAt: new Date().toISOString(),
         createdBy: `stain-normalization ${VERSION}`,
       };
-      const made = await makeSeriesTemplate(
-        wanted,
-        region,
-        await network(wanted.model),
-        environment,
-        { id, name, description, provenance },
-        signal,
+      const opened = await network(wanted.model);
+      const told = { id, name, description, provenance };
+      const made = await inTurn(editor.id ?? 'service', signal, (inTime) =>
+        makeSeriesTemplate(wanted, region, opened, environment, told, inTime),
       );
       const source = { studyInstanceUid, seriesInstanceUid, ...(region && { region }) };
       for (let named = made; ; named = { ...made, id: await freeId(name, templates) })
@@ -83,7 +104,7 @@ async function freeId(name: string, templates: Pick<TemplateService, 'list'>): P
   const slug =
     plain
       .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '')
+      .replace(/^-|-$/g, '')
       .slice(0, 50) || 'template';
   for (let number = 1; ; number++) {
     const id = number === 1 ? slug : `${slug}-${number}`;

@@ -1,14 +1,19 @@
 /** Codecs on worker threads: decoding and encoding never hold up the event loop. Pixels are transferred. */
 import pLimit, { type LimitFunction } from 'p-limit';
 import { Piscina } from 'piscina';
+import { Budget } from '../budget.ts';
 import { StainError } from '../errors.ts';
+import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
 import type { CodecAnswer, CodecTask } from './codec-worker.ts';
 import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
-import type { FrameFormat } from './frame-format.ts';
+import { type FrameFormat, requireFrameSize } from './frame-format.ts';
 
 /** The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), on a busy machine several times that. */
 const FRAME_TIME_LIMIT_MS = 60_000;
+
+/** Pixels that are decoded at the same time, however many threads there are: two frames of the largest size, 600 MB. */
+const PIXELS_AT_ONCE = 2 * MAX_FRAME_PIXELS;
 
 const WORKER = new URL(
   import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js',
@@ -42,6 +47,7 @@ export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
   /** Piscina starts no thread for what waits in its own queue when one is ended, so nothing waits there. */
   readonly #slots: LimitFunction;
+  readonly #pixels = new Budget(PIXELS_AT_ONCE);
   readonly #timeLimitMs: number;
   readonly #encoding = new Set<Promise<unknown>>();
   #closed = false;
@@ -57,13 +63,24 @@ export class CodecPool {
     });
   }
 
+  /** Pixels that are decoded now. */
+  get pixels(): number {
+    return this.#pixels.used;
+  }
+
   /**
    * One stored frame to rows x columns x 3 bytes of RGB; `bytes` is transferred and empty afterwards.
    * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
    */
-  decode(bytes: Uint8Array, format: FrameFormat, { table, signal }: DecodeOptions): Promise<Uint8Array> {
+  async decode(
+    bytes: Uint8Array,
+    format: FrameFormat,
+    { table, signal }: DecodeOptions,
+  ): Promise<Uint8Array> {
+    requireFrameSize(format);
+    using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = ownBuffer(bytes);
-    return this.#run({ kind: 'decode', bytes: own, format, table }, own.buffer, signal);
+    return await this.#run({ kind: 'decode', bytes: own, format, table }, own.buffer, signal);
   }
 
   /** RGB to one stored frame; `rgb` is transferred and empty afterwards. */

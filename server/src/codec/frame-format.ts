@@ -27,6 +27,14 @@ export function requireFrameSize({ rows, columns }: FrameFormat): void {
 }
 
 /**
+ * Bytes that a stored frame has at most: compression makes none much larger, and tables and markers take their part. A read
+ * of a region holds all frames under it, so one that is padded to hundreds of megabytes is refused before it is held.
+ */
+export function mostStoredBytes({ rows, columns }: Pick<FrameFormat, 'rows' | 'columns'>): number {
+  return 2 * rows * columns * 3 + 2 ** 20;
+}
+
+/**
  * Called before a codestream is decoded, so that a hostile one is never given the memory it asks for.
  * @throws FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
  */

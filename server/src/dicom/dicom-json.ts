@@ -57,6 +57,9 @@ function bytesOf(tag: string, vr: string, values: readonly unknown[]): Uint8Arra
     if (values.some((value) => !isOfVr(value, vr))) invalid(`${tag} holds a value that is no ${vr}`);
     return encodeValue(vr, values as Value);
   }
+  // A UID that was made of parts would be another one.
+  if (vr === 'UI' && values.some((value) => typeof value !== 'string' && value !== null))
+    invalid(`${tag} holds a value that is no UID`);
   return padEven(Buffer.from(values.map(textOf).join('\\'), 'utf8'), vr === 'UI' ? 0 : 0x20);
 }
 

@@ -1,5 +1,6 @@
 /** A Part 10 file on disk: its header in memory, its frames read one by one. Files may be of any size. */
 import { type FileHandle, open } from 'node:fs/promises';
+import type { Reservation } from '../budget.ts';
 import { StainError } from '../errors.ts';
 import type { DataSet } from './dataset.ts';
 import { FileWindow } from './file-window.ts';
@@ -14,7 +15,11 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Largest header that is read, in bytes. Default 256 MB. */
   readonly maxHeaderBytes?: number;
+  /** Asked for room before the header, or more of it, is read; the file holds that room until it is closed. */
+  readonly reserve?: ReserveHeader;
 }
+
+export type ReserveHeader = (bytes: number, signal: AbortSignal) => Promise<Reservation>;
 
 export interface Part10File extends AsyncDisposable {
   /** File meta information (group 2). */
@@ -42,11 +47,11 @@ export interface Part10File extends AsyncDisposable {
  */
 export async function openPart10(
   path: string,
-  { signal, maxHeaderBytes }: OpenOptions = {},
+  { signal, maxHeaderBytes, reserve }: OpenOptions = {},
 ): Promise<Part10File> {
   const file = await open(path, 'r');
   try {
-    return await describe(file, maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, signal);
+    return await describe(file, maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, signal, reserve);
   } catch (error) {
     await file.close();
     throw error;
@@ -57,13 +62,16 @@ async function describe(
   file: FileHandle,
   maxHeaderBytes: number,
   signal: AbortSignal | undefined,
+  reserve: ReserveHeader | undefined,
 ): Promise<Part10File> {
+  using held = new DisposableStack();
   const { size } = await file.stat();
   const window = new FileWindow(file, size);
   const { meta, dataSet, transferSyntaxUid, pixelData } = await readPart10Header(
     window,
     maxHeaderBytes,
     signal,
+    reserve && (async (bytes, waiting) => held.use(await reserve(bytes, waiting))),
   );
   const sopInstanceUid = dataSet.string('SOPInstanceUID');
   if (!sopInstanceUid) throw new StainError('DICOM_INVALID', 'The instance has no SOP Instance UID.');
@@ -91,7 +99,11 @@ async function describe(
   };
   const frameLength = (index: number): number =>
     requireFrame(index).reduce((sum, { length }) => sum + length, 0);
-  const close = (): Promise<void> => file.close();
+  const room = held.move();
+  const close = (): Promise<void> => {
+    room.dispose();
+    return file.close();
+  };
   return {
     meta,
     dataset: dataSet,

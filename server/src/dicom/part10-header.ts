@@ -3,8 +3,10 @@ import { StainError } from '../errors.ts';
 import type { DataSet } from './dataset.ts';
 import { MoreBytesNeeded, readDataSet, readFileMeta, type ValueLocation } from './dataset-reader.ts';
 import type { FileWindow } from './file-window.ts';
+import type { ReserveHeader } from './part10-file.ts';
 import { type TransferSyntax, transferSyntaxOf } from './transfer-syntax.ts';
 
+const NEVER = new AbortController().signal;
 const PREAMBLE_BYTES = 128;
 const FIRST_READ_BYTES = 64 * 1024;
 /** Elements from here on (a float, double or integer Pixel Data, signatures) are not part of the header. */
@@ -27,20 +29,23 @@ export async function readPart10Header(
   file: FileWindow,
   maxHeaderBytes: number,
   signal: AbortSignal | undefined,
+  reserve?: ReserveHeader,
 ): Promise<Part10Header> {
   let length = Math.min(FIRST_READ_BYTES, file.size);
   for (;;) {
     signal?.throwIfAborted();
-    const bytes = await file.read(0, length);
+    const room = await reserve?.(length, signal ?? NEVER);
     try {
-      return parseHeader(bytes, file.size);
+      return parseHeader(await file.read(0, length), file.size);
     } catch (error) {
+      // What was read is let go of before there is room for more.
+      room?.[Symbol.dispose]();
       if (!(error instanceof MoreBytesNeeded)) throw error;
       if (error.end > maxHeaderBytes)
         throw new StainError('DICOM_INVALID', `The DICOM header takes more than ${maxHeaderBytes} bytes.`, {
           data: { maxHeaderBytes },
         });
-      length = Math.min(Math.max(error.end, length * 4), file.size);
+      length = Math.min(Math.max(error.end, Math.min(length * 4, maxHeaderBytes)), file.size);
     }
   }
 }

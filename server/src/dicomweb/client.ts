@@ -6,13 +6,14 @@
 
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
 import type { DicomJson } from './dicom-json.ts';
+import { seriesPath } from './resource-path.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
-import { type SearchParameters, search } from './search.ts';
+import { type SearchOptions, type SearchParameters, search } from './search.ts';
 import { type StorableInstance, storeInstance } from './store.ts';
 import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 
-export type { ExpectedInstance, Frame, SearchParameters, StorableInstance };
+export type { ExpectedInstance, Frame, SearchOptions, SearchParameters, StorableInstance };
 
 export interface DicomWebClientOptions extends ConnectionOptions {
   /** Most bytes of a JSON answer (metadata of a series, a page of a search). Default 256 MB. */
@@ -30,13 +31,25 @@ export interface DicomWebClientOptions extends ConnectionOptions {
 export interface DicomWebClient {
   /**
    * QIDO-RS. Parameters go into the query, `StudyInstanceUID` and `SeriesInstanceUID` into the path where
-   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given; with
-   * `mostResults` no further than to the page that exceeds it.
-   * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, CANCELLED
+   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
+   * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, PAYLOAD_TOO_LARGE,
+   *   CANCELLED
    */
-  searchStudies(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
-  searchSeries(parameters: SearchParameters, signal: AbortSignal, mostResults?: number): Promise<DicomJson[]>;
-  searchInstances(parameters: SearchParameters, signal: AbortSignal): Promise<DicomJson[]>;
+  searchStudies(
+    parameters: SearchParameters,
+    signal: AbortSignal,
+    options?: SearchOptions,
+  ): Promise<DicomJson[]>;
+  searchSeries(
+    parameters: SearchParameters,
+    signal: AbortSignal,
+    options?: SearchOptions,
+  ): Promise<DicomJson[]>;
+  searchInstances(
+    parameters: SearchParameters,
+    signal: AbortSignal,
+    options?: SearchOptions,
+  ): Promise<DicomJson[]>;
 
   /**
    * Metadata of all instances of a series; empty where the archive answers with none.
@@ -60,6 +73,7 @@ export interface DicomWebClient {
 
   /**
    * Frames as stored, in the order of `frameNumbers` (1-based), a batch a request.
+   * @param maxFrameBytes where the size of a frame is known, less than the option of that name
    * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
    */
   retrieveFrames(
@@ -68,6 +82,7 @@ export interface DicomWebClient {
     sopUid: string,
     frameNumbers: readonly number[],
     signal: AbortSignal,
+    maxFrameBytes?: number,
   ): AsyncIterable<Frame>;
 
   /**
@@ -104,21 +119,26 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
     verifyDelaysMs: options.verifyDelaysMs ?? [0, 500, 1000, 2000, 4000],
   };
   return {
-    searchStudies: (parameters, signal) => search(connection, 'studies', parameters, limits, signal),
-    searchSeries: (parameters, signal, mostResults) =>
-      search(connection, 'series', parameters, { ...limits, mostResults }, signal),
-    searchInstances: (parameters, signal) => search(connection, 'instances', parameters, limits, signal),
+    searchStudies: (parameters, signal, options) =>
+      search(connection, 'studies', parameters, limits, signal, options),
+    searchSeries: (parameters, signal, options) =>
+      search(connection, 'series', parameters, limits, signal, options),
+    searchInstances: (parameters, signal, options) =>
+      search(connection, 'instances', parameters, limits, signal, options),
     seriesMetadata: async (studyUid, seriesUid, signal) => {
       const request = {
-        path: ['studies', studyUid, 'series', seriesUid, 'metadata'],
+        path: [...seriesPath({ studyUid, seriesUid }), 'metadata'],
         notFound: 'SERIES_NOT_FOUND',
       } as const;
       return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;
     },
     retrieveInstance: (studyUid, seriesUid, sopUid, signal, onLength) =>
       retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal, onLength),
-    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal) =>
-      retrieveFrames(connection, { studyUid, seriesUid, sopUid }, frameNumbers, limits, signal),
+    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal, most = limits.maxFrameBytes) => {
+      const maxFrameBytes = Math.min(most, limits.maxFrameBytes);
+      const address = { studyUid, seriesUid, sopUid };
+      return retrieveFrames(connection, address, frameNumbers, { ...limits, maxFrameBytes }, signal);
+    },
     storeInstance: (studyUid, instance, signal) =>
       storeInstance(connection, studyUid, instance, limits, signal),
     verifyInstance: (studyUid, seriesUid, sopUid, expected, signal) =>

@@ -117,20 +117,20 @@ export class ArchiveConnection {
 
   /**
    * A DICOM JSON array; none for 204 and for an empty body.
-   * @returns the data sets, and whether the archive says (PS3.18 10.6.4, Warning 299) that it has more of them
+   * @returns the data sets, the bytes they came in, and whether the archive says (PS3.18 10.6.4, Warning 299) that it has more of them
    * @throws PAYLOAD_TOO_LARGE above `maxBytes`, ARCHIVE_PROTOCOL for what is no JSON array
    */
   getJson(
     request: ArchiveRequest,
     maxBytes: number,
     signal: AbortSignal,
-  ): Promise<{ items: DicomJson[]; hasMore: boolean }> {
+  ): Promise<{ items: DicomJson[]; bytes: number; hasMore: boolean }> {
     return withRetries(
       async () => {
         const response = await this.getOnce(request, signal);
         const body = await collect(response.chunks, maxBytes);
         const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
-        return { items: body.length === 0 ? [] : parseDataSets(body), hasMore };
+        return { items: body.length === 0 ? [] : parseDataSets(body), bytes: body.length, hasMore };
       },
       this.retries,
       signal,

@@ -23,7 +23,9 @@ export interface DicomJson {
 
 /** First value of an element as text; undefined where it is absent or empty. */
 export function textOf(json: DicomJson, tag: string): string | undefined {
-  const value = json[tag]?.Value?.[0];
+  const values: unknown = json[tag]?.Value;
+  // An archive may send text in place of the list: its first letter is no value.
+  const value: unknown = Array.isArray(values) ? values[0] : undefined;
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' ? value : undefined;
 }

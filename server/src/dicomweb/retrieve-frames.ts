@@ -3,7 +3,7 @@ import { StainError } from '../errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
-import { type InstanceAddress, instancePath } from './retrieve-instance.ts';
+import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
 
 export interface Frame {

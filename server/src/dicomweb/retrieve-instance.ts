@@ -4,20 +4,11 @@ import { StainError } from '../errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
+import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-
-export interface InstanceAddress {
-  readonly studyUid: string;
-  readonly seriesUid: string;
-  readonly sopUid: string;
-}
 
 // Without transfer-syntax=* archives decompress: 201 MB came instead of 15 MB.
 const ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*';
-
-export function instancePath({ studyUid, seriesUid, sopUid }: InstanceAddress): string[] {
-  return ['studies', studyUid, 'series', seriesUid, 'instances', sopUid];
-}
 
 /**
  * A broken body is asked for again and its beginning skipped, with a checksum of what was handed out already:

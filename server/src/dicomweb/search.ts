@@ -1,7 +1,9 @@
 /** QIDO-RS with paging: archives cut off at limits of their own, so pages are fetched until one is empty or last. */
+import { isUid } from '../dicom/uid.ts';
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { type DicomJson, textOf } from './dicom-json.ts';
+import { seriesPath, studyPath } from './resource-path.ts';
 
 /** Query parameters by keyword or tag; a list is sent as repeated parameters. */
 export interface SearchParameters {
@@ -10,51 +12,83 @@ export interface SearchParameters {
 
 export interface SearchLimits {
   readonly pageSize: number;
+  /** Of one answer, and of the pages of a search together. */
   readonly maxMetadataBytes: number;
+}
+
+export interface SearchOptions {
   /** No more pages are asked for when there are more results than this. */
-  readonly mostResults?: number | undefined;
+  readonly mostResults?: number;
+  /** Hears once how many results have no UID, or one that is none: they are left out. */
+  onLeftOut?(count: number): void;
 }
 
 export type SearchLevel = 'studies' | 'series' | 'instances';
 
-/** The UID that tells results of a level apart. */
-const IDENTITY = { studies: '0020000D', series: '0020000E', instances: '00080018' } as const;
+/** The UIDs that tell results of a level apart, from above. */
+const UIDS = [
+  { level: 'studies', keyword: 'StudyInstanceUID', tag: '0020000D' },
+  { level: 'series', keyword: 'SeriesInstanceUID', tag: '0020000E' },
+  { level: 'instances', keyword: 'SOPInstanceUID', tag: '00080018' },
+] as const;
 
 /** Results of all pages, which are held together. */
 const MAX_RESULTS = 250_000;
 
-/** @throws what the connection throws; ARCHIVE_PROTOCOL for results without their UID; PAYLOAD_TOO_LARGE */
+/**
+ * UIDs of results become parts of addresses and names, so a result with one that is none is left out: it is of no use to
+ * anybody, and must not take the others with it.
+ * @throws what the connection throws; PAYLOAD_TOO_LARGE
+ */
 export async function search(
   connection: ArchiveConnection,
   level: SearchLevel,
   parameters: SearchParameters,
   limits: SearchLimits,
   signal: AbortSignal,
+  { mostResults, onLeftOut = () => {} }: SearchOptions = {},
 ): Promise<DicomJson[]> {
   const { path, query } = address(level, parameters);
-  const page = (at: URLSearchParams): Promise<{ items: DicomJson[]; hasMore: boolean }> =>
+  const { tag } = UIDS.find((uid) => uid.level === level)!;
+  const tell = (count: number): void => {
+    if (count > 0) onLeftOut(count);
+  };
+  const page = (at: URLSearchParams): ReturnType<ArchiveConnection['getJson']> =>
     connection.getJson(
       { path, query: at, notFound: level === 'studies' ? 'NOT_FOUND' : 'SERIES_NOT_FOUND' },
       limits.maxMetadataBytes,
       signal,
     );
-  if (query.has('limit') || query.has('offset')) return (await page(query)).items;
+  if (query.has('limit') || query.has('offset')) {
+    const { items } = await page(query);
+    const valid = items.filter((item) => hasValidUids(item, level, parameters));
+    tell(items.length - valid.length);
+    return valid;
+  }
 
   const found = new Map<string, DicomJson>();
+  let [leftOut, held] = [0, 0];
   for (let offset = 0; ; ) {
-    const { items, hasMore } = await page(withPage(query, limits.pageSize, offset));
+    const { items, bytes, hasMore } = await page(withPage(query, limits.pageSize, offset));
     const before = found.size;
-    for (const item of items) found.set(identity(item, level), item);
+    const valid = items.filter((item) => hasValidUids(item, level, parameters));
+    for (const item of valid) found.set(textOf(item, tag)!, item);
     offset += items.length;
-    const isLast = items.length < limits.pageSize && !hasMore;
-    if (found.size > MAX_RESULTS)
+    held += bytes;
+    if (offset > MAX_RESULTS || held > limits.maxMetadataBytes)
       throw new StainError(
         'PAYLOAD_TOO_LARGE',
-        `The archive answers a search for ${level} with more than ${MAX_RESULTS} results; narrow it.`,
+        `The archive answers a search for ${level} with more than ${MAX_RESULTS} results or ${limits.maxMetadataBytes} bytes; narrow it.`,
       );
     // Nothing new: the archive does not know `offset` and sends the first page for ever.
-    const isEnough = limits.mostResults !== undefined && found.size > limits.mostResults;
-    if (isLast || isEnough || found.size === before) return [...found.values()];
+    const isEnough = mostResults !== undefined && found.size > mostResults;
+    const isKnown = valid.length > 0 && found.size === before;
+    if (!isKnown) leftOut += items.length - valid.length;
+    const isLast = items.length === 0 || (items.length < limits.pageSize && !hasMore);
+    if (isLast || isEnough || isKnown) {
+      tell(leftOut);
+      return [...found.values()];
+    }
   }
 }
 
@@ -65,7 +99,12 @@ function address(
   const { StudyInstanceUID: study, SeriesInstanceUID: series } = parameters;
   const inStudy = level !== 'studies' && typeof study === 'string';
   const inSeries = level === 'instances' && inStudy && typeof series === 'string';
-  const path = [...(inStudy ? ['studies', study] : []), ...(inSeries ? ['series', series] : []), level];
+  const above = inSeries
+    ? seriesPath({ studyUid: study, seriesUid: series })
+    : inStudy
+      ? studyPath(study)
+      : [];
+  const path = [...above, level];
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     if (
@@ -86,12 +125,19 @@ function withPage(query: URLSearchParams, limit: number, offset: number): URLSea
   return page;
 }
 
-function identity(item: DicomJson, level: SearchLevel): string {
-  const uid = textOf(item, IDENTITY[level]);
-  if (uid === undefined)
-    throw new StainError(
-      'ARCHIVE_PROTOCOL',
-      `The archive answered a search for ${level} with a result without its UID.`,
-    );
-  return uid;
+/** Those that lead to it must be there, unless the search names them; the others may be absent or empty. */
+function hasValidUids(item: DicomJson, level: SearchLevel, parameters: SearchParameters): boolean {
+  const needed = UIDS.slice(0, UIDS.findIndex((uid) => uid.level === level) + 1).filter(
+    ({ level: above, keyword }) => above === level || typeof parameters[keyword] !== 'string',
+  );
+  return (
+    needed.every(({ tag }) => isUid(textOf(item, tag))) &&
+    UIDS.every(({ tag }) => isEmpty(item[tag]) || isUid(textOf(item, tag)))
+  );
+}
+
+function isEmpty(element: unknown): boolean {
+  if (element === undefined) return true;
+  const value = (element as { Value?: unknown } | null)?.Value;
+  return value === undefined || (Array.isArray(value) && value.every((one) => one === null));
 }

@@ -86,7 +86,9 @@ export function parseStoreAnswer(text: string): DicomJson | undefined {
 /** Failure Reason in the Native DICOM Model, which some archives answer in whatever they are asked for. */
 function reasonInXml(text: string): { reason: number | undefined } | undefined {
   if (!text.includes(`tag="${FAILED_SOP_SEQUENCE}"`)) return undefined;
-  // Bounded, so that text made to match almost everywhere takes no time.
-  const value = /tag="00081197"[^>]{0,200}>\s{0,200}<Value[^>]{0,200}>\s{0,200}(\d+)/.exec(text)?.[1];
+  const start = text.indexOf(`tag="${FAILURE_REASON}"`);
+  if (start < 0) return { reason: undefined };
+  // In the first lines of the attribute: a Value further on is that of another one.
+  const value = /<Value[^<>]*>\s*(\d{1,5})\b/.exec(text.slice(start, start + 500))?.[1];
   return { reason: value === undefined ? undefined : Number(value) };
 }

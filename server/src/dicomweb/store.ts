@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection, UploadBody } from './connection.ts';
 import { statusFault } from './faults.ts';
+import { studyPath } from './resource-path.ts';
 import { isPassing, passing, waitBeforeRetry } from './retry.ts';
 import type { SearchLimits } from './search.ts';
 import { formatReason, readStoreAnswer, type StoreOutcome } from './store-answer.ts';
@@ -78,7 +79,7 @@ async function send(
   instance: StorableInstance,
   signal: AbortSignal,
 ): Promise<StoreOutcome> {
-  const path = ['studies', studyUid];
+  const path = studyPath(studyUid);
   const { status, retryAfterMs, text } = await connection.post(path, multipart(instance, signal), signal);
   if (status === 413)
     throw new StainError(

@@ -2,7 +2,7 @@
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { type DicomJson, numberOf, textOf } from './dicom-json.ts';
-import { type InstanceAddress, instancePath } from './retrieve-instance.ts';
+import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { waitFor } from './retry.ts';
 import { type SearchLimits, search } from './search.ts';
 

@@ -1,5 +1,6 @@
 /** Keeps two processes off one database folder: PGlite does not, and they would destroy it. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { StainError } from '../errors.ts';
 
 /** Folders of this process: its own number in a lock file is a leftover unless the folder is in here. */
@@ -7,7 +8,8 @@ const held = new Set<string>();
 
 /** @returns a function that gives the folder back. @throws CONFIGURATION_INVALID while another process has it */
 export async function lockFolder(directory: string): Promise<() => Promise<void>> {
-  const file = `${directory.replace(/\/+$/, '')}.lock`;
+  // Without a slash at its end.
+  const file = `${join(directory, '.')}.lock`;
   const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
   if (held.has(file) || (owner > 0 && owner !== process.pid && isRunning(owner)))
     throw new StainError(

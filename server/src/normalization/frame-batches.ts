@@ -4,6 +4,7 @@ import type { SeriesReference } from './open-series.ts';
 
 interface Batch {
   readonly sopInstanceUid: string;
+  readonly maxBytes: number;
   readonly signal: AbortSignal;
   readonly wanted: Wanted[];
 }
@@ -26,14 +27,20 @@ export class FrameBatches {
 
   /**
    * @param frameNumber 1-based
+   * @param maxBytes of a frame of this instance
    * @param signal of whoever reads: requests of two readers are not mixed
    * @throws what the client's `retrieveFrames` throws
    */
-  frame(sopInstanceUid: string, frameNumber: number, signal: AbortSignal): Promise<Uint8Array> {
+  frame(
+    sopInstanceUid: string,
+    frameNumber: number,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       let batch = this.#open.find((open) => open.sopInstanceUid === sopInstanceUid && open.signal === signal);
       if (!batch) {
-        batch = { sopInstanceUid, signal, wanted: [] };
+        batch = { sopInstanceUid, maxBytes, signal, wanted: [] };
         this.#open.push(batch);
         setImmediate(() => void this.#fetch());
       }
@@ -42,7 +49,7 @@ export class FrameBatches {
   }
 
   async #fetch(): Promise<void> {
-    const { sopInstanceUid, signal, wanted: batch } = this.#open.shift()!;
+    const { sopInstanceUid, maxBytes, signal, wanted: batch } = this.#open.shift()!;
     const { studyInstanceUid, seriesInstanceUid } = this.#series;
     const numbers = batch.map(({ frameNumber }) => frameNumber);
     try {
@@ -52,6 +59,7 @@ export class FrameBatches {
         sopInstanceUid,
         numbers,
         signal,
+        maxBytes,
       );
       for await (const { index, bytes } of frames) batch[index]!.resolve(bytes);
     } catch (error) {

@@ -5,7 +5,7 @@ import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
-import type { FrameFormat } from '../codec/frame-format.ts';
+import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -85,10 +85,9 @@ export async function inspectSeries(
       'SERIES_NOT_FOUND',
       `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
     );
-  const slide = describeSlide(
-    metadata.map((json) => DataSet.fromDicomJson(json)),
-    limits,
-  );
+  const headers = metadata.map((json) => DataSet.fromDicomJson(json));
+  const slide = describeSlide(headers, limits);
+  requireSeries(headers, series);
   requireInstanceSize(slide, limits.maxInstanceBytes);
   return slide;
 }
@@ -291,14 +290,21 @@ export async function openInstance(
  * the place of another one would make a slide that lacks the other.
  */
 function requireIdentity({ dataset }: Part10File, series: SeriesReference, sopInstanceUid: string): void {
-  const found = [dataset.string('StudyInstanceUID'), dataset.string('SeriesInstanceUID')];
-  if (found[0] !== series.studyInstanceUid || found[1] !== series.seriesInstanceUid)
-    throw new StainError(
-      'DICOM_INVALID',
-      'An instance belongs to another study or series than the archive says.',
-    );
+  requireSeries([dataset], series);
   if (dataset.string('SOPInstanceUID') !== sopInstanceUid)
     throw new StainError('DICOM_INVALID', 'The archive sent another instance than the one it was asked for.');
+}
+
+function requireSeries(headers: readonly DataSet[], series: SeriesReference): void {
+  for (const header of headers)
+    if (
+      header.string('StudyInstanceUID') !== series.studyInstanceUid ||
+      header.string('SeriesInstanceUID') !== series.seriesInstanceUid
+    )
+      throw new StainError(
+        'DICOM_INVALID',
+        'An instance belongs to another study or series than the archive says.',
+      );
 }
 
 /** All images of a slide that are read: its levels and the thumbnail. */
@@ -420,6 +426,8 @@ function tileDecoder(
 ): TileDecoder {
   return async ({ instance, frame }, signal) => {
     const { file, format } = instances[instance]!;
+    if (file.frameLength(frame) > mostStoredBytes(format))
+      throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
     return codecs.decode(await file.frame(frame), format, { table, signal });
   };
 }

@@ -3,6 +3,7 @@
  * For what looks at a small part of a slide; a job fetches the whole first (open-series.ts).
  */
 import { transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
+import { mostStoredBytes } from '../codec/frame-format.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
@@ -44,8 +45,10 @@ export async function openRemoteSeries(
     return new LevelSource(
       level,
       async ({ instance, frame }, readSignal) => {
-        const bytes = await batches.frame(level.instances[instance]!.sopInstanceUid, frame + 1, readSignal);
         const format = formats[instance]!;
+        const { sopInstanceUid } = level.instances[instance]!;
+        const most = mostStoredBytes(format);
+        const bytes = await batches.frame(sopInstanceUid, frame + 1, most, readSignal);
         const transferSyntaxUid = transferSyntaxOf(bytes, uncompressedSize(format));
         const options = { table: colour.table, signal: readSignal };
         return access.codecs.decode(bytes, { ...format, transferSyntaxUid }, options);

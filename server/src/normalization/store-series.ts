@@ -9,6 +9,9 @@ import type { SeriesReference } from './open-series.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { StoredPart } from './types.ts';
 
+/** Of an Integer String (PS3.5 table 6.2-1). */
+const MAX_SERIES_NUMBER = 2 ** 31 - 1;
+
 export async function storeSeries(
   instances: readonly EncapsulatedInstance[],
   archive: DicomWebClient,
@@ -121,7 +124,11 @@ export async function freeSeriesNumber(
     { StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' },
     signal,
   );
-  const seriesNumber = (json: DicomJson): number => numberOf(json, '00200011') ?? 0;
+  const seriesNumber = (json: DicomJson): number => {
+    const number = numberOf(json, '00200011') ?? 0;
+    // What is no Series Number cannot be counted on from.
+    return Number.isInteger(number) && number >= 0 && number < MAX_SERIES_NUMBER ? number : 0;
+  };
   const own = series.find((json) => textOf(json, '0020000E') === seriesInstanceUid);
-  return own ? seriesNumber(own) : Math.max(0, ...series.map(seriesNumber)) + 1;
+  return own ? seriesNumber(own) : series.reduce((most, json) => Math.max(most, seriesNumber(json)), 0) + 1;
 }

@@ -38,6 +38,7 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
     requireWholeSlide(header);
     requireUids(header);
   }
+  requireDistinctInstances(headers);
   const wanted = headers.filter((header) => ['VOLUME', 'THUMBNAIL'].includes(flavour(header)));
   for (const header of wanted) requireSupportedPixels(header);
   requireFewFrames(wanted);
@@ -98,6 +99,13 @@ function requireWholeSlide(header: DataSet): void {
 function requireUids(header: DataSet): void {
   for (const keyword of ['StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID'])
     if (!isUid(header.string(keyword))) refuse('DICOM_INVALID', `An instance has no valid ${keyword}.`);
+}
+
+/** Two of one UID are fetched as one: the slide would lack the other. */
+function requireDistinctInstances(headers: readonly DataSet[]): void {
+  const uids = new Set(headers.map((header) => header.string('SOPInstanceUID')));
+  if (uids.size < headers.length)
+    refuse('SLIDE_STRUCTURE_INVALID', 'Two instances of the series have the same SOP Instance UID.');
 }
 
 function requireSupportedPixels(header: DataSet): void {

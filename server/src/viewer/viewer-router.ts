@@ -80,9 +80,9 @@ const pageOnly: RequestHandler = (request, _response, next) =>
  * are named by their digests. The only other host is that of the issuer, where there is a login.
  */
 function contentSecurityPolicy(index: string, issuer = ''): string {
-  const inline = [...index.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([^<]*)<\/script>/g)].map(
-    ([, text]) => `'sha256-${createHash('sha256').update(text!).digest('base64')}'`,
-  );
+  const inline = [...index.matchAll(/<script([^<>]*)>([^<]*)<\/script>/g)]
+    .filter(([, attributes]) => !/\ssrc=/.test(attributes!))
+    .map(([, , text]) => `'sha256-${createHash('sha256').update(text!).digest('base64')}'`);
   return [
     "default-src 'self'",
     `script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval' ${inline.join(' ')}`,

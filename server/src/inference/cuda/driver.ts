@@ -20,5 +20,7 @@ export async function readDriver(folder = '/proc/driver/nvidia'): Promise<Driver
     }),
   );
   // "... x86_64 Kernel Module  580.82.07  Wed ..." or "... Open Kernel Module for x86_64  580.82.07  Release ..."
-  return { version: /Kernel Module.*?\s(\d+\.[\d.]+)/.exec(text)?.[1], cards: names };
+  const start = text.indexOf('Kernel Module');
+  const version = start < 0 ? undefined : /\s(\d{1,9}\.[\d.]+)/.exec(text.slice(start))?.[1];
+  return { version, cards: names };
 }

@@ -35,8 +35,11 @@ async function readLoaderCache(): Promise<Map<string, string[]>> {
   const paths = new Map<string, string[]>();
   // Not on the PATH of ordinary users.
   const listing = await promisify(execFile)('/sbin/ldconfig', ['-p']).catch(() => ({ stdout: '' }));
-  for (const [, name, path] of listing.stdout.matchAll(/^\s*(\S+) \(.*x86-64.*\) => (\S+)$/gm))
-    paths.set(name!, [...(paths.get(name!) ?? []), path!]);
+  // "  libcuda.so.1 (libc6,x86-64) => /usr/lib/x86_64-linux-gnu/libcuda.so.1"
+  for (const line of listing.stdout.split('\n')) {
+    const [name, kind, path] = line.trim().split(/ \(|\) => /);
+    if (name && path && kind?.includes('x86-64')) paths.set(name, [...(paths.get(name) ?? []), path]);
+  }
   return paths;
 }
 
