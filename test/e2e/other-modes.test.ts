@@ -27,6 +27,8 @@ mkdirSync(pictures, { recursive: true });
 /** Grey levels, on average: the edge of OHIF's scroll bar is drawn between two pixels. */
 const SAME = 0.01;
 
+/** Width of the study browser at the left. */
+const STUDY_BROWSER = 286;
 /** Below the toolbar and the tabs of panels, which do show that there is one panel more. */
 const BELOW_THE_BARS = 92;
 
@@ -153,7 +155,10 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       await page.locator(PANEL).waitFor({ state: 'detached' });
       await thumbnail(page);
       const after = await pictureAtRest(page, join(pictures, `mode-viewer-again-${visit}.png`));
-      expect(meanDifference(plain, after)).toBeLessThan(SAME);
+      // After a series was added to an open study OHIF draws the small pictures of its study browser black.
+      const left = visit === 1 ? 0 : STUDY_BROWSER;
+      const part = { x: left, y: 0, width: after.width - left, height: after.height };
+      expect(meanDifference(plain, after, part)).toBeLessThan(SAME);
       // Nothing of the plugin is left: no label, no layer, no worker, no question to the service.
       expect(await page.locator('[class^="stain-"]').count()).toBe(0);
       expect(page.workers().filter((worker) => worker.url().includes('preview-worker'))).toEqual([]);
