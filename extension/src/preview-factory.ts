@@ -59,7 +59,7 @@ interface Network {
 }
 
 /** Statistics of the template that is previewed. */
-export type TargetStain = Pick<Stain, 'classes' | 'glassDensity'> & Pick<Template, 'id'>;
+export type TargetStain = Pick<Stain, 'classes' | 'glassDensity'> & Pick<Template, 'id' | 'name'>;
 
 interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'> {
   readonly origin: 'service' | 'visible';
