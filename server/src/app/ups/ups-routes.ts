@@ -54,6 +54,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
         'WORKITEM_EXISTS',
         'SERIES_NOT_FOUND',
         'TEMPLATE_NOT_FOUND',
+        'TEMPLATE_OUTDATED',
         'QUEUE_FULL',
       ],
       operation: {
