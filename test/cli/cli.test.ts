@@ -1,6 +1,6 @@
 /** The command line as a person uses it: a process, its output and its exit code. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -16,14 +16,11 @@ interface Outcome {
   readonly stderr: string;
 }
 
-const run = (...args: string[]): Promise<Outcome> => runIn(join(folder, 'templates'), ...args);
-
-/** @param templates folder of the user's templates */
-function runIn(templates: string, ...args: string[]): Promise<Outcome> {
+function run(...args: string[]): Promise<Outcome> {
   const environment = {
     ...process.env,
     STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
-    STAIN_TEMPLATES_DIRECTORY: templates,
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
     STAIN_DEVICE: 'cpu',
   };
   return new Promise((resolve) => {
@@ -79,27 +76,6 @@ describe('the command line', () => {
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
   });
 
-  it('lets no file hide a template of the product, and says so', async () => {
-    const own = await mkdir(join(folder, 'shadow'), { recursive: true });
-    const shipped = join(repository, 'models/onnx/templates/he-violet.json');
-    const shadow = { ...JSON.parse(await readFile(shipped, 'utf8')), name: 'A shadow' };
-    await writeFile(join(own!, 'he-violet.json'), JSON.stringify(shadow));
-    const info = await runIn(own!, '--json', 'info');
-    expect(info.stderr).toContain('template "he-violet" comes with the product');
-    expect(JSON.parse(info.stdout).templates).toContainEqual({ id: 'he-violet', name: 'Cool violet' });
-    expect(await runIn(own!, 'template', 'add', 'he-violet', shipped, '--replace')).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('TEMPLATE_SHIPPED'),
-    });
-    expect(await runIn(own!, 'template', 'add', 'copy', shipped, '--name', 'Copy')).toMatchObject({
-      code: 0,
-    });
-    expect(JSON.parse((await runIn(own!, '--json', 'info')).stdout).templates).toContainEqual({
-      id: 'copy',
-      name: 'Copy',
-    });
-  });
-
   it('makes a template from a slide', async () => {
     const slide = join(folder, 'one-level');
     await mkdir(slide);
@@ -148,6 +124,11 @@ describe('the command line', () => {
       'an archive that is not there',
       ['normalize', 'http://127.0.0.1:9/dicom-web', 'out', '--template', 'he-pink-violet'],
       'ARCHIVE_UNREACHABLE',
+    ],
+    [
+      'the id of a template of the product',
+      ['template', 'add', 'he-violet', join(repository, 'models/onnx/templates/he-violet.json'), '--replace'],
+      'TEMPLATE_SHIPPED',
     ],
     ['CUDA where there is none', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
     ['a CUDA package that is none', ['install-cuda', '--from', 'nothing.whl'], 'CUDA_PACKAGE_INVALID'],

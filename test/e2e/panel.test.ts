@@ -72,7 +72,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     await question.getByText('Series that were made with it stay as they are').waitFor();
     await question.getByRole('button', { name: 'Never mind' }).click();
     await question.waitFor({ state: 'detached' });
-    expect((await state(page)).template).toBe(own && own.id);
+    expect((await state(page)).template).toBe(own ? own.id : null);
     await button(page, /Our laboratory/).click();
     await question.getByRole('button', { name: 'Remove it' }).click();
     await until(

@@ -55,6 +55,7 @@ export function upsRoutes({ config, jobs }: UpsRoutesOptions): Route[] {
         'SERIES_NOT_FOUND',
         'TEMPLATE_NOT_FOUND',
         'MODEL_NOT_FOUND',
+        'TEMPLATE_OUTDATED',
         'QUEUE_FULL',
       ],
       operation: {
