@@ -1,5 +1,5 @@
 /** Writes down in the audit trail what was asked of a route, by whom, and how it ended. */
-import type { RequestHandler, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import type { AuditEntry, AuditedEvent } from '../audit/audit-event.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
@@ -19,29 +19,40 @@ export function setSubject(response: Response, subject: AuditSubject): void {
   response.locals['subject'] = { ...response.locals['subject'], ...subject };
 }
 
+/** What the handlers have told so far. */
+export function subjectOfResponse(response: Response): AuditSubject {
+  return response.locals['subject'] ?? {};
+}
+
 /** @param event without it only refusals are written down */
 export function audited(trail: Pick<AuditTrail, 'record'>, event: AuditedEvent | undefined): RequestHandler {
   return (request, response, next) => {
-    const { method, path } = request;
     response.once('close', () => {
-      const status = response.statusCode;
       const refused = isRefused(response);
       if (!event && !refused) return;
-      trail.record({
-        event: refused ? 'access-refused' : event!,
-        outcome: status < 400 ? 'success' : status < 500 ? 'failure' : 'fault',
-        principal: principalOf(response)?.id,
-        address: request.ip,
-        method,
-        route: routeOf(response),
-        requestId: requestIdOf(response),
-        code: response.locals['code'],
-        // Whoever is refused at the door has not come to a handler, and no body has been read.
-        ...subjectOfPath(path),
-        ...response.locals['subject'],
-      });
+      trail.record(auditEntry(refused ? 'access-refused' : event!, request, response));
     });
     next();
+  };
+}
+
+/** Of a request that has ended. */
+export function auditEntry(event: AuditedEvent, request: Request, response: Response): AuditEntry {
+  const status = response.statusCode;
+  // A client that has left before the answer has got nothing.
+  const isAnswered = response.headersSent;
+  return {
+    event,
+    outcome: status >= 500 ? 'fault' : status >= 400 || !isAnswered ? 'failure' : 'success',
+    principal: principalOf(response)?.id,
+    address: request.ip,
+    method: request.method,
+    route: routeOf(response),
+    requestId: requestIdOf(response),
+    code: response.locals['code'],
+    // Whoever is refused at the door has not come to a handler, and no body has been read.
+    ...subjectOfPath(request.originalUrl),
+    ...subjectOfResponse(response),
   };
 }
 
@@ -60,8 +71,8 @@ const SEGMENTS: Record<string, readonly [keyof AuditSubject, z.ZodType<string>]>
   templates: ['template', nameOfTemplate],
 };
 
-function subjectOfPath(path: string): AuditSubject {
-  const parts = path.split('/', 20);
+function subjectOfPath(url: string): AuditSubject {
+  const parts = url.split(/[?#]/, 1)[0]!.split('/', 20);
   return Object.fromEntries(
     parts.flatMap((part, i) => {
       const [name, schema] = SEGMENTS[part] ?? [];
