@@ -27,12 +27,10 @@ export function subjectOfResponse(response: Response): AuditSubject {
 /** @param event without it only refusals are written down */
 export function audited(trail: Pick<AuditTrail, 'record'>, event: AuditedEvent | undefined): RequestHandler {
   return (request, response, next) => {
-    // Whoever is refused at the door has not come to a handler, and no body has been read.
-    const named = subjectOfPath(request.path);
     response.once('close', () => {
       const refused = isRefused(response);
       if (!event && !refused) return;
-      trail.record({ ...named, ...auditEntry(refused ? 'access-refused' : event!, request, response) });
+      trail.record(auditEntry(refused ? 'access-refused' : event!, request, response));
     });
     next();
   };
@@ -52,6 +50,8 @@ export function auditEntry(event: AuditedEvent, request: Request, response: Resp
     route: routeOf(response),
     requestId: requestIdOf(response),
     code: response.locals['code'],
+    // Whoever is refused at the door has not come to a handler, and no body has been read.
+    ...subjectOfPath(request.originalUrl),
     ...subjectOfResponse(response),
   };
 }
@@ -71,8 +71,8 @@ const SEGMENTS: Record<string, readonly [keyof AuditSubject, z.ZodType<string>]>
   templates: ['template', nameOfTemplate],
 };
 
-function subjectOfPath(path: string): AuditSubject {
-  const parts = path.split('/', 20);
+function subjectOfPath(url: string): AuditSubject {
+  const parts = url.split(/[?#]/, 1)[0]!.split('/', 20);
   return Object.fromEntries(
     parts.flatMap((part, i) => {
       const [name, schema] = SEGMENTS[part] ?? [];
