@@ -21,8 +21,12 @@ function viewer(...listed: string[]) {
   };
   const session = {
     isIn: false,
-    enter: () => void (session.isIn = true),
-    leave: () => void (session.isIn = false),
+    enter() {
+      session.isIn = true;
+    },
+    leave() {
+      session.isIn = false;
+    },
   };
   return { panelService, listeners, add, session, gate: new ModeGate(session) };
 }

@@ -110,7 +110,9 @@ describe('A search', () => {
       () => [valid(1), { ...valid(2), [TAGS.series]: null }, valid(3)],
       async (client) => {
         const told: number[] = [];
-        expect(await client.searchSeries({}, signal, { onLeftOut: (count) => void told.push(count) })).toHaveLength(2);
+        expect(
+          await client.searchSeries({}, signal, { onLeftOut: (count) => void told.push(count) }),
+        ).toHaveLength(2);
         expect(told).toEqual([1]);
       },
     );
