@@ -12,7 +12,8 @@ import { toStainError } from '../../server/src/errors.ts';
 import { openJobSpool, spoolUse } from '../../server/src/normalization/spool.ts';
 import { ARCHIVES } from '../faults/archives.ts';
 import { PYRAMID, Site, type SiteSlide } from '../faults/site.ts';
-import { type Fault, isInstance, startFaultProxy } from '../support/fault-proxy.ts';
+import { copySample } from '../support/copy-slide.ts';
+import { delay, type Fault, isAny, isInstance, startFaultProxy } from '../support/fault-proxy.ts';
 import { EXPLICIT_LITTLE_ENDIAN, makeSlideInstance } from '../support/make-slide.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
@@ -24,8 +25,10 @@ const orthanc = ARCHIVES.find(({ name }) => name === 'Orthanc')!;
 const unless = (missing: string | undefined, name: string) =>
   missing ? `${name} (skipped: ${missing})` : name;
 
-/** As estimated for the sample: see test/normalization/needed-room.test.ts. */
-const SAMPLE_BYTES = 33e6;
+/** Levels of the sample: small, with all that a slide has. */
+const LEVELS = [1, 2, 3];
+/** As estimated for them. */
+const ESTIMATE = 12e6;
 
 describe.skipIf(orthanc.missing !== undefined)(
   unless(orthanc.missing, 'three slides in work at once, in front of Orthanc'),
@@ -43,13 +46,13 @@ describe.skipIf(orthanc.missing !== undefined)(
         },
       });
       slides = [];
-      for (const name of ['a', 'b', 'c']) slides.push(await site.add(name, PYRAMID));
+      for (const name of ['a', 'b', 'c']) slides.push(await site.add(name, LEVELS));
     }
     afterEach(() => site?.[Symbol.asyncDispose]());
 
     it.each([
-      ['room for two', 2.1 * SAMPLE_BYTES],
-      ['room for less than was estimated for one', 24e6],
+      ['room for two', 2.1 * ESTIMATE],
+      ['room for less than was estimated for one', 11e6],
     ])('attack: three jobs on %s all get through, within the quota', async (_what, quotaBytes) => {
       await open(quotaBytes);
       const watch = watchSpool(site.spool);
@@ -68,11 +71,10 @@ describe.skipIf(orthanc.missing !== undefined)(
 
 describe('a slide that can never fit', () => {
   it('attack: is refused when it is asked for, with the numbers, and takes no place in the queue', async () => {
-    await using site = await Site.open({ environment: { STAIN_SPOOL_LEAST_FREE_BYTES: '0' } });
-    const slide = await site.add('a', PYRAMID);
     await using small = await Site.open({
       environment: { STAIN_SPOOL_QUOTA_BYTES: '100000', STAIN_SPOOL_LEAST_FREE_BYTES: '0' },
     });
+    const slide = await copySample('a', PYRAMID);
     await small.put(slide);
     const { studyInstanceUid, seriesInstanceUid } = slide;
     const answer = await fetch(`${small.service.url}/api/normalizations`, {
@@ -227,7 +229,7 @@ describe('processes that share a spool', () => {
 describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two workers on one spool'), () => {
   let postgres: RunningPostgres;
   let site: Site;
-  const quotaBytes = 1.2 * SAMPLE_BYTES;
+  const quotaBytes = 1.2 * ESTIMATE;
   beforeAll(async () => {
     postgres = await startPostgres();
     site = await Site.open({
@@ -245,13 +247,15 @@ describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two work
   });
 
   it('attack: one is killed with all the room in its hand, and all jobs get through', async () => {
-    const slides = [await site.add('a', PYRAMID), await site.add('b', PYRAMID)];
+    const slides = [await site.add('a', LEVELS), await site.add('b', LEVELS)];
     const watch = watchSpool(site.spool);
+    // Long enough to be met at work.
+    site.proxy.inject(isAny, delay(500));
     const jobs: string[] = [];
     for (const slide of slides) jobs.push((await site.submit(slide)).id);
     await Promise.any(
       jobs.map(async (id) => {
-        const job = await site.see(id, ({ progress }) => progress?.stage === 'normalize');
+        const job = await site.see(id, ({ progress }) => progress?.stage === 'fetch');
         expect(isFinal(job!.state)).toBe(false);
       }),
     );
@@ -259,6 +263,7 @@ describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two work
       await worker.kill();
       await worker.start();
     }
+    site.proxy.heal();
     const ended = await Promise.all(jobs.map((id) => site.end(id)));
     for (const [i, job] of ended.entries())
       expect(await site.findings(slides[i]!, job)).toEqual({ lost: 0, duplicated: 0, wrong: 0 });
