@@ -232,10 +232,11 @@ describe('attack: asking for what is hidden, to see whether it is there', () => 
     ['PUT', '/state', [{ '00741000': { vr: 'CS', Value: ['CANCELED'] } }]],
     ['POST', '/cancelrequest', undefined],
   ])('a work item, %s %s, also while the archive is away', async (method, path, json) => {
-    const uid = `1.2.840.7.${next++}`;
-    expect((await createWorkitem('bob', uid, '1.2')).status).toBe(201);
-    const unknown = `1.2.840.8.${next++}`;
     for (const works of [true, false]) {
+      // Each of its own series: what the archive has said of one is remembered.
+      const [uid, unknown] = [`1.2.840.7.${next++}`, `1.2.840.8.${next++}`];
+      archiveWorks = true;
+      expect((await createWorkitem('bob', uid, '1.2')).status).toBe(201);
       archiveWorks = works;
       const answers = await Promise.all(
         [uid, unknown].map(async (asked) =>
