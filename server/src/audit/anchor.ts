@@ -35,12 +35,13 @@ export interface AnchorStore {
 /** The part of jobs/database.ts that is needed. */
 interface Queries {
   query<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  define(sql: string): Promise<void>;
 }
 
 export async function openAnchorTable(
   database: Queries,
 ): Promise<AnchorStore & { all(): Promise<Anchor[]> }> {
-  await database.query(SCHEMA);
+  await database.define(SCHEMA);
   return {
     async add({ trail, sequence, digest, observer, recorded }) {
       // What is there stays: it was written by a process that knew more of that time.

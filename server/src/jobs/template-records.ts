@@ -110,7 +110,7 @@ export class TemplateRecords {
   static async open(database: Database): Promise<TemplateRecords> {
     // Jobs and batches are looked at for the templates they were asked with.
     await BatchRecords.open(database);
-    await database.query(SCHEMA);
+    await database.define(SCHEMA);
     return new TemplateRecords(database);
   }
 
