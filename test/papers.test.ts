@@ -10,7 +10,13 @@ import { record } from './dicom/derive-for-tests.ts';
 import { repository } from './support/peers.ts';
 import { testMetrics } from './support/test-app.ts';
 
-const PAPERS = ['docs/operations.md', 'docs/conformance.md', 'docs/risks.md', 'deploy/kubernetes/README.md'];
+const PAPERS = [
+  'docs/operations.md',
+  'docs/conformance.md',
+  'docs/risks.md',
+  'docs/security.md',
+  'deploy/kubernetes/README.md',
+];
 const read = (path: string): string => readFileSync(join(repository, path), 'utf8');
 /** All that stands between backticks. */
 const quoted = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
