@@ -3,7 +3,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { type Access, requireAccess } from '../auth/access.ts';
 import { dicomUid, previewCreate, type Stain, stain, stainQuery } from '../contract/index.ts';
-import { StainError } from '../errors.ts';
+import { type ErrorCode, StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
@@ -20,6 +20,27 @@ const bytes = (description: string) => ({
   description,
   content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },
 });
+
+/** Of whatever looks at a slide while somebody waits. */
+export const SLIDE_PROBLEMS: readonly ErrorCode[] = [
+  'REQUEST_INVALID',
+  'SERIES_NOT_FOUND',
+  'TOO_LITTLE_TISSUE',
+  'NOT_WHOLE_SLIDE',
+  'MODEL_NOT_FOUND',
+  'MODEL_INVALID',
+  'SLIDE_TOO_LARGE',
+  'DICOM_INVALID',
+  'FRAME_INVALID',
+  'FRAME_SIZE_MISMATCH',
+  'TRANSFER_SYNTAX_UNSUPPORTED',
+  'ICC_PROFILE_INVALID',
+  'SPOOL_FULL',
+  'ARCHIVE_UNREACHABLE',
+  'ARCHIVE_TIMEOUT',
+  'QUEUE_FULL',
+  'FIT_TIMED_OUT',
+];
 
 export interface StainRoutesOptions {
   readonly basePath: string;
@@ -51,32 +72,13 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       found: await service.stainOf(reference, model, principalOf(response).id, signal),
     };
   };
-  const problems: Route['problems'] = [
-    'REQUEST_INVALID',
-    'SERIES_NOT_FOUND',
-    'TOO_LITTLE_TISSUE',
-    'NOT_WHOLE_SLIDE',
-    'MODEL_NOT_FOUND',
-    'MODEL_INVALID',
-    'SLIDE_TOO_LARGE',
-    'DICOM_INVALID',
-    'FRAME_INVALID',
-    'FRAME_SIZE_MISMATCH',
-    'TRANSFER_SYNTAX_UNSUPPORTED',
-    'ICC_PROFILE_INVALID',
-    'SPOOL_FULL',
-    'ARCHIVE_UNREACHABLE',
-    'ARCHIVE_TIMEOUT',
-    'QUEUE_FULL',
-    'FIT_TIMED_OUT',
-  ];
   return [
     {
       method: 'get',
       path: '/api/studies/:study/series/:series/stain',
       scope: 'read',
       audit: 'stain-read',
-      problems,
+      problems: SLIDE_PROBLEMS,
       operation: {
         tags: TAGS,
         summary: 'The stain of a slide: the class statistics that a job would fit',
@@ -111,7 +113,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       method: 'get',
       path: '/api/studies/:study/series/:series/colour-table',
       scope: 'read',
-      problems: [...problems, 'NOT_FOUND'],
+      problems: [...SLIDE_PROBLEMS, 'NOT_FOUND'],
       operation: {
         tags: TAGS,
         summary: "The lattice from a slide's colours to sRGB",
@@ -157,7 +159,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       scope: 'read',
       audit: 'preview-made',
       problems: [
-        ...problems,
+        ...SLIDE_PROBLEMS,
         'TEMPLATE_NOT_FOUND',
         'TEMPLATE_INVALID',
         'TEMPLATE_OUTDATED',

@@ -25,6 +25,7 @@ import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
 import { json, leaving, type Route } from './route.ts';
+import { SLIDE_PROBLEMS } from './stain-routes.ts';
 
 const TAGS = ['Templates'];
 /** Most of it is the picture. */
@@ -183,25 +184,7 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
       path: '/api/templates',
       scope: 'normalize',
       audit: 'template-made',
-      problems: [
-        'REQUEST_INVALID',
-        'TEMPLATE_EXISTS',
-        'TEMPLATE_SHIPPED',
-        'TEMPLATE_LIMIT',
-        'SERIES_NOT_FOUND',
-        'TOO_LITTLE_TISSUE',
-        'NOT_WHOLE_SLIDE',
-        'MODEL_INVALID',
-        'SLIDE_TOO_LARGE',
-        'DICOM_INVALID',
-        'FRAME_INVALID',
-        'FRAME_SIZE_MISMATCH',
-        'TRANSFER_SYNTAX_UNSUPPORTED',
-        'ICC_PROFILE_INVALID',
-        'SPOOL_FULL',
-        'ARCHIVE_UNREACHABLE',
-        'ARCHIVE_TIMEOUT',
-      ],
+      problems: [...SLIDE_PROBLEMS, 'TEMPLATE_EXISTS', 'TEMPLATE_SHIPPED', 'TEMPLATE_LIMIT'],
       operation: {
         tags: TAGS,
         summary: 'Make a template from a series or a region of it',
