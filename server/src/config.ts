@@ -190,7 +190,7 @@ const schema = z.strictObject({
       .min(0)
       .default(1e9)
       .describe(
-        'Less room than this in the spool, after what slides in work may still take, and the process is not ready (/ready).',
+        'Less room than this in the spool, not counting our own slides in work, and the process is not ready (/ready).',
       ),
     checkpointSeconds: z
       .number()

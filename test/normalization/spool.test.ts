@@ -72,7 +72,7 @@ describe('a reservation', () => {
     await using third = await createTemporarySpool(options);
     await expect(third.reserve(likely(1))).rejects.toThrow(full);
     await expect(third.take(1)).rejects.toThrow(full);
-    expect(await spoolUse(options)).toMatchObject({ used: 0, reserved: 1000, free: 0 });
+    expect(await spoolUse(options)).toMatchObject({ used: 0, reserved: 1000, attainable: 1000 });
   });
 
   it('is extended where more is written than was thought, and never beyond the quota', async () => {
@@ -93,7 +93,7 @@ describe('a reservation', () => {
     await spool.reserve(likely(900));
     await write(spool, 100);
     await spool.putDown('waiting');
-    expect(await spoolUse(options)).toMatchObject({ used: 100, reserved: 0, free: 900 });
+    expect(await spoolUse(options)).toMatchObject({ used: 100, reserved: 0, attainable: 1000 });
   });
 
   it('is at once what the attempt before was refused, and no less where that was more than the estimate', async () => {

@@ -222,7 +222,10 @@ describe('processes that share a spool', () => {
     await last.reserve({ least: 0, likely: 0.9 * quotaBytes });
     await last.take(quotaBytes);
     expect(await bytesIn(directory)).toBe(0);
-    expect(await spoolUse({ directory, quotaBytes })).toMatchObject({ reserved: quotaBytes, free: 0 });
+    expect(await spoolUse({ directory, quotaBytes })).toMatchObject({
+      reserved: quotaBytes,
+      attainable: quotaBytes,
+    });
   });
 });
 

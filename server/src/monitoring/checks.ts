@@ -9,7 +9,10 @@ export type Check = () => Promise<void>;
 
 const TIME_LIMIT_MS = 10_000;
 
-/** @throws SPOOL_FULL where there is too little room, or the folder cannot be written */
+/**
+ * A spool that our own slides fill is no fault: jobs wait for their turn in it. One that is full of other things is.
+ * @throws SPOOL_FULL where there is too little room, or the folder cannot be written
+ */
 export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: number }): Check {
   return async () => {
     const { directory } = spool;
@@ -19,9 +22,9 @@ export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: numb
     } catch (cause) {
       throw new StainError('SPOOL_FULL', 'The spool folder cannot be written.', { cause });
     }
-    const { free } = await spoolUse(spool);
-    if (free < spool.leastFreeBytes)
-      throw new StainError('SPOOL_FULL', `${Math.round(free / 1e6)} MB are left in the spool.`);
+    const { attainable } = await spoolUse(spool);
+    if (attainable < spool.leastFreeBytes)
+      throw new StainError('SPOOL_FULL', `The spool has ${Math.round(attainable / 1e6)} MB for slides.`);
   };
 }
 

@@ -92,7 +92,7 @@ function inOrderOfEviction(others: readonly Holding[], own: Holding, now: number
 }
 
 /** Whether a holding gives way to everybody: its job has failed, waits for something else than room, or is forgotten. */
-export function isIdle(holding: Holding, now: number): boolean {
+function isIdle(holding: Holding, now: number): boolean {
   const { state } = holding;
   return state === 'failed' || state === 'resting' || (state === 'waiting' && isForgotten(holding, now));
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { StainError, toStainError } from '../errors.ts';
 import { atWork, folderBytes, Ledger, TOUCH_MS, withLedger } from './ledger.ts';
 import { PROCESS } from './process-identity.ts';
-import { type Decision, decide, type Holding, isIdle, type Room } from './room.ts';
+import { type Decision, decide, type Holding, type Room } from './room.ts';
 import type { JobIdentity } from './types.ts';
 
 const JOB = /^job-([0-9a-f-]{36})$/;
@@ -138,23 +138,22 @@ export interface SpoolUse {
   readonly used: number;
   /** Bytes that are set aside for work that goes on, its files included. */
   readonly reserved: number;
-  /** Bytes that others can have: of disk and quota, with what gives way to them. */
-  readonly free: number;
+  /** Bytes of disk and quota that there are once the slides in work are done. */
+  readonly attainable: number;
 }
 
 /** How full the spool is. */
 export async function spoolUse(options: SpoolOptions): Promise<SpoolUse> {
-  if (!(await stat(options.directory).catch(() => undefined))) return { used: 0, reserved: 0, free: 0 };
+  if (!(await stat(options.directory).catch(() => undefined))) return { used: 0, reserved: 0, attainable: 0 };
   const ledger = await Ledger.read(options.directory);
   const outstanding = await ledger.outstanding();
   const sum = (holdings: readonly Holding[]): number => holdings.reduce((all, { bytes }) => all + bytes, 0);
   const { capacity, diskFree } = await diskRoom(options);
-  const held = sum(ledger.all);
-  const idle = sum(ledger.all.filter((holding) => isIdle(holding, Date.now())));
+  const used = Math.max(0, sum(ledger.all) - outstanding);
   return {
-    used: Math.max(0, held - outstanding),
+    used,
     reserved: sum(ledger.all.filter(({ state }) => state === 'working')),
-    free: Math.max(0, Math.min(capacity - held, diskFree - outstanding) + idle),
+    attainable: Math.min(capacity, diskFree + used),
   };
 }
 
