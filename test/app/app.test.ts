@@ -80,7 +80,10 @@ beforeAll(async () => {
         requireRoom: async () => {},
         remove: async () => {},
         list: async () => [TEMPLATE],
-        thumbnail: async () => Buffer.from(THUMBNAIL, 'base64'),
+        async thumbnail(id) {
+          if (id !== 'one') throw new StainError('TEMPLATE_NOT_FOUND', 'No such template.', { data: { id } });
+          return Buffer.from(THUMBNAIL, 'base64');
+        },
         find: async (id) => {
           if (id === 'broken')
             throw new TypeError('secret text, https://me:pa55word@archive/x?token=t0ken Bearer abc.def');
@@ -389,7 +392,7 @@ describe('headers', () => {
     const cacheOf = async (path: string) => (await get(path)).headers.get('Cache-Control');
     expect(await cacheOf('/api/templates')).toBe('no-store');
     expect(await cacheOf('/api/templates/one/thumbnail')).toBe('private, no-cache');
-    expect(await cacheOf('/api/templates/two/thumbnail')).toBe('no-store');
+    expect(await cacheOf('/api/templates/none/thumbnail')).toBe('no-store');
     const { models } = await jsonOf(await get('/api/models'));
     const { url: graph } = models[0].graphs.apply;
     expect((await fetch(`${app()}${graph}`)).headers.get('Cache-Control')).toMatch(/^private, max-age=/);

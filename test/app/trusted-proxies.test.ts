@@ -2,8 +2,7 @@
 import { Router } from 'express';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../server/src/config.ts';
-import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { startApp } from '../support/test-app.ts';
+import { NO_BATCHES, NO_JOBS, startApp } from '../support/test-app.ts';
 
 let open: AsyncDisposableStack;
 afterEach(() => open.disposeAsync());
@@ -19,14 +18,14 @@ async function seenThrough(trustedProxies: string) {
   open = new AsyncDisposableStack();
   const addresses: (string | undefined)[] = [];
   const app = open.use(
-    await startApp({ statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }) } as JobService, {
+    await startApp(NO_JOBS, {
       config: loadConfig({
         env: {
           STAIN_SERVER_TRUSTED_PROXIES: trustedProxies,
           STAIN_SERVER_ALLOWED_HOSTS: 'stain.example.org',
         },
       }),
-      batches: { close: async () => {} } as never,
+      batches: NO_BATCHES,
       archiveRouter: Router().use(
         ({ protocol, host }, response) => void response.send(`${protocol}://${host}`),
       ),

@@ -155,8 +155,9 @@ describe('the file', () => {
       await using trail = await open({ STAIN_AUDIT_FILE: '/dev/full' }, (way) => lost.push(way));
       await trail.check();
       trail.record(asked);
-      await vi.waitFor(() =>
-        expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED', status: 503 }),
+      await vi.waitFor(
+        () => expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED', status: 503 }),
+        { timeout: 30_000 },
       );
       expect(lost).toEqual([]);
     }
@@ -211,7 +212,7 @@ describe('syslog over TLS', () => {
   it('sends each event as a message of RFC 5424', async () => {
     await using trail = await toSyslog();
     for (let i = 0; i < 3; i++) trail.record({ ...asked, template: `ü${i}` });
-    await vi.waitFor(() => expect(messages()).toHaveLength(3));
+    await expect.poll(messages, { timeout: 30_000 }).toHaveLength(3);
     const [, header, json] = /^(<85>1 \S+Z \S+ stain-normalization \d+ FHIR-AuditEvent - )\ufeff(.*)$/s.exec(
       messages()[2]!,
     )!;
@@ -244,7 +245,7 @@ describe('syslog over TLS', () => {
       trail.record(asked);
       trail.record(asked);
     }
-    await vi.waitFor(() => expect(messages()).toHaveLength(3));
+    await expect.poll(messages, { timeout: 30_000 }).toHaveLength(3);
     const anchors = parseAnchors(messages().join('\n'));
     expect(anchors).toEqual([
       {

@@ -45,7 +45,7 @@ it('attack: what pg-boss hands on as a copy of an error; its message is in the l
   const error = new Error('no connection to postgres://me:secret@host/db (Queue: normalization)');
   const copy = { ...Object.assign(error, { code: 'X1' }), message: error.message, stack: error.stack };
   log.error({ err: asError(copy) }, 'a fault');
-  expect(lines[0]).toContain('no connection to postgres://[redacted]@host/db (Queue: normalization)');
+  expect(lines[0]).toContain('no connection to postgres://host/[redacted] (Queue: normalization)');
   expect(lines[0]).toContain('"code":"X1"');
   expect(lines[0]).not.toContain('secret');
 });

@@ -37,6 +37,9 @@ export const NO_JOBS = {
   list: async () => ({ jobs: [], next: null }),
 } as unknown as JobService;
 
+/** Templates that nobody asks for. */
+const NO_TEMPLATES = { list: async () => [] } as unknown as TemplateService;
+
 /** Batches that nobody asks for. */
 export const NO_BATCHES = { list: async () => [], close: async () => {} } as unknown as BatchService;
 
@@ -58,11 +61,13 @@ export async function startApp(
   // As if it came with the product: requests name it.
   const templates =
     options.templates ??
-    (await TemplateService.open({
-      database: jobs.database,
-      shipped: [templateOf('one')],
-      limits: config.limits,
-    }));
+    (jobs === NO_JOBS
+      ? NO_TEMPLATES
+      : await TemplateService.open({
+          database: jobs.database,
+          shipped: [templateOf('one')],
+          limits: config.limits,
+        }));
   const server: Listening = await listen(
     createApp({
       config,
