@@ -97,6 +97,16 @@ it('makes a job of each series that is found, and reports on each', async () => 
   expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,,0,');
 });
 
+it('is not alone in leaving results out: nobody normalises a result once more', async () => {
+  const response = await fetch(`${app.url}/api/normalizations`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ studyInstanceUid: '1.2', seriesInstanceUid: '1.2.99', template: 'one' }),
+  });
+  expect(response.status).toBe(409);
+  expect(await response.json()).toMatchObject({ code: 'ALREADY_NORMALIZED' });
+});
+
 it('waits where the queue is full, and goes on when it has room', async () => {
   found = series('1.3.1', '1.3.2', '1.3.3', '1.3.4', '1.3.5', '1.3.6');
   const first = work.next();

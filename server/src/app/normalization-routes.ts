@@ -59,6 +59,7 @@ export function normalizationRoutes({
         'MODEL_NOT_FOUND',
         'TEMPLATE_OUTDATED',
         'NOT_WHOLE_SLIDE',
+        'ALREADY_NORMALIZED',
         'ARCHIVE_UNREACHABLE',
         'ARCHIVE_TIMEOUT',
       ],

@@ -120,7 +120,7 @@ export class JobService {
   /**
    * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was
    * cancelled, or whose series is gone from the archive, a new one makes the same series.
-   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, ALREADY_NORMALIZED for a result in a batch, and what
+   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, ALREADY_NORMALIZED, and what
    * `fingerprint` and `isStored` throw
    */
   async create(
@@ -131,7 +131,7 @@ export class JobService {
     this.#requireOpen();
     const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
     const isBatch = origin.batch !== undefined;
-    if (isBatch && isResult)
+    if (isResult)
       throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
     const key = jobKey(request, fingerprint);
     // What it means now is what it will be run with, whatever the template is by then.
