@@ -34,7 +34,10 @@ export function testMetrics(jobs: JobService): Metrics {
 /** Jobs of which there are none. */
 export const NO_JOBS = {
   statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }),
-  list: async () => ({ jobs: [], next: null }),
+  list: async () => ({ jobs: [], cursors: [], next: null }),
+  database: {
+    query: async () => [{ value: '' }],
+  },
 } as unknown as JobService;
 
 /** Templates that nobody asks for. */
@@ -61,7 +64,7 @@ export async function startApp(
   // As if it came with the product: requests name it.
   const templates =
     options.templates ??
-    (jobs === NO_JOBS
+    (!jobs.database?.define
       ? NO_TEMPLATES
       : await TemplateService.open({
           database: jobs.database,

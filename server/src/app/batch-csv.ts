@@ -20,11 +20,14 @@ export function csvOf(series: readonly BatchSeries[]): string {
   return [COLUMNS.join(','), ...lines, ''].join('\r\n');
 }
 
-/**
- * What begins a formula gets an apostrophe before it (OWASP, CSV injection): at the start of a cell, and behind what a
- * spreadsheet of another country may take for the end of one.
- */
+/** What a spreadsheet of another country may take for the end of a cell. */
+const CELL_END = /([;|\t\r\n])/;
+const FORMULA = /^["\s]*[=+\-@＝＋－＠]/;
+
+/** What begins a formula gets an apostrophe before it, and a cell that begins with a blank of its own (OWASP, CSV injection). */
 function cellOf(value: string | number | null): string {
-  const text = String(value ?? '').replace(/(?<=^|[;|\t\r\n])(?=["\s]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/g, "'");
+  const given = String(value ?? '');
+  const parts = given.split(CELL_END).map((part) => (FORMULA.test(part) ? `'${part}` : part));
+  const text = (/^[\t\r\n]/.test(given) ? "'" : '') + parts.join('');
   return /[",;\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

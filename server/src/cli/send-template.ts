@@ -50,7 +50,9 @@ function rootOf(to: string, token: string | undefined): string {
       'REQUEST_INVALID',
       'The token must not cross a network in the clear: --to is https.',
     );
-  return (url.origin + url.pathname).replace(/\/+$/, '');
+  let root = url.origin + url.pathname;
+  while (root.endsWith('/')) root = root.slice(0, -1);
+  return root;
 }
 
 function refusalOf(status: number, said: Problem | undefined, root: string): StainError {

@@ -131,8 +131,7 @@ export class JobService {
     this.#requireOpen();
     const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
     const isBatch = origin.batch !== undefined;
-    if (isResult)
-      throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
+    if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
     const key = jobKey(request, fingerprint);
     // What it means now is what it will be run with, whatever the template is by then.
     const pinned = { ...request, templateSha256: fingerprint.templateSha256 };
