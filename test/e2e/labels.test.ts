@@ -92,15 +92,29 @@ async function holdFrames(page: Page) {
     if (decision !== 'wait') return answer(route);
     waiting.push(route);
   });
-  const decide = async (what: 'go' | 'refuse', count = Number.POSITIVE_INFINITY): Promise<void> => {
+  const decide = async (what: 'go' | 'refuse'): Promise<void> => {
     decision = what;
-    await Promise.all(waiting.splice(0, count).map((route) => answer(route).catch(() => {})));
-    if (count !== Number.POSITIVE_INFINITY) decision = 'wait';
+    await Promise.all(waiting.splice(0).map((route) => answer(route).catch(() => {})));
   };
+  const go = async (count: number): Promise<void> => {
+    await Promise.all(waiting.splice(0, count).map((route) => route.continue().catch(() => {})));
+  };
+  const tilesDone = async (): Promise<number> => (await state(page)).preview?.tilesDone ?? 0;
   return {
     count: () => waiting.length,
-    go: (count?: number) => decide('go', count),
+    go,
     refuse: () => decide('refuse'),
+    /** Lets frames through until there is a tile: one at a time, and the next when that alone has not made it. */
+    async untilTile() {
+      await expect.poll(() => waiting.length, { timeout: 60_000 }).toBeGreaterThan(0);
+      while ((await tilesDone()) < 1) {
+        await go(1);
+        await expect
+          .poll(tilesDone, { timeout: 2000 })
+          .toBeGreaterThan(0)
+          .catch(() => {});
+      }
+    },
     async end() {
       await decide('go');
       await page.unroute('**/frames/*');
@@ -216,8 +230,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
   test('frames that are refused on the way end the preview, and the label says why', async () => {
     const frames = await holdFrames(page);
     await startPreview();
-    await expect.poll(() => frames.count(), { timeout: 60_000 }).toBeGreaterThan(0);
-    while ((await state(page)).preview!.tilesDone < 1) await frames.go(2);
+    await frames.untilTile();
     await frames.refuse();
     const { previewError } = await until(page, (now) => now.previewError !== null);
     expect(previewError!.code).toBe('PREVIEW_FAILED');
@@ -238,8 +251,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
   test('a worker that dies ends the preview; the next has another', async () => {
     const frames = await holdFrames(page);
     await startPreview();
-    await expect.poll(() => frames.count(), { timeout: 60_000 }).toBeGreaterThan(0);
-    while ((await state(page)).preview!.tilesDone < 1) await frames.go(2);
+    await frames.untilTile();
     const worker = page.workers().find((one) => one.url().includes('preview-worker'))!;
     await worker.evaluate(() => {
       setTimeout(() => {
