@@ -62,20 +62,20 @@ export function subjectOf({ studyInstanceUid, seriesInstanceUid, template }: Aud
 }
 
 /** Segments of our addresses, and what stands behind each. Whatever else stands there may be a patient's name. */
-const SEGMENTS: Record<string, readonly [keyof AuditSubject, z.ZodType<string>]> = {
-  studies: ['studyInstanceUid', dicomUid],
-  series: ['seriesInstanceUid', dicomUid],
-  normalizations: ['jobId', z.uuid()],
-  batches: ['batchId', z.uuid()],
-  workitems: ['workitemUid', dicomUid],
-  templates: ['template', nameOfTemplate],
-};
+const SEGMENTS = new Map<string, readonly [keyof AuditSubject, z.ZodType<string>]>([
+  ['studies', ['studyInstanceUid', dicomUid]],
+  ['series', ['seriesInstanceUid', dicomUid]],
+  ['normalizations', ['jobId', z.uuid()]],
+  ['batches', ['batchId', z.uuid()]],
+  ['workitems', ['workitemUid', dicomUid]],
+  ['templates', ['template', nameOfTemplate]],
+]);
 
 function subjectOfPath(url: string): AuditSubject {
   const parts = url.split(/[?#]/, 1)[0]!.split('/', 20);
   return Object.fromEntries(
     parts.flatMap((part, i) => {
-      const [name, schema] = SEGMENTS[part] ?? [];
+      const [name, schema] = SEGMENTS.get(part) ?? [];
       const value = schema?.safeParse(parts[i + 1]);
       return name && value?.success ? [[name, value.data]] : [];
     }),
