@@ -178,6 +178,27 @@ describe('storing', () => {
     await expect.poll(told).toEqual([['instances-stored', 'alice', '1.2', 'failure']]);
   });
 
+  it('is told although the user leaves as soon as all is sent', async () => {
+    const sent = Promise.withResolvers<void>();
+    const left = Promise.withResolvers<void>();
+    const { url, told } = await behindProxy(async (request, response) => {
+      await bodyOf(request);
+      sent.resolve();
+      await left.promise;
+      response.writeHead(200, { 'Content-Type': 'application/dicom+json' });
+      const stored = { vr: 'UR', Value: ['http://archive/studies/1.2/series/1/instances/1'] };
+      response.end(JSON.stringify({ '00081199': { vr: 'SQ', Value: [{ '00081190': stored }] } }));
+    });
+    const { hostname, port } = new URL(url);
+    const headers = { authorization: 'Bearer alice', 'content-length': '6' };
+    const request = httpRequest({ hostname, port, method: 'POST', path: '/dicom-web/studies', headers });
+    request.on('error', () => {}).end('slides');
+    await sent.promise;
+    request.destroy();
+    setTimeout(left.resolve, 200);
+    await expect.poll(told).toEqual([['instances-stored', 'alice', '1.2', 'success']]);
+  });
+
   it('into the embedded archive, and reading from it', async () => {
     const slide = storableSlide('audited');
     const { archive } = open.use(await serveArchive());

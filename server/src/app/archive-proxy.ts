@@ -22,7 +22,7 @@ import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { BulkDataAddresses } from './bulk-data-address.ts';
 import { type Outgoing, relay } from './relay.ts';
-import { readStoredStudies } from './stored-studies.ts';
+import { readStoredStudies, setStoring } from './stored-studies.ts';
 
 /** Data sets, in which addresses are replaced. */
 const DATA_SETS: readonly ResourceKind[] = ['search', 'metadata', 'store'];
@@ -122,7 +122,7 @@ export function archiveProxy(
       const token = addresses.tokenOf(address, source);
       return token && `${origin?.href ?? ''}${request.baseUrl}/bulkdata/${token}`;
     };
-    await relay(outgoing, request, response, {
+    const relayed = relay(outgoing, request, response, {
       agent: kind === 'store' ? storing : reading,
       timeoutMs,
       onAnswer(answer, body) {
@@ -143,6 +143,8 @@ export function archiveProxy(
         return kind === 'store' ? readStoredStudies(passed, response) : passed;
       },
     });
+    if (kind === 'store') setStoring(response, relayed);
+    await relayed;
   });
 }
 

@@ -24,10 +24,13 @@ export function auditedArchive(
       // Refused or answered before it came to the archive.
       if (!resource) return;
       if (resource.kind === 'store') {
-        const entry = auditEntry('instances-stored', request, response);
-        const studies = storedStudies(response);
-        if (studies.length === 0) trail.record(entry);
-        for (const studyInstanceUid of studies) trail.record({ ...entry, studyInstanceUid });
+        void storedStudies(response).then((studies) => {
+          const entry = auditEntry('instances-stored', request, response);
+          if (studies.length === 0) trail.record(entry);
+          // Stored is stored, also where the client has left before it heard of it.
+          const outcome = response.statusCode < 400 ? 'success' : entry.outcome;
+          for (const studyInstanceUid of studies) trail.record({ ...entry, outcome, studyInstanceUid });
+        });
         return;
       }
       const { studyInstanceUid } = subjectOfResponse(response);

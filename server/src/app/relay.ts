@@ -29,7 +29,8 @@ export interface RelayOptions {
 const LINGER_MS = 10_000;
 
 /**
- * Ends when the answer has been sent, or the client has left. An answer that breaks off breaks the client's connection:
+ * Ends when the answer has been sent, or the client has left; where it has sent all that is to be stored, when the answer
+ * has been read. An answer that breaks off breaks the client's connection:
  * half an answer cannot be taken back.
  * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT and the like, before anything was sent
  */
@@ -45,7 +46,12 @@ export async function relay(
     () => ended.abort(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
     options.timeoutMs,
   );
-  response.once('close', () => ended.abort());
+  const left = new AbortController();
+  response.once('close', () => {
+    left.abort();
+    // What was received whole may be stored whether its client waits or not: what became of it belongs into the trail.
+    if (outgoing.method !== 'POST' || !request.complete) ended.abort();
+  });
   async function* watched(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       idle.refresh();
@@ -63,9 +69,13 @@ export async function relay(
     idle.refresh();
     const chunks = options.onAnswer(answer, watched(answer.body));
     isPassed = true;
+    const either = AbortSignal.any([signal, left.signal]);
     for await (const chunk of chunks)
-      if (chunk.length > 0 && !response.write(chunk)) await once(response, 'drain', { signal });
-    response.end();
+      if (chunk.length > 0 && !response.destroyed && !response.write(chunk))
+        await once(response, 'drain', { signal: either }).catch((error: unknown) => {
+          if (signal.aborted) throw error;
+        });
+    if (!response.destroyed) response.end();
   } catch (error) {
     if (isPassed || response.destroyed) response.destroy();
     else throw connectionFault(error, 'request', signal);

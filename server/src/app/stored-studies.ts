@@ -5,8 +5,14 @@ import { parseStoreAnswer, studiesOf } from '../dicomweb/store-answer.ts';
 /** Some thousand instances. What is longer passes, and is told without its studies. */
 const MAX_ANSWER_BYTES = 4e6;
 
-/** Of a response whose answer has passed; empty where it names none. */
-export function storedStudies(response: Response): readonly string[] {
+/** Told by whoever stores. @param done when it is known what became of it, whether the client waits or not */
+export function setStoring(response: Response, done: Promise<unknown>): void {
+  response.locals['storing'] = done;
+}
+
+/** As soon as it is known; empty where the answer names none, or there is none. */
+export async function storedStudies(response: Response): Promise<readonly string[]> {
+  await (response.locals['storing'] as Promise<unknown> | undefined)?.catch(() => {});
   return response.locals['storedStudies'] ?? [];
 }
 

@@ -180,9 +180,12 @@ function makeRouter(rooms: Rooms): Router {
     );
   });
 
-  router.post(['/studies', '/studies/:study'], (request, response) =>
-    storeInstances(rooms, request, response),
-  );
+  router.post(['/studies', '/studies/:study'], (request, response) => {
+    const storing = storeInstances(rooms, request, response);
+    // For the audit trail: it may end after the client has left.
+    response.locals['storing'] = storing;
+    return storing;
+  });
 
   router.use((_request, _response, next) =>
     next(new StainError('NOT_FOUND', 'The archive has no such resource.')),
