@@ -113,6 +113,23 @@ describe('what reaches the archive', () => {
     expect(text).not.toContain('session');
   });
 
+  test('no token of a user where the archive knows no users', async () => {
+    const authorization = 'Bearer user';
+    const headers = { 'X-Api-Key': 'key' };
+    for (const [configured, expected] of [
+      [{}, undefined],
+      [{ Authorization: 'Basic service' }, 'Basic service'],
+      [headers, undefined],
+    ] as const) {
+      const { get } = await start(mirror, { headers: configured, users: 'unknown', isRequired: true });
+      expect((await seen(await get('/studies', { authorization }))).authorization).toBe(expected);
+      expect((await seen(await get('/studies/1.2/rendered', { authorization }))).authorization).toBe(
+        expected,
+      );
+      await open.disposeAsync();
+    }
+  });
+
   test('user and password of the configured URL', async () => {
     const { get } = await start(mirror, { url: ({ url }) => url.replace('//', '//me:p%40ss@') });
     const expected = `Basic ${Buffer.from('me:p@ss').toString('base64')}`;

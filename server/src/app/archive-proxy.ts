@@ -31,7 +31,7 @@ const DATA_SETS: readonly ResourceKind[] = ['search', 'metadata', 'store'];
  * What concerns the data, beside Accept. Our cookies, and what is said about our connection, are no business of the
  * archive. Ranges and conditions are told of bytes that pass as they are.
  */
-const ALWAYS = ['authorization', 'user-agent'];
+const ALWAYS = ['user-agent'];
 const OF_STORED = ['content-encoding', 'content-length', 'content-type'];
 // biome-ignore format: a list
 const OF_BYTES = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'range'];
@@ -77,13 +77,16 @@ export function archiveProxy(
   // A connection that was idle may be closed in the moment that it is used, and what stores is not asked twice.
   const storing = new Agent({ ...settings, pipelining: 0 });
 
-  /** Instead of what the client sent; undefined where a user's own token goes through, and ours are not lent. */
-  async function credentialsFor(request: Request, response: Response): Promise<Headers | undefined> {
+  /**
+   * A user's own go through where the archive takes them, and ours are not lent; otherwise nothing of what the client sent
+   * does: its token opens this service.
+   */
+  async function credentialsFor(request: Request, response: Response): Promise<Headers> {
     const isOwn = isRequired ? users !== 'unknown' : request.headers.authorization !== undefined;
     const { token } = principalOf(response) ?? {};
     if (isRequired && isOwn && token !== undefined)
       return { authorization: `Bearer ${await credentials.ofUser(token)}` };
-    if (isOwn) return undefined;
+    if (isOwn) return pick(request.headers, ['authorization']);
     return { ...(authorization && { authorization }), ...lowerCase(await credentials.service()) };
   }
 
