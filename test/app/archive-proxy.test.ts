@@ -337,6 +337,38 @@ describe('what comes back', () => {
     expect(bytes.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
   });
 
+  test('no page, script or style sheet of the archive on our origin, and nothing for shared caches', async () => {
+    let type = '';
+    let status = 200;
+    const { get } = await start((_request, response) => {
+      response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'public, max-age=60, S-MaxAge=9' });
+      response.end('<script>alert(1)</script>');
+    });
+    const typesOf = async (path: string): Promise<string | null> => {
+      const answer = await get(path);
+      expect(answer.status).toBe(status);
+      const isDataSet = path === '/studies' || /json$/.test(type.split(';', 1)[0]!);
+      expect(answer.headers.get('cache-control')).toBe(isDataSet ? 'no-store' : 'private, max-age=60');
+      return answer.headers.get('content-type');
+    };
+    const text = 'text/plain; charset=utf-8';
+    for (status of [200, 404])
+      for (const [given, expected] of [
+        ['text/html', text],
+        ['TEXT/HTML;x=application/json', text],
+        ['text/html, application/json', text],
+        ['text/javascript', text],
+        ['application/javascript', 'application/octet-stream'],
+        ['multipart/x-mixed-replace; boundary=x', 'application/octet-stream'],
+        ['application/dicom', 'application/dicom'],
+        ['image/jls', 'image/jls'],
+      ] as const) {
+        type = given;
+        expect(await typesOf('/studies/1.2/rendered')).toBe(expected);
+        if (!given.startsWith('multipart')) expect(await typesOf('/studies')).toBe(expected);
+      }
+  });
+
   test('a redirect is neither followed nor handed on', async () => {
     const { archive, raw } = await start((_request, response) => {
       response.writeHead(302, { Location: '/dicom-web/elsewhere' }).end();

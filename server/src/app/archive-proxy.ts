@@ -18,6 +18,7 @@ import { rewriteBulkData } from '../dicomweb/rewrite-bulk-data.ts';
 import { StainError } from '../errors.ts';
 import { acceptOf } from './archive-accept.ts';
 import { archiveTarget, resourceOf } from './archive-target.ts';
+import { harmlessType } from './archive-type.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { BulkDataAddresses } from './bulk-data-address.ts';
@@ -137,7 +138,12 @@ export function archiveProxy(
           );
         response.status(answer.statusCode);
         // Not through express's `set`, which would add a character set.
-        response.setHeaders(new Map(Object.entries(pick(answer.headers, TO_BROWSER[form]))));
+        const headers = pick(answer.headers, TO_BROWSER[form]);
+        const { 'content-type': type, 'cache-control': caching } = headers;
+        response.setHeaders(new Map(Object.entries(headers)));
+        if (type) response.setHeader('Content-Type', harmlessType(type));
+        // What an archive without users gives to everybody is here for those who may read.
+        if (caching) response.setHeader('Cache-Control', privateCaching(caching));
         if (form === 'unreadable') return Readable.from([]);
         if (form === 'bytes') return body;
         // What was made for one user must not be found by the next one.
@@ -170,6 +176,12 @@ function formOf({ headers }: Dispatcher.ResponseData, isDataSet: boolean): Form 
   const encoding = [headers['content-encoding']].flat()[0] ?? 'identity';
   const isUtf8 = /^(utf-?8|us-ascii)?$/i.test(parameters.get('charset') ?? '');
   return isMultipart || encoding !== 'identity' || !isUtf8 ? 'unreadable' : 'data sets';
+}
+
+/** Caching by the browser alone. */
+function privateCaching(caching: string): string {
+  const kept = caching.split(',').filter((directive) => !/^\s*(public|private|s-maxage)\b/i.test(directive));
+  return ['private', ...kept.map((directive) => directive.trim())].join(', ');
 }
 
 /** Of these names, what is there and can be sent on. */
