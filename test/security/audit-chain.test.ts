@@ -189,6 +189,20 @@ describe('attack: lines are taken away', () => {
   });
 });
 
+describe('attack: lines are made up in the form of version 0.1.0, which needs no key', () => {
+  it('between lines of a trail, behind them and before them they are found', async () => {
+    await record(4, sealed());
+    const lines = await linesOf();
+    const madeUp = (previous: string) => JSON.stringify({ previous, event: { who: 'bob' } });
+    for (let at = 0; at <= lines.length; at++) {
+      const previous = readLine(lines[at - 1] ?? '')?.digest ?? '0'.repeat(64);
+      const tampered = lines.toSpliced(at, 0, madeUp(previous));
+      expect((await verdict(tampered, { keys: [key] })).isWhole, String(at)).toBe(false);
+      expect((await verdict(tampered, { keys: [key], isPartial: true })).isWhole, String(at)).toBe(false);
+    }
+  });
+});
+
 describe('no attack: a crash, a rotation, an older version', () => {
   it('a line that was torn is told, and the trail goes on after it', async () => {
     const tears = [1, 20, 300];

@@ -84,7 +84,7 @@ export async function verifyAuditTrail(
   let isWhole = true;
   let events = 0;
   /** Of the line before in the same file or files, whatever its trail. */
-  let before: { readonly digest: string; readonly place: Place } | undefined;
+  let before: { readonly digest: string; readonly place: Place; readonly isOld: boolean } | undefined;
 
   const follow = (line: AuditLine, place: Place): void => {
     const { trail, sequence, previous, digest } = line;
@@ -107,11 +107,14 @@ export async function verifyAuditTrail(
     trails.set(trail, { first: sequence, last: line, place, isSealed: line.key !== undefined });
     if (sequence > 1) find('beginning', trail, place, sequence - 1);
     // A trail that begins in a file behind another one, or behind lines of an older version, vouches for them.
-    else if (!isBeginning(previous) && previous !== before?.digest) {
+    else if (isBeginning(previous) ? isBehindOld(place) : previous !== before?.digest) {
       if (before?.place.file === place.file) find('rewritten', trail, before.place);
       else find('beginning', trail, place);
     }
   };
+
+  /** A trail that goes on after lines of an older version says so. */
+  const isBehindOld = ({ file }: Place): boolean => before?.isOld === true && before.place.file === file;
 
   const isAsSealed = ({ key, body, digest }: AuditLine): boolean => {
     if (key === undefined) return sha256(body) === digest;
@@ -136,11 +139,13 @@ export async function verifyAuditTrail(
           find('unknown key', line.trail, place);
         else follow(line, place);
       } else {
-        // Where the oldest files are gone, the trail begins with whatever line is the first.
-        if (before && line.previous !== before.digest) find('rewritten', null, wasOld ? before.place : place);
+        // Where the oldest files are gone, the trail begins with whatever line is the first. No older version has written
+        // behind a newer one: nobody vouches for such a line.
+        if (before && (!before.isOld || line.previous !== before.digest))
+          find('rewritten', null, wasOld ? before.place : place);
         wasOld = true;
       }
-      before = { digest: line.digest, place };
+      before = { digest: line.digest, place, isOld: line.trail === undefined };
     }
   }
 
