@@ -118,6 +118,19 @@ it('attack: a valid token tries every door that it has no key to. Each try is re
   expect(doors).toBeGreaterThanOrEqual(routes.length - 5);
 });
 
+it('attack: addresses that are written in another way. What was asked for is recorded nevertheless', async () => {
+  const token = await issuer.forge({ scope: 'openid' });
+  const encoded = (text: string) => `%${text.charCodeAt(0).toString(16)}${text.slice(1)}`;
+  for (const [path, expected] of [
+    [`/API/Normalizations/${encoded(ID)}`, { jobId: ID }],
+    [`/api/batches/${encoded(ID)}`, { batchId: ID }],
+    [`/api/TEMPLATES/${encoded('one')}`, { template: 'one' }],
+    [`/UPS-RS/workitems/${encoded(STUDY)}`, { workitemUid: STUDY }],
+    [`/Dicom-Web/studies/${encoded(STUDY)}/metadata`, { studyInstanceUid: STUDY }],
+  ] as const)
+    expect(await recordOf(403, 'GET', path, token)).toMatchObject(expected);
+});
+
 describe('attack: tokens that are not valid, with a name in them', () => {
   it.each<[string, () => Promise<string> | undefined]>([
     ['none', () => undefined],

@@ -72,12 +72,21 @@ const SEGMENTS = new Map<string, readonly [keyof AuditSubject, z.ZodType<string>
 ]);
 
 function subjectOfPath(url: string): AuditSubject {
-  const parts = url.split(/[?#]/, 1)[0]!.split('/', 20);
+  // As routes read them: whatever case names are in, and however values are encoded.
+  const parts = url.split(/[?#]/, 1)[0]!.split('/', 20).map(decoded);
   return Object.fromEntries(
     parts.flatMap((part, i) => {
-      const [name, schema] = SEGMENTS.get(part) ?? [];
+      const [name, schema] = SEGMENTS.get(part.toLowerCase()) ?? [];
       const value = schema?.safeParse(parts[i + 1]);
       return name && value?.success ? [[name, value.data]] : [];
     }),
   );
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
