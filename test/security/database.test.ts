@@ -117,6 +117,10 @@ describe.skipIf(postgresMissing !== undefined)(
           ['/api/batches', {}],
           [`/api/batches/${crypto.randomUUID()}/cancel`, { method: 'POST', body, headers }],
           ['/ups-rs/workitems', { headers: { Accept: 'application/dicom+json' } }],
+          // Several statements at once, of which each may fail.
+          ['/api/templates', {}],
+          ['/api/templates/he-violet', {}],
+          ['/api/templates/he-violet/thumbnail', {}],
         ];
         // More at once than there are connections.
         const answers = await Promise.all(
@@ -126,6 +130,7 @@ describe.skipIf(postgresMissing !== undefined)(
           expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '5']);
           expect(await answer.json()).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
         }
+        expect(process.child.exitCode).toBeNull();
         expect((await ask(`${service}/health`)).status).toBe(200);
         const metrics = await (await ask(`${service}/metrics`)).text();
         expect(metrics).toContain('\nstain_database_up 0\n');

@@ -61,10 +61,12 @@ export class TemplateService implements TemplateStore {
 
   /** What can be asked for: shipped ones first, then by name. */
   async list(): Promise<TemplateRecord[]> {
-    const shipped = [...this.#shipped].map(([id, sha256]) => this.#records.findVersion(id, sha256));
-    const others = await this.#records.current();
+    const [others, ...shipped] = await Promise.all([
+      this.#records.current(),
+      ...[...this.#shipped].map(([id, sha256]) => this.#records.findVersion(id, sha256)),
+    ]);
     return [
-      ...(await Promise.all(shipped)).filter((found) => found !== undefined),
+      ...shipped.filter((found) => found !== undefined),
       ...others.filter(({ id }) => !this.#shipped.has(id)),
     ];
   }
