@@ -42,13 +42,9 @@ export class Turns {
     signal.throwIfAborted();
     const { mostOfOne } = this.#limits;
     if (this.#runningOf(user) + (this.#waiting.get(user)?.size ?? 0) >= mostOfOne)
-      throw new StainError(
-        'QUEUE_FULL',
-        `${mostOfOne} requests of yours that look at slides are in work or wait.`,
-        {
-          data: { limit: mostOfOne },
-        },
-      );
+      throw new StainError('QUEUE_FULL', `${mostOfOne} requests of yours of this kind are in work or wait.`, {
+        data: { limit: mostOfOne },
+      });
     await this.#turn(user, signal);
     try {
       return await work();

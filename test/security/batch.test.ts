@@ -8,7 +8,7 @@ import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import { ARCHIVES, type TestArchive } from '../faults/archives.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
 import { copySample } from '../support/copy-slide.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { delay, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 
@@ -88,6 +88,29 @@ for (const { name, missing, start } of ARCHIVES)
       await until(second.id, ({ counts }) => counts['COMPLETED'] === 1);
       proxy.heal();
       await until(id, ({ counts }) => counts['COMPLETED'] === 3);
+    });
+
+    it('attack: a user asks for many batches at once; few are searched for, and reports wait their turn', async () => {
+      const slide = await copySample(`${name} at once`, [3]);
+      await archive.put(slide.files);
+      const search = proxy.inject(({ url }) => /\/series\?/.test(url!), delay(500));
+      const body = JSON.stringify({
+        query: { SeriesInstanceUID: slide.seriesInstanceUid },
+        template: 'he-pink-violet',
+      });
+      const init = { method: 'POST', body, headers: { 'Content-Type': 'application/json' } };
+      const many = <T>(one: () => Promise<T>): Promise<T[]> =>
+        Promise.all(Array.from({ length: 40 }, () => one()));
+      const asked = await many(async () => (await fetch(`${service.url}/api/batches`, init)).status);
+      proxy.heal();
+      expect(new Set(asked)).toEqual(new Set([202, 429]));
+      expect(asked.filter((status) => status === 202)).toHaveLength(8);
+      // A little more than 8: those that are in work are looked at as well.
+      expect(search.met).toBeLessThan(20);
+      // Reports wait as well: those of so few series do not take long enough for anybody to be refused for sure.
+      const read = await many(async () => (await fetch(`${service.url}/api/batches`)).status);
+      expect(read).toContain(200);
+      expect(read.filter((status) => status !== 200 && status !== 429)).toEqual([]);
     });
 
     it('attack: a batch over a study with results of ours; they get no job and are not looked at', async () => {

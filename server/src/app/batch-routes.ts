@@ -1,10 +1,17 @@
 /** Ask for many normalisations at once, and read how each went. */
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { z } from 'zod';
 import type { Principal } from '../auth/principal.ts';
 import { hiding } from '../auth/refusal.ts';
 import type { Config } from '../config.ts';
-import { batch, batchCreate, batchList, type batchQuery, batchReport } from '../contract/index.ts';
+import {
+  type BatchReport,
+  batch,
+  batchCreate,
+  batchList,
+  type batchQuery,
+  batchReport,
+} from '../contract/index.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import type { SearchOptions } from '../dicomweb/client.ts';
@@ -13,15 +20,24 @@ import { StainError } from '../errors.ts';
 import type { NewLine } from '../jobs/batch-records.ts';
 import { type BatchService, skipped } from '../jobs/batch-service.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
+import { Turns } from '../turns.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { csvOf } from './batch-csv.ts';
 import { parseInput } from './problem.ts';
+import { requesterOf } from './rate-limit.ts';
 import { json, leaving, type Route } from './route.ts';
 
 const TAGS = ['Batches'];
 /** Longest time for the search of a batch. */
 const SEARCH_TIMEOUT_MS = 60_000;
+/**
+ * A search finds thousands of series, and a report tells of as many: of each few at once, one of each user, or whoever asks
+ * again and again takes database and memory from everybody. A user's searches one after the other also keep the number of
+ * batches.
+ */
+const SEARCHES = { atOnce: 8, atOnceOfOne: 1, mostOfOne: 8 } as const;
+const REPORTS = { atOnce: 3, atOnceOfOne: 1, mostOfOne: 8 } as const;
 const idParameter = z.object({ id: z.uuid() });
 
 export interface BatchRoutesOptions {
@@ -55,6 +71,10 @@ export function batchRoutes({
     throw hiding(new StainError('BATCH_NOT_FOUND', `There is no batch ${id}.`));
   };
   const one = { requestParams: { path: idParameter } };
+  const searches = new Turns(SEARCHES);
+  const reports = new Turns(REPORTS);
+  const readInTurn = <T>(request: Request, response: Response, read: () => Promise<T>): Promise<T> =>
+    reports.take(requesterOf(request, response), leaving(response), read);
 
   return [
     {
@@ -85,41 +105,44 @@ export function batchRoutes({
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);
         const { seriesPerBatch } = config.limits;
-        const late = AbortSignal.timeout(SEARCH_TIMEOUT_MS);
-        const signal = AbortSignal.any([leaving(response), late]);
-        const found = await searchSeries(principalOf(response), query, signal, {
-          mostResults: seriesPerBatch,
-          onLeftOut: (count) =>
-            // RFC 9111 section 5.5.
-            response.set(
-              'Warning',
-              `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
-            ),
-        }).catch((thrown: unknown) => {
-          if (!late.aborted) throw thrown;
-          throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
+        const left = leaving(response);
+        const made = await searches.take(requesterOf(request, response), left, async () => {
+          const late = AbortSignal.timeout(SEARCH_TIMEOUT_MS);
+          const signal = AbortSignal.any([left, late]);
+          const found = await searchSeries(principalOf(response), query, signal, {
+            mostResults: seriesPerBatch,
+            onLeftOut: (count) =>
+              // RFC 9111 section 5.5.
+              response.set(
+                'Warning',
+                `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
+              ),
+          }).catch((thrown: unknown) => {
+            if (!late.aborted) throw thrown;
+            throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
+          });
+          const series = linesOf(found, query.StudyInstanceUID);
+          if (series.length === 0)
+            throw new StainError(
+              'SERIES_NOT_FOUND',
+              'The archive shows you no whole-slide series that matches.',
+            );
+          if (series.length > seriesPerBatch)
+            throw new StainError(
+              'BATCH_TOO_LARGE',
+              `The search finds more than ${seriesPerBatch} series; a batch has no more.`,
+              { data: { limit: seriesPerBatch } },
+            );
+          const wanted = {
+            template,
+            // Its series are submitted one after the other; all get what the template means now.
+            templateSha256,
+            model,
+            encoding: encoding ?? config.output.encoding,
+            quality: quality ?? config.output.quality,
+          };
+          return batches.create(principalOf(response).id, wanted, series);
         });
-        const series = linesOf(found, query.StudyInstanceUID);
-        if (series.length === 0)
-          throw new StainError(
-            'SERIES_NOT_FOUND',
-            'The archive shows you no whole-slide series that matches.',
-          );
-        if (series.length > seriesPerBatch)
-          throw new StainError(
-            'BATCH_TOO_LARGE',
-            `The search finds more than ${seriesPerBatch} series; a batch has no more.`,
-            { data: { limit: seriesPerBatch } },
-          );
-        const wanted = {
-          template,
-          // Its series are submitted one after the other; all get what the template means now.
-          templateSha256,
-          model,
-          encoding: encoding ?? config.output.encoding,
-          quality: quality ?? config.output.quality,
-        };
-        const made = await batches.create(principalOf(response).id, wanted, series);
         setSubject(response, { batchId: made.id, template });
         response.status(202).location(`${root}/${made.id}`).json(made);
       },
@@ -128,21 +151,23 @@ export function batchRoutes({
       method: 'get',
       path: '/api/batches',
       scope: 'read',
+      problems: ['QUEUE_FULL'],
       operation: {
         tags: TAGS,
         summary: "One's batches, newest first; all of them for administrators",
         responses: { 200: json('The newest hundred', batchList) },
       },
-      async handler(_request, response) {
+      async handler(request, response) {
         const { id, scopes } = principalOf(response);
-        response.json({ batches: await batches.list(scopes.has('administer') ? undefined : id) });
+        const wanted = scopes.has('administer') ? undefined : id;
+        response.json({ batches: await readInTurn(request, response, () => batches.list(wanted)) });
       },
     },
     {
       method: 'get',
       path: '/api/batches/:id',
       scope: 'read',
-      problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND'],
+      problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
         summary: 'The report of a batch: every series with its job, state and error',
@@ -150,15 +175,16 @@ export function batchRoutes({
         responses: { 200: json('The report', batchReport) },
       },
       async handler(request, response) {
-        const id = await visible(response, parseInput(idParameter, request.params).id);
-        response.json(await batches.report(id));
+        const { id } = parseInput(idParameter, request.params);
+        const report = async (): Promise<BatchReport> => batches.report(await visible(response, id));
+        response.json(await readInTurn(request, response, report));
       },
     },
     {
       method: 'get',
       path: '/api/batches/:id/report.csv',
       scope: 'read',
-      problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND'],
+      problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
         summary: 'The report as a table',
@@ -168,11 +194,10 @@ export function batchRoutes({
         },
       },
       async handler(request, response) {
-        const id = await visible(response, parseInput(idParameter, request.params).id);
-        response
-          .type('text/csv')
-          .attachment(`batch-${id}.csv`)
-          .send(csvOf((await batches.report(id)).series));
+        const { id } = parseInput(idParameter, request.params);
+        const report = async (): Promise<BatchReport> => batches.report(await visible(response, id));
+        const { series } = await readInTurn(request, response, report);
+        response.type('text/csv').attachment(`batch-${id}.csv`).send(csvOf(series));
       },
     },
     {
