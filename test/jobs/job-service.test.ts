@@ -155,6 +155,30 @@ it('a job that waits for the room of other jobs waits for as long as they take',
   expect((await until(impatient.jobs, job.id, 'FAILED')).error).toMatchObject({ code: 'SPOOL_FULL' });
 });
 
+it('a job that waits for room in the spool is tried as soon as another one has given some back', async () => {
+  const steered = new SteeredWork();
+  const both = await openJobs({ run: steered.run, concurrency: 2 });
+  await using _open = { [Symbol.asyncDispose]: () => both.close() };
+  const full = new StainError('SPOOL_FULL', 'Others have the room.', { data: { inLine: true } });
+  let next = steered.next();
+  const first = await create(both, request());
+  const working = await next;
+  next = steered.next();
+  const second = await create(both, request());
+  // Pauses get longer and longer: 5, 10, 20 seconds.
+  for (let tries = 0; tries < 2; tries++) {
+    (await next).fail(full);
+    next = steered.next();
+    await until(both, second.job.id, 'SCHEDULED');
+  }
+  const begin = performance.now();
+  working.succeed();
+  await until(both, first.job.id, 'COMPLETED');
+  (await next).succeed();
+  await until(both, second.job.id, 'COMPLETED');
+  expect(performance.now() - begin).toBeLessThan(4000);
+});
+
 async function openImpatient() {
   const steered = new SteeredWork();
   const opened = await openJobs({ run: steered.run, retryHours: 0 });

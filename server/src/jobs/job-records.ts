@@ -402,6 +402,16 @@ export class JobRecords {
     );
   }
 
+  /** Ids of the jobs that wait for room in the spool, oldest first. */
+  async waitingForRoom(most: number): Promise<string[]> {
+    const rows = await this.#database.query<{ id: string }>(
+      `SELECT id FROM ${TABLE} WHERE state = 'SCHEDULED' AND waiting->>'code' = 'SPOOL_FULL'
+       ORDER BY coalesce(series_created_at, created_at) LIMIT $1`,
+      [most],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** A waiting job is CANCELED at once, a running one is marked. Undefined when it had ended, or never was. */
   async requestCancel(id: string): Promise<Job | undefined> {
     const [row] = await this.#rows(

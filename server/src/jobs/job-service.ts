@@ -30,6 +30,9 @@ const EXPIRY_MARGIN_SECONDS = 10 * 60;
 const RETRY_SECONDS = 5;
 const LONGEST_RETRY_SECONDS = 300;
 
+/** Jobs that are tried at once when room in the spool was given back. */
+const MOST_HURRIED = 2;
+
 /** How often jobs without a ticket are looked for: of a process that died between writing down the one and the other. */
 const SWEEP_MS = 60_000;
 
@@ -195,6 +198,7 @@ export class JobService {
     if (isFinal(job.state)) {
       await this.#database.limited(() => this.#database.boss.deleteJob(QUEUE, id));
       await this.#options.release(await this.#records.identity(id)).catch(this.#options.onFault);
+      await this.#hurry();
     }
     this.#running.get(id)?.cancel();
     this.#watchers.wake(id);
@@ -328,10 +332,24 @@ export class JobService {
     try {
       const isOver = await running.finished();
       this.#options.onJob?.(isOver ? 'ended' : 'put back', running.job);
+      if (running.job.waiting?.code !== 'SPOOL_FULL') await this.#hurry();
       if (!isOver) throw new Error('put back');
     } finally {
       this.#running.delete(id);
       this.#watchers.wake(id);
+    }
+  }
+
+  /** Room in the spool was given back: those that wait for some are not left to their pauses, in which it would lie idle. */
+  async #hurry(): Promise<void> {
+    if (this.#closing) return;
+    const { boss } = this.#database;
+    try {
+      // One that is in work by now stays as it is.
+      for (const id of await this.#records.waitingForRoom(MOST_HURRIED))
+        await this.#database.limited(() => boss.update(QUEUE, undefined, { id, startAfter: new Date() }));
+    } catch (error) {
+      this.#options.onFault(error);
     }
   }
 
