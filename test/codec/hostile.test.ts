@@ -62,11 +62,14 @@ describe.each(Object.entries(codestreams))('%s', (_name, [uid, intact]) => {
     );
   });
 
-  it('refuses every truncation', async () => {
+  it('refuses every truncation that costs pixels', async () => {
+    const format = frameFormat(uid, SIZE, SIZE);
+    const whole = await decodeFrame(intact, format);
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: intact.length - 2 }), async (length) => {
-        const truncated = decodeFrame(intact.slice(0, length), frameFormat(uid, SIZE, SIZE));
-        await expect(truncated).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+        const outcome = await decodeFrame(intact.slice(0, length), format).catch((error) => error.code);
+        if (typeof outcome === 'string') expect(outcome).toBe('FRAME_INVALID');
+        else expect(outcome).toEqual(whole);
       }),
     );
   });

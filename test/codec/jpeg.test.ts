@@ -2,7 +2,7 @@ import jpegTurbo from '@julusian/jpeg-turbo';
 import { describe, expect, it } from 'vitest';
 import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
-import { isYbrFull422 } from '../../server/src/codec/jpeg.ts';
+import { asYbrFull422 } from '../../server/src/codec/jpeg.ts';
 import { frameFormat, meanDifference, testFrame, toYbrFull } from './frames.ts';
 
 const BASELINE = '1.2.840.10008.1.2.4.50';
@@ -24,14 +24,14 @@ function withoutJfif(jpeg: Buffer, instead = Buffer.alloc(0)): Buffer {
   return Buffer.concat([jpeg.subarray(0, 2), instead, jpeg.subarray(4 + jpeg.readUInt16BE(4))]);
 }
 
-/** Component identifiers 'R', 'G', 'B' in frame and scan header. */
-function withRgbIdentifiers(jpeg: Buffer): Buffer {
+/** With other component identifiers in frame and scan header. */
+function withIdentifiers(jpeg: Buffer, identifiers: string): Buffer {
   const copy = Buffer.from(jpeg);
   const [frame, scan] = [
     copy.indexOf(Buffer.from('ffc00011', 'hex')),
     copy.indexOf(Buffer.from('ffda000c', 'hex')),
   ];
-  [...'RGB'].forEach((letter, c) => {
+  [...identifiers].forEach((letter, c) => {
     copy[frame + 10 + 3 * c] = letter.charCodeAt(0);
     copy[scan + 5 + 2 * c] = letter.charCodeAt(0);
   });
@@ -44,26 +44,48 @@ describe('a stored frame in an instance of YBR_FULL_422', () => {
   const other = { ...format, photometricInterpretation: 'RGB' };
   const jpeg = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_422);
 
-  it('may be YCbCr by JFIF and by default, not RGB by Adobe’s flag or the component identifiers', () => {
-    expect(isYbrFull422(jpeg, other)).toBe(true);
-    expect(isYbrFull422(withoutJfif(jpeg), other)).toBe(true);
-    expect(isYbrFull422(withoutJfif(jpeg, APP14_RGB), named)).toBe(false);
-    expect(isYbrFull422(withRgbIdentifiers(withoutJfif(jpeg)), named)).toBe(false);
+  it('may be YCbCr by JFIF and by its sampling, not RGB by Adobe’s flag or the component identifiers', () => {
+    expect(asYbrFull422(jpeg, other)).toEqual(jpeg);
+    expect(asYbrFull422(withoutJfif(jpeg), other)).toBeDefined();
+    expect(asYbrFull422(withoutJfif(jpeg, APP14_RGB), named)).toBeUndefined();
+    expect(asYbrFull422(withIdentifiers(withoutJfif(jpeg), 'RGB'), named)).toBeUndefined();
   });
 
   it('has the sampling of 4:2:2, or an instance of its own that says the same of it', () => {
     const quarter = encode(testFrame(16, 16), 16, 16, jpegTurbo.SAMP_420);
-    expect(isYbrFull422(quarter, other)).toBe(false);
-    expect(isYbrFull422(quarter, named)).toBe(true);
+    expect(asYbrFull422(quarter, other)).toBeUndefined();
+    expect(asYbrFull422(quarter, named)).toBeDefined();
   });
 
-  it('is baseline, whole, and of the size that its header says', () => {
+  it('is baseline, whole, of the size that its header says, and ends with its end marker', () => {
     const extended = Buffer.from(jpeg);
     extended[extended.indexOf(Buffer.from('ffc00011', 'hex')) + 1] = 0xc1;
-    expect(isYbrFull422(extended, named)).toBe(false);
-    expect(isYbrFull422(Buffer.concat([jpeg, Buffer.alloc(1)]), named)).toBe(true);
-    expect(() => isYbrFull422(jpeg.subarray(0, jpeg.length - 20), named)).toThrow(/end marker/);
-    expect(() => isYbrFull422(jpeg, frameFormat(BASELINE, 32, 16))).toThrow(/codestream holds/);
+    expect(asYbrFull422(extended, named)).toBeUndefined();
+    for (const behind of ['00', '0d0a', 'ffd9', '0d0affd90000'])
+      expect(asYbrFull422(Buffer.concat([jpeg, Buffer.from(behind, 'hex')]), named)).toEqual(jpeg);
+    expect(asYbrFull422(jpeg.subarray(0, jpeg.length - 2), named)).toBeUndefined();
+    expect(() => asYbrFull422(jpeg, frameFormat(BASELINE, 32, 16))).toThrow(/codestream holds/);
+  });
+});
+
+describe('the colour space of a JPEG frame', () => {
+  const rgb = testFrame(32, 32);
+  const [full, half] = [jpegTurbo.SAMP_444, jpegTurbo.SAMP_422].map((sampling) =>
+    withoutJfif(encode(rgb, 32, 32, sampling, 100)),
+  );
+  const decode = (bytes: Buffer, photometricInterpretation: string): Promise<Uint8Array> =>
+    decodeFrame(bytes, frameFormat(BASELINE, 32, 32, { photometricInterpretation }));
+
+  // The components hold YCbCr: taken as RGB they come out as toYbrFull gives them.
+  it.each([
+    ['identifiers 1 2 3', full!, 'RGB', 'YCbCr'],
+    ['identifiers 0 1 2, tagged RGB', withIdentifiers(full!, '\0\x01\x02'), 'RGB', 'RGB'],
+    ['identifiers 0 1 2, tagged YBR_FULL', withIdentifiers(full!, '\0\x01\x02'), 'YBR_FULL', 'YCbCr'],
+    ['identifiers 0 1 2, subsampled, tagged RGB', withIdentifiers(half!, '\0\x01\x02'), 'RGB', 'YCbCr'],
+    ['identifiers R G B, tagged YBR_FULL_422', withIdentifiers(full!, 'RGB'), 'YBR_FULL_422', 'RGB'],
+  ])('%s', async (_name, bytes, tag, colours) => {
+    const expected = colours === 'RGB' ? toYbrFull(rgb) : rgb;
+    expect(meanDifference(await decode(bytes, tag), expected)).toBeLessThan(4);
   });
 });
 
@@ -101,7 +123,7 @@ describe('JPEG baseline', () => {
 
   it.each([
     ['an Adobe marker with transform 0', (jpeg: Buffer) => withoutJfif(jpeg, APP14_RGB)],
-    ['component identifiers R, G, B', (jpeg: Buffer) => withRgbIdentifiers(withoutJfif(jpeg))],
+    ['component identifiers R, G, B', (jpeg: Buffer) => withIdentifiers(withoutJfif(jpeg), 'RGB')],
   ])('takes RGB for RGB by %s, whatever the header says', async (_name, mark) => {
     const rgb = testFrame(32, 32);
     const jpeg = encode(rgb, 32, 32, jpegTurbo.SAMP_444);
@@ -149,7 +171,13 @@ describe('JPEG baseline', () => {
     });
   });
 
-  it.each([1, 2, 3, 50, 500])('refuses a frame that lacks its last %i bytes', async (missing) => {
+  it.each([1, 2])('reads a frame that lacks %i bytes of its end marker alone', async (missing) => {
+    const jpeg = encode(testFrame(64, 64), 64, 64, jpegTurbo.SAMP_422);
+    const format = frameFormat(BASELINE, 64, 64);
+    expect(await decodeFrame(jpeg.subarray(0, -missing), format)).toEqual(await decodeFrame(jpeg, format));
+  });
+
+  it.each([8, 50, 500])('refuses a frame that lacks its last %i bytes', async (missing) => {
     const jpeg = encode(testFrame(64, 64), 64, 64, jpegTurbo.SAMP_422);
     await expect(
       decodeFrame(jpeg.subarray(0, -missing), frameFormat(BASELINE, 64, 64)),

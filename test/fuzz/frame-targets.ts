@@ -5,7 +5,7 @@ import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { srgbProfile } from '../../server/src/codec/icc.ts';
 import { convertLattice } from '../../server/src/codec/icc-lattice.ts';
-import { isYbrFull422 } from '../../server/src/codec/jpeg.ts';
+import { asYbrFull422 } from '../../server/src/codec/jpeg.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { frameFormat, testFrame, toPlanes } from '../codec/frames.ts';
 import { ADOBE_RGB, matrixProfile } from '../codec/profiles.ts';
@@ -37,7 +37,7 @@ function target(transferSyntaxUid: string, count: number, seeds: readonly Seed[]
       transferSyntaxOf(bytes, SIZE * SIZE * 3);
       const pixels = await decodeFrame(bytes, format);
       if (pixels.length !== SIZE * SIZE * 3) throw new Error(`${pixels.length} bytes of pixels.`);
-      if (transferSyntaxUid === JPEG) isYbrFull422(bytes, format);
+      if (transferSyntaxUid === JPEG) asYbrFull422(bytes, format);
     },
   };
 }

@@ -7,12 +7,8 @@ import type { FrameFormat } from './frame-format.ts';
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 const JPEG_LS = '1.2.840.10008.1.2.4.81';
 const JPEG_2000 = '1.2.840.10008.1.2.4.91';
-const HTJ2K = '1.2.840.10008.1.2.4.203';
 const RLE = '1.2.840.10008.1.2.5';
 const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
-
-/** Rsiz of a codestream with the block coder of ITU-T T.814 (A.3.2). */
-const HIGH_THROUGHPUT = 0x40;
 
 /** Bytes of a frame that is not compressed: YBR_FULL_422 has half as many colour samples (PS3.3 C.7.6.3.1.2). */
 export function uncompressedSize({
@@ -31,8 +27,7 @@ export function transferSyntaxOf(bytes: Uint8Array, size: number): string {
   if (bytes.length === size || bytes.length === size + (size % 2)) return EXPLICIT_LITTLE_ENDIAN;
   const [a, b, c, d] = bytes;
   if (a === 0xff && b === 0xd8 && c === 0xff) return d === 0xf7 ? JPEG_LS : JPEG_BASELINE;
-  if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51)
-    return bytes[6]! & HIGH_THROUGHPUT ? HTJ2K : JPEG_2000;
+  if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51) return JPEG_2000;
   // The number of segments, little-endian, opens the header of an RLE frame (PS3.5 G.5).
   if (a === 3 && b === 0 && c === 0 && d === 0) return RLE;
   // Left to the decoder, which says what is wrong with the length.

@@ -3,7 +3,7 @@ import { StainError } from '../errors.ts';
 import { type FrameFormat, requireFrameSize } from './frame-format.ts';
 import { decodeJpeg } from './jpeg.ts';
 import { decodeJpegLs } from './jpeg-ls.ts';
-import { decodeHtj2k, decodeJpeg2000 } from './jpeg2000.ts';
+import { decodeJpeg2000 } from './jpeg2000.ts';
 import { decodeRle } from './rle.ts';
 import { decodeUncompressed } from './uncompressed.ts';
 
@@ -17,9 +17,9 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
   ['1.2.840.10008.1.2.4.81', decodeJpegLs],
   ['1.2.840.10008.1.2.4.90', decodeJpeg2000],
   ['1.2.840.10008.1.2.4.91', decodeJpeg2000],
-  ['1.2.840.10008.1.2.4.201', decodeHtj2k],
-  ['1.2.840.10008.1.2.4.202', decodeHtj2k],
-  ['1.2.840.10008.1.2.4.203', decodeHtj2k],
+  ['1.2.840.10008.1.2.4.201', decodeJpeg2000],
+  ['1.2.840.10008.1.2.4.202', decodeJpeg2000],
+  ['1.2.840.10008.1.2.4.203', decodeJpeg2000],
   ['1.2.840.10008.1.2.5', decodeRle],
 ]);
 

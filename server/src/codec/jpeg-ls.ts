@@ -18,14 +18,28 @@ const charls = wasmCodec<{ JpegLSDecoder: new () => CharlsDecoder }>('charls');
 
 export async function decodeJpegLs(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
   requireFormat(readHeader(bytes), format);
-  requireEnd(bytes);
-  return charls(({ JpegLSDecoder }) =>
-    decodeWith(JpegLSDecoder, bytes, format, (decoded, decoder) => {
-      const pixels = decoder.getInterleaveMode() === 0 ? interleave(decoded) : decoded;
-      if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
-      return pixels;
-    }),
-  );
+  const end = requireEnd(bytes);
+  const decode = (codestream: Uint8Array): Promise<Uint8Array> =>
+    charls(({ JpegLSDecoder }) =>
+      decodeWith(JpegLSDecoder, codestream, format, (decoded, decoder) => {
+        const pixels = decoder.getInterleaveMode() === 0 ? interleave(decoded) : decoded;
+        if (format.photometricInterpretation === 'YBR_FULL') ybrFullToRgb(pixels);
+        return pixels;
+      }),
+    );
+  try {
+    return await decode(bytes);
+  } catch (error) {
+    // Some encoders pad the data, and not what follows the end marker, to an even length. CharLS alone minds that.
+    if (bytes[end - 3] !== 0) throw error;
+    return decode(withoutByte(bytes, end - 3));
+  }
+}
+
+function withoutByte(bytes: Uint8Array, at: number): Uint8Array {
+  const shorter = bytes.slice(0, -1);
+  shorter.set(bytes.subarray(at + 1), at);
+  return shorter;
 }
 
 /** Frame header SOF55 (ITU-T T.87 C.2.2). */
@@ -46,11 +60,12 @@ function readHeader(bytes: Uint8Array): CodestreamFormat {
 }
 
 /**
- * The end marker (EOI), before padding or none. CharLS finds out that a codestream is truncated, but it may count
+ * Offset behind the end marker (EOI), before padding or none. CharLS finds out that a codestream is truncated, but it may count
  * absent bits for five seconds first.
  */
-function requireEnd(bytes: Uint8Array): void {
+function requireEnd(bytes: Uint8Array): number {
   let end = bytes.length;
   while (end > 2 && bytes[end - 1] === 0) end--;
   if (bytes[end - 2] !== 0xff || bytes[end - 1] !== 0xd9) throw invalidFrame('A JPEG-LS frame is truncated.');
+  return end;
 }

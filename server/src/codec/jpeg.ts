@@ -1,7 +1,7 @@
 /**
  * JPEG baseline by libjpeg-turbo, in the build that browsers run as well: the accurate inverse DCT, so that a preview
- * sees the pixels that the server sees. The colour space is the one that the codestream's own markers state (Adobe
- * transform, JFIF, component identifiers), which is what libjpeg goes by; the DICOM tag is often wrong.
+ * sees the pixels that the server sees. The codestream's own markers state the colour space (Adobe transform, JFIF,
+ * component identifiers); the DICOM tag, which is often wrong, decides only where they are silent.
  */
 import { type CodestreamFormat, type FrameFormat, invalidFrame, requireFormat } from './frame-format.ts';
 import { decodeWith, type WasmDecoder, wasmCodec } from './wasm-codec.ts';
@@ -15,20 +15,69 @@ const SEQUENTIAL_HUFFMAN = new Set([0xc0, 0xc1]);
 
 const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-turbo');
 
+/** Adobe's marker segment with transform 0: three components are RGB (ISO/IEC 10918-6, 6.5.3). */
+const ADOBE_RGB = Uint8Array.of(0xff, 0xee, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 0);
+
 /** libjpeg's warnings are errors here: it would fill what is missing or unreadable with grey and go on. */
 export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
-  requireFormat(readHeader(bytes), format);
-  return libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, bytes, format, (pixels) => pixels));
+  const header = readHeader(bytes);
+  requireFormat(header, format);
+  const codestream = bytes.subarray(0, endOfCodestream(bytes, header.end) ?? bytes.length);
+  const parts = [codestream.subarray(0, 2)];
+  // libjpeg takes YCbCr for granted where nothing in the codestream says otherwise.
+  if (header.colours === undefined && !isYcbcr(header, format)) parts.push(ADOBE_RGB);
+  parts.push(codestream.subarray(2));
+  // Some encoders leave the end marker out. Where data are missing too, libjpeg still finds that out.
+  if (codestream.at(-2) !== 0xff || codestream.at(-1) !== EOI) parts.push(Uint8Array.of(0xff, EOI));
+  const whole = concatenated(parts);
+  return libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, whole, format, (pixels) => pixels));
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** What the markers of a codestream say before the first scan. */
 interface JpegHeader extends CodestreamFormat {
   /** SOF0. */
   readonly isBaseline: boolean;
-  /** By the rules of libjpeg for three components: JFIF, then Adobe's transform flag, then the component identifiers. */
-  readonly isYcbcr: boolean;
+  /**
+   * What the codestream says of its three components, by the rules of libjpeg: JFIF, then Adobe's transform flag, then
+   * the component identifiers. undefined where it says nothing.
+   */
+  readonly colours: 'YCbCr' | 'RGB' | undefined;
+  /** The components have sampling factors of their own. */
+  readonly isSubsampled: boolean;
   /** Sampling factors of the three components as 4:2:2 has them. */
   readonly is422: boolean;
+  /** Where the frame header begins. */
+  readonly end: number;
+}
+
+/** Subsampled chroma is YCbCr whatever the tag says: nobody subsamples green and blue. */
+function isYcbcr({ colours, isSubsampled }: JpegHeader, { photometricInterpretation }: FrameFormat): boolean {
+  if (colours !== undefined) return colours === 'YCbCr';
+  return isSubsampled || photometricInterpretation !== 'RGB';
+}
+
+/**
+ * Offset behind the end marker (EOI), which the scans after the frame header lead to (ITU-T T.81 B.1.1); undefined
+ * where there is none. What lies behind it, such as padding or a line break, is no part of the codestream.
+ */
+function endOfCodestream(bytes: Uint8Array, start: number): number | undefined {
+  for (let at = start; at + 1 < bytes.length; ) {
+    const marker = bytes[at + 1]!;
+    if (bytes[at] !== 0xff || marker === 0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd7)) at++;
+    else if (marker === EOI) return at + 2;
+    else at += 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+  }
+  return undefined;
 }
 
 /**
@@ -48,15 +97,22 @@ function readHeader(bytes: Uint8Array): JpegHeader {
       const components = bytes[at + 9]!;
       // Identifier, sampling factors and quantisation table of each component.
       const of = (component: number, field: 0 | 1): number => bytes[at + 10 + 3 * component + field] ?? 0;
-      const isRgb = String.fromCharCode(of(0, 0), of(1, 0), of(2, 0)) === 'RGB';
+      const identifiers = String.fromCharCode(of(0, 0), of(1, 0), of(2, 0));
+      const byIdentifier = { RGB: 'RGB', '\x01\x02\x03': 'YCbCr' } as const;
+      const byAdobe = adobeTransform === 0 ? 'RGB' : 'YCbCr';
       return {
         bitsPerSample: bytes[at + 4]!,
         height: view.getUint16(at + 5),
         width: view.getUint16(at + 7),
         components,
         isBaseline: marker === 0xc0,
-        isYcbcr:
-          components === 3 && (isJfif || (adobeTransform === undefined ? !isRgb : adobeTransform === 1)),
+        colours: isJfif
+          ? 'YCbCr'
+          : adobeTransform !== undefined
+            ? byAdobe
+            : byIdentifier[identifiers as keyof typeof byIdentifier],
+        isSubsampled: new Set([of(0, 1), of(1, 1), of(2, 1)]).size > 1,
+        end: at,
         is422: of(0, 1) === 0x21 && of(1, 1) === 0x11 && of(2, 1) === 0x11,
       };
     }
@@ -75,17 +131,16 @@ function readHeader(bytes: Uint8Array): JpegHeader {
 }
 
 /**
- * Whether a stored frame may stand, as it is, in an instance of JPEG baseline with Photometric Interpretation
- * YBR_FULL_422: it is whole, of the size that the header says, YCbCr, and 4:2:2 unless its own instance says
- * YBR_FULL_422 of it. @throws FRAME_INVALID, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
+ * A stored frame as it may stand in an instance of JPEG baseline with Photometric Interpretation YBR_FULL_422: whole, of
+ * the size that the header says, YCbCr, and 4:2:2 unless its own instance says YBR_FULL_422 of it. What lies behind its
+ * end marker is left out. undefined where it must be decoded and encoded instead.
+ * @throws FRAME_INVALID, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
  */
-export function isYbrFull422(bytes: Uint8Array, format: FrameFormat): boolean {
+export function asYbrFull422(bytes: Uint8Array, format: FrameFormat): Uint8Array | undefined {
   const header = readHeader(bytes);
   requireFormat(header, format);
-  let end = bytes.length;
-  while (end > 0 && bytes[end - 1] === 0) end--;
-  if (bytes[end - 2] !== 0xff || bytes[end - 1] !== EOI)
-    throw invalidFrame('A JPEG frame ends before its end marker.');
+  const end = endOfCodestream(bytes, header.end);
   const isNamed = format.photometricInterpretation === 'YBR_FULL_422';
-  return header.isBaseline && header.isYcbcr && (header.is422 || isNamed);
+  const fits = header.isBaseline && isYcbcr(header, format) && (header.is422 || isNamed);
+  return fits && end !== undefined ? bytes.subarray(0, end) : undefined;
 }

@@ -18,6 +18,8 @@ export interface J2kHeader {
   readonly size: CodestreamFormat;
   /** The components were transformed from RGB (MCT), and the decoder turns them back. */
   readonly colourTransform: boolean;
+  /** Its code-blocks are those of ITU-T T.814 (Rsiz, A.5.1). */
+  readonly isHighThroughput: boolean;
 }
 
 /** @throws FRAME_INVALID, PIXEL_FORMAT_UNSUPPORTED */
@@ -26,6 +28,7 @@ export function readJ2kHeader(bytes: Uint8Array): J2kHeader {
   const start = indexOfCodestream(view);
   let at = start + 2;
   const size = readSize(view, at);
+  const isHighThroughput = (view.getUint16(start + RSIZ) & HIGH_THROUGHPUT) !== 0;
   let colourTransform: boolean | undefined;
   while (at + SOT_BYTES <= view.byteLength && view.getUint16(at) !== SOT) {
     if (view.getUint16(at) === COD) colourTransform = view.getUint8(at + 8) === 1;
@@ -33,8 +36,11 @@ export function readJ2kHeader(bytes: Uint8Array): J2kHeader {
   }
   if (colourTransform === undefined) throw invalidFrame('A JPEG 2000 frame has a damaged header.');
   requireTileParts(view, at);
-  return { size, colourTransform };
+  return { size, colourTransform, isHighThroughput };
 }
+
+/** Bit of Rsiz in a codestream with the block coder of ITU-T T.814 (A.2), and where Rsiz stands after SOC. */
+const [HIGH_THROUGHPUT, RSIZ] = [0x4000, 6];
 
 function indexOfCodestream(view: DataView): number {
   const end = Math.min(view.byteLength - SIZ_BYTES - 2, MAX_JP2_HEADER);

@@ -1,6 +1,7 @@
 /**
- * JPEG 2000 (OpenJPEG) and High-Throughput JPEG 2000 (OpenJPH). Whether the components are transformed to
- * YCbCr is stated in the codestream (ITU-T T.800 A.6.1); the tag decides only where the codestream does not.
+ * JPEG 2000 (OpenJPEG) and High-Throughput JPEG 2000 (OpenJPH). Which of the two a frame is, and whether the decoder
+ * turns its components back into RGB, is stated in the codestream (ITU-T T.800 A.5.1, A.6.1); converters are known to
+ * write the transfer syntax of the one over the other. The tag says what the components are without that transform.
  */
 import { type FrameFormat, requireFormat, ybrFullToRgb } from './frame-format.ts';
 import { readJ2kHeader } from './jpeg2000-header.ts';
@@ -18,14 +19,18 @@ const openJph = wasmCodec<{ HTJ2KDecoder: new () => WasmDecoder; HTJ2KEncoder: n
   'openjph',
 );
 
+/** Both kinds of codestream. @throws FRAME_INVALID, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED */
 export async function decodeJpeg2000(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
-  const toRgb = checkCodestream(bytes, format);
-  return openJpeg(({ J2KDecoder }) => decodeWith(J2KDecoder, bytes, format, toRgb));
-}
-
-export async function decodeHtj2k(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
-  const toRgb = checkCodestream(bytes, format);
-  return openJph(({ HTJ2KDecoder }) => decodeWith(HTJ2KDecoder, bytes, format, toRgb));
+  const { size, colourTransform, isHighThroughput } = readJ2kHeader(bytes);
+  requireFormat(size, format);
+  const isYbr = !colourTransform && format.photometricInterpretation.startsWith('YBR_');
+  const toRgb = (pixels: Uint8Array): Uint8Array => {
+    if (isYbr) ybrFullToRgb(pixels);
+    return pixels;
+  };
+  return isHighThroughput
+    ? openJph(({ HTJ2KDecoder }) => decodeWith(HTJ2KDecoder, bytes, format, toRgb))
+    : openJpeg(({ J2KDecoder }) => decodeWith(J2KDecoder, bytes, format, toRgb));
 }
 
 /** Lossless, with the reversible colour transform: Photometric Interpretation YBR_RCT. */
@@ -43,19 +48,4 @@ function encodeLossless(encoder: J2kEncoder, rgb: Uint8Array, width: number, hei
   // Five wavelet levels as usual, fewer for a frame that is too small for them.
   encoder.setDecompositions(Math.min(5, Math.floor(Math.log2(Math.min(width, height)))));
   return encodeWith(encoder, rgb, width, height);
-}
-
-/**
- * Everything that can be known of a codestream before it is decoded.
- * @returns what is to be done with the decoded pixels
- * @throws FRAME_INVALID, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED
- */
-function checkCodestream(bytes: Uint8Array, format: FrameFormat): (pixels: Uint8Array) => Uint8Array {
-  const { size, colourTransform } = readJ2kHeader(bytes);
-  requireFormat(size, format);
-  const isYbr = !colourTransform && format.photometricInterpretation.startsWith('YBR_FULL');
-  return (pixels) => {
-    if (isYbr) ybrFullToRgb(pixels);
-    return pixels;
-  };
 }

@@ -1,7 +1,7 @@
 /** The tiles of a slide that are glass, and how they come into the result: as they are stored, where that is possible. */
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
-import { isYbrFull422 } from '../codec/jpeg.ts';
+import { asYbrFull422 } from '../codec/jpeg.ts';
 import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
 import { densityAt } from '../slide/optical-density.ts';
 import { BLACK, type Rgb } from '../slide/raster.ts';
@@ -57,9 +57,10 @@ export async function findGlassTiles(
     async frame(level, position) {
       if (output.encoding === 'jpeg' && !open.colour.table) {
         const { format, bytes } = await open.storedFrame(level, position);
-        if (format.transferSyntaxUid === JPEG_BASELINE && isYbrFull422(bytes, format)) {
+        const passed = format.transferSyntaxUid === JPEG_BASELINE ? asYbrFull422(bytes, format) : undefined;
+        if (passed) {
           passedThrough++;
-          return bytes;
+          return passed;
         }
       }
       const { rows, columns } = level;
