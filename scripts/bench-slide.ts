@@ -81,7 +81,8 @@ export async function makeBenchSlide(
       x: (f % across) * TILE,
       y: Math.floor(f / across) * TILE,
     }));
-    return { ...level, totalColumns, totalRows, frames };
+    const content = { columns: totalColumns, rows: totalRows };
+    return { ...level, totalColumns, totalRows, frames, placement: { ...level.placement, content } };
   });
   const tissueFrames = Math.ceil(tissue * levels[0]!.frames.length);
   const glassFrame = await codecs.encode(
@@ -97,6 +98,7 @@ export async function makeBenchSlide(
     spool,
     signal,
     concurrency: 4,
+    padding: WHITE,
     // What glass looks like is known once: slides of gigapixels are made in seconds.
     glass: {
       map: {

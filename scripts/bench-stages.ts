@@ -6,6 +6,7 @@ import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
 import type { OpenSeries } from '../server/src/normalization/open-series.ts';
+import { contentGrid } from '../server/src/slide/placement.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { windowsOf } from '../server/src/slide/windows.ts';
@@ -80,7 +81,7 @@ export async function stages(place: Place, source: string): Promise<Row[]> {
   const band = await base.read(bands[0]!, signal);
   rows.push(
     await timed('average (all levels)', megapixels, async () => {
-      const pyramid = new Pyramid(open.slide.levels, async () => {});
+      const pyramid = new Pyramid(open.slide.levels.map(contentGrid), async () => {});
       for (const { y, height } of bands)
         await pyramid.add(
           { ...band, height, rgb: band.rgb.subarray(0, band.width * height * 3) },

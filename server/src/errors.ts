@@ -18,6 +18,10 @@ export const ERROR_TABLE = {
   },
   FOCAL_PLANES_UNSUPPORTED: { status: 422, remedy: 'Choose a slide with one focal plane.' },
   OPTICAL_PATHS_UNSUPPORTED: { status: 422, remedy: 'Choose a slide with one optical path.' },
+  SEVERAL_SLIDES: {
+    status: 422,
+    remedy: 'Store each slide as a series of its own; the message names them.',
+  },
   NO_VOLUME_LEVEL: {
     status: 422,
     remedy: 'The series holds no VOLUME image; choose the series with the slide.',

@@ -1,6 +1,7 @@
 /** Levels and records for tests of the derived series. */
 import type { DataSet } from '../../server/src/dicom/dataset.ts';
 import type { DerivationRecord } from '../../server/src/dicom/derived-series.ts';
+import { ownPlacement } from '../../server/src/slide/placement.ts';
 import type { Level } from '../../server/src/slide/types.ts';
 
 export function record(changes: Partial<DerivationRecord> = {}): DerivationRecord {
@@ -30,17 +31,23 @@ export function record(changes: Partial<DerivationRecord> = {}): DerivationRecor
 export function levelOf(sources: readonly DataSet[], role: Level['role'] = 'base'): Level {
   const counts = sources.map((source) => source.number('NumberOfFrames') ?? 1);
   const number = (keyword: string): number => sources[0]!.number(keyword) ?? 0;
+  const grid = {
+    rows: number('Rows'),
+    columns: number('Columns'),
+    totalRows: number('TotalPixelMatrixRows'),
+    totalColumns: number('TotalPixelMatrixColumns'),
+    spacing: undefined,
+    origin: undefined,
+  };
   return {
+    ...grid,
+    placement: ownPlacement(grid),
     role,
     instances: sources.map((dataset, i) => ({
       dataset,
       sopInstanceUid: dataset.string('SOPInstanceUID') ?? '',
       numberOfFrames: counts[i]!,
     })),
-    rows: number('Rows'),
-    columns: number('Columns'),
-    totalRows: number('TotalPixelMatrixRows'),
-    totalColumns: number('TotalPixelMatrixColumns'),
     frames: counts.flatMap((count, instance) =>
       Array.from({ length: count }, (_, frame) => ({ instance, frame, x: 0, y: 0 })),
     ),

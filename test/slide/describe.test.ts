@@ -24,6 +24,7 @@ function codeOf(headers: DataSet[]): string {
 const small = {
   totalRows: 15,
   totalColumns: 16,
+  pixelSpacing: 0.001,
   frames: [new Uint8Array(2)],
   overrides: { SOPInstanceUID: '2.25.7' },
 };

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { FrameSpool, type SavedFrames } from '../dicom/frame-spool.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
+import { contentGrid } from '../slide/placement.ts';
 import { type OpenTile, Pyramid, type Tile } from '../slide/pyramid.ts';
 import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
@@ -20,6 +21,8 @@ export interface BuildOptions {
   readonly concurrency: number;
   /** Without it every tile is made of what is added. */
   readonly glass?: GlassTiles | undefined;
+  /** Colour of what pads a level to whole tiles. */
+  readonly padding: Rgb;
 }
 
 /** The tiles of a slide that show nothing but glass, which stay as they are. */
@@ -59,7 +62,7 @@ export class LevelBuilder implements AsyncDisposable {
     );
     const { glass } = options;
     this.#pyramid = new Pyramid(
-      images,
+      images.map(contentGrid),
       (image, tile) => this.#encode(image, tile),
       glass && { map: glass.map, pixels: (image, x, y) => this.#glassPixels(glass, image, x, y) },
     );
@@ -124,6 +127,13 @@ export class LevelBuilder implements AsyncDisposable {
         if (frame !== undefined)
           await this.#spoolFrame(image, frame, () => glass!.frame(level, level.frames[frame]!));
       }
+    for (const [image, { frames, placement, rows, columns }] of this.#images.entries())
+      for (const [frame, { x, y }] of frames.entries()) {
+        if (x < placement.content.columns && y < placement.content.rows) continue;
+        this.#options.signal.throwIfAborted();
+        const blank = blankRaster(columns, rows, this.#options.padding);
+        await this.#spoolFrame(image, frame, () => this.#encoded(image, blank.rgb));
+      }
     await this.#settle();
   }
 
@@ -160,11 +170,16 @@ export class LevelBuilder implements AsyncDisposable {
     await setImmediate();
     const frame = this.#frameAt(image, tile.x, tile.y);
     if (frame === undefined) return;
+    const level = this.#images[image]!;
+    await this.#spoolFrame(image, frame, () =>
+      this.#encoded(image, paddedFrame(tile, level, this.#options.padding)),
+    );
+  }
+
+  #encoded(image: number, rgb: Uint8Array): Promise<Uint8Array> {
     const { codecs, encoding, quality, signal } = this.#options;
     const { rows, columns } = this.#images[image]!;
-    await this.#spoolFrame(image, frame, () =>
-      codecs.encode(paddedFrame(tile.raster, columns, rows), { rows, columns, encoding, quality }, signal),
-    );
+    return codecs.encode(rgb, { rows, columns, encoding, quality }, signal);
   }
 
   /** Starts on a frame as soon as there is room for it. */
@@ -184,14 +199,18 @@ export class LevelBuilder implements AsyncDisposable {
   }
 }
 
-/** A tile at the edge of the slide as a whole frame; repeating the edge keeps the codec from ringing there. */
-function paddedFrame(raster: Raster, width: number, height: number): Uint8Array {
+/**
+ * A tile at the edge of the slide as a whole frame. What is beyond the matrix is shown to nobody: repeating the edge
+ * keeps the codec from ringing there.
+ */
+function paddedFrame({ x, y, raster }: Tile, level: Level, padding: Rgb): Uint8Array {
+  const { columns: width, rows: height, totalColumns, totalRows } = level;
   if (raster.width === width && raster.height === height) {
     // The raster goes on into the next level, and the encoder takes its pixels away.
     return raster.rgb.slice();
   }
-  const frame = blankRaster(width, height);
+  const frame = blankRaster(width, height, padding);
   copyOverlap(raster, { x: 0, y: 0 }, frame, { x: 0, y: 0 });
-  repeatEdges(frame, raster.width, raster.height);
+  repeatEdges(frame, Math.min(width, totalColumns - x), Math.min(height, totalRows - y));
   return frame.rgb;
 }

@@ -150,6 +150,7 @@ async function normalizeIn(
     concurrency: environment.encodeConcurrency,
     checkpointSeconds: environment.checkpointSeconds,
     glass: glass.tiles,
+    padding: absent,
     onProgress: (done, total) => progress.report('normalize', done, total, 'pixels'),
   });
   const { spools } = levels;

@@ -360,9 +360,8 @@ const OVERVIEW_REDUCTION = 128;
 /** The smallest level in which the tissue can still be seen. */
 export function overviewLevel({ levels }: Slide): Level {
   const base = levels[0]!;
-  const shows = ({ totalColumns, totalRows }: Level): boolean =>
-    Math.max(totalColumns, totalRows) >= OVERVIEW_PIXELS &&
-    base.totalColumns / totalColumns <= OVERVIEW_REDUCTION;
+  const shows = ({ placement: { reduction, content } }: Level): boolean =>
+    Math.max(content.columns, content.rows) >= OVERVIEW_PIXELS && reduction.across <= OVERVIEW_REDUCTION;
   return levels.findLast(shows) ?? base;
 }
 
@@ -374,27 +373,18 @@ const GLASS_SPACING = 0.004;
 /** The smallest level that shows single nuclei and lies over the base level pixel for pixel, in both directions. */
 function glassLevel({ levels }: Slide): Level | undefined {
   const base = levels[0]!;
-  const spacing = pixelSpacing(base);
+  const spacing = base.spacing?.[0];
   const most = Math.min(GLASS_REDUCTION, spacing ? Math.max(2, GLASS_SPACING / spacing) : GLASS_REDUCTION);
-  const level = levels.findLast(({ totalColumns, totalRows }) => {
-    const reduction = Math.round(base.totalColumns / totalColumns);
-    const isExact = (whole: number, reduced: number): boolean => Math.abs(whole / reduction - reduced) < 1;
+  const level = levels.findLast(({ placement: { reduction, content } }) => {
+    const whole = Math.round(reduction.across);
+    const isExact = (fine: number, reduced: number): boolean => Math.abs(fine / whole - reduced) < 1;
     return (
-      reduction <= most + 0.5 &&
-      isExact(base.totalColumns, totalColumns) &&
-      isExact(base.totalRows, totalRows)
+      whole <= most + 0.5 &&
+      isExact(base.totalColumns, content.columns) &&
+      isExact(base.totalRows, content.rows)
     );
   });
   return level === base ? undefined : level;
-}
-
-/** Millimetres a pixel of a level, as its header states it. */
-function pixelSpacing({ instances }: Level): number | undefined {
-  const measures = instances[0]!.dataset
-    .items('SharedFunctionalGroupsSequence')[0]
-    ?.items('PixelMeasuresSequence')[0];
-  const spacing = measures?.numbers('PixelSpacing')[0];
-  return spacing && spacing > 0 ? spacing : undefined;
 }
 
 /** What the headers of a level's instances say of their frames. */

@@ -34,7 +34,7 @@ export async function previewRegion(
   signal: AbortSignal,
 ): Promise<Raster> {
   const level = levelFor(slide, region, size);
-  const wanted = onLevel(region, slide.levels[0]!, level);
+  const wanted = onLevel(region, level);
   const { halo, alignment, classNames } = network.model;
   // Context around it, from an origin at which tiles give the pixels of the whole.
   const left = Math.max(0, Math.floor((wanted.x - halo) / alignment) * alignment);
@@ -66,7 +66,7 @@ function levelFor({ levels }: Slide, region: Rectangle, size: number): Level {
       data: { totalColumns: base.totalColumns, totalRows: base.totalRows },
     });
   const longest = (level: Level): number => {
-    const { width, height } = onLevel(region, base, level);
+    const { width, height } = onLevel(region, level);
     return Math.max(width, height);
   };
   const level = levels.findLast((candidate) => longest(candidate) >= size) ?? base;
@@ -80,13 +80,13 @@ function levelFor({ levels }: Slide, region: Rectangle, size: number): Level {
 }
 
 /** A rectangle of the base level on another level, at least one pixel large. */
-function onLevel({ x, y, width, height }: Rectangle, base: Level, level: Level): Rectangle {
-  const [sx, sy] = [level.totalColumns / base.totalColumns, level.totalRows / base.totalRows];
-  const [left, top] = [Math.floor(x * sx), Math.floor(y * sy)];
+function onLevel({ x, y, width, height }: Rectangle, { placement }: Level): Rectangle {
+  const { reduction, content } = placement;
+  const [left, top] = [Math.floor(x / reduction.across), Math.floor(y / reduction.down)];
   return {
-    x: Math.min(left, level.totalColumns - 1),
-    y: Math.min(top, level.totalRows - 1),
-    width: Math.max(1, Math.min(level.totalColumns, Math.round((x + width) * sx)) - left),
-    height: Math.max(1, Math.min(level.totalRows, Math.round((y + height) * sy)) - top),
+    x: Math.min(left, content.columns - 1),
+    y: Math.min(top, content.rows - 1),
+    width: Math.max(1, Math.min(content.columns, Math.round((x + width) / reduction.across)) - left),
+    height: Math.max(1, Math.min(content.rows, Math.round((y + height) / reduction.down)) - top),
   };
 }

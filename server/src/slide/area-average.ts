@@ -1,9 +1,8 @@
 /**
  * One image made from a finer one by area averaging, tile by tile in any order.
  *
- * Along each axis a coarse pixel covers `ratio` fine pixels. Pyramids halve by rounding down or up, so a ratio
- * that is a whole number up to that rounding is taken as whole (2967 -> 1483 is 2, the last row is dropped);
- * any other ratio gives fractional weights at the borders of the coarse pixels.
+ * Along each axis a coarse pixel covers `ratio` fine pixels. A whole ratio shares no pixel (2967 -> 1483 is 2, the last
+ * row is dropped); any other gives fractional weights at the borders of the coarse pixels.
  *
  * Tiles of the finer image that are glass are not handed in. A coarse tile over nothing but such tiles is glass as
  * well and is not made; in one over some of them, their part comes from the coarse tile of the source.
@@ -18,7 +17,7 @@ interface Axis {
   readonly isWhole: boolean;
   /** First coarse pixel that fine pixel p touches, or -1 when it is dropped. */
   readonly first: Int32Array;
-  /** Weight of p in `first`; the rest of 1 goes to `first` + 1, if that exists. */
+  /** Weight of p in `first`; the rest of 1 goes to `first` + 1, or is dropped where there is no such pixel. */
   readonly weight: Float32Array;
   /** Total weight in coarse pixel c. */
   readonly total: Float32Array;
@@ -29,10 +28,9 @@ interface Axis {
 
 const ROUNDING = 1e-6;
 
-function axis(fine: number, coarse: number): Axis {
-  const whole = Math.round(fine / coarse);
-  const isWhole = Math.floor(fine / whole) === coarse || Math.ceil(fine / whole) === coarse;
-  const ratio = isWhole ? whole : fine / coarse;
+function axis(fine: number, coarse: number, stated: number): Axis {
+  const isWhole = Math.abs(stated - Math.round(stated)) < ROUNDING;
+  const ratio = isWhole ? Math.round(stated) : stated;
   const first = new Int32Array(fine).fill(-1);
   const weight = new Float32Array(fine);
   const total = new Float32Array(coarse);
@@ -48,12 +46,12 @@ function axis(fine: number, coarse: number): Axis {
     }
     if (c >= coarse) continue;
     first[p] = c;
-    weight[p] = share > 1 - ROUNDING || c + 1 >= coarse ? 1 : share;
+    weight[p] = share > 1 - ROUNDING ? 1 : share;
     for (const [target, part] of [
       [c, weight[p]!],
       [c + 1, 1 - weight[p]!],
     ] as const) {
-      if (part <= 0) continue;
+      if (part <= 0 || target >= coarse) continue;
       total[target]! += part;
       start[target] = Math.min(start[target]!, p);
       end[target] = Math.max(end[target]!, p + 1);
@@ -89,8 +87,10 @@ export class AreaAverage {
     this.#glass = glass;
     this.#fine = fine;
     this.#coarse = coarse;
-    this.#x = axis(fine.totalColumns, coarse.totalColumns);
-    this.#y = axis(fine.totalRows, coarse.totalRows);
+    const across = coarse.reduction.across / fine.reduction.across;
+    const down = coarse.reduction.down / fine.reduction.down;
+    this.#x = axis(fine.totalColumns, coarse.totalColumns, across);
+    this.#y = axis(fine.totalRows, coarse.totalRows, down);
   }
 
   /** Takes one tile of the finer image and yields the tiles of the coarser image that it completes. */
@@ -184,7 +184,8 @@ export class AreaAverage {
       let last = from + length - 1;
       while (last >= from && axis.first[last]! < 0) last--;
       if (last < from) return undefined;
-      return [axis.first[from]!, axis.first[last]! + (axis.weight[last]! < 1 ? 1 : 0)];
+      const touched = axis.first[last]! + (axis.weight[last]! < 1 ? 1 : 0);
+      return [axis.first[from]!, Math.min(touched, axis.total.length - 1)];
     };
     const [across, down] = [span(ax, x, raster.width), span(ay, y, raster.height)];
     if (!across || !down) return undefined;
@@ -206,7 +207,8 @@ export class AreaAverage {
       sumRow(raster, row, ax, x, patch.x, rowSums);
       const weight = ay.weight[y + row]!;
       addRow(rowSums, weight, sums, (c - patch.y) * patch.width * 3, patch.width * 3);
-      if (weight < 1) addRow(rowSums, 1 - weight, sums, (c + 1 - patch.y) * patch.width * 3, patch.width * 3);
+      if (weight < 1 && c < down[1])
+        addRow(rowSums, 1 - weight, sums, (c + 1 - patch.y) * patch.width * 3, patch.width * 3);
     }
     return { ...patch, sums };
   }

@@ -6,7 +6,9 @@ import type { DataSet } from '../dicom/dataset.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
+import { ownPlacement, placementOn } from './placement.ts';
 import { MAX_FRAME_PIXELS } from './raster.ts';
+import { requireOneSlide } from './same-slide.ts';
 import type { Level, Slide, SlideInstance } from './types.ts';
 
 const WHOLE_SLIDE_SOP_CLASS = '1.2.840.10008.5.1.4.1.1.77.1.6';
@@ -47,8 +49,9 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
     .map((parts) => describeLevel(parts, 'level'))
     .sort((a, b) => b.totalColumns * b.totalRows - a.totalColumns * a.totalRows);
   const base = levels[0];
-  if (!base) refuse('NO_VOLUME_LEVEL', 'The series holds no VOLUME image.');
+  if (!base) refuse('NO_VOLUME_LEVEL', `The series holds no VOLUME image: ${imageTypesOf(headers)}.`);
   requireDistinctSizes(levels);
+  requireOneSlide(levels);
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   if (megapixels > limits.maxSlideMegapixels)
     refuse(
@@ -67,8 +70,14 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
   return {
     studyInstanceUid: base.instances[0]!.dataset.string('StudyInstanceUID') ?? '',
     seriesInstanceUid: base.instances[0]!.dataset.string('SeriesInstanceUID') ?? '',
-    levels: levels.map((level, index) => (index === 0 ? { ...level, role: 'base' } : level)),
-    thumbnail,
+    levels: levels.map((level, index) =>
+      index === 0 ? { ...level, role: 'base' } : { ...level, placement: placementOn(base, level) },
+    ),
+    // A thumbnail may show the whole slide where the levels show the part with tissue: it lies there by its size alone.
+    thumbnail: thumbnail && {
+      ...thumbnail,
+      placement: placementOn(base, { ...thumbnail, spacing: undefined, origin: undefined }),
+    },
   };
 }
 
@@ -76,9 +85,15 @@ function refuse(code: ErrorCode, message: string, data?: Record<string, unknown>
   throw new StainError(code, message, data ? { data } : {});
 }
 
-/** Image Type value 3: VOLUME, THUMBNAIL, LABEL, OVERVIEW (PS3.3 C.8.12.4.1.1). */
+/** Image Type value 3: VOLUME, THUMBNAIL, LABEL, OVERVIEW (PS3.3 C.8.12.4.1.1). Some converters write small letters. */
 function flavour(header: DataSet): string {
-  return header.strings('ImageType')[2] ?? '';
+  return header.strings('ImageType')[2]?.trim().toUpperCase() ?? '';
+}
+
+/** What the headers say instead, each once. */
+function imageTypesOf(headers: readonly DataSet[]): string {
+  const types = new Set(headers.map((header) => header.strings('ImageType').join('\\') || '(empty)'));
+  return `Image Type is ${[...types].slice(0, 4).join(', ')}; its third value names the kind of image`;
 }
 
 function requireWholeSlide(header: DataSet): void {
@@ -203,7 +218,33 @@ function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
       'SLIDE_STRUCTURE_INVALID',
       `An image of ${grid.totalColumns} x ${grid.totalRows} pixels in frames of ${grid.columns} x ${grid.rows} is no slide's.`,
     );
-  return { role, instances, ...grid, frames: framePositions(instances, grid) };
+  const level = {
+    role,
+    instances,
+    ...grid,
+    spacing: pixelSpacing(instances[0]!.dataset),
+    origin: originOf(instances[0]!.dataset),
+    frames: framePositions(instances, grid),
+  };
+  return { ...level, placement: ownPlacement(level) };
+}
+
+/** Millimetres a pixel of an image (down, across). */
+function pixelSpacing(header: DataSet): Level['spacing'] {
+  const [down, across] =
+    header
+      .items('SharedFunctionalGroupsSequence')[0]
+      ?.items('PixelMeasuresSequence')[0]
+      ?.numbers('PixelSpacing') ?? [];
+  return down !== undefined && across !== undefined && down > 0 && across > 0 ? [down, across] : undefined;
+}
+
+/** In millimetres from the origin of the slide coordinate system. */
+function originOf(header: DataSet): Level['origin'] {
+  const [origin] = header.items('TotalPixelMatrixOriginSequence');
+  const x = origin?.number('XOffsetInSlideCoordinateSystem');
+  const y = origin?.number('YOffsetInSlideCoordinateSystem');
+  return x === undefined || y === undefined ? undefined : { x, y };
 }
 
 /** Two different images of one size cannot be told apart as levels: one is a copy, or a plane we do not know. */
@@ -212,10 +253,44 @@ function requireDistinctSizes(levels: readonly Level[]): void {
     const [finer, coarser] = [levels[i - 1]!, levels[i]!];
     if (coarser.totalColumns > finer.totalColumns || coarser.totalRows > finer.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The levels of the series are not one pyramid.');
-    if (coarser.totalColumns === finer.totalColumns && coarser.totalRows === finer.totalRows)
+    if (coarser.totalColumns === finer.totalColumns && coarser.totalRows === finer.totalRows) {
+      requireOnePathAndPlane(finer, coarser);
       refuse(
         'SLIDE_STRUCTURE_INVALID',
         `Two images of the series have the same size (${finer.totalColumns} x ${finer.totalRows}).`,
       );
+    }
   }
+}
+
+/** Some scanners store each optical path or focal plane as an image of its own. */
+function requireOnePathAndPlane(...images: readonly Level[]): void {
+  const headers = images.map(({ instances }) => instances[0]!.dataset);
+  const paths = new Set(
+    headers.map((header) => header.items('OpticalPathSequence')[0]?.string('OpticalPathIdentifier')),
+  );
+  if (paths.size > 1 && !paths.has(undefined))
+    refuse(
+      'OPTICAL_PATHS_UNSUPPORTED',
+      `The slide has an image for each of ${paths.size} or more optical paths.`,
+    );
+  const planes = new Set(headers.map(focalPlane));
+  if (planes.size > 1)
+    refuse(
+      'FOCAL_PLANES_UNSUPPORTED',
+      `The slide has an image for each of ${planes.size} or more focal planes.`,
+    );
+}
+
+/** Z offset of the image or of its frames in the slide coordinate system. */
+function focalPlane(header: DataSet): number {
+  const [origin] = header.items('TotalPixelMatrixOriginSequence');
+  const [shared] = header.items('SharedFunctionalGroupsSequence');
+  const [first] = header.items('PerFrameFunctionalGroupsSequence');
+  const position = (first ?? shared)?.items('PlanePositionSlideSequence')[0];
+  return (
+    position?.number('ZOffsetInSlideCoordinateSystem') ??
+    origin?.number('ZOffsetInSlideCoordinateSystem') ??
+    0
+  );
 }

@@ -48,7 +48,7 @@ export type TileDecoder = (position: FramePosition, signal: AbortSignal) => Prom
 const OVERLAP = 64;
 
 /**
- * A level read through a cache of decoded tiles. Windows come row by row, from left to right, so a tile that lies
+ * The slide on a level, without what pads it, read through a cache of decoded tiles. Windows come row by row, from left to right, so a tile that lies
  * before the far edges of the last window is not needed again. Memory is bounded by one window and one row of tiles,
  * whatever the slide's height; another order of reading costs time, not correctness.
  */
@@ -63,8 +63,8 @@ export class LevelSource implements PixelSource {
   readonly #tiles = new Map<number, Promise<Raster>>();
 
   constructor(level: Level, decode: TileDecoder, absent: Rgb) {
-    this.width = level.totalColumns;
-    this.height = level.totalRows;
+    this.width = level.placement.content.columns;
+    this.height = level.placement.content.rows;
     this.#level = level;
     this.#decode = decode;
     this.#absent = absent;

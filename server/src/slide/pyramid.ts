@@ -12,14 +12,17 @@
 import { AreaAverage, type OpenSums } from './area-average.ts';
 import type { GlassMap } from './glass-map.ts';
 import { blankRaster, copyOverlap, type Raster } from './raster.ts';
+import type { Placement } from './types.ts';
 import type { Rectangle } from './windows.ts';
 
-/** Tile grid of one image: tile size and total size, in pixels. */
+/** Tile grid of one image: size of a tile and of the part that shows the slide, in pixels. */
 export interface TileGrid {
   readonly rows: number;
   readonly columns: number;
   readonly totalRows: number;
   readonly totalColumns: number;
+  /** Pixels of the base level along each side of one pixel. */
+  readonly reduction: Placement['reduction'];
 }
 
 /** A finished tile, cropped to the image, at its place in the image. */
@@ -55,7 +58,7 @@ export class Pyramid {
   readonly #glass: readonly Uint8Array[];
   readonly #sink: TileSink;
 
-  /** @param images base first; every other is averaged from the smallest earlier one that is at least as large */
+  /** @param images base first; every other is averaged from the smallest earlier one that reaches as far */
   constructor(images: readonly TileGrid[], sink: TileSink, glass?: PyramidGlass) {
     this.#images = images;
     this.#sink = sink;
@@ -143,15 +146,23 @@ function extentOf({ rows, columns, totalRows, totalColumns }: TileGrid, x: numbe
   return { x, y, width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
 }
 
+/** The smallest earlier image of which every pixel of this one covers a part. */
 function parentOf(images: readonly TileGrid[], image: number): number {
-  const { totalColumns, totalRows } = images[image]!;
+  const wanted = images[image]!;
   let parent = 0;
   for (let i = 1; i < image; i++) {
     const candidate = images[i]!;
-    const fits = candidate.totalColumns >= totalColumns && candidate.totalRows >= totalRows;
-    if (fits && candidate.totalColumns <= images[parent]!.totalColumns) parent = i;
+    const isSmaller = candidate.totalColumns <= images[parent]!.totalColumns;
+    if (isSmaller && reaches(candidate, wanted)) parent = i;
   }
   return parent;
+}
+
+function reaches(fine: TileGrid, coarse: TileGrid): boolean {
+  const reachesAlong = (axis: 'across' | 'down', size: 'totalColumns' | 'totalRows'): boolean =>
+    fine.reduction[axis] <= coarse.reduction[axis] &&
+    fine[size] * fine.reduction[axis] >= (coarse[size] - 0.5) * coarse.reduction[axis];
+  return reachesAlong('across', 'totalColumns') && reachesAlong('down', 'totalRows');
 }
 
 /** Collects rectangles into tiles. */

@@ -27,11 +27,24 @@ export interface Level {
   /** Size of the level in pixels (Total Pixel Matrix Rows/Columns). */
   readonly totalRows: number;
   readonly totalColumns: number;
+  /** Millimetres a pixel (down, across); undefined where the header does not say. */
+  readonly spacing: readonly [number, number] | undefined;
+  /** Where its first pixel lies on the glass slide, in millimetres; undefined where the header does not say. */
+  readonly origin: { readonly x: number; readonly y: number } | undefined;
+  readonly placement: Placement;
   /**
    * Upper left corner of every frame in the Total Pixel Matrix, 0-based, in stored order over all instances:
    * the derived level keeps exactly this number and order of frames.
    */
   readonly frames: readonly FramePosition[];
+}
+
+/** How a level lies over the base level; their upper left corners are one. */
+export interface Placement {
+  /** Pixels of the base level along each side of one pixel. */
+  readonly reduction: { readonly across: number; readonly down: number };
+  /** The part of the Total Pixel Matrix that shows the slide. What is beyond pads the matrix to whole tiles. */
+  readonly content: { readonly columns: number; readonly rows: number };
 }
 
 export interface FramePosition extends FrameAddress {

@@ -1,0 +1,88 @@
+/**
+ * How a level lies over the base level: by Pixel Spacing where the headers give it, by the sizes of the two otherwise.
+ * Sizes alone mislead: some scanners pad every level to whole tiles, and what is padded grows with the reduction.
+ */
+import { StainError } from '../errors.ts';
+import type { TileGrid } from './pyramid.ts';
+import type { Level, Placement } from './types.ts';
+
+/** Spacings are written with few digits: a ratio as close to a whole number as this is that number. */
+const WHOLE = 0.005;
+/** Where spacing and size disagree by no more than this, the spacing was rounded. */
+const ROUNDED_SPACING = 0.02;
+/** So that a division that should be whole is not rounded up to the next number. */
+const ROUNDING = 1e-6;
+
+type Unplaced = Pick<Level, 'rows' | 'columns' | 'totalRows' | 'totalColumns' | 'spacing' | 'origin'>;
+
+/** Of the base level itself, and of any level that is as large as it is. */
+export function ownPlacement({ totalRows, totalColumns }: Unplaced): Placement {
+  return { reduction: { across: 1, down: 1 }, content: { columns: totalColumns, rows: totalRows } };
+}
+
+/** @throws SLIDE_STRUCTURE_INVALID where the two do not show the same part of a slide */
+export function placementOn(base: Unplaced, level: Unplaced): Placement {
+  requireOneOrigin(base, level);
+  const spacing = (axis: 0 | 1): number | undefined =>
+    base.spacing && level.spacing && level.spacing[axis] / base.spacing[axis];
+  const across = placeAxis(base.totalColumns, level.totalColumns, level.columns, spacing(1));
+  const down = placeAxis(base.totalRows, level.totalRows, level.rows, spacing(0));
+  if (!across || !down)
+    throw new StainError(
+      'SLIDE_STRUCTURE_INVALID',
+      `Two levels do not show the same part of the slide: ${described(base)}, ${described(level)}.`,
+    );
+  return {
+    reduction: { across: across.reduction, down: down.reduction },
+    content: { columns: across.content, rows: down.content },
+  };
+}
+
+/** The grid of a level without what pads it. */
+export function contentGrid({ rows, columns, placement: { content, reduction } }: Level): TileGrid {
+  return { rows, columns, totalRows: content.rows, totalColumns: content.columns, reduction };
+}
+
+/**
+ * @param fine pixels of the base level along the axis @param coarse those of the level @param tile pixels of its tiles
+ * @param stated ratio of the spacings
+ */
+function placeAxis(
+  fine: number,
+  coarse: number,
+  tile: number,
+  stated: number | undefined,
+): { reduction: number; content: number } | undefined {
+  const whole = Math.max(1, Math.round(fine / coarse));
+  const isRounded = Math.floor(fine / whole) === coarse || Math.ceil(fine / whole) === coarse;
+  const bySize = { reduction: isRounded ? whole : fine / coarse, content: coarse };
+  if (stated === undefined) return bySize;
+  const isAsStated = Math.abs(bySize.reduction / stated - 1) <= ROUNDED_SPACING;
+  if (isRounded && isAsStated) return bySize;
+  const nearest = Math.round(stated);
+  const reduction = Math.abs(stated / nearest - 1) <= WHOLE ? nearest : stated;
+  const content = Math.ceil(fine / reduction - ROUNDING);
+  if (Math.abs(coarse - fine / reduction) <= 1) return { reduction, content: Math.min(coarse, content) };
+  if (coarse > content && coarse - content < tile) return { reduction, content };
+  return isAsStated ? bySize : undefined;
+}
+
+/**
+ * The corner of a level may be given by the centre of its first pixel or by that pixel's own corner: no more than a
+ * pixel lies between the two.
+ */
+function requireOneOrigin(base: Unplaced, level: Unplaced): void {
+  if (!base.origin || !level.origin || !level.spacing) return;
+  const [x, y] = [level.origin.x - base.origin.x, level.origin.y - base.origin.y];
+  const pixel = Math.max(...level.spacing);
+  if (Math.max(Math.abs(x), Math.abs(y)) <= pixel * (1 + WHOLE)) return;
+  throw new StainError(
+    'SLIDE_STRUCTURE_INVALID',
+    `Two levels begin at places ${Math.hypot(x, y).toFixed(3)} mm apart: ${described(base)}, ${described(level)}.`,
+  );
+}
+
+function described({ totalRows, totalColumns, spacing }: Unplaced): string {
+  const size = `${totalColumns} x ${totalRows} pixels`;
+  return spacing ? `${size} of ${spacing[1]} x ${spacing[0]} mm` : size;
+}

@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { contentGrid, ownPlacement, placementOn } from '../../server/src/slide/placement.ts';
+import { Pyramid } from '../../server/src/slide/pyramid.ts';
+import { blankRaster, copyOverlap, type Raster, WHITE } from '../../server/src/slide/raster.ts';
+import type { Level } from '../../server/src/slide/types.ts';
+
+const SPACING = 0.00025;
+
+function level(changes: Partial<Level>): Level {
+  const grid = {
+    rows: 16,
+    columns: 16,
+    totalRows: 100,
+    totalColumns: 100,
+    spacing: undefined,
+    origin: undefined,
+  };
+  const whole = { role: 'level' as const, instances: [], frames: [], ...grid, ...changes };
+  return { ...whole, placement: ownPlacement(whole) };
+}
+
+/** Centre of what is dark, in pixels from the upper left corner. */
+function landmark({ width, rgb }: Raster): { x: number; y: number } {
+  let [mass, x, y] = [0, 0, 0];
+  for (let i = 0; i < rgb.length / 3; i++) {
+    const dark = 255 - rgb[i * 3]!;
+    mass += dark;
+    x += dark * ((i % width) + 0.5);
+    y += dark * (Math.floor(i / width) + 0.5);
+  }
+  return { x: x / mass, y: y / mass };
+}
+
+/** Size of a level along an axis, as scanners and converters write it. */
+const sizes = {
+  floor: (pixels: number): number => Math.max(1, Math.floor(pixels)),
+  ceil: (pixels: number): number => Math.ceil(pixels - 1e-9),
+  'whole tiles': (pixels: number, tile: number): number => Math.ceil(pixels / tile - 1e-9) * tile,
+};
+
+describe('a level of a pyramid', () => {
+  it('shows a landmark at the millimetres at which its base level shows it, however it is rounded or padded', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 60, max: 200 }),
+        fc.integer({ min: 60, max: 200 }),
+        fc.integer({ min: 7, max: 33 }),
+        fc.constantFrom<keyof typeof sizes>('floor', 'ceil', 'whole tiles'),
+        fc.array(fc.constantFrom(1.5, 2, 2.5, 4), { minLength: 1, maxLength: 3 }),
+        fc.tuple(
+          fc.double({ min: 0.3, max: 0.6, noNaN: true }),
+          fc.double({ min: 0.3, max: 0.6, noNaN: true }),
+        ),
+        async (width, height, tile, rounding, steps, [atX, atY]) => {
+          const grid = { rows: tile, columns: tile };
+          const base = level({
+            ...grid,
+            totalColumns: width,
+            totalRows: height,
+            spacing: [SPACING, SPACING],
+          });
+          const levels = [base];
+          for (let reduction = 1, i = 0; i < steps.length; i++) {
+            reduction *= steps[i]!;
+            if (Math.min(width, height) / reduction < 8) break;
+            const coarse = level({
+              ...grid,
+              totalColumns: sizes[rounding](width / reduction, tile),
+              totalRows: sizes[rounding](height / reduction, tile),
+              spacing: [SPACING * reduction, SPACING * reduction],
+            });
+            levels.push({ ...coarse, placement: placementOn(base, coarse) });
+          }
+          const picture = blankRaster(width, height, WHITE);
+          copyOverlap(
+            blankRaster(20, 20),
+            { x: Math.floor(atX * width), y: Math.floor(atY * height) },
+            picture,
+            { x: 0, y: 0 },
+          );
+          const found = levels.map(({ placement: { content } }) =>
+            blankRaster(content.columns, content.rows, WHITE),
+          );
+          const pyramid = new Pyramid(levels.map(contentGrid), async (image, part) => {
+            copyOverlap(part.raster, part, found[image]!, { x: 0, y: 0 });
+          });
+          await pyramid.add(picture, { x: 0, y: 0 });
+          const [truth] = found.map(landmark);
+          for (const [i, { x, y }] of found.map(landmark).entries()) {
+            const [down, across] = levels[i]!.spacing!;
+            // A pixel of one level stands for all that it covers: where in it the edge lay is lost to the next one.
+            expect(Math.abs(x * across - truth!.x * SPACING)).toBeLessThan(0.1 * across + 0.1 * SPACING);
+            expect(Math.abs(y * down - truth!.y * SPACING)).toBeLessThan(0.1 * across + 0.1 * SPACING);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  const base = level({
+    totalColumns: 2560,
+    totalRows: 2560,
+    rows: 512,
+    columns: 512,
+    spacing: [0.0005, 0.0005],
+  });
+
+  it('is told from its padding by Pixel Spacing', () => {
+    const padded = level({
+      totalColumns: 1536,
+      totalRows: 1536,
+      rows: 512,
+      columns: 512,
+      spacing: [0.001, 0.001],
+    });
+    expect(placementOn(base, padded)).toEqual({
+      reduction: { across: 2, down: 2 },
+      content: { columns: 1280, rows: 1280 },
+    });
+  });
+
+  it('lies by its size where the spacing was rounded, or is not there', () => {
+    const reduction = { across: 4, down: 4 };
+    for (const spacing of [undefined, [0.00199, 0.00201] as const, [0.002, 0.002] as const])
+      expect(placementOn(base, level({ totalColumns: 640, totalRows: 640, spacing }))).toMatchObject({
+        reduction,
+      });
+  });
+
+  it('is refused where it shows another part of the slide', () => {
+    const other = { totalColumns: 900, totalRows: 1280, spacing: [0.001, 0.001] as const };
+    expect(() => placementOn(base, level(other))).toThrow(
+      /same part of the slide: 2560 x 2560 .* 900 x 1280/,
+    );
+    const padded = { totalColumns: 1281 + 512, totalRows: 1280, spacing: [0.001, 0.001] as const };
+    expect(() => placementOn(base, level({ ...padded, columns: 512 }))).toThrow(/same part/);
+  });
+
+  it('may give its corner by the centre of its first pixel, and no other corner', () => {
+    const from = { ...base, origin: { x: 10, y: 20 } };
+    const half = { totalColumns: 1280, totalRows: 1280, spacing: [0.001, 0.001] as const };
+    expect(placementOn(from, level({ ...half, origin: { x: 10.0005, y: 20.0005 } })).reduction.across).toBe(
+      2,
+    );
+    expect(() => placementOn(from, level({ ...half, origin: { x: 10.01, y: 20 } }))).toThrow(
+      /0.010 mm apart/,
+    );
+  });
+});
