@@ -138,11 +138,20 @@ describe('header', () => {
   });
 });
 
+/** Item tag and length. */
+const DELIMITER_BYTES = 8;
+
 describe('damage', () => {
-  test('a file cut off anywhere is refused', async () => {
+  test('a file that lacks its sequence delimiter alone is read', async () => {
+    const bytes = slide({ tiling: 'TILED_SPARSE' });
+    expect(await failure(bytes.subarray(0, -DELIMITER_BYTES))).toBeUndefined();
+  });
+
+  test('a file cut off anywhere else is refused', async () => {
     const bytes = slide({ tiling: 'TILED_SPARSE' });
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), async (length) => {
+        fc.pre(length !== bytes.length - DELIMITER_BYTES);
         const error = await failure(bytes.subarray(0, length));
         expect(error).toBeInstanceOf(StainError);
         expect(['DICOM_INVALID', 'FRAME_INVALID']).toContain((error as StainError).code);

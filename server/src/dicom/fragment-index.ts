@@ -96,7 +96,9 @@ async function walk(
     signal?.throwIfAborted();
     // A fragment of odd length may be followed by a byte that was not counted.
     const odd = count > 0 && lengths[count - 1]! % 2 === 1 && !(await isTag(file, position));
-    const item: Fragment | undefined = await readItem(file, odd ? position + 1 : position);
+    const next = odd ? position + 1 : position;
+    // Some writers leave the sequence delimiter out. A file that was cut off lacks frames, and that is met by their number.
+    const item: Fragment | undefined = next >= file.size ? undefined : await readItem(file, next);
     if (item === undefined) return { offsets: offsets.slice(0, count), lengths: lengths.slice(0, count) };
     if (count === MAX_FRAGMENTS) invalid(`there are more than ${MAX_FRAGMENTS} fragments`, position);
     if (count === offsets.length) {
