@@ -30,7 +30,7 @@ export async function measureSampling(
     await using open = await openOnly(composition, archive);
     const base = open.base(WHITE);
     const geometry = { halo, alignment, coreSize: SAMPLE_CORE };
-    const survey = await surveyTissue(base, open.overview(WHITE), geometry, signal);
+    const survey = await surveyTissue(base, open.overviews(WHITE), geometry, signal);
     const least = tissueDensity(survey.glass.density);
     const parts: Float64Array[] = [];
     for (const { window } of chooseSamples(survey.windows, ALL))

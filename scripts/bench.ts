@@ -49,7 +49,7 @@ async function measureSpeed(
   const before = await bareLoop(place, open, model, 12);
   let sampled = 0;
   const fit = await timed('fit', megapixels, async () => {
-    const found = await fitStain(open.base(WHITE), open.overview(WHITE), network, { signal });
+    const found = await fitStain(open.base(WHITE), open.overviews(WHITE), network, { signal });
     sampled = found.sampledTiles;
   });
   const title = `Stages one at a time, ${megapixels} Mpx of tissue, \`${model}\`, ${network.executionProvider}`;

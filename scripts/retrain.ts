@@ -130,7 +130,7 @@ async function writePictures(location: string, folder: string): Promise<void> {
     try {
       await using open = await openSeries(series, access, new ProgressTracker(() => {}), signal);
       const base = open.base(WHITE);
-      const survey = await surveyTissue(base, open.overview(WHITE), WINDOWS, signal);
+      const survey = await surveyTissue(base, open.overviews(WHITE), WINDOWS, signal);
       const samples = chooseSamples(survey.windows, PICTURES_PER_SLIDE);
       // UIDs of slides may be traced to patients: folders are numbered.
       const place = join(folder, `slide-${String(at + 1).padStart(4, '0')}`);

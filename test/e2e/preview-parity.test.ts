@@ -119,7 +119,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
     const network = await composition.network('reference');
     const base = open.base(WHITE);
-    const fit = await fitStain(base, open.overview(WHITE), network, { signal });
+    const fit = await fitStain(base, open.overviews(WHITE), network, { signal });
     const { classNames, halo, alignment } = network.model;
     const template = await composition.templates.get('he-violet');
     const { scale, offset, fade } = transferCoefficients(fit, template, classNames);

@@ -199,7 +199,7 @@ async function recompute(
   await using opened = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
   const network = await composition.network('reference');
   const base = opened.base([255, 255, 255]);
-  const fit = await fitStain(base, opened.overview([255, 255, 255]), network, { signal });
+  const fit = await fitStain(base, opened.overviews([255, 255, 255]), network, { signal });
   const template = await composition.templates.get(TEMPLATE);
   const whole = await base.read({ x: 0, y: 0, width: base.width, height: base.height }, signal);
   const normalized = blankRaster(base.width, base.height);

@@ -142,7 +142,7 @@ describe('normalizing in windows', () => {
 
 describe('fitting', () => {
   const fit = (picture: Raster) =>
-    fitStain(memorySource(picture), memorySource(picture), network, { signal });
+    fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
 
   it('moves a slide onto itself without a visible change', async () => {
     const picture = tissue(300, 300);

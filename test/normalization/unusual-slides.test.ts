@@ -54,7 +54,7 @@ function inked(picture: Raster, colour: Colour, y: number, rows: number): Raster
 }
 
 const fit = (picture: Raster): Promise<Fit> =>
-  fitStain(memorySource(picture), memorySource(picture), network, { signal });
+  fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
 
 async function normalized(picture: Raster, template: Fit): Promise<Raster> {
   const coefficients = transferCoefficients(await fit(picture), template, network.model.classNames);

@@ -33,7 +33,7 @@ export async function normalizeImageCommand(
   const picture = await readImage(args.input);
   const target = await targetStain(args.template, network, composition, signal);
   const pixels = memorySource(picture);
-  const fit = await fitStain(pixels, pixels, network, { signal });
+  const fit = await fitStain(pixels, [pixels], network, { signal });
   const coefficients = transferCoefficients(fit, target, network.model.classNames);
   const normalized = blankRaster(picture.width, picture.height);
   await normalizePixels(pixels, network, coefficients, {
@@ -65,7 +65,7 @@ async function targetStain(
 ): Promise<Stain> {
   if (isPicture(template)) {
     const pixels = memorySource(await readImage(template));
-    return fitStain(pixels, pixels, network, { signal });
+    return fitStain(pixels, [pixels], network, { signal });
   }
   const found = await composition.templates.get(template);
   requireTemplateOf(found, network.model);
@@ -93,7 +93,7 @@ export async function templateFromImages(
   const source = description.source ?? paths.map((path) => basename(path)).join(', ');
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
   return makeTemplate(
-    { base: pixels, overview: pixels },
+    { base: pixels, overviews: [pixels] },
     await thumbnailJpeg(pictures[0]!),
     network,
     { ...description, provenance },

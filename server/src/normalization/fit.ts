@@ -60,19 +60,19 @@ export interface FitOptions {
 
 /**
  * @param base the level whose pixels are fitted
- * @param overview the same slide at the same or a lower magnification, cheap to read
+ * @param overviews the same slide at the same or lower magnifications, the cheapest to read first
  * @throws TOO_LITTLE_TISSUE when the slide holds too little tissue (slide/optical-density.ts)
  */
 export async function fitStain(
   base: PixelSource,
-  overview: PixelSource,
+  overviews: readonly PixelSource[],
   network: StainNetwork,
   options: FitOptions,
 ): Promise<Fit> {
   const { halo, alignment } = network.model;
   const survey = await surveyTissue(
     base,
-    overview,
+    overviews,
     { halo, alignment, coreSize: SAMPLE_CORE },
     options.signal,
   );
@@ -182,10 +182,26 @@ export interface Survey {
   readonly tissueFraction: number;
 }
 
-/** Where the tissue of a slide is, by windows of the base level, and what its glass is like. */
+/**
+ * Where the tissue of a slide is, by windows of the base level, and what its glass is like. A level that is black or blank
+ * shows no tissue where others do: the next one is looked at before that is believed.
+ */
 export async function surveyTissue(
   base: PixelSource,
+  overviews: readonly PixelSource[],
+  geometry: WindowGeometry,
+  signal: AbortSignal,
+): Promise<Survey> {
+  for (const overview of overviews.slice(0, -1)) {
+    const survey = await surveyOn(overview, base, geometry, signal);
+    if (survey.tissueFraction > 0) return survey;
+  }
+  return surveyOn(overviews.at(-1)!, base, geometry, signal);
+}
+
+async function surveyOn(
   overview: PixelSource,
+  base: PixelSource,
   geometry: WindowGeometry,
   signal: AbortSignal,
 ): Promise<Survey> {

@@ -12,17 +12,17 @@ export interface TemplateDescription {
 }
 
 /**
- * @param overview the same pixels at a low magnification, for finding the tissue
+ * @param pixels overviews: the same pixels at lower magnifications, for finding the tissue
  * @param thumbnail JPEG
  */
 export async function makeTemplate(
-  pixels: { readonly base: PixelSource; readonly overview: PixelSource },
+  pixels: { readonly base: PixelSource; readonly overviews: readonly PixelSource[] },
   thumbnail: Uint8Array,
   network: StainNetwork,
   description: TemplateDescription,
   signal: AbortSignal,
 ): Promise<Template> {
-  const fit = await fitStain(pixels.base, pixels.overview, network, { signal });
+  const fit = await fitStain(pixels.base, pixels.overviews, network, { signal });
   const { name, version, sha256 } = network.model;
   return {
     schemaVersion: 1,

@@ -128,7 +128,7 @@ async function normalizeIn(
   const { slide, colour } = open;
   const fit =
     checkpoint.reached.fit ??
-    (await fitStain(open.base(WHITE), open.overview(WHITE), network, {
+    (await fitStain(open.base(WHITE), open.overviews(WHITE), network, {
       signal,
       onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
     }));
@@ -156,7 +156,7 @@ async function normalizeIn(
   const { spools } = levels;
 
   const uids = derivedUids(identity);
-  const notes = [...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
+  const notes = [...slide.notes, ...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
   const seriesNumber =
     checkpoint.reached.seriesNumber ??
     (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal));
@@ -237,7 +237,8 @@ export function derivedSeriesOf(slide: Slide, identity: JobIdentity): DerivedSer
   return {
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: uids.series,
-    instances: imagesOf(slide).map((_, i) => ({ sopInstanceUid: uids.instance(i + 1) })),
+    // A thumbnail that turns out to be damaged is left out.
+    instances: slide.levels.map((_, i) => ({ sopInstanceUid: uids.instance(i + 1) })),
   };
 }
 

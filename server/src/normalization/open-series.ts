@@ -9,8 +9,8 @@ import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-
 import { DataSet } from '../dicom/dataset.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { StainError } from '../errors.ts';
-import { describeSlide, type SlideLimits } from '../slide/describe.ts';
+import { type ErrorCode, StainError } from '../errors.ts';
+import { describeSlide, type SlideLimits, withoutThumbnail } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
@@ -50,8 +50,8 @@ export interface OpenSeries extends AsyncDisposable {
   readonly colour: Colour;
   /** Pixels of the base level in sRGB; `absent` is the colour where the slide has no tile. */
   base(absent: Rgb): PixelSource;
-  /** The smallest level in which the tissue can still be seen. */
-  overview(absent: Rgb): PixelSource;
+  /** Levels in which the tissue can be seen, the smallest first and the base level last. */
+  overviews(absent: Rgb): PixelSource[];
   /**
    * The level on which glass is told from tissue: the smallest that shows single nuclei. undefined where that is the
    * base level.
@@ -108,6 +108,7 @@ export async function openSeries(
   await using cleanup = new AsyncDisposableStack();
   const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
   const files = new Map<string, Part10File>();
+  const notes: string[] = [];
   const needed = new Map(
     imagesOf(announced).flatMap((level) =>
       level.instances.map((instance) => [instance.sopInstanceUid, instanceRoom(level, instance)]),
@@ -126,30 +127,38 @@ export async function openSeries(
       if (isMore) await reserve();
     });
     needed.set(uid, { least: bytes, likely: bytes });
-    const file = cleanup.use(await openInstance(series, uid, path, signal));
-    files.set(file.sopInstanceUid, file);
+    try {
+      files.set(uid, cleanup.use(await openInstance(series, uid, path, signal)));
+    } catch (error) {
+      if (!isOfThumbnail(announced, uid)) throw error;
+      notes.push(withoutThumbnail(requireDamage(error)));
+    }
   }
   progress.report('fetch', uids.length, uids.length, 'instances');
   // What was set aside for the source and not needed is given back.
   await reserve();
 
-  const slide = describeSlide(
+  const described = describeSlide(
     [...files.values()].map(({ dataset }) => dataset),
     access.limits,
   );
-  requireFrames(slide, files);
-  const base = slide.levels[0]!;
+  const base = described.levels[0]!;
   const colour = await colourOf(base, access.onInvalidProfile);
-  const stored = new Map(imagesOf(slide).map((level) => [level, storedInstances(level, files)]));
+  const stored = new Map(imagesOf(described).map((level) => [level, storedInstances(level, files)]));
   const pixels = (level: Level, absent: Rgb): PixelSource =>
     new LevelSource(level, tileDecoder(stored.get(level)!, access.codecs, colour), absent);
-  await requireDecodable(slide, pixels, signal);
+  const slide = await requireReadable(
+    { ...described, notes: [...described.notes, ...notes] },
+    files,
+    pixels,
+    signal,
+  );
   const resources = cleanup.move();
   return {
     slide,
     colour,
     base: (absent) => pixels(base, absent),
-    overview: (absent) => pixels(overviewLevel(slide), absent),
+    overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
     glassView: (absent) => {
       const level = glassLevel(slide);
       return level && pixels(level, absent);
@@ -328,28 +337,65 @@ function requireInstanceSize(slide: Slide, maxInstanceBytes: number): void {
   }
 }
 
-function requireFrames(slide: Slide, files: ReadonlyMap<string, Part10File>): void {
-  for (const { instances } of imagesOf(slide))
-    for (const { sopInstanceUid, numberOfFrames } of instances) {
-      const found = files.get(sopInstanceUid)?.numberOfFrames;
-      if (found !== numberOfFrames)
-        throw new StainError(
-          'DICOM_INVALID',
-          `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`,
-        );
-    }
-}
-
-/** Decodes one frame of every image: a header that lies about its frames is met before any work is done. */
-async function requireDecodable(
+/**
+ * Every image has the frames that its header announces, and its first one can be decoded: a header that lies is met before
+ * any work is done. @returns the slide, without a thumbnail that cannot be read
+ */
+async function requireReadable(
   slide: Slide,
+  files: ReadonlyMap<string, Part10File>,
   pixels: (level: Level, absent: Rgb) => PixelSource,
   signal: AbortSignal,
-): Promise<void> {
-  for (const level of imagesOf(slide)) {
+): Promise<Slide> {
+  for (const level of slide.levels) {
+    requireFrames(level, files);
     const { x, y } = level.frames[0]!;
     await pixels(level, WHITE).read({ x, y, width: 1, height: 1 }, signal);
   }
+  const { thumbnail } = slide;
+  if (!thumbnail) return slide;
+  try {
+    requireFrames(thumbnail, files);
+    const { columns, rows } = thumbnail.placement.content;
+    await pixels(thumbnail, WHITE).read({ x: 0, y: 0, width: columns, height: rows }, signal);
+    return slide;
+  } catch (error) {
+    return {
+      ...slide,
+      thumbnail: undefined,
+      notes: [...slide.notes, withoutThumbnail(requireDamage(error))],
+    };
+  }
+}
+
+function requireFrames({ instances }: Level, files: ReadonlyMap<string, Part10File>): void {
+  for (const { sopInstanceUid, numberOfFrames } of instances) {
+    const found = files.get(sopInstanceUid)?.numberOfFrames;
+    if (found !== numberOfFrames)
+      throw new StainError(
+        'DICOM_INVALID',
+        `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`,
+      );
+  }
+}
+
+/** What is wrong with the bytes of an image, and not with the way to them. */
+const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DICOM_INVALID',
+  'FRAME_INVALID',
+  'FRAME_SIZE_MISMATCH',
+  'PIXEL_FORMAT_UNSUPPORTED',
+  'TRANSFER_SYNTAX_UNSUPPORTED',
+]);
+
+/** @throws whatever else it is */
+function requireDamage(error: unknown): StainError {
+  if (error instanceof StainError && DAMAGE.has(error.code)) return error;
+  throw error;
+}
+
+function isOfThumbnail({ thumbnail }: Slide, sopInstanceUid: string): boolean {
+  return thumbnail?.instances.some((instance) => instance.sopInstanceUid === sopInstanceUid) ?? false;
 }
 
 /** Pixels needed across the overview for the tissue to show. */
@@ -357,12 +403,11 @@ const OVERVIEW_PIXELS = 256;
 /** More reduction than this hides small pieces of tissue. */
 const OVERVIEW_REDUCTION = 128;
 
-/** The smallest level in which the tissue can still be seen. */
-export function overviewLevel({ levels }: Slide): Level {
-  const base = levels[0]!;
+/** Levels in which the tissue can be seen, the smallest first and the base level last. */
+export function overviewLevels({ levels }: Slide): Level[] {
   const shows = ({ placement: { reduction, content } }: Level): boolean =>
     Math.max(content.columns, content.rows) >= OVERVIEW_PIXELS && reduction.across <= OVERVIEW_REDUCTION;
-  return levels.findLast(shows) ?? base;
+  return [...levels.slice(1).filter(shows).toReversed(), levels[0]!];
 }
 
 /** A level reduced by more hides single nuclei: one of 20 pixels darkens its pixel by little more than the glass's noise. */
@@ -416,8 +461,22 @@ function tileDecoder(
 ): TileDecoder {
   return async ({ instance, frame }, signal) => {
     const { file, format } = instances[instance]!;
-    if (file.frameLength(frame) > mostStoredBytes(format))
-      throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
-    return codecs.decode(await file.frame(frame), format, { table, signal });
+    try {
+      if (file.frameLength(frame) > mostStoredBytes(format))
+        throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
+      return await codecs.decode(await file.frame(frame), format, { table, signal });
+    } catch (error) {
+      throw atFrame(error, file.sopInstanceUid, frame);
+    }
   };
+}
+
+/** A damaged frame is found by nobody who does not know which it is. @param frame 0-based */
+export function atFrame(error: unknown, sopInstanceUid: string, frame: number): unknown {
+  if (!(error instanceof StainError) || !DAMAGE.has(error.code)) return error;
+  const number = frame + 1;
+  return new StainError(error.code, `${error.message} It is frame ${number} of instance ${sopInstanceUid}.`, {
+    data: { ...error.data, sopInstanceUid, frame: number },
+    cause: error,
+  });
 }

@@ -11,12 +11,13 @@ import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { instanceRoom } from './needed-room.ts';
 import {
+  atFrame,
   fetchInstance,
   frameFormats,
   imagesOf,
   inspectSeries,
   openInstance,
-  overviewLevel,
+  overviewLevels,
   type SeriesAccess,
   type SeriesReference,
 } from './open-series.ts';
@@ -28,7 +29,8 @@ export interface RemoteSeries {
   /** Pixels of a level in sRGB; `absent` is the colour where the slide has no tile. */
   pixels(level: Level, absent: Rgb): PixelSource;
   base(absent: Rgb): PixelSource;
-  overview(absent: Rgb): PixelSource;
+  /** Levels in which the tissue can be seen, the smallest first and the base level last. */
+  overviews(absent: Rgb): PixelSource[];
 }
 
 /** @param signal of the opening; every read has its own @throws what `inspectSeries` and `colourOf` refuse */
@@ -51,7 +53,11 @@ export async function openRemoteSeries(
         const bytes = await batches.frame(sopInstanceUid, frame + 1, most, readSignal);
         const transferSyntaxUid = transferSyntaxOf(bytes, uncompressedSize(format));
         const options = { table: colour.table, signal: readSignal };
-        return access.codecs.decode(bytes, { ...format, transferSyntaxUid }, options);
+        return access.codecs
+          .decode(bytes, { ...format, transferSyntaxUid }, options)
+          .catch((error: unknown) => {
+            throw atFrame(error, sopInstanceUid, frame);
+          });
       },
       absent,
     );
@@ -61,7 +67,7 @@ export async function openRemoteSeries(
     colour,
     pixels,
     base: (absent) => pixels(slide.levels[0]!, absent),
-    overview: (absent) => pixels(overviewLevel(slide), absent),
+    overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
   };
 }
 

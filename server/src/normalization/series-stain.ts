@@ -30,9 +30,15 @@ export async function readSeriesStain(
   signal: AbortSignal,
 ): Promise<SeriesStain> {
   const open = await openRemoteSeries(series, access, signal);
-  const fit = await fitStain(open.base(WHITE), open.overview(WHITE), network, { signal });
+  const fit = await fitStain(open.base(WHITE), open.overviews(WHITE), network, { signal });
   const { policy, notes, table } = open.colour;
-  return { fit, colourPolicy: policy, notes: [...fit.notes, ...notes], colourTable: table, series: open };
+  return {
+    fit,
+    colourPolicy: policy,
+    notes: [...open.slide.notes, ...fit.notes, ...notes],
+    colourTable: table,
+    series: open,
+  };
 }
 
 /** @param region in pixels of the base level; the whole slide without it */
@@ -51,9 +57,10 @@ export async function makeSeriesTemplate(
       data: { totalColumns: whole.width, totalRows: whole.height },
     });
   const base = region ? regionOf(whole, region) : whole;
-  const overview = region ? base : open.overview(WHITE);
-  const picture = await overview.read(middleOf(overview), signal);
-  return makeTemplate({ base, overview }, await thumbnailJpeg(picture), network, description, signal);
+  const overviews = region ? [base] : open.overviews(WHITE);
+  const [smallest] = overviews;
+  const picture = await smallest!.read(middleOf(smallest!), signal);
+  return makeTemplate({ base, overviews }, await thumbnailJpeg(picture), network, description, signal);
 }
 
 /** The whole overview, or the middle of one that is too large to be a picture. */

@@ -41,11 +41,11 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
     requireUids(header);
   }
   requireDistinctInstances(headers);
-  const wanted = headers.filter((header) => ['VOLUME', 'THUMBNAIL'].includes(flavour(header)));
-  for (const header of wanted) requireSupportedPixels(header);
-  requireFewFrames(wanted);
+  const volumes = headers.filter((header) => flavour(header) === 'VOLUME');
+  for (const header of volumes) requireSupportedPixels(header);
+  requireFewFrames(volumes);
 
-  const levels = groupIntoImages(wanted.filter((header) => flavour(header) === 'VOLUME'))
+  const levels = groupIntoImages(volumes)
     .map((parts) => describeLevel(parts, 'level'))
     .sort((a, b) => b.totalColumns * b.totalRows - a.totalColumns * a.totalRows);
   const base = levels[0];
@@ -63,22 +63,45 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
       },
     );
 
-  const thumbnails = groupIntoImages(wanted.filter((header) => flavour(header) === 'THUMBNAIL'));
-  const thumbnail = thumbnails[0] && describeLevel(thumbnails[0], 'thumbnail');
-  if (thumbnail && (thumbnail.totalColumns > base.totalColumns || thumbnail.totalRows > base.totalRows))
-    refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
+  const { thumbnail, notes } = findThumbnail(
+    headers.filter((header) => flavour(header) === 'THUMBNAIL'),
+    base,
+  );
   return {
     studyInstanceUid: base.instances[0]!.dataset.string('StudyInstanceUID') ?? '',
     seriesInstanceUid: base.instances[0]!.dataset.string('SeriesInstanceUID') ?? '',
     levels: levels.map((level, index) =>
       index === 0 ? { ...level, role: 'base' } : { ...level, placement: placementOn(base, level) },
     ),
-    // A thumbnail may show the whole slide where the levels show the part with tissue: it lies there by its size alone.
-    thumbnail: thumbnail && {
-      ...thumbnail,
-      placement: placementOn(base, { ...thumbnail, spacing: undefined, origin: undefined }),
-    },
+    thumbnail,
+    notes,
   };
+}
+
+/** The first thumbnail. One that cannot be used is left out with a note: the slide itself is no worse for it. */
+function findThumbnail(
+  headers: readonly DataSet[],
+  base: Level,
+): { thumbnail: Level | undefined; notes: string[] } {
+  if (headers.length === 0) return { thumbnail: undefined, notes: [] };
+  try {
+    for (const header of headers) requireSupportedPixels(header);
+    requireFewFrames(headers);
+    const found = describeLevel(groupIntoImages(headers)[0]!, 'thumbnail');
+    if (found.totalColumns > base.totalColumns || found.totalRows > base.totalRows)
+      refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
+    // It may show the whole slide where the levels show the part with tissue: it lies there by its size alone.
+    const placement = placementOn(base, { ...found, spacing: undefined, origin: undefined });
+    return { thumbnail: { ...found, placement }, notes: [] };
+  } catch (error) {
+    if (!(error instanceof StainError)) throw error;
+    return { thumbnail: undefined, notes: [withoutThumbnail(error)] };
+  }
+}
+
+/** The note on a thumbnail that is left out. */
+export function withoutThumbnail({ message }: StainError): string {
+  return `The thumbnail is left out: ${message}`;
 }
 
 function refuse(code: ErrorCode, message: string, data?: Record<string, unknown>): never {

@@ -59,4 +59,6 @@ export interface Slide {
   readonly seriesInstanceUid: string;
   readonly levels: readonly Level[];
   readonly thumbnail: Level | undefined;
+  /** What of the series is left out, and why: sentences. */
+  readonly notes: readonly string[];
 }
