@@ -137,9 +137,12 @@ async function describe(
 /** Bytes of one uncompressed frame (PS3.5 section 8.1.1). */
 function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: number): number {
   const size = (keyword: string): number => dataSet.number(keyword) ?? 0;
-  // Two chrominance samples for every two pixels: two samples a pixel on average.
-  const subsampled = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
-  const samples = subsampled ? 2 : (dataSet.number('SamplesPerPixel') ?? 1);
+  const whole = dataSet.number('SamplesPerPixel') ?? 1;
+  const pixels = size('Rows') * size('Columns') * numberOfFrames * (size('BitsAllocated') / 8);
+  // Two chrominance samples for every two pixels: two samples a pixel on average. Frames that an archive has decompressed
+  // keep that name and have all samples.
+  const isNamed = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
+  const samples = isNamed && available < pixels * whole ? 2 : whole;
   const bits = size('Rows') * size('Columns') * samples * size('BitsAllocated');
   const length = bits / 8;
   if (!Number.isInteger(length) || length <= 0)

@@ -1,0 +1,144 @@
+/**
+ * Small inputs with a defect each (../shared/data/cases), through the whole product: the right pixels, or a refusal that
+ * names the reason. Each stands for public reports of its kind.
+ */
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
+import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { meanDifference } from '../codec/frames.ts';
+import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+
+const CASES = join(process.env.STAIN_TEST_DATA ?? join(repository, '../shared/data'), 'cases');
+const missing = !existsSync(CASES);
+const note = missing ? ' (skipped: no cases)' : '';
+
+/** Grey levels between two encodings of one picture by JPEG at quality 90, and between JPEG 2000 and JPEG. */
+const [RECODED, OTHER_CODEC] = [3, 5];
+
+interface Derived {
+  /** Image Type and size of each derived instance, the widest first. */
+  readonly levels: readonly string[];
+  /** Pixels of the base level, frame after frame. */
+  readonly pixels: Uint8Array;
+  readonly notes: readonly string[];
+}
+
+let place: Workplace;
+const made = new Map<string, Promise<Derived>>();
+beforeAll(async () => {
+  place = await createWorkplace();
+});
+afterAll(() => place?.[Symbol.asyncDispose]());
+
+/** Normalises a case, once. */
+function derived(name: string): Promise<Derived> {
+  const known = made.get(name) ?? normalize(name);
+  made.set(name, known);
+  return known;
+}
+
+async function normalize(name: string): Promise<Derived> {
+  const folder = join(place.folder, `${name}-derived`);
+  await using source = await place.open(await place.fill(name, join(CASES, name)));
+  await using destination = await place.open(folder);
+  const { notes } = await normalizeOnlySlide(place, source, destination, { model: 'fast' });
+  const instances: { width: number; text: string; pixels: Uint8Array }[] = [];
+  for (const file of (await readdir(folder, { recursive: true })).filter((one) => one.endsWith('.dcm'))) {
+    await using part10 = await openPart10(join(folder, file));
+    const { dataset, transferSyntaxUid, numberOfFrames } = part10;
+    const number = (keyword: string): number => dataset.number(keyword)!;
+    const format = {
+      transferSyntaxUid,
+      rows: number('Rows'),
+      columns: number('Columns'),
+      photometricInterpretation: dataset.string('PhotometricInterpretation')!,
+      planarConfiguration: 0,
+    };
+    const frames: Uint8Array[] = [];
+    for (let i = 0; i < numberOfFrames; i++) frames.push(await decodeFrame(await part10.frame(i), format));
+    const [width, height] = [number('TotalPixelMatrixColumns'), number('TotalPixelMatrixRows')];
+    const type = dataset.strings('ImageType').slice(2).join(' ');
+    instances.push({ width, text: `${type} ${width} x ${height}`, pixels: Buffer.concat(frames) });
+  }
+  instances.sort((a, b) => b.width - a.width);
+  return { levels: instances.map(({ text }) => text), pixels: new Uint8Array(instances[0]!.pixels), notes };
+}
+
+const CONTROL = ['VOLUME NONE 1000 x 800', 'VOLUME RESAMPLED 500 x 400'];
+
+describe.skipIf(missing)(`A slide with a defect${note}`, () => {
+  it.each<[string, string, number, readonly string[]]>([
+    ['JPEG without end marker, data whole', 'e01-no-eoi', 0, CONTROL],
+    ['a 0 byte before the end marker of JPEG-LS', 'e06-jpegls-zero-before-eoi', RECODED, CONTROL],
+    ['no sequence delimiter at the end', 'f01-no-sequence-delimiter', 0, CONTROL],
+    ['RGB JPEG without JFIF or Adobe marker', 'p01-rgb-jpeg-ids-012', RECODED, CONTROL.slice(0, 1)],
+    [
+      'JPEG 2000 without component transform, tagged YBR_ICT',
+      'p14-j2k-nomct-ycc-tagged-YBR_ICT',
+      OTHER_CODEC,
+      CONTROL.slice(0, 1),
+    ],
+    ['decompressed RGB still tagged YBR_FULL_422', 's20-native-422-rgb', RECODED, CONTROL],
+    ['a level whose Image Type is in small letters', 's05b-type-secondary-mixed', 0, CONTROL],
+  ])('has the pixels of the sound one: %s', async (_what, name, most, levels) => {
+    const [found, control] = [await derived(name), await derived('c00-control')];
+    expect(found.levels.slice(0, levels.length)).toEqual(levels);
+    const difference = meanDifference(found.pixels, control.pixels);
+    if (most === 0) expect(difference).toBe(0);
+    else expect(difference).toBeLessThan(most);
+  });
+
+  it.each<[string, string, string, RegExp]>([
+    [
+      'two slides in one series',
+      't03-two-slides-one-series',
+      'SEVERAL_SLIDES',
+      /container C1 .*; container C2 /,
+    ],
+    [
+      'an optical path in each instance',
+      't04-optical-path-per-instance',
+      'OPTICAL_PATHS_UNSUPPORTED',
+      /an image for each/,
+    ],
+    [
+      'Image Type of two values',
+      's03-imagetype-two-values',
+      'NO_VOLUME_LEVEL',
+      /Image Type is DERIVED\\PRIMARY/,
+    ],
+    [
+      'bytes that do not belong before a restart marker',
+      'w20-extraneous-before-rst',
+      'FRAME_INVALID',
+      /frame 1 of instance [\d.]+/,
+    ],
+  ])('is refused with the reason: %s', async (_what, name, code, message) => {
+    await expect(normalize(name)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  it('levels padded to whole tiles keep their size, and their slide ends where it ends', async () => {
+    const { levels } = await derived('s16-philips-padded');
+    expect(levels).toEqual([
+      'VOLUME NONE 2560 x 2560',
+      'VOLUME RESAMPLED 1536 x 1536',
+      'VOLUME RESAMPLED 1024 x 1024',
+    ]);
+  });
+
+  it('a damaged thumbnail is left out, with a note that names its frame', async () => {
+    const { levels, notes } = await derived('x2-wsidicomizer-thumbnail');
+    expect(levels).toEqual(['VOLUME NONE 2220 x 2967']);
+    expect(notes).toContainEqual(expect.stringMatching(/^The thumbnail is left out: .* frame 1 of instance/));
+  });
+
+  it('bytes behind the end marker of glass, a black smallest level, HTJ2K that is JPEG 2000', async () => {
+    expect((await derived('g01-glass-trailing-crlf')).levels).toHaveLength(3);
+    expect((await derived('u01-smallest-black')).levels).toHaveLength(4);
+    expect((await derived('x1-htj2k-is-j2k')).levels).toEqual(['VOLUME NONE 555 x 742']);
+  });
+});
