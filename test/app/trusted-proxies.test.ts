@@ -14,7 +14,7 @@ const FORWARDED = {
 };
 
 /** @returns what the archive would write into its answers, and the address in the audit trail */
-async function seenThrough(trustedProxies: string) {
+async function seenThrough(trustedProxies: string, forwarded: Record<string, string> = FORWARDED) {
   open = new AsyncDisposableStack();
   const addresses: (string | undefined)[] = [];
   const app = open.use(
@@ -32,8 +32,8 @@ async function seenThrough(trustedProxies: string) {
       audit: { record: ({ address }) => addresses.push(address) },
     }),
   );
-  const origin = await (await fetch(`${app.url}/dicom-web/studies`, { headers: FORWARDED })).text();
-  await fetch(`${app.url}/api/normalizations`, { method: 'POST', headers: FORWARDED });
+  const origin = await (await fetch(`${app.url}/dicom-web/studies`, { headers: forwarded })).text();
+  await fetch(`${app.url}/api/normalizations`, { method: 'POST', headers: forwarded });
   return { ownOrigin: app.url, origin, addresses };
 }
 
@@ -52,6 +52,17 @@ describe('behind a reverse proxy', () => {
     const { ownOrigin, origin, addresses } = await seenThrough(trusted);
     expect(origin).toBe(ownOrigin);
     expect(addresses).toEqual(['127.0.0.1']);
+  });
+
+  it.each([
+    ['192.0.2.7:5678', '192.0.2.7'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['[2001:db8::1]:5678', '2001:db8::1'],
+    ['unknown', '127.0.0.1'],
+    ['alice from the pathology', '127.0.0.1'],
+  ])('that says %s: no port, and no words', async (said, expected) => {
+    const { addresses } = await seenThrough('127.0.0.1', { 'X-Forwarded-For': said });
+    expect(addresses).toEqual([expected]);
   });
 
   it('what is no address or network is refused', () => {

@@ -5,6 +5,7 @@ import type { AuditEntry, AuditedEvent } from '../audit/audit-event.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import { dicomUid, nameOfTemplate } from '../contract/index.ts';
 import { principalOf } from './authenticate.ts';
+import { clientAddress } from './client-address.ts';
 import { requestIdOf, routeOf } from './log.ts';
 import { isRefused } from './problem.ts';
 
@@ -45,7 +46,7 @@ export function auditEntry(event: AuditedEvent, request: Request, response: Resp
     event,
     outcome: status >= 500 ? 'fault' : status >= 400 || !isAnswered ? 'failure' : 'success',
     principal: principalOf(response)?.id,
-    address: request.ip,
+    address: clientAddress(request),
     method: request.method,
     route: routeOf(response),
     requestId: requestIdOf(response),

@@ -4,6 +4,7 @@ import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import { LOCAL } from '../auth/principal.ts';
 import { StainError } from '../errors.ts';
 import { principalOf } from './authenticate.ts';
+import { clientAddress } from './client-address.ts';
 
 /** Bursts are fine: what counts is the mean over this time. */
 const WINDOW_SECONDS = 10;
@@ -13,12 +14,16 @@ const IPV6_PREFIX = 64;
 /** Who is counted: behind `requireScope` the user, where there is no login the address. */
 export function requesterOf(request: Request, response: Response): string {
   const principal = principalOf(response);
-  return principal && principal.id !== LOCAL.id ? `user ${principal.id}` : addressOf(request);
+  return principal && principal.id !== LOCAL.id ? `user ${principal.id}` : networkOf(request);
 }
 
 /** The client's address, IPv6 by network. */
-export function addressOf({ ip }: Pick<Request, 'ip'>): string {
+export function addressOf({ ip }: { readonly ip: string | undefined }): string {
   return ipKeyGenerator(ip ?? '', IPV6_PREFIX);
+}
+
+function networkOf(request: Request): string {
+  return addressOf({ ip: clientAddress(request) });
 }
 
 /** To be placed behind `requireScope`. @throws RATE_LIMITED, with Retry-After */
@@ -28,7 +33,7 @@ export function limitRate(requestsPerSecond: number): RequestHandler {
 
 /** To be placed before the login, so that tokens that are none cost little. @throws RATE_LIMITED, with Retry-After */
 export function limitRateOfAddress(requestsPerSecond: number): RequestHandler {
-  return limiter(requestsPerSecond, addressOf);
+  return limiter(requestsPerSecond, networkOf);
 }
 
 function limiter(
