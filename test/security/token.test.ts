@@ -44,6 +44,8 @@ describe('attack: another kind of token of the same issuer in place of an access
     ['the type of an introspection answer', 'token-introspection+jwt'],
     ['the type of a proof of possession', 'dpop+jwt'],
     ['a type that is none', 'at+jwt,JWT'],
+    ['a type that is a list', ['at+jwt'] as unknown as string],
+    ['a type that is a number', 1 as unknown as string],
   ])('%s is refused', async (_what, typ) => {
     await expectRefused(login, await issuer.forge({}, { typ }));
     if (typ !== 'JWT' && typ !== undefined) await expectRefused(broad, await issuer.forge({}, { typ }));

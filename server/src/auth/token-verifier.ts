@@ -94,8 +94,9 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-/** A media type in its short form (RFC 7515 section 4.1.9). */
-function mediaType(typ: string): string {
+/** A media type in its short form (RFC 7515 section 4.1.9); what is no text is no type. */
+function mediaType(typ: unknown): string {
+  if (typeof typ !== 'string') return '';
   return typ.toLowerCase().replace(/^application\//, '');
 }
 
