@@ -377,7 +377,7 @@ export class Session implements PluginModel, Gated {
 
   askToRemoveTemplate(id: string): void {
     void this.#try(async (signal) => {
-      const { name, unfinishedJobs } = await this.#options.client.template(id, signal);
+      const { name, unfinishedJobs = 0 } = await this.#options.client.template(id, signal);
       this.#change({ removingTemplate: { id, name, unfinishedJobs } });
     });
   }

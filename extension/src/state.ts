@@ -96,7 +96,7 @@ export interface PluginState {
   /** Set while a template is being made. */
   readonly makingTemplate: 'choosing-region' | 'naming' | 'computing' | null;
   /** A template whose removal is to be confirmed, and how many jobs use it. */
-  readonly removingTemplate: Pick<TemplateDetail, 'id' | 'name' | 'unfinishedJobs'> | null;
+  readonly removingTemplate: Required<Pick<TemplateDetail, 'id' | 'name' | 'unfinishedJobs'>> | null;
   /** Connection of the job's events: false while it is being made again. */
   readonly live: boolean;
 }

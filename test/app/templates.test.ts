@@ -197,6 +197,8 @@ describe('a template of a user', () => {
     expect(refused.status).toBe(409);
     expect(await refused.json()).toMatchObject({ code: 'TEMPLATE_IN_USE', data: { jobs: 1 } });
     expect(await detail('alice', 'busy')).toMatchObject({ unfinishedJobs: 1, current: true });
+    // What others do is told to nobody who has nothing to decide.
+    expect(await detail('bob', 'busy')).not.toHaveProperty('unfinishedJobs');
 
     await bring('alice', 'busy', templateOf('busy', 90), '?replace=true');
     const other = (await (await post('/api/normalizations', wanted)).json()) as {

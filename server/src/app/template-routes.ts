@@ -150,9 +150,11 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
         const { source } = found;
         // An archive that is away shows nobody anything.
         const maySee = source !== null && (await access.canRead(principal, source).catch(() => false));
+        const told = tell(found, principal);
         response.json({
-          ...tell(found, principal),
-          unfinishedJobs: await templates.countUnfinished(id),
+          ...told,
+          // Jobs of everybody: a number of what others do, for those alone who are asked about them when they remove it.
+          ...(told.mayRemove && { unfinishedJobs: await templates.countUnfinished(id) }),
           ...(maySee && { source }),
         });
       },

@@ -46,8 +46,9 @@ export const templateList = z.object({ templates: z.array(template) }).meta({ id
 
 export const templateDetail = template
   .extend({
-    unfinishedJobs: z.int().meta({
-      description: 'Jobs that wait or run with a template of this id, and series of batches that will',
+    unfinishedJobs: z.int().optional().meta({
+      description:
+        'Jobs that wait or run with a template of this id, and series of batches that will; for those who may remove it',
     }),
     source: z
       .object({ studyInstanceUid: z.string(), seriesInstanceUid: z.string(), region: region.optional() })
