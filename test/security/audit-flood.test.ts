@@ -139,9 +139,14 @@ describe('attack: a flood of refusals', () => {
 });
 
 describe('attack: more events than a disk that hangs can take', () => {
+  it('a pipe that nobody has opened is told at the start, which would wait for ever otherwise', async () => {
+    await run('mkfifo', [file]);
+    await expect(openTrail()).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+  });
+
   it('what is too much is lost, counted, alarmed, and told in the trail when it works again', async () => {
     await run('mkfifo', [file]);
-    // Somebody holds the other end and reads nothing: a write to it never ends.
+    // Somebody holds the other end and reads nothing: it takes no more.
     await using other = await open(file, 'r+');
     const most = 10_000;
     let text = '';

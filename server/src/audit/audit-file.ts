@@ -4,6 +4,7 @@
  * torn by a crash or a full disk. What cannot be written waits, and is tried again.
  */
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { invalidSetting } from '../setting.ts';
@@ -15,6 +16,9 @@ const MOST_WAITING = 10_000;
 /** Lines that are put on the disk together. */
 const LINES_AT_ONCE = 256;
 const RETRY_MS = 1000;
+/** A pipe that is full for longer cannot be written: its reader hangs. */
+const PIPE_TRIES = 50;
+const PIPE_PAUSE_MS = 20;
 /** How long the end of the process waits for a disk that hangs. */
 const CLOSE_MS = 5000;
 /** In which the last whole line of a file must lie: a line has a few hundred bytes. */
@@ -165,7 +169,7 @@ export class AuditFile {
     let done = 0;
     let failure: unknown;
     try {
-      while (done < bytes.length) done += (await this.#file.write(bytes, done)).bytesWritten;
+      while (done < bytes.length) done += await writeSome(this.#file, bytes, done);
       if (this.#isFile) await this.#file.datasync();
     } catch (error) {
       failure = error ?? new Error('The file cannot be written.');
@@ -184,8 +188,24 @@ interface FileEnd {
   readonly isTorn: boolean;
 }
 
+/**
+ * Of a pipe that nobody reads neither opening nor writing may wait: that would hold a thread for ever, also at the end of the
+ * process. For files O_NONBLOCK means nothing.
+ */
 function openToAppend(path: string): Promise<FileHandle> {
-  return open(path, 'a', 0o600);
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  return open(path, O_APPEND | O_CREAT | O_NONBLOCK | O_WRONLY, 0o600);
+}
+
+/** As many bytes as there is room for; a pipe whose reader is slow has some again in a moment. */
+async function writeSome(file: FileHandle, bytes: Buffer, done: number): Promise<number> {
+  for (let tries = 1; ; tries++)
+    try {
+      return (await file.write(bytes, done)).bytesWritten;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || tries === PIPE_TRIES) throw error;
+      await pause(PIPE_PAUSE_MS);
+    }
 }
 
 /** Where the trail of a file stands: read from its end. A file without a whole line begins a trail. */
