@@ -116,6 +116,24 @@ describe('a reservation', () => {
     expect(await spoolUse(options)).toMatchObject({ reserved: 600 });
   });
 
+  it('of a larger spool is forgotten in a smaller one: an estimate of then is no reason to refuse now', async () => {
+    const larger = { directory, quotaBytes: 1000 };
+    const smaller = { directory, quotaBytes: 300 };
+    const other = await openJobSpool(larger, OLD);
+    await other.reserve(likely(500));
+    const first = await openJobSpool(larger, YOUNG);
+    await expect(first.reserve(likely(900))).rejects.toEqual(full);
+    await first.putDown('waiting');
+    await other.putDown('waiting');
+    await removeJobSpool(larger, OLD.jobUuid);
+    const second = await openJobSpool(smaller, YOUNG);
+    await second.regain();
+    await second.reserve(likely(900));
+    await write(second, 300);
+    await expect(second.take(1)).rejects.toMatchObject({ code: 'SPOOL_TOO_SMALL' });
+    await second.putDown('waiting');
+  });
+
   it('is made smaller by a better estimate', async () => {
     const options = { directory, quotaBytes: 1000 };
     await using spool = await createTemporarySpool(options);

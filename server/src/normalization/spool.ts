@@ -198,12 +198,15 @@ class HeldSpool implements JobSpool, AsyncDisposable {
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const used = await folderBytes(folder);
         const found = ledger.find(name);
+        const { capacity } = await diskRoom(options);
+        const wanted = found?.wants ?? 0;
         const holding: Holding = {
           name,
           // Of an attempt that was killed: what it had reserved is reserved for the same job.
           bytes: Math.max(used, found?.bytes ?? 0),
           state: 'working',
-          wants: found?.wants ?? 0,
+          // Of a larger spool than this one: a part of it was set aside by an estimate, and nothing is known that is too much here.
+          wants: wanted <= capacity ? wanted : 0,
           createdAt,
           since: Date.now(),
           owner,
