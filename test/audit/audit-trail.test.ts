@@ -262,6 +262,24 @@ describe('syslog over TLS', () => {
     expect((await verifyAuditTrail([file], { anchors })).findings).toMatchObject([{ kind: 'tail', lost: 1 }]);
   });
 
+  it('counts what has not left at the end', async () => {
+    server.close();
+    const lost: string[] = [];
+    {
+      await using trail = await open(
+        {
+          STAIN_AUDIT_FILE: '',
+          STAIN_AUDIT_SYSLOG_HOST: 'localhost',
+          STAIN_AUDIT_SYSLOG_PORT: String(port),
+          STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
+        },
+        (way) => lost.push(way),
+      );
+      trail.record(asked);
+    }
+    expect(lost).toEqual(['syslog']);
+  });
+
   it('counts what is too much to keep, and tells it when it leaves', async () => {
     server.close();
     const lost: string[] = [];

@@ -3,6 +3,7 @@
  * lost and counted.
  */
 import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
 import { readSettingFile } from '../setting.ts';
@@ -17,6 +18,9 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 /** A receiver that takes nothing for this long is taken for gone. */
 const SILENCE_MS = 30_000;
+/** What the end of the process waits for a receiver, and how often it looks. */
+const CLOSE_MS = 2000;
+const CLOSE_LOOK_MS = 20;
 
 export interface SyslogOptions {
   /** After a message was lost. @param isFirst since it worked last */
@@ -74,16 +78,20 @@ export class Syslog {
     this.#flush();
   }
 
-  /** Gives what waits a moment to leave. */
+  /** Gives what waits a moment to leave; the rest is lost. */
   async close(): Promise<void> {
+    // A receiver that does not hear us yet may do so in a moment.
+    const end = performance.now() + CLOSE_MS;
+    while (this.#socket && this.#waiting.length > 0 && performance.now() < end) await pause(CLOSE_LOOK_MS);
+    if (this.#waiting.length > 0) this.#waiting.lose(this.#waiting.length);
     this.#isClosed = true;
     clearTimeout(this.#retry);
     const socket = this.#socket;
     if (!socket) return;
     await new Promise<void>((resolve) => {
-      const end = setTimeout(() => socket.destroy(), 2000);
+      const late = setTimeout(() => socket.destroy(), CLOSE_MS);
       socket.once('close', () => {
-        clearTimeout(end);
+        clearTimeout(late);
         resolve();
       });
       socket.end();
