@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainText } from '../../server/src/stain/plain-text.ts';
+import { plainName, plainText } from '../../server/src/stain/plain-text.ts';
 import {
   contentOf,
   parseContent,
@@ -60,6 +60,17 @@ it('no UID comes through the words on where a template is from', () => {
 
 it('text of users holds nothing that acts on a terminal or turns what follows', () => {
   const text = plainText(200);
+  for (const bad of ['\u200b', '\u2060', '\ufeff', '\ud800', '\u3164', '\u{e0041}'])
+    expect(text.safeParse(`a${bad}b`).success, JSON.stringify(bad)).toBe(false);
+  for (const [name, isSeen] of [
+    ['  ', false],
+    ['\u200d', false],
+    ['\u0301', false],
+    ['1', true],
+    ['🔬', true],
+    ['\u0646\u200c\u0647', true],
+  ] as const)
+    expect(plainName(200).safeParse(name).success, JSON.stringify(name)).toBe(isSeen);
   for (const bad of ['\n', '\r', '\u0000', '\u001b[2J', '\u009b', '\u2028', '\u202e', '\u2066', '\u200f'])
     expect(text.safeParse(`a${bad}b`).success, JSON.stringify(bad)).toBe(false);
   for (const good of ['', 'Ärzte “Lab” 2, 染色, 🔬', "O'Neill <b>"])

@@ -1,6 +1,6 @@
 /** Templates: what is told of one, and what one is made of. */
 import { z } from 'zod';
-import { plainText } from '../stain/plain-text.ts';
+import { plainName, plainText } from '../stain/plain-text.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 import { classStatistics, dicomUid, nameOfModel, nameOfTemplate } from './normalization.ts';
 import { modelIdentity } from './service.ts';
@@ -63,7 +63,7 @@ const replace = 'Make the next version of a template that is there already, wher
 /** Body of POST /api/templates. */
 export const templateCreate = z
   .strictObject({
-    name: plainText(80).trim().min(1),
+    name: plainName(80).trim().min(1),
     description: plainText(1000).default(''),
     licence: plainText(200).min(1).default('private'),
     studyInstanceUid: dicomUid,

@@ -1,6 +1,6 @@
 /** A template as a document: the class statistics a slide is moved onto, as a JSON file that anyone can read and check. */
 import { z } from 'zod';
-import { plainText } from './plain-text.ts';
+import { plainName, plainText } from './plain-text.ts';
 
 /** Far beyond what optical densities and chromaticities can be, and still a number to reckon with. */
 const figure = z.number().min(-100).max(100);
@@ -43,7 +43,7 @@ export type TemplateContent = z.infer<typeof templateContent>;
 export const templateDocument = z.strictObject({
   schemaVersion: z.literal(1),
   id: templateId,
-  name: plainText(80).min(1),
+  name: plainName(80).min(1),
   description: plainText(1000),
   ...templateContent.shape,
   /** JPEG, base64. */
