@@ -221,7 +221,7 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
         tags: TAGS,
         summary: 'Bring a template in that was made elsewhere',
         description:
-          'The document that `template add` writes. Its picture is encoded anew, UIDs are left out of its text.',
+          'The document that `template add` writes. Its picture is encoded anew, UIDs are left out of where it is from.',
         requestParams: { path: idParameter, query: templateAdd },
         requestBody: {
           required: true,
