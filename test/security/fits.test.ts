@@ -127,6 +127,20 @@ describe('A user whose slides never end', () => {
     await expect.poll(async () => (await preview('mallory', series)).status).toBe(200);
   });
 
+  it('is not alone with the slide: however many look at it, it holds up nobody who looks at another one', async () => {
+    const met = proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
+    const leaving = new AbortController();
+    const [slide] = hanging(1);
+    const users = ['carol', 'carol', 'dave', 'dave', 'erin', 'erin'];
+    const asked = users.map((user) => stain(user, slide!, leaving.signal).catch(() => 'left'));
+    await expect.poll(() => met.met).toBe(1);
+    expect((await preview('frank', series)).status).toBe(200);
+    expect((await preview('dave', series)).status).toBe(200);
+    leaving.abort();
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(['left']));
+    proxy.heal();
+  });
+
   it('shares its fit with another one who asks for the same slide: the archive is asked once', async () => {
     const met = proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
     const leaving = new AbortController();
@@ -266,6 +280,30 @@ describe('Turns', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('go past what waits at a busy subject, and come back to it', async () => {
+    const turns = new Turns({ atOnce: 4, atOnceOfOne: 4, mostOfOne: 10, atOnceOfSubject: 1 });
+    const { signal } = new AbortController();
+    const order: string[] = [];
+    const ends = new Map<string, () => void>();
+    const work = (name: string, subject: string): Promise<void> =>
+      turns.take(
+        'one',
+        signal,
+        () => {
+          order.push(name);
+          return new Promise<void>((end) => ends.set(name, end));
+        },
+        subject,
+      );
+    const all = [work('a', 'slow'), work('b', 'slow'), work('c', 'quick')];
+    await expect.poll(() => order).toEqual(['a', 'c']);
+    ends.get('a')!();
+    await expect.poll(() => order).toEqual(['a', 'c', 'b']);
+    for (const end of ends.values()) end();
+    await Promise.all(all);
+    expect([turns.running, turns.waiting]).toEqual([0, 0]);
   });
 
   it('leave a place to who comes when one goes', async () => {

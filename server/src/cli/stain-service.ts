@@ -29,6 +29,8 @@ export function stainService(
     atOnce: fitsAtOnce,
     atOnceOfOne: Math.ceil(fitsAtOnce / 2),
     mostOfOne: fitsPerUser,
+    // However many look at it: a slide that the archive does not show holds up those who look at it, and nobody else.
+    atOnceOfSubject: Math.ceil(fitsAtOnce / 2),
   });
   const deadline = {
     seconds: fitTimeoutSeconds,
@@ -38,9 +40,16 @@ export function stainService(
   /** In the requester's turn, and in time. */
   const inTurn = <T>(
     requester: string,
+    { studyInstanceUid, seriesInstanceUid }: SeriesReference,
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> => turns.take(requester, signal, () => withDeadline(deadline, signal, work));
+  ): Promise<T> =>
+    turns.take(
+      requester,
+      signal,
+      () => withDeadline(deadline, signal, work),
+      `${studyInstanceUid} ${seriesInstanceUid}`,
+    );
   const keyOf = (series: SeriesReference, { sha256 }: LoadedModel): string =>
     [series.studyInstanceUid, series.seriesInstanceUid, sha256].join(' ');
   /** Within a turn. A fit that several wait for has a deadline of its own: who comes late does not make it longer. */
@@ -56,13 +65,13 @@ export function stainService(
       const opened = await network(name);
       // What is there needs no turn.
       const kept = cache.kept(keyOf(series, opened.model));
-      return kept ?? inTurn(requester, signal, (inTime) => fitted(series, opened, inTime));
+      return kept ?? inTurn(requester, series, signal, (inTime) => fitted(series, opened, inTime));
     },
     async preview(wanted, requester, signal) {
       const opened = await network(wanted.model);
       const template = await environment.template(wanted.template);
       requireTemplateOf(template, opened.model);
-      return inTurn(requester, signal, async (inTime) => {
+      return inTurn(requester, wanted, signal, async (inTime) => {
         const found = await fitted(wanted, opened, inTime);
         const { width, height, rgb } = await previewRegion(found, wanted, template, opened, inTime);
         const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
@@ -82,7 +91,7 @@ export function stainService(
       };
       const opened = await network(wanted.model);
       const told = { id, name, description, provenance };
-      const made = await inTurn(editor.id ?? 'service', signal, (inTime) =>
+      const made = await inTurn(editor.id ?? 'service', wanted, signal, (inTime) =>
         makeSeriesTemplate(wanted, region, opened, environment, told, inTime),
       );
       const source = { studyInstanceUid, seriesInstanceUid, ...(region && { region }) };
