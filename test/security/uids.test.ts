@@ -236,6 +236,40 @@ describe('A batch', () => {
   });
 });
 
+describe('A batch with a series of which more is wrong', () => {
+  it.each<[string, Record<string, unknown>]>([
+    ['a UID that is a number', { [TAGS.series]: { vr: 'UI', Value: [6] } }],
+    ['text where there are numbers', { '00201209': { vr: 'US', Value: ['many'] } }],
+    ['a sequence of texts', { '00081032': { vr: 'SQ', Value: ['text'] } }],
+    ['an element of no kind', { '00080070': 'Manufacturer' }],
+  ])('attack: %s; the others get their jobs, it is told with the series', async (_what, poison) => {
+    await using jobs = await openForOne();
+    await withAnswer(
+      () => [valid(1), { ...valid(2), ...poison }],
+      async (client) => {
+        const batches = await BatchService.open({ jobs: jobs.service, onFault: () => {} });
+        await using app = await startApp(jobs.service, {
+          batches,
+          searchSeries: (_principal, query, searchSignal, options) =>
+            client.searchSeries({ ...query, limit: 10 }, searchSignal, options),
+        });
+        const response = await fetch(`${app.url}/api/batches`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ query: {}, template: 'one' }),
+        });
+        expect([response.status, await response.json()]).toMatchObject([202, { counts: { WAITING: 2 } }]);
+        await batches.close();
+      },
+    );
+  });
+
+  async function openForOne() {
+    const service = await openJobs({ run: new SteeredWork().run, fingerprint: async () => FINGERPRINT });
+    return { service, [Symbol.asyncDispose]: () => service.close() };
+  }
+});
+
 describe('A path', () => {
   it('is made of UIDs alone, whatever they are made of', () => {
     const text = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[0-9./#?%]{0,70}$/));

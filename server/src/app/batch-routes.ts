@@ -16,7 +16,7 @@ import { DataSet } from '../dicom/dataset.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import type { SearchOptions } from '../dicomweb/client.ts';
 import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { NewLine } from '../jobs/batch-records.ts';
 import { type BatchService, skipped } from '../jobs/batch-service.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
@@ -226,10 +226,18 @@ function linesOf(found: readonly DicomJson[], study = ''): NewLine[] {
   const lines = found.map((item) => ({
     studyInstanceUid: textOf(item, '0020000D') ?? study,
     seriesInstanceUid: textOf(item, '0020000E') ?? '',
-    refusal: isOurs(DataSet.fromDicomJson(item))
-      ? skipped('The series is a result of this product.')
-      : undefined,
+    refusal: isResult(item) ? skipped('The series is a result of this product.') : undefined,
   }));
   const bySeries = lines.map((line) => [`${line.studyInstanceUid} ${line.seriesInstanceUid}`, line] as const);
   return [...new Map(bySeries).values()];
+}
+
+/** As far as the search tells. What else is wrong with a series is found when it is looked at, and ends no batch. */
+function isResult(item: DicomJson): boolean {
+  try {
+    return isOurs(DataSet.fromDicomJson(item));
+  } catch (error) {
+    if (toStainError(error).code === 'DICOM_INVALID') return false;
+    throw error;
+  }
 }
