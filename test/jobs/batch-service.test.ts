@@ -116,6 +116,27 @@ describe('a series that the archive cannot show', () => {
 });
 
 describe('room', () => {
+  it('attack: series of two users that hang whenever they are tried again; those of a third one do not wait', async () => {
+    const tried = new Map<string, number>();
+    let hanging = 0;
+    await open(
+      async (series, signal) => {
+        const before = tried.get(series) ?? 0;
+        tried.set(series, before + 1);
+        if (!series.startsWith(SILENT)) return;
+        if (before === 0) throw passing(new StainError('ARCHIVE_ERROR', 'The archive answered 503.'));
+        hanging++;
+        await silent(series, signal);
+      },
+      { trySeconds: 600 },
+    );
+    await ask('ann', 6, 2);
+    await ask('ben', 6, 2);
+    await expect.poll(() => hanging, { timeout: 30_000 }).toBe(2);
+    await until(await ask('cat', 1, 5), (report) => submitted(report).length === 5);
+    expect(hanging).toBe(2);
+  });
+
   it('attack: a user whose jobs are at their limit; the batches of others go on', async () => {
     await open(silent, {}, { limits: { ...LIMITS, jobsPerUser: 6 } });
     const large = await ask('ann', 1, 20);

@@ -137,12 +137,13 @@ export class BatchRecords {
   /**
    * Takes the next line that may be tried now. Users take turns, and so do the batches of a user; lines that were never
    * tried come before those that were set aside. Whoever has no room is passed over. Undefined where nothing is to do.
-   * @param passedOver users that get no turn
+   * @param passedOver users that get no turn @param mostAttempts of lines that were tried more often none is taken
    * @param lease for how long nobody else takes it: doubled with each attempt, up to the most
    */
   async claim(
     room: RoomLimits,
     passedOver: readonly string[],
+    mostAttempts: number,
     lease: { readonly seconds: number; readonly mostSeconds: number },
   ): Promise<OpenLine | undefined> {
     const [row] = await this.#database.query<{
@@ -159,7 +160,7 @@ export class BatchRecords {
          SELECT id, requested_by, request, served_at, created_at FROM ${BATCH} b
          WHERE requested_by <> ALL ($1::text[])
            AND (SELECT count(*) FROM ${JOB} WHERE state = 'SCHEDULED' AND batch IS NOT NULL) < $2
-           AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN} AND next_try <= now())),
+           AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN} AND next_try <= now() AND attempts <= $6)),
        turns AS (
          SELECT requested_by, (SELECT max(served_at) FROM ${BATCH} WHERE requested_by = u.requested_by) AS last
          FROM (SELECT DISTINCT requested_by FROM ready) u
@@ -170,14 +171,14 @@ export class BatchRecords {
          SELECT ready.id, ready.requested_by, ready.request, l.position
          FROM turns JOIN ready USING (requested_by)
          CROSS JOIN LATERAL (
-           SELECT position FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now()
+           SELECT position FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now() AND attempts <= $6
            ORDER BY next_try, position LIMIT 1 FOR UPDATE SKIP LOCKED) AS l
          ORDER BY turns.last, ready.served_at, ready.created_at LIMIT 1),
        served AS (UPDATE ${BATCH} SET served_at = clock_timestamp() WHERE id = (SELECT id FROM next))
        UPDATE ${SERIES} l SET next_try = now() + least($4::float8 * 2 ^ least(l.attempts, 20), $5::float8) * interval '1 second'
        FROM next WHERE l.batch = next.id AND l.position = next.position
        RETURNING l.batch, l.position, l.study, l.series, l.attempts, l.waiting_since, next.requested_by, next.request`,
-      [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds],
+      [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds, mostAttempts],
     );
     return (
       row && {

@@ -14,6 +14,9 @@ import { isPassingFault } from './passing-fault.ts';
 /** Series that are looked at at the same time, of all users and of one. */
 const SUBMISSIONS = 4;
 const SUBMISSIONS_OF_ONE_USER = 2;
+/** Of these, series that were set aside before: what hangs again and again must not keep new ones waiting. */
+const MOST_TRIED_BEFORE = 2;
+const ANY_ATTEMPT = 2 ** 31 - 1;
 /** Longest time for the first try of a series: doubled with each, so that one that is only slow gets there in the end. */
 const TRY_SECONDS = 60;
 const LONGEST_TRY_SECONDS = 960;
@@ -54,8 +57,8 @@ export class BatchService {
   readonly #options: BatchServiceOptions;
   readonly #records: BatchRecords;
   readonly #end = new AbortController();
-  /** The user of each series that is looked at now. */
-  readonly #inWork = new Map<Promise<void>, string>();
+  /** The series that are looked at now. */
+  readonly #inWork = new Map<Promise<void>, OpenLine>();
   #woken = Promise.withResolvers<void>();
   readonly #done: Promise<void>;
 
@@ -141,7 +144,7 @@ export class BatchService {
             this.#inWork.delete(work);
             this.#woken.resolve();
           });
-        this.#inWork.set(work, line.requestedBy);
+        this.#inWork.set(work, line);
       }
     }
     await Promise.all(this.#inWork.keys());
@@ -149,17 +152,18 @@ export class BatchService {
 
   /** Undefined where nothing is to be done now. */
   async #claim(): Promise<OpenLine | undefined> {
-    const users = [...this.#inWork.values()];
-    if (users.length >= SUBMISSIONS) return undefined;
-    const busy = [...Map.groupBy(users, (user) => user)]
+    const lines = [...this.#inWork.values()];
+    if (lines.length >= SUBMISSIONS) return undefined;
+    const busy = [...Map.groupBy(lines, ({ requestedBy }) => requestedBy)]
       .filter(([, some]) => some.length >= SUBMISSIONS_OF_ONE_USER)
       .map(([user]) => user);
     // What is looked at now is no job yet, and takes room all the same.
-    const left = (limit: number): number => Math.max(1, limit - users.length);
+    const left = (limit: number): number => Math.max(1, limit - lines.length);
     const { maxQueuedJobs, jobsPerUser } = this.#options.jobs.roomForBatches;
     const room = { maxQueuedJobs: left(maxQueuedJobs), jobsPerUser: left(jobsPerUser) };
     try {
-      return await this.#records.claim(room, busy, {
+      const tried = lines.filter(({ attempts }) => attempts > 0).length;
+      return await this.#records.claim(room, busy, tried < MOST_TRIED_BEFORE ? ANY_ATTEMPT : 0, {
         seconds: this.#trySeconds + LEASE_MARGIN_SECONDS,
         mostSeconds: LONGEST_TRY_SECONDS + LEASE_MARGIN_SECONDS,
       });
