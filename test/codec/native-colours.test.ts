@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { coloursByGlass, isDoubtful } from '../../server/src/codec/native-colours.ts';
+import {
+  coloursByGlass,
+  isDoubtful,
+  type NativeFrame,
+  withColours,
+} from '../../server/src/codec/native-colours.ts';
 import { frameFormat, testFrame, toPlanes, toYbrFull } from './frames.ts';
 
 const NATIVE = '1.2.840.10008.1.2.1';
@@ -11,18 +16,39 @@ function slide(glassRows: number): Uint8Array {
   return rgb;
 }
 
+async function* frames(all: readonly Uint8Array[], planarConfiguration: number): AsyncIterable<NativeFrame> {
+  for (const bytes of all) yield { format: { planarConfiguration }, bytes };
+}
+
 describe('colours of uncompressed samples', () => {
-  it('are told by the glass, by pixel and by plane', () => {
+  it('are told by the glass, by pixel and by plane', async () => {
     const rgb = slide(4);
-    expect(coloursByGlass([rgb], 0)).toBe('RGB');
-    expect(coloursByGlass([toPlanes(rgb)], 1)).toBe('RGB');
-    expect(coloursByGlass([toYbrFull(rgb)], 0)).toBe('YBR_FULL');
-    expect(coloursByGlass([toPlanes(toYbrFull(rgb))], 1)).toBe('YBR_FULL');
+    expect(await coloursByGlass(frames([rgb], 0))).toBe('RGB');
+    expect(await coloursByGlass(frames([toPlanes(rgb)], 1))).toBe('RGB');
+    expect(await coloursByGlass(frames([toYbrFull(rgb)], 0))).toBe('YBR_FULL');
+    expect(await coloursByGlass(frames([toPlanes(toYbrFull(rgb))], 1))).toBe('YBR_FULL');
   });
 
-  it('are not guessed where there is none', () => {
-    expect(coloursByGlass([slide(0)], 0)).toBeUndefined();
-    expect(coloursByGlass([], 0)).toBeUndefined();
+  it('are not guessed where there is none', async () => {
+    expect(await coloursByGlass(frames([slide(0)], 0))).toBeUndefined();
+    expect(await coloursByGlass(frames([], 0))).toBeUndefined();
+  });
+
+  it('are told by the first frames, however many there are', async () => {
+    let read = 0;
+    async function* endless(): AsyncIterable<NativeFrame> {
+      for (; read < 1000; read++) yield { format: { planarConfiguration: 0 }, bytes: slide(4) };
+    }
+    expect(await coloursByGlass(endless())).toBe('RGB');
+    expect(read).toBeLessThan(100);
+  });
+
+  it('are refused where neither glass nor name tells them', () => {
+    const named = (photometricInterpretation: string) =>
+      frameFormat(NATIVE, 3, 3, { photometricInterpretation });
+    expect(withColours(named('YBR_ICT'), 'RGB').photometricInterpretation).toBe('RGB');
+    expect(withColours(named('YBR_FULL'), undefined).photometricInterpretation).toBe('YBR_FULL');
+    expect(() => withColours(named('YBR_FULL_422'), undefined)).toThrow(/no glass/);
   });
 
   it('are in doubt where a name of YCbCr stands over as many samples as RGB has', () => {

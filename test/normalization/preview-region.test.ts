@@ -1,8 +1,10 @@
 /** A region normalised at once, from frames that are fetched for it, against what a job stores. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ArchiveLocation } from '../../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
+import { srgbProfile } from '../../server/src/codec/icc.ts';
 import type { Frame } from '../../server/src/dicomweb/retrieve-frames.ts';
 import { openSeries, type SeriesReference } from '../../server/src/normalization/open-series.ts';
 import { previewRegion } from '../../server/src/normalization/preview-region.ts';
@@ -11,6 +13,8 @@ import { openRemoteSeries } from '../../server/src/normalization/remote-series.t
 import { readSeriesStain } from '../../server/src/normalization/series-stain.ts';
 import type { Raster } from '../../server/src/slide/raster.ts';
 import { WHITE } from '../../server/src/slide/raster.ts';
+import { testFrame } from '../codec/frames.ts';
+import { EXPLICIT_LITTLE_ENDIAN, makeSlideInstance } from '../support/make-slide.ts';
 import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 
@@ -79,6 +83,34 @@ describe('preview of a region', () => {
     const raster = await remote.base(WHITE).read({ x: 600, y: 600, width: 400, height: 400 }, signal);
     expect(raster.width).toBe(400);
     expect(requests).toEqual([4]);
+  });
+
+  it('has the colours of frames that an archive decompressed under their old name', async () => {
+    // Half glass: RGB samples, with the name that JPEG had.
+    const rgb = testFrame(256, 256);
+    rgb.fill(243, 0, rgb.length / 2);
+    const read = async (photometricInterpretation: string): Promise<Raster> => {
+      const bytes = makeSlideInstance({
+        rows: 256,
+        columns: 256,
+        totalRows: 512,
+        totalColumns: 512,
+        frames: [rgb, rgb, rgb, rgb],
+        transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+        photometricInterpretation,
+        iccProfile: await srgbProfile(),
+      });
+      const folder = await place.fill(photometricInterpretation);
+      await writeFile(join(folder, 'slide.dcm'), bytes);
+      await using archive = await place.open(folder);
+      const { client } = archive;
+      const access = place.composition.environment({ source: client, destination: client });
+      const remote = await openRemoteSeries(await chooseSeries(client, {}, signal), access, signal);
+      return await remote.base(WHITE).read({ x: 100, y: 100, width: 300, height: 300 }, signal);
+    };
+    const expected = await read('RGB');
+    for (const named of ['YBR_FULL_422', 'YBR_FULL', 'YBR_ICT'])
+      expect(Buffer.compare((await read(named)).rgb, expected.rgb)).toBe(0);
   });
 
   it('of a region beyond the slide is refused', async () => {

@@ -8,7 +8,7 @@ const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 const JPEG_LS = '1.2.840.10008.1.2.4.81';
 const JPEG_2000 = '1.2.840.10008.1.2.4.91';
 const RLE = '1.2.840.10008.1.2.5';
-const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
 
 /** Bytes of a frame that is not compressed: YBR_FULL_422 has half as many colour samples (PS3.3 C.7.6.3.1.2). */
 export function uncompressedSize({

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
-import { coloursByGlass, isDoubtful } from '../codec/native-colours.ts';
+import { coloursByGlass, isDoubtful, withColours } from '../codec/native-colours.ts';
 import { DataSet } from '../dicom/dataset.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -404,8 +404,6 @@ function isOfThumbnail({ thumbnail }: Slide, sopInstanceUid: string): boolean {
 
 /** Transfer syntaxes without compression. */
 const NATIVE: ReadonlySet<string> = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1']);
-/** Frames that are looked at to tell RGB from YCbCr. */
-const FRAMES_FOR_COLOURS = 64;
 
 /** Pixels needed across the overview for the tissue to show. */
 const OVERVIEW_PIXELS = 256;
@@ -463,36 +461,27 @@ function storedInstances(level: Level, files: ReadonlyMap<string, Part10File>): 
   });
 }
 
+/** Whether the frames of an instance are uncompressed, and may be other colours than its header says. */
+export function isInDoubt(file: Part10File, format: Omit<FrameFormat, 'transferSyntaxUid'>): boolean {
+  return NATIVE.has(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
+}
+
 /** Uncompressed frames with the colours that they hold, where their header may be wrong. @throws PIXEL_FORMAT_UNSUPPORTED */
 async function withTrueColours(
   slide: Slide,
   stored: ReadonlyMap<Level, StoredInstance[]>,
 ): Promise<ReadonlyMap<Level, StoredInstance[]>> {
-  const isInDoubt = ({ file, format }: StoredInstance): boolean =>
-    NATIVE.has(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
-  if (![...stored.values()].flat().some(isInDoubt)) return stored;
+  const isOne = ({ file, format }: StoredInstance): boolean => isInDoubt(file, format);
+  if (![...stored.values()].flat().some(isOne)) return stored;
   // One slide was decompressed by one archive: what holds for the levels that show it whole holds for all.
-  const seen: Uint8Array[] = [];
-  let planar = 0;
-  for (const level of overviewLevels(slide))
-    for (const instance of stored.get(level)!.filter(isInDoubt))
-      for (let frame = 0; frame < instance.file.numberOfFrames && seen.length < FRAMES_FOR_COLOURS; frame++) {
-        planar = instance.format.planarConfiguration;
-        seen.push(await instance.file.frame(frame));
-      }
-  const found = coloursByGlass(seen, planar);
-  const resolved = (instance: StoredInstance): StoredInstance => {
-    if (!isInDoubt(instance)) return instance;
-    const { photometricInterpretation: named } = instance.format;
-    // That name fits samples of this number, so that it is believed where nothing speaks against it.
-    const colours = found ?? (named === 'YBR_FULL' ? named : undefined);
-    if (colours === undefined)
-      throw new StainError(
-        'PIXEL_FORMAT_UNSUPPORTED',
-        `The frames are uncompressed and named ${named}, which they are not, and show no glass to tell their colours by.`,
-      );
-    return { ...instance, format: { ...instance.format, photometricInterpretation: colours } };
-  };
+  async function* frames(): AsyncIterable<StoredFrame> {
+    for (const { file, format } of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))
+      for (let frame = 0; frame < file.numberOfFrames; frame++)
+        yield { format, bytes: await file.frame(frame) };
+  }
+  const found = await coloursByGlass(frames());
+  const resolved = (instance: StoredInstance): StoredInstance =>
+    isOne(instance) ? { ...instance, format: withColours(instance.format, found) } : instance;
   return new Map([...stored].map(([level, instances]) => [level, instances.map(resolved)]));
 }
 

@@ -2,8 +2,16 @@
  * A series whose pixels stay in the archive: frames are fetched when they are read, those of one read in one request.
  * For what looks at a small part of a slide; a job fetches the whole first (open-series.ts).
  */
-import { transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
+import { EXPLICIT_LITTLE_ENDIAN, transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
 import { mostStoredBytes } from '../codec/frame-format.ts';
+import {
+  coloursByGlass,
+  FRAMES_FOR_COLOURS,
+  isDoubtful,
+  type NativeColours,
+  type NativeFrame,
+  withColours,
+} from '../codec/native-colours.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
@@ -16,6 +24,7 @@ import {
   frameFormats,
   imagesOf,
   inspectSeries,
+  isInDoubt,
   openInstance,
   overviewLevels,
   type SeriesAccess,
@@ -40,7 +49,9 @@ export async function openRemoteSeries(
   signal: AbortSignal,
 ): Promise<RemoteSeries> {
   const slide = await inspectSeries(series, access, signal);
-  const colour = await colourOf(await smallestWhole(slide, series, access, signal), access.onInvalidProfile);
+  const { smallest, isNativeInDoubt } = await smallestWhole(slide, series, access, signal);
+  const colour = await colourOf(smallest, access.onInvalidProfile);
+  const native = isNativeInDoubt && { colours: await nativeColours(slide, series, access, signal) };
   const batches = new FrameBatches(access.source, series);
   const pixels = (level: Level, absent: Rgb): PixelSource => {
     const formats = frameFormats(level);
@@ -51,13 +62,16 @@ export async function openRemoteSeries(
         const { sopInstanceUid } = level.instances[instance]!;
         const most = mostStoredBytes(format);
         const bytes = await batches.frame(sopInstanceUid, frame + 1, most, readSignal);
-        const transferSyntaxUid = transferSyntaxOf(bytes, uncompressedSize(format));
         const options = { table: colour.table, signal: readSignal };
-        return access.codecs
-          .decode(bytes, { ...format, transferSyntaxUid }, options)
-          .catch((error: unknown) => {
-            throw atFrame(error, sopInstanceUid, frame);
-          });
+        try {
+          const stored =
+            native && isDoubtful(format, bytes.length)
+              ? withColours({ ...format, transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN }, native.colours)
+              : { ...format, transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(format)) };
+          return await access.codecs.decode(bytes, stored, options);
+        } catch (error) {
+          throw atFrame(error, sopInstanceUid, frame);
+        }
       },
       absent,
     );
@@ -73,14 +87,15 @@ export async function openRemoteSeries(
 
 /**
  * The smallest image of the slide with the header of its first instance as stored: archives leave the ICC profile, which
- * all images of a scan share, out of the metadata. A slide of one level is fetched whole for it.
+ * all images of a scan share, out of the metadata, and decompress a slide as a whole. A slide of one level is fetched whole
+ * for it.
  */
 async function smallestWhole(
   slide: Slide,
   series: SeriesReference,
   access: SeriesAccess,
   signal: AbortSignal,
-): Promise<Level> {
+): Promise<{ smallest: Level; isNativeInDoubt: boolean }> {
   const pixels = ({ frames, rows, columns }: Level): number => frames.length * rows * columns;
   const smallest = imagesOf(slide).reduce((least, image) => (pixels(image) < pixels(least) ? image : least));
   await using spool = await createTemporarySpool(access.spool);
@@ -88,5 +103,34 @@ async function smallestWhole(
   await spool.reserve(instanceRoom(smallest, first!));
   const { path } = await fetchInstance(series, first!.sopInstanceUid, spool, access, signal);
   await using file = await openInstance(series, first!.sopInstanceUid, path, signal);
-  return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
+  return {
+    smallest: { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] },
+    isNativeInDoubt: isInDoubt(file, frameFormats(smallest)[0]!),
+  };
+}
+
+/** The colours that the uncompressed frames of a slide hold, by the frames that a job looks at for it. */
+async function nativeColours(
+  slide: Slide,
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  { source }: SeriesAccess,
+  signal: AbortSignal,
+): Promise<NativeColours | undefined> {
+  async function* frames(): AsyncIterable<NativeFrame> {
+    for (const level of overviewLevels(slide))
+      for (const [i, format] of frameFormats(level).entries()) {
+        const { sopInstanceUid, numberOfFrames } = level.instances[i]!;
+        const numbers = Array.from({ length: Math.min(numberOfFrames, FRAMES_FOR_COLOURS) }, (_, n) => n + 1);
+        const stored = source.retrieveFrames(
+          studyInstanceUid,
+          seriesInstanceUid,
+          sopInstanceUid,
+          numbers,
+          signal,
+          mostStoredBytes(format),
+        );
+        for await (const { bytes } of stored) if (isDoubtful(format, bytes.length)) yield { format, bytes };
+      }
+  }
+  return coloursByGlass(frames());
 }
