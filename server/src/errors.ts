@@ -167,7 +167,8 @@ export const ERROR_TABLE = {
   },
   ARCHIVE_REFUSED: {
     status: 502,
-    remedy: 'The archive refused the request; check the credentials and its log.',
+    remedy:
+      'The archive refused the request. With 401 or 403, check its credentials and what they may do; with another status it does not support what was asked for: its log says more.',
   },
   ARCHIVE_ERROR: { status: 502, remedy: 'The archive failed; check its log and try again.' },
   ARCHIVE_PROTOCOL: {
