@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DicomJson } from '../../server/src/dicomweb/dicom-json.ts';
@@ -9,6 +9,7 @@ import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
 
+const BIG_ENDIAN = '1.2.840.10008.1.2.2';
 const JSON_TYPE = 'application/dicom+json';
 const profile = noise(500, 5);
 const slide = storableSlide('a', {
@@ -46,8 +47,26 @@ const pathOf = ({ studyUid, seriesUid, sopInstanceUid }: StorableSlide): string 
   `/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}`;
 
 describe('the index', () => {
-  it('takes DICOM files of any name and counts what it skips', () => {
-    expect(served.archive.statistics).toEqual({ instances: 2, skippedFiles: 2, duplicateFiles: 0 });
+  it('takes DICOM files of any name and says what it leaves out, and why', () => {
+    const { instances, leftOut } = served.archive.statistics;
+    expect(instances).toBe(2);
+    const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
+    expect(told).toHaveLength(2);
+    expect(told).toContainEqual(['They are no DICOM files.', 'notes.txt']);
+    expect(told).toContainEqual([expect.stringMatching(/damaged|ends|short/), 'damaged.dcm']);
+  });
+
+  it('names transfer syntaxes that are not read, and counts their files', async () => {
+    await using own = await serveArchive();
+    for (const name of ['a', 'b'])
+      await writeFile(
+        join(own.folder, `${name}.dcm`),
+        storableSlide(name, { transferSyntaxUid: BIG_ENDIAN }).bytes,
+      );
+    await own.archive.rescan();
+    const { instances, leftOut } = own.archive.statistics;
+    expect([instances, leftOut.map(({ paths }) => paths.length)]).toEqual([0, [2]]);
+    expect(leftOut[0]!.reason).toBe('The instance is stored as explicit VR big endian.');
   });
 
   it('sees new, changed and removed files', async () => {
@@ -58,11 +77,16 @@ describe('the index', () => {
     expect(own.archive.statistics.instances).toBe(1);
     await writeFile(join(own.folder, 'two.dcm'), slide.bytes);
     await own.archive.rescan();
-    expect(own.archive.statistics).toMatchObject({ instances: 1, duplicateFiles: 1 });
+    expect(own.archive.statistics).toEqual({
+      instances: 1,
+      leftOut: [
+        { reason: 'Another file has the same SOP Instance UID.', paths: [join(own.folder, 'two.dcm')] },
+      ],
+    });
     await writeFile(path, native.bytes);
     await utimes(path, new Date(), new Date(Date.now() + 5000));
     await own.archive.rescan();
-    expect(own.archive.statistics).toMatchObject({ instances: 2, duplicateFiles: 0 });
+    expect(own.archive.statistics).toEqual({ instances: 2, leftOut: [] });
     await rm(path);
     await own.archive.rescan();
     expect(own.archive.statistics.instances).toBe(1);

@@ -235,7 +235,8 @@ describe('The folder of the archive', () => {
       const alsoEvil = storableSlide('evil', { overrides: { StudyInstanceUID: Buffer.from(uid) } });
       await writeFile(join(served.folder, 'evil.dcm'), evil.bytes);
       await served.archive.rescan();
-      expect(served.archive.statistics).toMatchObject({ instances: 0, skippedFiles: 1 });
+      const { instances, leftOut } = served.archive.statistics;
+      expect([instances, leftOut.flatMap(({ paths }) => paths).length]).toEqual([0, 1]);
       for (const { bytes } of [evil, alsoEvil]) {
         const body = Buffer.concat([
           Buffer.from('--b\r\nContent-Type: application/dicom\r\n\r\n'),

@@ -9,6 +9,7 @@ import type { Element } from '../dicom/element.ts';
 import { isSequence } from '../dicom/element.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
+import { StainError } from '../errors.ts';
 import { INDEXED_TAGS, TAG } from './attributes.ts';
 import { type HeaderReader, isDicomFile } from './header.ts';
 import { toDicomJson } from './to-dicom-json.ts';
@@ -26,12 +27,18 @@ export interface IndexedInstance {
   readonly json: DicomJson;
 }
 
+/** Files of the folders that are not shown, for one reason. */
+export interface LeftOutFiles {
+  /** A sentence. Nothing of a patient is in it. */
+  readonly reason: string;
+  /** May name a patient. */
+  readonly paths: readonly string[];
+}
+
 export interface IndexStatistics {
   readonly instances: number;
-  /** Files that are no DICOM files, cannot be read, or have no valid UIDs. */
-  readonly skippedFiles: number;
-  /** Files whose SOP Instance UID another file has too; the first by path counts. */
-  readonly duplicateFiles: number;
+  /** The most frequent reason first. */
+  readonly leftOut: readonly LeftOutFiles[];
 }
 
 type Series = Map<string, IndexedInstance>;
@@ -40,14 +47,15 @@ type Study = Map<string, Series>;
 interface Entry {
   readonly size: number;
   readonly mtimeMs: number;
-  /** Undefined for a file that is skipped. */
-  readonly instance: IndexedInstance | undefined;
+  /** Or why the file is left out. */
+  readonly instance: IndexedInstance | string;
 }
 
 /** Per-frame groups and pixels lie behind all that is indexed; leaving them unread makes the scan fast. */
 const BEHIND_INDEXED_TAGS = '00490000';
 /** Bytes of an attribute that is kept: no more than the standard allows for any of them. A longer one is left out. */
 const MAX_INDEXED_BYTES = 1024;
+const DOUBLE = 'Another file has the same SOP Instance UID.';
 
 export class FolderIndex {
   readonly #folders: readonly string[];
@@ -56,7 +64,6 @@ export class FolderIndex {
   readonly #files = new Map<string, Entry>();
   #studies = new Map<string, Study>();
   #bySop = new Map<string, IndexedInstance>();
-  #duplicates = 0;
   #scan: Promise<void> | undefined;
   /** The scan after the one that runs. */
   #next: Promise<void> | undefined;
@@ -72,8 +79,14 @@ export class FolderIndex {
   }
 
   get statistics(): IndexStatistics {
-    const skippedFiles = [...this.#files.values()].filter(({ instance }) => instance === undefined).length;
-    return { instances: this.#bySop.size, skippedFiles, duplicateFiles: this.#duplicates };
+    const reasonOf = ([path, { instance }]: [string, Entry]): string | undefined => {
+      if (typeof instance === 'string') return instance;
+      return this.#bySop.get(instance.sopUid)?.path === path ? undefined : DOUBLE;
+    };
+    const leftOut = [...Map.groupBy(this.#files, reasonOf)]
+      .flatMap(([reason, files]) => (reason ? [{ reason, paths: files.map(([path]) => path) }] : []))
+      .sort((a, b) => b.paths.length - a.paths.length);
+    return { instances: this.#bySop.size, leftOut };
   }
 
   bySopInstanceUid(sopUid: string): IndexedInstance | undefined {
@@ -96,7 +109,7 @@ export class FolderIndex {
 
   /**
    * Scans the folders and sees all that is there now: where a scan runs already, which may have passed it by, another one
-   * follows. Never rejects: what cannot be read is skipped.
+   * follows. Never rejects: what cannot be read is left out.
    */
   rescan(): Promise<void> {
     if (this.#scan === undefined) return this.#begin();
@@ -157,34 +170,31 @@ export class FolderIndex {
     const known = this.#files.get(path);
     if (known?.size === size && known.mtimeMs === mtimeMs) return;
     const instance = await readInstance(path, { size, mtimeMs }, this.#headers, this.#closed.signal).catch(
-      () => undefined,
+      reasonOf,
     );
     if (this.#closed.signal.aborted) return;
     this.#files.set(path, { size, mtimeMs, instance });
     // A first scan shows what it has found so far; what was removed or doubled is settled at its end.
-    if (instance) this.#show(instance);
+    if (typeof instance !== 'string') this.#show(instance);
   }
 
   #rebuild(): void {
     this.#studies = new Map();
     this.#bySop = new Map();
-    this.#duplicates = 0;
-    for (const [, { instance }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (instance && !this.#show(instance)) this.#duplicates++;
-    }
+    for (const [, { instance }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if (typeof instance !== 'string') this.#show(instance);
   }
 
-  /** False where another file of this SOP Instance UID is shown. */
-  #show(instance: IndexedInstance): boolean {
+  /** Unless another file of this SOP Instance UID is shown. */
+  #show(instance: IndexedInstance): void {
     const shown = this.#bySop.get(instance.sopUid);
-    if (shown && shown.path !== instance.path) return false;
+    if (shown && shown.path !== instance.path) return;
     this.#bySop.set(instance.sopUid, instance);
     const study = getOrAdd(this.#studies, instance.studyUid, () => new Map<string, Series>());
     getOrAdd(study, instance.seriesUid, () => new Map<string, IndexedInstance>()).set(
       instance.sopUid,
       instance,
     );
-    return true;
   }
 }
 
@@ -193,8 +203,8 @@ async function readInstance(
   stats: Pick<Stats, 'size' | 'mtimeMs'>,
   headers: HeaderReader,
   signal: AbortSignal,
-): Promise<IndexedInstance | undefined> {
-  if (!(await isDicomFile(path))) return undefined;
+): Promise<IndexedInstance | string> {
+  if (!(await isDicomFile(path))) return 'They are no DICOM files.';
   const { json, transferSyntaxUid } = await headers.with(
     path,
     signal,
@@ -212,7 +222,7 @@ async function readInstance(
     !isUid(sopClassUid) ||
     !isUid(transferSyntaxUid)
   )
-    return undefined;
+    return 'They have no valid Study, Series, SOP Instance or SOP Class UID.';
   return {
     path,
     size: stats.size,
@@ -224,6 +234,12 @@ async function readInstance(
     transferSyntaxUid,
     json,
   };
+}
+
+/** Texts of the system name the file. */
+function reasonOf(error: unknown): string {
+  if (error instanceof StainError) return error.message;
+  return `They cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}).`;
 }
 
 function isIndexed(element: Element): boolean {

@@ -5,6 +5,7 @@ import express, { type Router } from 'express';
 import { liftBodyDeadline } from '../app/client-time.ts';
 import { listen } from '../app/listen.ts';
 import { createArchive } from '../archive/archive.ts';
+import type { LeftOutFiles } from '../archive/folder-index.ts';
 import { archiveCredentials } from '../auth/archive-credentials.ts';
 import type { Config } from '../config.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
@@ -16,6 +17,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly name: string;
   /** Of the embedded archive. */
   readonly router?: Router;
+  /** Files of the folder that cannot be slides, and why. */
+  readonly leftOut: readonly LeftOutFiles[];
 }
 
 /** @param create make the folder when it is missing (for a destination) */
@@ -32,7 +35,7 @@ export async function openArchiveLocation(
       headers: isConfiguredArchive(location, config) ? archiveCredentials(config.dicomweb).service : {},
     });
     const { origin, pathname } = new URL(location);
-    return { client, name: `${origin}${pathname}`, [Symbol.asyncDispose]: () => client.close() };
+    return { client, name: `${origin}${pathname}`, leftOut: [], [Symbol.asyncDispose]: () => client.close() };
   }
   // Slides of patients: a folder that we make is readable by us alone; one that is there keeps its mode.
   if (create) await mkdir(location, { recursive: true, mode: 0o700 });
@@ -70,6 +73,7 @@ export async function openArchiveLocation(
     client,
     name: location,
     router: archive.router,
+    leftOut: archive.statistics.leftOut,
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.close();

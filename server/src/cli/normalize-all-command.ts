@@ -18,6 +18,7 @@ import type { JobIdentity, NormalizationRequest, OutputEncoding } from '../norma
 import { openArchiveLocation } from './archive-location.ts';
 import { sayLeftOut } from './choose-series.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { describeLeftOut } from './left-out-files.ts';
 import { createProgressBar } from './progress-bar.ts';
 
 /** Of the identities that are made here (RFC 9562 section 5.5). */
@@ -51,6 +52,7 @@ export async function normalizeAllCommand(
     throw new StainError('REQUEST_INVALID', 'The name of the report ends in .csv or .json.');
   const { config } = composition;
   await using source = await openArchiveLocation(args.source, config, { create: false });
+  process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, config, { create: true });
   const found = await source.client.searchSeries({ Modality: 'SM', ...parameters }, signal, {
     onLeftOut: sayLeftOut,

@@ -7,6 +7,7 @@ import { removeJobSpool } from '../normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
+import { describeLeftOut } from './left-out-files.ts';
 import { createProgressBar, formatDuration } from './progress-bar.ts';
 
 export interface NormalizeArguments {
@@ -26,6 +27,7 @@ export async function normalizeCommand(
   signal: AbortSignal,
 ): Promise<NormalizationResult> {
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
+  process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, composition.config, { create: true });
   const request: NormalizationRequest = {
     ...(await chooseSeries(source.client, args, signal)),

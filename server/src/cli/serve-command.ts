@@ -13,6 +13,7 @@ import { type Composition, VERSION } from '../composition.ts';
 import { serviceKey } from '../jobs/service-key.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { openBatchService } from './job-service.ts';
+import { describeLeftOut } from './left-out-files.ts';
 import { addSample } from './sample.ts';
 import { stainService } from './stain-service.ts';
 import { bringInTemplates } from './template-service.ts';
@@ -87,6 +88,7 @@ export async function serveCommand(
     `  login    ${login.isRequired ? config.oidc.issuer : 'none: only this host reaches the service'}\n`,
   );
   process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
+  process.stderr.write(describeLeftOut(archive.leftOut, { names: false }));
   onListening(viewerUrl);
   if (!signal.aborted) await once(signal, 'abort');
 }

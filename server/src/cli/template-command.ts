@@ -8,6 +8,7 @@ import { type Template, templateDocument, templateId } from '../stain/template-d
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture, templateFromImages } from './image-commands.ts';
+import { describeLeftOut } from './left-out-files.ts';
 import { sendTemplate } from './send-template.ts';
 
 export interface TemplateAddArguments {
@@ -120,6 +121,7 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
   if (more.length > 0)
     throw new StainError('REQUEST_INVALID', 'Name pictures, or one folder, DICOMweb URL or template file.');
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
+  process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   const series = await chooseSeries(source.client, args, signal);
   const environment = composition.environment({ source: source.client, destination: source.client });
   const provenance = {
