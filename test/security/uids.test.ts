@@ -153,6 +153,7 @@ describe('A slide', () => {
       totalColumns: size,
       frames: Array.from({ length: (size / 256) ** 2 }, () => new Uint8Array(10)),
       instanceNumber: number,
+      pixelSpacing: 0.512 / size,
       overrides: { StudyInstanceUID: series.studyInstanceUid, SeriesInstanceUID: series.seriesInstanceUid },
     };
     return { ...toDicomJson(makeSlideHeader(options)) };
