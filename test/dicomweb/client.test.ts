@@ -6,6 +6,7 @@ import {
   type DicomWebClientOptions,
   type StorableInstance,
 } from '../../server/src/dicomweb/client.ts';
+import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { bodyOf, type FaultServer, type Handler, startFaultServer } from '../support/fault-server.ts';
 
 const signal = new AbortController().signal;
@@ -344,6 +345,29 @@ describe('search', () => {
           )
           .end(JSON.stringify([result(number)])),
       async (client) => expect(await client.searchSeries({}, signal)).toHaveLength(2),
+    );
+  });
+
+  it('drops what an archive that does not filter gives besides', async () => {
+    const of = (uid: number, modality: string | null): unknown => ({
+      ...(result(uid) as object),
+      ...(modality !== null && { '00080060': { vr: 'CS', Value: [modality] } }),
+    });
+    const pages = [[of(1, 'CT'), of(2, 'CT')], [of(3, 'SM'), of(4, null)], [of(5, 'SM ')]];
+    await withServer(
+      (_, response, number) => void response.end(JSON.stringify(pages[number] ?? [])),
+      async (client) => {
+        const found = await client.searchSeries({ Modality: 'SM' }, signal);
+        expect(found.map((json) => textOf(json, '0020000E'))).toEqual(['1.3', '1.4', '1.5']);
+      },
+      { pageSize: 2 },
+    );
+    await withServer(
+      (_, response) => void response.end(JSON.stringify([result(1), result(2), result(3)])),
+      async (client) => {
+        const found = await client.searchSeries({ SeriesInstanceUID: '1.2,1.3', limit: 9 }, signal);
+        expect(found.map((json) => textOf(json, '0020000E'))).toEqual(['1.2', '1.3']);
+      },
     );
   });
 

@@ -32,12 +32,16 @@ const UIDS = [
   { level: 'instances', keyword: 'SOPInstanceUID', tag: '00080018' },
 ] as const;
 
+/** Attributes that are matched as they are (PS3.4 C.2.2.2.1), with which every search for slides is narrowed. */
+const EXACT = [...UIDS, { keyword: 'Modality', tag: '00080060' }] as const;
+
 /** Results of all pages, which are held together. */
 const MAX_RESULTS = 250_000;
 
 /**
  * UIDs of results become parts of addresses and names, so a result with one that is none is left out: it is of no use to
- * anybody, and must not take the others with it.
+ * anybody, and must not take the others with it. Archives are known to search by UIDs alone and answer CT to a search for
+ * slides: what says itself that it is not what was asked for is dropped here.
  * @throws what the connection throws; PAYLOAD_TOO_LARGE
  */
 export async function search(
@@ -63,16 +67,21 @@ export async function search(
     const { items } = await page(query);
     const valid = items.filter((item) => hasValidUids(item, level, parameters));
     tell(items.length - valid.length);
-    return valid;
+    return valid.filter((item) => isAskedFor(item, parameters));
   }
 
+  const seen = new Set<string>();
   const found = new Map<string, DicomJson>();
   let [leftOut, held] = [0, 0];
   for (let offset = 0; ; ) {
     const { items, bytes, hasMore } = await page(withPage(query, limits.pageSize, offset));
-    const before = found.size;
+    const before = seen.size;
     const valid = items.filter((item) => hasValidUids(item, level, parameters));
-    for (const item of valid) found.set(textOf(item, tag)!, item);
+    for (const item of valid) {
+      const uid = textOf(item, tag)!;
+      seen.add(uid);
+      if (isAskedFor(item, parameters)) found.set(uid, item);
+    }
     offset += items.length;
     held += bytes;
     if (offset > MAX_RESULTS || held > limits.maxMetadataBytes)
@@ -82,7 +91,7 @@ export async function search(
       );
     // Nothing new: the archive does not know `offset` and sends the first page for ever.
     const isEnough = mostResults !== undefined && found.size > mostResults;
-    const isKnown = valid.length > 0 && found.size === before;
+    const isKnown = valid.length > 0 && seen.size === before;
     if (!isKnown) leftOut += items.length - valid.length;
     const isLast = items.length === 0 || (items.length < limits.pageSize && !hasMore);
     if (isLast || isEnough || isKnown) {
@@ -134,6 +143,17 @@ function hasValidUids(item: DicomJson, level: SearchLevel, parameters: SearchPar
     needed.every(({ tag }) => isUid(textOf(item, tag))) &&
     UIDS.every(({ tag }) => isEmpty(item[tag]) || isUid(textOf(item, tag)))
   );
+}
+
+/** What a result leaves out is believed. */
+function isAskedFor(item: DicomJson, parameters: SearchParameters): boolean {
+  return EXACT.every(({ keyword, tag }) => {
+    const asked = parameters[keyword];
+    const told = textOf(item, tag)?.trim();
+    if (typeof asked !== 'string' || /[*?]/.test(asked) || !told) return true;
+    // A list of UIDs (PS3.18 8.3.4.1).
+    return asked.split(/[,\\]/).includes(told);
+  });
 }
 
 function isEmpty(element: unknown): boolean {
