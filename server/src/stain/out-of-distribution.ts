@@ -24,6 +24,15 @@ export interface OutOfDistribution {
 /** Part of the tissue in colours that H&E does not have, from which on a slide counts as something else or inked. */
 const MUCH_FOREIGN = 0.05;
 
+/** How a colour looks whose chroma is larger or smaller: cx is more where red is absorbed more, cy where green is rather than blue. */
+const TONES = {
+  cx: { more: 'bluer', less: 'redder' },
+  cy: { more: 'more purple', less: 'browner or yellower' },
+} as const;
+
+/** Standard deviations from which on one class is named. Below, only its company is unusual. */
+const CLEARLY_UNUSUAL = 2;
+
 /**
  * The larger of two parts: Mahalanobis distance of the chroma of the classes that occur (root of its mean square over
  * the numbers compared, so that 1 is usual whatever their count) over the limit of the training; and the part of the
@@ -37,7 +46,7 @@ export function outOfDistribution(
   typical: TypicalStain,
   classNames: readonly string[],
 ): OutOfDistribution {
-  const compared: { class: number; channel: 'cx' | 'cy'; at: number; value: number }[] = [];
+  const compared: { class: number; channel: keyof typeof TONES; at: number; value: number }[] = [];
   for (let k = 0; k < typical.mean.length / 2; k++) {
     const { share, mean } = classes[k]!;
     if (share < MINIMUM_CLASS_SHARE) continue;
@@ -59,18 +68,19 @@ export function outOfDistribution(
     );
   if (colour > 1) {
     const [worst] = compared
-      .map(({ class: k, channel, at, value }, i) => ({
+      .map(({ class: k, channel, at }, i) => ({
         k,
-        channel,
-        value,
-        usual: typical.mean[at]!,
-        spread: Math.sqrt(typical.covariance[at]![at]!),
+        tone: TONES[channel][deviation[i]! > 0 ? 'more' : 'less'],
         size: Math.abs(deviation[i]!) / Math.sqrt(typical.covariance[at]![at]!),
       }))
       .sort((a, b) => b.size - a.size);
-    const { k, channel, value, usual, spread } = worst!;
+    const { k, tone, size } = worst!;
+    const what =
+      size > CLEARLY_UNUSUAL
+        ? `${classNames[k]} are ${tone} than usual`
+        : 'its parts are each stained as usual, but not together in one slide';
     reasons.push(
-      `The colours are unlike the H&E the model was trained on: ${channel} of the class "${classNames[k]}" is ${value.toFixed(2)}, usual is ${usual.toFixed(2)} ± ${spread.toFixed(2)}. Is it H&E?`,
+      `The colours are unlike the H&E slides that the model was trained on: ${what}. Is this an H&E slide?`,
     );
   }
   return { score: Math.max(colour, foreign), reasons };
