@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readImage, thumbnailJpeg, writeImage } from '../../server/src/codec/image-file.ts';
+import { readImage as read, thumbnailJpeg, writeImage } from '../../server/src/codec/image-file.ts';
 import { meanDifference, testFrame } from './frames.ts';
 
 const raster = { width: 60, height: 40, rgb: testFrame(60, 40) };
 const image = () => sharp(raster.rgb, { raw: { width: 60, height: 40, channels: 3 } });
 let folder: string;
+let notes: string[] = [];
+const readImage = (path: string) => read(path, (note) => notes.push(note));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'image-file-'));
@@ -19,6 +21,20 @@ describe('image files', () => {
   it.each(['a.png', 'a.tif', 'a.TIFF'])('gives back exactly what was written: %s', async (name) => {
     await writeImage(join(folder, name), raster);
     expect(await readImage(join(folder, name))).toEqual(raster);
+  });
+
+  it('says that further pages of a TIFF are not read', async () => {
+    notes = [];
+    await image()
+      .tiff({ compression: 'none', tile: true, tileWidth: 16, tileHeight: 16, pyramid: true })
+      .toFile(join(folder, 'pages.tif'));
+    expect(await readImage(join(folder, 'pages.tif'))).toEqual(raster);
+    expect(notes).toEqual([
+      expect.stringMatching(/^Only the first of the \d pages of "pages.tif" is read\.$/),
+    ]);
+    await writeImage(join(folder, 'one.tif'), raster);
+    await readImage(join(folder, 'one.tif'));
+    expect(notes).toHaveLength(1);
   });
 
   it('writes JPEG close to the picture', async () => {

@@ -30,8 +30,10 @@ export async function normalizeImageCommand(
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {
   const network = await composition.network(args.model);
-  const picture = await readImage(args.input);
-  const target = await targetStain(args.template, network, composition, signal);
+  const notes: string[] = [];
+  const note = (text: string): void => void notes.push(text);
+  const picture = await readImage(args.input, note);
+  const target = await targetStain(args.template, network, composition, note, signal);
   const pixels = memorySource(picture);
   const fit = await fitStain(pixels, [pixels], network, { signal });
   const coefficients = transferCoefficients(fit, target, network.model.classNames);
@@ -48,7 +50,7 @@ export async function normalizeImageCommand(
     width: picture.width,
     height: picture.height,
     classes: fit.classes,
-    notes: [...fit.notes, ...coefficients.notes],
+    notes: [...notes, ...fit.notes, ...coefficients.notes],
   };
 }
 
@@ -61,10 +63,11 @@ async function targetStain(
   template: string,
   network: StainNetwork,
   composition: Composition,
+  onNote: (note: string) => void,
   signal: AbortSignal,
 ): Promise<Stain> {
   if (isPicture(template)) {
-    const pixels = memorySource(await readImage(template));
+    const pixels = memorySource(await readImage(template, onNote));
     return fitStain(pixels, [pixels], network, { signal });
   }
   const found = await composition.templates.get(template);
@@ -88,7 +91,8 @@ export async function templateFromImages(
 ): Promise<Template> {
   if (paths.length === 0) throw new StainError('REQUEST_INVALID', 'Name at least one image.');
   const pictures: Raster[] = [];
-  for (const path of paths) pictures.push(await readImage(path));
+  const note = (text: string): void => void process.stderr.write(`${text}\n`);
+  for (const path of paths) pictures.push(await readImage(path, note));
   const pixels = sideBySide(pictures);
   const source = description.source ?? paths.map((path) => basename(path)).join(', ');
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };

@@ -1,4 +1,5 @@
 /** Pictures on disk: PNG, JPEG and TIFF by sharp. */
+import { basename } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { StainError } from '../errors.ts';
 import type { Raster } from '../slide/raster.ts';
@@ -14,14 +15,16 @@ const MAX_THUMBNAIL_PIXELS = 4_000_000;
 
 /**
  * Reads a picture as sRGB, by its ICC profile and EXIF orientation; transparency is put on white.
+ * @param onNote hears in a sentence what of the file is not read
  * @throws IMAGE_INVALID
  */
-export async function readImage(path: string): Promise<Raster> {
+export async function readImage(path: string, onNote: (note: string) => void): Promise<Raster> {
   try {
     const image = sharp(path, { limitInputPixels: MAX_PIXELS });
-    const { format, depth, space } = await image.metadata();
+    const { format, depth, space, pages = 1 } = await image.metadata();
     if (!FORMATS.has(format)) throw new Error(`its format is ${format}`);
     if (depth !== 'uchar' || space !== 'srgb') throw new Error(`its pixels are ${space} of type ${depth}`);
+    if (pages > 1) onNote(`Only the first of the ${pages} pages of "${basename(path)}" is read.`);
     const rgb = image.autoOrient().flatten({ background: '#fff' }).toColourspace('srgb');
     const { data, info } = await rgb.raw().toBuffer({ resolveWithObject: true });
     return {
