@@ -348,6 +348,34 @@ describe('search', () => {
     );
   });
 
+  it('takes smaller pages from an archive that refuses large ones, and remembers it', async () => {
+    const all = Array.from({ length: 450 }, (_, i) => result(i));
+    await withServer(
+      (request, response) => {
+        const { searchParams } = new URL(request.url!, 'http://x');
+        const [limit, offset] = ['limit', 'offset'].map((name) => Number(searchParams.get(name)));
+        if (limit! > 200) response.writeHead(400).end();
+        else response.end(JSON.stringify(all.slice(offset!, offset! + limit!)));
+      },
+      async (client, server) => {
+        expect(await client.searchSeries({}, signal)).toHaveLength(450);
+        expect(server.requests).toHaveLength(4);
+        await client.searchSeries({}, signal);
+        expect(server.requests).toHaveLength(7);
+      },
+    );
+  });
+
+  it('asks once more, and no longer, where the archive refuses the search itself', async () => {
+    await withServer(
+      (_, response) => void response.writeHead(400).end(),
+      async (client, server) => {
+        await expect(client.searchSeries({}, signal)).rejects.toMatchObject({ code: 'ARCHIVE_REFUSED' });
+        expect(server.requests).toHaveLength(2);
+      },
+    );
+  });
+
   it('drops what an archive that does not filter gives besides', async () => {
     const of = (uid: number, modality: string | null): unknown => ({
       ...(result(uid) as object),

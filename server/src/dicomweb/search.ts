@@ -11,7 +11,8 @@ export interface SearchParameters {
 }
 
 export interface SearchLimits {
-  readonly pageSize: number;
+  /** Results asked for in one page; less once the archive has refused so many. */
+  pageSize: number;
   /** Of one answer, and of the pages of a search together. */
   readonly maxMetadataBytes: number;
 }
@@ -34,6 +35,9 @@ const UIDS = [
 
 /** Attributes that are matched as they are (PS3.4 C.2.2.2.1), with which every search for slides is narrowed. */
 const EXACT = [...UIDS, { keyword: 'Modality', tag: '00080060' }] as const;
+
+/** Asked for where an archive refuses more: Microsoft's gives 400 to a limit above it. */
+const SMALL_PAGE = 200;
 
 /** Results of all pages, which are held together. */
 const MAX_RESULTS = 250_000;
@@ -70,11 +74,23 @@ export async function search(
     return valid.filter((item) => isAskedFor(item, parameters));
   }
 
+  const pageFrom = async (offset: number): ReturnType<typeof page> => {
+    try {
+      return await page(withPage(query, limits.pageSize, offset));
+    } catch (error) {
+      const isRefused = error instanceof StainError && error.data.status === 400;
+      if (!isRefused || limits.pageSize <= SMALL_PAGE) throw error;
+      const found = await page(withPage(query, SMALL_PAGE, offset));
+      limits.pageSize = SMALL_PAGE;
+      return found;
+    }
+  };
+
   const seen = new Set<string>();
   const found = new Map<string, DicomJson>();
   let [leftOut, held] = [0, 0];
   for (let offset = 0; ; ) {
-    const { items, bytes, hasMore } = await page(withPage(query, limits.pageSize, offset));
+    const { items, bytes, hasMore } = await pageFrom(offset);
     const before = seen.size;
     const valid = items.filter((item) => hasValidUids(item, level, parameters));
     for (const item of valid) {
