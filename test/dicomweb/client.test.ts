@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import {
   createDicomWebClient,
@@ -348,6 +349,38 @@ describe('search', () => {
     );
   });
 
+  it.each([
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ] as const)('reads answers that nobody asked to be compressed: %s', async (encoding, compress) => {
+    await withServer(
+      (request, response) => {
+        expect(request.headers['accept-encoding']).toBe('identity');
+        const body = compress(Buffer.from(JSON.stringify([result(1), result(2)])));
+        response.writeHead(200, { 'Content-Encoding': encoding, 'Content-Length': body.length }).end(body);
+      },
+      async (client) => expect(await client.searchSeries({ limit: 5 }, signal)).toHaveLength(2),
+    );
+  });
+
+  it('refuses compressed answers that are damaged, of another kind, or too large once they are read', async () => {
+    const whole = gzipSync(Buffer.from(JSON.stringify([result(1)])));
+    const bomb = gzipSync(Buffer.alloc(50e6, ' '));
+    for (const [body, encoding, code] of [
+      [Buffer.from('not gzip at all'), 'gzip', 'ARCHIVE_PROTOCOL'],
+      [whole.subarray(0, whole.length - 9), 'gzip', 'ARCHIVE_PROTOCOL'],
+      [whole, 'compress', 'ARCHIVE_PROTOCOL'],
+      [bomb, 'gzip', 'PAYLOAD_TOO_LARGE'],
+    ] as const)
+      await withServer(
+        (_, response) => void response.writeHead(200, { 'Content-Encoding': encoding }).end(body),
+        async (client) => expect(client.searchSeries({ limit: 5 }, signal)).rejects.toMatchObject({ code }),
+        { maxMetadataBytes: 1e6 },
+      );
+  });
+
   it('takes smaller pages from an archive that refuses large ones, and remembers it', async () => {
     const all = Array.from({ length: 450 }, (_, i) => result(i));
     await withServer(
@@ -537,6 +570,32 @@ describe('retrieveInstance', () => {
       },
     );
   });
+});
+
+it('takes up a compressed instance that broke off', async () => {
+  const { headers, body } = multipart([
+    Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251)),
+  ]);
+  const compressed = gzipSync(body);
+  await withServer(
+    (_, response, number) => {
+      response.writeHead(200, {
+        ...headers,
+        'Content-Encoding': 'gzip',
+        'Content-Length': compressed.length,
+      });
+      if (number > 0) return void response.end(compressed);
+      response.write(compressed.subarray(0, compressed.length / 2), () => response.destroy());
+    },
+    async (client) => {
+      const lengths: number[] = [];
+      const onLength = async (bytes: number): Promise<void> => void lengths.push(bytes);
+      expect(await collect(client.retrieveInstance('1', '1.2', '1.2.3', signal, onLength))).toHaveLength(
+        300_000,
+      );
+      expect(lengths).toEqual([]);
+    },
+  );
 });
 
 describe('retrieveFrames', () => {

@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
 import { type ErrorCode, StainError } from '../errors.ts';
+import { decodeBody } from './decode-body.ts';
 import type { DicomJson } from './dicom-json.ts';
 import { connectionFault, statusFault } from './faults.ts';
 import { parseDataSets } from './parse-json.ts';
@@ -194,6 +195,7 @@ export class ArchiveConnection {
     return {
       ...(this.#authorization ? { authorization: this.#authorization } : {}),
       ...Object.fromEntries(given),
+      'accept-encoding': 'identity',
       ...own,
     };
   }
@@ -223,11 +225,15 @@ export class ArchiveConnection {
       });
       answered(String(answer.statusCode));
       const header = (name: string): string | undefined => [answer.headers[name]].flat()[0];
+      const sent = chunksOf(answer.body, signal);
+      const encoding = header('content-encoding') ?? 'identity';
+      const isEncoded = encoding.toLowerCase() !== 'identity' && encoding !== '';
       return {
         status: answer.statusCode,
         contentType: header('content-type'),
-        header,
-        chunks: chunksOf(answer.body, signal),
+        // The length is that of the compressed bytes.
+        header: (name) => (isEncoded && name === 'content-length' ? undefined : header(name)),
+        chunks: isEncoded ? decodeBody(sent, encoding) : sent,
       };
     } catch (thrown) {
       const error = connectionFault(thrown, 'request', signal);
