@@ -45,9 +45,10 @@ export async function startPostgres(): Promise<RunningPostgres> {
   const control = (...args: string[]): Promise<string> => run('pg_ctl', '--pgdata', data, '--wait', ...args);
   const signalAll = async (signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> => {
     const [pid] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n');
-    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
     // The postmaster first, so that it makes no more of them.
-    for (const one of [pid!, ...children.trim().split(' ')]) process.kill(Number(one), signal);
+    process.kill(Number(pid), signal);
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    for (const one of children.match(/\d+/g) ?? []) signalIfAlive(Number(one), signal);
   };
   let isRunning = false;
   const postgres: RunningPostgres = {
@@ -100,4 +101,13 @@ async function unprivilegedUser(): Promise<{ uid: number; gid: number } | undefi
   const entry = /^postgres:[^:]*:(\d+):(\d+):/m.exec(await readFile('/etc/passwd', 'utf8'));
   if (!entry) throw new Error('There is no user postgres to run the server as.');
   return { uid: Number(entry[1]), gid: Number(entry[2]) };
+}
+
+/** A child may end of its own between the look and the signal. */
+function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
