@@ -15,7 +15,7 @@ const OPEN = 'job IS NULL AND refusal IS NULL';
 /** `next_try` of a line that is being tried lies behind the end of that: what a crash leaves is tried again then. */
 const SCHEMA = `
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('${BATCH}'));
+SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE TABLE IF NOT EXISTS ${BATCH} (
   id uuid PRIMARY KEY,
   requested_by text NOT NULL,

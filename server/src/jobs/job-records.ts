@@ -17,7 +17,7 @@ const TABLE = 'stain_normalization.job';
 /** Idempotent; the lock keeps services that start at the same time from making the table twice. */
 const SCHEMA = `
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('${TABLE}'));
+SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE SCHEMA IF NOT EXISTS stain_normalization;
 CREATE TABLE IF NOT EXISTS ${TABLE} (
   sequence bigserial PRIMARY KEY,

@@ -9,7 +9,7 @@ const KEY_BYTES = 32;
 /** Idempotent; the lock keeps services that start at the same time from making the table twice. */
 const SCHEMA = `
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('${TABLE}'));
+SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE SCHEMA IF NOT EXISTS stain_normalization;
 CREATE TABLE IF NOT EXISTS ${TABLE} (name text PRIMARY KEY, value text NOT NULL);
 COMMIT;`;

@@ -14,7 +14,7 @@ const SERIES = 'stain_normalization.batch_series';
 
 const SCHEMA = `
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('${TABLE}'));
+SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE TABLE IF NOT EXISTS ${TABLE} (
   id text NOT NULL,
   version integer NOT NULL,
@@ -143,8 +143,10 @@ export class TemplateRecords {
 
   /** Writes down what comes with the product, so that its content is there when the product has another. */
   async putShipped(template: NewTemplate): Promise<void> {
+    // Services that start at the same time take turns: of the two keys of the table, ON CONFLICT settles one alone.
     await this.#database.query(
       `INSERT INTO ${TABLE} (${WRITTEN}) SELECT ${VALUES}, NULL, true
+       FROM (SELECT pg_advisory_xact_lock(hashtext('${TABLE}'))) AS turn
        ON CONFLICT (id, sha256) WHERE shipped DO UPDATE SET name = excluded.name, description = excluded.description,
          licence = excluded.licence, origin = excluded.origin, thumbnail = excluded.thumbnail`,
       valuesOf(template),
