@@ -40,7 +40,8 @@ export async function connectRaw(url: string, from = '127.0.0.1'): Promise<RawCo
       return received;
     },
     async closed() {
-      if (!socket.closed) await once(socket, 'close');
+      // Not by `once`, which throws where an error comes first.
+      if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
       return received;
     },
     [Symbol.dispose]: () => socket.destroy(),
