@@ -6,11 +6,8 @@ import type { TrailHead } from './audit-line.ts';
 
 const TABLE = 'stain_normalization.audit_anchor';
 
-/** Idempotent; the lock keeps services that start at the same time from making the table twice. */
+/** Idempotent. */
 const SCHEMA = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
-CREATE SCHEMA IF NOT EXISTS stain_normalization;
 CREATE TABLE IF NOT EXISTS ${TABLE} (
   trail uuid NOT NULL,
   sequence bigint NOT NULL,
@@ -18,8 +15,7 @@ CREATE TABLE IF NOT EXISTS ${TABLE} (
   observer text NOT NULL,
   recorded_at timestamptz NOT NULL,
   PRIMARY KEY (trail, sequence)
-);
-COMMIT;`;
+);`;
 
 export interface Anchor extends TrailHead {
   /** The process that writes the trail. */

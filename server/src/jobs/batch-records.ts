@@ -14,8 +14,6 @@ const OPEN = 'job IS NULL AND refusal IS NULL';
 
 /** `next_try` of a line that is being tried lies behind the end of that: what a crash leaves is tried again then. */
 const SCHEMA = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE TABLE IF NOT EXISTS ${BATCH} (
   id uuid PRIMARY KEY,
   requested_by text NOT NULL,
@@ -39,8 +37,7 @@ ALTER TABLE ${SERIES}
   ADD COLUMN IF NOT EXISTS waiting jsonb,
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz;
 CREATE INDEX IF NOT EXISTS batch_served ON ${BATCH} (requested_by, served_at);
-CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};
-COMMIT;`;
+CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};`;
 
 /** What all series of a batch have in common. */
 export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid'>;

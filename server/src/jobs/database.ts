@@ -22,6 +22,12 @@ const SILENCE_MS = 60_000;
 /** How long the end of the process waits for a database that is silent. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
+const BEFORE_TABLES = `
+BEGIN;
+SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
+CREATE SCHEMA IF NOT EXISTS stain_normalization;
+`;
+
 export interface DatabaseOptions {
   /** Folder of the embedded database, or `memory://`. */
   readonly directory: string;
@@ -39,7 +45,10 @@ export interface Database {
   readonly embedded: boolean;
   /** With values: one statement. Without: may be several. @throws DATABASE_UNAVAILABLE */
   query<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
-  /** Makes or changes tables, which may take as long as it takes. @throws DATABASE_UNAVAILABLE */
+  /**
+   * Makes or changes tables of the schema `stain_normalization`, all or nothing, which may take as long as it takes.
+   * Services that start at the same time take turns. @throws DATABASE_UNAVAILABLE
+   */
   define(sql: string): Promise<void>;
   /** Other work on the database, that of the queue, with the time limit and the errors of `query`. */
   limited<T>(work: () => Promise<T>): Promise<T>;
@@ -122,7 +131,7 @@ async function start(
     query: <Row>(text: string, values?: readonly unknown[]) =>
       limited(async () => (await sql.executeSql(text, values && [...values])).rows as Row[]),
     async define(text) {
-      await sql.executeSql(text).catch((thrown: unknown) => {
+      await sql.executeSql(`${BEFORE_TABLES}${text}COMMIT;`).catch((thrown: unknown) => {
         throw databaseFault(thrown);
       });
     },

@@ -14,11 +14,8 @@ import type { Database } from './database.ts';
 
 const TABLE = 'stain_normalization.job';
 
-/** Idempotent; the lock keeps services that start at the same time from making the table twice. */
+/** Idempotent. */
 const SCHEMA = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
-CREATE SCHEMA IF NOT EXISTS stain_normalization;
 CREATE TABLE IF NOT EXISTS ${TABLE} (
   sequence bigserial PRIMARY KEY,
   id uuid NOT NULL UNIQUE,
@@ -55,8 +52,7 @@ DROP INDEX IF EXISTS stain_normalization.job_workitem;
 CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${TABLE} (workitem_uid, requested_by);
 CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
 CREATE INDEX IF NOT EXISTS job_turn ON ${TABLE} (requested_by, priority);
-CREATE INDEX IF NOT EXISTS job_last_turn ON ${TABLE} (priority) WHERE runs > 0;
-COMMIT;`;
+CREATE INDEX IF NOT EXISTS job_last_turn ON ${TABLE} (priority) WHERE runs > 0;`;
 
 const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 

@@ -6,21 +6,20 @@ const TABLE = 'stain_normalization.secret';
 const NAME = 'service';
 const KEY_BYTES = 32;
 
-/** Idempotent; the lock keeps services that start at the same time from making the table twice. */
+/** Idempotent. */
 const SCHEMA = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
-CREATE SCHEMA IF NOT EXISTS stain_normalization;
-CREATE TABLE IF NOT EXISTS ${TABLE} (name text PRIMARY KEY, value text NOT NULL);
-COMMIT;`;
+CREATE TABLE IF NOT EXISTS ${TABLE} (name text PRIMARY KEY, value text NOT NULL);`;
 
 /**
  * The key for one purpose, 32 bytes, the same in every process and after every restart. It is derived (HKDF, RFC 5869)
  * from one random secret that the first process puts into the database, so keys of two purposes tell nothing of each
  * other, and no administrator has to think of one.
  */
-export async function serviceKey(database: Pick<Database, 'query'>, purpose: string): Promise<Buffer> {
-  await database.query(SCHEMA);
+export async function serviceKey(
+  database: Pick<Database, 'query' | 'define'>,
+  purpose: string,
+): Promise<Buffer> {
+  await database.define(SCHEMA);
   // Whoever comes second keeps what is there.
   await database.query(`INSERT INTO ${TABLE} (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, [
     NAME,

@@ -13,8 +13,6 @@ const BATCH = 'stain_normalization.batch';
 const SERIES = 'stain_normalization.batch_series';
 
 const SCHEMA = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
 CREATE TABLE IF NOT EXISTS ${TABLE} (
   id text NOT NULL,
   version integer NOT NULL,
@@ -38,8 +36,7 @@ CREATE TABLE IF NOT EXISTS ${TABLE} (
 CREATE UNIQUE INDEX IF NOT EXISTS template_current ON ${TABLE} (id) WHERE removed_at IS NULL AND NOT shipped;
 CREATE UNIQUE INDEX IF NOT EXISTS template_shipped ON ${TABLE} (id, sha256) WHERE shipped;
 CREATE INDEX IF NOT EXISTS template_owner ON ${TABLE} (owner);
-CREATE INDEX IF NOT EXISTS job_template ON ${JOB} ((request->>'templateSha256'));
-COMMIT;`;
+CREATE INDEX IF NOT EXISTS job_template ON ${JOB} ((request->>'templateSha256'));`;
 
 /** How long a version that nothing was asked with is kept after its end: a request may be under way with it. */
 const KEPT_FOR = `interval '1 day'`;
