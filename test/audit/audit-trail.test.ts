@@ -189,14 +189,17 @@ describe('syslog over TLS', () => {
     await once(server, 'listening');
     port = (server.address() as AddressInfo).port;
   };
-  const toSyslog = (env: Record<string, string> = {}) =>
-    open({
-      STAIN_AUDIT_FILE: '',
-      STAIN_AUDIT_SYSLOG_HOST: 'localhost',
-      STAIN_AUDIT_SYSLOG_PORT: String(port),
-      STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
-      ...env,
-    });
+  const toSyslog = (env: Record<string, string> = {}, onLost?: (way: string) => void) =>
+    open(
+      {
+        STAIN_AUDIT_FILE: '',
+        STAIN_AUDIT_SYSLOG_HOST: 'localhost',
+        STAIN_AUDIT_SYSLOG_PORT: String(port),
+        STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
+        ...env,
+      },
+      onLost,
+    );
   /** Octet counting (RFC 5425 section 4.3). */
   const messages = (): string[] => {
     const found: string[] = [];
@@ -266,15 +269,7 @@ describe('syslog over TLS', () => {
     server.close();
     const lost: string[] = [];
     {
-      await using trail = await open(
-        {
-          STAIN_AUDIT_FILE: '',
-          STAIN_AUDIT_SYSLOG_HOST: 'localhost',
-          STAIN_AUDIT_SYSLOG_PORT: String(port),
-          STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
-        },
-        (way) => lost.push(way),
-      );
+      await using trail = await toSyslog({}, (way) => lost.push(way));
       trail.record(asked);
     }
     expect(lost).toEqual(['syslog']);
@@ -283,15 +278,7 @@ describe('syslog over TLS', () => {
   it('counts what is too much to keep, and tells it when it leaves', async () => {
     server.close();
     const lost: string[] = [];
-    await using trail = await open(
-      {
-        STAIN_AUDIT_FILE: '',
-        STAIN_AUDIT_SYSLOG_HOST: 'localhost',
-        STAIN_AUDIT_SYSLOG_PORT: String(port),
-        STAIN_AUDIT_SYSLOG_CA_FILE: certificate.certFile,
-      },
-      (way) => lost.push(way),
-    );
+    await using trail = await toSyslog({}, (way) => lost.push(way));
     for (let i = 0; i < 10_003; i++) trail.record(asked);
     expect(lost).toEqual(['syslog', 'syslog', 'syslog']);
     await expect(trail.check()).rejects.toMatchObject({ code: 'AUDIT_FAILED' });

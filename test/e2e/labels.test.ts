@@ -2,12 +2,17 @@
  * A label is true of what is under it. Pictures of the page are held against the label that it showed at the same moment,
  * with frames that come late or never, a worker that dies, a view that moves and templates that change on the way.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { meanDifference, type Part, type Picture, pictureAtRest, takePicture } from '../support/pictures.ts';
+import {
+  meanDifference,
+  type Part,
+  PICTURES,
+  type Picture,
+  pictureAtRest,
+  takePicture,
+} from '../support/pictures.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -17,9 +22,6 @@ import {
   startService,
 } from '../support/viewer.ts';
 import { button, PANEL, state, studyOf, until } from './panel.ts';
-
-const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
-mkdirSync(pictures, { recursive: true });
 
 interface Label {
   readonly role: string;
@@ -47,7 +49,7 @@ function labelsOf(page: Page): Promise<Label[]> {
 async function moment(page: Page, name?: string): Promise<Moment> {
   for (;;) {
     const before = await labelsOf(page);
-    const picture = await takePicture(page, name && join(pictures, `label-${name}.png`));
+    const picture = await takePicture(page, name && join(PICTURES, `label-${name}.png`));
     const labels = await labelsOf(page);
     if (JSON.stringify(labels) === JSON.stringify(before)) return { labels, picture };
   }
@@ -421,10 +423,10 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       await button(page, 'Swipe').click();
       const divider = page.getByRole('slider', { name: /divider/i });
       await divider.press('Home');
-      const allNormalized = await pictureAtRest(page, join(pictures, 'label-swipe-left.png'));
+      const allNormalized = await pictureAtRest(page, join(PICTURES, 'label-swipe-left.png'));
       expect(await labelsOf(page)).toMatchObject([{ role: 'normalized' }]);
       await divider.press('End');
-      const allOriginal = await pictureAtRest(page, join(pictures, 'label-swipe-right.png'));
+      const allOriginal = await pictureAtRest(page, join(PICTURES, 'label-swipe-right.png'));
       expect(await labelsOf(page)).toMatchObject([{ role: 'original' }]);
       const part = { ...(await slidePart(page)) };
       part.width -= 32; // the divider's handle
@@ -479,7 +481,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       await expect
         .poll(async () => meanDifference(nothing, await takePicture(page), middle), { timeout: 60_000 })
         .toBeGreaterThan(60);
-      const alone = await pictureAtRest(page, join(pictures, 'label-derived.png'));
+      const alone = await pictureAtRest(page, join(PICTURES, 'label-derived.png'));
       expect(likeness(alone, allOriginal, allNormalized, part)).toMatchObject({ original: 0 });
       expect(await labelsOf(page)).toEqual([
         { role: 'normalized', text: `Normalised\nTemplate ${second!.id}\nNot for primary diagnosis` },
@@ -518,7 +520,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       await strip((tag) => tag.startsWith('3401') || /^(00082111|0008103E|00081250|00081115)$/.test(tag));
       await enter();
       await show(derived);
-      await pictureAtRest(page, join(pictures, 'label-derived-stripped.png'));
+      await pictureAtRest(page, join(PICTURES, 'label-derived-stripped.png'));
       expect((await labelsOf(page))[0]).toEqual({
         role: 'normalized',
         text: 'Normalised\nTemplate unknown\nNot for primary diagnosis',

@@ -2,7 +2,6 @@
  * The plugin beside OHIF's own modes: they look and work as without it. Each is entered first in a fresh page, because
  * what a mode loads stays loaded for those that come after it.
  */
-import { mkdirSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeCtSeries } from '../support/make-ct.ts';
-import { meanDifference, type Picture, pictureAtRest } from '../support/pictures.ts';
+import { meanDifference, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -21,8 +20,6 @@ import {
 import { button, PANEL, until } from './panel.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
-const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
-mkdirSync(pictures, { recursive: true });
 
 /** Grey levels, on average: the edge of OHIF's scroll bar is drawn between two pixels. */
 const SAME = 0.01;
@@ -89,7 +86,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
     if (plugin === 'without') await withoutPlugin(page);
     await page.goto(new URL(address(mode, study), service.url).href);
     await arrive(page, mode);
-    const picture = await pictureAtRest(page, join(pictures, `mode-${mode}-${plugin}.png`));
+    const picture = await pictureAtRest(page, join(PICTURES, `mode-${mode}-${plugin}.png`));
     expect(faults, `${mode} ${plugin} the plugin`).toEqual([]);
     return picture;
   };
@@ -154,7 +151,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
       await go(address('viewer', ct.studyInstanceUid));
       await page.locator(PANEL).waitFor({ state: 'detached' });
       await thumbnail(page);
-      const after = await pictureAtRest(page, join(pictures, `mode-viewer-again-${visit}.png`));
+      const after = await pictureAtRest(page, join(PICTURES, `mode-viewer-again-${visit}.png`));
       // After a series was added to an open study OHIF draws the small pictures of its study browser black.
       const left = visit === 1 ? 0 : STUDY_BROWSER;
       const part = { x: left, y: 0, width: after.width - left, height: after.height };

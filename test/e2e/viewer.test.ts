@@ -1,5 +1,4 @@
 /** The pathologist's way through the product, in the real prebuilt OHIF, with each kind of archive. */
-import { mkdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../extension/src/session.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { PICTURES } from '../support/pictures.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -19,8 +19,6 @@ import {
 import { button, PANEL, state, studyOf, until } from './panel.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
-const pictures = fileURLToPath(new URL('../../e2e-output/', import.meta.url));
-mkdirSync(pictures, { recursive: true });
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -114,7 +112,7 @@ for (const { kind, missing } of kinds)
     });
 
     const picture = (name: string) =>
-      page.screenshot({ path: join(pictures, `${kind.replace(/ /g, '-')}-${name}.png`) });
+      page.screenshot({ path: join(PICTURES, `${kind.replace(/ /g, '-')}-${name}.png`) });
 
     test('the study list leads to the slide', async () => {
       await page.goto(service.url);

@@ -1,6 +1,13 @@
 /** What a page shows, as pixels that tests can look at. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
+import { repository } from './peers.ts';
+
+/** Where pictures are kept for people to look at. */
+export const PICTURES = join(repository, 'e2e-output');
+mkdirSync(PICTURES, { recursive: true });
 
 export interface Picture {
   readonly width: number;
