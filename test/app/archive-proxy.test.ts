@@ -9,7 +9,7 @@ import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { createLogger, requestLog } from '../../server/src/app/log.ts';
 import { problemHandler } from '../../server/src/app/problem.ts';
 import { securityHeaders } from '../../server/src/app/security.ts';
-import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
+import { type ArchiveCredentials, archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { bodyOf, type FaultServer, type Handler, startFaultServer } from '../support/fault-server.ts';
 
 const log = createLogger({ level: 'silent' });
@@ -23,6 +23,7 @@ interface Options {
   readonly users?: 'known' | 'unknown';
   /** Whether there is a login. */
   readonly isRequired?: boolean;
+  readonly credentials?: ArchiveCredentials;
   /** What the configured URL holds before the host, or instead of the archive's own URL. */
   readonly url?: (archive: FaultServer) => string;
 }
@@ -30,17 +31,22 @@ interface Options {
 /** An archive that does what `handle` says, and our service before it. */
 async function start(
   handle: Handler,
-  { headers = {}, timeoutSeconds = 10, url, users = 'known', isRequired = false }: Options = {},
+  { headers = {}, timeoutSeconds = 10, url, users = 'known', isRequired = false, ...more }: Options = {},
 ) {
   open = new AsyncDisposableStack();
   const archive = open.use(await startFaultServer(handle));
   const proxy = archiveProxy(
     { url: url?.(archive) ?? archive.url, timeoutSeconds, users, bulkDataKey: randomBytes(32) },
     { isRequired },
-    archiveCredentials({ headers, users, oauth: {} }),
+    more.credentials ?? archiveCredentials({ headers, users, oauth: {} }),
   );
+  const firstClosed = Promise.withResolvers<void>();
   const app = express()
     .set('basePath', '/stain')
+    .use((_request, response, next) => {
+      response.once('close', firstClosed.resolve);
+      next();
+    })
     .use(requestLog(log), securityHeaders({ allowedOrigins: [], tls: {} }))
     .use('/stain/dicom-web', proxy)
     .use(problemHandler(log));
@@ -50,6 +56,7 @@ async function start(
   return {
     archive,
     service,
+    firstClosed: firstClosed.promise,
     get: (path: string, given: Record<string, string> = {}) => fetch(root + path, { headers: given }),
     /** As it stands: fetch would tidy paths up, and hides some headers. */
     raw: (path: string, given: Record<string, string> = {}) =>
@@ -557,4 +564,28 @@ describe('data sets', () => {
     const other = await start(json(icc('http://evil.example/x'), { 'Content-Type': 'text/plain' }));
     expect(await addressIn(await other.get('/studies'))).toBeUndefined();
   });
+});
+
+test('a client that leaves while its credentials are fetched: the archive is not asked', async () => {
+  const asked = Promise.withResolvers<void>();
+  const given = Promise.withResolvers<Record<string, string>>();
+  const { archive, service, firstClosed, get } = await start(mirror, {
+    credentials: {
+      async service() {
+        asked.resolve();
+        return given.promise;
+      },
+      ofUser: async (token) => token,
+    },
+  });
+  const client = new AbortController();
+  const request = fetch(`${service.url}/stain/dicom-web/studies`, { signal: client.signal });
+  await asked.promise;
+  client.abort();
+  await expect(request).rejects.toThrow('aborted');
+  await firstClosed;
+  given.resolve({});
+  // Behind it, so that what it would ask for has been asked for.
+  await get('/studies?limit=1');
+  expect(archive.requests).toEqual(['GET /dicom-web/studies?limit=1']);
 });

@@ -16,6 +16,7 @@ import { parseMediaType } from '../dicomweb/media-type.ts';
 import type { ResourceKind } from '../dicomweb/resource.ts';
 import { rewriteBulkData } from '../dicomweb/rewrite-bulk-data.ts';
 import { StainError } from '../errors.ts';
+import { readStoredStudies, setStoring } from '../stored-studies.ts';
 import { acceptOf } from './archive-accept.ts';
 import { archiveTarget, resourceOf } from './archive-target.ts';
 import { harmlessType } from './archive-type.ts';
@@ -23,7 +24,6 @@ import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { BulkDataAddresses } from './bulk-data-address.ts';
 import { type Outgoing, relay } from './relay.ts';
-import { readStoredStudies, setStoring } from './stored-studies.ts';
 
 /** Data sets, in which addresses are replaced. */
 const DATA_SETS: readonly ResourceKind[] = ['search', 'metadata', 'store'];

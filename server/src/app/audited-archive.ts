@@ -2,10 +2,10 @@
 import type { RequestHandler } from 'express';
 import { LRUCache } from 'lru-cache';
 import type { AuditTrail } from '../audit/audit-trail.ts';
+import { storedStudies } from '../stored-studies.ts';
 import { resourceOf } from './archive-target.ts';
 import { auditEntry, subjectOfResponse } from './audited.ts';
 import { principalOf } from './authenticate.ts';
-import { storedStudies } from './stored-studies.ts';
 
 /** A viewer asks for thousands of frames of one slide: one record for a user and a study holds for this long. */
 const RECORD_HOLDS_MS = 5 * 60_000;

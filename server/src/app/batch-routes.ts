@@ -1,6 +1,7 @@
 /** Ask for many normalisations at once, and read how each went. */
 import type { Request, Response } from 'express';
 import { z } from 'zod';
+import { withDeadline } from '../abortable.ts';
 import type { Principal } from '../auth/principal.ts';
 import { hiding } from '../auth/refusal.ts';
 import type { Config } from '../config.ts';
@@ -20,17 +21,21 @@ import { StainError, toStainError } from '../errors.ts';
 import type { NewLine } from '../jobs/batch-records.ts';
 import { type BatchService, skipped } from '../jobs/batch-service.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
+import { leaving } from '../leaving.ts';
 import { Turns } from '../turns.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { csvOf } from './batch-csv.ts';
 import { parseInput } from './problem.ts';
 import { requesterOf } from './rate-limit.ts';
-import { json, leaving, type Route } from './route.ts';
+import { json, type Route } from './route.ts';
 
 const TAGS = ['Batches'];
 /** Longest time for the search of a batch. */
-const SEARCH_TIMEOUT_MS = 60_000;
+const SEARCH_DEADLINE = {
+  seconds: 60,
+  late: () => new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.'),
+};
 /**
  * A search finds thousands of series, and a report tells of as many: of each few at once, one of each user, or whoever asks
  * again and again takes database and memory from everybody. A user's searches one after the other also keep the number of
@@ -75,6 +80,10 @@ export function batchRoutes({
   const reports = new Turns(REPORTS);
   const readInTurn = <T>(request: Request, response: Response, read: () => Promise<T>): Promise<T> =>
     reports.take(requesterOf(request, response), leaving(response), read);
+  const reportOf = (request: Request, response: Response): Promise<BatchReport> => {
+    const { id } = parseInput(idParameter, request.params);
+    return readInTurn(request, response, async () => batches.report(await visible(response, id)));
+  };
 
   return [
     {
@@ -107,20 +116,17 @@ export function batchRoutes({
         const { seriesPerBatch } = config.limits;
         const left = leaving(response);
         const made = await searches.take(requesterOf(request, response), left, async () => {
-          const late = AbortSignal.timeout(SEARCH_TIMEOUT_MS);
-          const signal = AbortSignal.any([left, late]);
-          const found = await searchSeries(principalOf(response), query, signal, {
-            mostResults: seriesPerBatch,
-            onLeftOut: (count) =>
-              // RFC 9111 section 5.5.
-              response.set(
-                'Warning',
-                `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
-              ),
-          }).catch((thrown: unknown) => {
-            if (!late.aborted) throw thrown;
-            throw new StainError('ARCHIVE_TIMEOUT', 'The archive did not end the search in time; narrow it.');
-          });
+          const found = await withDeadline(SEARCH_DEADLINE, left, (signal) =>
+            searchSeries(principalOf(response), query, signal, {
+              mostResults: seriesPerBatch,
+              onLeftOut: (count) =>
+                // RFC 9111 section 5.5.
+                response.set(
+                  'Warning',
+                  `299 stain-normalization "${count} series of the archive have no valid UID and are left out"`,
+                ),
+            }),
+          );
           const series = linesOf(found, query.StudyInstanceUID);
           if (series.length === 0)
             throw new StainError(
@@ -175,9 +181,7 @@ export function batchRoutes({
         responses: { 200: json('The report', batchReport) },
       },
       async handler(request, response) {
-        const { id } = parseInput(idParameter, request.params);
-        const report = async (): Promise<BatchReport> => batches.report(await visible(response, id));
-        response.json(await readInTurn(request, response, report));
+        response.json(await reportOf(request, response));
       },
     },
     {
@@ -194,9 +198,7 @@ export function batchRoutes({
         },
       },
       async handler(request, response) {
-        const { id } = parseInput(idParameter, request.params);
-        const report = async (): Promise<BatchReport> => batches.report(await visible(response, id));
-        const { series } = await readInTurn(request, response, report);
+        const { id, series } = await reportOf(request, response);
         response.type('text/csv').attachment(`batch-${id}.csv`).send(csvOf(series));
       },
     },

@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { count } from '../count.ts';
 import { addressOf } from './rate-limit.ts';
 
 export interface ConnectionLimits {
@@ -32,10 +33,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
   const remove = (key: string, { address, socket }: Connection): void => {
     if (open.get(key)?.socket !== socket) return;
     open.delete(key);
-    if (address === undefined) return;
-    const left = ofAddress.get(address)! - 1;
-    if (left > 0) ofAddress.set(address, left);
-    else ofAddress.delete(address);
+    if (address !== undefined) count(ofAddress, address, -1);
   };
   /** @returns whether there is room now */
   const closeOldestIdle = (matches: (connection: Connection) => boolean): boolean => {
@@ -61,7 +59,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
     if (isFull) return void socket.destroy();
     const [key, connection] = [keyOf(socket), { socket, address, requests: 0 }];
     open.set(key, connection);
-    if (address !== undefined) ofAddress.set(address, (ofAddress.get(address) ?? 0) + 1);
+    if (address !== undefined) count(ofAddress, address, 1);
     socket.once('close', () => remove(key, connection));
   });
   server.on('request', ({ socket }, response) => {

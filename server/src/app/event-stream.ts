@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import type { Request, Response } from 'express';
 import type { Config } from '../config.ts';
 import type { JobEvent } from '../contract/index.ts';
+import { count } from '../count.ts';
 import { StainError } from '../errors.ts';
+import { leaving } from '../leaving.ts';
 import { requesterOf } from './rate-limit.ts';
-import { leaving } from './route.ts';
 
 /** How soon a browser comes back after the connection broke. */
 const RETRY_MS = 2000;
@@ -47,9 +48,7 @@ export class EventStreams {
 
   #count(who: string, change: 1 | -1): void {
     this.#total += change;
-    const own = (this.#open.get(who) ?? 0) + change;
-    if (own > 0) this.#open.set(who, own);
-    else this.#open.delete(who);
+    count(this.#open, who, change);
   }
 }
 

@@ -2,12 +2,13 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, job, jobList, jobListQuery, normalizationCreate } from '../contract/index.ts';
+import { leaving } from '../leaving.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { type EventStreams, sendEvents } from './event-stream.ts';
 import { parseInput } from './problem.ts';
-import { json, leaving, type Route } from './route.ts';
+import { json, type Route } from './route.ts';
 import type { UserJobs } from './user-jobs.ts';
 
 const TAGS = ['Normalizations'];

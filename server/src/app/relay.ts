@@ -4,6 +4,7 @@ import type { Request, Response } from 'express';
 import type { Agent, Dispatcher } from 'undici';
 import { connectionFault } from '../dicomweb/faults.ts';
 import { StainError } from '../errors.ts';
+import { leaving } from '../leaving.ts';
 
 export interface Outgoing {
   readonly origin: string;
@@ -25,9 +26,6 @@ export interface RelayOptions {
   onAnswer(answer: Dispatcher.ResponseData, body: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
 }
 
-/** How long a client that was answered early may go on to send, so that it sees the answer and not a broken pipe. */
-const LINGER_MS = 10_000;
-
 /**
  * Ends when the answer has been sent, or the client has left; where it has sent all that is to be stored, when the answer
  * has been read. An answer that breaks off breaks the client's connection:
@@ -46,12 +44,13 @@ export async function relay(
     () => ended.abort(new StainError('ARCHIVE_TIMEOUT', 'The archive did not answer in time.')),
     options.timeoutMs,
   );
-  const left = new AbortController();
-  response.once('close', () => {
-    left.abort();
+  const left = leaving(response);
+  const onLeft = (): void => {
     // What was received whole may be stored whether its client waits or not: what became of it belongs into the trail.
     if (outgoing.method !== 'POST' || !request.complete) ended.abort();
-  });
+  };
+  if (left.aborted) onLeft();
+  else left.addEventListener('abort', onLeft);
   async function* watched(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       idle.refresh();
@@ -69,7 +68,7 @@ export async function relay(
     idle.refresh();
     const chunks = options.onAnswer(answer, watched(answer.body));
     isPassed = true;
-    const either = AbortSignal.any([signal, left.signal]);
+    const either = AbortSignal.any([signal, left]);
     for await (const chunk of chunks)
       if (chunk.length > 0 && !response.destroyed && !response.write(chunk))
         await once(response, 'drain', { signal: either }).catch((error: unknown) => {
@@ -83,7 +82,6 @@ export async function relay(
     clearTimeout(idle);
     // What of it was not read is not waited for; that it is cut off is no fault.
     answer?.body.on('error', () => {}).destroy();
-    if (!request.complete) setTimeout(() => request.destroy(), LINGER_MS).unref();
   }
 }
 

@@ -56,12 +56,3 @@ export function mountRoutes(
 export function json(description: string, schema: ZodType) {
   return { description, content: { 'application/json': { schema } } };
 }
-
-/** Aborted when the client leaves. */
-export function leaving(response: Response): AbortSignal {
-  const left = new AbortController();
-  // It may have left already, while its token was looked at.
-  if (response.destroyed) left.abort();
-  else response.once('close', () => left.abort());
-  return left.signal;
-}

@@ -5,12 +5,13 @@ import { type Access, requireAccess } from '../auth/access.ts';
 import { dicomUid, previewCreate, type Stain, stain, stainQuery } from '../contract/index.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
+import { leaving } from '../leaving.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
-import { json, leaving, type Route } from './route.ts';
+import { json, type Route } from './route.ts';
 
 const TAGS = ['Stain'];
 const seriesParameters = z.object({ study: dicomUid, series: dicomUid });

@@ -18,13 +18,14 @@ import { StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { TemplateEditor, TemplateRecord } from '../jobs/template-records.ts';
 import { mayChange, type TemplateService } from '../jobs/template-service.ts';
+import { leaving } from '../leaving.ts';
 import { readTemplate } from '../normalization/read-template.ts';
 import { parseContent } from '../stain/template.ts';
 import { type TemplateContent, templateDocument } from '../stain/template-document.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { parseInput } from './problem.ts';
-import { json, leaving, type Route } from './route.ts';
+import { json, type Route } from './route.ts';
 import { SLIDE_PROBLEMS } from './stain-routes.ts';
 
 const TAGS = ['Templates'];

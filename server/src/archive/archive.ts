@@ -8,13 +8,14 @@ import { type Request, type Response, Router } from 'express';
 import { CodecPool } from '../codec/codec-pool.ts';
 import { isUid } from '../dicom/uid.ts';
 import type { DicomJson } from '../dicomweb/dicom-json.ts';
-import { studiesOf } from '../dicomweb/store-answer.ts';
 import { StainError } from '../errors.ts';
+import { leaving } from '../leaving.ts';
+import { setStoredStudies, setStoring } from '../stored-studies.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { HeaderReader } from './header.ts';
 import { sendJson } from './json-response.ts';
-import { signalOf, write } from './multipart-response.ts';
+import { write } from './multipart-response.ts';
 import { OpenFiles } from './open-files.ts';
 import { Pictures } from './pictures.ts';
 import { sendProblem } from './problem.ts';
@@ -183,7 +184,7 @@ function makeRouter(rooms: Rooms): Router {
   router.post(['/studies', '/studies/:study'], (request, response) => {
     const storing = storeInstances(rooms, request, response);
     // For the audit trail: it may end after the client has left.
-    response.locals['storing'] = storing;
+    setStoring(response, storing);
     return storing;
   });
 
@@ -206,7 +207,7 @@ async function search(
   const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
   const { study, series } = request.params as Partial<UidParameters>;
   const scope: Scope = { ...(study && { studyUid: study }), ...(series && { seriesUid: series }) };
-  const signal = signalOf(response);
+  const signal = leaving(response);
   const { page, total } = await runQuery(index, level, scope, query, baseUrlOf(request), signal);
   response.set({ 'Cache-Control': 'no-store', 'X-Total-Count': String(total) });
   const warnings = [
@@ -240,12 +241,12 @@ async function storeInstances({ store }: Rooms, request: Request, response: Resp
     const { status, json } = await store.store({
       contentType: request.get('content-type'),
       body: request,
-      signal: signalOf(response),
+      signal: leaving(response),
       studyUid: study,
       baseUrl: baseUrlOf(request),
     });
     response.status(status).set('Cache-Control', 'no-store');
-    response.locals['storedStudies'] = studiesOf(json);
+    setStoredStudies(response, json);
     sendJson(response, 'application/dicom+json', json);
   } catch (error) {
     response.set('Connection', 'close');

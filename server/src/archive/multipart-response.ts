@@ -72,14 +72,6 @@ async function drained(response: Response): Promise<void> {
   }
 }
 
-/** Aborted when the answer is sent or its client has left. */
-export function signalOf(response: Response): AbortSignal {
-  const closed = new AbortController();
-  if (response.destroyed) closed.abort(gone());
-  response.once('close', () => closed.abort(gone()));
-  return closed.signal;
-}
-
 function gone(): Error {
   return new DOMException('The client went away.', 'AbortError');
 }

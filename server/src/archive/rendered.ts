@@ -2,10 +2,11 @@
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { StainError } from '../errors.ts';
+import { leaving } from '../leaving.ts';
 import { negotiateRendered } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import type { IndexedInstance } from './folder-index.ts';
-import { signalOf, write } from './multipart-response.ts';
+import { write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { Pictures } from './pictures.ts';
 
@@ -25,7 +26,7 @@ export async function sendRendered(
   files: OpenFiles,
   pictures: Pictures,
 ): Promise<void> {
-  const signal = signalOf(response);
+  const signal = leaving(response);
   const type = negotiateRendered(request.get('accept'));
   const viewport = parseViewport(request.query.viewport);
   using held = new DisposableStack();

@@ -2,11 +2,12 @@
 import { createReadStream } from 'node:fs';
 import type { Request, Response } from 'express';
 import { StainError } from '../errors.ts';
+import { leaving } from '../leaving.ts';
 import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import type { IndexedInstance } from './folder-index.ts';
 import type { HeaderReader } from './header.ts';
-import { type OutgoingPart, sendMultipart, signalOf, write } from './multipart-response.ts';
+import { type OutgoingPart, sendMultipart, write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { Pictures } from './pictures.ts';
 import { binaryAt, toDicomJson } from './to-dicom-json.ts';
@@ -24,7 +25,7 @@ export async function sendMetadata(
   headers: HeaderReader,
 ): Promise<void> {
   if (isUnchanged(request, response, instances)) return;
-  const signal = signalOf(response);
+  const signal = leaving(response);
   response.setHeader('Content-Type', 'application/dicom+json');
   for (const [i, instance] of instances.entries())
     await headers.with(instance.path, signal, ({ dataset }) => {
@@ -71,7 +72,7 @@ export async function sendFrames(
   files: OpenFiles,
   pictures: Pictures,
 ): Promise<void> {
-  const signal = signalOf(response);
+  const signal = leaving(response);
   const numbers = parseFrameNumbers(frameNumbers);
   const answer = negotiateFrames(request.get('accept'), instance.transferSyntaxUid);
   if (!answer.multipart && numbers.length > 1)
@@ -106,7 +107,7 @@ export async function sendBulkData(
   headers: HeaderReader,
 ): Promise<void> {
   const { multipart } = negotiateBulkData(request.get('accept'));
-  await headers.with(instance.path, signalOf(response), async ({ dataset }) => {
+  await headers.with(instance.path, leaving(response), async ({ dataset }) => {
     const bytes = binaryAt(dataset, path);
     if (bytes === undefined) throw new StainError('NOT_FOUND', 'The instance has no such bulk data.');
     if (isUnchanged(request, response, [instance])) return;

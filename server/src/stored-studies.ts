@@ -1,6 +1,7 @@
 /** Into which studies instances were stored, from the answer to STOW-RS: for the audit trail. */
 import type { Response } from 'express';
-import { parseStoreAnswer, studiesOf } from '../dicomweb/store-answer.ts';
+import type { DicomJson } from './dicomweb/dicom-json.ts';
+import { parseStoreAnswer, studiesOf } from './dicomweb/store-answer.ts';
 
 /** Some thousand instances. What is longer passes, and is told without its studies. */
 const MAX_ANSWER_BYTES = 4e6;
@@ -8,6 +9,11 @@ const MAX_ANSWER_BYTES = 4e6;
 /** Told by whoever stores. @param done when it is known what became of it, whether the client waits or not */
 export function setStoring(response: Response, done: Promise<unknown>): void {
   response.locals['storing'] = done;
+}
+
+/** Told by whoever has the answer. */
+export function setStoredStudies(response: Response, answer: DicomJson): void {
+  response.locals['storedStudies'] = studiesOf(answer);
 }
 
 /** As soon as it is known; empty where the answer names none, or there is none. */
@@ -30,5 +36,5 @@ export async function* readStoredStudies(
     yield chunk;
   }
   const answer = parseStoreAnswer(Buffer.concat(held).toString('utf8'));
-  if (answer) response.locals['storedStudies'] = studiesOf(answer);
+  if (answer) setStoredStudies(response, answer);
 }
