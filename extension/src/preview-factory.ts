@@ -1,4 +1,5 @@
 /** Makes previews and difference views: frames from the viewer's client, the network in a worker, tiles over the slide. */
+import { untilAborted } from '../../server/src/abortable.ts';
 import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
 import type { Rectangle } from '../../server/src/slide/windows.ts';
 import { transferCoefficients } from '../../server/src/stain/transfer.ts';
@@ -203,7 +204,7 @@ export class PreviewFactory {
     this.#network ??= this.#load(queue, this.#ended.signal);
     const network = this.#network;
     try {
-      return await unless(signal, network);
+      return await untilAborted(network, signal);
     } catch (error) {
       // A failure is met again by the next who asks; another may have begun anew already.
       if (!signal.aborted && this.#network === network) this.#network = undefined;
@@ -271,15 +272,6 @@ export class PreviewFactory {
       origin: 'visible',
     };
   }
-}
-
-/** The promise's result. @throws the signal's reason as soon as it is aborted; the promise goes on for others */
-function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    promise.then(resolve, reject);
-  });
 }
 
 const isAsLarge = (a: SlideLevel, b: SlideLevel): boolean =>

@@ -130,7 +130,6 @@ export class Session implements PluginModel, Gated {
     this.#closeComparison();
     this.#options.previews.close();
     this.#change({ ...START, output: this.#state.output, template: this.#state.template });
-    this.#labels.clear();
   }
 
   openPanel(): void {

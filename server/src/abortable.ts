@@ -1,5 +1,4 @@
 /** Waiting that can be left, and work that must end. */
-import { type ErrorCode, StainError } from './errors.ts';
 
 /**
  * What the promise gives, unless the signal fires first; the promise itself goes on.
@@ -19,18 +18,17 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal):
 
 /**
  * Work with a deadline, which its signal tells it of.
- * @throws an error of `code` where the time is over, and what the work throws
+ * @throws `late` where the time is over, and what the work throws
  */
 export async function withDeadline<T>(
-  { seconds, code, what }: { readonly seconds: number; readonly code: ErrorCode; readonly what: string },
+  { seconds, late }: { readonly seconds: number; readonly late: (cause: unknown) => Error },
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = AbortSignal.timeout(seconds * 1000);
+  const over = AbortSignal.timeout(seconds * 1000);
   try {
-    return await work(AbortSignal.any([signal, late]));
+    return await work(AbortSignal.any([signal, over]));
   } catch (cause) {
-    if (!late.aborted || signal.aborted) throw cause;
-    throw new StainError(code, `${what} took more than ${seconds} s.`, { data: { seconds }, cause });
+    throw over.aborted && !signal.aborted ? late(cause) : cause;
   }
 }

@@ -2,7 +2,6 @@
 
 /** A part of a budget. It is given back once, at the latest when its user is done with it. */
 export interface Reservation extends Disposable {
-  readonly amount: number;
   /** Gives back all but this amount; a larger one than it has changes nothing. */
   shrinkTo(amount: number): void;
 }
@@ -91,9 +90,6 @@ export class Budget {
       this.#admit();
     };
     return {
-      get amount() {
-        return held;
-      },
       shrinkTo,
       [Symbol.dispose]: () => shrinkTo(0),
     };

@@ -26,8 +26,8 @@ export interface Composition extends AsyncDisposable {
   readonly codecs: CodecPool;
   /** Threads for codecs and inference. */
   readonly threads: number;
-  /** Names of the installed models. @throws MODEL_INVALID */
-  modelNames(): Promise<string[]>;
+  /** All installed models, verified. @throws MODEL_INVALID */
+  models(): Promise<LoadedModel[]>;
   /** Verified model of that name. @throws MODEL_NOT_FOUND, MODEL_INVALID */
   model(name: string): Promise<LoadedModel>;
   /** The network of a model, opened at first use and kept. */
@@ -74,7 +74,7 @@ export function compose(config: Config): Composition {
     codecs,
     threads,
     network,
-    modelNames: () => listModels(models),
+    models: async () => Promise.all((await listModels(models)).map((name) => loadModel(models, name))),
     model: (name) => loadModel(models, name),
     environment: ({ source, destination }, store = templates) => ({
       source,

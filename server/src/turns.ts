@@ -1,4 +1,5 @@
 /** Work that takes a slot, of which there are few: users take turns, whoever asks for much waits behind the others' little. */
+import { count } from './count.ts';
 import { StainError } from './errors.ts';
 
 export interface TurnLimits {
@@ -111,10 +112,4 @@ export class Turns {
     const { atOnceOfSubject = Infinity } = this.#limits;
     return subject === undefined || (this.#subjects.get(subject) ?? 0) < atOnceOfSubject;
   }
-}
-
-function count(numbers: Map<string, number>, key: string, change: 1 | -1): void {
-  const number = (numbers.get(key) ?? 0) + change;
-  if (number > 0) numbers.set(key, number);
-  else numbers.delete(key);
 }

@@ -1,9 +1,8 @@
 /** Hostile request lines over raw sockets through the real proxy: what an archive behind it gets to see. */
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { startFaultServer } from '../support/fault-server.ts';
+import { sendRaw } from '../support/raw-connection.ts';
 import { startArchiveService } from './archive-service.ts';
 
 const UID = String.raw`\d+(\.\d+)*`;
@@ -34,13 +33,9 @@ it('of hundreds of raw requests the archive sees only DICOMweb addresses below i
     response.writeHead(200, { 'Content-Type': 'application/dicom+json' }).end('[]');
   });
   await using service = await startArchiveService(archive.url);
-  const { hostname, port } = new URL(service.url);
   const ask = async (method: string, target: string, host: string): Promise<void> => {
-    const socket = connect(Number(port), hostname);
-    socket.on('error', () => {}).resume();
     const head = [`${method} ${target} HTTP/1.1`, `Host: ${host}`, 'Content-Length: 0', 'Connection: close'];
-    socket.end(`${head.join('\r\n')}\r\n\r\n`);
-    await once(socket, 'close');
+    await sendRaw(service.url, head);
   };
   const target = fc
     .tuple(

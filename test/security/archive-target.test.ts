@@ -1,11 +1,10 @@
 /** Attacks on what lies behind the proxy: addresses of a real Orthanc that are none of DICOMweb, sent over raw sockets. */
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { repository } from '../support/peers.ts';
+import { sendRaw } from '../support/raw-connection.ts';
 import { type ArchiveService, startArchiveService } from './archive-service.ts';
 
 const note = orthancMissing ? ` (skipped: ${orthancMissing})` : '';
@@ -71,23 +70,15 @@ describe.skipIf(orthancMissing)(`a raw client before Orthanc${note}`, () => {
   });
 });
 
-/** One request as it stands; the whole answer. */
+/** One request with a body as it stands; the whole answer. */
 async function send(url: string, line: string, body = ''): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
   const head = [
     line,
-    `Host: ${hostname}:${port}`,
+    `Host: ${new URL(url).host}`,
     'Connection: close',
     'Accept: application/json',
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
-  let answer = '';
-  socket.setEncoding('utf8').on('data', (text) => {
-    answer += text;
-  });
-  await once(socket, 'close');
-  return answer;
+  return (await sendRaw(url, head, { body })).text;
 }

@@ -64,7 +64,7 @@ export async function startApp(
   // As if it came with the product: requests name it.
   const templates =
     options.templates ??
-    (!jobs.database?.define
+    (jobs === NO_JOBS
       ? NO_TEMPLATES
       : await TemplateService.open({
           database: jobs.database,

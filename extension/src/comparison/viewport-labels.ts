@@ -22,10 +22,6 @@ export class ViewportLabels {
     }
   }
 
-  clear(): void {
-    for (const viewer of [...this.#labels.keys()]) this.#remove(viewer);
-  }
-
   #remove(viewer: ManagedViewer): void {
     this.#labels.get(viewer)?.remove();
     this.#labels.delete(viewer);

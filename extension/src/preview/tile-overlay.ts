@@ -35,6 +35,7 @@ export interface TileOverlayOptions {
 export class TileOverlay {
   readonly #options: TileOverlayOptions;
   readonly #canvas = document.createElement('canvas');
+  readonly #stripes = stripes(this.#canvas.getContext('2d')!);
   readonly #bitmaps = new ByteCache<{ readonly tile: Tile; readonly bitmap: ImageBitmap }>(
     MOST_BYTES,
     ({ bitmap }) => bitmap.close(),
@@ -128,7 +129,7 @@ export class TileOverlay {
       context.rect(x, y, across, down);
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = stripes(context);
+    context.fillStyle = this.#stripes;
     context.fill();
     toDevice();
     // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.

@@ -30,8 +30,7 @@ export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Lo
   }
   if (audience === undefined)
     throw invalidSetting('oidc.audience', 'say which audience the tokens for this service have.');
-  const { protocol, hostname } = new URL(issuer);
-  if (protocol !== 'https:' && !isLoopback(hostname.replace(/^\[|\]$/g, '')))
+  if (isInTheClear(new URL(issuer)))
     throw invalidSetting('oidc.issuer', 'the keys of an issuer on another host must come over https.');
   const verify = createTokenVerifier({ ...oidc, issuer, audience });
   return {
@@ -50,6 +49,11 @@ export function requireScopeOf({ scopes }: Principal, scope: Scope): void {
     throw new StainError('FORBIDDEN', `The token does not allow this: it lacks the scope to ${scope}.`, {
       data: { scope },
     });
+}
+
+/** Whether what is sent to an address crosses a network for everybody to read. */
+export function isInTheClear({ protocol, hostname }: URL): boolean {
+  return protocol !== 'https:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
 /** Whether an address is reached from this host only. */

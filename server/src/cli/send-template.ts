@@ -1,5 +1,5 @@
 /** Sends a template to a service: `template add ... --to URL`. */
-import { isLoopback } from '../auth/login.ts';
+import { isInTheClear } from '../auth/login.ts';
 import { type Problem, problem, TEMPLATE_MEDIA_TYPE } from '../contract/index.ts';
 import { ERROR_TABLE, type ErrorCode, StainError } from '../errors.ts';
 import type { Template } from '../stain/template-document.ts';
@@ -45,7 +45,7 @@ function rootOf(to: string, token: string | undefined): string {
   const url = URL.canParse(to) ? new URL(to) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search || url.hash)
     throw new StainError('REQUEST_INVALID', '--to is the root of a service, such as https://stain.example.');
-  if (token !== undefined && url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
+  if (token !== undefined && isInTheClear(url))
     throw new StainError(
       'REQUEST_INVALID',
       'The token must not cross a network in the clear: --to is https.',

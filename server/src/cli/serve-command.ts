@@ -74,7 +74,7 @@ export async function serveCommand(
         ),
     archiveKnowsUsers: archiveKnowsUsers(config, login),
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
-    models: async () => Promise.all((await composition.modelNames()).map(composition.model)),
+    models: composition.models,
     ...stainService(composition, environment, templates),
   });
   const { basePath } = config.server;

@@ -3,7 +3,7 @@ import { withDeadline } from '../abortable.ts';
 import type { StainRoutesOptions } from '../app/stain-routes.ts';
 import type { TemplateRoutesOptions } from '../app/template-routes.ts';
 import { type Composition, VERSION } from '../composition.ts';
-import { toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
@@ -34,9 +34,12 @@ export function stainService(
   });
   const deadline = {
     seconds: fitTimeoutSeconds,
-    code: 'FIT_TIMED_OUT',
-    what: 'Looking at the slide',
-  } as const;
+    late: (cause: unknown) =>
+      new StainError('FIT_TIMED_OUT', `Looking at the slide took more than ${fitTimeoutSeconds} s.`, {
+        data: { seconds: fitTimeoutSeconds },
+        cause,
+      }),
+  };
   /** In the requester's turn, and in time. */
   const inTurn = <T>(
     requester: string,

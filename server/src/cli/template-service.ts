@@ -20,16 +20,16 @@ export async function openTemplateService(
  * keeps no service from starting.
  */
 export async function bringInTemplates(
-  { config, modelNames, model }: Composition,
+  { config, models }: Composition,
   templates: Pick<TemplateService, 'bringIn'>,
   log: Logger,
 ): Promise<void> {
   const files = await templateFiles(config.templates.directory);
   if (files.length === 0) return;
-  const models = await Promise.all((await modelNames()).map(model));
+  const installed = await models();
   for (const file of files)
     try {
-      await templates.bringIn(await readTemplate(await readFile(file, 'utf8'), file, models));
+      await templates.bringIn(await readTemplate(await readFile(file, 'utf8'), file, installed));
     } catch (thrown) {
       const { code } = toStainError(thrown);
       log.warn({ file, code }, 'a template of templates.directory is not used');

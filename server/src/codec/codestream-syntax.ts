@@ -2,7 +2,7 @@
  * The transfer syntax of a frame by its own first bytes. Archives need not name it in the metadata and are known to name
  * it wrongly with the frames, and the viewer's client keeps the media type of an answer to itself.
  */
-import type { FrameFormat } from './frame-format.ts';
+import { type FrameFormat, isWholeLength } from './frame-format.ts';
 
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 const JPEG_LS = '1.2.840.10008.1.2.4.81';
@@ -24,7 +24,7 @@ export function uncompressedSize({
  * @returns one transfer syntax of the codec's family: which one makes no difference to its decoder
  */
 export function transferSyntaxOf(bytes: Uint8Array, size: number): string {
-  if (bytes.length === size || bytes.length === size + (size % 2)) return EXPLICIT_LITTLE_ENDIAN;
+  if (isWholeLength(bytes.length, size)) return EXPLICIT_LITTLE_ENDIAN;
   const [a, b, c, d] = bytes;
   if (a === 0xff && b === 0xd8 && c === 0xff) return d === 0xf7 ? JPEG_LS : JPEG_BASELINE;
   if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51) return JPEG_2000;

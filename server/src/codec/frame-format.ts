@@ -52,6 +52,11 @@ export function requireFormat(found: CodestreamFormat, expected: FrameFormat): v
     );
 }
 
+/** Whether a frame is uncompressed, by its length: the last one of an instance may be padded to even (PS3.5 8.1.1). */
+export function isWholeLength(bytes: number, size: number): boolean {
+  return bytes === size || bytes === size + (size % 2);
+}
+
 export function invalidFrame(message: string, cause?: unknown): StainError {
   return new StainError('FRAME_INVALID', message, cause === undefined ? {} : { cause });
 }

@@ -4,7 +4,7 @@
  * away. Glass decides: it is bright and without a colour in one of the two readings alone.
  */
 import { StainError } from '../errors.ts';
-import { type FrameFormat, ybrFullToRgb } from './frame-format.ts';
+import { type FrameFormat, isWholeLength, ybrFullToRgb } from './frame-format.ts';
 
 /** Glass has at least this grey level in every channel, and the channels of tinted glass differ by no more than that. */
 const [LEAST_BRIGHTNESS, MOST_TINT] = [200, 24];
@@ -19,10 +19,7 @@ export function isDoubtful(
   { rows, columns, photometricInterpretation }: Omit<FrameFormat, 'transferSyntaxUid'>,
   bytes: number,
 ): boolean {
-  const samples = rows * columns * 3;
-  return (
-    photometricInterpretation.startsWith('YBR_') && (bytes === samples || bytes === samples + (samples % 2))
-  );
+  return photometricInterpretation.startsWith('YBR_') && isWholeLength(bytes, rows * columns * 3);
 }
 
 export type NativeColours = 'RGB' | 'YBR_FULL';

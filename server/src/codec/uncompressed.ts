@@ -1,5 +1,5 @@
 /** Native pixel data: RGB or YBR, by pixel or by plane (PS3.5 8.1.1, PS3.3 C.7.6.3.1). */
-import { type FrameFormat, interleave, invalidFrame, ybrFullToRgb } from './frame-format.ts';
+import { type FrameFormat, interleave, invalidFrame, isWholeLength, ybrFullToRgb } from './frame-format.ts';
 
 export function decodeUncompressed(bytes: Uint8Array, format: FrameFormat): Uint8Array {
   const pixels = format.rows * format.columns;
@@ -18,9 +18,8 @@ export function decodeUncompressed(bytes: Uint8Array, format: FrameFormat): Uint
   return rgb;
 }
 
-/** One byte more is the padding of the last frame to even length. */
 function requireLength(bytes: Uint8Array, length: number): void {
-  if (bytes.length !== length && bytes.length !== length + (length % 2))
+  if (!isWholeLength(bytes.length, length))
     throw invalidFrame(`A frame has ${bytes.length} bytes; ${length} are needed.`);
 }
 

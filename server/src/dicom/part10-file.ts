@@ -138,13 +138,12 @@ async function describe(
 function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: number): number {
   const size = (keyword: string): number => dataSet.number(keyword) ?? 0;
   const whole = dataSet.number('SamplesPerPixel') ?? 1;
-  const pixels = size('Rows') * size('Columns') * numberOfFrames * (size('BitsAllocated') / 8);
+  /** Of one sample of each pixel. */
+  const plane = size('Rows') * size('Columns') * (size('BitsAllocated') / 8);
   // Two chrominance samples for every two pixels: two samples a pixel on average. Frames that an archive has decompressed
   // keep that name and have all samples.
   const isNamed = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
-  const samples = isNamed && available < pixels * whole ? 2 : whole;
-  const bits = size('Rows') * size('Columns') * samples * size('BitsAllocated');
-  const length = bits / 8;
+  const length = plane * (isNamed && available < plane * whole * numberOfFrames ? 2 : whole);
   if (!Number.isInteger(length) || length <= 0)
     throw new StainError('DICOM_INVALID', 'Rows, Columns or Bits Allocated is missing or zero.');
   if (length * numberOfFrames > available)

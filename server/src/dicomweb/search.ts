@@ -152,13 +152,11 @@ function withPage(query: URLSearchParams, limit: number, offset: number): URLSea
 
 /** Those that lead to it must be there, unless the search names them; the others may be absent or empty. */
 function hasValidUids(item: DicomJson, level: SearchLevel, parameters: SearchParameters): boolean {
-  const needed = UIDS.slice(0, UIDS.findIndex((uid) => uid.level === level) + 1).filter(
-    ({ level: above, keyword }) => above === level || typeof parameters[keyword] !== 'string',
-  );
-  return (
-    needed.every(({ tag }) => isUid(textOf(item, tag))) &&
-    UIDS.every(({ tag }) => isEmpty(item[tag]) || isUid(textOf(item, tag)))
-  );
+  const own = UIDS.findIndex((uid) => uid.level === level);
+  return UIDS.every(({ keyword, tag }, i) => {
+    const mayBeAbsent = i > own || (i < own && typeof parameters[keyword] === 'string');
+    return (mayBeAbsent && isEmpty(item[tag])) || isUid(textOf(item, tag));
+  });
 }
 
 /** What a result leaves out is believed. */

@@ -4,13 +4,13 @@ import type { Batch, BatchSeries } from '../contract/index.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import type { Database } from './database.ts';
+import { JOB, UNFINISHED } from './job-records.ts';
 import type { RoomLimits } from './room.ts';
 
-const BATCH = 'stain_normalization.batch';
-const SERIES = 'stain_normalization.batch_series';
-const JOB = 'stain_normalization.job';
+export const BATCH = 'stain_normalization.batch';
+export const SERIES = 'stain_normalization.batch_series';
 
-const OPEN = 'job IS NULL AND refusal IS NULL';
+export const OPEN = 'job IS NULL AND refusal IS NULL';
 
 /** `next_try` of a line that is being tried lies behind the end of that: what a crash leaves is tried again then. */
 const SCHEMA = `
@@ -163,7 +163,7 @@ export class BatchRecords {
          FROM (SELECT DISTINCT requested_by FROM ready) u
          WHERE requested_by = '${LOCAL.id}' OR $3 > (
            SELECT count(*) FROM ${JOB}
-           WHERE requested_by = u.requested_by AND batch IS NOT NULL AND state IN ('SCHEDULED', 'IN PROGRESS'))),
+           WHERE requested_by = u.requested_by AND batch IS NOT NULL AND ${UNFINISHED})),
        next AS (
          SELECT ready.id, ready.requested_by, ready.request, l.position
          FROM turns JOIN ready USING (requested_by)
@@ -233,7 +233,7 @@ export class BatchRecords {
       [id, JSON.stringify(refusal)],
     );
     const rows = await this.#database.query<{ id: string }>(
-      `SELECT id FROM ${JOB} WHERE batch = $1 AND state IN ('SCHEDULED', 'IN PROGRESS')`,
+      `SELECT id FROM ${JOB} WHERE batch = $1 AND ${UNFINISHED}`,
       [id],
     );
     return rows.map((row) => row.id);

@@ -151,12 +151,6 @@ function silent(): StainError {
 /** Names the key only: the driver's message may hold the address with its password. */
 function unusable(key: string, cause: unknown): StainError {
   if (cause instanceof StainError) return cause;
-  return new StainError(
-    'CONFIGURATION_INVALID',
-    `${key}: the database cannot be opened (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).name}).`,
-    {
-      data: { key },
-      cause,
-    },
-  );
+  const { code, name } = cause as NodeJS.ErrnoException;
+  return invalidSetting(key, `the database cannot be opened (${code ?? name}).`, cause);
 }

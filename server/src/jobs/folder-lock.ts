@@ -2,6 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError } from '../errors.ts';
+import { isRunning } from '../normalization/process-identity.ts';
 
 /** Folders of this process: its own number in a lock file is a leftover unless the folder is in here. */
 const held = new Set<string>();
@@ -27,14 +28,4 @@ export async function lockFolder(directory: string): Promise<() => Promise<void>
     held.delete(file);
     await rm(file, { force: true });
   };
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it runs, as another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

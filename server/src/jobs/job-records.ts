@@ -12,11 +12,11 @@ import type {
 } from '../normalization/types.ts';
 import type { Database } from './database.ts';
 
-const TABLE = 'stain_normalization.job';
+export const JOB = 'stain_normalization.job';
 
 /** Idempotent. */
 const SCHEMA = `
-CREATE TABLE IF NOT EXISTS ${TABLE} (
+CREATE TABLE IF NOT EXISTS ${JOB} (
   sequence bigserial PRIMARY KEY,
   id uuid NOT NULL UNIQUE,
   key text NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS ${TABLE} (
   started_at timestamptz,
   ended_at timestamptz
 );
-ALTER TABLE ${TABLE}
+ALTER TABLE ${JOB}
   ADD COLUMN IF NOT EXISTS requested_by text NOT NULL DEFAULT 'local',
   ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
   ADD COLUMN IF NOT EXISTS batch uuid,
@@ -44,17 +44,17 @@ ALTER TABLE ${TABLE}
   ADD COLUMN IF NOT EXISTS stored jsonb,
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
   ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
-CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${TABLE} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
-CREATE INDEX IF NOT EXISTS job_series ON ${TABLE} (series);
-CREATE INDEX IF NOT EXISTS job_key ON ${TABLE} (key, sequence);
-CREATE INDEX IF NOT EXISTS job_state ON ${TABLE} (state);
+CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${JOB} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
+CREATE INDEX IF NOT EXISTS job_series ON ${JOB} (series);
+CREATE INDEX IF NOT EXISTS job_key ON ${JOB} (key, sequence);
+CREATE INDEX IF NOT EXISTS job_state ON ${JOB} (state);
 DROP INDEX IF EXISTS stain_normalization.job_workitem;
-CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${TABLE} (workitem_uid, requested_by);
-CREATE INDEX IF NOT EXISTS job_batch ON ${TABLE} (batch);
-CREATE INDEX IF NOT EXISTS job_turn ON ${TABLE} (requested_by, priority);
-CREATE INDEX IF NOT EXISTS job_last_turn ON ${TABLE} (priority) WHERE runs > 0;`;
+CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${JOB} (workitem_uid, requested_by);
+CREATE INDEX IF NOT EXISTS job_batch ON ${JOB} (batch);
+CREATE INDEX IF NOT EXISTS job_turn ON ${JOB} (requested_by, priority);
+CREATE INDEX IF NOT EXISTS job_last_turn ON ${JOB} (priority) WHERE runs > 0;`;
 
-const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
+export const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 
 /**
  * Priorities fall from job to job for as long as there are jobs, within the bounds of an integer: those of batch
@@ -165,7 +165,7 @@ export class JobRecords {
   /** The newest job with the same key that is unfinished or has made the series. */
   async findSame(key: string): Promise<Job | undefined> {
     const [row] = await this.#rows(
-      `SELECT ${COLUMNS} FROM ${TABLE} WHERE key = $1 AND (${UNFINISHED} OR state = 'COMPLETED')
+      `SELECT ${COLUMNS} FROM ${JOB} WHERE key = $1 AND (${UNFINISHED} OR state = 'COMPLETED')
        ORDER BY sequence DESC LIMIT 1`,
       [key],
     );
@@ -188,15 +188,15 @@ export class JobRecords {
   ): Promise<{ job: Job; ticket: Ticket } | undefined> {
     const { first, from, to } = PRIORITIES[priority];
     const [row] = await this.#rows(
-      `INSERT INTO ${TABLE} (id, key, series, request, created_at, requested_by, batch, workitem_uid, priority,
+      `INSERT INTO ${JOB} (id, key, series, request, created_at, requested_by, batch, workitem_uid, priority,
          series_uuid, series_created_at)
        SELECT $1, $2, $3, $4::jsonb, $5, $6, $7, $9,
          least(
            $8,
-           (SELECT min(priority) FROM ${TABLE} WHERE runs > 0 AND priority BETWEEN $10 AND $11),
-           (SELECT min(priority) - 1 FROM ${TABLE} WHERE requested_by = $6 AND priority BETWEEN $10 AND $11)),
+           (SELECT min(priority) FROM ${JOB} WHERE runs > 0 AND priority BETWEEN $10 AND $11),
+           (SELECT min(priority) - 1 FROM ${JOB} WHERE requested_by = $6 AND priority BETWEEN $10 AND $11)),
          coalesce(first.series_uuid, first.id, $1), coalesce(first.series_created_at, first.created_at, $5)
-       FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${TABLE} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
+       FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${JOB} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
        ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
       [
         id,
@@ -216,7 +216,7 @@ export class JobRecords {
   }
 
   async find(id: string): Promise<Job | undefined> {
-    const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE id = $1`, [id]);
+    const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${JOB} WHERE id = $1`, [id]);
     return row && toJob(row);
   }
 
@@ -226,7 +226,7 @@ export class JobRecords {
    */
   async findWorkitems(uid: string): Promise<Job[]> {
     const rows = await this.#rows(
-      `SELECT ${COLUMNS} FROM ${TABLE} WHERE workitem_uid = $1 OR (workitem_uid IS NULL AND id = $2) ORDER BY sequence`,
+      `SELECT ${COLUMNS} FROM ${JOB} WHERE workitem_uid = $1 OR (workitem_uid IS NULL AND id = $2) ORDER BY sequence`,
       [uid, uuidFromUid(uid) ?? null],
     );
     return rows.map(toJob);
@@ -235,7 +235,7 @@ export class JobRecords {
   /** Newest first. */
   async list({ series, study, state, limit, cursor }: JobFilter): Promise<JobPage> {
     const rows = await this.#rows(
-      `SELECT ${COLUMNS} FROM ${TABLE}
+      `SELECT ${COLUMNS} FROM ${JOB}
        WHERE ($1::text IS NULL OR series = $1) AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR sequence < $3)
          AND ($5::text IS NULL OR request->>'studyInstanceUid' = $5)
        ORDER BY sequence DESC LIMIT $4`,
@@ -249,21 +249,21 @@ export class JobRecords {
   /** What a crash left IN PROGRESS waits again. Only for a database that nobody else works on. */
   async recover(): Promise<void> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET state = 'SCHEDULED', progress = NULL, revision = revision + 1 WHERE state = 'IN PROGRESS'`,
+      `UPDATE ${JOB} SET state = 'SCHEDULED', progress = NULL, revision = revision + 1 WHERE state = 'IN PROGRESS'`,
     );
   }
 
   /** The tickets of all unfinished jobs, in the order in which they were asked for. */
   tickets(): Promise<Ticket[]> {
     return this.#database.query<Ticket>(
-      `SELECT id, priority FROM ${TABLE} WHERE ${UNFINISHED} ORDER BY sequence`,
+      `SELECT id, priority FROM ${JOB} WHERE ${UNFINISHED} ORDER BY sequence`,
     );
   }
 
   /** @param isBatch only those of batches, or only the others */
   async countScheduled(isBatch: boolean): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE state = 'SCHEDULED' AND (batch IS NOT NULL) = $1`,
+      `SELECT count(*)::integer AS n FROM ${JOB} WHERE state = 'SCHEDULED' AND (batch IS NOT NULL) = $1`,
       [isBatch],
     );
     return row!.n;
@@ -271,7 +271,7 @@ export class JobRecords {
 
   /** @throws where the database is read-only, as a standby is */
   async requireWritable(): Promise<void> {
-    await this.#database.query(`UPDATE ${TABLE} SET revision = revision WHERE false`);
+    await this.#database.query(`UPDATE ${JOB} SET revision = revision WHERE false`);
   }
 
   async statistics(): Promise<{
@@ -280,7 +280,7 @@ export class JobRecords {
   }> {
     const rows = await this.#database.query<{ state: Job['state']; n: number; oldest: number | null }>(
       `SELECT state, count(*)::integer AS n, extract(epoch FROM now() - min(created_at))::float8 AS oldest
-       FROM ${TABLE} GROUP BY state`,
+       FROM ${JOB} GROUP BY state`,
     );
     return {
       byState: Object.fromEntries(rows.map(({ state, n }) => [state, n])),
@@ -291,7 +291,7 @@ export class JobRecords {
   /** @param isBatch only those of batches, or only the others */
   async countUnfinished(requestedBy: string, isBatch: boolean): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${TABLE} WHERE requested_by = $1 AND (batch IS NOT NULL) = $2 AND ${UNFINISHED}`,
+      `SELECT count(*)::integer AS n FROM ${JOB} WHERE requested_by = $1 AND (batch IS NOT NULL) = $2 AND ${UNFINISHED}`,
       [requestedBy, isBatch],
     );
     return row!.n;
@@ -299,14 +299,14 @@ export class JobRecords {
 
   /** Of a job that exists. */
   async identity(id: string): Promise<JobIdentity> {
-    const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${TABLE} WHERE id = $1`, [id]);
+    const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${JOB} WHERE id = $1`, [id]);
     return identityOf(row!);
   }
 
   /** Whether the newest job that makes a series has made it or was cancelled. False where there is no such job. */
   async isOver(seriesUuid: string): Promise<boolean> {
     const [row] = await this.#database.query<{ state: Job['state'] }>(
-      `SELECT state FROM ${TABLE} WHERE coalesce(series_uuid, id) = $1 ORDER BY sequence DESC LIMIT 1`,
+      `SELECT state FROM ${JOB} WHERE coalesce(series_uuid, id) = $1 ORDER BY sequence DESC LIMIT 1`,
       [seriesUuid],
     );
     return row?.state === 'COMPLETED' || row?.state === 'CANCELED';
@@ -315,11 +315,11 @@ export class JobRecords {
   /** Undefined when there is nothing to run: the job ended, or was cancelled while nobody ran it. */
   async start(id: string): Promise<Attempt | undefined> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET state = 'CANCELED', ended_at = now(), revision = revision + 1 WHERE id = $1 AND ${UNFINISHED} AND cancel_requested`,
+      `UPDATE ${JOB} SET state = 'CANCELED', ended_at = now(), revision = revision + 1 WHERE id = $1 AND ${UNFINISHED} AND cancel_requested`,
       [id],
     );
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET state = 'IN PROGRESS', progress = NULL, waiting = NULL, started_at = now(), runs = runs + 1,
+      `UPDATE ${JOB} SET state = 'IN PROGRESS', progress = NULL, waiting = NULL, started_at = now(), runs = runs + 1,
          unexplained = unexplained + 1, revision = 0
        WHERE id = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,
       [id],
@@ -343,7 +343,7 @@ export class JobRecords {
     revision: number,
   ): Promise<{ cancelRequested: boolean } | undefined> {
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET progress = $3::jsonb, revision = greatest(revision, $4) WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'
+      `UPDATE ${JOB} SET progress = $3::jsonb, revision = greatest(revision, $4) WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'
        RETURNING ${COLUMNS}`,
       [id, run, progress && JSON.stringify(progress), revision],
     );
@@ -361,7 +361,7 @@ export class JobRecords {
     const result = outcome.state === 'COMPLETED' ? JSON.stringify(outcome.result) : null;
     const error = 'error' in outcome ? JSON.stringify(outcome.error) : null;
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), progress = $6::jsonb,
+      `UPDATE ${JOB} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), progress = $6::jsonb,
          revision = greatest(revision, $7) + 1
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS' RETURNING ${COLUMNS}`,
       [id, run, outcome.state, result, error, progress && JSON.stringify(progress), revision],
@@ -372,7 +372,7 @@ export class JobRecords {
   /** The archive has taken a part of the series: whatever becomes of the job, this is kept. */
   async saveStored(id: string, run: number, stored: NonNullable<Job['stored']>): Promise<void> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET stored = $3::jsonb WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
+      `UPDATE ${JOB} SET stored = $3::jsonb WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
       [id, run, JSON.stringify(stored)],
     );
   }
@@ -380,7 +380,7 @@ export class JobRecords {
   /** The work has got further than any attempt before. */
   async advance(id: string, run: number): Promise<void> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET unexplained = 1, waiting_since = NULL WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
+      `UPDATE ${JOB} SET unexplained = 1, waiting_since = NULL WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
       [id, run],
     );
   }
@@ -391,7 +391,7 @@ export class JobRecords {
    */
   async putBack(id: string, run: number, waiting: Job['waiting'] = null, isInLine = false): Promise<void> {
     await this.#database.query(
-      `UPDATE ${TABLE} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
+      `UPDATE ${JOB} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
          waiting_since = CASE WHEN $3::jsonb IS NULL OR $4 THEN waiting_since ELSE coalesce(waiting_since, now()) END
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
       [id, run, waiting && JSON.stringify(waiting), isInLine],
@@ -401,7 +401,7 @@ export class JobRecords {
   /** Ids of the jobs that wait for room in the spool, oldest first. */
   async waitingForRoom(most: number): Promise<string[]> {
     const rows = await this.#database.query<{ id: string }>(
-      `SELECT id FROM ${TABLE} WHERE state = 'SCHEDULED' AND waiting->>'code' = 'SPOOL_FULL'
+      `SELECT id FROM ${JOB} WHERE state = 'SCHEDULED' AND waiting->>'code' = 'SPOOL_FULL'
        ORDER BY coalesce(series_created_at, created_at) LIMIT $1`,
       [most],
     );
@@ -411,7 +411,7 @@ export class JobRecords {
   /** A waiting job is CANCELED at once, a running one is marked. Undefined when it had ended, or never was. */
   async requestCancel(id: string): Promise<Job | undefined> {
     const [row] = await this.#rows(
-      `UPDATE ${TABLE} SET cancel_requested = true, revision = revision + 1,
+      `UPDATE ${JOB} SET cancel_requested = true, revision = revision + 1,
          ended_at = CASE state WHEN 'SCHEDULED' THEN now() END, waiting = NULL,
          state = CASE state WHEN 'SCHEDULED' THEN 'CANCELED' ELSE state END
        WHERE id = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,

@@ -4,13 +4,11 @@
  * some kind, which is not looked into here.
  */
 import type { TemplateSource } from '../normalization/template-store.ts';
-import { BatchRecords } from './batch-records.ts';
+import { BATCH, BatchRecords, OPEN, SERIES } from './batch-records.ts';
 import type { Database } from './database.ts';
+import { JOB, UNFINISHED } from './job-records.ts';
 
 const TABLE = 'stain_normalization.template';
-const JOB = 'stain_normalization.job';
-const BATCH = 'stain_normalization.batch';
-const SERIES = 'stain_normalization.batch_series';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS ${TABLE} (
@@ -184,9 +182,9 @@ export class TemplateRecords {
   async countUnfinished(id: string): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
       `SELECT (
-         (SELECT count(*) FROM ${JOB} WHERE request->>'template' = $1 AND state IN ('SCHEDULED', 'IN PROGRESS')) +
+         (SELECT count(*) FROM ${JOB} WHERE request->>'template' = $1 AND ${UNFINISHED}) +
          (SELECT count(*) FROM ${SERIES} l JOIN ${BATCH} b ON b.id = l.batch
-          WHERE b.request->>'template' = $1 AND l.job IS NULL AND l.refusal IS NULL))::integer AS n`,
+          WHERE b.request->>'template' = $1 AND ${OPEN}))::integer AS n`,
       [id],
     );
     return row!.n;

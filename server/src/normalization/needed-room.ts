@@ -4,7 +4,7 @@ import type { Level, SlideInstance } from '../slide/types.ts';
 import type { NeededRoom } from './spool.ts';
 import type { OutputEncoding } from './types.ts';
 
-const UNCOMPRESSED: ReadonlySet<string> = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1']);
+export const UNCOMPRESSED: ReadonlySet<string> = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1']);
 /** JPEG baseline and extended; the syntaxes of JPEG-LS, JPEG 2000 and HTJ2K that allow loss. */
 export const LOSSY: ReadonlySet<string> = new Set(
   ['50', '51', '81', '91', '203'].map((end) => `1.2.840.10008.1.2.4.${end}`),

@@ -17,7 +17,7 @@ import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
-import { instanceRoom, LOSSY, NOTHING, sum } from './needed-room.ts';
+import { instanceRoom, LOSSY, NOTHING, sum, UNCOMPRESSED } from './needed-room.ts';
 import type { ProgressTracker } from './progress.ts';
 import { createTemporarySpool, type NeededRoom, type Spool, type SpoolOptions } from './spool.ts';
 
@@ -402,9 +402,6 @@ function isOfThumbnail({ thumbnail }: Slide, sopInstanceUid: string): boolean {
   return thumbnail?.instances.some((instance) => instance.sopInstanceUid === sopInstanceUid) ?? false;
 }
 
-/** Transfer syntaxes without compression. */
-const NATIVE: ReadonlySet<string> = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1']);
-
 /** Pixels needed across the overview for the tissue to show. */
 const OVERVIEW_PIXELS = 256;
 /** More reduction than this hides small pieces of tissue. */
@@ -463,7 +460,7 @@ function storedInstances(level: Level, files: ReadonlyMap<string, Part10File>): 
 
 /** Whether the frames of an instance are uncompressed, and may be other colours than its header says. */
 export function isInDoubt(file: Part10File, format: Omit<FrameFormat, 'transferSyntaxUid'>): boolean {
-  return NATIVE.has(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
+  return UNCOMPRESSED.has(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
 }
 
 /** Uncompressed frames with the colours that they hold, where their header may be wrong. @throws PIXEL_FORMAT_UNSUPPORTED */

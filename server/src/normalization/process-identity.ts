@@ -36,7 +36,8 @@ function processNamespace(): string {
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this host runs. */
+export function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {

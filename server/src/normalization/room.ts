@@ -83,18 +83,13 @@ function inOrderOfEviction(others: readonly Holding[], own: Holding, now: number
   const rank = (other: Holding): number | undefined => {
     if (other.bytes === 0 || other.state === 'working') return undefined;
     if (other.state === 'failed') return 0;
-    if (isIdle(other, now)) return 1;
+    // It waits for something else than room, or is forgotten.
+    if (other.state === 'resting' || isForgotten(other, now)) return 1;
     return own.createdAt !== undefined && byAge(own, other) < 0 ? 2 : undefined;
   };
   return others
     .filter((other) => rank(other) !== undefined)
     .sort((a, b) => rank(a)! - rank(b)! || byAge(b, a));
-}
-
-/** Whether a holding gives way to everybody: its job has failed, waits for something else than room, or is forgotten. */
-function isIdle(holding: Holding, now: number): boolean {
-  const { state } = holding;
-  return state === 'failed' || state === 'resting' || (state === 'waiting' && isForgotten(holding, now));
 }
 
 function isForgotten({ since }: Holding, now: number): boolean {

@@ -300,19 +300,19 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     if (!own) return new StainError('CANCELLED', 'Another attempt has taken over the folder in the spool.');
     const { capacity, diskFree } = await diskRoom(this.#options);
     if (bytes > capacity) return tooSmall(bytes, capacity);
-    const ask = async (total: number): Promise<Decision> => {
-      const room = { capacity, diskFree: diskFree - (await ledger.outstanding()) };
-      return decide(ledger.all, own, total, room, Date.now());
-    };
+    let outstanding = await ledger.outstanding();
+    const ask = (total: number): Decision =>
+      decide(ledger.all, own, total, { capacity, diskFree: diskFree - outstanding }, Date.now());
     const grant = (total: number): void => {
       [this.#granted, this.#wants] = [total, 0];
       ledger.set({ ...own, state: 'working', owner: this.#owner, bytes: total, wants: 0 });
     };
-    if (isFree(await ask(welcome))) return void grant(welcome);
-    let decision = await ask(bytes);
+    if (isFree(ask(welcome))) return void grant(welcome);
+    let decision = ask(bytes);
     if (!isFree(decision)) {
       await ledger.reap();
-      decision = await ask(bytes);
+      outstanding = await ledger.outstanding();
+      decision = ask(bytes);
     }
     if (!decision.granted) {
       this.#wants = bytes;

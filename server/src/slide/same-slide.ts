@@ -31,8 +31,6 @@ interface Evidence {
   readonly pyramid: string | undefined;
   readonly frameOfReference: string | undefined;
   readonly acquired: string | undefined;
-  /** Millimetres a pixel down and across; undefined where the header does not say. */
-  readonly spacing: readonly [number, number] | undefined;
 }
 
 /**
@@ -83,8 +81,8 @@ function difference(a: Level, b: Level): string | undefined {
   // A rescan. Alone, each of the two differs between the levels of one slide too.
   if (differs('frameOfReference') && differs('acquired'))
     return 'Frame of Reference UID and Acquisition DateTime';
-  if (!one.spacing || !other.spacing) return undefined;
-  if (Math.abs(one.spacing[0] / other.spacing[0] - 1) < SAME_SPACING)
+  if (!a.spacing || !b.spacing) return undefined;
+  if (Math.abs(a.spacing[0] / b.spacing[0] - 1) < SAME_SPACING)
     return 'that two of one Pixel Spacing are not one pyramid';
   return undefined;
 }
@@ -97,7 +95,6 @@ function evidenceOf(level: Level): Evidence {
     pyramid: text(header, 'PyramidUID'),
     frameOfReference: text(header, 'FrameOfReferenceUID'),
     acquired: text(header, 'AcquisitionDateTime'),
-    spacing: level.spacing,
   };
 }
 
