@@ -18,6 +18,7 @@ import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { openJobs } from '../jobs/support.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
 import { startApp, type TestApp } from '../support/test-app.ts';
+import { makeWorkitem } from '../support/workitem.ts';
 
 /** 1.1 belongs to alice, 1.2 to bob, 1.3 to both. */
 const GRANTS: Record<string, string[]> = { alice: ['1.1', '1.3'], bob: ['1.2', '1.3'] };
@@ -109,37 +110,12 @@ async function shapeOf(response: Response, ...asked: readonly string[]): Promise
   for (const part of asked) text = text.replaceAll(part, 'ASKED');
   return text.replace(/urn:uuid:[0-9a-f-]{36}/g, 'REQUEST');
 }
-const code = (value: string, scheme: string) => ({
-  '00080100': { vr: 'SH', Value: [value] },
-  '00080102': { vr: 'SH', Value: [scheme] },
-});
-const workitem = (study: string, series: string) => ({
-  '00741200': { vr: 'CS', Value: ['MEDIUM'] },
-  '00741204': { vr: 'LO', Value: ['Normalise'] },
-  '00741202': { vr: 'LO', Value: ['Pathology'] },
-  '00741210': {
-    vr: 'SQ',
-    Value: [
-      {
-        '0040A040': { vr: 'CS', Value: ['TEXT'] },
-        '0040A043': { vr: 'SQ', Value: [code('TEMPLATE', '99STAINNORM')] },
-        '0040A160': { vr: 'UT', Value: ['one'] },
-      },
-    ],
-  },
-  '00404005': { vr: 'DT', Value: ['20260102030405'] },
-  '00404018': { vr: 'SQ', Value: [code('110001', 'DCM')] },
-  '00404041': { vr: 'CS', Value: ['READY'] },
-  '00404021': {
-    vr: 'SQ',
-    Value: [{ '0020000D': { vr: 'UI', Value: [study] }, '0020000E': { vr: 'UI', Value: [series] } }],
-  },
-  '00741000': { vr: 'CS', Value: ['SCHEDULED'] },
-});
 const createWorkitem = (user: string, uid: string, study: string) =>
   ask(user, `/ups-rs/workitems?workitem=${uid}`, {
     method: 'POST',
-    json: [workitem(study, `${study}.${next++}`)],
+    json: [
+      makeWorkitem({ studyInstanceUid: study, seriesInstanceUid: `${study}.${next++}` }, { TEMPLATE: 'one' }),
+    ],
     type: 'application/dicom+json',
   });
 

@@ -206,6 +206,32 @@ describe('A slide', () => {
   });
 });
 
+/** Asks a service before that archive for a batch, which is not worked on afterwards. */
+async function askForBatch(
+  jobs: JobService,
+  client: DicomWebClient,
+  query: object,
+): Promise<{ status: number; warning: string | null; body: unknown }> {
+  const batches = await BatchService.open({ jobs, onFault: () => {} });
+  await using app = await startApp(jobs, {
+    batches,
+    searchSeries: (_principal, wanted, searchSignal, options) =>
+      client.searchSeries({ ...wanted, limit: 10 }, searchSignal, options),
+  });
+  const response = await fetch(`${app.url}/api/batches`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ query, template: 'one' }),
+  });
+  const answer = {
+    status: response.status,
+    warning: response.headers.get('warning'),
+    body: await response.json(),
+  };
+  await batches.close();
+  return answer;
+}
+
 describe('A batch', () => {
   const work = new SteeredWork();
   let jobs: JobService;
@@ -218,20 +244,10 @@ describe('A batch', () => {
     await withAnswer(
       () => [valid(1), { ...valid(2), [TAGS.series]: { vr: 'UI', Value: ['../../system'] } }],
       async (client) => {
-        const batches = await BatchService.open({ jobs, onFault: () => {} });
-        await using app = await startApp(jobs, {
-          batches,
-          searchSeries: (_principal, query, searchSignal, options) =>
-            client.searchSeries({ ...query, limit: 10 }, searchSignal, options),
-        });
-        const response = await fetch(`${app.url}/api/batches`, {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify({ query: { StudyDate: '20260101-' }, template: 'one' }),
-        });
-        expect(response.status).toBe(202);
-        expect(await response.json()).toMatchObject({ counts: { WAITING: 1 } });
-        expect(response.headers.get('warning')).toMatch(/^299 .*1 series .* no valid UID/);
+        const { status, warning, body } = await askForBatch(jobs, client, { StudyDate: '20260101-' });
+        expect(status).toBe(202);
+        expect(body).toMatchObject({ counts: { WAITING: 1 } });
+        expect(warning).toMatch(/^299 .*1 series .* no valid UID/);
       },
     );
   });
@@ -248,19 +264,8 @@ describe('A batch with a series of which more is wrong', () => {
     await withAnswer(
       () => [valid(1), { ...valid(2), ...poison }],
       async (client) => {
-        const batches = await BatchService.open({ jobs: jobs.service, onFault: () => {} });
-        await using app = await startApp(jobs.service, {
-          batches,
-          searchSeries: (_principal, query, searchSignal, options) =>
-            client.searchSeries({ ...query, limit: 10 }, searchSignal, options),
-        });
-        const response = await fetch(`${app.url}/api/batches`, {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify({ query: {}, template: 'one' }),
-        });
-        expect([response.status, await response.json()]).toMatchObject([202, { counts: { WAITING: 2 } }]);
-        await batches.close();
+        const { status, body } = await askForBatch(jobs.service, client, {});
+        expect([status, body]).toMatchObject([202, { counts: { WAITING: 2 } }]);
       },
     );
   });

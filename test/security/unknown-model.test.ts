@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { repository } from '../support/peers.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
+import { makeWorkitem } from '../support/workitem.ts';
 
 const open = new AsyncDisposableStack();
 let service: ServiceProcess;
@@ -30,34 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => open.disposeAsync());
 
-const code = (value: string, scheme: string) => ({
-  '00080100': { vr: 'SH', Value: [value] },
-  '00080102': { vr: 'SH', Value: [scheme] },
-});
-const parameter = (name: string, value: string) => ({
-  '0040A040': { vr: 'CS', Value: ['TEXT'] },
-  '0040A043': { vr: 'SQ', Value: [code(name, '99STAINNORM')] },
-  '0040A160': { vr: 'UT', Value: [value] },
-});
-const workitem = () => ({
-  '00741200': { vr: 'CS', Value: ['MEDIUM'] },
-  '00741204': { vr: 'LO', Value: ['Normalise'] },
-  '00741202': { vr: 'LO', Value: ['Pathology'] },
-  '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'he-magenta'), parameter('MODEL', 'unknown')] },
-  '00404005': { vr: 'DT', Value: ['20260102030405'] },
-  '00404018': { vr: 'SQ', Value: [code('110001', 'DCM')] },
-  '00404041': { vr: 'CS', Value: ['READY'] },
-  '00404021': {
-    vr: 'SQ',
-    Value: [
-      {
-        '0020000D': { vr: 'UI', Value: [reference.studyInstanceUid] },
-        '0020000E': { vr: 'UI', Value: [reference.seriesInstanceUid] },
-      },
-    ],
-  },
-  '00741000': { vr: 'CS', Value: ['SCHEDULED'] },
-});
+const workitem = () => makeWorkitem(reference, { TEMPLATE: 'he-magenta', MODEL: 'unknown' });
 const post = (path: string, body: object, type = 'application/json') =>
   fetch(service.url + path, {
     method: 'POST',
