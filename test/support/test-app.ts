@@ -37,6 +37,7 @@ export const NO_JOBS = {
   list: async () => ({ jobs: [], cursors: [], next: null }),
   database: {
     query: async () => [{ value: '' }],
+    define: async () => {},
   },
 } as unknown as JobService;
 
