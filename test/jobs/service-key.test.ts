@@ -2,10 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { openDatabase } from '../../server/src/jobs/database.ts';
-import { serviceKey } from '../../server/src/jobs/service-key.ts';
+import { type Database, openDatabase } from '../../server/src/jobs/database.ts';
+import { SECRET_SCHEMA, serviceKey } from '../../server/src/jobs/service-key.ts';
 
-const open = (directory: string) => openDatabase({ directory, heartbeatSeconds: 30, onError: () => {} });
+async function open(directory: string): Promise<Database> {
+  const database = await openDatabase({ directory, heartbeatSeconds: 30, onError: () => {} });
+  await database.define(SECRET_SCHEMA);
+  return database;
+}
 
 it('a key is the same at every call and after a restart, another for another purpose and another database', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'service-key-'));

@@ -14,6 +14,7 @@ import { type Fingerprint, jobKey } from './job-key.ts';
 import { type JobFilter, type JobOrigin, type JobPage, JobRecords, type Ticket } from './job-records.ts';
 import { type RoomLimits, roomFor } from './room.ts';
 import { type RunNormalization, RunningJob } from './running-job.ts';
+import { SECRET_SCHEMA } from './service-key.ts';
 import { Watchers } from './watchers.ts';
 
 const QUEUE = 'normalization';
@@ -111,6 +112,7 @@ export class JobService {
     const heartbeatSeconds = options.heartbeatSeconds ?? HEARTBEAT_SECONDS;
     const database = await openDatabase({ ...options.database, heartbeatSeconds, onError: options.onFault });
     try {
+      await database.define(SECRET_SCHEMA);
       const service = new JobService(options, database, await JobRecords.open(database));
       await service.#start();
       return service;

@@ -7,19 +7,16 @@ const NAME = 'service';
 const KEY_BYTES = 32;
 
 /** Idempotent. */
-const SCHEMA = `
+export const SECRET_SCHEMA = `
 CREATE TABLE IF NOT EXISTS ${TABLE} (name text PRIMARY KEY, value text NOT NULL);`;
 
 /**
  * The key for one purpose, 32 bytes, the same in every process and after every restart. It is derived (HKDF, RFC 5869)
  * from one random secret that the first process puts into the database, so keys of two purposes tell nothing of each
- * other, and no administrator has to think of one.
+ * other, and no administrator has to think of one. Requests wait for it, so the table is made before, when the service opens.
+ * @throws DATABASE_UNAVAILABLE
  */
-export async function serviceKey(
-  database: Pick<Database, 'query' | 'define'>,
-  purpose: string,
-): Promise<Buffer> {
-  await database.define(SCHEMA);
+export async function serviceKey(database: Pick<Database, 'query'>, purpose: string): Promise<Buffer> {
   // Whoever comes second keeps what is there.
   await database.query(`INSERT INTO ${TABLE} (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, [
     NAME,
