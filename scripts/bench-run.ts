@@ -92,7 +92,7 @@ export async function runPipeline(
   const left = new Map<Stage, number>();
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
-  const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
+  const identity = { seriesUuid: newUuid(), revision: 1, createdAt: new Date().toISOString() };
   const environment = composition.environment({ source: from.client, destination: to.client });
   const result = await normalizeSeries(request, identity, watch(environment), {
     signal,
@@ -102,7 +102,7 @@ export async function runPipeline(
       left.set(stage, now);
     },
   });
-  await removeJobSpool(environment.spool, identity.jobUuid);
+  await removeJobSpool(environment.spool, identity.seriesUuid);
   delay.disable();
   const rows = [...entered].map(([stage, start]) => ({
     name: stage,

@@ -10,6 +10,7 @@ import type { Config } from './config.ts';
 import type { DicomWebClient } from './dicomweb/client.ts';
 import { type LoadedModel, listModels, loadModel } from './inference/manifest.ts';
 import { openNetwork, type StainNetwork } from './inference/network.ts';
+import { recordsOf } from './normalization/derivations.ts';
 import type { NormalizationEnvironment } from './normalization/normalize-series.ts';
 import { createTemplateFolder, type TemplateFolder } from './normalization/template-folder.ts';
 import type { TemplateStore } from './normalization/template-store.ts';
@@ -81,6 +82,7 @@ export function compose(config: Config): Composition {
       destination,
       network,
       template: (id, sha256) => store.version(id, sha256),
+      derivations: recordsOf(undefined),
       codecs,
       spool: config.spool,
       checkpointSeconds: config.spool.checkpointSeconds,

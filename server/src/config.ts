@@ -213,6 +213,13 @@ const schema = z.strictObject({
       .describe(
         'With database.url: a worker that is silent for this long is taken for dead, another goes on with its job.',
       ),
+    stableSeconds: z
+      .number()
+      .min(0)
+      .default(30)
+      .describe(
+        'Batches and normalize-all take a slide only when nothing new has come to it for this long. 0: as it is.',
+      ),
     retryHours: z
       .number()
       .min(0)

@@ -149,6 +149,18 @@ export const ERROR_TABLE = {
     remedy: 'Try again when some of what waits is done. For jobs, limits.maxQueuedJobs can be raised.',
   },
   SHUTTING_DOWN: { status: 503, remedy: 'The service is stopping; try again when it is back.' },
+  SOURCE_CHANGED: {
+    status: 409,
+    remedy: 'Ask again: the slide is normalised with the instances that it has now.',
+  },
+  SERIES_ARRIVING: {
+    status: 409,
+    remedy: 'Ask again when the slide has arrived; jobs.stableSeconds says how long nothing new may come.',
+  },
+  SERIES_UNREPEATABLE: {
+    status: 409,
+    remedy: 'Ask again: a new series is made in place of the one that cannot be completed.',
+  },
   ALREADY_NORMALIZED: {
     status: 409,
     remedy: 'Choose the original slide; a batch leaves the results of this product out.',

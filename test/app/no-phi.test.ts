@@ -76,6 +76,7 @@ beforeAll(async () => {
       ...process.env,
       STAIN_SERVER_PORT: '0',
       STAIN_DEVICE: 'cpu',
+      STAIN_JOBS_STABLE_SECONDS: '0',
       STAIN_VIEWER_ENABLED: 'false',
       STAIN_LOG_LEVEL: 'trace',
       STAIN_OIDC_ISSUER: issuer.url,

@@ -38,6 +38,7 @@ function run(...args: string[]): Promise<{ code: number; stdout: string; stderr:
     STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
     STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
     STAIN_DEVICE: 'cpu',
+    STAIN_JOBS_STABLE_SECONDS: '0',
   };
   const main = join(repository, 'server/src/main.ts');
   const fixed = ['normalize-all', 'slides', 'results', '--template', 'he-pink-violet'];

@@ -10,7 +10,11 @@ export function record(changes: Partial<DerivationRecord> = {}): DerivationRecor
     { mean: [0.7, -0.3, 0.4], sd: [0.2, 0.05, 0.01] },
   ];
   return {
-    identity: { jobUuid: '3f2504e0-4f89-41d3-9a0c-0305e82c3301', createdAt: '2026-03-04T23:30:00+01:00' },
+    identity: {
+      seriesUuid: '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
+      revision: 1,
+      createdAt: '2026-03-04T23:30:00+01:00',
+    },
     model: { name: 'dcgmm', version: '1.2.3', sha256: 'ab'.repeat(32) },
     template: { id: 'breast-he', sha256: 'b'.repeat(64), classes },
     source: classes,

@@ -6,7 +6,7 @@ import type { NaturalizedInstance } from '../../extension/src/ohif/types.ts';
 /** As the service writes it, and as OHIF keeps it. */
 const WHOLE: NaturalizedInstance = {
   ManufacturerModelName: 'stain-normalization',
-  SeriesDescription: 'Stain normalized to he-magenta (0.3.0) RUO',
+  SeriesDescription: 'Normalized he-magenta (fast 0.3.0, HTJ2K) RUO',
   DerivationDescription:
     'Stain normalization (DCGMM): model fast 0.3.0, SHA-256 ab12; template he-magenta. Colours kept. Encoded as HTJ2K lossless.',
   DerivationCodeSequence: [{ CodeValue: 'STAINNORM', CodingSchemeDesignator: '99STAINNORM' }],
@@ -67,9 +67,19 @@ test('the series description does where nothing else is left, unless it may be c
     'DerivationCodeSequence',
   );
   expect(derivationOf([left])).toMatchObject({ ...FACTS, model: null });
+  const described = (text: string) => derivationOf([{ ...left, SeriesDescription: text }]);
+  expect(described('Normalized a-very-lo~name (fast 0.3.0, JPEG 90, rev 2) RUO')).toMatchObject({
+    template: null,
+  });
+  expect(described('Stain normalized to he-violet (0.3.0) RUO')).toMatchObject({ template: 'he-violet' });
   const long = `Stain normalized to ${'a'.repeat(44)}`;
   expect(long).toHaveLength(64);
-  expect(derivationOf([{ ...left, SeriesDescription: long }])).toMatchObject({ template: null });
+  expect(described(long)).toMatchObject({ template: null });
+});
+
+test('a description that others may have written is no mark of ours', () => {
+  for (const SeriesDescription of ['Normalized', 'Normalized counts (v2)', 'Normalized H&E RUO'])
+    expect(derivationOf([{ SeriesDescription }])).toBeNull();
 });
 
 test.each([

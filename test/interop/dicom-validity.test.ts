@@ -60,7 +60,7 @@ async function derive(
     level,
     derivation,
     instanceNumber: number,
-    sopInstanceUid: derivedUids(derivation.identity).instance(number),
+    sopInstanceUid: derivedUids(derivation.identity).instance(`1.2.${number}`),
     sourceIsLossy: true,
     encodedBytes: spool.totalBytes,
   });

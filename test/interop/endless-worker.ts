@@ -4,8 +4,8 @@ import { openJobs } from '../jobs/support.ts';
 await openJobs({
   database: { directory: '', url: process.argv[2]! },
   heartbeatSeconds: 10,
-  run: (_request, { jobUuid }) => {
-    process.stdout.write(`${jobUuid}\n`);
+  run: (_request, _identity, { job }) => {
+    process.stdout.write(`${job}\n`);
     return new Promise(() => {});
   },
 });

@@ -219,3 +219,33 @@ it('goes on with what another process has left in the middle', async () => {
   batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
   await until(id, ({ series }) => series[0]!.attempts > 1);
 });
+
+describe('a slide that is still arriving', () => {
+  it('gets its job when two looks have found the same instances, and tells that it waits', async () => {
+    let source = 'one level';
+    await open(
+      async () => {},
+      { stableSeconds: 0.2 },
+      { fingerprint: async () => ({ ...FINGERPRINT, sourceSha256: source }) },
+    );
+    const id = await ask('ann', 1, 1);
+    const seen = () =>
+      jobs.database.query<{ seen: string | null }>('SELECT seen FROM stain_normalization.batch_series');
+    await expect.poll(async () => (await seen())[0]?.seen).toBe('one level');
+    source = 'two levels';
+    const waiting = await until(id, ({ series }) => series[0]!.code !== null);
+    expect(waiting.series[0]).toMatchObject({
+      state: 'WAITING',
+      job: null,
+      code: 'SERIES_ARRIVING',
+      attempts: 0,
+    });
+    const [line] = submitted(await until(id, (report) => submitted(report).length === 1));
+    expect((await jobs.get(line!.job!)).request).toMatchObject({ sourceSha256: 'two levels' });
+  });
+
+  it('is taken as it is where nobody wants to wait', async () => {
+    await open(async () => {}, { stableSeconds: 0 });
+    await until(await ask('ann', 1, 2), (report) => submitted(report).length === 2);
+  });
+});

@@ -59,7 +59,8 @@ describe('a restart on the same database', () => {
     jobs = await openJobs({ database: { directory }, run: before.run });
     const interrupted = (await create(jobs, request())).job;
     const waiting = (await create(jobs, request())).job;
-    (await first).progress(0.5);
+    const begun = await first;
+    begun.progress(0.5);
     await jobs.close();
     expect(before.calls[0]!.signal.aborted).toBe(true);
 
@@ -68,7 +69,8 @@ describe('a restart on the same database', () => {
     const then = after.next();
     jobs = await openJobs({ database: { directory }, run: after.run });
     const call = await again;
-    expect(call.identity).toEqual({ jobUuid: interrupted.id, createdAt: interrupted.createdAt });
+    expect(call.job).toBe(interrupted.id);
+    expect(call.identity).toEqual(begun.identity);
     expect(await jobs.get(interrupted.id)).toMatchObject({ state: 'IN PROGRESS', progress: null });
     call.succeed();
     (await then).succeed();
@@ -88,7 +90,7 @@ describe('a restart on the same database', () => {
     const again = work.next();
     jobs = await openJobs({ database: { directory }, run: work.run });
     const call = await again;
-    expect(call.identity.jobUuid).toBe(job.id);
+    expect(call.job).toBe(job.id);
     await jobs.close();
     await asAfterCrash(directory, job.id, { unexplained: 5 });
     jobs = await openJobs({ database: { directory }, run: work.run });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { uidFromUuid } from '../../server/src/dicom/uid.ts';
 import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { create, FINGERPRINT, openJobs, progressAt, RESULT, request, SteeredWork, until } from './support.ts';
@@ -27,10 +28,10 @@ async function running() {
 }
 
 describe('a job', () => {
-  it('runs with the identity that its record shows, and keeps the result', async () => {
+  it('is the first revision of its series, and keeps the result', async () => {
     const { id, job, call } = await running();
-    expect(call.identity).toEqual({ jobUuid: id, createdAt: job.createdAt });
-    expect(call.request).toEqual(job.request);
+    expect(call).toMatchObject({ job: id, request: job.request, identity: { revision: 1 } });
+    expect(call.identity.supersedes).toBeUndefined();
     call.succeed();
     const done = await until(jobs, id, 'COMPLETED');
     expect(done).toMatchObject({ result: RESULT, error: null, cancelRequested: false });
@@ -70,7 +71,7 @@ describe('a job', () => {
     expect(await create(jobs, wanted)).toMatchObject({ existing: true, job: { id: first.job.id } });
   });
 
-  it('makes the same series again after one that failed, or whose series is gone', async () => {
+  it('completes the series of one that failed; where it is gone from the archive, it makes the next revision', async () => {
     const wanted = request();
     const begin = async () => {
       const next = work.next();
@@ -89,7 +90,9 @@ describe('a job', () => {
     isStored = false;
     const third = await begin();
     isStored = true;
-    expect(third.call.identity).toEqual(failed.call.identity);
+    const { seriesUuid } = failed.call.identity;
+    expect(third.call.identity).toMatchObject({ revision: 2, supersedes: uidFromUuid(seriesUuid) });
+    expect(third.call.identity.seriesUuid).not.toBe(seriesUuid);
     third.call.succeed();
     await until(jobs, third.job.id, 'COMPLETED');
   });
@@ -119,7 +122,7 @@ describe('a job', () => {
     const next = work.next();
     call.succeed();
     await until(jobs, id, 'COMPLETED');
-    expect((await next).identity.jobUuid).toBe(waiting.job.id);
+    expect((await next).job).toBe(waiting.job.id);
     work.calls.at(-1)!.succeed();
     await until(jobs, waiting.job.id, 'COMPLETED');
   });
@@ -228,7 +231,7 @@ describe('cancel', () => {
     const other = await running();
     other.call.succeed();
     await until(jobs, other.id, 'COMPLETED');
-    expect(work.calls.some(({ identity }) => identity.jobUuid === job.id)).toBe(false);
+    expect(work.calls.some((one) => one.job === job.id)).toBe(false);
   });
 
   it('aborts a running job with the reason CANCELLED', async () => {

@@ -3,11 +3,13 @@ import type { Job } from '../../server/src/contract/index.ts';
 import type { JobOrigin } from '../../server/src/jobs/job-records.ts';
 import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
 import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
+import type { DerivationRecords } from '../../server/src/normalization/derivations.ts';
 import type { TemplateStore } from '../../server/src/normalization/template-store.ts';
 import type {
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  SeriesIdentity,
 } from '../../server/src/normalization/types.ts';
 
 let nextSeries = 1;
@@ -50,8 +52,11 @@ export function progressAt(fraction: number): Progress {
 
 /** One call of the work, for the test to steer. */
 export interface Call {
+  /** Id of the job. */
+  readonly job: string;
   readonly request: NormalizationRequest;
-  readonly identity: { readonly jobUuid: string; readonly createdAt: string };
+  readonly identity: SeriesIdentity;
+  readonly derivations: DerivationRecords;
   readonly signal: AbortSignal;
   progress(fraction: number): void;
   checkpoint(): void;
@@ -64,12 +69,18 @@ export class SteeredWork {
   readonly calls: Call[] = [];
   readonly #waiting: ((call: Call) => void)[] = [];
 
-  readonly run: RunNormalization = (wanted, identity, { signal, onProgress, onCheckpoint }) =>
+  readonly run: RunNormalization = (
+    wanted,
+    identity,
+    { job, signal, onProgress, onCheckpoint, derivations },
+  ) =>
     new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       const call: Call = {
+        job,
         request: wanted,
         identity,
+        derivations,
         signal,
         progress: (fraction) => onProgress(progressAt(fraction)),
         checkpoint: onCheckpoint,
@@ -90,7 +101,7 @@ export const FINGERPRINT = {
   sourceSha256: 's',
   templateSha256: 't',
   modelSha256: 'm',
-  softwareVersion: '1',
+  pipelineSha256: '1',
 };
 
 export function create(
@@ -108,6 +119,7 @@ export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobS
     run: async () => RESULT,
     fingerprint: async () => FINGERPRINT,
     isStored: async () => true,
+    findStored: async () => undefined,
     release: async () => {},
     retain: async () => {},
     limits: { jobTimeoutMinutes: 10, maxQueuedJobs: 100, jobsPerUser: 100 },

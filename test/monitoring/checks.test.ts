@@ -11,7 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-const identity = { jobUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f11', createdAt: '2026-01-01T00:00:00.000Z' };
+const identity = {
+  seriesUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f11',
+  createdAt: '2026-01-01T00:00:00.000Z',
+};
 
 it('a process whose spool is filled by its own slides is ready: an orchestrator must not take it away', async () => {
   const spool = { directory, quotaBytes: 1000, leastFreeBytes: 500 };

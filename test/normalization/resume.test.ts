@@ -4,12 +4,14 @@ import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
+import { type DerivationFacts, recordsOf } from '../../server/src/normalization/derivations.ts';
 import { normalizeSeries } from '../../server/src/normalization/normalize-series.ts';
 import { openJobSpool, removeJobSpool } from '../../server/src/normalization/spool.ts';
 import type {
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  SeriesIdentity,
   Stage,
 } from '../../server/src/normalization/types.ts';
 import { createWorkplace, IDENTITY, TEMPLATE, type Workplace } from '../support/normalize.ts';
@@ -44,8 +46,8 @@ afterEach(async () => {
   await forget();
 });
 
-const forget = () => removeJobSpool({ directory: place.spool }, IDENTITY.jobUuid);
-const jobFolder = () => join(place.spool, `job-${IDENTITY.jobUuid}`);
+const forget = () => removeJobSpool({ directory: place.spool }, IDENTITY.seriesUuid);
+const jobFolder = () => join(place.spool, `job-${IDENTITY.seriesUuid}`);
 
 /** SHA-256 of each stored file by its name. */
 async function stored(): Promise<Map<string, string>> {
@@ -169,12 +171,12 @@ it.each<[string, (path: string) => Promise<void>]>([
 it('whose files an older job took away for its own, makes the same bytes from the beginning', async () => {
   await run(during('normalize', 0.6));
   const options = { directory: place.spool, quotaBytes: 24e6 };
-  const jobUuid = '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f11';
-  const older = await openJobSpool(options, { jobUuid, createdAt: '2020-01-02T03:04:05.000Z' });
+  const seriesUuid = '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f11';
+  const older = await openJobSpool(options, { seriesUuid, createdAt: '2020-01-02T03:04:05.000Z' });
   await older.reserve({ least: 0, likely: options.quotaBytes });
   await expect(readdir(jobFolder())).rejects.toMatchObject({ code: 'ENOENT' });
   await older.putDown('resting');
-  await removeJobSpool(options, jobUuid);
+  await removeJobSpool(options, seriesUuid);
   const again = await run();
   expect(again.progress.some(({ stage }) => stage === 'fit')).toBe(true);
   expect(await stored()).toEqual(undisturbed);
@@ -184,4 +186,37 @@ it('takes nothing of another request under the same identity', async () => {
   await run(during('normalize', 0.6), { quality: 50 });
   expect((await run()).result).toBeDefined();
   expect(await stored()).toEqual(undisturbed);
+});
+
+it('of which the slide has other instances than it was asked for stores nothing', async () => {
+  await expect(run(undefined, { sourceSha256: 'of fewer instances' })).rejects.toMatchObject({
+    code: 'SOURCE_CHANGED',
+  });
+  expect((await stored()).size).toBe(0);
+});
+
+it('that another device has begun is given up, and stores nothing', async () => {
+  await run();
+  const { length } = [...(await stored()).keys()];
+  const givenUp: string[] = [];
+  const facts = { executionProvider: 'CUDAExecutionProvider' } as DerivationFacts;
+  await using input = await place.open(source.url);
+  await using output = await place.open(destination.url);
+  const signal = new AbortController().signal;
+  const series = await chooseSeries(input.client, {}, signal);
+  const environment = place.composition.environment({ source: input.client, destination: output.client });
+  const derivations = {
+    ...recordsOf(facts),
+    giveUp: async ({ seriesUuid }: SeriesIdentity) => void givenUp.push(seriesUuid),
+  };
+  const request = { ...series, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 } as const;
+  const work = normalizeSeries(
+    request,
+    IDENTITY,
+    { ...environment, derivations },
+    { signal, onProgress() {} },
+  );
+  await expect(work).rejects.toMatchObject({ code: 'SERIES_UNREPEATABLE' });
+  expect(givenUp).toEqual([IDENTITY.seriesUuid]);
+  expect((await stored()).size).toBe(length);
 });

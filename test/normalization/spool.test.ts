@@ -14,10 +14,10 @@ import {
 } from '../../server/src/normalization/spool.ts';
 
 const [OLD, MIDDLE, YOUNG] = [1, 2, 3].map((n) => ({
-  jobUuid: `0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f1${n}`,
+  seriesUuid: `0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f1${n}`,
   createdAt: `2026-01-0${n}T00:00:00.000Z`,
 })) as [Identity, Identity, Identity];
-type Identity = { jobUuid: string; createdAt: string };
+type Identity = { seriesUuid: string; createdAt: string };
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
@@ -30,7 +30,7 @@ afterEach(() => rm(directory, { recursive: true }));
 const likely = (bytes: number) => ({ least: 0, likely: bytes });
 const full = expect.objectContaining({ code: 'SPOOL_FULL' });
 const folders = async () => (await readdir(directory)).filter((name) => !name.startsWith('ledger'));
-const folderOf = ({ jobUuid }: Identity) => `job-${jobUuid}`;
+const folderOf = ({ seriesUuid }: Identity) => `job-${seriesUuid}`;
 
 async function write(spool: Spool, bytes: number): Promise<void> {
   await spool.take(bytes);
@@ -47,7 +47,7 @@ async function left(
   const spool = await openJobSpool({ directory, quotaBytes }, identity);
   await write(spool, bytes);
   await spool.putDown(state === 'waiting' ? 'waiting' : 'resting');
-  if (state === 'failed') await retainJobSpool({ directory }, identity.jobUuid);
+  if (state === 'failed') await retainJobSpool({ directory }, identity.seriesUuid);
 }
 
 it('gives the folder of a job to every attempt at it, until it is removed', async () => {
@@ -58,7 +58,7 @@ it('gives the folder of a job to every attempt at it, until it is removed', asyn
   expect(await readdir(second.directory)).toHaveLength(1);
   expect(second.newFile('frames')).not.toBe(first.newFile('frames'));
   await second.putDown('resting');
-  await removeJobSpool({ directory }, OLD.jobUuid);
+  await removeJobSpool({ directory }, OLD.seriesUuid);
   expect(await readdir(directory)).toEqual([]);
 });
 
@@ -109,7 +109,7 @@ describe('a reservation', () => {
     await expect(second.regain()).rejects.toThrow(full);
     await second.putDown('waiting');
     await busy.putDown('resting');
-    await removeJobSpool(options, MIDDLE.jobUuid);
+    await removeJobSpool(options, MIDDLE.seriesUuid);
     const third = await openJobSpool(options, OLD);
     await third.regain();
     await third.reserve(likely(100));
@@ -125,7 +125,7 @@ describe('a reservation', () => {
     await expect(first.reserve(likely(900))).rejects.toEqual(full);
     await first.putDown('waiting');
     await other.putDown('waiting');
-    await removeJobSpool(larger, OLD.jobUuid);
+    await removeJobSpool(larger, OLD.seriesUuid);
     const second = await openJobSpool(smaller, YOUNG);
     await second.regain();
     await second.reserve(likely(900));
@@ -243,7 +243,7 @@ describe('where there is too little room', () => {
     await using preview = await createTemporarySpool(options());
     await preview.reserve(likely(100));
     await running.putDown('resting');
-    await removeJobSpool(options(), MIDDLE.jobUuid);
+    await removeJobSpool(options(), MIDDLE.seriesUuid);
     await expect((await openJobSpool(options(), YOUNG)).reserve(likely(300))).rejects.toThrow(full);
     await (await openJobSpool(options(), OLD)).reserve(likely(800));
   });
@@ -273,7 +273,7 @@ describe('what can never fit', () => {
 });
 
 it('is swept of what nobody needs: jobs that are over, what is old, what dead processes left', async () => {
-  const options = { keepDays: 7, isOver: async (id: string) => id === OLD.jobUuid };
+  const options = { keepDays: 7, isOver: async (id: string) => id === OLD.seriesUuid };
   for (const identity of [OLD, MIDDLE, YOUNG]) await left(identity, 1, 'resting');
   const old = new Date(Date.now() - 8 * DAY);
   await utimes(join(directory, folderOf(YOUNG)), old, old);

@@ -140,7 +140,7 @@ describe('a slide that is larger than its metadata let expect', () => {
     await using output = await place.open(destination.url);
     const options = { directory: place.spool, quotaBytes };
     const busy = await openJobSpool(options, {
-      jobUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f99',
+      seriesUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f99',
       createdAt: '2020-01-01T00:00:00.000Z',
     });
     await busy.reserve({ least: other, likely: other });
@@ -218,7 +218,10 @@ describe('processes that share a spool', () => {
       }),
     );
     expect(await watch.peak()).toBeLessThanOrEqual(quotaBytes);
-    const last = await openJobSpool({ directory, quotaBytes }, { jobUuid: ids(9000)[0]!, createdAt: '2026' });
+    const last = await openJobSpool(
+      { directory, quotaBytes },
+      { seriesUuid: ids(9000)[0]!, createdAt: '2026' },
+    );
     await last.reserve({ least: 0, likely: 0.9 * quotaBytes });
     await last.take(quotaBytes);
     expect(await bytesIn(directory)).toBe(0);

@@ -13,7 +13,8 @@ import type { NormalizationRequest, NormalizationResult } from '../../server/src
 export const TEMPLATE = 'he-pink-violet';
 /** One identity for all, so that two archives get the same bytes. */
 export const IDENTITY = {
-  jobUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f10',
+  seriesUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f10',
+  revision: 1,
   createdAt: '2026-01-02T03:04:05.000Z',
 };
 
@@ -81,6 +82,6 @@ export async function normalizeOnlySlide(
   try {
     return await normalizeSeries(request, IDENTITY, environment, { signal, onProgress: () => {} });
   } finally {
-    await removeJobSpool(environment.spool, IDENTITY.jobUuid);
+    await removeJobSpool(environment.spool, IDENTITY.seriesUuid);
   }
 }

@@ -55,6 +55,8 @@ export async function startProcess(
           STAIN_VIEWER_ENABLED: 'false',
           STAIN_ARCHIVE_SAMPLE: 'false',
           STAIN_DEVICE: 'cpu',
+          // Slides of tests have arrived.
+          STAIN_JOBS_STABLE_SECONDS: '0',
           STAIN_THREADS: '1',
           STAIN_LOG_LEVEL: 'error',
           // Tests look at a job as often as they can.

@@ -11,8 +11,8 @@ const [directory, quota, ...jobs] = process.argv.slice(2) as [string, string, ..
 const options = { directory, quotaBytes: Number(quota) };
 const CHUNK = 200_000;
 
-async function attempt(jobUuid: string, createdAt: string): Promise<boolean> {
-  const spool = await openJobSpool(options, { jobUuid, createdAt });
+async function attempt(seriesUuid: string, createdAt: string): Promise<boolean> {
+  const spool = await openJobSpool(options, { seriesUuid, createdAt });
   try {
     const truth = Math.round(Math.random() * options.quotaBytes);
     await spool.reserve({ least: 0, likely: Math.random() * options.quotaBytes });
@@ -21,7 +21,7 @@ async function attempt(jobUuid: string, createdAt: string): Promise<boolean> {
       await writeFile(spool.newFile('frames'), new Uint8Array(CHUNK));
     }
     await spool.putDown('resting');
-    await removeJobSpool(options, jobUuid);
+    await removeJobSpool(options, seriesUuid);
     return true;
   } catch (error) {
     const { code } = toStainError(error);

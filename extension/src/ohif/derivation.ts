@@ -12,7 +12,8 @@ const PRIVATE_CREATOR = 'STAIN NORMALIZATION';
 const LONGEST_LO = 64;
 
 const DESCRIBED = /^Stain normali[sz]ation\b/i;
-const DESCRIBED_SERIES = /^Stain normali[sz]ed to ([\w.-]+)/i;
+/** As it is written, and as version 0.1.0 wrote it at first. A name that was too long has a tilde where it was cut. */
+const DESCRIBED_SERIES = /^Normalized ([\w.~-]+) \([^()]*\) RUO$|^Stain normali[sz]ed to ([\w.-]+)/i;
 
 /** @param instances of one series; what they do not agree on is unknown. Answers null for what others made */
 export function derivationOf(instances: readonly NaturalizedInstance[]): Derivation | null {
@@ -55,11 +56,13 @@ function sourceOf(instance: NaturalizedInstance): string | null {
 function templateOf(instance: NaturalizedInstance): string | null {
   const described = /\btemplate "?([\w.-]*\w)/i.exec(text(instance['DerivationDescription']) ?? '');
   const series = text(instance['SeriesDescription']) ?? '';
-  return (
-    privateText(instance, '03') ??
-    described?.[1] ??
-    (series.length < LONGEST_LO ? (DESCRIBED_SERIES.exec(series)?.[1] ?? null) : null)
-  );
+  return privateText(instance, '03') ?? described?.[1] ?? seriesTemplate(series);
+}
+
+function seriesTemplate(description: string): string | null {
+  const [, name, formerName] = DESCRIBED_SERIES.exec(description) ?? [];
+  if (name !== undefined) return name.includes('~') ? null : name;
+  return description.length < LONGEST_LO ? (formerName ?? null) : null;
 }
 
 function modelOf(instance: NaturalizedInstance): string | null {

@@ -39,6 +39,8 @@ export interface IndexStatistics {
   readonly instances: number;
   /** The most frequent reason first. */
   readonly leftOut: readonly LeftOutFiles[];
+  /** When the newest of its files was written, in milliseconds since 1970; 0 where there is none. */
+  readonly changedAtMs: number;
 }
 
 type Series = Map<string, IndexedInstance>;
@@ -86,7 +88,11 @@ export class FolderIndex {
     const leftOut = [...Map.groupBy(this.#files, reasonOf)]
       .flatMap(([reason, files]) => (reason ? [{ reason, paths: files.map(([path]) => path) }] : []))
       .sort((a, b) => b.paths.length - a.paths.length);
-    return { instances: this.#bySop.size, leftOut };
+    const changedAtMs = [...this.#files.values()].reduce(
+      (newest, { mtimeMs }) => Math.max(newest, mtimeMs),
+      0,
+    );
+    return { instances: this.#bySop.size, leftOut, changedAtMs };
   }
 
   bySopInstanceUid(sopUid: string): IndexedInstance | undefined {

@@ -19,6 +19,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly router?: Router;
   /** Files of the folder that cannot be slides, and why. */
   readonly leftOut: readonly LeftOutFiles[];
+  /** When the newest file of the folder was written, as it was opened (ms since 1970); undefined for an archive. */
+  readonly changedAtMs?: number;
 }
 
 /** @param create make the folder when it is missing (for a destination) */
@@ -74,6 +76,7 @@ export async function openArchiveLocation(
     name: location,
     router: archive.router,
     leftOut: archive.statistics.leftOut,
+    changedAtMs: archive.statistics.changedAtMs,
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.close();

@@ -8,13 +8,17 @@ import { BatchService } from '../jobs/batch-service.ts';
 import { JobService } from '../jobs/job-service.ts';
 import { JobWatch } from '../monitoring/job-watch.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
-import { type NormalizationEnvironment, normalizeSeries } from '../normalization/normalize-series.ts';
+import {
+  inspectRequest,
+  type NormalizationEnvironment,
+  normalizeSeries,
+} from '../normalization/normalize-series.ts';
+import { isSeriesThere } from '../normalization/rejection.ts';
 import { removeJobSpool, retainJobSpool } from '../normalization/spool.ts';
-import { isSeriesStored } from '../normalization/store-series.ts';
+import { findStored } from '../normalization/stored-derivations.ts';
 import type { NormalizationRequest, Progress } from '../normalization/types.ts';
 import type { TemplateVersion } from '../stain/template.ts';
 import { auditJob } from './audit-job.ts';
-import { fingerprintOf } from './fingerprint.ts';
 
 /** Who hears of what becomes of jobs. */
 export interface Observers {
@@ -34,10 +38,11 @@ export function openJobService(
     database,
     limits,
     ...jobs,
-    fingerprint: (request, signal) => fingerprintOf(request, environment, signal),
-    isStored: (result, signal) => isSeriesStored(result, environment.destination, signal),
-    release: ({ jobUuid }) => removeJobSpool(environment.spool, jobUuid),
-    retain: ({ jobUuid }) => retainJobSpool(environment.spool, jobUuid),
+    fingerprint: (request, signal) => inspectRequest(request, environment, signal),
+    findStored: (content, study, signal) => findStored(content, study, environment.destination, signal),
+    isStored: (result, signal) => isSeriesThere(result, environment.destination, signal),
+    release: ({ seriesUuid }) => removeJobSpool(environment.spool, seriesUuid),
+    retain: ({ seriesUuid }) => retainJobSpool(environment.spool, seriesUuid),
     async run(request, identity, options) {
       const stages = watch.stages(options.job);
       const onProgress = (progress: Progress): void => {
@@ -45,11 +50,21 @@ export function openJobService(
         options.onProgress(progress);
       };
       try {
-        const template = await templateOf(request, environment, options.signal, onFault);
+        const { signal, derivations } = options;
+        const patient = <T>(ask: () => Promise<T>): Promise<T> => untilAnswered(ask, signal, onFault);
+        const template = await patient(() => templateOf(request, environment));
         return await normalizeSeries(
           request,
           identity,
-          { ...environment, template: async () => template },
+          {
+            ...environment,
+            template: async () => template,
+            derivations: {
+              find: (series) => patient(() => derivations.find(series)),
+              keep: (series, facts) => patient(() => derivations.keep(series, facts)),
+              giveUp: (series) => patient(() => derivations.giveUp(series)),
+            },
+          },
           { ...options, onProgress },
         );
       } finally {
@@ -64,15 +79,10 @@ export function openJobService(
   });
 }
 
-/** Pause between two tries to read a template, while the database does not answer. */
-const TEMPLATE_RETRY_MS = 1000;
-
-/** With exactly the content that the job was asked with. A database that restarts just then does not cost the job. */
+/** With exactly the content that the job was asked with. */
 async function templateOf(
   { template, templateSha256 }: NormalizationRequest,
   environment: NormalizationEnvironment,
-  signal: AbortSignal,
-  onFault: (error: unknown) => void,
 ): Promise<TemplateVersion> {
   // What a job of an older version was asked with is not known any more.
   if (templateSha256 === undefined)
@@ -80,25 +90,38 @@ async function templateOf(
       'TEMPLATE_CHANGED',
       'The job was asked for before jobs named the content of their template.',
     );
+  return environment.template(template, templateSha256);
+}
+
+/** Pause between two questions to a database that does not answer. */
+const DATABASE_RETRY_MS = 1000;
+
+/** A database that restarts just then does not cost the job. */
+async function untilAnswered<T>(
+  ask: () => Promise<T>,
+  signal: AbortSignal,
+  onFault: (error: unknown) => void,
+): Promise<T> {
   for (;;) {
     try {
-      return await environment.template(template, templateSha256);
+      return await ask();
     } catch (error) {
       if (toStainError(error).code.startsWith('TEMPLATE_')) throw error;
       onFault(error);
-      await pause(TEMPLATE_RETRY_MS, undefined, { signal });
+      await pause(DATABASE_RETRY_MS, undefined, { signal });
     }
   }
 }
 
 export function openBatchService(
-  { jobs: { retryHours }, limits: { batchesPerUser } }: Config,
+  { jobs: { retryHours, stableSeconds }, limits: { batchesPerUser } }: Config,
   jobs: JobService,
   { log, metrics, onFault }: Observers,
 ): Promise<BatchService> {
   return BatchService.open({
     jobs,
     retryHours,
+    stableSeconds,
     batchesPerUser,
     onLine(what, facts) {
       if (what === 'set aside') metrics.batchLineSetAside(facts.code);

@@ -12,7 +12,7 @@ export async function keepSpoolClean(
   log: Logger,
 ): Promise<Disposable> {
   const sweep = (): Promise<void> =>
-    sweepSpools(spool, { keepDays: spool.keepDays, isOver: (jobUuid) => jobs.isOver(jobUuid) }).catch(
+    sweepSpools(spool, { keepDays: spool.keepDays, isOver: (seriesUuid) => jobs.isOver(seriesUuid) }).catch(
       (error: unknown) => log.error({ err: error }, 'the spool could not be cleaned'),
     );
   await sweep();

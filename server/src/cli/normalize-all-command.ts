@@ -7,22 +7,16 @@ import { csvOf } from '../app/batch-csv.ts';
 import type { Composition } from '../composition.ts';
 import type { BatchSeries } from '../contract/index.ts';
 import { batchQuery } from '../contract/index.ts';
-import { nameBasedUuid } from '../dicom/uid.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError, toStainError } from '../errors.ts';
-import { jobKey } from '../jobs/job-key.ts';
-import { derivedSeriesOf, normalizeSeries } from '../normalization/normalize-series.ts';
-import { removeJobSpool } from '../normalization/spool.ts';
-import { isSeriesStored } from '../normalization/store-series.ts';
-import type { JobIdentity, NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { sayLeftOut } from './choose-series.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { describeLeftOut } from './left-out-files.ts';
+import { isExisting, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar } from './progress-bar.ts';
-
-/** Of the identities that are made here (RFC 9562 section 5.5). */
-const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
+import { Settling } from './settling.ts';
 
 export interface NormalizeAllArguments {
   readonly source: string;
@@ -60,28 +54,35 @@ export async function normalizeAllCommand(
   if (found.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series that matches.');
   const environment = composition.environment({ source: source.client, destination: destination.client });
-  const series: BatchSeries[] = [];
-  for (const [i, json] of found.entries()) {
-    signal.throwIfAborted();
-    const request: NormalizationRequest = {
+  const requests = found.map(
+    (json): NormalizationRequest => ({
       studyInstanceUid: textOf(json, '0020000D') ?? parameters.StudyInstanceUID ?? '',
       seriesInstanceUid: textOf(json, '0020000E') ?? '',
       template: args.template,
       model: args.model,
       encoding: args.encoding ?? config.output.encoding,
       quality: args.quality ?? config.output.quality,
-    };
+    }),
+  );
+  const settling = new Settling(source, environment, config.jobs.stableSeconds);
+  const series: BatchSeries[] = [];
+  for (const [i, request] of requests.entries()) {
+    signal.throwIfAborted();
     process.stderr.write(`${i + 1} of ${found.length}  ${request.seriesInstanceUid}\n`);
-    series.push(await normalizeOne(request, environment, signal));
+    const next = requests[i + 1];
+    if (next) settling.lookAt(next, signal);
+    series.push(await normalizeOne(request, environment, settling, signal));
     // After each: a machine may go down in the night.
     if (args.report !== undefined) await writeReport(args.report, series);
   }
   return { series, failed: series.filter(({ state }) => state === 'FAILED').length };
 }
 
+/** One series of many: how it ended, whatever happens to it. @throws only when the command is to end */
 async function normalizeOne(
   request: NormalizationRequest,
-  environment: ReturnType<Composition['environment']>,
+  environment: NormalizationEnvironment,
+  settling: Settling,
   signal: AbortSignal,
 ): Promise<BatchSeries> {
   const { studyInstanceUid, seriesInstanceUid } = request;
@@ -97,42 +98,29 @@ async function normalizeOne(
     seconds: null,
     ...end,
   });
-  let identity: JobIdentity | undefined;
   const bar = createProgressBar(process.stderr);
   try {
-    const { slide, isResult, ...fingerprint } = await fingerprintOf(request, environment, signal);
-    if (isResult)
-      return line({
-        state: 'SKIPPED',
-        code: 'ALREADY_NORMALIZED',
-        message: 'The series is a result itself.',
-      });
-    const jobUuid = nameBasedUuid(NAMESPACE, jobKey(request, fingerprint));
-    identity = { jobUuid, createdAt: new Date().toISOString() };
-    const derived = derivedSeriesOf(slide, identity);
-    if (await isSeriesStored(derived, environment.destination, signal))
-      return line({
-        state: 'SKIPPED',
-        code: 'ALREADY_NORMALIZED',
-        message: 'The result is in the destination.',
-        derivedSeriesInstanceUid: derived.seriesInstanceUid,
-      });
-    // Its identity is of this content: a file that changes meanwhile must not be used.
-    const { templateSha256 } = fingerprint;
-    const result = await normalizeSeries({ ...request, templateSha256 }, identity, environment, {
+    const expectedSource = await settling.settled(request, signal);
+    const normalized = await normalizeOnce(request, environment, {
       signal,
+      ...(expectedSource !== undefined && { expectedSource }),
       onProgress: (progress) => bar.update(progress),
     });
-    const { seconds } = result;
-    return line({ state: 'COMPLETED', derivedSeriesInstanceUid: result.seriesInstanceUid, seconds });
+    const { seriesInstanceUid: derivedSeriesInstanceUid } = normalized;
+    if (!isExisting(normalized))
+      return line({ state: 'COMPLETED', derivedSeriesInstanceUid, seconds: normalized.seconds });
+    return line({
+      state: 'SKIPPED',
+      code: 'ALREADY_NORMALIZED',
+      message: 'The result is in the destination.',
+      derivedSeriesInstanceUid,
+    });
   } catch (thrown) {
     signal.throwIfAborted();
     const { code, message } = toStainError(thrown);
-    return line({ state: 'FAILED', code, message });
+    return line({ state: code === 'ALREADY_NORMALIZED' ? 'SKIPPED' : 'FAILED', code, message });
   } finally {
     bar.finish();
-    // What was broken off by the user goes on from there the next time.
-    if (identity && !signal.aborted) await removeJobSpool(environment.spool, identity.jobUuid);
   }
 }
 

@@ -1,13 +1,11 @@
 /** `normalize SOURCE DESTINATION`: one series from a DICOMweb URL or folder to a DICOMweb URL or folder. */
 
 import type { Composition } from '../composition.ts';
-import { newUuid } from '../dicom/uid.ts';
-import { normalizeSeries } from '../normalization/normalize-series.ts';
-import { removeJobSpool } from '../normalization/spool.ts';
-import type { NormalizationRequest, NormalizationResult, OutputEncoding } from '../normalization/types.ts';
+import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
+import { isExisting, type Normalized, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar, formatDuration } from './progress-bar.ts';
 
 export interface NormalizeArguments {
@@ -25,7 +23,7 @@ export async function normalizeCommand(
   args: NormalizeArguments,
   composition: Composition,
   signal: AbortSignal,
-): Promise<NormalizationResult> {
+): Promise<Normalized> {
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, composition.config, { create: true });
@@ -38,24 +36,32 @@ export async function normalizeCommand(
   };
   const bar = createProgressBar(process.stderr);
   const environment = composition.environment({ source: source.client, destination: destination.client });
-  const identity = { jobUuid: newUuid(), createdAt: new Date().toISOString() };
   try {
-    return await normalizeSeries(request, identity, environment, {
+    return await normalizeOnce(request, environment, {
       signal,
       onProgress: (progress) => bar.update(progress),
     });
   } finally {
     bar.finish();
-    await removeJobSpool(environment.spool, identity.jobUuid);
   }
 }
 
 /** The result in words, for a terminal. */
-export function describeResult(result: NormalizationResult): string {
+export function describeResult(result: Normalized): string {
+  if (isExisting(result))
+    return [
+      `Series ${result.seriesInstanceUid}`,
+      `  in study    ${result.studyInstanceUid}`,
+      '  is in the destination already: the same slide, template, model and encoding. Nothing was done.',
+      'Research use only. Not for primary diagnosis.',
+    ].join('\n');
   const bytes = result.instances.reduce((sum, instance) => sum + instance.bytes, 0);
   const lines = [
     `Stored series ${result.seriesInstanceUid}`,
     `  in study    ${result.studyInstanceUid}`,
+    ...(result.supersedes
+      ? [`  revision    ${result.revision}, in place of series ${result.supersedes}`]
+      : []),
     `  instances   ${result.instances.length} (${(bytes / 1e6).toFixed(1)} MB), verified in the archive`,
     `  template    ${result.template}, model ${result.model.name} ${result.model.version} on ${result.executionProvider}`,
     `  time        ${formatDuration(result.seconds)} for ${result.megapixels.toFixed(1)} Mpx (${(result.megapixels / result.seconds).toFixed(2)} Mpx/s)`,

@@ -87,6 +87,11 @@ export const normalizationResult = z
     studyInstanceUid: z.string(),
     seriesInstanceUid: z.string().meta({ description: 'The derived series' }),
     sourceSeriesInstanceUid: z.string(),
+    revision: z.int().optional().meta({
+      description:
+        'From 1: the next one is made after a rejection, a deletion or a change of the source; results of older versions have none',
+    }),
+    supersedes: z.string().optional().meta({ description: 'The series whose place this one takes' }),
     instances: z
       .array(
         z.object({
@@ -146,6 +151,9 @@ export const job = z
       template: z.string(),
       templateSha256: z.string().optional().meta({
         description: 'Content of the template that it was asked with; jobs of older versions have none',
+      }),
+      sourceSha256: z.string().optional().meta({
+        description: 'Of the SOP Instance UIDs that the slide had when it was asked for',
       }),
       model: z.string(),
       encoding,

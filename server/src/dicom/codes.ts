@@ -13,6 +13,8 @@ export const SPATIAL_RESAMPLING = code('113085', 'DCM', 'Spatial resampling');
 export const LOSSY_COMPRESSION = code('113040', 'DCM', 'Lossy Compression');
 export const SOURCE_IMAGE = code('121322', 'DCM', 'Source image for image processing operation');
 export const SOURCE_SERIES = code('121323', 'DCM', 'Source series for image processing operation');
+/** CID 7210 has no code for it. */
+export const SUPERSEDED_SERIES = code('SUPERSEDED', CODING_SCHEME, 'Superseded series');
 export const ACQUISITION_EQUIPMENT = code('109101', 'DCM', 'Acquisition Equipment');
 export const PROCESSING_EQUIPMENT = code('109102', 'DCM', 'Processing Equipment');
 export const BRIGHTFIELD_ILLUMINATION = code('111744', 'DCM', 'Brightfield illumination');

@@ -8,7 +8,10 @@ export interface ClassMoments {
 
 export interface DerivationRecord {
   readonly identity: {
-    readonly jobUuid: string;
+    readonly seriesUuid: string;
+    readonly revision: number;
+    /** Series Instance UID of the series whose place this one takes. */
+    readonly supersedes?: string | undefined;
     /** ISO 8601 with UTC offset; all dates of the derived series are made from it. */
     readonly createdAt: string;
   };

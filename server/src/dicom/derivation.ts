@@ -5,6 +5,7 @@ import {
   SOURCE_SERIES,
   SPATIAL_RESAMPLING,
   STAIN_NORMALIZATION,
+  SUPERSEDED_SERIES,
 } from './codes.ts';
 import { type Attributes, DataSet } from './dataset.ts';
 import type { DerivationRecord } from './derivation-record.ts';
@@ -17,6 +18,15 @@ const ENCODER = {
   htj2k: () => 'HTJ2K lossless',
   jpeg2000: () => 'JPEG 2000 lossless',
 };
+/** The same in a few letters. */
+const SHORT_ENCODER = {
+  jpeg: (quality: number) => `JPEG ${quality}`,
+  htj2k: () => 'HTJ2K',
+  jpeg2000: () => 'J2K',
+};
+
+const DESCRIBED = 'Normalized ';
+const LONGEST_LO = 64;
 
 /** ST, at most 1024 characters. */
 export function derivationDescription({
@@ -25,19 +35,44 @@ export function derivationDescription({
   colourPolicy,
   encoding,
   quality,
+  identity,
 }: DerivationRecord): string {
+  const supersedes = identity.supersedes ? `, in place of series ${identity.supersedes}` : '';
   return [
     `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}, SHA-256 ${template.sha256}.`,
-    ascii(colourPolicy).slice(0, 500),
+    ascii(colourPolicy).slice(0, 350),
     `Encoded as ${ENCODER[encoding](quality)}.`,
+    `Revision ${identity.revision}${supersedes}.`,
     WARNING,
   ].join(' ');
 }
 
-/** LO, at most 64 characters: what was done, the template, the version, RUO (research use only). */
-export function seriesDescription({ model, template }: DerivationRecord): string {
-  const [before, after] = ['Stain normalized to ', ` (${model.version.slice(0, 12)}) RUO`];
-  return before + template.id.slice(0, 64 - before.length - after.length) + after;
+/**
+ * LO, at most 64 characters: by it alone a person tells the results of one slide apart. What was done, template, model with
+ * version, encoding, revision after the first, RUO (research use only). A template's name that is too long keeps its end too.
+ */
+export function seriesDescription({
+  model,
+  template,
+  encoding,
+  quality,
+  identity,
+}: DerivationRecord): string {
+  const revision = identity.revision > 1 ? `, rev ${identity.revision}` : '';
+  const made = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}, ${SHORT_ENCODER[encoding](quality)}`;
+  const after = ` (${made}${revision}) RUO`;
+  return DESCRIBED + shortened(template.id, LONGEST_LO - DESCRIBED.length - after.length) + after;
+}
+
+function shortened(name: string, length: number): string {
+  if (name.length <= length) return name;
+  const end = Math.floor((length - 1) / 2);
+  return `${name.slice(0, length - 1 - end)}~${name.slice(name.length - end)}`;
+}
+
+/** Whether a Series Description may be one of ours. An archive that shows none leaves it open. */
+export function isDescribedAsOurs(description: string | undefined): boolean {
+  return description === undefined || description.startsWith(DESCRIBED);
 }
 
 /** Item of the Derivation Image Sequence; its content is repeated at the top level of the data set. */
@@ -68,7 +103,7 @@ function instanceReference(source: DataSet): DataSet {
 }
 
 /** References that must be found without reading functional groups, beside those the source has already. */
-export function seriesReferences(sources: readonly DataSet[]): Attributes {
+export function seriesReferences(sources: readonly DataSet[], supersedes: string | undefined): Attributes {
   const first = sources[0]!;
   const seriesUid = first.string('SeriesInstanceUID') ?? '';
   const listed = first.items('ReferencedSeriesSequence');
@@ -80,11 +115,9 @@ export function seriesReferences(sources: readonly DataSet[]): Attributes {
   return {
     RelatedSeriesSequence: [
       ...first.items('RelatedSeriesSequence'),
-      DataSet.of({
-        StudyInstanceUID: first.string('StudyInstanceUID') ?? '',
-        SeriesInstanceUID: seriesUid,
-        PurposeOfReferenceCodeSequence: [SOURCE_SERIES],
-      }),
+      ...(supersedes === undefined ? [] : [relatedSeries(first, supersedes, SUPERSEDED_SERIES)]),
+      // The source comes last: that is where viewers look for it.
+      relatedSeries(first, seriesUid, SOURCE_SERIES),
     ],
     ReferencedSeriesSequence: [
       ...listed.filter((item) => item !== sameSeries),
@@ -94,6 +127,14 @@ export function seriesReferences(sources: readonly DataSet[]): Attributes {
       }),
     ],
   };
+}
+
+function relatedSeries(source: DataSet, seriesInstanceUid: string, purpose: DataSet): DataSet {
+  return DataSet.of({
+    StudyInstanceUID: source.string('StudyInstanceUID') ?? '',
+    SeriesInstanceUID: seriesInstanceUid,
+    PurposeOfReferenceCodeSequence: [purpose],
+  });
 }
 
 /** Our text must be ASCII, which every character set of a source contains. */

@@ -72,7 +72,7 @@ export function deriveLevel({
       SeriesNumber: derivation.seriesNumber,
       InstanceNumber: instanceNumber,
       PyramidUID: uids.pyramid,
-      ...seriesReferences(sources),
+      ...seriesReferences(sources, derivation.identity.supersedes),
       ...pixelAttributes(level, derivation),
       ...lossyCompression(source, lossyRatio, sourceIsLossy),
       ImageComments: commentOf(source),

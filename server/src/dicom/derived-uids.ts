@@ -1,14 +1,21 @@
-/** UIDs of a derived series: made from the job's UUID by name, so that a retry stores the same ones. */
+/**
+ * UIDs of a derived series, all made by name (PS3.5 B.2): the same work has the same ones wherever it is done, and no list of
+ * them need be kept.
+ */
 import { nameBasedUuid, uidFromUuid } from './uid.ts';
 
 export interface DerivedUids {
   readonly series: string;
   readonly pyramid: string;
-  /** @param number Instance Number, from 1 */
-  instance(number: number): string;
+  /** @param source SOP Instance UID of the image that it is derived from; of the first part of a concatenation */
+  instance(source: string): string;
 }
 
-export function derivedUids({ jobUuid }: { readonly jobUuid: string }): DerivedUids {
-  const uid = (name: string): string => uidFromUuid(nameBasedUuid(jobUuid, name));
-  return { series: uid('series'), pyramid: uid('pyramid'), instance: (number) => uid(`instance-${number}`) };
+export function derivedUids({ seriesUuid }: { readonly seriesUuid: string }): DerivedUids {
+  const uid = (name: string): string => uidFromUuid(nameBasedUuid(seriesUuid, name));
+  return {
+    series: uidFromUuid(seriesUuid),
+    pyramid: uid('pyramid'),
+    instance: (source) => uid(`instance ${source}`),
+  };
 }

@@ -13,13 +13,13 @@ export function derivedFunctionalGroups(
   sources: readonly DataSet[],
   imageType: readonly string[],
   derivationImage: DataSet,
-  job: { readonly jobUuid: string },
+  series: { readonly seriesUuid: string },
 ): Attributes {
   const shared = sources[0]!.items('SharedFunctionalGroupsSequence')[0] ?? new DataSet();
   const perFrame = sources.flatMap((source) => source.items('PerFrameFunctionalGroupsSequence'));
   const frameType = [DataSet.of({ FrameType: imageType })];
   const typePerFrame = perFrame.some((frame) => frame.has(FRAME_TYPE));
-  const derivedShared = withDerivedIdentifiers(shared, job).with({
+  const derivedShared = withDerivedIdentifiers(shared, series).with({
     DerivationImageSequence: [derivationImage],
   });
   return {
@@ -28,7 +28,7 @@ export function derivedFunctionalGroups(
     ],
     ...(perFrame.length > 0 && {
       PerFrameFunctionalGroupsSequence: perFrame.map((frame) => {
-        const renamed = withDerivedIdentifiers(frame, job);
+        const renamed = withDerivedIdentifiers(frame, series);
         // A group is shared or per frame, never both.
         const single = renamed.has('DerivationImageSequence')
           ? renamed.without('DerivationImageSequence')

@@ -7,14 +7,14 @@ import { DataSet } from './dataset.ts';
 
 const MAX_IDENTIFIER = 16;
 
-type Job = { readonly jobUuid: string };
+type Series = { readonly seriesUuid: string };
 
 /**
- * Distinct for every job: a slide that was normalised twice has two derived pyramids of the same frame of reference. In
+ * Distinct for every series: a slide that was normalised twice has two derived pyramids of the same frame of reference. In
  * ASCII, whatever the character set of the source.
  */
-export function derivedIdentifier(source: string, { jobUuid }: Job): string {
-  const suffix = `-SN${jobUuid.slice(0, 4)}`;
+export function derivedIdentifier(source: string, { seriesUuid }: Series): string {
+  const suffix = `-SN${seriesUuid.slice(0, 4)}`;
   return source.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_IDENTIFIER - suffix.length) + suffix;
 }
 
@@ -22,7 +22,11 @@ export function derivedIdentifier(source: string, { jobUuid }: Job): string {
  * Optical Path Sequence with new identifiers and the profile of the output pixels. A source without the sequence
  * gets one: the profile has no other place, and only brightfield slides come here.
  */
-export function derivedOpticalPaths(source: DataSet, job: Job, iccProfile: Uint8Array): readonly DataSet[] {
+export function derivedOpticalPaths(
+  source: DataSet,
+  series: Series,
+  iccProfile: Uint8Array,
+): readonly DataSet[] {
   const paths = source.items('OpticalPathSequence');
   const stated =
     paths.length > 0
@@ -33,18 +37,22 @@ export function derivedOpticalPaths(source: DataSet, job: Job, iccProfile: Uint8
             IlluminationColorCodeSequence: [WHITE_LIGHT],
           }),
         ];
-  return stated.map((path) => renamed(path, '1', job).with({ ICCProfile: iccProfile, ColorSpace: 'SRGB' }));
+  return stated.map((path) =>
+    renamed(path, '1', series).with({ ICCProfile: iccProfile, ColorSpace: 'SRGB' }),
+  );
 }
 
 /** A functional group item whose Optical Path Identification refers to the new identifiers. */
-export function withDerivedIdentifiers(group: DataSet, job: Job): DataSet {
+export function withDerivedIdentifiers(group: DataSet, series: Series): DataSet {
   const references = group.items('OpticalPathIdentificationSequence');
   if (references.length === 0) return group;
-  return group.with({ OpticalPathIdentificationSequence: references.map((item) => renamed(item, '1', job)) });
+  return group.with({
+    OpticalPathIdentificationSequence: references.map((item) => renamed(item, '1', series)),
+  });
 }
 
-function renamed(item: DataSet, fallback: string, job: Job): DataSet {
+function renamed(item: DataSet, fallback: string, series: Series): DataSet {
   return item.with({
-    OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback, job),
+    OpticalPathIdentifier: derivedIdentifier(item.string('OpticalPathIdentifier') ?? fallback, series),
   });
 }

@@ -2,6 +2,7 @@
  * Parameters for reproduction, in a private block of our own (PS3.5 7.8). The essentials stand in Derivation
  * Description too, because some archives strip private elements.
  */
+import type { DataSet } from './dataset.ts';
 import type { ClassMoments, DerivationRecord } from './derivation-record.ts';
 import type { Element } from './element.ts';
 import { encodeValue, type Value } from './element-value.ts';
@@ -29,11 +30,27 @@ export function privateBlock(record: DerivationRecord): Element[] {
     element('1006', 'FD', flat(source, 'mean')),
     element('1007', 'FD', flat(source, 'sd')),
     element('1008', 'LO', record.executionProvider.slice(0, LONGEST_LO)),
-    element('1009', 'UI', uidFromUuid(record.identity.jobUuid)),
+    element('1009', 'UI', uidFromUuid(record.identity.seriesUuid)),
     element('100A', 'UT', asciiJson(record.fullRecord)),
     element('100B', 'LO', model.name.slice(0, LONGEST_LO)),
     element('100C', 'LO', template.sha256),
   ];
+}
+
+/**
+ * The full record of a derived header, wherever another product has moved our block to (PS3.5 7.8.1); undefined where it was
+ * stripped or is not what was written.
+ */
+export function fullRecordOf(header: DataSet): unknown {
+  const creator = header.elements.find(
+    ({ tag }) => tag.startsWith(`${PRIVATE_GROUP}00`) && header.string(tag)?.trim() === PRIVATE_CREATOR,
+  );
+  const bytes = creator && header.bytes(`${PRIVATE_GROUP}${creator.tag.slice(6)}0A`);
+  try {
+    return bytes && JSON.parse(Buffer.from(bytes).toString('latin1'));
+  } catch {
+    return undefined;
+  }
 }
 
 function flat(classes: readonly ClassMoments[], moment: 'mean' | 'sd'): number[] {

@@ -35,7 +35,8 @@ ALTER TABLE ${SERIES}
   ADD COLUMN IF NOT EXISTS next_try timestamptz NOT NULL DEFAULT 'epoch',
   ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0,
   ADD COLUMN IF NOT EXISTS waiting jsonb,
-  ADD COLUMN IF NOT EXISTS waiting_since timestamptz;
+  ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
+  ADD COLUMN IF NOT EXISTS seen text;
 CREATE INDEX IF NOT EXISTS batch_served ON ${BATCH} (requested_by, served_at);
 CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};`;
 
@@ -57,6 +58,8 @@ export interface OpenLine extends SeriesReference {
   /** Tries so far that met a passing fault, and since when. */
   readonly attempts: number;
   readonly waitingSince: Date | undefined;
+  /** SHA-256 of the instances that the slide had at the last look; undefined before the first. */
+  readonly seen: string | undefined;
 }
 
 export interface Fault {
@@ -150,6 +153,7 @@ export class BatchRecords {
       series: string;
       attempts: number;
       waiting_since: Date | null;
+      seen: string | null;
       requested_by: string;
       request: BatchRequest;
     }>(
@@ -174,7 +178,7 @@ export class BatchRecords {
        served AS (UPDATE ${BATCH} SET served_at = clock_timestamp() WHERE id = (SELECT id FROM next))
        UPDATE ${SERIES} l SET next_try = now() + least($4::float8 * 2 ^ least(l.attempts, 20), $5::float8) * interval '1 second'
        FROM next WHERE l.batch = next.id AND l.position = next.position
-       RETURNING l.batch, l.position, l.study, l.series, l.attempts, l.waiting_since, next.requested_by, next.request`,
+       RETURNING l.batch, l.position, l.study, l.series, l.attempts, l.waiting_since, l.seen, next.requested_by, next.request`,
       [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds, mostAttempts],
     );
     return (
@@ -187,6 +191,7 @@ export class BatchRecords {
         request: row.request,
         attempts: row.attempts,
         waitingSince: row.waiting_since ?? undefined,
+        seen: row.seen ?? undefined,
       }
     );
   }
@@ -214,6 +219,21 @@ export class BatchRecords {
          next_try = now() + $4 * interval '1 second'
        WHERE batch = $1 AND position = $2 AND ${OPEN}`,
       [batch, position, JSON.stringify(fault), seconds],
+    );
+  }
+
+  /** The slide was looked at; whether it is still arriving is seen at the next look. @param fault where it is */
+  async lookAgain(
+    { batch, position }: OpenLine,
+    seen: string,
+    seconds: number,
+    fault: Fault | undefined,
+  ): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET seen = $3, next_try = now() + $4 * interval '1 second', waiting = $5::jsonb,
+         waiting_since = CASE WHEN $5::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
+       WHERE batch = $1 AND position = $2 AND ${OPEN}`,
+      [batch, position, seen, seconds, fault ? JSON.stringify(fault) : null],
     );
   }
 

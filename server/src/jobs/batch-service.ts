@@ -27,6 +27,8 @@ const RETRY_SECONDS = 5;
 const LONGEST_RETRY_SECONDS = 300;
 /** How often room, series that are due and batches of other processes are looked for. */
 const POLL_MS = 5000;
+/** No slide's SHA-256. */
+const NOTHING_SEEN = '';
 const MOST_LISTED = 100;
 
 /** A series of a batch, by its place there: what it is belongs into no log. */
@@ -42,6 +44,8 @@ export interface BatchServiceOptions {
   readonly jobs: JobService;
   /** How long a series that cannot be looked at is tried again. Default 24. */
   readonly retryHours?: number;
+  /** How long a slide must have the same instances before it is normalised. Default 0: it is taken as it is. */
+  readonly stableSeconds?: number;
   /** Unfinished batches of one user. Default 20. */
   readonly batchesPerUser?: number;
   /** For tests: longest time for the first try of a series, pause after it, and how often work is looked for. */
@@ -182,7 +186,10 @@ export class BatchService {
     try {
       const origin = { requestedBy, priority: 'batch', batch } as const;
       const wanted = { ...request, studyInstanceUid, seriesInstanceUid };
-      const { job, existing } = await jobs.create(wanted, origin, AbortSignal.any([this.#end.signal, late]));
+      const signal = AbortSignal.any([this.#end.signal, late]);
+      // Nobody looks at what a batch takes: a slide that is still arriving would be normalised by halves.
+      const expected = this.#stableSeconds > 0 ? (line.seen ?? NOTHING_SEEN) : undefined;
+      const { job, existing } = await jobs.create(wanted, origin, signal, expected);
       // Cancelled while its job was made: so is the job, unless somebody else has asked for it.
       if (!(await this.#records.setJob(line, job.id)) && !existing) await this.#cancelJob(job.id);
     } catch (thrown) {
@@ -190,6 +197,7 @@ export class BatchService {
       if (this.#end.signal.aborted || error.code === 'SHUTTING_DOWN') await this.#records.putBack(line, 0);
       else if (error.code === 'QUEUE_FULL') await this.#records.putBack(line, RETRY_SECONDS);
       else if (error.code === 'DATABASE_UNAVAILABLE') throw error;
+      else if (error.code === 'SERIES_ARRIVING') await this.#lookAgain(line, error);
       else if (error.code === 'ALREADY_NORMALIZED') await this.#records.refuse(line, skipped(error.message));
       else if (late.aborted)
         await this.#meetFault(line, {
@@ -199,6 +207,16 @@ export class BatchService {
       else if (isPassingFault(error)) await this.#meetFault(line, error);
       else await this.#refuse(line, this.#describe(error, thrown));
     }
+  }
+
+  /** The first look tells nothing yet; a later one that finds more instances does. */
+  async #lookAgain(line: OpenLine, { code, message, data }: StainError): Promise<void> {
+    const { retryHours = 24 } = this.#options;
+    const { seen, waitingSince = new Date() } = line;
+    if (Date.now() - waitingSince.getTime() >= retryHours * 3_600_000)
+      return this.#refuse(line, { code, message });
+    const fault = seen === undefined ? undefined : { code, message };
+    await this.#records.lookAgain(line, String(data['sourceSha256']), this.#stableSeconds, fault);
   }
 
   /** Sets the line aside, unless it has met passing faults for too long. */
@@ -228,6 +246,10 @@ export class BatchService {
     await this.#options.jobs.cancel(id).catch((error: unknown) => {
       if (toStainError(error).code !== 'JOB_FINISHED') throw error;
     });
+  }
+
+  get #stableSeconds(): number {
+    return this.#options.stableSeconds ?? 0;
   }
 
   get #trySeconds(): number {

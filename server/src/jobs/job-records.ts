@@ -5,12 +5,13 @@
 import type { Job, JobListQuery } from '../contract/index.ts';
 import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
 import type {
-  JobIdentity,
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  SeriesIdentity,
 } from '../normalization/types.ts';
 import type { Database } from './database.ts';
+import { DERIVATION } from './derivation-records.ts';
 
 export const JOB = 'stain_normalization.job';
 
@@ -45,6 +46,7 @@ ALTER TABLE ${JOB}
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
   ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${JOB} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
+CREATE INDEX IF NOT EXISTS job_series_uuid ON ${JOB} (series_uuid);
 CREATE INDEX IF NOT EXISTS job_series ON ${JOB} (series);
 CREATE INDEX IF NOT EXISTS job_key ON ${JOB} (key, sequence);
 CREATE INDEX IF NOT EXISTS job_state ON ${JOB} (state);
@@ -85,7 +87,7 @@ export interface Attempt {
   readonly job: Job;
   readonly run: number;
   /** What the UIDs and dates of the derived series are made from. */
-  readonly identity: JobIdentity;
+  readonly identity: SeriesIdentity;
   /**
    * Attempts since the work last got further that ended neither well nor badly, this one included: each but this one
    * took the service with it.
@@ -137,6 +139,8 @@ interface Row {
   readonly workitem_uid: string | null;
   readonly series_uuid: string;
   readonly series_created_at: Date;
+  /** None for jobs of older versions. */
+  readonly derivation: { readonly revision: number; readonly supersedes: string | null } | null;
   readonly runs: number;
   readonly unexplained: number;
   readonly revision: number;
@@ -147,7 +151,9 @@ interface Row {
 
 const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, stored, waiting_since, cancel_requested,
   requested_by, priority, batch, workitem_uid, coalesce(series_uuid, id) AS series_uuid,
-  coalesce(series_created_at, created_at) AS series_created_at, runs, unexplained, revision, created_at, started_at,
+  coalesce(series_created_at, created_at) AS series_created_at,
+  (SELECT jsonb_build_object('revision', d.revision, 'supersedes', d.supersedes) FROM ${DERIVATION} d
+   WHERE d.series_uuid = ${JOB}.series_uuid) AS derivation, runs, unexplained, revision, created_at, started_at,
   ended_at`;
 
 export class JobRecords {
@@ -173,8 +179,7 @@ export class JobRecords {
   }
 
   /**
-   * A new job; undefined when there is an unfinished one with that key. The jobs of one key make one series: its UIDs
-   * and dates come from the first of them.
+   * A new job; undefined when there is an unfinished one with that key.
    *
    * Requesters take turns (start-time fair queueing): a job comes a turn after the last one of its requester, but not
    * before the turn that is being served. So neither many waiting jobs nor a steady flow of new ones keeps others away.
@@ -182,6 +187,7 @@ export class JobRecords {
   async insert(
     id: string,
     key: string,
+    { seriesUuid, createdAt: seriesCreatedAt }: SeriesIdentity,
     request: NormalizationRequest,
     { requestedBy, priority, batch, workitemUid }: JobOrigin,
     createdAt: string,
@@ -195,8 +201,7 @@ export class JobRecords {
            $8,
            (SELECT min(priority) FROM ${JOB} WHERE runs > 0 AND priority BETWEEN $10 AND $11),
            (SELECT min(priority) - 1 FROM ${JOB} WHERE requested_by = $6 AND priority BETWEEN $10 AND $11)),
-         coalesce(first.series_uuid, first.id, $1), coalesce(first.series_created_at, first.created_at, $5)
-       FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM ${JOB} WHERE key = $2 ORDER BY sequence LIMIT 1) AS first ON true
+         $12, $13
        ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
       [
         id,
@@ -210,6 +215,8 @@ export class JobRecords {
         workitemUid ?? null,
         from,
         to,
+        seriesUuid,
+        seriesCreatedAt,
       ],
     );
     return row && { job: toJob(row), ticket: { id, priority: row.priority } };
@@ -298,9 +305,27 @@ export class JobRecords {
   }
 
   /** Of a job that exists. */
-  async identity(id: string): Promise<JobIdentity> {
+  async identity(id: string): Promise<SeriesIdentity> {
     const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${JOB} WHERE id = $1`, [id]);
     return identityOf(row!);
+  }
+
+  /** What the newest job that has made a series says of it. */
+  async resultOf({ seriesUuid }: SeriesIdentity): Promise<NormalizationResult | undefined> {
+    const [row] = await this.#rows(
+      `SELECT ${COLUMNS} FROM ${JOB} WHERE series_uuid = $1 AND state = 'COMPLETED' ORDER BY sequence DESC LIMIT 1`,
+      [seriesUuid],
+    );
+    return row?.result ?? undefined;
+  }
+
+  /** Whether the archive has taken any instance of a series. */
+  async wasStored({ seriesUuid }: SeriesIdentity): Promise<boolean> {
+    const rows = await this.#database.query(
+      `SELECT 1 FROM ${JOB} WHERE series_uuid = $1 AND (state = 'COMPLETED' OR stored IS NOT NULL) LIMIT 1`,
+      [seriesUuid],
+    );
+    return rows.length > 0;
   }
 
   /** Whether the newest job that makes a series has made it or was cancelled. False where there is no such job. */
@@ -430,8 +455,13 @@ export function revisionOf(run: number, revision: number): string {
   return `${run}-${revision}`;
 }
 
-function identityOf({ series_uuid, series_created_at }: Row): JobIdentity {
-  return { jobUuid: series_uuid, createdAt: series_created_at.toISOString() };
+function identityOf({ series_uuid, series_created_at, derivation }: Row): SeriesIdentity {
+  return {
+    seriesUuid: series_uuid,
+    revision: derivation?.revision ?? 1,
+    supersedes: derivation?.supersedes ?? undefined,
+    createdAt: series_created_at.toISOString(),
+  };
 }
 
 function toJob(row: Row): Job {

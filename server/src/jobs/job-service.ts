@@ -7,10 +7,13 @@ import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, type JobEvent, type JobState } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
-import type { JobIdentity, NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
+import { type Derivation, type Revisions, revisionOf } from '../normalization/derivations.ts';
+import { type Fingerprint, type SeriesContent, seriesContent } from '../normalization/series-identity.ts';
+import type { StoredDerivation } from '../normalization/stored-derivations.ts';
+import type { NormalizationRequest, NormalizationResult, SeriesIdentity } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
 import { databaseFault } from './database-fault.ts';
-import { type Fingerprint, jobKey } from './job-key.ts';
+import { DerivationTable } from './derivation-records.ts';
 import { type JobFilter, type JobOrigin, type JobPage, JobRecords, type Ticket } from './job-records.ts';
 import { type RoomLimits, roomFor } from './room.ts';
 import { type RunNormalization, RunningJob } from './running-job.ts';
@@ -54,11 +57,17 @@ export interface JobServiceOptions {
     signal: AbortSignal,
   ): Promise<Fingerprint & { readonly isResult?: boolean }>;
   /** What the work has left behind is needed no more. */
-  release(identity: JobIdentity): Promise<void>;
+  release(identity: SeriesIdentity): Promise<void>;
   /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
-  retain(identity: JobIdentity): Promise<void>;
-  /** Whether the archive still holds the whole series that a job has made. */
+  retain(identity: SeriesIdentity): Promise<void>;
+  /** Whether the archive still holds the whole series that a job has made, and nobody has rejected it. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
+  /** The newest revision that the archive shows, for a database that knows of none. */
+  findStored(
+    content: SeriesContent,
+    studyInstanceUid: string,
+    signal: AbortSignal,
+  ): Promise<StoredDerivation | undefined>;
   readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes'> & RoomLimits;
   /** Slides in work at the same time, in this process. Default 1; 0 where others work. */
   readonly concurrency?: number;
@@ -80,6 +89,7 @@ export class JobService {
   readonly #options: JobServiceOptions;
   readonly #database: Database;
   readonly #records: JobRecords;
+  readonly #derivations: DerivationTable;
   readonly #watchers: Watchers<Job>;
   readonly #running = new Map<string, RunningJob>();
   readonly #attempts = new Set<Promise<unknown>>();
@@ -87,10 +97,16 @@ export class JobService {
   #sweep: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: JobServiceOptions, database: Database, records: JobRecords) {
+  private constructor(
+    options: JobServiceOptions,
+    database: Database,
+    records: JobRecords,
+    derivations: DerivationTable,
+  ) {
     this.#options = options;
     this.#database = database;
     this.#records = records;
+    this.#derivations = derivations;
     this.#watchers = new Watchers({ read: (id) => this.get(id), pollMs: options.pollMs ?? 1000 });
   }
 
@@ -113,7 +129,9 @@ export class JobService {
     const database = await openDatabase({ ...options.database, heartbeatSeconds, onError: options.onFault });
     try {
       await database.define(SECRET_SCHEMA);
-      const service = new JobService(options, database, await JobRecords.open(database));
+      const derivations = await DerivationTable.open(database);
+      const records = await JobRecords.open(database);
+      const service = new JobService(options, database, records, derivations);
       await service.#start();
       return service;
     } catch (error) {
@@ -123,25 +141,32 @@ export class JobService {
   }
 
   /**
-   * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was
-   * cancelled, or whose series is gone from the archive, a new one makes the same series.
-   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, ALREADY_NORMALIZED, and what
-   * `fingerprint` and `isStored` throw
+   * `existing`: the same work waits, runs or is done, and no second job was made. After a job that failed or was cancelled a
+   * new one completes the same series; after one whose series is gone or was rejected it makes the next revision.
+   * @param expectedSource SHA-256 of the instances that the slide had when it was looked at before
+   * @throws QUEUE_FULL, WORKITEM_EXISTS, SHUTTING_DOWN, ALREADY_NORMALIZED, SERIES_ARRIVING where it has others now, and what
+   * `fingerprint`, `isStored` and `findStored` throw
    */
   async create(
     request: NormalizationRequest,
     origin: JobOrigin,
     signal: AbortSignal,
+    expectedSource?: string,
   ): Promise<{ job: Job; existing: boolean }> {
     this.#requireOpen();
     const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
     const isBatch = origin.batch !== undefined;
     if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
-    const key = jobKey(request, fingerprint);
+    const { templateSha256, sourceSha256 } = fingerprint;
+    if (expectedSource !== undefined && sourceSha256 !== expectedSource)
+      throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
+        data: { sourceSha256 },
+      });
+    const content = seriesContent(request, fingerprint);
     // What it means now is what it will be run with, whatever the template is by then.
-    const pinned = { ...request, templateSha256: fingerprint.templateSha256 };
+    const pinned = { ...request, templateSha256, sourceSha256 };
     for (;;) {
-      const same = await this.#records.findSame(key);
+      const same = await this.#records.findSame(content.content);
       if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
         return { job: this.#newest(same), existing: true };
       const { maxQueuedJobs, jobsPerUser } = roomFor(isBatch, this.#options.limits);
@@ -156,7 +181,15 @@ export class JobService {
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
           data: { maxQueuedJobs },
         });
-      const made = await this.#records.insert(randomUUID(), key, pinned, origin, new Date().toISOString());
+      const identity = await this.#identity(content, request.studyInstanceUid, signal);
+      const made = await this.#records.insert(
+        randomUUID(),
+        content.content,
+        identity,
+        pinned,
+        origin,
+        new Date().toISOString(),
+      );
       const { workitemUid, requestedBy } = origin;
       const taken = made || !workitemUid ? [] : await this.#records.findWorkitems(workitemUid);
       if (taken.some((job) => job.requestedBy === requestedBy))
@@ -167,6 +200,34 @@ export class JobService {
       this.#options.onJob?.('created', made.job);
       return { job: this.#newest(made.job), existing: false };
     }
+  }
+
+  /** Of the series that a new job makes. */
+  #identity(content: SeriesContent, study: string, signal: AbortSignal): Promise<SeriesIdentity> {
+    const table = this.#derivations;
+    const isOver = async (newest: Derivation): Promise<boolean> => {
+      const result = await this.#records.resultOf(newest.identity);
+      return result !== undefined && !(await this.#options.isStored(result, signal));
+    };
+    const revisions: Revisions = {
+      newest: async () => {
+        let newest = await table.newest(content);
+        if (!newest) {
+          const found = await this.#options.findStored(content, study, signal);
+          if (found) await table.add({ ...content, content: found.content }, found.identity, found);
+          newest = await table.newest(content);
+        }
+        if (!newest || newest.isOver) return newest;
+        const { identity } = newest;
+        return {
+          ...newest,
+          wasStored: newest.wasStored || (await this.#records.wasStored(identity)),
+          isOver: newest.content === content.content && (await isOver(newest)),
+        };
+      },
+      add: (...revision) => table.add(...revision),
+    };
+    return revisionOf(content, revisions);
   }
 
   /** @throws JOB_NOT_FOUND */
@@ -316,6 +377,7 @@ export class JobService {
     if (!attempt) return this.#watchers.wake(id);
     const running = new RunningJob(attempt, {
       records: this.#records,
+      derivations: this.#derivations,
       run: attempt.unexplained > MOST_UNEXPLAINED_RUNS ? refuseToRun : this.#options.run,
       timeoutMs: this.#options.limits.jobTimeoutMinutes * 60_000,
       saveEveryMs: this.#options.saveEveryMs ?? 1000,

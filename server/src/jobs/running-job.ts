@@ -2,11 +2,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Job } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
+import type { DerivationRecords } from '../normalization/derivations.ts';
 import type {
-  JobIdentity,
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  SeriesIdentity,
 } from '../normalization/types.ts';
 import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-records.ts';
 import { isPassingFault } from './passing-fault.ts';
@@ -14,10 +15,11 @@ import { isPassingFault } from './passing-fault.ts';
 /** The work itself. It must stop soon after `signal` is aborted, with the signal's reason. */
 export type RunNormalization = (
   request: NormalizationRequest,
-  identity: JobIdentity,
+  identity: SeriesIdentity,
   options: {
-    /** Id of the job; its identity is that of the first job for the same series. */
+    /** Id of the job; several may make the same series, one after the other. */
     readonly job: string;
+    readonly derivations: DerivationRecords;
     readonly signal: AbortSignal;
     onProgress(progress: Progress): void;
     /** The work has reached a point from which it can go on after a crash. */
@@ -29,6 +31,7 @@ export type RunNormalization = (
 
 export interface RunningJobOptions {
   readonly records: JobRecords;
+  readonly derivations: DerivationRecords;
   readonly run: RunNormalization;
   readonly timeoutMs: number;
   readonly saveEveryMs: number;
@@ -37,9 +40,9 @@ export interface RunningJobOptions {
   /** A job that meets passing faults for longer than this, and gets no further, has failed. */
   readonly retryMs: number;
   /** What the work has left behind is needed no more. */
-  release(identity: JobIdentity): Promise<void>;
+  release(identity: SeriesIdentity): Promise<void>;
   /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
-  retain(identity: JobIdentity): Promise<void>;
+  retain(identity: SeriesIdentity): Promise<void>;
   /** After every change of `job`. */
   onChange(): void;
   /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
@@ -189,6 +192,7 @@ export class RunningJob {
       return await Promise.race([
         this.#options.run(request, this.#attempt.identity, {
           job: id,
+          derivations: this.#options.derivations,
           signal,
           onProgress,
           onCheckpoint,

@@ -37,8 +37,6 @@ export interface Reached {
   readonly fetched: readonly FetchedInstance[];
   readonly fit?: Fit;
   readonly levels?: ReachedLevels;
-  /** Series Number of the result, chosen once. */
-  readonly seriesNumber?: number;
 }
 
 export class Checkpoint {

@@ -2,34 +2,37 @@
  * The use case: a series goes in over DICOMweb and a normalised one goes back into the same study.
  * Open, fetch, fit, normalise every level in one pass, store base last, verify.
  */
-import { createHash } from 'node:crypto';
 import { srgbProfile } from '../codec/icc.ts';
 import { type DerivationRecord, deriveLevel } from '../dicom/derived-series.ts';
 import { derivedUids } from '../dicom/derived-uids.ts';
 import { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
+import { isOurs } from '../dicom/equipment.ts';
 import { inputDeviceProfile } from '../dicom/icc-class.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { WHITE } from '../slide/raster.ts';
-import type { Slide } from '../slide/types.ts';
+import type { Level, Slide } from '../slide/types.ts';
 import { requireTemplateOf, type TemplateVersion } from '../stain/template.ts';
 import { transferCoefficients } from '../stain/transfer.ts';
 import { Checkpoint } from './checkpoint.ts';
+import type { DerivationFacts, DerivationRecords } from './derivations.ts';
 import { fitStain } from './fit.ts';
 import { findGlassTiles } from './glass-tiles.ts';
 import { makeLevels } from './make-levels.ts';
 import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
+import { type Fingerprint, seriesContent, sha256, sourceSha256 } from './series-identity.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
+import { storedRecordOf } from './stored-derivations.ts';
 import type { TemplateStore } from './template-store.ts';
 import type {
-  JobIdentity,
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  SeriesIdentity,
   StoredPart,
 } from './types.ts';
 
@@ -38,6 +41,7 @@ export interface NormalizationEnvironment extends SeriesAccess {
   readonly destination: DicomWebClient;
   readonly network: (model: string) => Promise<StainNetwork>;
   readonly template: TemplateStore['version'];
+  readonly derivations: DerivationRecords;
   /** Seconds of work that a crash may cost. */
   readonly checkpointSeconds: number;
   /** Frames in the encoder at once. */
@@ -64,11 +68,30 @@ export async function inspectRequest(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   signal: AbortSignal,
-): Promise<{ template: TemplateVersion; network: StainNetwork; slide: Slide }> {
-  const resolved = await resolve(request, environment);
+): Promise<Fingerprint & { readonly slide: Slide; readonly isResult: boolean }> {
+  const { template, network } = await resolve(request, environment);
   const slide = await inspectSeries(request, environment, signal);
   await requireCapacity(environment.spool, jobRoom(imagesOf(slide), request.encoding).least);
-  return { ...resolved, slide };
+  return {
+    ...fingerprintOf(sourceSha256(slide), template, network, environment),
+    slide,
+    isResult: isOurs(slide.levels[0]!.instances[0]!.dataset),
+  };
+}
+
+function fingerprintOf(
+  sourceSha256: string,
+  template: TemplateVersion,
+  { model }: StainNetwork,
+  { softwareVersions, onInvalidProfile }: NormalizationEnvironment,
+): Fingerprint {
+  return {
+    sourceSha256,
+    templateSha256: template.sha256,
+    // The model that will run, not whatever lies on the disk by now.
+    modelSha256: model.sha256,
+    pipelineSha256: sha256([softwareVersions, onInvalidProfile]),
+  };
 }
 
 /** The template and the network that a request names, which must belong together. */
@@ -88,7 +111,7 @@ async function resolve(
  */
 export async function normalizeSeries(
   request: NormalizationRequest,
-  identity: JobIdentity,
+  identity: SeriesIdentity,
   environment: NormalizationEnvironment,
   options: NormalizationOptions,
 ): Promise<NormalizationResult> {
@@ -107,7 +130,7 @@ export async function normalizeSeries(
 async function normalizeIn(
   spool: JobSpool,
   request: NormalizationRequest,
-  identity: JobIdentity,
+  identity: SeriesIdentity,
   environment: NormalizationEnvironment,
   { signal, onProgress, onCheckpoint = () => {}, onStored = async () => {} }: NormalizationOptions,
 ): Promise<NormalizationResult> {
@@ -122,11 +145,14 @@ async function normalizeIn(
   await using open = await openSeries(request, environment, progress, signal, {
     spool,
     checkpoint,
+    onAnnounced: (slide) => requireSource(request, slide),
     roomFor: (slide) =>
       checkpoint.reached.levels?.complete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
   });
   const { slide, colour } = open;
+  const begun = await factsOf(identity, network, environment);
   const fit =
+    begun?.fit ??
     checkpoint.reached.fit ??
     (await fitStain(open.base(WHITE), open.overviews(WHITE), network, {
       signal,
@@ -157,27 +183,37 @@ async function normalizeIn(
 
   const uids = derivedUids(identity);
   const notes = [...slide.notes, ...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
-  const seriesNumber =
-    checkpoint.reached.seriesNumber ??
-    (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal));
-  if (checkpoint.reached.seriesNumber === undefined) await checkpoint.save({ seriesNumber });
+  // From here on the header is what it is, whoever completes the series.
+  const facts = await environment.derivations.keep(identity, {
+    fit,
+    executionProvider: network.executionProvider,
+    deviceSerialNumber: environment.deviceSerialNumber,
+    seriesNumber:
+      begun?.seriesNumber ??
+      (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal)),
+  });
+  const fingerprint = fingerprintOf(
+    request.sourceSha256 ?? sourceSha256(slide),
+    template,
+    network,
+    environment,
+  );
   const record: DerivationRecord = {
     identity,
     model: network.model,
     template,
-    source: fit.classes,
+    source: facts.fit.classes,
     encoding: request.encoding,
     quality: request.quality,
-    executionProvider: network.executionProvider,
+    executionProvider: facts.executionProvider,
     colourPolicy: colour.policy,
     softwareVersions: environment.softwareVersions,
-    deviceSerialNumber: environment.deviceSerialNumber,
-    seriesNumber,
+    deviceSerialNumber: facts.deviceSerialNumber,
+    seriesNumber: facts.seriesNumber,
     iccProfile: inputDeviceProfile(await srgbProfile()),
     fullRecord: {
-      request: { ...request, templateSha256: template.sha256 },
-      fit: { glass: fit.glass, fade: fit.fade, sampledTiles: fit.sampledTiles, classes: fit.classes },
-      outOfDistribution: fit.outOfDistribution,
+      ...storedRecordOf({ ...seriesContent(request, fingerprint), identity, facts }),
+      request: { ...request, ...fingerprint },
       framesPassedThrough: levels.passedThrough,
       notes,
     },
@@ -189,7 +225,7 @@ async function normalizeIn(
           level,
           derivation: record,
           instanceNumber: i + 1,
-          sopInstanceUid: uids.instance(i + 1),
+          sopInstanceUid: uids.instance(sourceOf(level)),
           encodedBytes: spools[i]!.totalBytes,
           sourceIsLossy: open.isLossy(level),
         }),
@@ -210,6 +246,8 @@ async function normalizeIn(
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: uids.series,
     sourceSeriesInstanceUid: slide.seriesInstanceUid,
+    revision: identity.revision,
+    supersedes: identity.supersedes,
     instances: images.map((level, i) => ({
       sopInstanceUid: instances[i]!.sopInstanceUid,
       role: level.role,
@@ -232,26 +270,55 @@ async function normalizeIn(
 }
 
 /** The series that the result will be. */
-export function derivedSeriesOf(slide: Slide, identity: JobIdentity): DerivedSeries {
+export function derivedSeriesOf(slide: Slide, identity: SeriesIdentity): DerivedSeries {
   const uids = derivedUids(identity);
   return {
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: uids.series,
     // A thumbnail that turns out to be damaged is left out.
-    instances: slide.levels.map((_, i) => ({ sopInstanceUid: uids.instance(i + 1) })),
+    instances: slide.levels.map((level) => ({ sopInstanceUid: uids.instance(sourceOf(level)) })),
   };
 }
 
-/** SHA-256 over all that the bytes of the result depend on, but for the device. */
+/** SOP Instance UID of the image that a derived one is named after. */
+function sourceOf({ instances }: Level): string {
+  return instances[0]!.sopInstanceUid;
+}
+
+/** A slide that has got more instances since it was asked for is another one: its result must not take this one's UIDs. */
+function requireSource(request: NormalizationRequest, slide: Slide): void {
+  if (request.sourceSha256 !== undefined && request.sourceSha256 !== sourceSha256(slide))
+    throw new StainError('SOURCE_CHANGED', 'The slide has other instances than when it was asked for.');
+}
+
+/**
+ * What is known of a series that was begun.
+ * @throws SERIES_UNREPEATABLE where this device would make other pixels than those that are stored
+ */
+async function factsOf(
+  identity: SeriesIdentity,
+  { executionProvider }: StainNetwork,
+  { derivations }: NormalizationEnvironment,
+): Promise<DerivationFacts | undefined> {
+  const facts = await derivations.find(identity);
+  if (facts === undefined || facts.executionProvider === executionProvider) return facts;
+  await derivations.giveUp(identity);
+  throw new StainError(
+    'SERIES_UNREPEATABLE',
+    `The series was begun on ${facts.executionProvider}; ${executionProvider} would complete it with other pixels.`,
+  );
+}
+
+/** SHA-256 over all that the pixels of the result depend on, but for the device. */
 function workKey(
   request: NormalizationRequest,
-  identity: JobIdentity,
+  { seriesUuid }: SeriesIdentity,
   template: TemplateVersion,
   { model }: StainNetwork,
   { softwareVersions }: NormalizationEnvironment,
 ): string {
-  const parts = [request, identity, template.sha256, model.sha256, softwareVersions];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  const parts = [request, seriesUuid, template.sha256, model.sha256, softwareVersions];
+  return sha256(parts);
 }
 
 const TRANSFER_SYNTAX = {

@@ -42,6 +42,8 @@ export interface SeriesAccess {
 export interface FetchPlace {
   readonly spool: Spool;
   readonly checkpoint: Checkpoint;
+  /** Hears what is to be fetched before it is, and may refuse it. */
+  onAnnounced(slide: Slide): void;
   /** What the work needs in the spool besides the source. */
   roomFor(slide: Slide): NeededRoom;
 }
@@ -107,6 +109,7 @@ export async function openSeries(
   const announced = await inspectSeries(series, access, signal);
   progress.report('open', 1, 1, 'instances');
   await using cleanup = new AsyncDisposableStack();
+  place?.onAnnounced(announced);
   const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
   const files = new Map<string, Part10File>();
   const notes: string[] = [];
@@ -185,7 +188,7 @@ export async function openSeries(
 async function temporaryPlace({ spool }: SeriesAccess, cleanup: AsyncDisposableStack): Promise<FetchPlace> {
   const temporary = cleanup.use(await createTemporarySpool(spool));
   const checkpoint = await Checkpoint.open(temporary, '', () => {});
-  return { spool: temporary, checkpoint, roomFor: () => NOTHING };
+  return { spool: temporary, checkpoint, onAnnounced: () => {}, roomFor: () => NOTHING };
 }
 
 /** An instance in the spool: as an earlier attempt has left it, or fetched now. */

@@ -10,7 +10,7 @@ import { StainError, toStainError } from '../errors.ts';
 import { atWork, folderBytes, Ledger, TOUCH_MS, withLedger } from './ledger.ts';
 import { PROCESS } from './process-identity.ts';
 import { type Decision, decide, type Holding, type Room } from './room.ts';
-import type { JobIdentity } from './types.ts';
+import type { SeriesIdentity } from './types.ts';
 
 const JOB = /^job-([0-9a-f-]{36})$/;
 /** Room is taken in steps of at least this size and part: few looks into the ledger. */
@@ -72,21 +72,21 @@ export async function createTemporarySpool(options: SpoolOptions): Promise<Spool
  */
 export async function openJobSpool(
   options: SpoolOptions,
-  { jobUuid, createdAt }: JobIdentity,
+  { seriesUuid, createdAt }: Pick<SeriesIdentity, 'seriesUuid' | 'createdAt'>,
 ): Promise<JobSpool> {
   await makeParent(options.directory);
-  return HeldSpool.open(options, `job-${jobUuid}`, createdAt, `${PROCESS}-${randomUUID()}`);
+  return HeldSpool.open(options, `job-${seriesUuid}`, createdAt, `${PROCESS}-${randomUUID()}`);
 }
 
-export async function removeJobSpool(options: SpoolOptions, jobUuid: string): Promise<void> {
-  await removeFolder(options, `job-${jobUuid}`);
+export async function removeJobSpool(options: SpoolOptions, seriesUuid: string): Promise<void> {
+  await removeFolder(options, `job-${seriesUuid}`);
 }
 
 /** The job has failed, and could go on if it were asked for again: until then its folder is the first to give way. */
-export async function retainJobSpool({ directory }: SpoolOptions, jobUuid: string): Promise<void> {
+export async function retainJobSpool({ directory }: SpoolOptions, seriesUuid: string): Promise<void> {
   if (!(await stat(directory).catch(() => undefined))) return;
   await withLedger(directory, async (ledger) => {
-    const holding = ledger.find(`job-${jobUuid}`);
+    const holding = ledger.find(`job-${seriesUuid}`);
     if (holding && holding.state !== 'working')
       ledger.set({ ...holding, state: 'failed', wants: 0, since: Date.now() });
   });
@@ -106,7 +106,7 @@ export interface SweepOptions {
   /** Folders of jobs in which nothing was written for this long are removed. */
   readonly keepDays: number;
   /** Whether a job has ended and leaves nothing to go on with. */
-  isOver(jobUuid: string): Promise<boolean>;
+  isOver(seriesUuid: string): Promise<boolean>;
 }
 
 /** Removes what nobody needs any more: of processes that were killed, of jobs that are over or forgotten. */
@@ -117,8 +117,8 @@ export async function sweepSpools({ directory }: SpoolOptions, options: SweepOpt
   const over = new Set<string>();
   // Asked before the ledger is taken: the database may be slow.
   for (const { name } of found.all) {
-    const jobUuid = JOB.exec(name)?.[1];
-    if (jobUuid && (await options.isOver(jobUuid))) over.add(name);
+    const seriesUuid = JOB.exec(name)?.[1];
+    if (seriesUuid && (await options.isOver(seriesUuid))) over.add(name);
   }
   await withLedger(directory, async (ledger) => {
     await ledger.reap();

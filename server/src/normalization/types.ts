@@ -9,19 +9,23 @@ export interface NormalizationRequest {
   readonly template: string;
   /** SHA-256 of the template's content, once it is known; without it the template as it is now. */
   readonly templateSha256?: string | undefined;
+  /** Of the instances of the slide (series-identity.ts), once they are known. */
+  readonly sourceSha256?: string | undefined;
   readonly model: string;
   /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
   readonly encoding: OutputEncoding;
   readonly quality: number;
 }
 
-/**
- * Identity of one job. All UIDs of the derived series are made from `jobUuid` (see dicom/uid.ts) and all
- * dates from `createdAt`, so that a retry stores the same bytes again.
- */
-export interface JobIdentity {
-  readonly jobUuid: string;
-  /** ISO 8601 with UTC offset. */
+/** Which series the work makes (`series-identity.ts`), so that a repeat stores the same bytes again. */
+export interface SeriesIdentity {
+  /** All its UIDs are made from this (dicom/derived-uids.ts). */
+  readonly seriesUuid: string;
+  /** From 1: how often a series of this kind has been made of the slide. */
+  readonly revision: number;
+  /** Series Instance UID of the one whose place it takes. */
+  readonly supersedes?: string | undefined;
+  /** ISO 8601 with UTC offset; all dates of the series are made from it. */
   readonly createdAt: string;
 }
 
@@ -67,6 +71,9 @@ export interface NormalizationResult {
   /** Series Instance UID of the derived series. */
   readonly seriesInstanceUid: string;
   readonly sourceSeriesInstanceUid: string;
+  /** As in `SeriesIdentity`; results of older versions have none. */
+  readonly revision?: number | undefined;
+  readonly supersedes?: string | undefined;
   readonly instances: readonly DerivedInstanceSummary[];
   readonly template: string;
   /** SHA-256 of the template's content; results of older versions have none. */

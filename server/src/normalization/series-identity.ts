@@ -1,0 +1,71 @@
+/**
+ * Which derived series a request means. The same request is the same series, whoever makes it: the service, the command line,
+ * a rule. Everything that decides its bytes is in its UID, so other bytes never go under a used one.
+ */
+import { createHash } from 'node:crypto';
+import { nameBasedUuid } from '../dicom/uid.ts';
+import type { Slide } from '../slide/types.ts';
+import { imagesOf } from './open-series.ts';
+import type { NormalizationRequest, SeriesIdentity } from './types.ts';
+
+/** Namespace of the UUIDs that are made here (RFC 9562 section 5.5). */
+const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
+
+/** Content of what a request names: the same name may stand for something else tomorrow. */
+export interface Fingerprint {
+  /** `sourceSha256` of the slide. */
+  readonly sourceSha256: string;
+  readonly templateSha256: string;
+  readonly modelSha256: string;
+  /** Of the software and the settings by which pixels are moved and encoded. */
+  readonly pipelineSha256: string;
+}
+
+/** A request with content: two are one series where they are equal in both, and revisions of one in `lineage`. */
+export interface SeriesContent {
+  /** SHA-256 of all but the instances of the source, which may come in parts or be replaced. */
+  readonly lineage: string;
+  /** SHA-256 of everything. */
+  readonly content: string;
+}
+
+export function seriesContent(request: NormalizationRequest, fingerprint: Fingerprint): SeriesContent {
+  const lineage = sha256([
+    request.studyInstanceUid,
+    request.seriesInstanceUid,
+    request.template,
+    fingerprint.templateSha256,
+    request.model,
+    fingerprint.modelSha256,
+    request.encoding,
+    // Lossless encodings have no quality.
+    request.encoding === 'jpeg' ? request.quality : null,
+    fingerprint.pipelineSha256,
+  ]);
+  return { lineage, content: sha256([lineage, fingerprint.sourceSha256]) };
+}
+
+/** @param revision from 1; @param now ISO 8601 with UTC offset, when the revision is begun */
+export function seriesIdentity(
+  { content }: SeriesContent,
+  revision: number,
+  now: string,
+  supersedes?: string,
+): SeriesIdentity {
+  const seriesUuid = nameBasedUuid(NAMESPACE, `${content} revision ${revision}`);
+  return { seriesUuid, revision, supersedes, createdAt: now };
+}
+
+/** SHA-256 of the SOP Instance UIDs of a slide, in any order. */
+export function sourceSha256(slide: Slide): string {
+  return sha256(
+    imagesOf(slide)
+      .flatMap(({ instances }) => instances.map(({ sopInstanceUid }) => sopInstanceUid))
+      .sort(),
+  );
+}
+
+/** SHA-256 of plain values, as JSON; lower-case hexadecimal. */
+export function sha256(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}

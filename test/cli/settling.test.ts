@@ -1,0 +1,49 @@
+/** `normalize-all` waits for slides that are still being written or sent. */
+import { cp, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chooseSeries } from '../../server/src/cli/choose-series.ts';
+import { normalizeOnce } from '../../server/src/cli/normalize-once.ts';
+import { Settling } from '../../server/src/cli/settling.ts';
+import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+import { serveArchive } from '../support/serve-archive.ts';
+
+const SAMPLE = join(repository, 'scripts/sample');
+const signal = new AbortController().signal;
+
+let place: Workplace;
+beforeAll(async () => {
+  place = await createWorkplace();
+});
+afterAll(() => place[Symbol.asyncDispose]());
+
+it('takes a slide of an archive that has the same instances after a while, and no other', async () => {
+  const folder = await place.fill('growing', join(SAMPLE, 'level-2.dcm'), join(SAMPLE, 'level-3.dcm'));
+  await using served = await serveArchive({ folder });
+  await using source = await place.open(served.url);
+  const environment = place.composition.environment({ source: source.client, destination: source.client });
+  const series = await chooseSeries(source.client, {}, signal);
+  const settling = new Settling(source, environment, 0.2);
+  const before = await settling.settled(series, signal);
+  expect(before).toMatch(/^[0-9a-f]{64}$/);
+
+  await cp(join(SAMPLE, 'level-1.dcm'), join(folder, 'level-1.dcm'));
+  await served.archive.rescan();
+  const request = { ...series, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 } as const;
+  const once = normalizeOnce(request, environment, { signal, expectedSource: before!, onProgress() {} });
+  await expect(once).rejects.toMatchObject({ code: 'SERIES_ARRIVING' });
+
+  settling.lookAt(series, signal);
+  const after = await settling.settled(series, signal);
+  expect(after).not.toBe(before);
+});
+
+it('does not look twice at a folder that nobody has written to for a while', async () => {
+  const folder = await place.fill('old', join(SAMPLE, 'level-3.dcm'));
+  await utimes(join(folder, 'level-3.dcm'), 1e9, 1e9);
+  await using source = await place.open(folder);
+  const environment = place.composition.environment({ source: source.client, destination: source.client });
+  const series = await chooseSeries(source.client, {}, signal);
+  expect(await new Settling(source, environment, 3600).settled(series, signal)).toBeUndefined();
+});

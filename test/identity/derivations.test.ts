@@ -1,0 +1,119 @@
+/** Which series a request means, and which revision of it. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { uidFromUuid } from '../../server/src/dicom/uid.ts';
+import { type Derivation, type Revisions, revisionOf } from '../../server/src/normalization/derivations.ts';
+import {
+  type Fingerprint,
+  seriesContent,
+  seriesIdentity,
+} from '../../server/src/normalization/series-identity.ts';
+import type { NormalizationRequest } from '../../server/src/normalization/types.ts';
+
+const REQUEST: NormalizationRequest = {
+  studyInstanceUid: '1.2',
+  seriesInstanceUid: '1.2.3',
+  template: 'he-violet',
+  model: 'fast',
+  encoding: 'jpeg',
+  quality: 90,
+};
+const FINGERPRINT: Fingerprint = {
+  sourceSha256: 's',
+  templateSha256: 't',
+  modelSha256: 'm',
+  pipelineSha256: 'p',
+};
+const uuidOf = (request: NormalizationRequest, fingerprint: Fingerprint, revision = 1): string =>
+  seriesIdentity(seriesContent(request, fingerprint), revision, '2026-01-01T00:00:00.000Z').seriesUuid;
+
+describe('the UID of a series', () => {
+  const parts: fc.Arbitrary<[NormalizationRequest, Fingerprint]> = fc.tuple(
+    fc.record({
+      studyInstanceUid: fc.constantFrom('1.2', '1.3'),
+      seriesInstanceUid: fc.constantFrom('1.2.3', '1.2.34'),
+      template: fc.constantFrom('a', 'ab'),
+      model: fc.constantFrom('b', 'fast'),
+      encoding: fc.constantFrom('jpeg', 'htj2k', 'jpeg2000'),
+      quality: fc.constantFrom(80, 90),
+    }),
+    fc.record({
+      sourceSha256: fc.constantFrom('s', 'ss'),
+      templateSha256: fc.constantFrom('t', 'tt'),
+      modelSha256: fc.constantFrom('m', 'mm'),
+      pipelineSha256: fc.constantFrom('p', 'pp'),
+    }),
+  );
+  /** All that decides bytes; lossless encodings have no quality. */
+  const meaning = ([request, fingerprint]: [NormalizationRequest, Fingerprint]): string =>
+    JSON.stringify([{ ...request, quality: request.encoding === 'jpeg' && request.quality }, fingerprint]);
+
+  it('is the same for the same work, and another as soon as one part differs', () => {
+    fc.assert(
+      fc.property(parts, parts, (a, b) => {
+        expect(uuidOf(...a) === uuidOf(...b)).toBe(meaning(a) === meaning(b));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is not changed by the time, nor by what else the request carries', () => {
+    const pinned = { ...REQUEST, templateSha256: 'x', sourceSha256: 'y' };
+    expect(uuidOf(pinned, FINGERPRINT)).toBe(uuidOf(REQUEST, FINGERPRINT));
+    expect(uuidOf(REQUEST, FINGERPRINT, 2)).not.toBe(uuidOf(REQUEST, FINGERPRINT));
+  });
+
+  it('stays what it is: series in archives are found again by it', () => {
+    expect(uidFromUuid(uuidOf(REQUEST, FINGERPRINT))).toBe('2.25.276154468128783088201759070349224582436');
+  });
+});
+
+describe('the revision that a request makes', () => {
+  const content = seriesContent(REQUEST, FINGERPRINT);
+  const derivation = (changes: Partial<Derivation> = {}): Derivation => ({
+    content: content.content,
+    identity: seriesIdentity(content, 3, '2026-01-01T00:00:00.000Z', '2.25.9'),
+    wasStored: true,
+    isOver: false,
+    ...changes,
+  });
+  const knowing = (newest: Derivation | undefined): Revisions => ({
+    newest: async () => newest,
+    add: async () => true,
+  });
+
+  it('is the first where there is none', async () => {
+    expect(await revisionOf(content, knowing(undefined))).toMatchObject({
+      revision: 1,
+      supersedes: undefined,
+    });
+  });
+
+  it('is the one that was begun, with its time', async () => {
+    expect(await revisionOf(content, knowing(derivation()))).toEqual(derivation().identity);
+  });
+
+  it('follows one that is over, or that was made of other instances, and names it', async () => {
+    const named = { revision: 4, supersedes: uidFromUuid(derivation().identity.seriesUuid) };
+    expect(await revisionOf(content, knowing(derivation({ isOver: true })))).toMatchObject(named);
+    expect(await revisionOf(content, knowing(derivation({ content: 'other' })))).toMatchObject(named);
+  });
+
+  it('names what was stored before, where the last one never was', async () => {
+    const never = derivation({ isOver: true, wasStored: false });
+    expect(await revisionOf(content, knowing(never))).toMatchObject({ revision: 4, supersedes: '2.25.9' });
+  });
+
+  it('is that of another request which was faster', async () => {
+    let newest: Derivation | undefined;
+    const faster = derivation();
+    const revisions: Revisions = {
+      newest: async () => newest,
+      async add() {
+        newest = faster;
+        return false;
+      },
+    };
+    expect(await revisionOf(content, revisions)).toEqual(faster.identity);
+  });
+});
