@@ -183,6 +183,7 @@ describe('normalizations', () => {
     expect(job.request).toEqual({
       ...wanted,
       templateSha256: FINGERPRINT.templateSha256,
+      sourceSha256: FINGERPRINT.sourceSha256,
       model: 'fast',
       encoding: 'jpeg',
       quality: 77,

@@ -112,6 +112,7 @@ describe('create', () => {
       seriesInstanceUid: `1.2.3.${series}`,
       template: 'one',
       templateSha256: FINGERPRINT.templateSha256,
+      sourceSha256: FINGERPRINT.sourceSha256,
       model: 'fast',
       encoding: 'jpeg',
       quality: 70,
