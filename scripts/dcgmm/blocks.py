@@ -9,6 +9,7 @@ from .constants import (
     FOREIGN_BLUE_OVER_GREEN,
     FOREIGN_INK_BLUE_OVER_GREEN,
     FOREIGN_INK_DENSITY,
+    FOREIGN_INK_RED_OVER_GREEN,
     FOREIGN_RED_OVER_GREEN,
     LAYERS,
     MINIMUM_OPTICAL_DENSITY,
@@ -137,9 +138,16 @@ def native(graph: Graph, density: str, mean: str) -> str:
         low, high = ends
         return graph.node("Mul", [graph.node("Sub", [value, graph.constant(low)]), graph.constant(1 / (high - low))])
 
-    ink = graph.node("Min", [ramp(mean, FOREIGN_INK_DENSITY), ramp(blue_over_green, FOREIGN_INK_BLUE_OVER_GREEN)])
-    red_over_green = ramp(graph.node("Sub", [red, green]), FOREIGN_RED_OVER_GREEN)
-    ramps = [ramp(blue_over_green, FOREIGN_BLUE_OVER_GREEN), red_over_green, ink, ramp(mean, FOREIGN_BLACK_DENSITY)]
+    red_over_green = graph.node("Sub", [red, green])
+    black_or_blue = graph.node(
+        "Max", [ramp(blue_over_green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red_over_green, FOREIGN_INK_RED_OVER_GREEN)]
+    )
+    ramps = [
+        ramp(blue_over_green, FOREIGN_BLUE_OVER_GREEN),
+        ramp(red_over_green, FOREIGN_RED_OVER_GREEN),
+        graph.node("Min", [ramp(mean, FOREIGN_INK_DENSITY), black_or_blue]),
+        ramp(mean, FOREIGN_BLACK_DENSITY),
+    ]
     return graph.node("Sub", [graph.constant(1), smoothstep(graph, graph.node("Max", ramps))])
 
 

@@ -98,6 +98,20 @@ DESCRIPTIONS = {
 }
 
 
+def identity_of(graphs: dict) -> str:
+    """As the server identifies a model: SHA-256 over the digests of both graphs."""
+    return hashlib.sha256((graphs["statistics"]["sha256"] + graphs["apply"]["sha256"]).encode()).hexdigest()
+
+
+def earlier_identities(name: str, folder: Path, weights: str, graphs: dict) -> list[str]:
+    """Models of the same weights that came before in this folder: templates made with them stay good."""
+    manifest = folder / "manifest.json"
+    models = json.loads(manifest.read_text())["models"] if manifest.exists() else []
+    same = [model for model in models if model["name"] == name and model["weights"]["sha256"] == weights]
+    known = [sha for model in same for sha in [*model.get("earlier", []), identity_of(model["graphs"])]]
+    return [sha for sha in known if sha != identity_of(graphs)]
+
+
 def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
     """Writes both graphs of a model; its entry in the manifest."""
     stored = weights_file(name, folder)
@@ -125,6 +139,7 @@ def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
         "typicalStain": typical_stain(folder / graphs["statistics"]["file"], data),
         "graphs": graphs,
         "weights": {"file": stored.name, "sha256": digest},
+        "earlier": earlier_identities(name, folder, digest, graphs),
         "classesOf": record.get("teacherSha256", digest),
         "tolerances": {"greyLevels": 1, "statisticsRelative": 1e-5, "statisticsFloorPerPixel": 0.01},
         "training": training_entry(record),
@@ -137,7 +152,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.3.0")
+    parser.add_argument("--version", default="0.3.1")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:

@@ -14,6 +14,7 @@ from .constants import (
     FOREIGN_BLUE_OVER_GREEN,
     FOREIGN_INK_BLUE_OVER_GREEN,
     FOREIGN_INK_DENSITY,
+    FOREIGN_INK_RED_OVER_GREEN,
     FOREIGN_RED_OVER_GREEN,
     LAYERS,
     ZERO_LEVEL,
@@ -115,7 +116,8 @@ def native(tile: np.ndarray) -> np.ndarray:
     od = optical_density(tile)
     red, green, blue = od[..., 0], od[..., 1], od[..., 2]
     mean = od.mean(-1)
-    ink = np.minimum(ramp(mean, FOREIGN_INK_DENSITY), ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN))
+    black_or_blue = np.maximum(ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_INK_RED_OVER_GREEN))
+    ink = np.minimum(ramp(mean, FOREIGN_INK_DENSITY), black_or_blue)
     ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN), ink, ramp(mean, FOREIGN_BLACK_DENSITY))
     return 1 - smoothstep(np.maximum.reduce(ramps))
 

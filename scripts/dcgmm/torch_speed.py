@@ -21,6 +21,7 @@ from .constants import (
     FOREIGN_BLUE_OVER_GREEN,
     FOREIGN_INK_BLUE_OVER_GREEN,
     FOREIGN_INK_DENSITY,
+    FOREIGN_INK_RED_OVER_GREEN,
     FOREIGN_RED_OVER_GREEN,
     ZERO_LEVEL,
 )
@@ -63,7 +64,10 @@ class Graphs:
         """1 where the colour can be H&E, 0 where it is foreign; as blocks.native."""
         red, green, blue = od.split(1, 1)
         ramp = lambda value, ends: (value - ends[0]) / (ends[1] - ends[0])  # noqa: E731
-        ink = torch.minimum(ramp(mean, FOREIGN_INK_DENSITY), ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN))
+        black_or_blue = torch.maximum(
+            ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_INK_RED_OVER_GREEN)
+        )
+        ink = torch.minimum(ramp(mean, FOREIGN_INK_DENSITY), black_or_blue)
         foreign = torch.maximum(ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN))
         return 1 - smoothstep(torch.maximum(torch.maximum(foreign, ink), ramp(mean, FOREIGN_BLACK_DENSITY)))
 

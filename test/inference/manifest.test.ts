@@ -35,7 +35,8 @@ describe('model manifest', () => {
     const small = await loadModel(modelFolder, 'fast');
     expect(small).toMatchObject({ name: 'fast', classes: 4, halo: 20, alignment: 4 });
     // The small network answers as the large one does: a template of either fits both.
-    expect(small.templatesOf).toEqual([model.sha256, small.sha256]);
+    // Those of the models before, too: their weights were the same.
+    expect(small.templatesOf).toEqual(expect.arrayContaining([model.sha256, small.sha256]));
     expect(model.templatesOf).toEqual(small.templatesOf);
   });
 

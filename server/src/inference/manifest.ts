@@ -35,6 +35,8 @@ const model = z.object({
     limit: z.number().positive(),
   }),
   graphs: z.object({ statistics: graph, apply: graph }),
+  /** Identities of graphs of the same weights that came before. */
+  earlier: z.array(sha256).default([]),
   /** SHA-256 of the weights that define the classes: the model's own, or its teacher's if it was distilled. */
   classesOf: sha256,
   tolerances: z.object({ greyLevels: z.number(), statisticsRelative: z.number() }),
@@ -59,7 +61,7 @@ export interface LoadedModel {
   /** Tile origins and sizes are multiples of this. */
   readonly alignment: number;
   readonly typicalStain: ManifestModel['typicalStain'];
-  /** Identities of the models with the same classes, this one included: their templates fit. */
+  /** Identities of the models with the same classes, this one and earlier graphs of them included: their templates fit. */
   readonly templatesOf: readonly string[];
   readonly tolerances: ManifestModel['tolerances'];
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
@@ -95,7 +97,9 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     halo,
     alignment,
     typicalStain,
-    templatesOf: models.filter(({ classesOf }) => classesOf === found.classesOf).map(identityOf),
+    templatesOf: models
+      .filter(({ classesOf }) => classesOf === found.classesOf)
+      .flatMap((same) => [identityOf(same), ...same.earlier]),
     tolerances,
     graphs,
     graphSha256: { statistics: found.graphs.statistics.sha256, apply: found.graphs.apply.sha256 },

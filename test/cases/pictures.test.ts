@@ -1,0 +1,63 @@
+/** Pictures of what is not ordinary (../shared/data/cases/pictures), moved to the shipped templates. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { normalizeImageCommand } from '../../server/src/cli/image-commands.ts';
+import { readImage } from '../../server/src/codec/image-file.ts';
+import type { Raster } from '../../server/src/slide/raster.ts';
+import { createWorkplace, type Workplace } from '../support/normalize.ts';
+import { repository } from '../support/peers.ts';
+
+const PICTURES = join(process.env.STAIN_TEST_DATA ?? join(repository, '../shared/data'), 'cases/pictures');
+const missing = !existsSync(PICTURES);
+const signal = new AbortController().signal;
+
+let place: Workplace;
+beforeAll(async () => {
+  place = await createWorkplace();
+});
+afterAll(() => place?.[Symbol.asyncDispose]());
+
+interface Moved {
+  readonly before: Raster;
+  readonly after: Raster;
+  readonly notes: readonly string[];
+}
+
+async function moved(name: string, template: string): Promise<Moved> {
+  const [input, output] = [join(PICTURES, name), join(place.folder, `${template}-${name}.png`)];
+  const { notes } = await normalizeImageCommand(
+    { input, output, template, model: 'fast' },
+    place.composition,
+    signal,
+  );
+  const read = (path: string) => readImage(path, () => {});
+  return { before: await read(input), after: await read(output), notes };
+}
+
+/** Largest difference of any channel within a rectangle. */
+function mostChanged({ before, after }: Moved, x: number, y: number, width: number, height: number): number {
+  let most = 0;
+  for (let row = y; row < y + height; row++)
+    for (let at = (row * before.width + x) * 3; at < (row * before.width + x + width) * 3; at++)
+      most = Math.max(most, Math.abs(before.rgb[at]! - after.rgb[at]!));
+  return most;
+}
+
+describe.skipIf(missing)(`A picture${missing ? ' (skipped: no cases)' : ''}`, () => {
+  it.each(['he-pink-violet', 'he-magenta', 'he-violet'])(
+    'keeps the colours of pens: %s',
+    async (template) => {
+      const result = await moved('i12-pen.png', template);
+      // Within the bars of blue and of green ink, and in the tissue between them.
+      expect(mostChanged(result, 55, 105, 590, 70)).toBe(0);
+      expect(mostChanged(result, 55, 405, 590, 50)).toBe(0);
+      expect(mostChanged(result, 250, 250, 200, 100)).toBeGreaterThan(10);
+    },
+  );
+
+  it('of several pages is read in part, and that is said', async () => {
+    const { notes } = await moved('i17c-two-pages.tif', 'he-magenta');
+    expect(notes.join(' ')).toMatch(/Only the first of the \d pages/);
+  });
+});
