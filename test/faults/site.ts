@@ -1,17 +1,20 @@
 /**
  * A hospital in small: an archive behind a proxy that fails, the service and its workers as processes. A slide is
- * normalised undisturbed at first; then its derived series is taken out of the archive, and the same job, which makes
- * the same UIDs and dates, has to give the same bytes under faults.
+ * normalised undisturbed at first; then its derived series is taken out of the archive, and the same request, which makes the
+ * next revision, has to give the same bytes under faults, apart from what names the revision.
  */
-import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isFinal, type Job, type JobList } from '../../server/src/contract/index.ts';
+import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
+import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { uuidFromUid } from '../../server/src/dicom/uid.ts';
 import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { type CopiedSlide, copySample } from '../support/copy-slide.ts';
+import { type DerivedContent, derivedContent } from '../support/derived-content.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 import { type ArchiveKind, EMBEDDED, type TestArchive } from './archives.ts';
@@ -44,9 +47,9 @@ export interface SiteOptions {
 
 /** A slide in the archive, and what an undisturbed job makes of it. */
 export interface SiteSlide extends CopiedSlide {
-  readonly derivedSeriesUid: string;
-  /** SHA-256 of each derived instance by its UID. */
+  /** SHA-256 of the content of each derived instance, by the UID of its source. */
   readonly derived: ReadonlyMap<string, string>;
+  /** SOP Instance UID of the source's base level. */
   readonly baseUid: string;
 }
 
@@ -114,9 +117,8 @@ export class Site implements AsyncDisposable {
     if (!result) throw new Error(`The undisturbed job is ${state}: ${JSON.stringify(error)}`);
     const slide = {
       ...copy,
-      derivedSeriesUid: result.seriesInstanceUid,
-      derived: await this.#derivedInstances(copy),
-      baseUid: result.instances.find(({ role }) => role === 'base')!.sopInstanceUid,
+      derived: new Map((await this.#derivedInstances(copy)).map(({ source, sha256 }) => [source, sha256])),
+      baseUid: copy.baseUid,
     };
     if (slide.derived.size !== levels.length) throw new Error('The undisturbed series is not whole.');
     await this.forget(slide);
@@ -128,9 +130,9 @@ export class Site implements AsyncDisposable {
     await this.#archive.put(files);
   }
 
-  /** Takes the derived series out of the archive. */
-  async forget({ derivedSeriesUid }: SiteSlide): Promise<void> {
-    await this.#archive.remove(derivedSeriesUid);
+  /** Takes what was derived out of the archive. */
+  async forget(slide: SiteSlide): Promise<void> {
+    for (const uid of await this.derivedSeries(slide)) await this.#archive.remove(uid);
   }
 
   async submit({ studyInstanceUid, seriesInstanceUid }: CopiedSlide): Promise<Job> {
@@ -170,16 +172,23 @@ export class Site implements AsyncDisposable {
   async findings(slide: SiteSlide, job: Job): Promise<Finding> {
     const derived = await this.#derivedInstances(slide);
     const series = await this.derivedSeries(slide);
-    const wrong = [...slide.derived].filter(([uid, hash]) => derived.get(uid) !== hash).map(([uid]) => uid);
+    const wrong = [...slide.derived].filter(
+      ([source, sha256]) => !derived.some((one) => one.source === source && one.sha256 === sha256),
+    );
+    // Whatever attempts there were: the header says one thing.
+    const revisions = new Set(derived.map(({ revision }) => revision));
     const unfinished = await this.#unfinishedJobs();
     const left = await this.leftInSpool();
     const finding = {
-      lost: job.state === 'COMPLETED' && series.includes(slide.derivedSeriesUid) ? 0 : 1,
-      duplicated: Math.max(0, series.length - 1) + Math.max(0, derived.size - slide.derived.size),
-      wrong: wrong.length + unfinished.length + left.length,
+      lost: job.state === 'COMPLETED' && series.includes(job.result!.seriesInstanceUid) ? 0 : 1,
+      duplicated: Math.max(0, series.length - 1) + Math.max(0, derived.length - slide.derived.size),
+      wrong: wrong.length + Math.max(0, revisions.size - 1) + unfinished.length + left.length,
     };
     if (finding.lost + finding.duplicated + finding.wrong > 0)
-      console.error('Not as undisturbed:', JSON.stringify({ job, series, wrong, unfinished, left }));
+      console.error(
+        'Not as undisturbed:',
+        JSON.stringify({ job, series, wrong, revisions: [...revisions], unfinished, left }),
+      );
     return finding;
   }
 
@@ -190,17 +199,20 @@ export class Site implements AsyncDisposable {
   }
 
   /** UIDs of the derived instances that the archive shows now. */
-  async storedInstances({ studyInstanceUid, derivedSeriesUid }: SiteSlide): Promise<string[]> {
+  async storedInstances({ studyInstanceUid, seriesInstanceUid }: SiteSlide): Promise<string[]> {
     const found = await this.#client.searchInstances({ StudyInstanceUID: studyInstanceUid }, unlimited());
     return found
-      .filter((json) => textOf(json, '0020000E') === derivedSeriesUid)
+      .filter((json) => textOf(json, '0020000E') !== seriesInstanceUid)
       .map((json) => textOf(json, '00080018')!);
   }
 
   /** Whether a viewer would open a pyramid of which levels are missing. */
   async showsHalfPyramid(slide: SiteSlide): Promise<boolean> {
     const stored = await this.storedInstances(slide);
-    return stored.includes(slide.baseUid) && stored.length < slide.derived.size;
+    const bases = (await this.derivedSeries(slide)).map((uid) =>
+      derivedUids({ seriesUuid: uuidFromUid(uid)! }).instance(slide.baseUid),
+    );
+    return bases.some((uid) => stored.includes(uid)) && stored.length < slide.derived.size;
   }
 
   /** Files of jobs, once nothing more is removed. */
@@ -217,21 +229,23 @@ export class Site implements AsyncDisposable {
     return this.#resources.disposeAsync();
   }
 
-  /** SHA-256 of all instances in derived series of the study, as the archive gives them. */
-  async #derivedInstances(slide: CopiedSlide): Promise<Map<string, string>> {
+  /** All instances in derived series of the study, as the archive gives them. */
+  async #derivedInstances(slide: CopiedSlide): Promise<DerivedContent[]> {
     const { studyInstanceUid } = slide;
-    const hashes = new Map<string, string>();
+    const found: DerivedContent[] = [];
+    const folder = await mkdtemp(join(tmpdir(), 'faults-derived-'));
     for (const series of await this.derivedSeries(slide)) {
       const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: series };
       for (const json of await this.#client.searchInstances(parameters, unlimited())) {
         const uid = textOf(json, '00080018')!;
-        const hash = createHash('sha256');
-        for await (const chunk of this.#client.retrieveInstance(studyInstanceUid, series, uid, unlimited()))
-          hash.update(chunk);
-        hashes.set(uid, hash.digest('hex'));
+        const path = join(folder, uid);
+        await writeFile(path, this.#client.retrieveInstance(studyInstanceUid, series, uid, unlimited()));
+        await using file = await openPart10(path);
+        found.push(await derivedContent(file));
       }
     }
-    return hashes;
+    await rm(folder, { recursive: true });
+    return found;
   }
 
   async #unfinishedJobs(): Promise<Job[]> {

@@ -9,6 +9,8 @@ import { collect } from './storable.ts';
 export interface CopiedSlide {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
+  /** SOP Instance UID of its finest level. */
+  readonly baseUid: string;
   /** Part 10 files, one an instance. */
   readonly files: readonly Buffer[];
 }
@@ -35,5 +37,6 @@ export async function copySample(name: string, levels: readonly number[]): Promi
     });
     return await collect(copy.stream());
   });
-  return { studyInstanceUid, seriesInstanceUid, files: await Promise.all(files) };
+  const baseUid = testUid(`${name} level ${Math.min(...levels)}`);
+  return { studyInstanceUid, seriesInstanceUid, baseUid, files: await Promise.all(files) };
 }
