@@ -83,6 +83,7 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
       CONTROL.slice(0, 1),
     ],
     ['decompressed RGB still tagged YBR_FULL_422', 's20-native-422-rgb', RECODED, CONTROL],
+    ['a deflated data set', 'e10-deflated', RECODED, CONTROL],
     ['a level whose Image Type is in small letters', 's05b-type-secondary-mixed', 0, CONTROL],
   ])('has the pixels of the sound one: %s', async (_what, name, most, levels) => {
     const [found, control] = [await derived(name), await derived('c00-control')];

@@ -1,16 +1,19 @@
 /** Headers and pixel data of Part 10 files, and DICOM JSON. */
 import { readFileSync, rmSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import dicomParser from 'dicom-parser';
+import { HeaderReader } from '../../server/src/archive/header.ts';
+import { openInflated, type PrivateFolder } from '../../server/src/archive/inflated-file.ts';
 import { toDicomJson } from '../../server/src/archive/to-dicom-json.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { readDataSet } from '../../server/src/dicom/dataset-reader.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
+import { deflatedStart } from '../../server/src/dicom/deflated.ts';
 import { deriveLevel } from '../../server/src/dicom/derived-series.ts';
 import type { DicomJsonDataSet } from '../../server/src/dicom/dicom-json.ts';
-import { openPart10 } from '../../server/src/dicom/part10-file.ts';
+import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
 import { itemsOf, numberOf, textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { parseDataSets } from '../../server/src/dicomweb/parse-json.ts';
 import { readStoreAnswer } from '../../server/src/dicomweb/store-answer.ts';
@@ -18,6 +21,7 @@ import { StainError } from '../../server/src/errors.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
 import type { Level } from '../../server/src/slide/types.ts';
 import { record } from '../dicom/derive-for-tests.ts';
+import { deflateFile } from '../support/deflate-file.ts';
 import { makeSlideHeader, makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
 import type { Seed } from './mutate.ts';
 import type { Targets } from './targets.ts';
@@ -47,6 +51,20 @@ function slides(): Seed[] {
   return VARIANTS.map((options) => {
     const bytes = makeSlideInstance(options);
     return { bytes, places: placesIn(bytes) };
+  });
+}
+
+/** Of what a mutant is inflated to: `repeat` makes streams of many times what they were. */
+const LARGEST_INFLATED = 4e6;
+
+/** The block headers and codes at the beginning of the stream say how all of it is read. */
+function deflatedSlides(): Seed[] {
+  const [plain] = slides().slice(-1);
+  const long = makeSlideInstance({ ...VARIANTS.at(-1)!, overrides: { TextValue: 'text '.repeat(50_000) } });
+  return [plain!.bytes, long].map((file) => {
+    const bytes = deflateFile(file);
+    const { end } = deflatedStart(bytes)!;
+    return { bytes, places: Array.from({ length: 100 }, (_, i) => end - 20 + i) };
   });
 }
 
@@ -189,20 +207,57 @@ function readJson(bytes: Uint8Array): void {
   }
 }
 
+/** A folder that goes with the process. */
+async function folderOfInputs(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'stain-fuzz-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+async function readFrames(file: Part10File): Promise<void> {
+  const some = Math.min(file.numberOfFrames, 20);
+  for (let i = 0; i < some; i++) await file.frame(i);
+}
+
 export const dicomTargets: Targets = {
   header: async () => ({ seeds: headerSeeds(), count: 50_000, read: async (bytes) => readHeader(bytes) }),
   part10: async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'stain-fuzz-'));
-    process.once('exit', () => rmSync(folder, { recursive: true }));
-    const path = join(folder, 'input.dcm');
+    const path = join(await folderOfInputs(), 'input.dcm');
     return {
       seeds: slides(),
       count: 16_000,
       async read(bytes) {
         await writeFile(path, bytes);
         await using file = await openPart10(path);
-        const some = Math.min(file.numberOfFrames, 20);
-        for (let i = 0; i < some; i++) await file.frame(i);
+        await readFrames(file);
+      },
+    };
+  },
+  deflated: async () => {
+    const folder = await folderOfInputs();
+    const path = join(folder, 'input.dcm');
+    const { signal } = new AbortController();
+    const headers = new HeaderReader(LARGEST_INFLATED);
+    const makeFolder = async (): Promise<PrivateFolder> => {
+      const own = await mkdtemp(join(folder, 'inflated-'));
+      return {
+        newFile: (name) => join(own, name),
+        take: async () => {},
+        [Symbol.asyncDispose]: () => rm(own, { recursive: true }),
+      };
+    };
+    return {
+      seeds: deflatedSlides(),
+      count: 8000,
+      async read(bytes) {
+        await writeFile(path, bytes);
+        await headers.with(path, signal, ({ dataset }) => use(dataset));
+        await using file = await openInflated(
+          path,
+          { makeFolder, maxInstanceBytes: LARGEST_INFLATED },
+          { signal, maxHeaderBytes: LARGEST_INFLATED },
+        );
+        await readFrames(file);
       },
     };
   },

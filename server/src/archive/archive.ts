@@ -14,6 +14,7 @@ import { setStoredStudies, setStoring } from '../stored-studies.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { HeaderReader } from './header.ts';
+import type { PrivateFolder } from './inflated-file.ts';
 import { sendJson } from './json-response.ts';
 import { write } from './multipart-response.ts';
 import { OpenFiles } from './open-files.ts';
@@ -30,10 +31,12 @@ export interface ArchiveOptions {
   readonly folder: string;
   /** Where STOW-RS stores, as study/series/instance.dcm. Default: `folder`. Made when missing. */
   readonly writable?: string;
-  /** Largest instance that is stored, in bytes. */
+  /** Largest instance that is stored, and that a deflated one may hold, in bytes. */
   readonly maxInstanceBytes: number;
   /** Largest header that is read, in bytes. Default 256 MB. */
   readonly maxHeaderBytes?: number;
+  /** For deflated instances whose frames are asked for. */
+  makeFolder(): Promise<PrivateFolder>;
 }
 
 export interface Archive {
@@ -61,6 +64,7 @@ const MAX_INDEX_AGE_MS = 10_000;
 /** A search in a folder that is still being scanned answers after this with what was found so far. */
 const MAX_SEARCH_WAIT_MS = 5_000;
 const MAX_OPEN_FILES = 32;
+const KEEP_INFLATED_MS = 60_000;
 /** Threads that decode for viewers; those of the jobs are others, so that neither waits for the other. */
 const CODEC_THREADS = 2;
 /** How long the rest of a refused upload is read, so that the client sees the refusal instead of a broken pipe. */
@@ -75,7 +79,12 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   const headers = new HeaderReader(maxHeaderBytes);
   const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], headers);
   const store = new Store(writable, index, headers, options.maxInstanceBytes);
-  const files = new OpenFiles(MAX_OPEN_FILES, maxHeaderBytes);
+  const files = new OpenFiles({
+    ...options,
+    maxHeaderBytes,
+    capacity: MAX_OPEN_FILES,
+    keepInflatedMs: KEEP_INFLATED_MS,
+  });
   const codecs = new CodecPool({ threads: CODEC_THREADS });
   const pictures = new Pictures(codecs);
   await store.clear();

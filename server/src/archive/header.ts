@@ -2,11 +2,13 @@
  * Reads the header of a DICOM file, or the part of it that the index needs, and nothing behind it. Unlike
  * `openPart10` it takes files without pixels too: an archive holds reports and annotations beside the slides.
  */
-import { constants } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { DataSet } from '../dicom/dataset.ts';
 import { MoreBytesNeeded, readDataSet, readFileMeta } from '../dicom/dataset-reader.ts';
-import { transferSyntaxOf } from '../dicom/transfer-syntax.ts';
+import { deflatedStart, inflateFile } from '../dicom/deflated.ts';
+import { hasPart10Prefix, META_START } from '../dicom/file-meta.ts';
+import { DEFLATED, transferSyntaxOf } from '../dicom/transfer-syntax.ts';
 import { StainError } from '../errors.ts';
 import { HeaderRoom } from './header-room.ts';
 
@@ -14,14 +16,12 @@ export interface Header {
   /** File meta information, group 0002. */
   readonly meta: DataSet;
   readonly dataset: DataSet;
+  /** As the file is stored. */
   readonly transferSyntaxUid: string;
 }
 
 const PIXEL_DATA = '7FE00010';
 const FIRST_READ_BYTES = 64 * 1024;
-const PREAMBLE_BYTES = 128;
-/** Where the prefix DICM ends and the file meta information begins. */
-const META_START = 132;
 
 /** Reads headers for all requests of an archive; what is read takes room until its user is done with it. */
 export class HeaderReader {
@@ -39,7 +39,7 @@ export class HeaderReader {
    * the file are tried; between two tries nothing is held.
    * @param until first tag that is left out
    * @throws DICOM_INVALID for a file that is no DICOM Part 10, is damaged, or has a longer header;
-   *   TRANSFER_SYNTAX_UNSUPPORTED for deflated and big endian files; the reason of the signal; and what `work` throws
+   *   TRANSFER_SYNTAX_UNSUPPORTED for big endian files; the reason of the signal; and what `work` throws
    */
   async with<T>(
     path: string,
@@ -47,10 +47,15 @@ export class HeaderReader {
     work: (header: Header) => T | Promise<T>,
     until = PIXEL_DATA,
   ): Promise<T> {
+    let read = readStart;
     for (let length = Math.min(FIRST_READ_BYTES, this.maxHeaderBytes); ; ) {
       using _room = await this.room.reserve(length, signal);
-      const found = await readStart(path, length);
-      const header = parse(found.start, found.size, until);
+      let found = await read(path, length);
+      if (deflatedStart(found.start)) {
+        read = readInflatedStart;
+        found = await read(path, length);
+      }
+      const header = parse(found, until);
       if (!(header instanceof MoreBytesNeeded)) return await work(header);
       if (header.end > this.maxHeaderBytes)
         throw new StainError(
@@ -64,12 +69,20 @@ export class HeaderReader {
 
 /** The first 132 bytes say whether a file is DICOM Part 10. */
 export async function isDicomFile(path: string): Promise<boolean> {
-  return hasPrefix((await readStart(path, META_START)).start);
+  return hasPart10Prefix((await readStart(path, META_START)).start);
+}
+
+/** What a header is read from. */
+interface Start {
+  readonly start: Buffer;
+  /** Bytes in all. */
+  readonly size: number;
+  readonly isInflated?: boolean;
 }
 
 /** MoreBytesNeeded where the header goes on behind `start`. */
-function parse(start: Buffer, size: number, until: string): Header | MoreBytesNeeded {
-  if (!hasPrefix(start)) throw new StainError('DICOM_INVALID', 'A file has no DICOM Part 10 prefix.');
+function parse({ start, size, isInflated }: Start, until: string): Header | MoreBytesNeeded {
+  if (!hasPart10Prefix(start)) throw new StainError('DICOM_INVALID', 'A file has no DICOM Part 10 prefix.');
   try {
     const { meta, end } = readFileMeta(start, META_START, size);
     const transferSyntaxUid = meta.string('TransferSyntaxUID');
@@ -77,22 +90,18 @@ function parse(start: Buffer, size: number, until: string): Header | MoreBytesNe
       throw new StainError('DICOM_INVALID', 'A file does not name its transfer syntax.');
     const { explicitVr } = transferSyntaxOf(transferSyntaxUid);
     const { dataSet: dataset } = readDataSet(start, { start: end, explicitVr, total: size, until });
-    return { meta, dataset, transferSyntaxUid };
+    return { meta, dataset, transferSyntaxUid: isInflated ? DEFLATED : transferSyntaxUid };
   } catch (error) {
     if (error instanceof MoreBytesNeeded) return error;
     throw error;
   }
 }
 
-function hasPrefix(start: Buffer): boolean {
-  return start.length >= META_START && start.toString('latin1', PREAMBLE_BYTES, META_START) === 'DICM';
-}
-
 /**
  * The first bytes of a file, and how many it has.
  * @throws DICOM_INVALID for what is no file: opened in the ordinary way, a pipe would wait for ever for who writes into it
  */
-async function readStart(path: string, length: number): Promise<{ start: Buffer; size: number }> {
+async function readStart(path: string, length: number): Promise<Start> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = await file.stat();
@@ -108,4 +117,16 @@ async function readStart(path: string, length: number): Promise<{ start: Buffer;
   } finally {
     await file.close();
   }
+}
+
+/** The first bytes of a deflated file as it is when inflated. How many there are in all is known only where that is less. */
+async function readInflatedStart(path: string, length: number): Promise<Start> {
+  const bytes = Buffer.alloc(length);
+  let filled = 0;
+  for await (const chunk of inflateFile(createReadStream(path))) {
+    bytes.set(chunk.subarray(0, length - filled), filled);
+    filled = Math.min(length, filled + chunk.length);
+    if (filled === length) return { start: bytes, size: Number.POSITIVE_INFINITY, isInflated: true };
+  }
+  return { start: bytes.subarray(0, filled), size: filled, isInflated: true };
 }

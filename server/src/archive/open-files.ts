@@ -2,8 +2,18 @@
 import { untilAborted } from '../abortable.ts';
 import type { Reservation } from '../budget.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
+import { DEFLATED } from '../dicom/transfer-syntax.ts';
 import type { IndexedInstance } from './folder-index.ts';
 import { HeaderRoom } from './header-room.ts';
+import { type InflateOptions, openInflated } from './inflated-file.ts';
+
+export interface OpenFilesOptions extends InflateOptions {
+  /** Files kept open while nobody uses them; each holds a descriptor and the offsets of its frames. */
+  readonly capacity: number;
+  readonly maxHeaderBytes: number;
+  /** How long an inflated file is kept while nobody uses it: it takes room on the disk that jobs may want. */
+  readonly keepInflatedMs: number;
+}
 
 interface Held {
   readonly file: Promise<Part10File>;
@@ -11,20 +21,18 @@ interface Held {
   readonly abort: AbortController;
   isOpen: boolean;
   users: number;
+  closing?: NodeJS.Timeout;
 }
 
 export class OpenFiles {
   readonly #held = new Map<string, Held>();
-  readonly #capacity: number;
-  readonly #maxHeaderBytes: number;
+  readonly #options: OpenFilesOptions;
   readonly #closed = new AbortController();
   readonly #room: HeaderRoom;
 
-  /** @param capacity files kept open while nobody uses them; each holds a descriptor and the offsets of its frames */
-  constructor(capacity: number, maxHeaderBytes: number) {
-    this.#capacity = capacity;
-    this.#maxHeaderBytes = maxHeaderBytes;
-    this.#room = new HeaderRoom(maxHeaderBytes);
+  constructor(options: OpenFilesOptions) {
+    this.#options = options;
+    this.#room = new HeaderRoom(options.maxHeaderBytes);
   }
 
   /** Bytes of the headers that are in memory, of files in use and of those that are kept. */
@@ -40,16 +48,16 @@ export class OpenFiles {
   /**
    * Runs `work` with the opened file, which stays open at least until it ends.
    * @param signal of whoever waits for the file; others who wait for it go on
-   * @throws DICOM_INVALID, the reason of the signal, and what `work` throws
+   * @throws what `openPart10` and `openInflated` throw, the reason of the signal, and what `work` throws
    */
   async with<T>(
-    { path, size, mtimeMs }: IndexedInstance,
+    instance: IndexedInstance,
     signal: AbortSignal,
     work: (file: Part10File) => Promise<T>,
   ): Promise<T> {
     // A file that was replaced is another file.
-    const key = `${path} ${size} ${mtimeMs}`;
-    const held = this.#held.get(key) ?? this.#open(key, path);
+    const key = `${instance.path} ${instance.size} ${instance.mtimeMs}`;
+    const held = this.#held.get(key) ?? this.#open(key, instance);
     // Behind all others: the first in the map is the one longest unused.
     this.#held.delete(key);
     this.#held.set(key, held);
@@ -59,7 +67,8 @@ export class OpenFiles {
     } finally {
       held.users--;
       if (held.users === 0 && !held.isOpen) held.abort.abort();
-      void this.#closeUnused(this.#room.waiting > 0 ? 0 : this.#capacity);
+      void this.#closeUnused(this.#room.waiting > 0 ? 0 : this.#options.capacity);
+      if (instance.transferSyntaxUid === DEFLATED) this.#closeLater(key, held);
     }
   }
 
@@ -68,13 +77,15 @@ export class OpenFiles {
     await this.#closeUnused(0);
   }
 
-  #open(key: string, path: string): Held {
+  #open(key: string, { path, transferSyntaxUid }: IndexedInstance): Held {
     const abort = new AbortController();
-    const file = openPart10(path, {
+    const options = {
       signal: AbortSignal.any([this.#closed.signal, abort.signal]),
-      maxHeaderBytes: this.#maxHeaderBytes,
-      reserve: (bytes, signal) => this.#reserve(bytes, signal),
-    });
+      maxHeaderBytes: this.#options.maxHeaderBytes,
+      reserve: (bytes: number, signal: AbortSignal) => this.#reserve(bytes, signal),
+    };
+    const file =
+      transferSyntaxUid === DEFLATED ? openInflated(path, this.#options, options) : openPart10(path, options);
     const held: Held = { file, abort, isOpen: false, users: 0 };
     const forget = (): void => {
       if (this.#held.get(key) === held) this.#held.delete(key);
@@ -94,12 +105,23 @@ export class OpenFiles {
 
   async #closeUnused(keep: number): Promise<void> {
     const closing: Promise<void>[] = [];
-    for (const [key, { file, users }] of this.#held) {
+    for (const [key, held] of this.#held) {
       if (this.#held.size <= keep) break;
-      if (users > 0) continue;
-      this.#held.delete(key);
-      closing.push(file.then((opened) => opened.close()).catch(() => {}));
+      if (held.users === 0) closing.push(this.#close(key, held));
     }
     await Promise.all(closing);
+  }
+
+  #closeLater(key: string, held: Held): void {
+    clearTimeout(held.closing);
+    held.closing = setTimeout(() => {
+      if (held.users === 0 && this.#held.get(key) === held) void this.#close(key, held);
+    }, this.#options.keepInflatedMs).unref();
+  }
+
+  #close(key: string, { file, closing }: Held): Promise<void> {
+    clearTimeout(closing);
+    this.#held.delete(key);
+    return file.then((opened) => opened.close()).catch(() => {});
   }
 }

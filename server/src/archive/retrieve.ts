@@ -1,6 +1,7 @@
 /** WADO-RS (PS3.18 10.4): metadata, instances, frames and bulk data, as stored and streamed from the files. */
 import { createReadStream } from 'node:fs';
 import type { Request, Response } from 'express';
+import { DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts';
 import { StainError } from '../errors.ts';
 import { leaving } from '../leaving.ts';
 import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
@@ -62,7 +63,8 @@ export async function sendInstances(
 /**
  * Frames in the order they are asked for, as stored unless the client takes only uncompressed pixels.
  * @param frameNumbers 1-based, separated by commas
- * @throws NOT_ACCEPTABLE, REQUEST_INVALID, NOT_FOUND for a frame that is not there, DICOM_INVALID
+ * @throws NOT_ACCEPTABLE, REQUEST_INVALID, NOT_FOUND for a frame that is not there, DICOM_INVALID, and for deflated
+ *   instances what `openInflated` throws
  */
 export async function sendFrames(
   request: Request,
@@ -74,7 +76,10 @@ export async function sendFrames(
 ): Promise<void> {
   const signal = leaving(response);
   const numbers = parseFrameNumbers(frameNumbers);
-  const answer = negotiateFrames(request.get('accept'), instance.transferSyntaxUid);
+  const { transferSyntaxUid } = instance;
+  // What is deflated is the whole data set; its frames are uncompressed.
+  const frameSyntax = transferSyntaxUid === DEFLATED ? EXPLICIT_VR_LITTLE_ENDIAN : transferSyntaxUid;
+  const answer = negotiateFrames(request.get('accept'), frameSyntax);
   if (!answer.multipart && numbers.length > 1)
     throw new StainError('NOT_ACCEPTABLE', 'Several frames are sent in multipart/related only.');
   await files.with(instance, signal, async (file) => {

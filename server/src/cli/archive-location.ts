@@ -10,6 +10,7 @@ import { archiveCredentials } from '../auth/archive-credentials.ts';
 import type { Config } from '../config.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
+import { createTemporarySpool } from '../normalization/spool.ts';
 
 export interface ArchiveLocation extends AsyncDisposable {
   readonly client: DicomWebClient;
@@ -47,7 +48,11 @@ export async function openArchiveLocation(
   );
   if (!isFolder)
     throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
-  const archive = await createArchive({ folder: location, maxInstanceBytes: config.limits.maxInstanceBytes });
+  const archive = await createArchive({
+    folder: location,
+    maxInstanceBytes: config.limits.maxInstanceBytes,
+    makeFolder: () => createTemporarySpool(config.spool),
+  });
   // A slide of which only some levels have been seen would be taken for a smaller one.
   await archive.rescan();
   // The product meets its own archive over HTTP like any other: there is one way for data. Other users of this host know

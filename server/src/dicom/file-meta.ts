@@ -8,10 +8,18 @@ export const IMPLEMENTATION_CLASS_UID = uidFromUuid(
   nameBasedUuid('6ba7b812-9dad-11d1-80b4-00c04fd430c8', 'stain-normalization'),
 );
 const IMPLEMENTATION_VERSION_NAME = 'STAINNORM_1';
+const PREAMBLE_BYTES = 128;
+/** Where the prefix DICM ends and the file meta information begins. */
+export const META_START = PREAMBLE_BYTES + 4;
+
+/** Whether a file begins as DICOM Part 10. @param start META_START bytes of it or more */
+export function hasPart10Prefix(start: Uint8Array): boolean {
+  return String.fromCharCode(...start.subarray(PREAMBLE_BYTES, META_START)) === 'DICM';
+}
 
 /** @param dataSet names the SOP class and instance */
 export function writePart10Beginning(dataSet: DataSet, transferSyntaxUid: string): Uint8Array {
-  const group = writeDataSet(
+  return writeFileMeta(
     DataSet.of({
       FileMetaInformationVersion: Uint8Array.of(0, 1),
       MediaStorageSOPClassUID: dataSet.string('SOPClassUID') ?? '',
@@ -21,6 +29,12 @@ export function writePart10Beginning(dataSet: DataSet, transferSyntaxUid: string
       ImplementationVersionName: IMPLEMENTATION_VERSION_NAME,
     }),
   );
+}
+
+/** Preamble, prefix and this file meta information, with its length. */
+export function writeFileMeta(meta: DataSet): Uint8Array {
+  const group = writeDataSet(meta);
   const groupLength = writeDataSet(DataSet.of({ FileMetaInformationGroupLength: group.length }));
-  return Buffer.concat([new Uint8Array(128), Buffer.from('DICM', 'latin1'), groupLength, group]);
+  const preamble = new Uint8Array(PREAMBLE_BYTES);
+  return Buffer.concat([preamble, Buffer.from('DICM', 'latin1'), groupLength, group]);
 }

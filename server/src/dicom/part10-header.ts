@@ -2,12 +2,12 @@
 import { StainError } from '../errors.ts';
 import type { DataSet } from './dataset.ts';
 import { MoreBytesNeeded, readDataSet, readFileMeta, type ValueLocation } from './dataset-reader.ts';
+import { hasPart10Prefix, META_START } from './file-meta.ts';
 import type { FileWindow } from './file-window.ts';
 import type { ReserveHeader } from './part10-file.ts';
 import { type TransferSyntax, transferSyntaxOf } from './transfer-syntax.ts';
 
 const NEVER = new AbortController().signal;
-const PREAMBLE_BYTES = 128;
 const FIRST_READ_BYTES = 64 * 1024;
 /** Elements from here on (a float, double or integer Pixel Data, signatures) are not part of the header. */
 const PIXEL_DATA_GROUP_END = '7FE00008';
@@ -51,9 +51,9 @@ export async function readPart10Header(
 }
 
 function parseHeader(bytes: Uint8Array, total: number): Part10Header {
-  const magic = String.fromCharCode(...bytes.subarray(PREAMBLE_BYTES, PREAMBLE_BYTES + 4));
-  if (magic !== 'DICM') throw new StainError('DICOM_INVALID', 'The instance is no DICOM Part 10 file.');
-  const { meta, end } = readFileMeta(bytes, PREAMBLE_BYTES + 4, total);
+  if (!hasPart10Prefix(bytes))
+    throw new StainError('DICOM_INVALID', 'The instance is no DICOM Part 10 file.');
+  const { meta, end } = readFileMeta(bytes, META_START, total);
   const transferSyntaxUid = meta.string('TransferSyntaxUID');
   if (!transferSyntaxUid)
     throw new StainError('DICOM_INVALID', 'The file meta information names no transfer syntax.');

@@ -2,10 +2,12 @@
 import { StainError } from '../errors.ts';
 
 const IMPLICIT_VR_LITTLE_ENDIAN = '1.2.840.10008.1.2';
-const EXPLICIT_VR_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+export const EXPLICIT_VR_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+export const DEFLATED = '1.2.840.10008.1.2.1.99';
 const UNSUPPORTED = new Map([
   ['1.2.840.10008.1.2.2', 'explicit VR big endian'],
-  ['1.2.840.10008.1.2.1.99', 'deflated explicit VR little endian'],
+  // Inflated before they come here (deflated.ts); what does come is none that can be inflated.
+  [DEFLATED, 'deflated explicit VR little endian, and not in a way that can be read'],
 ]);
 
 export interface TransferSyntax {
@@ -14,7 +16,7 @@ export interface TransferSyntax {
   readonly encapsulated: boolean;
 }
 
-/** @throws TRANSFER_SYNTAX_UNSUPPORTED for big endian and deflated data sets */
+/** @throws TRANSFER_SYNTAX_UNSUPPORTED for big endian data sets, and deflated ones that were not inflated */
 export function transferSyntaxOf(uid: string): TransferSyntax {
   const refused = UNSUPPORTED.get(uid);
   if (refused)

@@ -8,6 +8,7 @@ import type { CodecPool } from '../codec/codec-pool.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { coloursByGlass, isDoubtful, withColours } from '../codec/native-colours.ts';
 import { DataSet } from '../dicom/dataset.ts';
+import { inflateFile } from '../dicom/deflated.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
@@ -124,14 +125,14 @@ export async function openSeries(
   const uids = [...needed.keys()];
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
-    const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
-      const isMore = length > needed.get(uid)!.likely;
-      needed.set(uid, { least: length, likely: length });
-      // One that is longer than was thought is not begun without room for it.
-      if (isMore) await reserve();
-    });
-    needed.set(uid, { least: bytes, likely: bytes });
     try {
+      const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
+        const isMore = length > needed.get(uid)!.likely;
+        needed.set(uid, { least: length, likely: length });
+        // One that is longer than was thought is not begun without room for it.
+        if (isMore) await reserve();
+      });
+      needed.set(uid, { least: bytes, likely: bytes });
       files.set(uid, cleanup.use(await openInstance(series, uid, path, signal)));
     } catch (error) {
       if (!isOfThumbnail(announced, uid)) throw error;
@@ -239,7 +240,8 @@ export interface FetchedFile {
 }
 
 /**
- * Fetches one instance into a file of a spool, which takes room for every byte before it is written.
+ * Fetches one instance into a file of a spool, which takes room for every byte before it is written. A deflated one is
+ * inflated on the way, within the limits of any other.
  * @param onLength awaited before the first byte, where the archive announces how many there will be at most
  * @throws SPOOL_FULL, SPOOL_TOO_SMALL, SLIDE_TOO_LARGE and what `retrieveInstance` throws; nothing is left then
  */
@@ -262,7 +264,7 @@ export async function fetchInstance(
       signal,
       onLength,
     );
-    for await (const chunk of body) {
+    for await (const chunk of inflateFile(body)) {
       if (bytes + chunk.length > limits.maxInstanceBytes)
         throw new StainError(
           'SLIDE_TOO_LARGE',
