@@ -1,6 +1,9 @@
-import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DicomJson } from '../../server/src/dicomweb/dicom-json.ts';
@@ -9,6 +12,7 @@ import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
 
+const execute = promisify(execFile);
 const BIG_ENDIAN = '1.2.840.10008.1.2.2';
 const JSON_TYPE = 'application/dicom+json';
 const profile = noise(500, 5);
@@ -67,6 +71,48 @@ describe('the index', () => {
     const { instances, leftOut } = own.archive.statistics;
     expect([instances, leftOut.map(({ paths }) => paths.length)]).toEqual([0, [2]]);
     expect(leftOut[0]!.reason).toBe('The instance is stored as explicit VR big endian.');
+  });
+
+  it('says what it cannot look into: links that lead nowhere, what is no file, folders', async () => {
+    await using own = await serveArchive();
+    const at = (name: string): string => join(own.folder, name);
+    await writeFile(at('one.dcm'), slide.bytes);
+    await symlink(at('absent.dcm'), at('dangling'));
+    await symlink(at('circle'), at('circle'));
+    // A folder in itself is read once.
+    await symlink(own.folder, at('itself'));
+    const socket = createServer().listen(at('socket'));
+    await once(socket, 'listening');
+    // Root may open any folder but one whose path is too long; it cannot be made by that path either.
+    const name = 'n'.repeat(200);
+    await execute('sh', ['-c', `for i in $(seq 25); do mkdir ${name} && cd -P ${name} || exit 1; done`], {
+      cwd: own.folder,
+    });
+    try {
+      await own.archive.rescan();
+      const { instances, leftOut } = own.archive.statistics;
+      expect(instances).toBe(1);
+      const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
+      expect(told.sort()).toEqual([
+        ['They are folders that cannot be read, with all that is in them (ENAMETOOLONG).', name],
+        ['They are links that lead nowhere (ELOOP).', 'circle'],
+        ['They are links that lead nowhere (ENOENT).', 'dangling'],
+        ['They are no files.', 'socket'],
+      ]);
+      socket.close();
+      await once(socket, 'close');
+      await rm(at('circle'));
+      await writeFile(at('absent.dcm'), native.bytes);
+      await own.archive.rescan();
+      expect(own.archive.statistics.instances).toBe(2);
+      expect(own.archive.statistics.leftOut.map(({ reason }) => reason).sort()).toEqual([
+        'Another file has the same SOP Instance UID.',
+        expect.stringMatching(/ENAMETOOLONG/),
+      ]);
+    } finally {
+      socket.close();
+      await execute('rm', ['-rf', name], { cwd: own.folder });
+    }
   });
 
   it('sees new, changed and removed files', async () => {

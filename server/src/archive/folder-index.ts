@@ -2,7 +2,7 @@
  * What lies in the archive's folders: every DICOM file's identity and searchable attributes, in memory.
  * Files are read again only when their size or time of change differ. About 5 KB of memory an instance.
  */
-import type { Dirent, Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Element } from '../dicom/element.ts';
@@ -27,7 +27,7 @@ export interface IndexedInstance {
   readonly json: DicomJson;
 }
 
-/** Files of the folders that are not shown, for one reason. */
+/** What lies in the folders and is not shown, for one reason: files, or a folder with all that is in it. */
 export interface LeftOutFiles {
   /** A sentence. Nothing of a patient is in it. */
   readonly reason: string;
@@ -49,7 +49,7 @@ type Study = Map<string, Series>;
 interface Entry {
   readonly size: number;
   readonly mtimeMs: number;
-  /** Or why the file is left out. */
+  /** Or why it is left out. */
   readonly instance: IndexedInstance | string;
 }
 
@@ -58,6 +58,7 @@ const BEHIND_INDEXED_TAGS = '00490000';
 /** Bytes of an attribute that is kept: no more than the standard allows for any of them. A longer one is left out. */
 const MAX_INDEXED_BYTES = 1024;
 const DOUBLE = 'Another file has the same SOP Instance UID.';
+const UNKNOWN_SIZE = { size: -1, mtimeMs: -1 };
 
 export class FolderIndex {
   readonly #folders: readonly string[];
@@ -162,11 +163,13 @@ export class FolderIndex {
     const before = [...this.#files.keys()];
     const seen = new Set<string>();
     for (const folder of this.#folders)
-      for await (const path of filesIn(folder, new Set())) {
+      for await (const { path, reason } of filesIn(folder, new Set())) {
         if (this.#closed.signal.aborted) return;
+        const stats = reason ?? (await stat(path).catch(reasonUnlessGone));
+        if (stats === undefined) continue;
         seen.add(path);
-        const stats = await stat(path).catch(() => undefined);
-        if (stats) await this.#take(path, stats);
+        if (typeof stats === 'string') this.#files.set(path, { ...UNKNOWN_SIZE, instance: stats });
+        else await this.#take(path, stats);
       }
     for (const path of before) if (!seen.has(path)) this.#files.delete(path);
     this.#rebuild();
@@ -248,41 +251,54 @@ function reasonOf(error: unknown): string {
   return `They cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}).`;
 }
 
+/** Nobody misses what was removed while it was looked at. */
+function reasonUnlessGone(error: unknown): string | undefined {
+  return codeOf(error) === 'ENOENT' ? undefined : reasonOf(error);
+}
+
 function isIndexed(element: Element): boolean {
   return INDEXED_TAGS.has(element.tag) && !isSequence(element) && element.bytes.length <= MAX_INDEXED_BYTES;
 }
 
+interface Found {
+  readonly path: string;
+  /** Why it is no file that can be looked into. */
+  readonly reason?: string;
+}
+
 /** All files below a folder, in any layout; hidden ones (and with them half-received instances) are left out. */
-async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<string> {
-  // Symbolic links are followed, but not in circles.
-  const real = await realpath(folder).catch(() => undefined);
-  if (real === undefined || visited.has(real)) return;
-  visited.add(real);
-  // Entry by entry: a folder may have millions of them.
-  for await (const entry of entriesOf(folder)) {
-    if (entry.name.startsWith('.')) continue;
-    const path = join(folder, entry.name);
-    const kind = await kindOf(entry, path);
-    if (kind === 'folder') yield* filesIn(path, visited);
-    else if (kind === 'file') yield path;
-  }
-}
-
-/** None of a folder that cannot be read, such as one whose path is too long. */
-async function* entriesOf(folder: string): AsyncGenerator<Dirent> {
-  const opened = await opendir(folder).catch(() => []);
+async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<Found> {
   try {
-    yield* opened;
+    // Symbolic links are followed, but not in circles.
+    const real = await realpath(folder);
+    if (visited.has(real)) return;
+    visited.add(real);
+    // Entry by entry: a folder may have millions of them.
+    for await (const entry of await opendir(folder)) {
+      if (entry.name.startsWith('.')) continue;
+      const path = join(folder, entry.name);
+      const found = entry.isSymbolicLink() ? await stat(path).catch(codeOf) : entry;
+      if (typeof found === 'string') yield { path, reason: `They are links that lead nowhere (${found}).` };
+      else if (found.isDirectory()) yield* filesIn(path, visited);
+      else if (found.isFile()) yield { path };
+      else yield { path, reason: 'They are no files.' };
+    }
   } catch (error) {
+    const code = codeOf(error);
     // Removed while it was read.
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    if (code !== 'ENOENT')
+      yield {
+        path: folder,
+        reason: `They are folders that cannot be read, with all that is in them (${code}).`,
+      };
   }
 }
 
-async function kindOf(entry: Dirent, path: string): Promise<'file' | 'folder' | 'other'> {
-  const found = entry.isSymbolicLink() ? await stat(path).catch(() => undefined) : entry;
-  if (found?.isFile()) return 'file';
-  return found?.isDirectory() ? 'folder' : 'other';
+/** @throws what is no error of the system */
+function codeOf(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  return code;
 }
 
 function byNumbers(a: IndexedInstance, b: IndexedInstance): number {
