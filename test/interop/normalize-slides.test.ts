@@ -15,7 +15,7 @@ import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
 import { transferCoefficients } from '../../server/src/stain/transfer.ts';
 import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
-import { orthancMissing, startOrthanc } from '../support/orthanc.ts';
+import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { dicomErrors, program, python, repository, runPython, sharedSlide } from '../support/peers.ts';
 
 const dciodvfy = program('dciodvfy');
@@ -89,10 +89,9 @@ describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as con
         },
       );
 
-      it.skipIf(orthancMissing !== undefined)(
-        `gives the same pixels through Orthanc${orthancMissing ? ` (skipped: ${orthancMissing})` : ''}`,
-        async () => {
-          await using orthanc = await startOrthanc();
+      for (const peer of [installedOrthanc, newerOrthanc])
+        it.skipIf(peer.missing)(`gives the same pixels through ${peer.name}`, async () => {
+          await using orthanc = await startOrthanc(peer);
           await using archive = await place.open(orthanc.url);
           for (const file of await dicomFiles(source)) {
             await using part10 = await openPart10(file);
@@ -137,8 +136,7 @@ describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as con
               expect(Buffer.compare(frame.bytes, await part10.frame(i++))).toBe(0);
             expect(i).toBe(frames);
           }
-        },
-      );
+        });
     });
   },
 );

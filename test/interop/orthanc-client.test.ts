@@ -1,5 +1,5 @@
 import { describeArchive } from '../support/archive-suite.ts';
-import { orthancMissing, startOrthanc } from '../support/orthanc.ts';
+import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
 
-const note = orthancMissing ? ` (skipped: ${orthancMissing})` : '';
-describeArchive(`Orthanc${note}`, startOrthanc, { skip: orthancMissing !== undefined });
+for (const orthanc of [installedOrthanc, newerOrthanc])
+  describeArchive(orthanc.name, () => startOrthanc(orthanc), { skip: orthanc.missing !== undefined });

@@ -1,5 +1,5 @@
 /** A real Orthanc with its DICOMweb plugin, on a free port over a temporary folder. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -7,32 +7,59 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
+import { repository } from './peers.ts';
 
-const PROGRAM = 'Orthanc';
-const PLUGIN = [
-  '/usr/share/orthanc/plugins/libOrthancDicomWeb.so',
-  '/usr/lib/orthanc/libOrthancDicomWeb.so',
-].find((path) => existsSync(path));
+export interface Orthanc {
+  /** With its version, and with what is missing where tests skip it: for their titles. */
+  readonly name: string;
+  /** What is missing to run it here. Undefined where it can run, and in CI, where starting it fails without it. */
+  readonly missing: string | undefined;
+  readonly program: string;
+  readonly plugin: string;
+}
 
-/** Debian puts the program into /usr/sbin, which is not on everybody's path. */
-const environment = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
+/** As Debian installs it. */
+export const installedOrthanc = orthanc('Orthanc', '/usr/sbin/Orthanc', '/usr/share/orthanc/plugins');
 
-/** What is missing to run Orthanc here; undefined where it can run. In CI it must. */
-export const orthancMissing = PLUGIN ? undefined : 'no Orthanc with its DICOMweb plugin';
-if (orthancMissing && process.env.CI) throw new Error(`${orthancMissing}; .ci/run installs it`);
+const NEWER = process.env.STAIN_ORTHANC ?? join(repository, '.orthanc');
+/** The one of a later Debian, as .ci/newer-orthanc unpacks it. */
+export const newerOrthanc = orthanc(
+  'newer Orthanc',
+  join(NEWER, 'Orthanc'),
+  join(NEWER, 'usr/share/orthanc/plugins'),
+);
+
+/** For tests that any Orthanc does for. */
+export const orthancMissing = installedOrthanc.missing;
+
+function orthanc(what: string, program: string, plugins: string): Orthanc {
+  const plugin = join(plugins, 'libOrthancDicomWeb.so');
+  if (existsSync(program) && existsSync(plugin)) {
+    const version = /Orthanc (\S+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[1];
+    return { name: `Orthanc ${version}`, missing: undefined, program, plugin };
+  }
+  const missing = process.env.CI ? undefined : `no ${what} with its DICOMweb plugin`;
+  return { name: missing ? `${what} (skipped: ${missing})` : what, missing, program, plugin };
+}
 
 export interface RunningOrthanc extends AsyncDisposable {
   /** Root of its DICOMweb service. */
   readonly url: string;
 }
 
-export async function startOrthanc(): Promise<RunningOrthanc> {
+export async function startOrthanc({
+  name,
+  program,
+  plugin,
+}: Orthanc = installedOrthanc): Promise<RunningOrthanc> {
+  for (const path of [program, plugin])
+    if (!existsSync(path)) throw new Error(`There is no ${name} here (${path}); .ci/run installs it.`);
   const folder = await mkdtemp(join(tmpdir(), 'orthanc-test-'));
   const port = await freePort();
   const configuration = {
     StorageDirectory: join(folder, 'storage'),
     IndexDirectory: join(folder, 'storage'),
-    Plugins: [PLUGIN],
+    Plugins: [plugin],
     HttpPort: port,
     DicomServerEnabled: false,
     RemoteAccessAllowed: false,
@@ -40,7 +67,7 @@ export async function startOrthanc(): Promise<RunningOrthanc> {
     DicomWeb: { Enable: true, Root: '/dicom-web/' },
   };
   await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));
-  const server = spawn(PROGRAM, [join(folder, 'orthanc.json')], { stdio: 'ignore', env: environment });
+  const server = spawn(program, [join(folder, 'orthanc.json')], { stdio: 'ignore' });
   const stop = async (): Promise<void> => {
     if (server.exitCode === null) {
       server.kill('SIGKILL');
