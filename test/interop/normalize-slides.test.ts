@@ -6,17 +6,11 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
-import { fitStain } from '../../server/src/normalization/fit.ts';
-import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
-import { openSeries } from '../../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../../server/src/normalization/progress.ts';
 import type { NormalizationResult } from '../../server/src/normalization/types.ts';
-import { memorySource } from '../../server/src/slide/pixel-source.ts';
-import { blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
-import { transferCoefficients } from '../../server/src/stain/transfer.ts';
-import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
+import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { dicomErrors, program, python, repository, runPython, sharedSlide } from '../support/peers.ts';
+import { recompute } from '../support/recompute.ts';
 
 const dciodvfy = program('dciodvfy');
 const signal = new AbortController().signal;
@@ -181,37 +175,3 @@ describe('lossless output', () => {
     },
   );
 });
-
-/** The base level again, as one picture in memory and in one piece: not the way the product goes. */
-async function recompute(
-  { composition, open }: Workplace,
-  source: string,
-  result: NormalizationResult,
-): Promise<Uint8Array> {
-  await using archive = await open(source);
-  const environment = composition.environment({ source: archive.client, destination: archive.client });
-  const series = {
-    studyInstanceUid: result.studyInstanceUid,
-    seriesInstanceUid: result.sourceSeriesInstanceUid,
-  };
-  await using opened = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
-  const network = await composition.network('reference');
-  const base = opened.base([255, 255, 255]);
-  const fit = await fitStain(base, opened.overviews([255, 255, 255]), network, { signal });
-  const template = await composition.templates.get(TEMPLATE);
-  const whole = await base.read({ x: 0, y: 0, width: base.width, height: base.height }, signal);
-  const normalized = blankRaster(base.width, base.height);
-  await normalizePixels(
-    memorySource(whole),
-    network,
-    transferCoefficients(fit, template, network.model.classNames),
-    {
-      signal,
-      coreSize: 2048,
-      sink: async (core, at) => {
-        copyOverlap(core, at, normalized, { x: 0, y: 0 });
-      },
-    },
-  );
-  return normalized.rgb;
-}

@@ -16,7 +16,7 @@ export interface Peer {
   readonly note: string;
 }
 
-function peer(what: string, present: boolean): Peer {
+export function peer(what: string, present: boolean): Peer {
   if (!present && process.env.CI) throw new Error(`${what} is missing; .ci/run installs it`);
   return { missing: !present, note: present ? '' : ` (skipped: no ${what})` };
 }
