@@ -62,9 +62,14 @@ interface Network {
 /** Statistics of the template that is previewed. */
 export type TargetStain = Pick<Stain, 'classes' | 'glassDensity'> & Pick<Template, 'id' | 'name'>;
 
-interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'> {
-  readonly origin: 'service' | 'visible';
+/** What the frames of a slide hold, and the lattice from that to sRGB. */
+interface SlideColours {
+  readonly native: Stain['nativeColours'];
   readonly table: Uint8Array | null;
+}
+
+interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'>, SlideColours {
+  readonly origin: 'service' | 'visible';
 }
 
 export class PreviewFactory {
@@ -98,8 +103,8 @@ export class PreviewFactory {
         const level = levels[tile.level]!;
         const core = coreOf(level, tile);
         const plane = { width: level.totalColumns, height: level.totalRows };
-        const window = await source.window(level, tileWindow(core, plane, model), tileSignal);
-        const { table, glassColour: glass } = stain;
+        const { native, table, glassColour: glass } = stain;
+        const window = await source.window(level, tileWindow(core, plane, model), native, tileSignal);
         const bitmap = await tileFrom(
           queue,
           { kind: 'normalize', window, core, table, glass, coefficients },
@@ -163,10 +168,10 @@ export class PreviewFactory {
       async produce(tile, signal) {
         const level = levels[tile.level]!;
         const core = coreOf(level, tile);
-        const [a, b, table] = await Promise.all([
-          before.window(level, core, signal),
-          after.window(others.find((other) => isAsLarge(other, level))!, core, signal),
-          colours,
+        const { native, table } = await colours;
+        const [a, b] = await Promise.all([
+          before.window(level, core, native, signal),
+          after.window(others.find((other) => isAsLarge(other, level))!, core, null, signal),
         ]);
         return tileFrom(queue, { kind: 'difference', original: a, table, normalized: b }, signal);
       },
@@ -231,8 +236,9 @@ export class PreviewFactory {
     return { queue, model, executionProvider: answer.executionProvider };
   }
 
-  async #coloursOf({ colourTable }: Stain, signal: AbortSignal): Promise<Uint8Array | null> {
-    return colourTable === null ? null : this.#options.client.bytes(colourTable, signal);
+  async #coloursOf({ colourTable, nativeColours }: Stain, signal: AbortSignal): Promise<SlideColours> {
+    const table = colourTable === null ? null : await this.#options.client.bytes(colourTable, signal);
+    return { native: nativeColours, table };
   }
 
   async #stain(
@@ -243,7 +249,7 @@ export class PreviewFactory {
   ): Promise<FittedStain> {
     try {
       const found = await stain();
-      return { ...found, table: await this.#coloursOf(found, signal), origin: 'service' };
+      return { ...found, ...(await this.#coloursOf(found, signal)), origin: 'service' };
     } catch (error) {
       if (!(error instanceof PluginError)) throw error;
     }
@@ -260,7 +266,7 @@ export class PreviewFactory {
       width: width!,
       height: height!,
     };
-    const window = await source.window(level, middlePart, signal);
+    const window = await source.window(level, middlePart, null, signal);
     const fitted = await queue.ask({ kind: 'fit', window, table: null }, signal);
     if (fitted.kind !== 'fitted') throw new PluginError('PREVIEW_FAILED', { reason: fitted.kind });
     const { density, colour } = fitted.glass;
@@ -268,6 +274,7 @@ export class PreviewFactory {
       classes: fitted.classes,
       glassDensity: density,
       glassColour: colour,
+      native: null,
       table: null,
       origin: 'visible',
     };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Job, Model, Template } from '../../server/src/contract/index.ts';
 import { repository } from '../support/peers.ts';
+import { tissueSlide } from '../support/tissue-slide.ts';
 
 let folder: string;
 let service: ChildProcess;
@@ -105,7 +106,7 @@ it('tells the stain that a job would fit, and the graphs that it would run', asy
   const { studyInstanceUid, seriesInstanceUid } = job!.request;
   const path = `/api/studies/${studyInstanceUid}/series/${seriesInstanceUid}/stain`;
   const [stain, again] = await Promise.all([getJson(path), getJson(path)]);
-  expect(stain).toMatchObject({ classes: job!.result!.fit.classes, colourTable: null });
+  expect(stain).toMatchObject({ classes: job!.result!.fit.classes, colourTable: null, nativeColours: null });
   expect(again).toEqual(stain);
   expect(await getJson(path.replace(seriesInstanceUid, '1.2.3'))).toMatchObject({ code: 'SERIES_NOT_FOUND' });
 
@@ -115,6 +116,19 @@ it('tells the stain that a job would fit, and the graphs that it would run', asy
   expect(graph.byteLength).toBe(bytes);
   expect(createHash('sha256').update(graph).digest('hex')).toBe(sha256);
   expect((await fetch(`${url}${address.replace(sha256, '0'.repeat(64))}`)).status).toBe(404);
+});
+
+it('tells what uncompressed frames hold, where their header cannot be right', async () => {
+  const slide = tissueSlide('in doubt', { photometricInterpretation: 'YBR_FULL_422' });
+  const [head, tail] = ['--part\r\nContent-Type: application/dicom\r\n\r\n', '\r\n--part--'];
+  const stored = await fetch(`${url}/dicom-web/studies`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=part' },
+    body: Buffer.concat([Buffer.from(head), slide.bytes, Buffer.from(tail)]),
+  });
+  expect(stored.status).toBe(200);
+  const path = `/api/studies/${slide.studyUid}/series/${slide.seriesUid}/stain?model=fast`;
+  expect(await getJson(path)).toMatchObject({ nativeColours: 'RGB' });
 });
 
 it('makes a template of a region, keeps it apart from others of its name, and removes it', async () => {

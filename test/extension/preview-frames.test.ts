@@ -91,7 +91,8 @@ describe('frames', () => {
   test('are asked for once, six at a time, whoever needs them', async () => {
     const { frames, asked, running } = source();
     const { signal } = new AbortController();
-    const windows = await Promise.all([frames.window(level, all, signal), frames.window(level, all, signal)]);
+    const both = [frames.window(level, all, null, signal), frames.window(level, all, null, signal)];
+    const windows = await Promise.all(both);
     expect(windows.map((window) => window.frames.length)).toEqual([100, 100]);
     expect(asked.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
     expect(running.most).toBe(6);
@@ -100,8 +101,13 @@ describe('frames', () => {
   test('are not asked for any more when the view has moved; another view gets them', async () => {
     const { frames, asked } = source();
     const gone = new AbortController();
-    const first = frames.window(level, all, gone.signal);
-    const second = frames.window(level, { ...all, width: 32, height: 32 }, new AbortController().signal);
+    const first = frames.window(level, all, null, gone.signal);
+    const second = frames.window(
+      level,
+      { ...all, width: 32, height: 32 },
+      null,
+      new AbortController().signal,
+    );
     gone.abort(new Error('moved'));
     await expect(first).rejects.toThrow('moved');
     expect((await second).frames).toHaveLength(4);

@@ -1,5 +1,6 @@
 /** Frames of one series, as they are stored, through the viewer's DICOMweb client. */
 import pLimit from 'p-limit';
+import { isDoubtful, type NativeColours } from '../../../server/src/codec/native-colours.ts';
 import type { Rectangle } from '../../../server/src/slide/windows.ts';
 import type { WadoClient } from '../ohif/types.ts';
 import type { SlideSeries } from '../state.ts';
@@ -28,10 +29,16 @@ export class FrameSource {
   /**
    * A rectangle of a level with the frames under it.
    * @param window its origin may not be negative
+   * @param native what the service has found in uncompressed frames whose header cannot be right
    * @throws the signal's reason; frames whose turn has not come by then are not asked for
    */
-  async window(level: SlideLevel, window: Rectangle, signal: AbortSignal): Promise<WindowPixels> {
-    const { columns, rows, totalColumns, totalRows, photometricInterpretation, planarConfiguration } = level;
+  async window(
+    level: SlideLevel,
+    window: Rectangle,
+    native: NativeColours | null,
+    signal: AbortSignal,
+  ): Promise<WindowPixels> {
+    const { columns, rows, totalColumns, totalRows, planarConfiguration } = level;
     const frames: Promise<EncodedFrame>[] = [];
     for (let row = Math.floor(window.y / rows); row * rows < window.y + window.height; row++)
       for (
@@ -48,7 +55,8 @@ export class FrameSource {
             ...place,
             key,
             bytes,
-            photometricInterpretation,
+            photometricInterpretation:
+              native && isDoubtful(level, bytes.byteLength) ? native : level.photometricInterpretation,
             planarConfiguration,
           })),
         );

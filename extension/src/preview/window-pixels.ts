@@ -20,8 +20,8 @@ const MOST_BYTES = 48 << 20;
 const decoded = new ByteCache<Uint8Array>(MOST_BYTES);
 
 async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
-  // The same frame as it is stored and in sRGB are different pixels.
-  const key = `${frame.key} ${table ? 'sRGB' : 'stored'}`;
+  // The same frame as it is stored and in sRGB, or read as other colours, are different pixels.
+  const key = `${frame.key} ${frame.photometricInterpretation} ${table ? 'sRGB' : 'stored'}`;
   const known = decoded.get(key);
   if (known) return known;
   const size = frame.width * frame.height * 3;

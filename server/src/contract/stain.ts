@@ -35,6 +35,10 @@ export const stain = z
     colourTable: z.string().nullable().meta({
       description: 'Address of the lattice from the colours of the slide to sRGB; null where they are sRGB',
     }),
+    nativeColours: z.enum(['RGB', 'YBR_FULL']).nullable().meta({
+      description:
+        'What uncompressed frames with three samples a pixel hold, where the header names other colours; null where it is to be believed',
+    }),
   })
   .meta({ id: 'Stain', description: 'What a job would fit to this slide' });
 export type Stain = z.infer<typeof stain>;

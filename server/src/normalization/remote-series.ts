@@ -35,6 +35,8 @@ import { createTemporarySpool } from './spool.ts';
 export interface RemoteSeries {
   readonly slide: Slide;
   readonly colour: Colour;
+  /** What uncompressed frames in doubt hold (`isDoubtful`); undefined where their header is to be believed. */
+  readonly nativeColours: NativeColours | undefined;
   /** Pixels of a level in sRGB; `absent` is the colour where the slide has no tile. */
   pixels(level: Level, absent: Rgb): PixelSource;
   base(absent: Rgb): PixelSource;
@@ -79,6 +81,7 @@ export async function openRemoteSeries(
   return {
     slide,
     colour,
+    nativeColours: native ? native.colours : undefined,
     pixels,
     base: (absent) => pixels(slide.levels[0]!, absent),
     overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
