@@ -68,7 +68,7 @@ async function describe(
   const { size } = await file.stat();
   const window = new FileWindow(file, size);
   const { meta, dataSet, transferSyntaxUid, pixelData } = await readPart10Header(
-    window,
+    { size, first: (length) => window.read(0, length) },
     maxHeaderBytes,
     signal,
     reserve && (async (bytes, waiting) => held.use(await reserve(bytes, waiting))),

@@ -3,7 +3,6 @@ import { StainError } from '../errors.ts';
 import type { DataSet } from './dataset.ts';
 import { MoreBytesNeeded, readDataSet, readFileMeta, type ValueLocation } from './dataset-reader.ts';
 import { hasPart10Prefix, META_START } from './file-meta.ts';
-import type { FileWindow } from './file-window.ts';
 import type { ReserveHeader } from './part10-file.ts';
 import { type TransferSyntax, transferSyntaxOf } from './transfer-syntax.ts';
 
@@ -21,22 +20,31 @@ export interface Part10Header {
   readonly pixelData: ValueLocation;
 }
 
+/** A file that is read from its beginning. */
+export interface HeaderSource {
+  /** Bytes of the whole file; Infinity as long as that is not known. */
+  readonly size: number;
+  /** The first bytes; fewer where a file of unknown size ends before. */
+  first(length: number): Promise<Uint8Array>;
+}
+
 /**
  * Reads longer and longer beginnings of the file until the header is complete, never the pixels.
- * @throws DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
+ * @throws DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, and what the source throws
  */
 export async function readPart10Header(
-  file: FileWindow,
+  source: HeaderSource,
   maxHeaderBytes: number,
   signal: AbortSignal | undefined,
   reserve?: ReserveHeader,
 ): Promise<Part10Header> {
-  let length = Math.min(FIRST_READ_BYTES, file.size);
+  let length = Math.min(FIRST_READ_BYTES, source.size);
   for (;;) {
     signal?.throwIfAborted();
     const room = await reserve?.(length, signal ?? NEVER);
     try {
-      return parseHeader(await file.read(0, length), file.size);
+      const bytes = await source.first(length);
+      return parseHeader(bytes, source.size);
     } catch (error) {
       // What was read is let go of before there is room for more.
       room?.[Symbol.dispose]();
@@ -45,7 +53,7 @@ export async function readPart10Header(
         throw new StainError('DICOM_INVALID', `The DICOM header takes more than ${maxHeaderBytes} bytes.`, {
           data: { maxHeaderBytes },
         });
-      length = Math.min(Math.max(error.end, Math.min(length * 4, maxHeaderBytes)), file.size);
+      length = Math.min(Math.max(error.end, Math.min(length * 4, maxHeaderBytes)), source.size);
     }
   }
 }

@@ -3,6 +3,7 @@
  * Rules: DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy Image IOD), C.8.12.4, C.7.6.17.3 (TILED_FULL order).
  */
 import type { DataSet } from '../dicom/dataset.ts';
+import { WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
@@ -10,8 +11,6 @@ import { ownPlacement, placementOn } from './placement.ts';
 import { MAX_FRAME_PIXELS } from './raster.ts';
 import { requireOneSlide } from './same-slide.ts';
 import type { Level, Slide, SlideInstance } from './types.ts';
-
-const WHOLE_SLIDE_SOP_CLASS = '1.2.840.10008.5.1.4.1.1.77.1.6';
 
 /** Illumination that does not give the absorption image of a stain (CID 8123). */
 const NOT_BRIGHTFIELD = new Map([
@@ -122,7 +121,7 @@ function imageTypesOf(headers: readonly DataSet[]): string {
 function requireWholeSlide(header: DataSet): void {
   const sopClass = header.string('SOPClassUID') ?? '';
   const modality = header.string('Modality') ?? '';
-  if (sopClass !== WHOLE_SLIDE_SOP_CLASS || modality !== 'SM')
+  if (sopClass !== WHOLE_SLIDE || modality !== 'SM')
     refuse(
       'NOT_WHOLE_SLIDE',
       `The series holds an image of modality ${modality || '(none)'} that is not a whole-slide image.`,

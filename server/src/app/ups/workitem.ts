@@ -3,10 +3,10 @@ import { toDicomJson } from '../../archive/to-dicom-json.ts';
 import type { Job } from '../../contract/index.ts';
 import { CODING_SCHEME, STAIN_NORMALIZATION } from '../../dicom/codes.ts';
 import { DataSet } from '../../dicom/dataset.ts';
+import { WHOLE_SLIDE } from '../../dicom/sop-class.ts';
 import type { DicomJson } from '../../dicomweb/dicom-json.ts';
 
 export const UPS_PUSH_SOP_CLASS = '1.2.840.10008.5.1.4.34.6.1';
-const VL_WHOLE_SLIDE = '1.2.840.10008.5.1.4.1.1.77.1.6';
 
 export type WorkitemState = 'SCHEDULED' | 'IN PROGRESS' | 'COMPLETED' | 'CANCELED';
 
@@ -83,7 +83,7 @@ function references(study: string, series: string, instances: readonly string[] 
     StudyInstanceUID: study,
     SeriesInstanceUID: series,
     ReferencedSOPSequence: instances.map((uid) =>
-      DataSet.of({ ReferencedSOPClassUID: VL_WHOLE_SLIDE, ReferencedSOPInstanceUID: uid }),
+      DataSet.of({ ReferencedSOPClassUID: WHOLE_SLIDE, ReferencedSOPInstanceUID: uid }),
     ),
   });
 }

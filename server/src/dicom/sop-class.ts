@@ -1,0 +1,2 @@
+/** VL Whole Slide Microscopy Image Storage. */
+export const WHOLE_SLIDE = '1.2.840.10008.5.1.4.1.1.77.1.6';
