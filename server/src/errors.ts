@@ -182,6 +182,11 @@ export const ERROR_TABLE = {
     remedy:
       'The archive refused the request. With 401 or 403, check its credentials and what they may do; with another status it does not support what was asked for: its log says more.',
   },
+  ARCHIVE_LACKING: {
+    status: 502,
+    remedy:
+      'The archive cannot do what the message names. "stain-normalization info --archive URL" shows what it can; its settings or a newer version may mend it.',
+  },
   ARCHIVE_ERROR: { status: 502, remedy: 'The archive failed; check its log and try again.' },
   ARCHIVE_PROTOCOL: {
     status: 502,

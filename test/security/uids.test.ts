@@ -135,9 +135,7 @@ describe('A search', () => {
     });
     await withAnswer(
       (url) =>
-        url.searchParams.get('offset') === '0'
-          ? [numbered(1, 1e300), numbered(2, 'NaN'), numbered(3, 7)]
-          : [],
+        !url.searchParams.has('offset') ? [numbered(1, 1e300), numbered(2, 'NaN'), numbered(3, 7)] : [],
       async (client) => expect(await freeSeriesNumber(client, '1.2.3', '1.2.9', signal)).toBe(8),
     );
   });

@@ -2,9 +2,10 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
 import { type ErrorCode, StainError } from '../errors.ts';
+import { ArchiveHabits, type OtherWays, othersThan } from './archive-habits.ts';
 import { decodeBody } from './decode-body.ts';
 import type { DicomJson } from './dicom-json.ts';
-import { connectionFault, statusFault } from './faults.ts';
+import { connectionFault, statusFault, webPageFault } from './faults.ts';
 import { parseDataSets } from './parse-json.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
@@ -25,13 +26,15 @@ export interface ConnectionOptions {
   readonly retryDelayMs?: number;
   /** Hears of every request: status, or code of the fault, and seconds up to the headers of the answer. */
   readonly onAnswer?: ((method: string, outcome: string, seconds: number) => void) | undefined;
+  /** Where several connections go to one archive: what one has learnt of it, the others know. */
+  readonly habits?: ArchiveHabits;
 }
 
 export interface ArchiveRequest {
   /** Segments below the root. */
   readonly path: readonly string[];
   readonly query?: URLSearchParams;
-  readonly accept?: string;
+  readonly accept: string;
   /** Code for 404. Default NOT_FOUND. */
   readonly notFound?: ErrorCode;
 }
@@ -44,6 +47,14 @@ export interface ArchiveResponse {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
+export interface JsonAnswer {
+  readonly items: DicomJson[];
+  /** That they came in. */
+  readonly bytes: number;
+  /** Whether the archive says that it has more of them (PS3.18 10.6.4, Warning 299). */
+  readonly hasMore: boolean;
+}
+
 export interface UploadBody {
   readonly contentType: string;
   /** Exact; archives read a chunked upload slowly or not at all. */
@@ -51,13 +62,19 @@ export interface UploadBody {
   readonly stream: AsyncIterable<Uint8Array>;
 }
 
-const JSON_ACCEPT = 'application/dicom+json';
+const JSON_TYPES = ['application/dicom+json', 'application/json'] as const;
+const OTHER_JSON: OtherWays = {
+  refusals: new Set([406, 415]),
+  ways: ({ json }) => othersThan(JSON_TYPES, json).map((other) => ({ json: other })),
+  lacks: `It gives data sets neither as ${JSON_TYPES.join(' nor as ')}.`,
+};
 const MAX_REDIRECTS = 3;
 /** An answer to STOW names one instance; an error page is no longer than this. */
 const MAX_ANSWER_BYTES = 1e6;
 
 export class ArchiveConnection {
   readonly retries: RetryPolicy;
+  readonly habits: ArchiveHabits;
   readonly #agent: Agent;
   readonly #root: URL;
   readonly #authorization: string | undefined;
@@ -67,6 +84,7 @@ export class ArchiveConnection {
   constructor(options: ConnectionOptions) {
     const timeout = options.timeoutMs ?? 60_000;
     this.#options = options;
+    this.habits = options.habits ?? new ArchiveHabits();
     this.#storeTimeoutMs = options.storeTimeoutMs ?? 300_000;
     this.retries = { maxRetries: options.maxRetries ?? 3, retryDelayMs: options.retryDelayMs ?? 500 };
     this.#root = parseRoot(options.url);
@@ -84,15 +102,10 @@ export class ArchiveConnection {
     return this.#agent.destroy();
   }
 
-  /** GET with retries. @throws what `connectionFault` and `statusFault` make */
-  get(request: ArchiveRequest, signal: AbortSignal): Promise<ArchiveResponse> {
-    return withRetries(() => this.getOnce(request, signal), this.retries, signal);
-  }
-
   /** GET without retries, for callers that take up a broken body themselves. */
   async getOnce(request: ArchiveRequest, signal: AbortSignal): Promise<ArchiveResponse> {
     const target = this.#target(request);
-    const headers = await this.#headers({ accept: request.accept ?? JSON_ACCEPT });
+    const headers = await this.#headers({ accept: request.accept });
     let url = target;
     for (let redirects = 0; ; redirects++) {
       const response = await this.#send({ method: 'GET', url, headers }, signal);
@@ -118,24 +131,21 @@ export class ArchiveConnection {
 
   /**
    * A DICOM JSON array; none for 204 and for an empty body.
-   * @returns the data sets, the bytes they came in, and whether the archive says (PS3.18 10.6.4, Warning 299) that it has more of them
    * @throws PAYLOAD_TOO_LARGE above `maxBytes`, ARCHIVE_PROTOCOL for what is no JSON array
    */
   getJson(
-    request: ArchiveRequest,
+    request: Omit<ArchiveRequest, 'accept'>,
     maxBytes: number,
     signal: AbortSignal,
-  ): Promise<{ items: DicomJson[]; bytes: number; hasMore: boolean }> {
-    return withRetries(
-      async () => {
-        const response = await this.getOnce(request, signal);
-        const body = await collect(response.chunks, maxBytes);
-        const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
-        return { items: body.length === 0 ? [] : parseDataSets(body), bytes: body.length, hasMore };
-      },
-      this.retries,
-      signal,
-    );
+  ): Promise<JsonAnswer> {
+    const ask = async (accept: string): Promise<JsonAnswer> => {
+      const response = await this.getOnce({ ...request, accept }, signal);
+      const body = await collect(response.chunks, maxBytes);
+      if (isMarkup(body)) throw webPageFault();
+      const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
+      return { items: body.length === 0 ? [] : parseDataSets(body), bytes: body.length, hasMore };
+    };
+    return this.habits.ask(({ json }) => withRetries(() => ask(json), this.retries, signal), OTHER_JSON);
   }
 
   /**
@@ -149,7 +159,7 @@ export class ArchiveConnection {
   ): Promise<{ status: number; retryAfterMs: number | undefined; text: string }> {
     const url = this.#target({ path });
     const headers = await this.#headers({
-      accept: JSON_ACCEPT,
+      accept: this.habits.known.json,
       'content-type': body.contentType,
       'content-length': String(body.byteLength),
     });
@@ -176,7 +186,7 @@ export class ArchiveConnection {
     }
   }
 
-  #target({ path, query }: ArchiveRequest): URL {
+  #target({ path, query }: Pick<ArchiveRequest, 'path' | 'query'>): URL {
     // They would lead out of the DICOMweb root, and with them the headers.
     if (path.some((segment) => /^\.{0,2}$/.test(segment)))
       throw new StainError('REQUEST_INVALID', 'A UID is empty or a path.');
@@ -279,6 +289,10 @@ async function collect(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Pro
   return Buffer.concat(held);
 }
 
+function isMarkup(body: Buffer): boolean {
+  return /^\ufeff?\s*<(!doctype|html)/i.test(body.toString('utf8', 0, 100));
+}
+
 /** With a slash at its end, without query. @throws CONFIGURATION_INVALID */
 export function parseRoot(text: string): URL {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
@@ -305,7 +319,7 @@ function sameOrigin(location: string, from: URL): URL {
   if (url?.origin !== from.origin)
     throw new StainError(
       'ARCHIVE_PROTOCOL',
-      'The archive redirects to another host; set the DICOMweb URL to that host.',
+      `The archive redirects to ${url?.origin ?? 'no address'}: set the DICOMweb URL to that host, unless it is that of a login page.`,
     );
   return url;
 }

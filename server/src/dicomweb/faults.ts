@@ -1,5 +1,6 @@
 /** Maps what undici throws and what archives answer to the codes of the error table. */
 import { type ErrorCode, StainError, toStainError } from '../errors.ts';
+import { parseMediaType } from './media-type.ts';
 import { parseRetryAfter, passing } from './retry.ts';
 
 /** When it happened: before any byte of the answer, or while its body was read. */
@@ -61,6 +62,18 @@ export function statusFault(
     { data: { status } },
   );
   return PASSING_STATUSES.has(status) ? passing(error, parseRetryAfter(answer.retryAfter)) : error;
+}
+
+export function isWebPage(contentType: string | undefined): boolean {
+  return /^(text\/html|application\/xhtml\+xml)$/.test(parseMediaType(contentType ?? '').essence);
+}
+
+/** A page for people where data were asked for: mostly a login that a proxy has put before the archive. */
+export function webPageFault(): StainError {
+  return new StainError(
+    'ARCHIVE_PROTOCOL',
+    'A web page (HTML) came in place of data: a login page before the archive, or an address that is not its DICOMweb root.',
+  );
 }
 
 function statusCode(status: number, notFound: ErrorCode): ErrorCode {

@@ -22,7 +22,8 @@ export function parseDataSets(body: Buffer): DicomJson[] {
   requireModestJson(body);
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    // Leaves out the byte order mark that some archives send.
+    value = JSON.parse(new TextDecoder().decode(body));
   } catch (error) {
     throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
   }

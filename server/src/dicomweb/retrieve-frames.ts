@@ -1,8 +1,10 @@
 /** WADO-RS RetrieveFrames in large batches: one request a frame is up to a hundred times slower. */
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
+import { isWebPage, webPageFault } from './faults.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
+import { FRAMES_ACCEPT, OTHER_FRAMES } from './named-syntaxes.ts';
 import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
 
@@ -21,8 +23,6 @@ export interface FrameLimits {
   readonly maxFrameBytes: number;
 }
 
-// As instances: without transfer-syntax=* archives decode the whole slide for one frame.
-const ACCEPT = 'multipart/related; type="application/octet-stream"; transfer-syntax=*';
 /** nginx and others refuse request lines above 8 KiB. */
 const MAX_LIST_LENGTH = 6000;
 
@@ -62,7 +62,11 @@ function ask(
   request: { path: string[]; frames: readonly number[] },
   signal: AbortSignal,
 ): Promise<ArchiveResponse> {
-  return connection.getOnce({ path: [...request.path, request.frames.join(',')], accept: ACCEPT }, signal);
+  const path = [...request.path, request.frames.join(',')];
+  return connection.habits.ask(
+    ({ frames }) => connection.getOnce({ path, accept: FRAMES_ACCEPT[frames] }, signal),
+    OTHER_FRAMES,
+  );
 }
 
 /** As many frames from `start` on as a request may ask for, by number and by length of the URL. */
@@ -80,6 +84,7 @@ async function* framesOf(
   expected: number,
   limits: FrameLimits,
 ): AsyncGenerator<{ contentType: string; bytes: Uint8Array }> {
+  if (isWebPage(contentType)) throw webPageFault();
   // One frame may come without multipart (PS3.18 8.7.4, single part).
   if (expected === 1 && !parseMediaType(contentType).essence.startsWith('multipart/')) {
     yield { contentType, bytes: await collectFrame(chunks, limits.maxFrameBytes) };

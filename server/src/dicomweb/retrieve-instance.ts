@@ -2,13 +2,12 @@
 import { crc32 } from 'node:zlib';
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
+import { isWebPage, webPageFault } from './faults.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
+import { INSTANCE_ACCEPT, OTHER_INSTANCES } from './named-syntaxes.ts';
 import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-
-// Without transfer-syntax=* archives decompress: 201 MB came instead of 15 MB.
-const ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*';
 
 /**
  * A broken body is asked for again and its beginning skipped, with a checksum of what was handed out already:
@@ -22,11 +21,15 @@ export async function* retrieveInstance(
   signal: AbortSignal,
   onLength: (bytes: number) => Promise<void> = async () => {},
 ): AsyncGenerator<Uint8Array> {
+  const path = instancePath(address);
   const sent = new Checksum();
   for (let retry = 0; ; retry++) {
     const before = sent.bytes;
     try {
-      const response = await connection.getOnce({ path: instancePath(address), accept: ACCEPT }, signal);
+      const response = await connection.habits.ask(
+        ({ instances }) => connection.getOnce({ path, accept: INSTANCE_ACCEPT[instances] }, signal),
+        OTHER_INSTANCES,
+      );
       // Of the whole body: a little more than the instance where it is wrapped in multipart.
       const length = Number(response.header('content-length'));
       if (sent.bytes === 0 && Number.isSafeInteger(length) && length > 0) await onLength(length);
@@ -82,6 +85,7 @@ function changed(): StainError {
 
 /** Bytes of the one instance in the answer, whether the archive wraps it in multipart or not. */
 async function* instanceBody({ contentType, chunks }: ArchiveResponse): AsyncGenerator<Uint8Array> {
+  if (isWebPage(contentType)) throw webPageFault();
   const { essence } = parseMediaType(contentType ?? '');
   if (essence === 'application/dicom' || essence === 'application/octet-stream') {
     yield* chunks;

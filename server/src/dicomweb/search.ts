@@ -1,8 +1,10 @@
 /** QIDO-RS with paging: archives cut off at limits of their own, so pages are fetched until one is empty or last. */
 import { isUid } from '../dicom/uid.ts';
 import { StainError } from '../errors.ts';
-import type { ArchiveConnection } from './connection.ts';
+import type { Habits, OtherWays } from './archive-habits.ts';
+import type { ArchiveConnection, JsonAnswer } from './connection.ts';
 import { type DicomJson, textOf } from './dicom-json.ts';
+import { isNotFound, NO_MATCH, requireNoMatch, type SearchLevel } from './no-match.ts';
 import { seriesPath, studyPath } from './resource-path.ts';
 
 /** Query parameters by keyword or tag; a list is sent as repeated parameters. */
@@ -11,8 +13,8 @@ export interface SearchParameters {
 }
 
 export interface SearchLimits {
-  /** Results asked for in one page; less once the archive has refused so many. */
-  pageSize: number;
+  /** Results asked for in one page. */
+  readonly pageSize: number;
   /** Of one answer, and of the pages of a search together. */
   readonly maxMetadataBytes: number;
 }
@@ -23,8 +25,6 @@ export interface SearchOptions {
   /** Hears once how many results have no UID, or one that is none: they are left out. */
   onLeftOut?(count: number): void;
 }
-
-export type SearchLevel = 'studies' | 'series' | 'instances';
 
 /** The UIDs that tell results of a level apart, from above. */
 const UIDS = [
@@ -38,6 +38,9 @@ const EXACT = [...UIDS, { keyword: 'Modality', tag: '00080060' }] as const;
 
 /** Asked for where an archive refuses more: Microsoft's gives 400 to a limit above it. */
 const SMALL_PAGE = 200;
+
+/** Statuses that may be about a parameter that the archive does not take. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);
 
 /** Results of all pages, which are held together. */
 const MAX_RESULTS = 250_000;
@@ -61,36 +64,37 @@ export async function search(
   const tell = (count: number): void => {
     if (count > 0) onLeftOut(count);
   };
-  const page = (at: URLSearchParams): ReturnType<ArchiveConnection['getJson']> =>
-    connection.getJson(
-      { path, query: at, notFound: level === 'studies' ? 'NOT_FOUND' : 'SERIES_NOT_FOUND' },
-      limits.maxMetadataBytes,
-      signal,
-    );
+  const page = (at: URLSearchParams): Promise<JsonAnswer> =>
+    pageOrNone(connection, { path, query: at }, level, limits.maxMetadataBytes, signal);
   if (query.has('limit') || query.has('offset')) {
-    const { items } = await page(query);
-    const valid = items.filter((item) => hasValidUids(item, level, parameters));
-    tell(items.length - valid.length);
-    return valid.filter((item) => isAskedFor(item, parameters));
+    return connection.habits.ask(
+      async (habits) => {
+        const { items } = await page(asTaken(query, habits));
+        const valid = items.filter((item) => hasValidUids(item, level, parameters));
+        tell(items.length - valid.length);
+        const matching = valid.filter((item) => isAskedFor(item, parameters));
+        return habits.paging === 'none' ? slice(matching, query) : matching;
+      },
+      otherWays(query, ['usual', 'none']),
+    );
   }
 
-  const pageFrom = async (offset: number): ReturnType<typeof page> => {
-    try {
-      return await page(withPage(query, limits.pageSize, offset));
-    } catch (error) {
-      const isRefused = error instanceof StainError && error.data.status === 400;
-      if (!isRefused || limits.pageSize <= SMALL_PAGE) throw error;
-      const found = await page(withPage(query, SMALL_PAGE, offset));
-      limits.pageSize = SMALL_PAGE;
-      return found;
-    }
-  };
+  const pageFrom = (offset: number): Promise<Page> =>
+    connection.habits.ask(
+      async (habits) => {
+        const size = pageSize(habits, limits);
+        const answer = await page(asTaken(withPage(query, size, offset), habits));
+        const isShort = answer.items.length < size && !answer.hasMore;
+        return { ...answer, isLast: habits.paging === 'none' || isShort };
+      },
+      otherWays(query, limits.pageSize > SMALL_PAGE ? ['usual', 'small', 'none'] : ['usual', 'none']),
+    );
 
   const seen = new Set<string>();
   const found = new Map<string, DicomJson>();
   let [leftOut, held] = [0, 0];
   for (let offset = 0; ; ) {
-    const { items, bytes, hasMore } = await pageFrom(offset);
+    const { items, bytes, hasMore, isLast } = await pageFrom(offset);
     const before = seen.size;
     const valid = items.filter((item) => hasValidUids(item, level, parameters));
     for (const item of valid) {
@@ -109,12 +113,73 @@ export async function search(
     const isEnough = mostResults !== undefined && found.size > mostResults;
     const isKnown = valid.length > 0 && seen.size === before;
     if (!isKnown) leftOut += items.length - valid.length;
-    const isLast = items.length === 0 || (items.length < limits.pageSize && !hasMore);
-    if (isLast || isEnough || isKnown) {
+    if (isLast && hasMore && !isEnough)
+      throw new StainError(
+        'ARCHIVE_LACKING',
+        `The archive gives a part of the ${level} that match and takes no limit and offset, with which to ask for the others.`,
+      );
+    if (items.length === 0 || isLast || isEnough || isKnown) {
       tell(leftOut);
       return [...found.values()];
     }
   }
+}
+
+interface Page extends JsonAnswer {
+  readonly isLast: boolean;
+}
+
+/** A study that the archive does not know has no series: an answer, as is a page behind the last one. */
+async function pageOrNone(
+  connection: ArchiveConnection,
+  request: { readonly path: readonly string[]; readonly query: URLSearchParams },
+  level: SearchLevel,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<JsonAnswer> {
+  try {
+    return await connection.getJson(request, maxBytes, signal);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    const isWhole = request.path.length === 1 && !Number(request.query.get('offset'));
+    if (isWhole) await requireNoMatch(connection, level, maxBytes, signal);
+    return NO_MATCH;
+  }
+}
+
+function pageSize({ paging }: Habits, limits: SearchLimits): number {
+  return paging === 'small' ? Math.min(SMALL_PAGE, limits.pageSize) : limits.pageSize;
+}
+
+/** The query without the parameters that the archive refuses. */
+function asTaken(query: URLSearchParams, { paging, includefield }: Habits): URLSearchParams {
+  const taken = new URLSearchParams(query);
+  if (!includefield) taken.delete('includefield');
+  if (paging === 'none') for (const name of ['limit', 'offset']) taken.delete(name);
+  return taken;
+}
+
+/** Without the attributes that were to be told, with other pages, and both. */
+function otherWays(query: URLSearchParams, pagings: readonly Habits['paging'][]): OtherWays {
+  return {
+    refusals: REFUSALS,
+    ways({ paging, includefield }) {
+      const fields = query.has('includefield') ? [includefield, !includefield] : [includefield];
+      const isKnown = (other: Habits['paging']): boolean =>
+        other === paging || (other === 'usual' && !pagings.includes(paging));
+      const others = pagings.filter((other) => !isKnown(other));
+      return [paging, ...others]
+        .flatMap((one) => fields.map((field) => ({ paging: one, includefield: field })))
+        .slice(1);
+    },
+    lacks: '',
+  };
+}
+
+/** What the archive would have given, had it taken `limit` and `offset`. */
+function slice(items: DicomJson[], query: URLSearchParams): DicomJson[] {
+  const start = Number(query.get('offset') ?? 0);
+  return items.slice(start, start + Number(query.get('limit') ?? Number.POSITIVE_INFINITY));
 }
 
 function address(
@@ -146,7 +211,8 @@ function address(
 function withPage(query: URLSearchParams, limit: number, offset: number): URLSearchParams {
   const page = new URLSearchParams(query);
   page.set('limit', String(limit));
-  page.set('offset', String(offset));
+  // Archives that do not know it are asked for one page without it.
+  if (offset > 0) page.set('offset', String(offset));
   return page;
 }
 
