@@ -73,8 +73,8 @@ export function describeArchive(
 
     it('gives the metadata of a series', async () => {
       const metadata = await client.seriesMetadata(slide.studyUid, slide.seriesUid, signal);
-      expect(metadata.map((one) => textOf(one, '00080018'))).toEqual([slide.sopInstanceUid]);
-      expect(numberOf(metadata[0]!, '00480006')).toBe(16 * slide.frames.length);
+      expect(metadata.map((one) => one.string('SOPInstanceUID'))).toEqual([slide.sopInstanceUid]);
+      expect(metadata[0]!.number('TotalPixelMatrixColumns')).toBe(16 * slide.frames.length);
     });
 
     it('gives the instance byte for byte', async () => {

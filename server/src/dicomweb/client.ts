@@ -4,12 +4,13 @@
  * StainError whose message names no token and no query string.
  */
 
+import type { DataSet } from '../dicom/dataset.ts';
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
 import type { DicomJson } from './dicom-json.ts';
-import { seriesPath } from './resource-path.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
 import { type SearchOptions, type SearchParameters, search } from './search.ts';
+import { seriesMetadata } from './series-metadata.ts';
 import { type StorableInstance, storeInstance } from './store.ts';
 import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 
@@ -52,10 +53,10 @@ export interface DicomWebClient {
   ): Promise<DicomJson[]>;
 
   /**
-   * Metadata of all instances of a series; empty where the archive answers with none.
-   * @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE (above `maxMetadataBytes`), and those of the searches
+   * Headers of all instances of a series; empty where the archive answers with none.
+   * @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE (above `maxMetadataBytes`), DICOM_INVALID, and those of the searches
    */
-  seriesMetadata(studyUid: string, seriesUid: string, signal: AbortSignal): Promise<DicomJson[]>;
+  seriesMetadata(studyUid: string, seriesUid: string, signal: AbortSignal): Promise<DataSet[]>;
 
   /**
    * One instance as stored, a DICOM Part 10 file in chunks. A connection that breaks is taken up again where
@@ -125,13 +126,8 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
       search(connection, 'series', parameters, limits, signal, options),
     searchInstances: (parameters, signal, options) =>
       search(connection, 'instances', parameters, limits, signal, options),
-    seriesMetadata: async (studyUid, seriesUid, signal) => {
-      const request = {
-        path: [...seriesPath({ studyUid, seriesUid }), 'metadata'],
-        notFound: 'SERIES_NOT_FOUND',
-      } as const;
-      return (await connection.getJson(request, limits.maxMetadataBytes, signal)).items;
-    },
+    seriesMetadata: (studyUid, seriesUid, signal) =>
+      seriesMetadata(connection, { studyUid, seriesUid }, limits.maxMetadataBytes, signal),
     retrieveInstance: (studyUid, seriesUid, sopUid, signal, onLength) =>
       retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal, onLength),
     retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal, most = limits.maxFrameBytes) => {

@@ -13,6 +13,16 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof StainError && (error.code === 'NOT_FOUND' || error.code === 'SERIES_NOT_FOUND');
 }
 
+/** A series or instance that the archive does not know is an answer here, not a fault. */
+export async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Returns where 404 to a search of the whole archive means that nothing matches.
  * @throws ARCHIVE_UNREACHABLE where no DICOMweb service is at the address, ARCHIVE_LACKING where it has no such search
@@ -26,12 +36,8 @@ export async function requireNoMatch(
   if (connection.habits.known.notFound === 'no match') return;
   const isAnswered = async (asked: SearchLevel): Promise<boolean | undefined> => {
     const query = new URLSearchParams({ limit: '1' });
-    try {
-      return (await connection.getJson({ path: [asked], query }, maxBytes, signal)).items.length > 0;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    const found = await orNone(() => connection.getJson({ path: [asked], query }, maxBytes, signal));
+    return found && found.items.length > 0;
   };
   if ((await isAnswered(level)) === undefined) {
     const hasStudies = level === 'studies' ? undefined : await isAnswered('studies');

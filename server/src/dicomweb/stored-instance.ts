@@ -1,8 +1,12 @@
 /** Looks in the archive whether an instance is there and is the one that was meant. */
+import type { DataSet } from '../dicom/dataset.ts';
 import { StainError } from '../errors.ts';
+import { refusedStatus } from './archive-habits.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { type DicomJson, numberOf, textOf } from './dicom-json.ts';
-import { type InstanceAddress, instancePath } from './resource-path.ts';
+import { instanceHeader } from './instance-header.ts';
+import { isNotFound } from './no-match.ts';
+import type { InstanceAddress } from './resource-path.ts';
 import { waitFor } from './retry.ts';
 import { type SearchLimits, search } from './search.ts';
 
@@ -61,16 +65,22 @@ export async function presenceOf(
   const found = await find(connection, address, limits, signal);
   if (found === undefined) return 'absent';
   const wanted = COMPARED.filter(({ key }) => expected[key] !== undefined);
-  // An archive may leave attributes out of its answer; then the instance's own metadata decide.
+  const isTold = (header: DataSet): boolean =>
+    wanted.every(({ tag }) => numberOf(found, tag) !== undefined || header.number(tag) !== undefined);
+  // An archive may leave attributes out of its answer; then the instance itself decides.
   const seriesUid = address.seriesUid ?? textOf(found, SERIES_INSTANCE_UID);
-  const shown =
-    seriesUid !== undefined && wanted.some(({ tag }) => numberOf(found, tag) === undefined)
-      ? ((await metadata(connection, { ...address, seriesUid }, limits, signal)) ?? found)
-      : found;
-  const sopClass = textOf(shown, SOP_CLASS_UID);
-  const sameClass =
-    expected.sopClassUid === undefined || sopClass === undefined || sopClass === expected.sopClassUid;
-  return sameClass && wanted.every(({ key, tag }) => numberOf(shown, tag) === expected[key])
+  const isLeftOut = wanted.some(({ tag }) => numberOf(found, tag) === undefined);
+  const header =
+    isLeftOut && seriesUid !== undefined
+      ? await whereReadable(() =>
+          instanceHeader(connection, { ...address, seriesUid }, isTold, limits.maxMetadataBytes, signal),
+        )
+      : undefined;
+  const sopClass = textOf(found, SOP_CLASS_UID) ?? header?.dataSet.string(SOP_CLASS_UID);
+  const isSame = <T>(shown: T | undefined, meant: T | undefined): boolean =>
+    shown === undefined || meant === undefined || shown === meant;
+  return isSame(sopClass, expected.sopClassUid) &&
+    wanted.every(({ key, tag }) => isSame(numberOf(found, tag) ?? header?.dataSet.number(tag), expected[key]))
     ? 'same'
     : 'other';
 }
@@ -86,30 +96,18 @@ async function find(
     SeriesInstanceUID: seriesUid,
     SOPInstanceUID: sopUid,
     includefield: COMPARED.map(({ keyword }) => keyword),
-    limit: 1,
   };
-  const found = await orNone(() => search(connection, 'instances', parameters, limits, signal));
-  return found?.find((item) => textOf(item, SOP_INSTANCE_UID) === sopUid);
+  // Without a limit: an archive that does not filter by SOP Instance UID would give another instance.
+  const found = await search(connection, 'instances', parameters, limits, signal);
+  return found.find((item) => textOf(item, SOP_INSTANCE_UID) === sopUid);
 }
 
-async function metadata(
-  connection: ArchiveConnection,
-  address: InstanceAddress,
-  limits: SearchLimits,
-  signal: AbortSignal,
-): Promise<DicomJson | undefined> {
-  const path = [...instancePath(address), 'metadata'];
-  const answer = await orNone(() => connection.getJson({ path }, limits.maxMetadataBytes, signal));
-  return answer?.items[0];
-}
-
-/** A study, series or instance the archive does not know is an answer here, not a fault. */
-export async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
+/** What may be searched may not always be read: then what the search shows decides. */
+async function whereReadable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await ask();
+    return await read();
   } catch (error) {
-    if (error instanceof StainError && (error.code === 'NOT_FOUND' || error.code === 'SERIES_NOT_FOUND'))
-      return undefined;
+    if (isNotFound(error) || refusedStatus(error) !== undefined) return undefined;
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { coloursByGlass, isDoubtful, withColours } from '../codec/native-colours.ts';
-import { DataSet } from '../dicom/dataset.ts';
+import type { DataSet } from '../dicom/dataset.ts';
 import { inflateFile } from '../dicom/deflated.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -83,13 +83,12 @@ export async function inspectSeries(
   { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
   signal: AbortSignal,
 ): Promise<Slide> {
-  const metadata = await source.seriesMetadata(series.studyInstanceUid, series.seriesInstanceUid, signal);
-  if (metadata.length === 0)
+  const headers = await source.seriesMetadata(series.studyInstanceUid, series.seriesInstanceUid, signal);
+  if (headers.length === 0)
     throw new StainError(
       'SERIES_NOT_FOUND',
       `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
     );
-  const headers = metadata.map((json) => DataSet.fromDicomJson(json));
   const slide = describeSlide(headers, limits);
   requireSeries(headers, series);
   requireInstanceSize(slide, limits.maxInstanceBytes);

@@ -2,10 +2,10 @@
  * Whether a series was rejected (IHE Imaging Object Change Management): a Key Object Selection Document says so, with one of
  * the titles of CID 7011. Archives that act on such a note hide the series; the others show both.
  */
-import { DataSet } from '../dicom/dataset.ts';
+import type { DataSet } from '../dicom/dataset.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
-import { orNone } from '../dicomweb/stored-instance.ts';
+import { orNone } from '../dicomweb/no-match.ts';
 import type { SeriesReference } from './open-series.ts';
 import { type DerivedSeries, isSeriesStored } from './store-series.ts';
 
@@ -30,14 +30,13 @@ export async function isRejected(
   signal: AbortSignal,
 ): Promise<boolean> {
   const parameters = { StudyInstanceUID: studyInstanceUid, Modality: 'KO' };
-  const found = (await orNone(() => archive.searchSeries(parameters, signal))) ?? [];
+  const found = await archive.searchSeries(parameters, signal);
   for (const json of found.slice(-MOST_READ)) {
     const uid = textOf(json, '0020000E');
     // One that does not say what it is may be anything, and large.
     if (uid === undefined || textOf(json, '00080060')?.trim() !== 'KO') continue;
     const documents = (await orNone(() => archive.seriesMetadata(studyInstanceUid, uid, signal))) ?? [];
-    if (documents.some((document) => rejects(DataSet.fromDicomJson(document), seriesInstanceUid)))
-      return true;
+    if (documents.some((document) => rejects(document, seriesInstanceUid))) return true;
   }
   return false;
 }

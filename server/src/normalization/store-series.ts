@@ -3,7 +3,6 @@ import type { EncapsulatedInstance } from '../dicom/encapsulated-instance.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { isPassing, passing } from '../dicomweb/retry.ts';
-import { orNone } from '../dicomweb/stored-instance.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { SeriesReference } from './open-series.ts';
 import type { ProgressTracker } from './progress.ts';
@@ -91,7 +90,7 @@ async function storedUids(
   signal: AbortSignal,
 ): Promise<Set<string>> {
   const parameters = { StudyInstanceUID: studyInstanceUid, SeriesInstanceUID: seriesInstanceUid };
-  const found = (await orNone(() => archive.searchInstances(parameters, signal))) ?? [];
+  const found = await archive.searchInstances(parameters, signal);
   return new Set(found.flatMap((json) => textOf(json, '00080018') ?? []));
 }
 
@@ -111,8 +110,8 @@ export async function isSeriesStored(
 }
 
 /**
- * A Series Number that no other series of the study has: one more than the largest. A retry finds its own series,
- * stored in part, and keeps that number.
+ * A Series Number that no other series of the study has: one more than the largest, and than the number of series where the
+ * archive does not tell all of theirs. A retry finds its own series, stored in part, and keeps that number.
  */
 export async function freeSeriesNumber(
   archive: DicomWebClient,
@@ -124,11 +123,17 @@ export async function freeSeriesNumber(
     { StudyInstanceUID: studyInstanceUid, includefield: 'SeriesNumber' },
     signal,
   );
-  const seriesNumber = (json: DicomJson): number => {
-    const number = numberOf(json, '00200011') ?? 0;
-    // What is no Series Number cannot be counted on from.
-    return Number.isInteger(number) && number >= 0 && number < MAX_SERIES_NUMBER ? number : 0;
-  };
-  const own = series.find((json) => textOf(json, '0020000E') === seriesInstanceUid);
-  return own ? seriesNumber(own) : series.reduce((most, json) => Math.max(most, seriesNumber(json)), 0) + 1;
+  const isOwn = (json: DicomJson): boolean => textOf(json, '0020000E') === seriesInstanceUid;
+  const own = seriesNumber(series.find(isOwn));
+  if (own !== undefined) return own;
+  const others = series.filter((json) => !isOwn(json)).map(seriesNumber);
+  const told = others.filter((number) => number !== undefined);
+  return Math.max(0, ...told, told.length < others.length ? others.length : 0) + 1;
+}
+
+/** undefined where it is not told, or is none that can be counted on from. */
+function seriesNumber(json: DicomJson | undefined): number | undefined {
+  const number = json && numberOf(json, '00200011');
+  const isOne = Number.isInteger(number) && number! >= 0 && number! < MAX_SERIES_NUMBER;
+  return isOne ? number : undefined;
 }

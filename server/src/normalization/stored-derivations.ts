@@ -3,14 +3,13 @@
  * new. How a series was derived is read back from its own header.
  */
 import { z } from 'zod';
-import { DataSet } from '../dicom/dataset.ts';
 import { isDescribedAsOurs } from '../dicom/derivation.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import { fullRecordOf } from '../dicom/private-block.ts';
 import { uidFromUuid } from '../dicom/uid.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
-import { orNone } from '../dicomweb/stored-instance.ts';
+import { orNone } from '../dicomweb/no-match.ts';
 import type { Derivation, DerivationFacts } from './derivations.ts';
 import type { SeriesReference } from './open-series.ts';
 import { isRejected } from './rejection.ts';
@@ -44,7 +43,7 @@ export async function findStored(
   signal: AbortSignal,
 ): Promise<StoredDerivation | undefined> {
   const parameters = { StudyInstanceUID: studyInstanceUid, Modality: 'SM' };
-  const series = (await orNone(() => archive.searchSeries(parameters, signal))) ?? [];
+  const series = await archive.searchSeries(parameters, signal);
   const uids = new Set(series.map((json) => textOf(json, '0020000E')));
   for (let revision = MOST_REVISIONS; revision > 0; revision--) {
     const identity = seriesIdentity(content, revision, new Date().toISOString());
@@ -84,9 +83,8 @@ async function readRecord(
   archive: DicomWebClient,
   signal: AbortSignal,
 ): Promise<StoredRecord | undefined> {
-  const metadata = await orNone(() => archive.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal));
-  for (const json of metadata ?? []) {
-    const header = DataSet.fromDicomJson(json);
+  const headers = await orNone(() => archive.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal));
+  for (const header of headers ?? []) {
     const parsed = isOurs(header) ? storedRecord.safeParse(fullRecordOf(header)) : undefined;
     if (parsed?.success && uidFromUuid(parsed.data.identity.seriesUuid) === seriesInstanceUid)
       return parsed.data;
