@@ -706,7 +706,7 @@ describe('storeInstance', () => {
     });
   });
 
-  it.each([0xa700, 0xa7ff, 0x0110])('sends again after the passing failure %i', async (reason) => {
+  it.each([0xa700, 0xa7ff, 0x0110, 0xb00f])('sends again after the passing failure %i', async (reason) => {
     await withServer(
       storing([
         { status: 409, body: failed(reason) },
@@ -750,6 +750,7 @@ describe('storeInstance', () => {
 
   it.each([
     ['reason 0111', { status: 409, body: failed(0x0111) }],
+    ["reason B00E of Microsoft's server", { status: 409, body: failed(0xb00e) }],
     ['a bare 409', { status: 409 }],
   ])('takes a duplicate (%s) for success only when it is the same image', async (_, answer) => {
     await withServer(storing([answer], shown(3)), (client) => client.storeInstance('1', instance, signal));

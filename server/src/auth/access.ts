@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
+import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import {
   createDicomWebClient,
   type DicomWebClient,
@@ -35,6 +36,7 @@ export const OPEN_ACCESS: Access = { canRead: async () => true };
 export function archiveAccess(url: string, credentials: ArchiveCredentials): Access {
   // The token itself is not kept, only what tells it from others.
   const answers = new LRUCache<string, Promise<boolean>>({ max: MOST_ANSWERS, ttl: ANSWER_HOLDS_MS });
+  const habits = new ArchiveHabits();
   return {
     async canRead({ token }, series) {
       if (token === undefined) return false;
@@ -43,7 +45,7 @@ export function archiveAccess(url: string, credentials: ArchiveCredentials): Acc
         .digest('hex');
       let answer = answers.get(key);
       if (!answer) {
-        answer = probe(url, credentials, token, series);
+        answer = probe({ url, habits, credentials }, token, series);
         answers.set(key, answer);
         // What could not be answered is asked again.
         answer.catch(() => answers.delete(key));
@@ -69,10 +71,13 @@ export function openSearch(
   credentials: ArchiveCredentials,
 ): SearchSeries {
   const url = urlForUsers(dicomweb, login);
+  const habits = new ArchiveHabits();
   return async ({ token = '' }, parameters, signal, options) =>
     url === undefined
       ? source.searchSeries(parameters, signal, options)
-      : asUser(url, credentials, token, (client) => client.searchSeries(parameters, signal, options));
+      : asUser({ url, habits, credentials }, token, (client) =>
+          client.searchSeries(parameters, signal, options),
+        );
 }
 
 /** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */
@@ -110,9 +115,15 @@ function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login):
   return isRequired && users !== 'unknown' ? url : undefined;
 }
 
+/** One archive for all its users: what it takes does not hang on who asks. */
+interface AskedArchive {
+  readonly url: string;
+  readonly habits: ArchiveHabits;
+  readonly credentials: ArchiveCredentials;
+}
+
 async function asUser<T>(
-  url: string,
-  credentials: ArchiveCredentials,
+  { url, habits, credentials }: AskedArchive,
   token: string,
   ask: (client: DicomWebClient) => Promise<T>,
 ): Promise<T> {
@@ -121,6 +132,7 @@ async function asUser<T>(
     headers: { authorization: `Bearer ${await credentials.ofUser(token)}` },
     timeoutMs: PROBE_TIMEOUT_MS,
     maxRetries: 1,
+    habits,
   });
   try {
     return await ask(client);
@@ -129,19 +141,14 @@ async function asUser<T>(
   }
 }
 
-async function probe(
-  url: string,
-  credentials: ArchiveCredentials,
-  token: string,
-  series: SeriesReference,
-): Promise<boolean> {
+async function probe(archive: AskedArchive, token: string, series: SeriesReference): Promise<boolean> {
+  // Without a limit: an archive that does not filter by Series Instance UID would give another series.
   const wanted = {
     StudyInstanceUID: series.studyInstanceUid,
     SeriesInstanceUID: series.seriesInstanceUid,
-    limit: 1,
   };
   try {
-    const found = await asUser(url, credentials, token, (client) =>
+    const found = await asUser(archive, token, (client) =>
       client.searchSeries(wanted, AbortSignal.timeout(PROBE_TIMEOUT_MS)),
     );
     return found.some((json) => textOf(json, '0020000E') === series.seriesInstanceUid);

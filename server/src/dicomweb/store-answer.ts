@@ -20,8 +20,9 @@ const OTHER_FAILURES_SEQUENCE = '0008119A';
 const FAILURE_REASON = '00081197';
 const REFERENCED_SOP_INSTANCE_UID = '00081155';
 
-const DUPLICATE_SOP_INSTANCE = 0x0111;
-const PROCESSING_FAILURE = 0x0110;
+/** Microsoft's server has numbers of its own for an instance that it has, and for one that is being stored. */
+const DUPLICATES = [0x0111, 0xb00e];
+const PASSING_FAILURES = [0x0110, 0xb00f];
 
 /** What statuses 200, 202 and 409 and their body say of the instance. 202 alone says that something failed. */
 export function readStoreAnswer(status: number, text: string, sopInstanceUid: string): StoreOutcome {
@@ -55,9 +56,9 @@ export function formatReason(reason: number): string {
 
 function failed(reason: number | undefined): StoreOutcome {
   if (reason === undefined) return { kind: 'rejected', reason };
-  if (reason === DUPLICATE_SOP_INSTANCE) return { kind: 'duplicate', reason };
+  if (DUPLICATES.includes(reason)) return { kind: 'duplicate', reason };
   const isOutOfResources = reason >> 8 === 0xa7;
-  return isOutOfResources || reason === PROCESSING_FAILURE
+  return isOutOfResources || PASSING_FAILURES.includes(reason)
     ? { kind: 'later', reason }
     : { kind: 'rejected', reason };
 }
