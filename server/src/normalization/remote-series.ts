@@ -14,7 +14,7 @@ import {
 } from '../codec/native-colours.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
-import type { Level, Slide } from '../slide/types.ts';
+import type { Level, Slide, SlideInstance } from '../slide/types.ts';
 import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { instanceRoom } from './needed-room.ts';
@@ -90,8 +90,8 @@ export async function openRemoteSeries(
 
 /**
  * The smallest image of the slide with the header of its first instance as stored: archives leave the ICC profile, which
- * all images of a scan share, out of the metadata, and decompress a slide as a whole. A slide of one level is fetched whole
- * for it.
+ * all images of a scan share, out of the metadata, and decompress a slide as a whole, or the frames of all. A slide of one
+ * level is fetched whole for it.
  */
 async function smallestWhole(
   slide: Slide,
@@ -106,10 +106,33 @@ async function smallestWhole(
   await spool.reserve(instanceRoom(smallest, first!));
   const { path } = await fetchInstance(series, first!.sopInstanceUid, spool, access, signal);
   await using file = await openInstance(series, first!.sopInstanceUid, path, signal);
+  const format = frameFormats(smallest)[0]!;
   return {
     smallest: { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] },
-    isNativeInDoubt: isInDoubt(file, frameFormats(smallest)[0]!),
+    isNativeInDoubt:
+      isInDoubt(file, format) || (await isFrameInDoubt(series, first!, format, access, signal)),
   };
+}
+
+/** Frames may come decompressed where the instance comes as it is stored. */
+async function isFrameInDoubt(
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  { sopInstanceUid }: SlideInstance,
+  format: ReturnType<typeof frameFormats>[number],
+  { source }: SeriesAccess,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const most = mostStoredBytes(format);
+  const frames = source.retrieveFrames(
+    studyInstanceUid,
+    seriesInstanceUid,
+    sopInstanceUid,
+    [1],
+    signal,
+    most,
+  );
+  for await (const { bytes } of frames) return isDoubtful(format, bytes.length);
+  return false;
 }
 
 /** The colours that the uncompressed frames of a slide hold, by the frames that a job looks at for it. */
