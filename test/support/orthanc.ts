@@ -47,11 +47,11 @@ export interface RunningOrthanc extends AsyncDisposable {
   readonly url: string;
 }
 
-export async function startOrthanc({
-  name,
-  program,
-  plugin,
-}: Orthanc = installedOrthanc): Promise<RunningOrthanc> {
+/** @param dicomWeb settings of the plugin */
+export async function startOrthanc(
+  { name, program, plugin }: Orthanc = installedOrthanc,
+  dicomWeb: Readonly<Record<string, unknown>> = {},
+): Promise<RunningOrthanc> {
   for (const path of [program, plugin])
     if (!existsSync(path)) throw new Error(`There is no ${name} here (${path}); .ci/run installs it.`);
   const folder = await mkdtemp(join(tmpdir(), 'orthanc-test-'));
@@ -64,7 +64,7 @@ export async function startOrthanc({
     DicomServerEnabled: false,
     RemoteAccessAllowed: false,
     AuthenticationEnabled: false,
-    DicomWeb: { Enable: true, Root: '/dicom-web/' },
+    DicomWeb: { Enable: true, Root: '/dicom-web/', ...dicomWeb },
   };
   await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));
   const server = spawn(program, [join(folder, 'orthanc.json')], { stdio: 'ignore' });
