@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
+import { infoArchiveCommand } from '../../server/src/cli/info-archive-command.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { openRemoteSeries } from '../../server/src/normalization/remote-series.ts';
 import { WHITE } from '../../server/src/slide/raster.ts';
@@ -50,6 +51,15 @@ describe.each([installedOrthanc, newerOrthanc])('$name with SeriesMetadata MainD
     await place?.[Symbol.asyncDispose]();
   });
   afterEach(() => proxy.heal());
+
+  it('is known before the first slide by what is worked round', async () => {
+    const { checks, isUsable } = await infoArchiveCommand(orthanc.url, place.composition, signal);
+    expect(isUsable).toBe(true);
+    const outcomes = (outcome: string) =>
+      checks.filter((check) => check.outcome === outcome).map(({ what }) => what);
+    expect(outcomes('worked round')).toEqual(['metadata of a slide']);
+    expect(outcomes('lacking')).toEqual([]);
+  });
 
   it('gives the pixels of a slide, decompressed, where it is told no transfer syntax', async () => {
     const refusal = proxy.inject(({ headers }) => /transfer-syntax/.test(headers.accept ?? ''), answer(406));

@@ -28,13 +28,13 @@ export interface ArchiveLocation extends AsyncDisposable {
 export async function openArchiveLocation(
   location: string,
   config: Config,
-  { create, onAnswer }: { create: boolean } & Pick<DicomWebClientOptions, 'onAnswer'>,
+  { create, ...options }: { create: boolean } & Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'>,
 ): Promise<ArchiveLocation> {
   if (/^https?:/i.test(location)) {
     const client = createDicomWebClient({
       url: location,
       ...timeouts(config),
-      onAnswer,
+      ...options,
       headers: isConfiguredArchive(location, config) ? archiveCredentials(config.dicomweb).service : {},
     });
     const { origin, pathname } = new URL(location);
@@ -74,7 +74,7 @@ export async function openArchiveLocation(
     url: `${server.url}/dicom-web`,
     headers: { authorization },
     ...timeouts(config),
-    onAnswer,
+    ...options,
   });
   return {
     client,

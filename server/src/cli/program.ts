@@ -14,6 +14,7 @@ import {
   describeVerification,
 } from './audit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
+import { describeArchiveInfo, infoArchiveCommand } from './info-archive-command.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
 import {
   describeInstallation,
@@ -155,8 +156,21 @@ export function createProgram(): Command {
 
   program
     .command('info')
-    .description('show version, device, models and templates')
-    .action(() => run((composition) => infoCommand(composition), describeInfo));
+    .description('show version, device, models and templates, or what an archive can')
+    .option(
+      '--archive [url]',
+      'ask this archive, or that of dicomweb.url; ends with 1 where it cannot be used',
+    )
+    .action(({ archive }: { archive?: string | true }) =>
+      archive === undefined
+        ? run((composition) => infoCommand(composition), describeInfo)
+        : run(async (composition, signal) => {
+            const url = archive === true ? undefined : archive;
+            const info = await infoArchiveCommand(url, composition, signal);
+            if (!info.isUsable) process.exitCode = EXIT.failed;
+            return info;
+          }, describeArchiveInfo),
+    );
 
   const audit = program.command('audit').description('work with the audit trail');
   audit

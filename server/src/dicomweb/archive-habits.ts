@@ -9,12 +9,16 @@ import { isPassing } from './retry.ts';
 export type NamedSyntaxes = 'any' | 'listed' | 'none';
 
 export interface Habits {
+  /** As the archive names itself. */
+  readonly server: string | undefined;
   /** Media type of data sets. */
   readonly json: 'application/dicom+json' | 'application/json';
   /** Pages of searches: as large as is usual, small, or everything at once, without `limit` and `offset`. */
   readonly paging: 'usual' | 'small' | 'none';
   /** Whether searches may name attributes to be told. */
   readonly includefield: boolean;
+  /** False once results have come that were not asked for: they are dropped. */
+  readonly filters: boolean;
   /** What 404 says to a search: that there is no such resource, or that nothing matches. */
   readonly notFound: 'no resource' | 'no match';
   readonly instances: NamedSyntaxes;
@@ -24,9 +28,11 @@ export interface Habits {
 }
 
 export const USUAL: Habits = {
+  server: undefined,
   json: 'application/dicom+json',
   paging: 'usual',
   includefield: true,
+  filters: true,
   notFound: 'no resource',
   instances: 'any',
   frames: 'any',

@@ -5,6 +5,7 @@
  */
 
 import type { DataSet } from '../dicom/dataset.ts';
+import type { Habits } from './archive-habits.ts';
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
 import type { DicomJson } from './dicom-json.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
@@ -105,6 +106,9 @@ export interface DicomWebClient {
     signal: AbortSignal,
   ): Promise<void>;
 
+  /** What was learnt of the archive so far. */
+  known(): Habits;
+
   /** Closes the connections; requests in flight fail with CANCELLED. */
   close(): Promise<void>;
 }
@@ -139,6 +143,7 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
       storeInstance(connection, studyUid, instance, limits, signal),
     verifyInstance: (studyUid, seriesUid, sopUid, expected, signal) =>
       verifyInstance(connection, { studyUid, seriesUid, sopUid }, expected, limits, signal),
+    known: () => connection.habits.known,
     close: () => connection.close(),
   };
 }

@@ -69,6 +69,8 @@ const OTHER_JSON: OtherWays = {
   lacks: `It gives data sets neither as ${JSON_TYPES.join(' nor as ')}.`,
 };
 const MAX_REDIRECTS = 3;
+/** Of what an archive calls itself. */
+const MAX_NAME = 100;
 /** An answer to STOW names one instance; an error page is no longer than this. */
 const MAX_ANSWER_BYTES = 1e6;
 
@@ -235,6 +237,7 @@ export class ArchiveConnection {
       });
       answered(String(answer.statusCode));
       const header = (name: string): string | undefined => [answer.headers[name]].flat()[0];
+      this.#hear(header('server'));
       const sent = chunksOf(answer.body, signal);
       const encoding = header('content-encoding') ?? 'identity';
       const isEncoded = encoding.toLowerCase() !== 'identity' && encoding !== '';
@@ -250,6 +253,11 @@ export class ArchiveConnection {
       answered(error.code);
       throw error;
     }
+  }
+
+  #hear(name: string | undefined): void {
+    const server = name?.replace(/[^ -~]/g, '').slice(0, MAX_NAME);
+    if (server && this.habits.known.server === undefined) this.habits.learn({ server });
   }
 }
 

@@ -66,13 +66,18 @@ export async function search(
   };
   const page = (at: URLSearchParams): Promise<JsonAnswer> =>
     pageOrNone(connection, { path, query: at }, level, limits.maxMetadataBytes, signal);
+  const isWanted = (item: DicomJson): boolean => {
+    const isOne = isAskedFor(item, parameters);
+    if (!isOne) connection.habits.learn({ filters: false });
+    return isOne;
+  };
   if (query.has('limit') || query.has('offset')) {
     return connection.habits.ask(
       async (habits) => {
         const { items } = await page(asTaken(query, habits));
         const valid = items.filter((item) => hasValidUids(item, level, parameters));
         tell(items.length - valid.length);
-        const matching = valid.filter((item) => isAskedFor(item, parameters));
+        const matching = valid.filter(isWanted);
         return habits.paging === 'none' ? slice(matching, query) : matching;
       },
       otherWays(query, ['usual', 'none']),
@@ -100,7 +105,7 @@ export async function search(
     for (const item of valid) {
       const uid = textOf(item, tag)!;
       seen.add(uid);
-      if (isAskedFor(item, parameters)) found.set(uid, item);
+      if (isWanted(item)) found.set(uid, item);
     }
     offset += items.length;
     held += bytes;
