@@ -73,8 +73,8 @@ describe('info --archive', () => {
     expect(new Set(seen.map(({ method }) => method))).toEqual(new Set(['GET']));
     expect(seen.length).toBeLessThan(12);
     // Neither what was tried with nor whose slide it is.
-    expect(text).not.toMatch(/\d+(\.\d+){4}|CMU|Sample\^/);
-    expect(JSON.stringify(info)).not.toMatch(/\d+(\.\d+){4}|CMU|Sample\^/);
+    expect(text).not.toMatch(/2\.25|CMU|Sample\^/);
+    expect(JSON.stringify(info)).not.toMatch(/2\.25|CMU|Sample\^/);
   });
 
   it.each<[string, string, (request: IncomingMessage) => boolean, Fault]>([
@@ -136,13 +136,14 @@ describe('info --archive', () => {
       ({ url }) => url!.startsWith('/dicom-web/series'),
       answer(404),
     ],
+    ['search for instances', false, ({ url }) => /\/instances\?/.test(url!), answer(204)],
   ])('tells that it lacks %s, and with what effect', async (what, isUsable, matches, fault) => {
     proxy.inject(matches, fault);
     const { info, checks, text } = await profileOf(proxy.url);
     expect(checks[what]).toBe('lacking');
     expect(info.isUsable).toBe(isUsable);
     expect(text).toContain('lacking');
-    expect(text).not.toMatch(/\d+(\.\d+){4}/);
+    expect(text).not.toMatch(/2\.25/);
   });
 
   it('tells of an archive that ignores offset, and of one that does not filter by modality', async () => {
@@ -190,9 +191,11 @@ describe('info --archive', () => {
   });
 
   it('is interrupted', async () => {
-    await using server = await startFaultServer(() => {});
+    await using server = await startFaultServer((request, response) => {
+      if (request.url!.includes('/studies')) response.end('[]');
+    });
     const client = createDicomWebClient({ url: server.url });
-    const interrupted = AbortSignal.timeout(200);
+    const interrupted = AbortSignal.timeout(300);
     await expect(profileArchive(client, interrupted, signal)).rejects.toMatchObject({ code: 'TIMED_OUT' });
     await client.close();
   });
