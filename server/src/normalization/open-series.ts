@@ -463,7 +463,7 @@ function storedInstances(level: Level, files: ReadonlyMap<string, Part10File>): 
 }
 
 /** Whether the frames of an instance are uncompressed, and may be other colours than its header says. */
-export function isInDoubt(file: Part10File, format: Omit<FrameFormat, 'transferSyntaxUid'>): boolean {
+function isInDoubt(file: Part10File, format: Omit<FrameFormat, 'transferSyntaxUid'>): boolean {
   return UNCOMPRESSED.has(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
 }
 

@@ -2,6 +2,7 @@
  * A series whose pixels stay in the archive: frames are fetched when they are read, those of one read in one request.
  * For what looks at a small part of a slide; a job fetches the whole first (open-series.ts).
  */
+import { untilAborted } from '../abortable.ts';
 import { EXPLICIT_LITTLE_ENDIAN, transferSyntaxOf, uncompressedSize } from '../codec/codestream-syntax.ts';
 import { mostStoredBytes } from '../codec/frame-format.ts';
 import {
@@ -14,7 +15,7 @@ import {
 } from '../codec/native-colours.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { Rgb } from '../slide/raster.ts';
-import type { Level, Slide, SlideInstance } from '../slide/types.ts';
+import type { Level, Slide } from '../slide/types.ts';
 import { type Colour, colourOf } from './colour.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { instanceRoom } from './needed-room.ts';
@@ -24,7 +25,6 @@ import {
   frameFormats,
   imagesOf,
   inspectSeries,
-  isInDoubt,
   openInstance,
   overviewLevels,
   type SeriesAccess,
@@ -44,6 +44,8 @@ export interface RemoteSeries {
   overviews(absent: Rgb): PixelSource[];
 }
 
+const NEVER = new AbortController().signal;
+
 /** @param signal of the opening; every read has its own @throws what `inspectSeries` and `colourOf` refuse */
 export async function openRemoteSeries(
   series: SeriesReference,
@@ -51,9 +53,19 @@ export async function openRemoteSeries(
   signal: AbortSignal,
 ): Promise<RemoteSeries> {
   const slide = await inspectSeries(series, access, signal);
-  const { smallest, isNativeInDoubt } = await smallestWhole(slide, series, access, signal);
+  const smallest = await smallestWhole(slide, series, access, signal);
   const colour = await colourOf(smallest, access.onInvalidProfile);
-  const native = isNativeInDoubt && { colours: await nativeColours(slide, series, access, signal) };
+  // Found for all readers by the first frame that needs it: archives decompress frames, and keep what their header says.
+  let native: Promise<NativeColours | undefined> | undefined;
+  const coloursFor = (reader: AbortSignal): Promise<NativeColours | undefined> => {
+    if (!native) {
+      native = nativeColours(slide, series, access, NEVER);
+      native.catch(() => {
+        native = undefined;
+      });
+    }
+    return untilAborted(native, reader);
+  };
   const batches = new FrameBatches(access.source, series);
   const pixels = (level: Level, absent: Rgb): PixelSource => {
     const formats = frameFormats(level);
@@ -66,10 +78,12 @@ export async function openRemoteSeries(
         const bytes = await batches.frame(sopInstanceUid, frame + 1, most, readSignal);
         const options = { table: colour.table, signal: readSignal };
         try {
-          const stored =
-            native && isDoubtful(format, bytes.length)
-              ? withColours({ ...format, transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN }, native.colours)
-              : { ...format, transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(format)) };
+          const stored = isDoubtful(format, bytes.length)
+            ? withColours(
+                { ...format, transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN },
+                await coloursFor(readSignal),
+              )
+            : { ...format, transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(format)) };
           return await access.codecs.decode(bytes, stored, options);
         } catch (error) {
           throw atFrame(error, sopInstanceUid, frame);
@@ -90,15 +104,14 @@ export async function openRemoteSeries(
 
 /**
  * The smallest image of the slide with the header of its first instance as stored: archives leave the ICC profile, which
- * all images of a scan share, out of the metadata, and decompress a slide as a whole, or the frames of all. A slide of one
- * level is fetched whole for it.
+ * all images of a scan share, out of the metadata. A slide of one level is fetched whole for it.
  */
 async function smallestWhole(
   slide: Slide,
   series: SeriesReference,
   access: SeriesAccess,
   signal: AbortSignal,
-): Promise<{ smallest: Level; isNativeInDoubt: boolean }> {
+): Promise<Level> {
   const pixels = ({ frames, rows, columns }: Level): number => frames.length * rows * columns;
   const smallest = imagesOf(slide).reduce((least, image) => (pixels(image) < pixels(least) ? image : least));
   await using spool = await createTemporarySpool(access.spool);
@@ -106,33 +119,7 @@ async function smallestWhole(
   await spool.reserve(instanceRoom(smallest, first!));
   const { path } = await fetchInstance(series, first!.sopInstanceUid, spool, access, signal);
   await using file = await openInstance(series, first!.sopInstanceUid, path, signal);
-  const format = frameFormats(smallest)[0]!;
-  return {
-    smallest: { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] },
-    isNativeInDoubt:
-      isInDoubt(file, format) || (await isFrameInDoubt(series, first!, format, access, signal)),
-  };
-}
-
-/** Frames may come decompressed where the instance comes as it is stored. */
-async function isFrameInDoubt(
-  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
-  { sopInstanceUid }: SlideInstance,
-  format: ReturnType<typeof frameFormats>[number],
-  { source }: SeriesAccess,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const most = mostStoredBytes(format);
-  const frames = source.retrieveFrames(
-    studyInstanceUid,
-    seriesInstanceUid,
-    sopInstanceUid,
-    [1],
-    signal,
-    most,
-  );
-  for await (const { bytes } of frames) return isDoubtful(format, bytes.length);
-  return false;
+  return { ...smallest, instances: [{ ...first!, dataset: file.dataset }, ...others] };
 }
 
 /** The colours that the uncompressed frames of a slide hold, by the frames that a job looks at for it. */
