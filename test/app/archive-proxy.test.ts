@@ -105,6 +105,38 @@ describe('what reaches the archive', () => {
     expect(await acceptOf('/studies/1.2')).toBe(accept);
   });
 
+  test('frames in another way where the archive refuses that, and from then on at once', async () => {
+    const { archive, get } = await start((request, response) => {
+      const takes = !request.headers.accept!.includes('transfer-syntax');
+      if (takes) response.setHeader('Content-Type', 'application/octet-stream').end('pixels');
+      else response.writeHead(406).end('no');
+    });
+    expect(await (await get(FRAME)).text()).toBe('pixels');
+    expect(archive.requests).toHaveLength(3);
+    expect(await (await get(FRAME)).text()).toBe('pixels');
+    expect(archive.requests).toHaveLength(4);
+  });
+
+  test('data sets as application/json where the archive knows no other type', async () => {
+    const { archive, get } = await start((request, response) => {
+      const { accept } = request.headers;
+      if (accept === 'application/json') response.setHeader('Content-Type', accept).end('[]');
+      else response.writeHead(406).end();
+    });
+    for (const path of ['/studies', '/studies/1.2/metadata'])
+      expect(await (await get(path)).json()).toEqual([]);
+    expect(archive.requests).toHaveLength(3);
+  });
+
+  test('nothing else again: a refusal of all ways, and of what has one, is passed on', async () => {
+    const { archive, get } = await start((_, response) => void response.writeHead(400).end());
+    expect((await get(FRAME)).status).toBe(400);
+    expect(archive.requests).toHaveLength(3);
+    expect((await get('/studies')).status).toBe(400);
+    expect((await get('/studies/1.2')).status).toBe(400);
+    expect(archive.requests).toHaveLength(5);
+  });
+
   test("the service's credentials, unless the browser sends a user's own; never our cookies", async () => {
     const headers = { Authorization: 'Bearer service', 'X-Api-Key': 'key' };
     const { get, raw } = await start(mirror, { headers });

@@ -11,13 +11,14 @@ import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
 import type { Login } from '../auth/login.ts';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
+import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
 import { parseMediaType } from '../dicomweb/media-type.ts';
 import type { ResourceKind } from '../dicomweb/resource.ts';
 import { rewriteBulkData } from '../dicomweb/rewrite-bulk-data.ts';
 import { StainError } from '../errors.ts';
 import { readStoredStudies, setStoring } from '../stored-studies.ts';
-import { acceptOf } from './archive-accept.ts';
+import { acceptWays } from './archive-accept.ts';
 import { archiveTarget, resourceOf } from './archive-target.ts';
 import { harmlessType } from './archive-type.ts';
 import { setSubject } from './audited.ts';
@@ -71,6 +72,7 @@ export function archiveProxy(
   const root = parseRoot(url);
   const authorization = takeCredentials(root);
   const addresses = new BulkDataAddresses(root, bulkDataKey);
+  const habits = new ArchiveHabits();
   const timeoutMs = timeoutSeconds * 1000;
   // Silence is watched by relay.ts, for both sides.
   const settings = { connect: { timeout: timeoutMs }, headersTimeout: 0, bodyTimeout: 0, allowH2: false };
@@ -102,14 +104,16 @@ export function archiveProxy(
     if (bulkData) setSubject(response, { studyInstanceUid: bulkData.study });
     const path = bulkData?.target ?? root.pathname + request.url.slice(1);
     const origin = originOf(request);
+    const { ways, refusals } = acceptWays(kind, request.headers.accept, habits.known);
     const outgoing: Outgoing = {
+      accepts: ways.map(({ accept }) => accept),
+      refusals,
       origin: root.origin,
       path,
       method: request.method as Outgoing['method'],
       headers: {
         ...pick(request.headers, [...ALWAYS, ...(kind === 'store' ? OF_STORED : isDataSet ? [] : OF_BYTES)]),
         ...(await credentialsFor(request, response)),
-        accept: acceptOf(kind, request.headers.accept),
         'accept-encoding': 'identity',
         // For the addresses that the archive writes into its answers. RFC 7239 wants a port in quotes, which Orthanc takes
         // for a part of the host. So there are none, and `originOf` lets no host through that would need them.
@@ -129,7 +133,8 @@ export function archiveProxy(
     const relayed = relay(outgoing, request, response, {
       agent: kind === 'store' ? storing : reading,
       timeoutMs,
-      onAnswer(answer, body) {
+      onAnswer(answer, body, accept) {
+        if (answer.statusCode < 300) habits.learn(ways.find((way) => way.accept === accept)!.habit);
         const form = formOf(answer, isDataSet);
         if (form === 'unreadable' && answer.statusCode < 400 && kind !== 'store')
           throw new StainError(

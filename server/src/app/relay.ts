@@ -12,6 +12,9 @@ export interface Outgoing {
   readonly path: string;
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
+  /** Values of Accept, the best first: the others are for a server that refuses it. One for what stores. */
+  readonly accepts: readonly string[];
+  readonly refusals: ReadonlySet<number>;
 }
 
 export interface RelayOptions {
@@ -20,10 +23,15 @@ export interface RelayOptions {
   readonly timeoutMs: number;
   /**
    * Sets status and headers of the answer.
+   * @param accept that it was given to
    * @returns what the client gets of its body
    * @throws StainError instead of the answer
    */
-  onAnswer(answer: Dispatcher.ResponseData, body: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
+  onAnswer(
+    answer: Dispatcher.ResponseData,
+    body: AsyncIterable<Buffer>,
+    accept: string,
+  ): AsyncIterable<Buffer>;
 }
 
 /**
@@ -64,9 +72,16 @@ export async function relay(
     // An answer that comes before the end of the request must not close the client's connection.
     const body =
       outgoing.method === 'POST' ? watched(request.iterator({ destroyOnReturn: false })) : undefined;
-    answer = await ask(options.agent, { ...outgoing, body, signal });
-    idle.refresh();
-    const chunks = options.onAnswer(answer, watched(answer.body));
+    const { accepts, refusals, headers, ...target } = outgoing;
+    let accept = '';
+    for (accept of accepts) {
+      // One that refuses is read to its end, so that its connection can be used again.
+      await answer?.body.dump();
+      answer = await ask(options.agent, { ...target, headers: { ...headers, accept }, body, signal });
+      idle.refresh();
+      if (!refusals.has(answer.statusCode)) break;
+    }
+    const chunks = options.onAnswer(answer!, watched(answer!.body), accept);
     isPassed = true;
     const either = AbortSignal.any([signal, left]);
     for await (const chunk of chunks)
@@ -85,7 +100,7 @@ export async function relay(
   }
 }
 
-type Ask = Omit<Outgoing, 'headers'> & {
+type Ask = Omit<Outgoing, 'headers' | 'accepts' | 'refusals'> & {
   readonly headers: Record<string, string>;
   readonly body: AsyncIterable<Uint8Array> | undefined;
   readonly signal: AbortSignal;

@@ -63,7 +63,7 @@ export interface UploadBody {
 }
 
 const JSON_TYPES = ['application/dicom+json', 'application/json'] as const;
-const OTHER_JSON: OtherWays = {
+export const OTHER_JSON: OtherWays = {
   refusals: new Set([406, 415]),
   ways: ({ json }) => othersThan(JSON_TYPES, json).map((other) => ({ json: other })),
   lacks: `It gives data sets neither as ${JSON_TYPES.join(' nor as ')}.`,
