@@ -107,7 +107,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
           colourTable: found.colourTable
             ? `${basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table`
             : null,
-          nativeColours: found.series.nativeColours ?? null,
+          nativeColours: (await found.series.nativeColours()) ?? null,
         } satisfies Stain);
       },
     },

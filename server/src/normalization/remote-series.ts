@@ -35,8 +35,11 @@ import { createTemporarySpool } from './spool.ts';
 export interface RemoteSeries {
   readonly slide: Slide;
   readonly colour: Colour;
-  /** What uncompressed frames in doubt hold (`isDoubtful`); undefined where their header is to be believed. */
-  readonly nativeColours: NativeColours | undefined;
+  /**
+   * What uncompressed frames in doubt hold (`isDoubtful`), by those that were read so far; undefined where their header is to be
+   * believed.
+   */
+  nativeColours(): Promise<NativeColours | undefined>;
   /** Pixels of a level in sRGB; `absent` is the colour where the slide has no tile. */
   pixels(level: Level, absent: Rgb): PixelSource;
   base(absent: Rgb): PixelSource;
@@ -95,7 +98,7 @@ export async function openRemoteSeries(
   return {
     slide,
     colour,
-    nativeColours: native ? native.colours : undefined,
+    nativeColours: async () => native,
     pixels,
     base: (absent) => pixels(slide.levels[0]!, absent),
     overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
