@@ -20,7 +20,12 @@ export const ERROR_TABLE = {
   OPTICAL_PATHS_UNSUPPORTED: { status: 422, remedy: 'Choose a slide with one optical path.' },
   SEVERAL_SLIDES: {
     status: 422,
-    remedy: 'Store each slide as a series of its own; the message names them.',
+    remedy:
+      'Ask for one slide at a time: with "slide" (--slide), the SOP Instance UID that the message names. What cannot be told apart must be stored as series of their own.',
+  },
+  SLIDE_NOT_FOUND: {
+    status: 404,
+    remedy: 'Give as "slide" the SOP Instance UID of an image of the slide, or leave it out.',
   },
   NO_VOLUME_LEVEL: {
     status: 422,

@@ -42,6 +42,7 @@ describe('the UID of a series', () => {
       templateSha256: fc.constantFrom('t', 'tt'),
       modelSha256: fc.constantFrom('m', 'mm'),
       pipelineSha256: fc.constantFrom('p', 'pp'),
+      slideUid: fc.constantFrom(undefined, '1.2.3.4', '1.2.3.5'),
     }),
   );
   /** All that decides bytes; lossless encodings have no quality. */
@@ -58,8 +59,8 @@ describe('the UID of a series', () => {
   });
 
   it('is not changed by the time, nor by what else the request carries', () => {
-    const pinned = { ...REQUEST, templateSha256: 'x', sourceSha256: 'y' };
-    expect(uuidOf(pinned, FINGERPRINT)).toBe(uuidOf(REQUEST, FINGERPRINT));
+    const carrying = { ...REQUEST, templateSha256: 'x', sourceSha256: 'y', slide: '1.2.3.4' };
+    expect(uuidOf(carrying, FINGERPRINT)).toBe(uuidOf(REQUEST, FINGERPRINT));
     expect(uuidOf(REQUEST, FINGERPRINT, 2)).not.toBe(uuidOf(REQUEST, FINGERPRINT));
   });
 

@@ -1,6 +1,10 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DataSet } from '../../server/src/dicom/dataset.ts';
+import { toStainError } from '../../server/src/errors.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
+import { slidesToAskFor } from '../../server/src/slide/several-slides.ts';
+import type { Slide } from '../../server/src/slide/types.ts';
 import { makeSlideHeader, type SlideInstanceOptions } from '../support/make-slide.ts';
 
 const limits = { maxSlideMegapixels: 100 };
@@ -35,7 +39,7 @@ function refusal(...headers: DataSet[]): { code: string; message: string } | und
   }
 }
 
-describe('a series of two slides is refused, with both named,', () => {
+describe('a series of two slides is refused where none is asked for, with both named,', () => {
   it.each<[string, DataSet[]]>([
     ['by their containers', [fine({ ContainerIdentifier: 'C1' }), coarse({ ContainerIdentifier: 'C2' })]],
     ['by their pyramids', [fine({ PyramidUID: '2.25.1' }), coarse({ PyramidUID: '2.25.2' })]],
@@ -100,4 +104,189 @@ describe('a series of one slide is taken', () => {
   ])('%s', (_name, headers) => {
     expect(refusal(...headers)).toBeUndefined();
   });
+});
+
+/** Of two slides in two containers, two levels each, and a thumbnail of each. */
+function twoSlides(): DataSet[] {
+  return ['C1', 'C2'].flatMap((container, i) => {
+    const named = (SOPInstanceUID: string) => ({
+      ContainerIdentifier: container,
+      FrameOfReferenceUID: `2.25.10${i}`,
+      AcquisitionDateTime: `2026010${i + 1}`,
+      SOPInstanceUID: `2.25.${i + 1}${SOPInstanceUID}`,
+    });
+    return [
+      fine(named('1')),
+      coarse(named('2')),
+      header({
+        totalRows: 16,
+        totalColumns: 16,
+        imageType: ['ORIGINAL', 'PRIMARY', 'THUMBNAIL', 'RESAMPLED'],
+        pixelSpacing: 0.001,
+        overrides: named('3'),
+      }),
+    ];
+  });
+}
+
+const uidsOf = ({ levels, thumbnail }: Slide): string[] =>
+  [...levels, ...(thumbnail ? [thumbnail] : [])].flatMap(({ instances }) =>
+    instances.map(({ sopInstanceUid }) => sopInstanceUid),
+  );
+
+const ask = (headers: readonly DataSet[], image: string): Slide => describeSlide(headers, limits, image);
+const refusalOf = (headers: readonly DataSet[], image?: string) => {
+  try {
+    describeSlide(headers, limits, image);
+  } catch (error) {
+    return toStainError(error);
+  }
+  throw new Error('not refused');
+};
+
+describe('a slide that is asked for by one of its images', () => {
+  it.each(['2.25.21', '2.25.22', '2.25.23'])('is given with its own images alone: %s', (image) => {
+    const slide = ask(twoSlides(), image);
+    expect(uidsOf(slide)).toEqual(['2.25.21', '2.25.22', '2.25.23']);
+    expect(slide).toMatchObject({ isOneOfSeveral: true, notes: [] });
+  });
+
+  it('may be of the size of the other one', () => {
+    const sizes = ['2.25.11', '2.25.21'].map((image) => ask(twoSlides(), image).levels[0]!.totalColumns);
+    expect(sizes).toEqual([32, 32]);
+  });
+
+  it('is told in the refusal of those who asked for none', () => {
+    const error = refusalOf(twoSlides());
+    expect(slidesToAskFor(error)).toEqual(['2.25.11', '2.25.21']);
+    expect(error.data).toEqual({
+      slides: [
+        { slide: '2.25.11', sopInstanceUids: ['2.25.11', '2.25.12'] },
+        { slide: '2.25.21', sopInstanceUids: ['2.25.21', '2.25.22'] },
+      ],
+    });
+    expect(error.message).toMatch(/container C1 .*2\.25\.11\); container C2 .*2\.25\.21\)/);
+  });
+
+  it('is refused where the series has no such image', () => {
+    expect(refusalOf(twoSlides(), '2.25.99').code).toBe('SLIDE_NOT_FOUND');
+  });
+
+  it('is the only one of its series, if it is', () => {
+    expect(ask([fine(), coarse()], '2.25.7')).toMatchObject({ isOneOfSeveral: false });
+  });
+
+  it('is judged by itself: another one that cannot be normalised does not matter', () => {
+    const [first, ...others] = twoSlides();
+    const headers = [
+      first!.with({ SamplesPerPixel: 1, PhotometricInterpretation: 'MONOCHROME2' }),
+      ...others,
+    ];
+    expect(uidsOf(ask(headers, '2.25.21'))).toHaveLength(3);
+    expect(refusalOf(headers, '2.25.11').code).toBe('PIXEL_FORMAT_UNSUPPORTED');
+  });
+
+  it.each<[string, string]>([
+    ['of another container', 'C9'],
+    ['of no container', ''],
+  ])('goes without a thumbnail %s, with a note', (_name, container) => {
+    const unsure = { ContainerIdentifier: container, FrameOfReferenceUID: '' };
+    const headers = twoSlides().map((one) =>
+      one.strings('ImageType')[2] === 'THUMBNAIL' ? one.with(unsure) : one,
+    );
+    const slide = ask(headers, '2.25.11');
+    expect(slide.thumbnail).toBeUndefined();
+    expect(slide.notes).toEqual([expect.stringMatching(/^The thumbnail is left out/)]);
+    expect(refusalOf(headers, '2.25.13').code).toBe('SLIDE_NOT_FOUND');
+  });
+
+  it.each<[string, (level: DataSet) => DataSet]>([
+    ['a level fits to both', (level) => level.with({ ContainerIdentifier: '', FrameOfReferenceUID: '' })],
+    [
+      'a level has nothing in common with its base level but the time',
+      (level) => level.with({ ContainerIdentifier: '', FrameOfReferenceUID: '2.25.55' }),
+    ],
+  ])('is refused where %s', (_name, change) => {
+    const headers = twoSlides().map((one) =>
+      one.string('SOPInstanceUID') === '2.25.12' ? change(one) : one,
+    );
+    for (const image of ['2.25.11', '2.25.21', undefined]) {
+      const error = refusalOf(headers, image);
+      expect(error.code).toBe('SEVERAL_SLIDES');
+      expect(slidesToAskFor(error)).toEqual([]);
+    }
+  });
+
+  it('is refused where a concatenation joins two', () => {
+    const part = (number: number, container: string) =>
+      header({
+        frames: [new Uint8Array(2), new Uint8Array(2)],
+        concatenation: { number, total: 2, frameOffset: 2 * (number - 1) },
+        overrides: { ContainerIdentifier: container },
+      });
+    expect(refusalOf([part(1, 'C1'), part(2, 'C2')]).message).toMatch(/joins instances of different slides/);
+  });
+});
+
+it('pixels of one slide never come under the header of another, whatever the headers leave out and in any order', () => {
+  /** What the header of a level says of its slide, or leaves out. */
+  const level = fc.record({
+    container: fc.constantFrom('own', '', 'UNKNOWN'),
+    pyramid: fc.boolean(),
+    frameOfReference: fc.constantFrom('own', 'of the level', ''),
+    acquired: fc.constantFrom('own', 'of the level', ''),
+    isThumbnail: fc.boolean(),
+  });
+  const slides = fc.array(fc.array(level, { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 3 });
+  const areScansOfOne = fc.boolean();
+  let [given, refused] = [0, 0];
+  fc.assert(
+    fc.property(slides, areScansOfOne, fc.infiniteStream(fc.nat()), (made, isOne, order) => {
+      const headers = made.flatMap((levels, s) =>
+        levels.map((says, l) => {
+          const size = 32 >> l;
+          // What no header says cannot be told: the base level says it, by its container or, scanned again, by its time.
+          const isBase = l === 0;
+          const own = { own: `2.25.${s + 1}0`, 'of the level': `2.25.${s + 1}${l + 1}`, '': '' };
+          const time = { own: `2026010${s + 1}`, 'of the level': `2026010${s + 1}12000${l}`, '': '' };
+          return header({
+            totalRows: size,
+            totalColumns: size,
+            pixelSpacing: 0.0005 * 2 ** l,
+            ...(l > 0 &&
+              says.isThumbnail && { imageType: ['ORIGINAL', 'PRIMARY', 'THUMBNAIL', 'RESAMPLED'] }),
+            overrides: {
+              SOPInstanceUID: `2.25.7${s}${l}`,
+              ContainerIdentifier:
+                isBase || says.container === 'own' ? (isOne ? 'C' : `C${s}`) : says.container,
+              ...(says.pyramid && { PyramidUID: `2.25.${s + 1}9` }),
+              FrameOfReferenceUID: own[isBase && isOne ? 'own' : says.frameOfReference],
+              AcquisitionDateTime: time[isBase && isOne ? 'own' : says.acquired],
+            },
+          });
+        }),
+      );
+      const keys = headers.map(() => order.next().value!);
+      const shuffled = headers.map(
+        (_, i) => headers[[...keys.keys()].sort((a, b) => keys[a]! - keys[b]!)[i]!]!,
+      );
+      expect(refusalOf(shuffled).code).toBe('SEVERAL_SLIDES');
+      for (const image of headers.map((one) => one.string('SOPInstanceUID')!)) {
+        let slide: Slide;
+        try {
+          slide = ask(shuffled, image);
+        } catch (error) {
+          expect(['SEVERAL_SLIDES', 'SLIDE_NOT_FOUND']).toContain(toStainError(error).code);
+          refused++;
+          continue;
+        }
+        given++;
+        const of = (uid: string) => uid[6];
+        expect(new Set(uidsOf(slide).map(of))).toEqual(new Set([of(image)]));
+        expect(uidsOf(ask(headers, image))).toEqual(uidsOf(slide));
+      }
+    }),
+    { numRuns: 1500 },
+  );
+  expect(Math.min(given, refused)).toBeGreaterThan(500);
 });

@@ -12,7 +12,7 @@ import {
   normalizeSeries,
 } from '../normalization/normalize-series.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
-import { seriesContent } from '../normalization/series-identity.ts';
+import { pinned, seriesContent } from '../normalization/series-identity.ts';
 import { removeJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
 import { findStored } from '../normalization/stored-derivations.ts';
@@ -22,6 +22,8 @@ import type { NormalizationRequest, NormalizationResult } from '../normalization
 export interface Existing extends SeriesReference {
   readonly existing: true;
   readonly sourceSeriesInstanceUid: string;
+  /** As of `NormalizationResult`. */
+  readonly sourceSlide?: string | undefined;
 }
 
 export type Normalized = NormalizationResult | Existing;
@@ -47,7 +49,7 @@ export async function normalizeOnce(
   const { signal, expectedSource } = options;
   const { slide, isResult, ...fingerprint } = await inspectRequest(request, environment, signal);
   if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
-  const { templateSha256, sourceSha256 } = fingerprint;
+  const { sourceSha256, slideUid } = fingerprint;
   if (expectedSource !== undefined && sourceSha256 !== expectedSource)
     throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
       data: { sourceSha256 },
@@ -61,7 +63,13 @@ export async function normalizeOnce(
     const { studyInstanceUid, seriesInstanceUid } = series;
     const { seriesInstanceUid: sourceSeriesInstanceUid } = request;
     if (await isSeriesStored(series, destination, signal))
-      return { existing: true, studyInstanceUid, seriesInstanceUid, sourceSeriesInstanceUid };
+      return {
+        existing: true,
+        studyInstanceUid,
+        seriesInstanceUid,
+        sourceSeriesInstanceUid,
+        sourceSlide: slideUid,
+      };
   }
   const identity = await revisionOf(content, {
     // What is there in part is completed where this process would make the same bytes.
@@ -74,9 +82,8 @@ export async function normalizeOnce(
   });
   const facts = found?.identity.seriesUuid === identity.seriesUuid ? found.facts : undefined;
   try {
-    const pinned = { ...request, templateSha256, sourceSha256 };
     const records = { ...environment, derivations: recordsOf(facts) };
-    return await normalizeSeries(pinned, identity, records, options);
+    return await normalizeSeries(pinned(request, fingerprint), identity, records, options);
   } finally {
     // What the user has broken off goes on from there the next time.
     if (!signal.aborted) await removeJobSpool(environment.spool, identity.seriesUuid);

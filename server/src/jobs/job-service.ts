@@ -8,7 +8,12 @@ import type { Config } from '../config.ts';
 import { isFinal, type Job, type JobEvent, type JobState } from '../contract/index.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { type Derivation, type Revisions, revisionOf } from '../normalization/derivations.ts';
-import { type Fingerprint, type SeriesContent, seriesContent } from '../normalization/series-identity.ts';
+import {
+  type Fingerprint,
+  pinned,
+  type SeriesContent,
+  seriesContent,
+} from '../normalization/series-identity.ts';
 import type { StoredDerivation } from '../normalization/stored-derivations.ts';
 import type { NormalizationRequest, NormalizationResult, SeriesIdentity } from '../normalization/types.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -157,14 +162,14 @@ export class JobService {
     const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
     const isBatch = origin.batch !== undefined;
     if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
-    const { templateSha256, sourceSha256 } = fingerprint;
+    const { sourceSha256 } = fingerprint;
     if (expectedSource !== undefined && sourceSha256 !== expectedSource)
       throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
         data: { sourceSha256 },
       });
     const content = seriesContent(request, fingerprint);
-    // What it means now is what it will be run with, whatever the template is by then.
-    const pinned = { ...request, templateSha256, sourceSha256 };
+    // What it means now is what it will be run with.
+    const meant = pinned(request, fingerprint);
     for (;;) {
       const same = await this.#records.findSame(content.content);
       if (same && (!same.result || (await this.#options.isStored(same.result, signal))))
@@ -186,7 +191,7 @@ export class JobService {
         randomUUID(),
         content.content,
         identity,
-        pinned,
+        meant,
         origin,
         new Date().toISOString(),
       );

@@ -23,7 +23,7 @@ import { makeLevels } from './make-levels.ts';
 import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
-import { type Fingerprint, seriesContent, sha256, sourceSha256 } from './series-identity.ts';
+import { type Fingerprint, seriesContent, sha256, slideUid, sourceSha256 } from './series-identity.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
 import { storedRecordOf } from './stored-derivations.ts';
@@ -73,20 +73,27 @@ export async function inspectRequest(
   const slide = await inspectSeries(request, environment, signal);
   await requireCapacity(environment.spool, jobRoom(imagesOf(slide), request.encoding).least);
   return {
-    ...fingerprintOf(sourceSha256(slide), template, network, environment),
+    ...fingerprintOf(sourceOf(slide), template, network, environment),
     slide,
     isResult: isOurs(slide.levels[0]!.instances[0]!.dataset),
   };
 }
 
+/** What a slide is known by. */
+type Source = Pick<Fingerprint, 'sourceSha256' | 'slideUid'>;
+
+function sourceOf(slide: Slide): Source {
+  return { sourceSha256: sourceSha256(slide), slideUid: slideUid(slide) };
+}
+
 function fingerprintOf(
-  sourceSha256: string,
+  source: Source,
   template: TemplateVersion,
   { model }: StainNetwork,
   { softwareVersions, onInvalidProfile }: NormalizationEnvironment,
 ): Fingerprint {
   return {
-    sourceSha256,
+    ...source,
     templateSha256: template.sha256,
     // The model that will run, not whatever lies on the disk by now.
     modelSha256: model.sha256,
@@ -193,7 +200,10 @@ async function normalizeIn(
       (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal)),
   });
   const fingerprint = fingerprintOf(
-    request.sourceSha256 ?? sourceSha256(slide),
+    // A pinned request says what it is, whatever has become of the other slides of the series.
+    request.sourceSha256 === undefined
+      ? sourceOf(slide)
+      : { sourceSha256: request.sourceSha256, slideUid: request.slide },
     template,
     network,
     environment,
@@ -225,7 +235,7 @@ async function normalizeIn(
           level,
           derivation: record,
           instanceNumber: i + 1,
-          sopInstanceUid: uids.instance(sourceOf(level)),
+          sopInstanceUid: uids.instance(sourceImageOf(level)),
           encodedBytes: spools[i]!.totalBytes,
           sourceIsLossy: open.isLossy(level),
         }),
@@ -246,6 +256,7 @@ async function normalizeIn(
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: uids.series,
     sourceSeriesInstanceUid: slide.seriesInstanceUid,
+    sourceSlide: fingerprint.slideUid,
     revision: identity.revision,
     supersedes: identity.supersedes,
     instances: images.map((level, i) => ({
@@ -276,12 +287,12 @@ export function derivedSeriesOf(slide: Slide, identity: SeriesIdentity): Derived
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: uids.series,
     // A thumbnail that turns out to be damaged is left out.
-    instances: slide.levels.map((level) => ({ sopInstanceUid: uids.instance(sourceOf(level)) })),
+    instances: slide.levels.map((level) => ({ sopInstanceUid: uids.instance(sourceImageOf(level)) })),
   };
 }
 
 /** SOP Instance UID of the image that a derived one is named after. */
-function sourceOf({ instances }: Level): string {
+function sourceImageOf({ instances }: Level): string {
   return instances[0]!.sopInstanceUid;
 }
 

@@ -30,6 +30,11 @@ export interface SeriesReference {
   readonly seriesInstanceUid: string;
 }
 
+export interface SlideReference extends SeriesReference {
+  /** SOP Instance UID of any image of the slide; without it the only slide of the series. */
+  readonly slide?: string | undefined;
+}
+
 /** What it takes to read a series. */
 export interface SeriesAccess {
   readonly source: DicomWebClient;
@@ -75,11 +80,11 @@ export interface StoredFrame {
 }
 
 /**
- * What the archive's metadata say of a series, without fetching a pixel: a slide, or the reason why not.
+ * What the archive's metadata say of a slide, without fetching a pixel: the slide, or the reason why not.
  * @throws SERIES_NOT_FOUND and the refusals of `describeSlide`
  */
 export async function inspectSeries(
-  series: SeriesReference,
+  series: SlideReference,
   { source, limits }: Pick<SeriesAccess, 'source' | 'limits'>,
   signal: AbortSignal,
 ): Promise<Slide> {
@@ -89,18 +94,18 @@ export async function inspectSeries(
       'SERIES_NOT_FOUND',
       `The archive holds no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
     );
-  const slide = describeSlide(headers, limits);
+  const slide = describeSlide(headers, limits, series.slide);
   requireSeries(headers, series);
   requireInstanceSize(slide, limits.maxInstanceBytes);
   return slide;
 }
 
 /**
- * Fetches all levels and opens them. The headers used from here on are those of the instances themselves.
+ * Fetches all levels of the slide and opens them. The headers used from here on are those of the instances themselves.
  * @param place of a job, where an earlier attempt may have fetched some; otherwise a folder that goes with the series
  */
 export async function openSeries(
-  series: SeriesReference,
+  series: SlideReference,
   access: SeriesAccess,
   progress: ProgressTracker,
   signal: AbortSignal,
@@ -155,7 +160,11 @@ export async function openSeries(
   const pixels = (level: Level, absent: Rgb): PixelSource =>
     new LevelSource(level, tileDecoder(stored.get(level)!, access.codecs, colour), absent);
   const slide = await requireReadable(
-    { ...described, notes: [...described.notes, ...notes] },
+    {
+      ...described,
+      isOneOfSeveral: announced.isOneOfSeveral,
+      notes: [...described.notes, ...announced.notes, ...notes],
+    },
     files,
     pixels,
     signal,

@@ -29,6 +29,7 @@ import {
   overviewLevels,
   type SeriesAccess,
   type SeriesReference,
+  type SlideReference,
 } from './open-series.ts';
 import { createTemporarySpool } from './spool.ts';
 
@@ -51,7 +52,7 @@ const NEVER = new AbortController().signal;
 
 /** @param signal of the opening; every read has its own @throws what `inspectSeries` and `colourOf` refuse */
 export async function openRemoteSeries(
-  series: SeriesReference,
+  series: SlideReference,
   access: SeriesAccess,
   signal: AbortSignal,
 ): Promise<RemoteSeries> {

@@ -15,6 +15,8 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
 export interface Fingerprint {
   /** `sourceSha256` of the slide. */
   readonly sourceSha256: string;
+  /** `slideUid` of the slide. */
+  readonly slideUid?: string | undefined;
   readonly templateSha256: string;
   readonly modelSha256: string;
   /** Of the software and the settings by which pixels are moved and encoded. */
@@ -41,8 +43,18 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
     // Lossless encodings have no quality.
     request.encoding === 'jpeg' ? request.quality : null,
     fingerprint.pipelineSha256,
+    // Two slides of one series are no revisions of each other.
+    ...(fingerprint.slideUid === undefined ? [] : [fingerprint.slideUid]),
   ]);
   return { lineage, content: sha256([lineage, fingerprint.sourceSha256]) };
+}
+
+/** The request with what it means now, whatever is in the archive and under the template's name by then. */
+export function pinned(
+  request: NormalizationRequest,
+  { sourceSha256, slideUid: slide, templateSha256 }: Fingerprint,
+): NormalizationRequest {
+  return { ...request, slide, templateSha256, sourceSha256 };
 }
 
 /** @param revision from 1; @param now ISO 8601 with UTC offset, when the revision is begun */
@@ -54,6 +66,14 @@ export function seriesIdentity(
 ): SeriesIdentity {
   const seriesUuid = nameBasedUuid(NAMESPACE, `${content} revision ${revision}`);
   return { seriesUuid, revision, supersedes, createdAt: now };
+}
+
+/**
+ * The one name of a slide within its series: the SOP Instance UID of its base level; undefined where the series holds no other, so
+ * that it is the same slide whether it was named or not.
+ */
+export function slideUid({ isOneOfSeveral, levels }: Slide): string | undefined {
+  return isOneOfSeveral ? levels[0]!.instances[0]!.sopInstanceUid : undefined;
 }
 
 /** SHA-256 of the SOP Instance UIDs of a slide, in any order. */

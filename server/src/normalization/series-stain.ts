@@ -10,7 +10,7 @@ import type { Rectangle } from '../slide/windows.ts';
 import type { Template } from '../stain/template-document.ts';
 import { type Fit, fitStain } from './fit.ts';
 import { makeTemplate, type TemplateDescription } from './make-template.ts';
-import type { SeriesAccess, SeriesReference } from './open-series.ts';
+import type { SeriesAccess, SlideReference } from './open-series.ts';
 import { openRemoteSeries, type RemoteSeries } from './remote-series.ts';
 
 export interface SeriesStain {
@@ -24,7 +24,7 @@ export interface SeriesStain {
 
 /** Fits the stain of a series. @throws what `openRemoteSeries` and `fitStain` refuse */
 export async function readSeriesStain(
-  series: SeriesReference,
+  series: SlideReference,
   network: StainNetwork,
   access: SeriesAccess,
   signal: AbortSignal,
@@ -43,7 +43,7 @@ export async function readSeriesStain(
 
 /** @param region in pixels of the base level; the whole slide without it */
 export async function makeSeriesTemplate(
-  series: SeriesReference,
+  series: SlideReference,
   region: Rectangle | undefined,
   network: StainNetwork,
   access: SeriesAccess,

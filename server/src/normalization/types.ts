@@ -6,6 +6,11 @@ export type OutputEncoding = 'jpeg' | 'htj2k' | 'jpeg2000';
 export interface NormalizationRequest {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
+  /**
+   * SOP Instance UID of any image of the slide, where the series holds several. Once the slide is known that of its base level,
+   * and undefined where the series holds no other.
+   */
+  readonly slide?: string | undefined;
   readonly template: string;
   /** SHA-256 of the template's content, once it is known; without it the template as it is now. */
   readonly templateSha256?: string | undefined;
@@ -71,6 +76,8 @@ export interface NormalizationResult {
   /** Series Instance UID of the derived series. */
   readonly seriesInstanceUid: string;
   readonly sourceSeriesInstanceUid: string;
+  /** SOP Instance UID of the base level of the source slide, where its series holds several. */
+  readonly sourceSlide?: string | undefined;
   /** As in `SeriesIdentity`; results of older versions have none. */
   readonly revision?: number | undefined;
   readonly supersedes?: string | undefined;

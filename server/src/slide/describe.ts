@@ -9,7 +9,15 @@ import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
 import { ownPlacement, placementOn } from './placement.ts';
 import { MAX_FRAME_PIXELS } from './raster.ts';
-import { requireOneSlide } from './same-slide.ts';
+import {
+  type ImageHeaders,
+  isMixed,
+  isOfSlide,
+  requireOnePyramid,
+  severalToChooseFrom,
+  tellSlidesApart,
+  uidOf,
+} from './same-slide.ts';
 import type { Level, Slide, SlideInstance } from './types.ts';
 
 /** Illumination that does not give the absorption image of a stain (CID 8123). */
@@ -31,8 +39,12 @@ export interface SlideLimits {
   readonly maxSlideMegapixels: number;
 }
 
-/** Describes the series whose instance headers are given, in any order; LABEL and OVERVIEW images are left out. */
-export function describeSlide(headers: readonly DataSet[], limits: SlideLimits): Slide {
+/**
+ * Describes the slide of the series whose instance headers are given, in any order; LABEL and OVERVIEW images are left out.
+ * @param image SOP Instance UID of any image of the slide that is meant, where the series may hold several
+ * @throws SEVERAL_SLIDES, SLIDE_NOT_FOUND and other refusals of what is no slide that can be normalised
+ */
+export function describeSlide(headers: readonly DataSet[], limits: SlideLimits, image?: string): Slide {
   if (headers.length > MAX_INSTANCES)
     refuse('SLIDE_STRUCTURE_INVALID', `The series has ${headers.length} instances; no slide has as many.`);
   for (const header of headers) {
@@ -41,16 +53,20 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
   }
   requireDistinctInstances(headers);
   const volumes = headers.filter((header) => flavour(header) === 'VOLUME');
-  for (const header of volumes) requireSupportedPixels(header);
-  requireFewFrames(volumes);
+  if (volumes.length === 0)
+    refuse('NO_VOLUME_LEVEL', `The series holds no VOLUME image: ${imageTypesOf(headers)}.`);
+  const slides = tellSlidesApart(groupIntoImages(volumes));
+  const images = image === undefined ? onlyOne(slides) : slideWith(image, slides, headers);
+  const others = slides.filter((slide) => slide !== images);
+  for (const header of images.flat()) requireSupportedPixels(header);
+  requireFewFrames(images.flat());
 
-  const levels = groupIntoImages(volumes)
+  const levels = images
     .map((parts) => describeLevel(parts, 'level'))
     .sort((a, b) => b.totalColumns * b.totalRows - a.totalColumns * a.totalRows);
-  const base = levels[0];
-  if (!base) refuse('NO_VOLUME_LEVEL', `The series holds no VOLUME image: ${imageTypesOf(headers)}.`);
+  const base = levels[0]!;
   requireDistinctSizes(levels);
-  requireOneSlide(levels);
+  requireOnePyramid(levels);
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   if (megapixels > limits.maxSlideMegapixels)
     refuse(
@@ -65,10 +81,12 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
   const { thumbnail, notes } = findThumbnail(
     headers.filter((header) => flavour(header) === 'THUMBNAIL'),
     base,
+    (parts) => isOfSlide(parts, images, others),
   );
   return {
     studyInstanceUid: base.instances[0]!.dataset.string('StudyInstanceUID') ?? '',
     seriesInstanceUid: base.instances[0]!.dataset.string('SeriesInstanceUID') ?? '',
+    isOneOfSeveral: others.length > 0,
     levels: levels.map((level, index) =>
       index === 0 ? { ...level, role: 'base' } : { ...level, placement: placementOn(base, level) },
     ),
@@ -77,16 +95,43 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits):
   };
 }
 
-/** The first thumbnail. One that cannot be used is left out with a note: the slide itself is no worse for it. */
+function onlyOne(slides: readonly ImageHeaders[][]): ImageHeaders[] {
+  if (slides.length > 1) throw severalToChooseFrom(slides);
+  return slides[0]!;
+}
+
+/** The slide that an image belongs to, of whatever flavour it is. */
+function slideWith(
+  sopInstanceUid: string,
+  slides: readonly ImageHeaders[][],
+  headers: readonly DataSet[],
+): ImageHeaders[] {
+  const named = headers.find((header) => uidOf([header]) === sopInstanceUid);
+  if (!named) refuse('SLIDE_NOT_FOUND', `The series has no image ${sopInstanceUid}.`);
+  const found =
+    slides.find((slide) => slide.flat().includes(named)) ??
+    slides.find((slide) => {
+      const others = slides.filter((other) => other !== slide);
+      return isOfSlide([named], slide, others);
+    });
+  return found ?? refuse('SLIDE_NOT_FOUND', `Which slide image ${sopInstanceUid} shows cannot be told.`);
+}
+
+/** The first thumbnail of the slide. One that cannot be used is left out with a note: the slide itself is no worse for it. */
 function findThumbnail(
   headers: readonly DataSet[],
   base: Level,
+  isOfThisSlide: (image: ImageHeaders) => boolean,
 ): { thumbnail: Level | undefined; notes: string[] } {
   if (headers.length === 0) return { thumbnail: undefined, notes: [] };
   try {
-    for (const header of headers) requireSupportedPixels(header);
-    requireFewFrames(headers);
-    const found = describeLevel(groupIntoImages(headers)[0]!, 'thumbnail');
+    // Archives list them in any order; which one it is decides what the slide is made of.
+    const sorted = headers.toSorted((a, b) => (uidOf([a]) < uidOf([b]) ? -1 : 1));
+    const own = groupIntoImages(sorted).find(isOfThisSlide);
+    if (!own) refuse('SLIDE_STRUCTURE_INVALID', 'None of the series can be told to be of this slide.');
+    for (const header of own) requireSupportedPixels(header);
+    requireFewFrames(own);
+    const found = describeLevel(own, 'thumbnail');
     if (found.totalColumns > base.totalColumns || found.totalRows > base.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
     // It may show the whole slide where the levels show the part with tissue: it lies there by its size alone.
@@ -212,6 +257,8 @@ function groupIntoImages(headers: readonly DataSet[]): DataSet[][] {
         'SLIDE_STRUCTURE_INVALID',
         `A concatenation of ${total} instances is incomplete: ${parts.length} found.`,
       );
+    if (isMixed(parts))
+      refuse('SLIDE_STRUCTURE_INVALID', 'A concatenation joins instances of different slides.');
   }
   return [...images.values()];
 }

@@ -3,10 +3,12 @@
  * converters put two into one, and pixels of the one must never get the header of the other.
  *
  * No attribute alone is enough: containers are often blank, frames of reference of one slide sometimes differ, and a
- * rescan of a container is another image of it. So images are told apart by what cannot be true of one slide.
+ * rescan of a container is another image of it. So images are told apart by what cannot be true of one slide, and where
+ * there are several slides the images of each must also have something in common.
  */
 import type { DataSet } from '../dicom/dataset.ts';
-import { StainError } from '../errors.ts';
+import type { StainError } from '../errors.ts';
+import { severalSlides, type ToldSlide } from './several-slides.ts';
 import type { Level } from './types.ts';
 
 /** What converters write where they know no container. */
@@ -26,6 +28,10 @@ const NO_CONTAINER = new Set([
 /** Two spacings closer than this are one: the steps of a pyramid are twice as large or more, seldom 1.4 times. */
 const SAME_SPACING = 0.02;
 
+/** Headers of the instances of one image: several where it is a concatenation. */
+export type ImageHeaders = readonly DataSet[];
+
+/** What an instance says of its slide; undefined where it says nothing. */
 interface Evidence {
   readonly container: string | undefined;
   readonly pyramid: string | undefined;
@@ -33,69 +39,158 @@ interface Evidence {
   readonly acquired: string | undefined;
 }
 
+/** What images of one slide have in common. A time alone does not tell slides apart: scanners may run side by side. */
+const BONDS = ['container', 'pyramid', 'frameOfReference'] as const satisfies readonly (keyof Evidence)[];
+
 /**
- * @param levels of volume images, in any order
- * @throws SEVERAL_SLIDES, which names each of them, where they are not of one slide
+ * The images of each slide, the largest image and the slide with it first. The same for every order of the images.
+ * @throws SEVERAL_SLIDES, which names each of them, where an image could be of more than one
  */
-export function requireOneSlide(levels: readonly Level[]): void {
-  const slides: Level[][] = [];
+export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[][] {
+  const evidence = new Map(images.map((image) => [image, evidenceOf(image)]));
+  const why = (a: ImageHeaders, b: ImageHeaders): string | undefined =>
+    difference(evidence.get(a)!, evidence.get(b)!);
+  const sorted = images.toSorted((a, b) => pixelsOf(b) - pixelsOf(a));
+  const { groups, reasons } = grouped(sorted, why);
+  const groupOf = new Map(groups.flatMap((group) => group.map((image) => [image, group] as const)));
+  const isAsGrouped = (a: ImageHeaders, b: ImageHeaders): boolean =>
+    (why(a, b) === undefined) === (groupOf.get(a) === groupOf.get(b));
+  const isTold =
+    groups.length <= 1 ||
+    (sorted.every((a, i) => sorted.slice(i + 1).every((b) => isAsGrouped(a, b))) &&
+      groups.every((group) => haveInCommon(group.map((image) => evidence.get(image)!))));
+  if (!isTold)
+    throw severalSlides(
+      groups.map(toldOf),
+      reasons,
+      'Of some images it cannot be told which slide they show.',
+    );
+  return groups;
+}
+
+/** For where one slide is wanted and several can be told apart. */
+export function severalToChooseFrom(slides: readonly (readonly ImageHeaders[])[]): StainError {
+  const { reasons } = grouped(slides.flat(), (a, b) => difference(evidenceOf(a), evidenceOf(b)));
+  return severalSlides(slides.map(toldOf), reasons);
+}
+
+/**
+ * Whether an image that is no level of a pyramid, such as a thumbnail, can be told to be of one of the slides.
+ * @param others slides of the series
+ */
+export function isOfSlide(
+  image: ImageHeaders,
+  slide: readonly ImageHeaders[],
+  others: readonly (readonly ImageHeaders[])[],
+): boolean {
+  const own = evidenceOf(image);
+  const fits = (images: readonly ImageHeaders[]): boolean =>
+    images.every((other) => difference(own, evidenceOf(other)) === undefined);
+  if (!fits(slide)) return false;
+  return others.length === 0 || (!others.some(fits) && haveInCommon([own, ...slide.map(evidenceOf)]));
+}
+
+/** Whether the parts of a concatenation are of different slides. */
+export function isMixed(image: ImageHeaders): boolean {
+  const evidence = evidenceOf(image);
+  return difference(evidence, evidence) !== undefined;
+}
+
+/**
+ * @param levels that nothing else tells apart
+ * @throws SEVERAL_SLIDES, with each named, where they cannot be of one pyramid
+ */
+export function requireOnePyramid(levels: readonly Level[]): void {
+  const { groups, reasons } = grouped(levels, ({ spacing: a }, { spacing: b }) =>
+    a && b && Math.abs(a[0] / b[0] - 1) < SAME_SPACING
+      ? 'that two of one Pixel Spacing are not one pyramid'
+      : undefined,
+  );
+  if (groups.length <= 1) return;
+  const headersOf = ({ instances }: Level): ImageHeaders => instances.map(({ dataset }) => dataset);
+  throw severalSlides(
+    groups.map((group) => toldOf(group.map(headersOf))),
+    reasons,
+    'Which images belong together cannot be told.',
+  );
+}
+
+/** SOP Instance UID that stands for an image: of the first part of a concatenation. */
+export function uidOf([first]: ImageHeaders): string {
+  return first!.string('SOPInstanceUID') ?? '';
+}
+
+/** Each item goes to the first group in which it differs from none. */
+function grouped<T>(
+  items: readonly T[],
+  why: (a: T, b: T) => string | undefined,
+): { groups: T[][]; reasons: ReadonlySet<string> } {
+  const groups: T[][] = [];
   const reasons = new Set<string>();
-  for (const level of levels) {
-    const ofSame = slides.find((slide) =>
-      slide.every((other) => {
-        const reason = difference(level, other);
+  for (const item of items) {
+    const group = groups.find((some) =>
+      some.every((other) => {
+        const reason = why(item, other);
         if (reason) reasons.add(reason);
         return reason === undefined;
       }),
     );
-    if (ofSame) ofSame.push(level);
-    else slides.push([level]);
+    if (group) group.push(item);
+    else groups.push([item]);
   }
-  if (slides.length <= 1) return;
-  const named = slides.map(([finest]) => {
-    const container = evidenceOf(finest!).container;
-    return `${container === undefined ? 'one without a container identifier' : `container ${container}`} (${finest!.totalColumns} x ${finest!.totalRows} pixels)`;
-  });
-  throw new StainError(
-    'SEVERAL_SLIDES',
-    `The series holds images of ${slides.length} slides: ${named.join('; ')}. They differ in ${[...reasons].join(', ')}.`,
-    {
-      data: {
-        slides: slides.map((slide) => ({
-          sopInstanceUids: slide.flatMap(({ instances }) =>
-            instances.map(({ sopInstanceUid }) => sopInstanceUid),
-          ),
-        })),
-      },
-    },
-  );
+  return { groups, reasons };
 }
 
-/** Why two images cannot be levels of one scan of one slide; undefined where they can. */
-function difference(a: Level, b: Level): string | undefined {
-  const [one, other] = [evidenceOf(a), evidenceOf(b)];
-  const differs = (key: keyof Evidence): boolean =>
-    one[key] !== undefined && other[key] !== undefined && one[key] !== other[key];
-  if (differs('container')) return 'Container Identifier';
-  if (differs('pyramid')) return 'Pyramid UID';
-  // A rescan. Alone, each of the two differs between the levels of one slide too.
-  if (differs('frameOfReference') && differs('acquired'))
-    return 'Frame of Reference UID and Acquisition DateTime';
-  if (!a.spacing || !b.spacing) return undefined;
-  if (Math.abs(a.spacing[0] / b.spacing[0] - 1) < SAME_SPACING)
-    return 'that two of one Pixel Spacing are not one pyramid';
+/** Why two images cannot be of one scan of one slide; undefined where they can. */
+function difference(a: readonly Evidence[], b: readonly Evidence[]): string | undefined {
+  for (const one of a)
+    for (const other of b) {
+      const differs = (key: keyof Evidence): boolean =>
+        one[key] !== undefined && other[key] !== undefined && one[key] !== other[key];
+      if (differs('container')) return 'Container Identifier';
+      if (differs('pyramid')) return 'Pyramid UID';
+      // A rescan. Alone, each of the two differs between the levels of one slide too.
+      if (differs('frameOfReference') && differs('acquired'))
+        return 'Frame of Reference UID and Acquisition DateTime';
+    }
   return undefined;
 }
 
-function evidenceOf(level: Level): Evidence {
-  const header = level.instances[0]!.dataset;
-  const container = text(header, 'ContainerIdentifier');
+/** Whether one attribute has one value in all images; a single image needs none. */
+function haveInCommon(images: readonly (readonly Evidence[])[]): boolean {
+  if (images.length === 1) return true;
+  return BONDS.some((key) => {
+    const values = new Set(images.flatMap((image) => image.map((instance) => instance[key])));
+    return values.size === 1 && !values.has(undefined);
+  });
+}
+
+function evidenceOf(image: ImageHeaders): Evidence[] {
+  return image.map((header) => {
+    const container = text(header, 'ContainerIdentifier');
+    return {
+      container: container && !NO_CONTAINER.has(container.toLowerCase()) ? container : undefined,
+      pyramid: text(header, 'PyramidUID'),
+      frameOfReference: text(header, 'FrameOfReferenceUID'),
+      acquired: text(header, 'AcquisitionDateTime'),
+    };
+  });
+}
+
+/** @param images the largest first */
+function toldOf(images: readonly ImageHeaders[]): ToldSlide {
+  const [base] = images;
   return {
-    container: container && !NO_CONTAINER.has(container.toLowerCase()) ? container : undefined,
-    pyramid: text(header, 'PyramidUID'),
-    frameOfReference: text(header, 'FrameOfReferenceUID'),
-    acquired: text(header, 'AcquisitionDateTime'),
+    container: evidenceOf(base!)[0]!.container,
+    totalColumns: base![0]!.number('TotalPixelMatrixColumns') ?? 0,
+    totalRows: base![0]!.number('TotalPixelMatrixRows') ?? 0,
+    slide: uidOf(base!),
+    sopInstanceUids: images.flat().map((header) => uidOf([header])),
   };
+}
+
+function pixelsOf([first]: ImageHeaders): number {
+  return (first!.number('TotalPixelMatrixColumns') ?? 0) * (first!.number('TotalPixelMatrixRows') ?? 0);
 }
 
 function text(header: DataSet, keyword: string): string | undefined {

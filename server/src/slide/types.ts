@@ -53,10 +53,12 @@ export interface FramePosition extends FrameAddress {
   readonly y: number;
 }
 
-/** Whole slide: one series, levels from the finest (index 0, the base) to the coarsest. */
+/** Whole slide: of one series, levels from the finest (index 0, the base) to the coarsest. */
 export interface Slide {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
+  /** The series holds other slides too: its UID alone does not name this one. */
+  readonly isOneOfSeveral: boolean;
   readonly levels: readonly Level[];
   readonly thumbnail: Level | undefined;
   /** What of the series is left out, and why: sentences. */
