@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
-import { describeResult, normalizeCommand } from '../server/src/cli/normalize-command.ts';
+import { describeOutcomes, isFailed, normalizeCommand } from '../server/src/cli/normalize-command.ts';
 import { serveCommand } from '../server/src/cli/serve-command.ts';
 import { compose } from '../server/src/composition.ts';
 import { type Config, loadConfig } from '../server/src/config.ts';
@@ -57,11 +57,14 @@ const arguments_ = {
   template: values.template,
   model: DEFAULT_MODEL,
 } as const;
-const result = await normalizeCommand(arguments_, composition, signal);
-console.log(describeResult(result));
+// The sample is one slide.
+const [result] = await normalizeCommand(arguments_, composition, signal);
+if (!result || isFailed(result)) process.exit(1);
+const { studyInstanceUid, seriesInstanceUid, sourceSeriesInstanceUid } = result;
+console.log(describeOutcomes([result]));
 
-const before = await overviewOf(result.sourceSeriesInstanceUid);
-const after = await overviewOf(result.seriesInstanceUid);
+const before = await overviewOf(sourceSeriesInstanceUid);
+const after = await overviewOf(seriesInstanceUid);
 const picture = join(output, 'before-after.png');
 await writeComparison(picture, {
   original: before,
@@ -75,7 +78,7 @@ if (!values.once) {
   const stop = new AbortController();
   for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
   await serveCommand(composition, stop.signal, (viewer) => {
-    const comparison = `stain?StudyInstanceUIDs=${result.studyInstanceUid}&compare=${result.seriesInstanceUid}`;
+    const comparison = `stain?StudyInstanceUIDs=${studyInstanceUid}&compare=${seriesInstanceUid}`;
     if (viewer) console.log(`\nOriginal and normalised, side by side: ${viewer}${comparison}`);
     console.log('Ctrl-C ends.');
   });
@@ -95,11 +98,11 @@ async function portOrAny({ host, port }: Config['server']): Promise<number> {
 }
 
 /** The slide at about 1000 pixels, read from the archive like any viewer does. */
-async function overviewOf(seriesInstanceUid: string): Promise<Raster> {
+async function overviewOf(series: string): Promise<Raster> {
   await using location = await openArchiveLocation(archive, composition.config, { create: false });
   const environment = composition.environment({ source: location.client, destination: location.client });
-  const series = { studyInstanceUid: result.studyInstanceUid, seriesInstanceUid };
-  await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
+  const reference = { studyInstanceUid, seriesInstanceUid: series };
+  await using open = await openSeries(reference, environment, new ProgressTracker(() => {}), signal);
   const pixels = open.base(WHITE);
   return pixels.read({ x: 0, y: 0, width: pixels.width, height: pixels.height }, signal);
 }

@@ -7,6 +7,7 @@ const line = (message: string): BatchSeries => ({
   studyInstanceUid: '1.2',
   seriesInstanceUid: '1.2.3',
   state: 'REFUSED',
+  slide: null,
   job: null,
   code: 'DICOM_INVALID',
   message,

@@ -94,7 +94,7 @@ it('makes a job of each series that is found, and reports on each', async () => 
   ]);
   expect(await jobs.get(done.series[0]!.job!)).toMatchObject({ batch: id, priority: 'batch' });
   const csv = await (await fetch(`${app.url}/api/batches/${id}/report.csv`)).text();
-  expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,,0,');
+  expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,,0,,');
 });
 
 it('is not alone in leaving results out: nobody normalises a result once more', async () => {

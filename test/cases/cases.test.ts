@@ -2,14 +2,16 @@
  * Small inputs with a defect each (../shared/data/cases), through the whole product: the right pixels, or a refusal that
  * names the reason. Each stands for public reports of its kind.
  */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { normalizeCommand } from '../../server/src/cli/normalize-command.ts';
 import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { meanDifference } from '../codec/frames.ts';
-import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
+import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 
 const CASES = join(process.env.STAIN_TEST_DATA ?? join(repository, '../shared/data'), 'cases');
@@ -95,7 +97,7 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
 
   it.each<[string, string, string, RegExp]>([
     [
-      'two slides in one series',
+      'two slides in one series, of which none is asked for',
       't03-two-slides-one-series',
       'SEVERAL_SLIDES',
       /container C1 .*; container C2 /,
@@ -120,6 +122,37 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
     ],
   ])('is refused with the reason: %s', async (_what, name, code, message) => {
     await expect(normalize(name)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  it('two slides in one series become two, with the container, frame of reference and pixels of their own', async () => {
+    const folder = join(CASES, 't03-two-slides-one-series');
+    /** What the derived images of these files say of their slide, and SHA-256 of their frames. */
+    const derive = async (name: string, ...files: string[]) => {
+      const source = await place.fill(name, ...files.map((file) => join(folder, file)));
+      const destination = join(place.folder, `${name}-derived`);
+      const args = { source, destination, template: TEMPLATE, model: 'fast' };
+      await normalizeCommand(args, place.composition, new AbortController().signal);
+      const found: { series: string; says: readonly unknown[]; frames: string }[] = [];
+      for (const file of (await readdir(destination, { recursive: true })).toSorted()) {
+        if (!file.endsWith('.dcm')) continue;
+        await using part10 = await openPart10(join(destination, file));
+        const text = (keyword: string): string => part10.dataset.string(keyword)!;
+        const hash = createHash('sha256');
+        for (let i = 0; i < part10.numberOfFrames; i++) hash.update(await part10.frame(i));
+        const says = [text('ContainerIdentifier'), text('FrameOfReferenceUID')];
+        found.push({ series: text('SeriesInstanceUID'), says, frames: hash.digest('hex') });
+      }
+      return found;
+    };
+    const both = await derive('t03-both', '0.dcm', '1.dcm');
+    const alone = [...(await derive('t03-0', '0.dcm')), ...(await derive('t03-1', '1.dcm'))];
+    expect(alone.map(({ says }) => says[0])).toEqual(['C1', 'C2']);
+    const content = (derived: typeof both) =>
+      derived
+        .map(({ says, frames }) => ({ says, frames }))
+        .toSorted((a, b) => (a.frames < b.frames ? -1 : 1));
+    expect(content(both)).toEqual(content(alone));
+    expect(new Set(both.map(({ series }) => series)).size).toBe(2);
   });
 
   it('levels padded to whole tiles keep their size, and their slide ends where it ends', async () => {

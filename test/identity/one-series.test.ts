@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { normalizeCommand } from '../../server/src/cli/normalize-command.ts';
+import { isFailed, normalizeCommand } from '../../server/src/cli/normalize-command.ts';
 import { isExisting, type Normalized } from '../../server/src/cli/normalize-once.ts';
 import type { Job } from '../../server/src/contract/index.ts';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
@@ -28,12 +28,14 @@ beforeEach(async () => {
   destination = join(place.folder, `destination-${count}`);
 });
 
-function normalize(): Promise<Normalized> {
-  return normalizeCommand(
+async function normalize(): Promise<Normalized> {
+  const [only] = await normalizeCommand(
     { source, destination, template: TEMPLATE, model: 'fast' },
     place.composition,
     signal,
   );
+  if (!only || isFailed(only)) throw new Error('nothing was made');
+  return only;
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -9,6 +9,7 @@ import {
   type BatchServiceOptions,
 } from '../../server/src/jobs/batch-service.ts';
 import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import { severalSlides } from '../../server/src/slide/several-slides.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from './support.ts';
 
 const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
@@ -247,5 +248,75 @@ describe('a slide that is still arriving', () => {
   it('is taken as it is where nobody wants to wait', async () => {
     await open(async () => {}, { stableSeconds: 0 });
     await until(await ask('ann', 1, 2), (report) => submitted(report).length === 2);
+  });
+});
+
+describe('a series of several slides', () => {
+  const told = (slide: string) => ({
+    slide,
+    container: slide,
+    totalColumns: 10,
+    totalRows: 10,
+    sopInstanceUids: [slide],
+  });
+  const refusal = (doubt?: string) =>
+    severalSlides([told('7.1'), told('7.2'), told('7.3')], new Set(['Container Identifier']), doubt);
+
+  it('has a line and a job for each slide, beside the others of the series', async () => {
+    await open(
+      async () => {},
+      { stableSeconds: 0.1 },
+      {
+        fingerprint: async ({ slide }) => {
+          if (slide === undefined) throw refusal();
+          return { ...FINGERPRINT, slideUid: slide };
+        },
+      },
+    );
+    const report = await until(await ask('ann', 1, 2), (now) => submitted(now).length === 6);
+    const [first, second] = [report.series[0]!.seriesInstanceUid, report.series[3]!.seriesInstanceUid];
+    expect(first).not.toBe(second);
+    expect(report.series.map(({ seriesInstanceUid, slide }) => [seriesInstanceUid, slide])).toEqual(
+      [first, second].flatMap((series) => ['7.1', '7.2', '7.3'].map((slide) => [series, slide])),
+    );
+    for (const { job, seriesInstanceUid, slide } of report.series)
+      expect((await jobs.get(job!)).request).toMatchObject({ seriesInstanceUid, slide });
+  });
+
+  it('has them too in a database of a version that knew one slide a series', async () => {
+    let isAway = true;
+    await open(
+      async () => {},
+      {},
+      {
+        fingerprint: async ({ seriesInstanceUid, slide }) => {
+          if (isAway) await away(seriesInstanceUid);
+          if (slide === undefined) throw refusal();
+          return { ...FINGERPRINT, slideUid: slide };
+        },
+      },
+    );
+    const id = await ask('ann', 5, 1);
+    await until(id, ({ series }) => series[0]!.attempts > 0);
+    await batches.close();
+    for (const change of [
+      'DROP INDEX stain_normalization.batch_series_line',
+      'ALTER TABLE stain_normalization.batch_series DROP COLUMN part, DROP COLUMN slide',
+      'ALTER TABLE stain_normalization.batch_series ADD PRIMARY KEY (batch, position)',
+      'UPDATE stain_normalization.batch_series SET next_try = now()',
+    ])
+      await jobs.database.query(change);
+    isAway = false;
+    batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
+    const report = await until(id, (now) => submitted(now).length === 3);
+    expect(report.series.map(({ slide }) => slide)).toEqual(['7.1', '7.2', '7.3']);
+  });
+
+  it('is refused where they cannot be told apart', async () => {
+    await open(async () => {
+      throw refusal('They cannot be told apart.');
+    });
+    const report = await until(await ask('ann', 1, 1), ({ counts }) => counts['REFUSED'] === 1);
+    expect(report.series).toMatchObject([{ code: 'SEVERAL_SLIDES', slide: null }]);
   });
 });

@@ -12,6 +12,7 @@ const COLUMNS = [
   'seconds',
   'attempts',
   'nextTryAt',
+  'slide',
 ] as const satisfies readonly (keyof BatchSeries)[];
 
 /** RFC 4180. Nothing in it is a formula to a spreadsheet, whatever an archive has put into a message. */

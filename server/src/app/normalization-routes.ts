@@ -55,6 +55,8 @@ export function normalizationRoutes({
         'REQUEST_INVALID',
         'PAYLOAD_TOO_LARGE',
         'SERIES_NOT_FOUND',
+        'SEVERAL_SLIDES',
+        'SLIDE_NOT_FOUND',
         'TEMPLATE_NOT_FOUND',
         'TEMPLATE_INVALID',
         'MODEL_NOT_FOUND',

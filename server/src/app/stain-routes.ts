@@ -6,7 +6,7 @@ import { dicomUid, previewCreate, type Stain, stain, stainQuery } from '../contr
 import { type ErrorCode, StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import { leaving } from '../leaving.ts';
-import type { SeriesReference } from '../normalization/open-series.ts';
+import type { SlideReference } from '../normalization/open-series.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
@@ -26,6 +26,8 @@ const bytes = (description: string) => ({
 export const SLIDE_PROBLEMS: readonly ErrorCode[] = [
   'REQUEST_INVALID',
   'SERIES_NOT_FOUND',
+  'SEVERAL_SLIDES',
+  'SLIDE_NOT_FOUND',
   'TOO_LITTLE_TISSUE',
   'NOT_WHOLE_SLIDE',
   'MODEL_NOT_FOUND',
@@ -50,7 +52,7 @@ export interface StainRoutesOptions {
   model(name: string): Promise<LoadedModel>;
   /** @param requester id of the principal, as below: users take turns */
   stainOf(
-    series: SeriesReference,
+    series: SlideReference,
     model: string,
     requester: string,
     signal: AbortSignal,
@@ -63,14 +65,15 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
   const read = async (request: Request, response: Response) => {
     const signal = leaving(response);
     const { study, series } = parseInput(seriesParameters, request.params);
-    const { model } = parseInput(stainQuery, request.query);
+    const { model, slide } = parseInput(stainQuery, request.query);
     const reference = { studyInstanceUid: study, seriesInstanceUid: series };
     setSubject(response, reference);
     await requireAccess(access, principalOf(response), reference);
     return {
       reference,
       loaded: await service.model(model),
-      found: await service.stainOf(reference, model, principalOf(response).id, signal),
+      slide,
+      found: await service.stainOf({ ...reference, slide }, model, principalOf(response).id, signal),
     };
   };
   return [
@@ -88,7 +91,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         responses: { 200: json('The stain', stain) },
       },
       async handler(request, response) {
-        const { reference, loaded, found } = await read(request, response);
+        const { reference, slide, loaded, found } = await read(request, response);
         const { fit } = found;
         const { name, version, sha256 } = loaded;
         response.json({
@@ -105,7 +108,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
           notes: found.notes,
           colourPolicy: found.colourPolicy,
           colourTable: found.colourTable
-            ? `${basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table`
+            ? `${basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table${slide === undefined ? '' : `?slide=${slide}`}`
             : null,
           nativeColours: (await found.series.nativeColours()) ?? null,
         } satisfies Stain);

@@ -2,19 +2,16 @@
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError } from '../errors.ts';
-
-export interface SeriesChoice {
-  readonly studyInstanceUid: string;
-  readonly seriesInstanceUid: string;
-}
+import type { SlideReference } from '../normalization/open-series.ts';
 
 export async function chooseSeries(
   client: DicomWebClient,
-  wanted: { study?: string | undefined; series?: string | undefined },
+  wanted: { study?: string | undefined; series?: string | undefined; slide?: string | undefined },
   signal: AbortSignal,
-): Promise<SeriesChoice> {
+): Promise<SlideReference> {
+  const { slide } = wanted;
   if (wanted.study && wanted.series)
-    return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series };
+    return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series, slide };
   const found = await client.searchSeries(
     {
       Modality: 'SM',
@@ -29,7 +26,11 @@ export async function chooseSeries(
     seriesInstanceUid: textOf(json, '0020000E') ?? '',
     description: textOf(json, '0008103E') ?? '',
   }));
-  if (choices.length === 1) return choices[0]!;
+  const [first, ...others] = choices;
+  if (first && others.length === 0) {
+    const { studyInstanceUid, seriesInstanceUid } = first;
+    return { studyInstanceUid, seriesInstanceUid, slide };
+  }
   if (choices.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series (modality SM).');
   const list = choices.map(

@@ -11,6 +11,7 @@ import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { sayLeftOut } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -71,24 +72,25 @@ export async function normalizeAllCommand(
     process.stderr.write(`${i + 1} of ${found.length}  ${request.seriesInstanceUid}\n`);
     const next = requests[i + 1];
     if (next) settling.lookAt(next, signal);
-    series.push(await normalizeOne(request, environment, settling, signal));
+    series.push(...(await normalizeOne(request, environment, settling, signal)));
     // After each: a machine may go down in the night.
     if (args.report !== undefined) await writeReport(args.report, series);
   }
   return { series, failed: series.filter(({ state }) => state === 'FAILED').length };
 }
 
-/** One series of many: how it ended, whatever happens to it. @throws only when the command is to end */
+/** One series of many, or each of its slides: how it ended, whatever happens to it. @throws only when the command is to end */
 async function normalizeOne(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
   settling: Settling,
   signal: AbortSignal,
-): Promise<BatchSeries> {
-  const { studyInstanceUid, seriesInstanceUid } = request;
+): Promise<BatchSeries[]> {
+  const { studyInstanceUid, seriesInstanceUid, slide = null } = request;
   const line = (end: Partial<BatchSeries> & Pick<BatchSeries, 'state'>): BatchSeries => ({
     studyInstanceUid,
     seriesInstanceUid,
+    slide,
     job: null,
     code: null,
     message: null,
@@ -108,20 +110,42 @@ async function normalizeOne(
     });
     const { seriesInstanceUid: derivedSeriesInstanceUid } = normalized;
     if (!isExisting(normalized))
-      return line({ state: 'COMPLETED', derivedSeriesInstanceUid, seconds: normalized.seconds });
-    return line({
-      state: 'SKIPPED',
-      code: 'ALREADY_NORMALIZED',
-      message: 'The result is in the destination.',
-      derivedSeriesInstanceUid,
-    });
+      return [line({ state: 'COMPLETED', derivedSeriesInstanceUid, seconds: normalized.seconds })];
+    return [
+      line({
+        state: 'SKIPPED',
+        code: 'ALREADY_NORMALIZED',
+        message: 'The result is in the destination.',
+        derivedSeriesInstanceUid,
+      }),
+    ];
   } catch (thrown) {
     signal.throwIfAborted();
+    const slides = slide === null ? slidesToAskFor(thrown) : [];
+    if (slides.length > 0) return normalizeSlides(slides, request, environment, settling, signal);
     const { code, message } = toStainError(thrown);
-    return line({ state: code === 'ALREADY_NORMALIZED' ? 'SKIPPED' : 'FAILED', code, message });
+    return [line({ state: code === 'ALREADY_NORMALIZED' ? 'SKIPPED' : 'FAILED', code, message })];
   } finally {
     bar.finish();
   }
+}
+
+async function normalizeSlides(
+  slides: readonly string[],
+  request: NormalizationRequest,
+  environment: NormalizationEnvironment,
+  settling: Settling,
+  signal: AbortSignal,
+): Promise<BatchSeries[]> {
+  const requests = slides.map((slide) => ({ ...request, slide }));
+  // All at once: they need not wait one after the other.
+  for (const wanted of requests) settling.lookAt(wanted, signal);
+  const lines: BatchSeries[] = [];
+  for (const wanted of requests) {
+    process.stderr.write(`  slide ${wanted.slide}\n`);
+    lines.push(...(await normalizeOne(wanted, environment, settling, signal)));
+  }
+  return lines;
 }
 
 function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {
@@ -147,7 +171,10 @@ export function describeAll({ series }: NormalizeAllResult): string {
   const failures = series.filter(({ state }) => state === 'FAILED');
   return [
     [...counts].map(([state, some]) => `${some.length} ${state.toLowerCase()}`).join(', '),
-    ...failures.map(({ seriesInstanceUid, code, message }) => `  ${seriesInstanceUid}  ${code}: ${message}`),
+    ...failures.map(
+      ({ seriesInstanceUid, slide, code, message }) =>
+        `  ${seriesInstanceUid}${slide === null ? '' : ` slide ${slide}`}  ${code}: ${message}`,
+    ),
     'Research use only. Not for primary diagnosis.',
   ].join('\n');
 }

@@ -1,7 +1,11 @@
-/** `normalize SOURCE DESTINATION`: one series from a DICOMweb URL or folder to a DICOMweb URL or folder. */
-
+/**
+ * `normalize SOURCE DESTINATION`: one series from a DICOMweb URL or folder to a DICOMweb URL or folder. Of a series of several
+ * slides each becomes a derived series of its own.
+ */
 import type { Composition } from '../composition.ts';
+import { type StainError, toStainError } from '../errors.ts';
 import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -15,15 +19,29 @@ export interface NormalizeArguments {
   readonly model: string;
   readonly study?: string | undefined;
   readonly series?: string | undefined;
+  readonly slide?: string | undefined;
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
 }
 
+/** One slide of several that could not be normalised; the others were. */
+export interface FailedSlide {
+  readonly sourceSlide: string;
+  readonly error: Pick<StainError, 'code' | 'message' | 'remedy'>;
+}
+
+export type Outcome = Normalized | FailedSlide;
+
+export function isFailed(outcome: Outcome): outcome is FailedSlide {
+  return 'error' in outcome;
+}
+
+/** @returns how it ended for each slide of the series. @throws why the only one, or none, could be normalised */
 export async function normalizeCommand(
   args: NormalizeArguments,
   composition: Composition,
   signal: AbortSignal,
-): Promise<Normalized> {
+): Promise<Outcome[]> {
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, composition.config, { create: true });
@@ -34,31 +52,63 @@ export async function normalizeCommand(
     encoding: args.encoding ?? composition.config.output.encoding,
     quality: args.quality ?? composition.config.output.quality,
   };
-  const bar = createProgressBar(process.stderr);
   const environment = composition.environment({ source: source.client, destination: destination.client });
+  const normalize = async (wanted: NormalizationRequest): Promise<Normalized> => {
+    const bar = createProgressBar(process.stderr);
+    try {
+      return await normalizeOnce(wanted, environment, {
+        signal,
+        onProgress: (progress) => bar.update(progress),
+      });
+    } finally {
+      bar.finish();
+    }
+  };
   try {
-    return await normalizeOnce(request, environment, {
-      signal,
-      onProgress: (progress) => bar.update(progress),
-    });
-  } finally {
-    bar.finish();
+    return [await normalize(request)];
+  } catch (error) {
+    const slides = slidesToAskFor(error);
+    if (slides.length === 0) throw error;
+    process.stderr.write(`The series holds ${slides.length} slides; each becomes a series of its own.\n`);
+    const outcomes: Outcome[] = [];
+    for (const [i, slide] of slides.entries()) {
+      process.stderr.write(`${i + 1} of ${slides.length}  --slide ${slide}\n`);
+      outcomes.push(
+        await normalize({ ...request, slide }).catch((thrown: unknown) => {
+          signal.throwIfAborted();
+          const { code, message, remedy } = toStainError(thrown);
+          return { sourceSlide: slide, error: { code, message, remedy } };
+        }),
+      );
+    }
+    return outcomes;
   }
 }
 
-/** The result in words, for a terminal. */
-export function describeResult(result: Normalized): string {
+/** In words, for a terminal. */
+export function describeOutcomes(outcomes: readonly Outcome[]): string {
+  return [...outcomes.flatMap(linesOf), 'Research use only. Not for primary diagnosis.'].join('\n');
+}
+
+function linesOf(result: Outcome): string[] {
+  if (isFailed(result))
+    return [
+      `Slide ${result.sourceSlide} failed (${result.error.code}): ${result.error.message}`,
+      `  ${result.error.remedy}`,
+    ];
+  const slide = result.sourceSlide === undefined ? [] : [`  slide       ${result.sourceSlide}`];
   if (isExisting(result))
     return [
       `Series ${result.seriesInstanceUid}`,
       `  in study    ${result.studyInstanceUid}`,
+      ...slide,
       '  is in the destination already: the same slide, template, model and encoding. Nothing was done.',
-      'Research use only. Not for primary diagnosis.',
-    ].join('\n');
+    ];
   const bytes = result.instances.reduce((sum, instance) => sum + instance.bytes, 0);
-  const lines = [
+  return [
     `Stored series ${result.seriesInstanceUid}`,
     `  in study    ${result.studyInstanceUid}`,
+    ...slide,
     ...(result.supersedes
       ? [`  revision    ${result.revision}, in place of series ${result.supersedes}`]
       : []),
@@ -66,7 +116,5 @@ export function describeResult(result: Normalized): string {
     `  template    ${result.template}, model ${result.model.name} ${result.model.version} on ${result.executionProvider}`,
     `  time        ${formatDuration(result.seconds)} for ${result.megapixels.toFixed(1)} Mpx (${(result.megapixels / result.seconds).toFixed(2)} Mpx/s)`,
     ...result.notes.map((note) => `  note        ${note}`),
-    'Research use only. Not for primary diagnosis.',
   ];
-  return lines.join('\n');
 }

@@ -22,7 +22,7 @@ import {
   installCudaCommand,
 } from './install-cuda-command.ts';
 import { describeAll, type NormalizeAllArguments, normalizeAllCommand } from './normalize-all-command.ts';
-import { describeResult, normalizeCommand } from './normalize-command.ts';
+import { describeOutcomes, isFailed, normalizeCommand } from './normalize-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
 import { workerCommand } from './worker-command.ts';
@@ -91,13 +91,19 @@ export function createProgram(): Command {
     .requiredOption('--template <id>', 'template to move the stain onto')
     .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
     .option('--series <uid>', 'Series Instance UID')
+    .option('--slide <uid>', 'SOP Instance UID of an image of it: only this slide of a series of several')
     .option('--model <name>', 'model', DEFAULT_MODEL)
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action((source: string, destination: string, options: NormalizeOptions) =>
       run(
-        (composition, signal) => normalizeCommand({ source, destination, ...options }, composition, signal),
-        describeResult,
+        async (composition, signal) => {
+          const outcomes = await normalizeCommand({ source, destination, ...options }, composition, signal);
+          if (outcomes.some(isFailed)) process.exitCode = EXIT.failed;
+          // In JSON a list only where there is one.
+          return outcomes.length === 1 ? outcomes[0]! : outcomes;
+        },
+        (result) => describeOutcomes([result].flat()),
       ),
     );
 
@@ -144,6 +150,7 @@ export function createProgram(): Command {
     .option('--provenance <text>', 'where the source is from; the file names when left out')
     .option('--study <uid>', 'Study Instance UID, for a series')
     .option('--series <uid>', 'Series Instance UID, for a series')
+    .option('--slide <uid>', 'SOP Instance UID of an image of the slide, for a series of several')
     .option('--model <name>', 'model', DEFAULT_MODEL)
     .option('--replace', 'replace a template of the same id', false)
     .option('--to <url>', 'root of a service that gets it, instead of the folder; with templates.token')
@@ -216,6 +223,7 @@ interface NormalizeOptions {
   readonly model: string;
   readonly study?: string;
   readonly series?: string;
+  readonly slide?: string;
   readonly encoding?: OutputEncoding;
   readonly quality?: number;
 }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
-import { inspectSeries, type SeriesReference } from '../normalization/open-series.ts';
+import { inspectSeries, type SlideReference } from '../normalization/open-series.ts';
 import { sourceSha256 } from '../normalization/series-identity.ts';
 import type { ArchiveLocation } from './archive-location.ts';
 
@@ -31,18 +31,18 @@ export class Settling {
   }
 
   /** Looks at a slide ahead of its turn, so that nobody need wait when it comes. */
-  lookAt(series: SeriesReference, signal: AbortSignal): void {
+  lookAt(slide: SlideReference, signal: AbortSignal): void {
     if (this.#isQuiet()) return;
-    const source = inspectSeries(series, this.#environment, signal).then(sourceSha256, () => undefined);
+    const source = inspectSeries(slide, this.#environment, signal).then(sourceSha256, () => undefined);
     const look = source.then((found) => ({ at: Date.now(), source: found }));
-    this.#looks.set(series.seriesInstanceUid, look);
+    this.#looks.set(keyOf(slide), look);
   }
 
   /** SHA-256 of the instances that it had `stableSeconds` ago, or longer; undefined where that does not matter. */
-  async settled(series: SeriesReference, signal: AbortSignal): Promise<string | undefined> {
+  async settled(slide: SlideReference, signal: AbortSignal): Promise<string | undefined> {
     if (this.#isQuiet()) return undefined;
-    if (!this.#looks.has(series.seriesInstanceUid)) this.lookAt(series, signal);
-    const { at, source } = await this.#looks.get(series.seriesInstanceUid)!;
+    if (!this.#looks.has(keyOf(slide))) this.lookAt(slide, signal);
+    const { at, source } = await this.#looks.get(keyOf(slide))!;
     await pause(Math.max(0, at + this.#stableMs - Date.now()), undefined, { signal });
     return source;
   }
@@ -51,4 +51,8 @@ export class Settling {
     const { changedAtMs = Number.POSITIVE_INFINITY } = this.#source;
     return this.#stableMs === 0 || Date.now() - changedAtMs >= this.#stableMs;
   }
+}
+
+function keyOf({ seriesInstanceUid, slide = '' }: SlideReference): string {
+  return `${seriesInstanceUid} ${slide}`;
 }

@@ -8,7 +8,7 @@ import type { LoadedModel } from '../inference/manifest.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { TemplateService } from '../jobs/template-service.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
-import type { SeriesReference } from '../normalization/open-series.ts';
+import type { SlideReference } from '../normalization/open-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
 import { makeSeriesTemplate, readSeriesStain, type SeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
@@ -43,7 +43,7 @@ export function stainService(
   /** In the requester's turn, and in time. */
   const inTurn = <T>(
     requester: string,
-    { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+    { studyInstanceUid, seriesInstanceUid }: SlideReference,
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> =>
@@ -53,10 +53,10 @@ export function stainService(
       () => withDeadline(deadline, signal, work),
       `${studyInstanceUid} ${seriesInstanceUid}`,
     );
-  const keyOf = (series: SeriesReference, { sha256 }: LoadedModel): string =>
-    [series.studyInstanceUid, series.seriesInstanceUid, sha256].join(' ');
+  const keyOf = (series: SlideReference, { sha256 }: LoadedModel): string =>
+    [series.studyInstanceUid, series.seriesInstanceUid, series.slide, sha256].join(' ');
   /** Within a turn. A fit that several wait for has a deadline of its own: who comes late does not make it longer. */
-  const fitted = (series: SeriesReference, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
+  const fitted = (series: SlideReference, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
     cache.get(
       keyOf(series, opened.model),
       (shared) => withDeadline(deadline, shared, (s) => readSeriesStain(series, opened, environment, s)),
@@ -82,7 +82,8 @@ export function stainService(
       });
     },
     async createTemplate(wanted, editor, signal) {
-      const { studyInstanceUid, seriesInstanceUid, region, replace, name, description, licence } = wanted;
+      const { studyInstanceUid, seriesInstanceUid, slide, region, replace, name, description, licence } =
+        wanted;
       const id = wanted.id ?? (await freeId(name, templates));
       // Before the slide is read, which takes long.
       await templates.requireRoom(id, editor, replace);
@@ -97,7 +98,12 @@ export function stainService(
       const made = await inTurn(editor.id ?? 'service', wanted, signal, (inTime) =>
         makeSeriesTemplate(wanted, region, opened, environment, told, inTime),
       );
-      const source = { studyInstanceUid, seriesInstanceUid, ...(region && { region }) };
+      const source = {
+        studyInstanceUid,
+        seriesInstanceUid,
+        ...(slide && { slide }),
+        ...(region && { region }),
+      };
       for (let named = made; ; named = { ...made, id: await freeId(name, templates) })
         try {
           return (await templates.add(named, source, editor, replace)).record;

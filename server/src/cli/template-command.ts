@@ -22,6 +22,7 @@ export interface TemplateAddArguments {
   readonly provenance?: string;
   readonly study?: string;
   readonly series?: string;
+  readonly slide?: string;
   readonly model: string;
   readonly replace: boolean;
   /** Root of the service that it is for; the folder of templates without it. */

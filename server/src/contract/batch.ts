@@ -28,6 +28,10 @@ export const batchSeries = z
   .object({
     studyInstanceUid: z.string(),
     seriesInstanceUid: z.string(),
+    slide: z.string().nullable().meta({
+      description:
+        'SOP Instance UID of the base level of the slide: a series of several slides has a line for each once it was looked at',
+    }),
     state: z.enum(['WAITING', 'REFUSED', 'SKIPPED', ...jobState.options]).meta({
       description:
         'WAITING: no job yet; with a code it was set aside, and is tried again. REFUSED: no slide that can be normalised. SKIPPED: a result of this product. Otherwise the state of its job.',

@@ -10,6 +10,12 @@ export const dicomUid = z
   .regex(/^[0-9]+(\.[0-9]+)+$/, 'digits and dots')
   .meta({ description: 'DICOM unique identifier', example: '1.2.840.113619.2.1' });
 
+/** Of a series that may hold several. */
+export const slideOfSeries = dicomUid.optional().meta({
+  description:
+    'SOP Instance UID of any image of the slide, where the series holds several; without it the only slide of the series',
+});
+
 const encoding = z
   .enum(['jpeg', 'htj2k', 'jpeg2000'])
   .meta({ description: 'JPEG baseline, or a lossless encoding' });
@@ -30,6 +36,7 @@ export const normalizationCreate = z
   .strictObject({
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
+    slide: slideOfSeries,
     template: nameOfTemplate,
     model: nameOfModel.default(DEFAULT_MODEL),
     encoding: encoding.optional(),
@@ -87,6 +94,9 @@ export const normalizationResult = z
     studyInstanceUid: z.string(),
     seriesInstanceUid: z.string().meta({ description: 'The derived series' }),
     sourceSeriesInstanceUid: z.string(),
+    sourceSlide: z.string().optional().meta({
+      description: 'SOP Instance UID of the base level of the source slide, where its series holds several',
+    }),
     revision: z.int().optional().meta({
       description:
         'From 1: the next one is made after a rejection, a deletion or a change of the source; results of older versions have none',
@@ -148,6 +158,9 @@ export const job = z
     request: z.object({
       studyInstanceUid: z.string(),
       seriesInstanceUid: z.string(),
+      slide: z.string().optional().meta({
+        description: 'SOP Instance UID of the base level of the slide, where the series holds several',
+      }),
       template: z.string(),
       templateSha256: z.string().optional().meta({
         description: 'Content of the template that it was asked with; jobs of older versions have none',

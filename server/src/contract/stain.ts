@@ -7,12 +7,13 @@ import {
   nameOfModel,
   nameOfTemplate,
   outOfDistribution,
+  slideOfSeries,
 } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
 const modelName = nameOfModel.default(DEFAULT_MODEL);
 
-export const stainQuery = z.strictObject({ model: modelName });
+export const stainQuery = z.strictObject({ model: modelName, slide: slideOfSeries });
 
 export const stain = z
   .object({
@@ -57,6 +58,7 @@ export const previewCreate = z
   .strictObject({
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
+    slide: slideOfSeries,
     template: nameOfTemplate,
     model: modelName,
     region,

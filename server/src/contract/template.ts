@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { plainName, plainText } from '../stain/plain-text.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
-import { classStatistics, dicomUid, nameOfModel, nameOfTemplate } from './normalization.ts';
+import { classStatistics, dicomUid, nameOfModel, nameOfTemplate, slideOfSeries } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 import { region } from './stain.ts';
 
@@ -51,7 +51,12 @@ export const templateDetail = template
         'Jobs that wait or run with a template of this id, and series of batches that will; for those who may remove it',
     }),
     source: z
-      .object({ studyInstanceUid: z.string(), seriesInstanceUid: z.string(), region: region.optional() })
+      .object({
+        studyInstanceUid: z.string(),
+        seriesInstanceUid: z.string(),
+        slide: slideOfSeries,
+        region: region.optional(),
+      })
       .optional()
       .meta({ description: 'The slide it was made of, for those who may see that slide' }),
   })
@@ -68,6 +73,7 @@ export const templateCreate = z
     licence: plainText(200).min(1).default('private'),
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
+    slide: slideOfSeries,
     model: nameOfModel.default(DEFAULT_MODEL),
     id: nameOfTemplate.optional().meta({ description: 'Made of the name where it is left out' }),
     replace: z.boolean().default(false).meta({ description: replace }),

@@ -1,7 +1,7 @@
-/** The records of batches: which series each has, and the job, the refusal or the next try of each. */
+/** The records of batches: which series and slides each has, and the job, the refusal or the next try of each. */
 import { LOCAL } from '../auth/principal.ts';
 import type { Batch, BatchSeries } from '../contract/index.ts';
-import type { SeriesReference } from '../normalization/open-series.ts';
+import type { SeriesReference, SlideReference } from '../normalization/open-series.ts';
 import type { NormalizationRequest } from '../normalization/types.ts';
 import type { Database } from './database.ts';
 import { JOB, UNFINISHED } from './job-records.ts';
@@ -27,8 +27,7 @@ CREATE TABLE IF NOT EXISTS ${SERIES} (
   study text NOT NULL,
   series text NOT NULL,
   job uuid,
-  refusal jsonb,
-  PRIMARY KEY (batch, position)
+  refusal jsonb
 );
 ALTER TABLE ${BATCH} ADD COLUMN IF NOT EXISTS served_at timestamptz NOT NULL DEFAULT 'epoch';
 ALTER TABLE ${SERIES}
@@ -36,12 +35,17 @@ ALTER TABLE ${SERIES}
   ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0,
   ADD COLUMN IF NOT EXISTS waiting jsonb,
   ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
-  ADD COLUMN IF NOT EXISTS seen text;
+  ADD COLUMN IF NOT EXISTS seen text,
+  ADD COLUMN IF NOT EXISTS part integer NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS slide text;
+CREATE UNIQUE INDEX IF NOT EXISTS batch_series_line ON ${SERIES} (batch, position, part);
+-- Of versions that knew one slide a series.
+ALTER TABLE ${SERIES} DROP CONSTRAINT IF EXISTS batch_series_pkey;
 CREATE INDEX IF NOT EXISTS batch_served ON ${BATCH} (requested_by, served_at);
 CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};`;
 
 /** What all series of a batch have in common. */
-export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid'>;
+export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid' | 'slide'>;
 
 /** A series of a new batch. */
 export interface NewLine extends SeriesReference {
@@ -49,10 +53,13 @@ export interface NewLine extends SeriesReference {
   readonly refusal?: Refusal | undefined;
 }
 
-/** A series that has no job yet, in the hands of one process until its `lease` ends. */
-export interface OpenLine extends SeriesReference {
+/** A series, or a slide of one, that has no job yet, in the hands of one process until its `lease` ends. */
+export interface OpenLine extends SlideReference {
   readonly batch: string;
+  /** Of the series in the batch. */
   readonly position: number;
+  /** Of the slide in the series, from 0. */
+  readonly part: number;
   readonly requestedBy: string;
   readonly request: BatchRequest;
   /** Tries so far that met a passing fault, and since when. */
@@ -74,6 +81,7 @@ export interface Refusal extends Fault {
 interface LineRow {
   readonly study: string;
   readonly series: string;
+  readonly slide: string | null;
   readonly job: string | null;
   readonly refusal: Refusal | null;
   readonly waiting: Fault | null;
@@ -149,8 +157,10 @@ export class BatchRecords {
     const [row] = await this.#database.query<{
       batch: string;
       position: number;
+      part: number;
       study: string;
       series: string;
+      slide: string | null;
       attempts: number;
       waiting_since: Date | null;
       seen: string | null;
@@ -169,24 +179,26 @@ export class BatchRecords {
            SELECT count(*) FROM ${JOB}
            WHERE requested_by = u.requested_by AND batch IS NOT NULL AND ${UNFINISHED})),
        next AS (
-         SELECT ready.id, ready.requested_by, ready.request, l.position
+         SELECT ready.id, ready.requested_by, ready.request, l.position, l.part
          FROM turns JOIN ready USING (requested_by)
          CROSS JOIN LATERAL (
-           SELECT position FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now() AND attempts <= $6
-           ORDER BY next_try, position LIMIT 1 FOR UPDATE SKIP LOCKED) AS l
+           SELECT position, part FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now() AND attempts <= $6
+           ORDER BY next_try, position, part LIMIT 1 FOR UPDATE SKIP LOCKED) AS l
          ORDER BY turns.last, ready.served_at, ready.created_at LIMIT 1),
        served AS (UPDATE ${BATCH} SET served_at = clock_timestamp() WHERE id = (SELECT id FROM next))
        UPDATE ${SERIES} l SET next_try = now() + least($4::float8 * 2 ^ least(l.attempts, 20), $5::float8) * interval '1 second'
-       FROM next WHERE l.batch = next.id AND l.position = next.position
-       RETURNING l.batch, l.position, l.study, l.series, l.attempts, l.waiting_since, l.seen, next.requested_by, next.request`,
+       FROM next WHERE l.batch = next.id AND l.position = next.position AND l.part = next.part
+       RETURNING l.batch, l.position, l.part, l.study, l.series, l.slide, l.attempts, l.waiting_since, l.seen, next.requested_by, next.request`,
       [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds, mostAttempts],
     );
     return (
       row && {
         batch: row.batch,
         position: row.position,
+        part: row.part,
         studyInstanceUid: row.study,
         seriesInstanceUid: row.series,
+        slide: row.slide ?? undefined,
         requestedBy: row.requested_by,
         request: row.request,
         attempts: row.attempts,
@@ -197,51 +209,64 @@ export class BatchRecords {
   }
 
   /** False where the line was cancelled in the meantime. */
-  async setJob({ batch, position }: OpenLine, job: string): Promise<boolean> {
+  async setJob({ batch, position, part }: OpenLine, job: string): Promise<boolean> {
     const rows = await this.#database.query(
-      `UPDATE ${SERIES} SET job = $3, waiting = NULL WHERE batch = $1 AND position = $2 AND ${OPEN} RETURNING position`,
-      [batch, position, job],
+      `UPDATE ${SERIES} SET job = $4, waiting = NULL WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN} RETURNING position`,
+      [batch, position, part, job],
     );
     return rows.length > 0;
   }
 
-  async refuse({ batch, position }: OpenLine, refusal: Refusal): Promise<void> {
+  async refuse({ batch, position, part }: OpenLine, refusal: Refusal): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET refusal = $3::jsonb, waiting = NULL WHERE batch = $1 AND position = $2 AND ${OPEN}`,
-      [batch, position, JSON.stringify(refusal)],
+      `UPDATE ${SERIES} SET refusal = $4::jsonb, waiting = NULL WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      [batch, position, part, JSON.stringify(refusal)],
     );
   }
 
   /** The line waits for a passing fault to end. */
-  async setAside({ batch, position }: OpenLine, fault: Fault, seconds: number): Promise<void> {
+  async setAside({ batch, position, part }: OpenLine, fault: Fault, seconds: number): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET waiting = $3::jsonb, attempts = attempts + 1, waiting_since = coalesce(waiting_since, now()),
-         next_try = now() + $4 * interval '1 second'
-       WHERE batch = $1 AND position = $2 AND ${OPEN}`,
-      [batch, position, JSON.stringify(fault), seconds],
+      `UPDATE ${SERIES} SET waiting = $4::jsonb, attempts = attempts + 1, waiting_since = coalesce(waiting_since, now()),
+         next_try = now() + $5 * interval '1 second'
+       WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      [batch, position, part, JSON.stringify(fault), seconds],
     );
   }
 
   /** The slide was looked at; whether it is still arriving is seen at the next look. @param fault where it is */
   async lookAgain(
-    { batch, position }: OpenLine,
+    { batch, position, part }: OpenLine,
     seen: string,
     seconds: number,
     fault: Fault | undefined,
   ): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET seen = $3, next_try = now() + $4 * interval '1 second', waiting = $5::jsonb,
-         waiting_since = CASE WHEN $5::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
-       WHERE batch = $1 AND position = $2 AND ${OPEN}`,
-      [batch, position, seen, seconds, fault ? JSON.stringify(fault) : null],
+      `UPDATE ${SERIES} SET seen = $4, next_try = now() + $5 * interval '1 second', waiting = $6::jsonb,
+         waiting_since = CASE WHEN $6::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
+       WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      [batch, position, part, seen, seconds, fault ? JSON.stringify(fault) : null],
+    );
+  }
+
+  /** The series turned out to hold several slides: each has a line of its own from here on. */
+  async split({ batch, position, part }: OpenLine, slides: readonly string[]): Promise<void> {
+    await this.#database.query(
+      `WITH first AS (
+         UPDATE ${SERIES} SET slide = $4, seen = NULL, waiting = NULL, attempts = 0, waiting_since = NULL, next_try = 'epoch'
+         WHERE batch = $1 AND position = $2 AND part = $3 AND slide IS NULL AND ${OPEN} RETURNING study, series)
+       INSERT INTO ${SERIES} (batch, position, part, study, series, slide)
+       SELECT $1, $2, other.number, first.study, first.series, other.slide
+       FROM first, unnest($5::text[]) WITH ORDINALITY AS other (slide, number)`,
+      [batch, position, part, slides[0], slides.slice(1)],
     );
   }
 
   /** The line was not tried after all. */
-  async putBack({ batch, position }: OpenLine, seconds: number): Promise<void> {
+  async putBack({ batch, position, part }: OpenLine, seconds: number): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET next_try = now() + $3 * interval '1 second' WHERE batch = $1 AND position = $2 AND ${OPEN}`,
-      [batch, position, seconds],
+      `UPDATE ${SERIES} SET next_try = now() + $4 * interval '1 second' WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      [batch, position, part, seconds],
     );
   }
 
@@ -275,25 +300,28 @@ export class BatchRecords {
   /** In the order in which the archive named them. */
   async series(id: string): Promise<BatchSeries[]> {
     const rows = await this.#database.query<LineRow>(
-      `SELECT l.study, l.series, l.job, l.refusal, l.waiting, l.attempts, l.next_try, ${STATE} AS state, j.error, j.result
-       FROM ${SERIES} l LEFT JOIN ${JOB} j ON j.id = l.job WHERE l.batch = $1 ORDER BY l.position`,
+      `SELECT l.study, l.series, l.slide, l.job, l.refusal, l.waiting, l.attempts, l.next_try, ${STATE} AS state, j.error, j.result
+       FROM ${SERIES} l LEFT JOIN ${JOB} j ON j.id = l.job WHERE l.batch = $1 ORDER BY l.position, l.part`,
       [id],
     );
-    return rows.map(({ study, series, job, refusal, waiting, attempts, next_try, state, error, result }) => {
-      const fault = refusal ?? waiting ?? error;
-      return {
-        studyInstanceUid: study,
-        seriesInstanceUid: series,
-        state: state!,
-        job,
-        code: fault?.code ?? null,
-        message: fault?.message ?? null,
-        attempts,
-        nextTryAt: waiting ? next_try.toISOString() : null,
-        derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
-        seconds: result?.seconds ?? null,
-      };
-    });
+    return rows.map(
+      ({ study, series, slide, job, refusal, waiting, attempts, next_try, state, error, result }) => {
+        const fault = refusal ?? waiting ?? error;
+        return {
+          studyInstanceUid: study,
+          seriesInstanceUid: series,
+          slide,
+          state: state!,
+          job,
+          code: fault?.code ?? null,
+          message: fault?.message ?? null,
+          attempts,
+          nextTryAt: waiting ? next_try.toISOString() : null,
+          derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
+          seconds: result?.seconds ?? null,
+        };
+      },
+    );
   }
 
   /** Series without a job, of all batches: those whose turn has not come, and those that were set aside. */

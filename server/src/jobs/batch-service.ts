@@ -1,5 +1,5 @@
 /**
- * Batches: makes a job of each series, some at a time, as there is room. Users take turns, and a series that cannot be
+ * Batches: makes a job of each series, or of each slide of one, some at a time, as there is room. Users take turns, and a series that cannot be
  * looked at now is set aside while the others go on. What a crash leaves without a job gets one later; processes that do
  * this at once share the series between them.
  */
@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Batch, BatchReport } from '../contract/index.ts';
 import { type ErrorCode, StainError, toStainError } from '../errors.ts';
+import { slidesToAskFor } from '../slide/several-slides.ts';
 import { BatchRecords, type BatchRequest, type Fault, type NewLine, type OpenLine } from './batch-records.ts';
 import type { JobService } from './job-service.ts';
 import { isPassingFault } from './passing-fault.ts';
@@ -180,12 +181,12 @@ export class BatchService {
   /** @throws where the database does not take how it ended */
   async #submit(line: OpenLine): Promise<void> {
     const { jobs } = this.#options;
-    const { studyInstanceUid, seriesInstanceUid, requestedBy, request, batch, attempts } = line;
+    const { studyInstanceUid, seriesInstanceUid, slide, requestedBy, request, batch, attempts } = line;
     const seconds = Math.min(this.#trySeconds * 2 ** attempts, LONGEST_TRY_SECONDS);
     const late = AbortSignal.timeout(seconds * 1000);
     try {
       const origin = { requestedBy, priority: 'batch', batch } as const;
-      const wanted = { ...request, studyInstanceUid, seriesInstanceUid };
+      const wanted = { ...request, studyInstanceUid, seriesInstanceUid, slide };
       const signal = AbortSignal.any([this.#end.signal, late]);
       // Nobody looks at what a batch takes: a slide that is still arriving would be normalised by halves.
       const expected = this.#stableSeconds > 0 ? (line.seen ?? NOTHING_SEEN) : undefined;
@@ -194,10 +195,12 @@ export class BatchService {
       if (!(await this.#records.setJob(line, job.id)) && !existing) await this.#cancelJob(job.id);
     } catch (thrown) {
       const error = toStainError(thrown);
+      const slides = slide === undefined ? slidesToAskFor(thrown) : [];
       if (this.#end.signal.aborted || error.code === 'SHUTTING_DOWN') await this.#records.putBack(line, 0);
       else if (error.code === 'QUEUE_FULL') await this.#records.putBack(line, RETRY_SECONDS);
       else if (error.code === 'DATABASE_UNAVAILABLE') throw error;
       else if (error.code === 'SERIES_ARRIVING') await this.#lookAgain(line, error);
+      else if (slides.length > 0) await this.#records.split(line, slides);
       else if (error.code === 'ALREADY_NORMALIZED') await this.#records.refuse(line, skipped(error.message));
       else if (late.aborted)
         await this.#meetFault(line, {

@@ -1,7 +1,7 @@
 /** Where templates are kept: as files for the command line, in the database for services and workers. */
 import type { Rectangle } from '../slide/windows.ts';
 import type { TemplateVersion } from '../stain/template.ts';
-import type { SeriesReference } from './open-series.ts';
+import type { SlideReference } from './open-series.ts';
 
 export interface TemplateStore {
   /**
@@ -12,7 +12,7 @@ export interface TemplateStore {
 }
 
 /** The slide that a template was made of. Only for those who may see that slide. */
-export interface TemplateSource extends SeriesReference {
+export interface TemplateSource extends SlideReference {
   /** In pixels of the base level; the whole slide without it. */
   readonly region?: Rectangle | undefined;
 }

@@ -50,7 +50,7 @@ export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[]
   const evidence = new Map(images.map((image) => [image, evidenceOf(image)]));
   const why = (a: ImageHeaders, b: ImageHeaders): string | undefined =>
     difference(evidence.get(a)!, evidence.get(b)!);
-  const sorted = images.toSorted((a, b) => pixelsOf(b) - pixelsOf(a));
+  const sorted = images.toSorted((a, b) => pixelsOf(b) - pixelsOf(a) || (uidOf(a) < uidOf(b) ? -1 : 1));
   const { groups, reasons } = grouped(sorted, why);
   const groupOf = new Map(groups.flatMap((group) => group.map((image) => [image, group] as const)));
   const isAsGrouped = (a: ImageHeaders, b: ImageHeaders): boolean =>

@@ -1,0 +1,102 @@
+/** Two slides of constructed tissue, of one size, in the series of one study: as converters leave them. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
+import { DataSet } from '../../server/src/dicom/dataset.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
+import { makeSlideInstance, testUid } from './make-slide.ts';
+import { tissue } from './tissue.ts';
+
+const TILE = 128;
+const SIDE = 2 * TILE;
+
+export type SlideName = 'A' | 'B';
+
+export const PAIR = { studyInstanceUid: testUid('pair-study'), seriesInstanceUid: testUid('pair-series') };
+
+/** What the headers of a slide say of it alone. */
+export function own(slide: SlideName) {
+  return {
+    container: `container ${slide}`,
+    frameOfReference: testUid(`frame of ${slide}`),
+    specimen: testUid(`specimen of ${slide}`),
+  };
+}
+
+/** SOP Instance UIDs: of the base level, the coarser level and the thumbnail. */
+export function imagesOf(slide: SlideName): [string, string, string] {
+  return [0, 1, 2].map((image) => testUid(`${slide} image ${image}`)) as [string, string, string];
+}
+
+/** Writes the images of these slides into a folder, which may hold others. */
+export async function writeSlides(folder: string, ...slides: SlideName[]): Promise<void> {
+  for (const slide of slides)
+    await writeSlide(
+      folder,
+      slide,
+      tissue(SIDE, SIDE, slide === 'A' ? { seed: 1 } : { seed: 2, strength: 0.7 }),
+    );
+}
+
+/** One without tissue. */
+export function writeGlass(folder: string, slide: SlideName): Promise<void> {
+  return writeSlide(folder, slide, blankRaster(SIDE, SIDE, [240, 240, 240]));
+}
+
+async function writeSlide(folder: string, slide: SlideName, whole: Raster): Promise<void> {
+  const levels = [whole, halved(whole), halved(halved(whole))];
+  for (const [image, pixels] of levels.entries())
+    await writeFile(join(folder, `${slide}${image}.dcm`), await instance(slide, image, pixels));
+}
+
+async function instance(slide: SlideName, image: number, pixels: Raster): Promise<Uint8Array> {
+  const side = Math.min(TILE, pixels.width);
+  const frames: Uint8Array[] = [];
+  for (let y = 0; y < pixels.height; y += side)
+    for (let x = 0; x < pixels.width; x += side) {
+      const tile = blankRaster(side, side);
+      copyOverlap(pixels, { x: 0, y: 0 }, tile, { x, y });
+      frames.push(await encodeFrame(tile.rgb, { rows: side, columns: side, encoding: 'jpeg', quality: 90 }));
+    }
+  const { container, frameOfReference, specimen } = own(slide);
+  return makeSlideInstance({
+    slide: 'pair',
+    rows: side,
+    columns: side,
+    totalRows: pixels.height,
+    totalColumns: pixels.width,
+    frames,
+    pixelSpacing: 0.0005 * 2 ** image,
+    imageType: [
+      'ORIGINAL',
+      'PRIMARY',
+      image === 2 ? 'THUMBNAIL' : 'VOLUME',
+      image === 0 ? 'NONE' : 'RESAMPLED',
+    ],
+    overrides: {
+      SOPInstanceUID: imagesOf(slide)[image]!,
+      ContainerIdentifier: container,
+      FrameOfReferenceUID: frameOfReference,
+      SpecimenDescriptionSequence: [
+        DataSet.of({
+          SpecimenIdentifier: slide,
+          SpecimenUID: specimen,
+          IssuerOfTheSpecimenIdentifierSequence: [],
+          SpecimenPreparationSequence: [],
+        }),
+      ],
+    },
+  });
+}
+
+function halved({ width, height, rgb }: Raster): Raster {
+  const half = blankRaster(width / 2, height / 2);
+  for (let y = 0; y < half.height; y++)
+    for (let x = 0; x < half.width; x++)
+      for (let c = 0; c < 3; c++) {
+        const at = (2 * y * width + 2 * x) * 3 + c;
+        const sum = rgb[at]! + rgb[at + 3]! + rgb[at + width * 3]! + rgb[at + width * 3 + 3]!;
+        half.rgb[(y * half.width + x) * 3 + c] = Math.round(sum / 4);
+      }
+  return half;
+}
