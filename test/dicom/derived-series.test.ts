@@ -372,12 +372,22 @@ test('a series description tells variants apart within 64 characters', () => {
     { identity: { ...record().identity, revision: 2 } },
     { template: { ...record().template, id: `${long}one` } },
     { template: { ...record().template, id: `${long}two` } },
+    { slide: 'S26-(1)-A1' },
+    { slide: 'S26-(1)-A2' },
+    {
+      slide: `${long}A1`,
+      template: { ...record().template, id: `${long}two` },
+      model: { ...record().model, name: 'a-long-name-of-a-model', version: '10.200.3000' },
+      encoding: 'jpeg',
+      quality: 100,
+      identity: { ...record().identity, revision: 199 },
+    },
   ];
   const descriptions = variants.map((variant) => derive([source()], variant).string('SeriesDescription')!);
   expect(new Set(descriptions).size).toBe(variants.length);
   for (const description of descriptions) {
     expect(description.length).toBeLessThanOrEqual(64);
-    expect(description).toMatch(/^Normalized .+ \(.+\) RUO$/);
+    expect(description).toMatch(/^Normalized [^()]+ \([^()]+\) RUO$/);
   }
   expect(descriptions[0]).toBe('Normalized breast-he (dcgmm 1.2.3, JPEG 90) RUO');
 });

@@ -53,6 +53,7 @@ async function normalize(changes: Partial<NormalizeArguments> = {}): Promise<Nor
 async function stored(seriesInstanceUid: string) {
   const says: { container?: string; frameOfReference?: string; specimen?: string }[] = [];
   const frames: Record<string, string> = {};
+  let description = '';
   for (const name of await readdir(destination, { recursive: true })) {
     if (!name.endsWith('.dcm')) continue;
     await using file = await openPart10(join(destination, name));
@@ -63,11 +64,12 @@ async function stored(seriesInstanceUid: string) {
       frameOfReference: dataset.string('FrameOfReferenceUID')!,
       specimen: dataset.items('SpecimenDescriptionSequence')[0]!.string('SpecimenUID')!,
     });
+    description = dataset.string('SeriesDescription')!;
     const hash = createHash('sha256');
     for (let frame = 0; frame < file.numberOfFrames; frame++) hash.update(await file.frame(frame));
     frames[`${dataset.number('TotalPixelMatrixColumns')}`] = hash.digest('hex');
   }
-  return { says, frames };
+  return { says, frames, description };
 }
 
 /** Frames of the derived series of a slide that is alone in its series. */
@@ -88,6 +90,7 @@ describe('the command line', () => {
     for (const [i, slide] of BOTH.entries()) {
       expect(found[i]!.says).toEqual([own(slide), own(slide), own(slide)]);
       expect(found[i]!.frames).toEqual(await framesAlone(slide));
+      expect(found[i]!.description).toMatch(new RegExp(`, container_${slide}\\) RUO$`));
     }
     expect(Object.keys(found[0]!.frames)).toEqual(expect.arrayContaining(['256', '128', '64']));
     expect(found[0]!.frames).not.toEqual(found[1]!.frames);

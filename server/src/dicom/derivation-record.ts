@@ -22,6 +22,8 @@ export interface DerivationRecord {
     readonly sha256: string;
     readonly classes: readonly ClassMoments[];
   };
+  /** Names the slide within its series, where that holds several: its Container Identifier, or a UID. */
+  readonly slide?: string | undefined;
   /** Class statistics of the source slide. */
   readonly source: readonly ClassMoments[];
   readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';

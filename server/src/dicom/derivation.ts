@@ -27,6 +27,8 @@ const SHORT_ENCODER = {
 
 const DESCRIBED = 'Normalized ';
 const LONGEST_LO = 64;
+/** Of the name of a slide. */
+const LONGEST_SLIDE = 12;
 
 /** ST, at most 1024 characters. */
 export function derivationDescription({
@@ -48,20 +50,32 @@ export function derivationDescription({
 }
 
 /**
- * LO, at most 64 characters: by it alone a person tells the results of one slide apart. What was done, template, model with
- * version, encoding, revision after the first, RUO (research use only). A template's name that is too long keeps its end too.
+ * LO, at most 64 characters: by it alone a person tells the results of a study apart. What was done, template, model with
+ * version, encoding, slide of a series of several, revision after the first, RUO (research use only). A name that is too long
+ * keeps its end too.
  */
 export function seriesDescription({
   model,
   template,
   encoding,
   quality,
+  slide,
   identity,
 }: DerivationRecord): string {
   const revision = identity.revision > 1 ? `, rev ${identity.revision}` : '';
   const made = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}, ${SHORT_ENCODER[encoding](quality)}`;
-  const after = ` (${made}${revision}) RUO`;
-  return DESCRIBED + shortened(template.id, LONGEST_LO - DESCRIBED.length - after.length) + after;
+  const roomFor = (rest: string): number => LONGEST_LO - DESCRIBED.length - rest.length;
+  const end = `${revision}) RUO`;
+  // A letter of the template stays.
+  const shown =
+    slide && `, ${shortened(plain(slide), Math.min(LONGEST_SLIDE, roomFor(` (${made}, ${end}`) - 1))}`;
+  const after = ` (${made}${shown ?? ''}${end}`;
+  return DESCRIBED + shortened(template.id, roomFor(after)) + after;
+}
+
+/** Letters that end no name early, for those who read the description back. */
+function plain(name: string): string {
+  return name.replace(/[^\w.-]/g, '_');
 }
 
 function shortened(name: string, length: number): string {

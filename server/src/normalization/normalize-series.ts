@@ -212,6 +212,7 @@ async function normalizeIn(
     identity,
     model: network.model,
     template,
+    slide: fingerprint.slideUid && nameOf(slide),
     source: facts.fit.classes,
     encoding: request.encoding,
     quality: request.quality,
@@ -289,6 +290,12 @@ export function derivedSeriesOf(slide: Slide, identity: SeriesIdentity): Derived
     // A thumbnail that turns out to be damaged is left out.
     instances: slide.levels.map((level) => ({ sopInstanceUid: uids.instance(sourceImageOf(level)) })),
   };
+}
+
+/** For people who tell its derived series from those of the other slides of the series. */
+function nameOf({ levels }: Slide): string {
+  const { dataset, sopInstanceUid } = levels[0]!.instances[0]!;
+  return dataset.string('ContainerIdentifier')?.trim() || sopInstanceUid;
 }
 
 /** SOP Instance UID of the image that a derived one is named after. */
