@@ -198,7 +198,7 @@ async function includefield(study: string, client: DicomWebClient, signal: Abort
   if (!client.known().includefield) return workedRound(`It refuses the parameter. ${COUNTED}`);
   return series.every((json) => numberOf(json, '00200011') !== undefined)
     ? can()
-    : workedRound(`It does not tell every Series Number. ${COUNTED}`);
+    : workedRound(`Not every series has one that it tells. ${COUNTED}`);
 }
 
 const METADATA: Readonly<Record<Habits['headers'], Finding>> = {
