@@ -2,12 +2,13 @@ import { expect, it, vi } from 'vitest';
 import { compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
 
-let host = '';
-vi.mock('node:os', async (original) => ({ ...(await original<object>()), hostname: () => host }));
+/** Of this host, as modules ask for it that are loaded before this file runs. */
+const host = vi.hoisted(() => ({ name: '' }));
+vi.mock('node:os', async (original) => ({ ...(await original<object>()), hostname: () => host.name }));
 
 /** Device Serial Number of what is made on this host for this archive. */
 async function serialNumber(on: string, url?: string): Promise<string> {
-  host = on;
+  host.name = on;
   await using composition = compose(
     loadConfig({ env: url === undefined ? {} : { STAIN_DICOMWEB_URL: url } }),
   );
