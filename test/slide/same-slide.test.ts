@@ -82,6 +82,19 @@ describe('a series of two slides is refused where none is asked for, with both n
   });
 });
 
+it('images that only frame of reference and time tell apart may be levels of one slide: none is offered', () => {
+  const scanned = (uid: string): Record<string, string> => ({
+    FrameOfReferenceUID: uid,
+    AcquisitionDateTime: `2026010112000${uid.at(-1)}`,
+  });
+  const levels = [fine(scanned('2.25.1')), coarse(scanned('2.25.2'))];
+  expect(refusal(...levels)?.message).toMatch(/cannot be told/);
+  expect(slidesToAskFor(toStainError(refusal(...levels)))).toEqual([]);
+  // Two of one size are no levels.
+  const scans = [fine(scanned('2.25.1')), fine({ SOPInstanceUID: '2.25.5', ...scanned('2.25.2') })];
+  expect(slidesToAskFor(toStainError(refusal(...scans)))).toHaveLength(2);
+});
+
 describe('a series of one slide is taken', () => {
   it.each<[string, DataSet[]]>([
     ['without containers', [fine({ ContainerIdentifier: '' }), coarse({ ContainerIdentifier: '' })]],

@@ -25,6 +25,9 @@ const NO_CONTAINER = new Set([
   'anonymized',
 ]);
 
+/** What tells a rescan. Alone, each of the two differs between the levels of one slide too. */
+const OF_A_SCAN = 'Frame of Reference UID and Acquisition DateTime';
+
 /** Two spacings closer than this are one: the steps of a pyramid are twice as large or more, seldom 1.4 times. */
 const SAME_SPACING = 0.02;
 
@@ -57,7 +60,8 @@ export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[]
     (why(a, b) === undefined) === (groupOf.get(a) === groupOf.get(b));
   const isTold =
     groups.length <= 1 ||
-    (sorted.every((a, i) => sorted.slice(i + 1).every((b) => isAsGrouped(a, b))) &&
+    (!mayBeLevels(groups, reasons) &&
+      sorted.every((a, i) => sorted.slice(i + 1).every((b) => isAsGrouped(a, b))) &&
       groups.every((group) => haveInCommon(group.map((image) => evidence.get(image)!))));
   if (!isTold)
     throw severalSlides(
@@ -66,6 +70,13 @@ export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[]
       'Of some images it cannot be told which slide they show.',
     );
   return groups;
+}
+
+/** Scanners are known that give each level a frame of reference and a time of its own: images of different sizes may be those. */
+function mayBeLevels(groups: readonly ImageHeaders[][], reasons: ReadonlySet<string>): boolean {
+  const sizes = new Set(groups.map(([image]) => pixelsOf(image!)));
+  const isOfScans = reasons.size === 1 && reasons.has(OF_A_SCAN);
+  return isOfScans && sizes.size === groups.length && groups.every((group) => group.length === 1);
 }
 
 /** For where one slide is wanted and several can be told apart. */
@@ -149,9 +160,7 @@ function difference(a: readonly Evidence[], b: readonly Evidence[]): string | un
         one[key] !== undefined && other[key] !== undefined && one[key] !== other[key];
       if (differs('container')) return 'Container Identifier';
       if (differs('pyramid')) return 'Pyramid UID';
-      // A rescan. Alone, each of the two differs between the levels of one slide too.
-      if (differs('frameOfReference') && differs('acquired'))
-        return 'Frame of Reference UID and Acquisition DateTime';
+      if (differs('frameOfReference') && differs('acquired')) return OF_A_SCAN;
     }
   return undefined;
 }
