@@ -21,7 +21,21 @@ const note = missing ? ' (skipped: no cases)' : '';
 /** Grey levels between two encodings of one picture by JPEG at quality 90, and between JPEG 2000 and JPEG. */
 const [RECODED, OTHER_CODEC] = [3, 5];
 
+/** A derived instance whose frames fill a grid. */
+interface Image {
+  readonly width: number;
+  readonly text: string;
+  /** Frame after frame. */
+  readonly pixels: Uint8Array;
+  /** Pixels along a side of a frame. */
+  readonly tile: number;
+  /** Millimetres a pixel. */
+  readonly spacing: number;
+}
+
 interface Derived {
+  /** The widest first. */
+  readonly images: readonly Image[];
   /** Image Type and size of each derived instance, the widest first. */
   readonly levels: readonly string[];
   /** Pixels of the base level, frame after frame. */
@@ -48,7 +62,7 @@ async function normalize(name: string): Promise<Derived> {
   await using source = await place.open(await place.fill(name, join(CASES, name)));
   await using destination = await place.open(folder);
   const { notes } = await normalizeOnlySlide(place, source, destination, { model: 'fast' });
-  const instances: { width: number; text: string; pixels: Uint8Array }[] = [];
+  const images: Image[] = [];
   for (const file of (await readdir(folder, { recursive: true })).filter((one) => one.endsWith('.dcm'))) {
     await using part10 = await openPart10(join(folder, file));
     const { dataset, transferSyntaxUid, numberOfFrames } = part10;
@@ -64,10 +78,29 @@ async function normalize(name: string): Promise<Derived> {
     for (let i = 0; i < numberOfFrames; i++) frames.push(await decodeFrame(await part10.frame(i), format));
     const [width, height] = [number('TotalPixelMatrixColumns'), number('TotalPixelMatrixRows')];
     const type = dataset.strings('ImageType').slice(2).join(' ');
-    instances.push({ width, text: `${type} ${width} x ${height}`, pixels: Buffer.concat(frames) });
+    const [groups] = dataset.items('SharedFunctionalGroupsSequence');
+    images.push({
+      width,
+      text: `${type} ${width} x ${height}`,
+      pixels: new Uint8Array(Buffer.concat(frames)),
+      tile: format.columns,
+      spacing: groups!.items('PixelMeasuresSequence')[0]!.numbers('PixelSpacing')[0]!,
+    });
   }
-  instances.sort((a, b) => b.width - a.width);
-  return { levels: instances.map(({ text }) => text), pixels: new Uint8Array(instances[0]!.pixels), notes };
+  images.sort((a, b) => b.width - a.width);
+  return { images, levels: images.map(({ text }) => text), pixels: images[0]!.pixels, notes };
+}
+
+/** Mean of a square of pixels, by channel. */
+function meanOf({ width, tile, pixels }: Image, x: number, y: number, size: number): number[] {
+  const sums = [0, 0, 0];
+  for (let row = y; row < y + size; row++)
+    for (let column = x; column < x + size; column++) {
+      const frame = Math.floor(row / tile) * Math.ceil(width / tile) + Math.floor(column / tile);
+      const at = ((frame * tile + (row % tile)) * tile + (column % tile)) * 3;
+      for (const channel of [0, 1, 2]) sums[channel]! += pixels[at + channel]!;
+    }
+  return sums.map((sum) => sum / size ** 2);
 }
 
 const CONTROL = ['VOLUME NONE 1000 x 800', 'VOLUME RESAMPLED 500 x 400'];
@@ -162,6 +195,24 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
       'VOLUME RESAMPLED 1536 x 1536',
       'VOLUME RESAMPLED 1024 x 1024',
     ]);
+  });
+
+  it('levels padded to whole tiles show each place at the same millimetres', async () => {
+    const { images } = await derived('s16-philips-padded');
+    const [base, ...coarser] = images as [Image, ...Image[]];
+    for (const level of coarser) {
+      const reduction = Math.round(level.spacing / base.spacing);
+      let [difference, places] = [0, 0];
+      // Places in the tissue; by the ratio of the sizes they would lie elsewhere.
+      for (let y = 0; y < base.width - 64; y += 64)
+        for (let x = 0; x < base.width - 64; x += 64) {
+          const there = meanOf(base, x, y, 4 * reduction);
+          const here = meanOf(level, x / reduction, y / reduction, 4);
+          difference += there.reduce((sum, value, i) => sum + Math.abs(value - here[i]!), 0) / 3;
+          places++;
+        }
+      expect(difference / places).toBeLessThan(RECODED);
+    }
   });
 
   it('a damaged thumbnail is left out, with a note that names its frame', async () => {
