@@ -158,6 +158,10 @@ export const ERROR_TABLE = {
     status: 409,
     remedy: 'Ask again: the slide is normalised with the instances that it has now.',
   },
+  WORK_CHANGED: {
+    status: 409,
+    remedy: 'Ask again: the slide is normalised with the model, software and settings that there are now.',
+  },
   SERIES_ARRIVING: {
     status: 409,
     remedy: 'Ask again when the slide has arrived; jobs.stableSeconds says how long nothing new may come.',

@@ -184,6 +184,7 @@ describe('normalizations', () => {
       ...wanted,
       templateSha256: FINGERPRINT.templateSha256,
       sourceSha256: FINGERPRINT.sourceSha256,
+      contentSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       model: 'fast',
       encoding: 'jpeg',
       quality: 77,

@@ -113,6 +113,7 @@ describe('create', () => {
       template: 'one',
       templateSha256: FINGERPRINT.templateSha256,
       sourceSha256: FINGERPRINT.sourceSha256,
+      contentSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       model: 'fast',
       encoding: 'jpeg',
       quality: 70,

@@ -117,7 +117,15 @@ describe('what a deflated file holds', () => {
         return createTemporarySpool({ directory: served.spool });
       },
     });
-    const instance = { path, size: file.length, mtimeMs: 1, ...UIDS, transferSyntaxUid: DEFLATED, json: {} };
+    const instance = {
+      path,
+      size: file.length,
+      mtimeMs: 1,
+      changedAtMs: 1,
+      ...UIDS,
+      transferSyntaxUid: DEFLATED,
+      json: {},
+    };
     const read = () => files.with(instance, signal, (open) => open.frame(1));
     await files.with(instance, signal, async () => {
       await Promise.all([read(), read()]);

@@ -39,11 +39,18 @@ it('takes a slide of an archive that has the same instances after a while, and n
   expect(after).not.toBe(before);
 });
 
-it('does not look twice at a folder that nobody has written to for a while', async () => {
-  const folder = await place.fill('old', join(SAMPLE, 'level-3.dcm'));
+it('sees what comes into a folder meanwhile, whatever times the files have, and waits no more when nothing does', async () => {
+  const folder = await place.fill('copied', join(SAMPLE, 'level-3.dcm'));
+  // As copied with the times of the scanner.
   await utimes(join(folder, 'level-3.dcm'), 1e9, 1e9);
   await using source = await place.open(folder);
   const environment = place.composition.environment({ source: source.client, destination: source.client });
   const series = await chooseSeries(source.client, {}, signal);
-  expect(await new Settling(source, environment, 3600).settled(series, signal)).toBeUndefined();
+  const settling = new Settling(source, environment, 1);
+  const before = await settling.settled(series, signal);
+  await cp(join(SAMPLE, 'level-2.dcm'), join(folder, 'level-2.dcm'));
+  settling.lookAt(series, signal);
+  expect(await settling.settled(series, signal)).not.toBe(before);
+  const quiet = () => new Settling(source, environment, 1).settled(series, signal);
+  await expect.poll(quiet, { timeout: 20_000 }).toBeUndefined();
 });

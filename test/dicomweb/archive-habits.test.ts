@@ -1,7 +1,9 @@
 /** Archives that refuse the usual way of asking, each by a server that behaves so: what is asked instead, once. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
+import { ArchiveHabits } from '../../server/src/dicomweb/archive-habits.ts';
 import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
+import { StainError } from '../../server/src/errors.ts';
 import { bodyOf, type Handler } from '../support/fault-server.ts';
 import { collect, storableSlide } from '../support/storable.ts';
 import { parametersOf, withServer } from '../support/with-server.ts';
@@ -356,4 +358,34 @@ it('reads JSON behind a byte order mark', async () => {
     (_, response) => void response.end(`\ufeff${JSON.stringify([series(1)])}`),
     async (client) => expect(await client.searchSeries({}, signal)).toHaveLength(1),
   );
+});
+
+test('one odd instance does not change how all others are asked for, once the usual way has brought some', async () => {
+  const habits = new ArchiveHabits();
+  const refused = new StainError('ARCHIVE_REFUSED', 'No.', { data: { status: 406 } });
+  const ways = {
+    refusals: new Set([406]),
+    ways: () => [{ instances: 'none' } as const],
+    lacks: 'It gives none.',
+    isShownByOne: true,
+  };
+  const asked = (isOdd: boolean): Promise<string> =>
+    habits.ask(async ({ instances }) => {
+      if (isOdd && instances === 'any') throw refused;
+      return instances;
+    }, ways);
+  expect(await asked(false)).toBe('any');
+  expect(await asked(true)).toBe('none');
+  expect(await asked(false)).toBe('any');
+  // One that has never taken the usual way is asked in the other at once.
+  const strict = new ArchiveHabits();
+  const tries: string[] = [];
+  const ask = () =>
+    strict.ask(async ({ instances }) => {
+      tries.push(instances);
+      if (instances === 'any') throw refused;
+    }, ways);
+  await ask();
+  await ask();
+  expect(tries).toEqual(['any', 'none', 'none']);
 });

@@ -252,6 +252,35 @@ describe('a slide that is still arriving', () => {
 });
 
 describe('a series of several slides', () => {
+  it('is split when two looks have found the same slides: none that is still arriving is lost', async () => {
+    const slide = (uid: string) => ({
+      container: uid,
+      totalColumns: 9,
+      totalRows: 9,
+      slide: uid,
+      sopInstanceUids: [uid],
+    });
+    let slides = ['7.1', '7.2'];
+    await open(
+      async () => {},
+      { stableSeconds: 0.2 },
+      {
+        fingerprint: async (wanted) => {
+          if (wanted.slide === undefined)
+            throw severalSlides(slides.map(slide), new Set(['Container Identifier']));
+          return { ...FINGERPRINT, slideUid: wanted.slide };
+        },
+      },
+    );
+    const id = await ask('ann', 1, 1);
+    const seen = () =>
+      jobs.database.query<{ seen: string | null }>('SELECT seen FROM stain_normalization.batch_series');
+    await expect.poll(async () => (await seen())[0]?.seen).toMatch(/./);
+    slides = ['7.1', '7.2', '7.3'];
+    const report = await until(id, (now) => submitted(now).length === 3);
+    expect(report.series.map((line) => line.slide)).toEqual(slides);
+  });
+
   const told = (slide: string) => ({
     slide,
     container: slide,

@@ -9,12 +9,14 @@ const faults: unknown[] = [];
 let jobs: JobService;
 let templateSha256 = 't';
 let isStored = true;
+let isRejected = false;
 
 beforeAll(async () => {
   jobs = await openJobs({
     run: work.run,
     fingerprint: async () => ({ ...FINGERPRINT, templateSha256 }),
     isStored: async () => isStored,
+    isRejected: async () => isRejected,
     onFault: (error) => faults.push(error),
   });
 });
@@ -95,6 +97,35 @@ describe('a job', () => {
     expect(third.call.identity.seriesUuid).not.toBe(seriesUuid);
     third.call.succeed();
     await until(jobs, third.job.id, 'COMPLETED');
+  });
+
+  it('leaves a part that was rejected, or that cannot be completed, and names it in the next revision', async () => {
+    const wanted = request();
+    const begin = async () => {
+      const next = work.next();
+      const made = await create(jobs, wanted);
+      return { id: made.job.id, call: await next };
+    };
+    const first = await begin();
+    await first.call.store({ instances: 3, of: 5 });
+    first.call.fail(new StainError('STORE_REJECTED', 'No.'));
+    await until(jobs, first.id, 'FAILED');
+    isRejected = true;
+    const second = await begin();
+    isRejected = false;
+    const supersedes = uidFromUuid(first.call.identity.seriesUuid);
+    expect(second.call.identity).toMatchObject({ revision: 2, supersedes });
+    await second.call.store({ instances: 1, of: 5 });
+    await second.call.derivations.giveUp(second.call.identity);
+    second.call.fail(new StainError('SERIES_UNREPEATABLE', 'Another device.'));
+    await until(jobs, second.id, 'FAILED');
+    const third = await begin();
+    expect(third.call.identity).toMatchObject({
+      revision: 3,
+      supersedes: uidFromUuid(second.call.identity.seriesUuid),
+    });
+    third.call.succeed();
+    await until(jobs, third.id, 'COMPLETED');
   });
 
   it('is another one when parameters or the content of the template differ', async () => {

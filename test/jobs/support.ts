@@ -60,6 +60,7 @@ export interface Call {
   readonly signal: AbortSignal;
   progress(fraction: number): void;
   checkpoint(): void;
+  store(stored: NonNullable<Job['stored']>): Promise<void>;
   succeed(): void;
   fail(error: unknown): void;
 }
@@ -72,7 +73,7 @@ export class SteeredWork {
   readonly run: RunNormalization = (
     wanted,
     identity,
-    { job, signal, onProgress, onCheckpoint, derivations },
+    { job, signal, onProgress, onCheckpoint, onStored, derivations },
   ) =>
     new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -84,6 +85,7 @@ export class SteeredWork {
         signal,
         progress: (fraction) => onProgress(progressAt(fraction)),
         checkpoint: onCheckpoint,
+        store: onStored,
         succeed: () => resolve(RESULT),
         fail: reject,
       };
@@ -119,6 +121,7 @@ export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobS
     run: async () => RESULT,
     fingerprint: async () => FINGERPRINT,
     isStored: async () => true,
+    isRejected: async () => false,
     findStored: async () => undefined,
     release: async () => {},
     retain: async () => {},

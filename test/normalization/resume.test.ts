@@ -195,10 +195,21 @@ it('of which the slide has other instances than it was asked for stores nothing'
   expect((await stored()).size).toBe(0);
 });
 
-it('that another device has begun is given up, and stores nothing', async () => {
-  await run();
+it('of another model, version or setting than it was asked for stores nothing', async () => {
+  await expect(run(undefined, { contentSha256: 'of another model' })).rejects.toMatchObject({
+    code: 'WORK_CHANGED',
+  });
+  expect((await stored()).size).toBe(0);
+});
+
+it.each([
+  ['has stored a part of is given up, and stores nothing more', true],
+  ['has begun, and stored nothing of, is begun anew', false],
+])('that another device %s', async (_what, isStored) => {
+  if (isStored) await run();
   const { length } = [...(await stored()).keys()];
   const givenUp: string[] = [];
+  const forgotten: string[] = [];
   const facts = { executionProvider: 'CUDAExecutionProvider' } as DerivationFacts;
   await using input = await place.open(source.url);
   await using output = await place.open(destination.url);
@@ -208,6 +219,8 @@ it('that another device has begun is given up, and stores nothing', async () => 
   const derivations = {
     ...recordsOf(facts),
     giveUp: async ({ seriesUuid }: SeriesIdentity) => void givenUp.push(seriesUuid),
+    forget: async ({ seriesUuid }: SeriesIdentity) => void forgotten.push(seriesUuid),
+    keep: async (_: SeriesIdentity, made: DerivationFacts) => made,
   };
   const request = { ...series, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 } as const;
   const work = normalizeSeries(
@@ -216,7 +229,13 @@ it('that another device has begun is given up, and stores nothing', async () => 
     { ...environment, derivations },
     { signal, onProgress() {} },
   );
-  await expect(work).rejects.toMatchObject({ code: 'SERIES_UNREPEATABLE' });
-  expect(givenUp).toEqual([IDENTITY.seriesUuid]);
-  expect((await stored()).size).toBe(length);
+  if (isStored) {
+    await expect(work).rejects.toMatchObject({ code: 'SERIES_UNREPEATABLE' });
+    expect([givenUp, forgotten]).toEqual([[IDENTITY.seriesUuid], []]);
+    expect((await stored()).size).toBe(length);
+  } else {
+    await work;
+    expect([givenUp, forgotten]).toEqual([[], [IDENTITY.seriesUuid]]);
+    expect(await stored()).toEqual(undisturbed);
+  }
 });

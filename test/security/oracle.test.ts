@@ -233,7 +233,12 @@ describe('attack: asking for what is hidden, to see whether it is there', () => 
 
   it('a series, by asking for its normalisation', async () => {
     // What it means by now is no part of a request.
-    const { templateSha256: _, sourceSha256: __, ...hidden } = (await submit('bob', '1.2')).request;
+    const {
+      templateSha256: _,
+      sourceSha256: __,
+      contentSha256: ___,
+      ...hidden
+    } = (await submit('bob', '1.2')).request;
     const unknown = { ...hidden, studyInstanceUid: '1.9', seriesInstanceUid: '1.9.1' };
     const answers = await Promise.all(
       [hidden, unknown].map(async (json) =>

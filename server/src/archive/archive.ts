@@ -47,6 +47,8 @@ export interface Archive {
   readonly memory: ArchiveMemory;
   /** Looks for new, changed and removed files; resolves when all have been seen. */
   rescan(): Promise<void>;
+  /** When the newest file of a series was written, by what was seen last: milliseconds since 1970. */
+  changedAtMs(studyUid: string, seriesUid: string): number;
   close(): Promise<void>;
 }
 
@@ -102,6 +104,8 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
       };
     },
     rescan: () => index.rescan(),
+    changedAtMs: (studyUid, seriesUid) =>
+      Math.max(0, ...index.instances(studyUid, seriesUid).map(({ changedAtMs }) => changedAtMs)),
     async close() {
       await index.close();
       await files.close();

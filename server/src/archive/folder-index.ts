@@ -18,6 +18,8 @@ export interface IndexedInstance {
   readonly path: string;
   readonly size: number;
   readonly mtimeMs: number;
+  /** When it was written here, whatever time was copied with it: milliseconds since 1970. */
+  readonly changedAtMs: number;
   readonly studyUid: string;
   readonly seriesUid: string;
   readonly sopUid: string;
@@ -39,8 +41,6 @@ export interface IndexStatistics {
   readonly instances: number;
   /** The most frequent reason first. */
   readonly leftOut: readonly LeftOutFiles[];
-  /** When the newest of its files was written, in milliseconds since 1970; 0 where there is none. */
-  readonly changedAtMs: number;
 }
 
 type Series = Map<string, IndexedInstance>;
@@ -89,11 +89,7 @@ export class FolderIndex {
     const leftOut = [...Map.groupBy(this.#files, reasonOf)]
       .flatMap(([reason, files]) => (reason ? [{ reason, paths: files.map(([path]) => path) }] : []))
       .sort((a, b) => b.paths.length - a.paths.length);
-    const changedAtMs = [...this.#files.values()].reduce(
-      (newest, { mtimeMs }) => Math.max(newest, mtimeMs),
-      0,
-    );
-    return { instances: this.#bySop.size, leftOut, changedAtMs };
+    return { instances: this.#bySop.size, leftOut };
   }
 
   bySopInstanceUid(sopUid: string): IndexedInstance | undefined {
@@ -175,12 +171,15 @@ export class FolderIndex {
     this.#rebuild();
   }
 
-  async #take(path: string, { size, mtimeMs }: Stats): Promise<void> {
+  async #take(path: string, { size, mtimeMs, ctimeMs }: Stats): Promise<void> {
     const known = this.#files.get(path);
     if (known?.size === size && known.mtimeMs === mtimeMs) return;
-    const instance = await readInstance(path, { size, mtimeMs }, this.#headers, this.#closed.signal).catch(
-      reasonOf,
-    );
+    const instance = await readInstance(
+      path,
+      { size, mtimeMs, ctimeMs },
+      this.#headers,
+      this.#closed.signal,
+    ).catch(reasonOf);
     if (this.#closed.signal.aborted) return;
     this.#files.set(path, { size, mtimeMs, instance });
     // A first scan shows what it has found so far; what was removed or doubled is settled at its end.
@@ -209,7 +208,7 @@ export class FolderIndex {
 
 async function readInstance(
   path: string,
-  stats: Pick<Stats, 'size' | 'mtimeMs'>,
+  stats: Pick<Stats, 'size' | 'mtimeMs' | 'ctimeMs'>,
   headers: HeaderReader,
   signal: AbortSignal,
 ): Promise<IndexedInstance | string> {
@@ -236,6 +235,7 @@ async function readInstance(
     path,
     size: stats.size,
     mtimeMs: stats.mtimeMs,
+    changedAtMs: Math.max(stats.mtimeMs, stats.ctimeMs),
     studyUid,
     seriesUid,
     sopUid,

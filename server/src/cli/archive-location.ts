@@ -10,6 +10,7 @@ import { archiveCredentials } from '../auth/archive-credentials.ts';
 import type { Config } from '../config.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { StainError } from '../errors.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
 import { createTemporarySpool } from '../normalization/spool.ts';
 
 export interface ArchiveLocation extends AsyncDisposable {
@@ -20,8 +21,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly router?: Router;
   /** Files of the folder that cannot be slides, and why. */
   readonly leftOut: readonly LeftOutFiles[];
-  /** When the newest file of the folder was written, as it was opened (ms since 1970); undefined for an archive. */
-  readonly changedAtMs?: number;
+  /** Of a folder: when the newest file of a series was written, as it is now; milliseconds since 1970. */
+  changedAtMs?(series: SeriesReference): Promise<number>;
 }
 
 /** @param create make the folder when it is missing (for a destination) */
@@ -81,7 +82,10 @@ export async function openArchiveLocation(
     name: location,
     router: archive.router,
     leftOut: archive.statistics.leftOut,
-    changedAtMs: archive.statistics.changedAtMs,
+    async changedAtMs({ studyInstanceUid, seriesInstanceUid }) {
+      await archive.rescan();
+      return archive.changedAtMs(studyInstanceUid, seriesInstanceUid);
+    },
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.close();

@@ -9,12 +9,14 @@ import { JobService } from '../jobs/job-service.ts';
 import { JobWatch } from '../monitoring/job-watch.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import {
+  derivedSeriesOf,
   inspectRequest,
   type NormalizationEnvironment,
   normalizeSeries,
 } from '../normalization/normalize-series.ts';
-import { isSeriesThere } from '../normalization/rejection.ts';
+import { isRejected, isSeriesThere } from '../normalization/rejection.ts';
 import { removeJobSpool, retainJobSpool } from '../normalization/spool.ts';
+import { isSeriesStored } from '../normalization/store-series.ts';
 import { findStored } from '../normalization/stored-derivations.ts';
 import type { NormalizationRequest, Progress } from '../normalization/types.ts';
 import type { TemplateVersion } from '../stain/template.ts';
@@ -39,7 +41,16 @@ export function openJobService(
     limits,
     ...jobs,
     fingerprint: (request, signal) => inspectRequest(request, environment, signal),
-    findStored: (content, study, signal) => findStored(content, study, environment.destination, signal),
+    isRejected: (series, signal) => isRejected(series, environment.destination, signal),
+    async findStored(content, study, slide, signal) {
+      const { destination } = environment;
+      const found = await findStored(content, study, destination, signal);
+      if (!found || found.isOver || found.facts) return found;
+      // What cannot be read back cannot be completed; where it is whole, nothing need be.
+      const isWhole =
+        slide && (await isSeriesStored(derivedSeriesOf(slide, found.identity), destination, signal));
+      return { ...found, isOver: !isWhole };
+    },
     isStored: (result, signal) => isSeriesThere(result, environment.destination, signal),
     release: ({ seriesUuid }) => removeJobSpool(environment.spool, seriesUuid),
     retain: ({ seriesUuid }) => retainJobSpool(environment.spool, seriesUuid),
@@ -52,6 +63,12 @@ export function openJobService(
       try {
         const { signal, derivations } = options;
         const patient = <T>(ask: () => Promise<T>): Promise<T> => untilAnswered(ask, signal, onFault);
+        // UIDs and bytes were made by other rules then.
+        if (request.contentSha256 === undefined)
+          throw new StainError(
+            'WORK_CHANGED',
+            'The job was asked for before jobs named what decides their result.',
+          );
         const template = await patient(() => templateOf(request, environment));
         return await normalizeSeries(
           request,
@@ -62,6 +79,7 @@ export function openJobService(
             derivations: {
               find: (series) => patient(() => derivations.find(series)),
               keep: (series, facts) => patient(() => derivations.keep(series, facts)),
+              forget: (series) => patient(() => derivations.forget(series)),
               giveUp: (series) => patient(() => derivations.giveUp(series)),
             },
           },

@@ -10,6 +10,7 @@ import { batchQuery } from '../contract/index.ts';
 import { textOf } from '../dicomweb/dicom-json.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
+import { sourceOfRefusal } from '../normalization/series-identity.ts';
 import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from './archive-location.ts';
@@ -18,6 +19,9 @@ import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar } from './progress-bar.ts';
 import { Settling } from './settling.ts';
+
+/** How often a slide that is still arriving is looked at, before it is left for another run. */
+const MOST_LOOKS = 10;
 
 export interface NormalizeAllArguments {
   readonly source: string;
@@ -85,6 +89,7 @@ async function normalizeOne(
   environment: NormalizationEnvironment,
   settling: Settling,
   signal: AbortSignal,
+  looks = 1,
 ): Promise<BatchSeries[]> {
   const { studyInstanceUid, seriesInstanceUid, slide = null } = request;
   const line = (end: Partial<BatchSeries> & Pick<BatchSeries, 'state'>): BatchSeries => ({
@@ -101,8 +106,9 @@ async function normalizeOne(
     ...end,
   });
   const bar = createProgressBar(process.stderr);
+  let expectedSource: string | undefined;
   try {
-    const expectedSource = await settling.settled(request, signal);
+    expectedSource = await settling.settled(request, signal);
     const normalized = await normalizeOnce(request, environment, {
       signal,
       ...(expectedSource !== undefined && { expectedSource }),
@@ -121,9 +127,15 @@ async function normalizeOne(
     ];
   } catch (thrown) {
     signal.throwIfAborted();
+    const several = expectedSource === undefined ? undefined : sourceOfRefusal(thrown);
+    const { code, message } = toStainError(thrown);
+    const isArriving = code === 'SERIES_ARRIVING' || (several !== undefined && several !== expectedSource);
+    if (isArriving && looks < MOST_LOOKS) {
+      settling.lookAt(request, signal);
+      return normalizeOne(request, environment, settling, signal, looks + 1);
+    }
     const slides = slide === null ? slidesToAskFor(thrown) : [];
     if (slides.length > 0) return normalizeSlides(slides, request, environment, settling, signal);
-    const { code, message } = toStainError(thrown);
     return [line({ state: code === 'ALREADY_NORMALIZED' ? 'SKIPPED' : 'FAILED', code, message })];
   } finally {
     bar.finish();

@@ -12,7 +12,7 @@ import {
   normalizeSeries,
 } from '../normalization/normalize-series.ts';
 import type { SeriesReference } from '../normalization/open-series.ts';
-import { pinned, seriesContent } from '../normalization/series-identity.ts';
+import { pinned, requireSettled, seriesContent } from '../normalization/series-identity.ts';
 import { removeJobSpool } from '../normalization/spool.ts';
 import { isSeriesStored } from '../normalization/store-series.ts';
 import { findStored } from '../normalization/stored-derivations.ts';
@@ -49,11 +49,8 @@ export async function normalizeOnce(
   const { signal, expectedSource } = options;
   const { slide, isResult, ...fingerprint } = await inspectRequest(request, environment, signal);
   if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
-  const { sourceSha256, slideUid } = fingerprint;
-  if (expectedSource !== undefined && sourceSha256 !== expectedSource)
-    throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
-      data: { sourceSha256 },
-    });
+  const { slideUid } = fingerprint;
+  requireSettled(fingerprint, expectedSource);
   const content = seriesContent(request, fingerprint);
   const { destination } = environment;
   const found = await findStored(content, request.studyInstanceUid, destination, signal);

@@ -1,17 +1,19 @@
 /**
  * Slides that nothing new has come to for a while: one that a scanner still sends would be normalised by halves. A folder tells
- * when it was written; an archive does not, so the instances of a slide are looked at twice.
+ * when it was written; an archive does not, so what there is of a slide is looked at twice.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import { inspectSeries, type SlideReference } from '../normalization/open-series.ts';
-import { sourceSha256 } from '../normalization/series-identity.ts';
+import { sourceOfRefusal, sourceSha256 } from '../normalization/series-identity.ts';
 import type { ArchiveLocation } from './archive-location.ts';
 
-/** What a slide had at a look; undefined where it could not be looked at, which its normalisation will say. */
+/** No slide's SHA-256: it could not be looked at. */
+const NOTHING_SEEN = '';
+
 interface Look {
   readonly at: number;
-  readonly source: string | undefined;
+  readonly source: string;
 }
 
 export class Settling {
@@ -30,26 +32,37 @@ export class Settling {
     this.#stableMs = stableSeconds * 1000;
   }
 
-  /** Looks at a slide ahead of its turn, so that nobody need wait when it comes. */
+  /** Looks at a slide ahead of its turn, or again, so that nobody need wait when it comes. */
   lookAt(slide: SlideReference, signal: AbortSignal): void {
-    if (this.#isQuiet()) return;
-    const source = inspectSeries(slide, this.#environment, signal).then(sourceSha256, () => undefined);
-    const look = source.then((found) => ({ at: Date.now(), source: found }));
-    this.#looks.set(keyOf(slide), look);
+    if (this.#stableMs > 0) this.#looks.set(keyOf(slide), this.#look(slide, signal));
   }
 
-  /** SHA-256 of the instances that it had `stableSeconds` ago, or longer; undefined where that does not matter. */
+  /**
+   * SHA-256 of what there was of it `stableSeconds` ago, or longer, which a slide that is normalised must have; undefined where that
+   * does not matter.
+   */
   async settled(slide: SlideReference, signal: AbortSignal): Promise<string | undefined> {
-    if (this.#isQuiet()) return undefined;
+    if (this.#stableMs === 0 || (await this.#isQuiet(slide))) return undefined;
     if (!this.#looks.has(keyOf(slide))) this.lookAt(slide, signal);
     const { at, source } = await this.#looks.get(keyOf(slide))!;
     await pause(Math.max(0, at + this.#stableMs - Date.now()), undefined, { signal });
+    // A folder shows what has come meanwhile.
+    await this.#source.changedAtMs?.(slide);
     return source;
   }
 
-  #isQuiet(): boolean {
-    const { changedAtMs = Number.POSITIVE_INFINITY } = this.#source;
-    return this.#stableMs === 0 || Date.now() - changedAtMs >= this.#stableMs;
+  async #look(slide: SlideReference, signal: AbortSignal): Promise<Look> {
+    try {
+      await this.#source.changedAtMs?.(slide);
+      return { source: sourceSha256(await inspectSeries(slide, this.#environment, signal)), at: Date.now() };
+    } catch (error) {
+      return { source: sourceOfRefusal(error) ?? NOTHING_SEEN, at: Date.now() };
+    }
+  }
+
+  async #isQuiet(slide: SlideReference): Promise<boolean> {
+    const changedAtMs = await this.#source.changedAtMs?.(slide);
+    return changedAtMs !== undefined && Date.now() - changedAtMs >= this.#stableMs;
   }
 }
 

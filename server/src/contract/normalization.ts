@@ -165,6 +165,10 @@ export const job = z
       templateSha256: z.string().optional().meta({
         description: 'Content of the template that it was asked with; jobs of older versions have none',
       }),
+      contentSha256: z.string().optional().meta({
+        description:
+          'Of all that decides the bytes of the result, as it was asked for; jobs of older versions have none',
+      }),
       sourceSha256: z.string().optional().meta({
         description: 'Of the SOP Instance UIDs that the slide had when it was asked for',
       }),

@@ -28,6 +28,8 @@ const SHORT_ENCODER = {
 const DESCRIBED = 'Normalized ';
 const LONGEST_LO = 64;
 /** Of the name of a slide. */
+const LEAST_TEMPLATE = 8;
+const LEAST_SLIDE = 4;
 const LONGEST_SLIDE = 12;
 
 /** ST, at most 1024 characters. */
@@ -66,9 +68,11 @@ export function seriesDescription({
   const made = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}, ${SHORT_ENCODER[encoding](quality)}`;
   const roomFor = (rest: string): number => LONGEST_LO - DESCRIBED.length - rest.length;
   const end = `${revision}) RUO`;
-  // A letter of the template stays.
-  const shown =
-    slide && `, ${shortened(plain(slide), Math.min(LONGEST_SLIDE, roomFor(` (${made}, ${end}`) - 1))}`;
+  // Of the template, too, so much stays that two are told apart, where there is room for both.
+  const both = roomFor(` (${made}, ${end}`);
+  const ofSlide = Math.max(LEAST_SLIDE, both - Math.min(template.id.length, LEAST_TEMPLATE));
+  const room = Math.min(LONGEST_SLIDE, ofSlide, both - 1);
+  const shown = slide && `, ${shortened(plain(slide), room)}`;
   const after = ` (${made}${shown ?? ''}${end}`;
   return DESCRIBED + shortened(template.id, roomFor(after)) + after;
 }

@@ -46,6 +46,8 @@ export interface OtherWays {
   readonly ways: (known: Habits) => readonly Partial<Habits>[];
   /** What the archive lacks that takes none of them; for a person. */
   readonly lacks: string;
+  /** Whether one answer shows that the way is right: a refusal after it is of one request, and teaches nothing. */
+  readonly isShownByOne?: boolean;
 }
 
 /** Statuses that are about the form of the answer, and about nothing else. */
@@ -53,6 +55,8 @@ const NOT_ACCEPTABLE: ReadonlySet<unknown> = new Set([406, 415]);
 
 export class ArchiveHabits {
   #known = USUAL;
+  /** `lacks` of what was answered in the way that is known. */
+  readonly #shown = new Set<string>();
 
   get known(): Habits {
     return this.#known;
@@ -67,17 +71,22 @@ export class ArchiveHabits {
    * @throws the refusal where all ways are refused: ARCHIVE_LACKING where it is about the form of the answer. What fails in
    *   another way than by an answer says more than the refusal, and is thrown as it is
    */
-  async ask<T>(request: (habits: Habits) => Promise<T>, { refusals, ways, lacks }: OtherWays): Promise<T> {
+  async ask<T>(
+    request: (habits: Habits) => Promise<T>,
+    { refusals, ways, lacks, isShownByOne = false }: OtherWays,
+  ): Promise<T> {
     const known = this.#known;
     try {
-      return await request(known);
+      const answer = await request(known);
+      if (isShownByOne) this.#shown.add(lacks);
+      return answer;
     } catch (refusal) {
       const status = refusedStatus(refusal);
       if (status === undefined || !refusals.has(status)) throw refusal;
       for (const way of ways(known)) {
         try {
           const answer = await request({ ...known, ...way });
-          this.learn(way);
+          if (!this.#shown.has(lacks)) this.learn(way);
           return answer;
         } catch (error) {
           if (refusedStatus(error) === undefined) throw error;

@@ -3,6 +3,7 @@
  * itself, which is fetched no further than its header goes.
  */
 import { DataSet } from '../dicom/dataset.ts';
+import { inflateFile } from '../dicom/deflated.ts';
 import { type HeaderSource, readPart10Header } from '../dicom/part10-header.ts';
 import { StainError } from '../errors.ts';
 import { refusedStatus } from './archive-habits.ts';
@@ -70,7 +71,7 @@ export async function storedHeader(
   maxBytes: number,
   signal: AbortSignal,
 ): Promise<InstanceHeader> {
-  const source = new StreamBeginning(retrieveInstance(connection, address, signal));
+  const source = new StreamBeginning(inflateFile(retrieveInstance(connection, address, signal)));
   try {
     const { dataSet } = await readPart10Header(source, maxBytes, signal);
     if (dataSet.string(SOP_INSTANCE_UID) !== address.sopUid)

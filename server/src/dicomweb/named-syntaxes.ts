@@ -48,6 +48,8 @@ function otherSyntaxes(what: 'frames' | 'instances'): OtherWays {
   return {
     refusals: new Set([400, 406, 415, 501]),
     ways: (known: Habits) => othersThan(all, known[what]).map((named) => ({ [what]: named })),
+    // One odd instance must not make an archive decompress all others.
+    isShownByOne: true,
     lacks: `It gives ${what} neither with transfer-syntax=* nor in any transfer syntax that is read here.`,
   };
 }

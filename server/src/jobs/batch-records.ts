@@ -252,9 +252,11 @@ export class BatchRecords {
   /** The series turned out to hold several slides: each has a line of its own from here on. */
   async split({ batch, position, part }: OpenLine, slides: readonly string[]): Promise<void> {
     await this.#database.query(
-      `WITH first AS (
+      `WITH open AS (SELECT id FROM ${BATCH} WHERE id = $1 AND NOT cancelled FOR SHARE),
+       first AS (
          UPDATE ${SERIES} SET slide = $4, seen = NULL, waiting = NULL, attempts = 0, waiting_since = NULL, next_try = 'epoch'
-         WHERE batch = $1 AND position = $2 AND part = $3 AND slide IS NULL AND ${OPEN} RETURNING study, series)
+         WHERE batch = $1 AND position = $2 AND part = $3 AND slide IS NULL AND ${OPEN}
+           AND EXISTS (SELECT FROM open) RETURNING study, series)
        INSERT INTO ${SERIES} (batch, position, part, study, series, slide)
        SELECT $1, $2, other.number, first.study, first.series, other.slide
        FROM first, unnest($5::text[]) WITH ORDINALITY AS other (slide, number)`,

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Batch, BatchReport } from '../contract/index.ts';
 import { type ErrorCode, StainError, toStainError } from '../errors.ts';
+import { sourceOfRefusal } from '../normalization/series-identity.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
 import { BatchRecords, type BatchRequest, type Fault, type NewLine, type OpenLine } from './batch-records.ts';
 import type { JobService } from './job-service.ts';
@@ -195,11 +196,16 @@ export class BatchService {
       if (!(await this.#records.setJob(line, job.id)) && !existing) await this.#cancelJob(job.id);
     } catch (thrown) {
       const error = toStainError(thrown);
+      const several = sourceOfRefusal(thrown);
       const slides = slide === undefined ? slidesToAskFor(thrown) : [];
       if (this.#end.signal.aborted || error.code === 'SHUTTING_DOWN') await this.#records.putBack(line, 0);
       else if (error.code === 'QUEUE_FULL') await this.#records.putBack(line, RETRY_SECONDS);
       else if (error.code === 'DATABASE_UNAVAILABLE') throw error;
-      else if (error.code === 'SERIES_ARRIVING') await this.#lookAgain(line, error);
+      else if (error.code === 'SERIES_ARRIVING')
+        await this.#lookAgain(line, String(error.data['sourceSha256']));
+      // Slides that are still arriving are told apart when all of them are there.
+      else if (several !== undefined && this.#stableSeconds > 0 && line.seen !== several)
+        await this.#lookAgain(line, several);
       else if (slides.length > 0) await this.#records.split(line, slides);
       else if (error.code === 'ALREADY_NORMALIZED') await this.#records.refuse(line, skipped(error.message));
       else if (late.aborted)
@@ -213,13 +219,16 @@ export class BatchService {
   }
 
   /** The first look tells nothing yet; a later one that finds more instances does. */
-  async #lookAgain(line: OpenLine, { code, message, data }: StainError): Promise<void> {
+  async #lookAgain(line: OpenLine, found: string): Promise<void> {
     const { retryHours = 24 } = this.#options;
     const { seen, waitingSince = new Date() } = line;
-    if (Date.now() - waitingSince.getTime() >= retryHours * 3_600_000)
-      return this.#refuse(line, { code, message });
-    const fault = seen === undefined ? undefined : { code, message };
-    await this.#records.lookAgain(line, String(data['sourceSha256']), this.#stableSeconds, fault);
+    const arriving = {
+      code: 'SERIES_ARRIVING' satisfies ErrorCode,
+      message: 'Instances of the slide have come since it was looked at.',
+    };
+    if (Date.now() - waitingSince.getTime() >= retryHours * 3_600_000) return this.#refuse(line, arriving);
+    const fault = seen === undefined ? undefined : arriving;
+    await this.#records.lookAgain(line, found, this.#stableSeconds, fault);
   }
 
   /** Sets the line aside, unless it has met passing faults for too long. */

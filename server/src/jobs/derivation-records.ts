@@ -87,8 +87,7 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
         createdAt,
         facts,
         found !== undefined,
-        // What cannot be read back cannot be completed.
-        found !== undefined && (found.isOver || found.facts === undefined),
+        found?.isOver ?? false,
       ],
     );
     return added.length > 0;
@@ -109,6 +108,10 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
     );
     // A job of a version that kept no such records.
     return row?.facts ?? facts;
+  }
+
+  async forget({ seriesUuid }: SeriesIdentity): Promise<void> {
+    await this.#database.query(`UPDATE ${DERIVATION} SET facts = NULL WHERE series_uuid = $1`, [seriesUuid]);
   }
 
   async giveUp({ seriesUuid }: SeriesIdentity): Promise<void> {

@@ -6,16 +6,20 @@ import { randomUUID } from 'node:crypto';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import { isFinal, type Job, type JobEvent, type JobState } from '../contract/index.ts';
+import { uidFromUuid } from '../dicom/uid.ts';
 import { StainError, toStainError } from '../errors.ts';
 import { type Derivation, type Revisions, revisionOf } from '../normalization/derivations.ts';
+import type { SeriesReference } from '../normalization/open-series.ts';
 import {
   type Fingerprint,
   pinned,
+  requireSettled,
   type SeriesContent,
   seriesContent,
 } from '../normalization/series-identity.ts';
 import type { StoredDerivation } from '../normalization/stored-derivations.ts';
 import type { NormalizationRequest, NormalizationResult, SeriesIdentity } from '../normalization/types.ts';
+import type { Slide } from '../slide/types.ts';
 import { type Database, openDatabase } from './database.ts';
 import { databaseFault } from './database-fault.ts';
 import { DerivationTable } from './derivation-records.ts';
@@ -60,17 +64,20 @@ export interface JobServiceOptions {
   fingerprint(
     request: NormalizationRequest,
     signal: AbortSignal,
-  ): Promise<Fingerprint & { readonly isResult?: boolean }>;
+  ): Promise<Fingerprint & { readonly isResult?: boolean; readonly slide?: Slide }>;
   /** What the work has left behind is needed no more. */
   release(identity: SeriesIdentity): Promise<void>;
   /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
   retain(identity: SeriesIdentity): Promise<void>;
   /** Whether the archive still holds the whole series that a job has made, and nobody has rejected it. */
   isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
+  /** Whether somebody has rejected a series, or a part of one. */
+  isRejected(series: SeriesReference, signal: AbortSignal): Promise<boolean>;
   /** The newest revision that the archive shows, for a database that knows of none. */
   findStored(
     content: SeriesContent,
     studyInstanceUid: string,
+    slide: Slide | undefined,
     signal: AbortSignal,
   ): Promise<StoredDerivation | undefined>;
   readonly limits: Pick<Config['limits'], 'jobTimeoutMinutes'> & RoomLimits;
@@ -159,14 +166,10 @@ export class JobService {
     expectedSource?: string,
   ): Promise<{ job: Job; existing: boolean }> {
     this.#requireOpen();
-    const { isResult, ...fingerprint } = await this.#options.fingerprint(request, signal);
+    const { isResult, slide, ...fingerprint } = await this.#options.fingerprint(request, signal);
     const isBatch = origin.batch !== undefined;
     if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
-    const { sourceSha256 } = fingerprint;
-    if (expectedSource !== undefined && sourceSha256 !== expectedSource)
-      throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
-        data: { sourceSha256 },
-      });
+    requireSettled(fingerprint, expectedSource);
     const content = seriesContent(request, fingerprint);
     // What it means now is what it will be run with.
     const meant = pinned(request, fingerprint);
@@ -186,7 +189,7 @@ export class JobService {
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are waiting already; try again later.`, {
           data: { maxQueuedJobs },
         });
-      const identity = await this.#identity(content, request.studyInstanceUid, signal);
+      const identity = await this.#identity(content, request.studyInstanceUid, slide, signal);
       const made = await this.#records.insert(
         randomUUID(),
         content.content,
@@ -208,27 +211,32 @@ export class JobService {
   }
 
   /** Of the series that a new job makes. */
-  #identity(content: SeriesContent, study: string, signal: AbortSignal): Promise<SeriesIdentity> {
+  #identity(
+    content: SeriesContent,
+    studyInstanceUid: string,
+    slide: Slide | undefined,
+    signal: AbortSignal,
+  ): Promise<SeriesIdentity> {
     const table = this.#derivations;
-    const isOver = async (newest: Derivation): Promise<boolean> => {
-      const result = await this.#records.resultOf(newest.identity);
-      return result !== undefined && !(await this.#options.isStored(result, signal));
+    const isGone = async ({ identity, wasStored }: Derivation): Promise<boolean> => {
+      const result = await this.#records.resultOf(identity);
+      if (result) return !(await this.#options.isStored(result, signal));
+      const seriesInstanceUid = uidFromUuid(identity.seriesUuid);
+      return wasStored && (await this.#options.isRejected({ studyInstanceUid, seriesInstanceUid }, signal));
     };
     const revisions: Revisions = {
       newest: async () => {
         let newest = await table.newest(content);
         if (!newest) {
-          const found = await this.#options.findStored(content, study, signal);
+          const found = await this.#options.findStored(content, studyInstanceUid, slide, signal);
           if (found) await table.add({ ...content, content: found.content }, found.identity, found);
           newest = await table.newest(content);
         }
-        if (!newest || newest.isOver) return newest;
-        const { identity } = newest;
-        return {
-          ...newest,
-          wasStored: newest.wasStored || (await this.#records.wasStored(identity)),
-          isOver: newest.content === content.content && (await isOver(newest)),
-        };
+        if (!newest) return undefined;
+        const wasStored = newest.wasStored || (await this.#records.wasStored(newest.identity));
+        const known = { ...newest, wasStored };
+        const isSame = newest.content === content.content;
+        return { ...known, isOver: newest.isOver || (isSame && (await isGone(known))) };
       },
       add: (...revision) => table.add(...revision),
     };

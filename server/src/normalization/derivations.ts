@@ -3,9 +3,13 @@
  * bytes; one that was deleted, rejected or made of fewer instances than there are now is followed by the next revision.
  */
 import { uidFromUuid } from '../dicom/uid.ts';
+import { StainError } from '../errors.ts';
 import type { Fit } from './fit.ts';
 import { type SeriesContent, seriesIdentity } from './series-identity.ts';
 import type { SeriesIdentity } from './types.ts';
+
+/** Others may be faster a few times; what goes on like this has another reason. */
+const MOST_ROUNDS = 20;
 
 /** What a header says that another run would not say again. */
 export interface DerivationFacts {
@@ -40,6 +44,8 @@ export interface DerivationRecords {
   find(identity: SeriesIdentity): Promise<DerivationFacts | undefined>;
   /** Before the first instance is stored. Once kept, facts stay: those that are to be used are returned. */
   keep(identity: SeriesIdentity, facts: DerivationFacts): Promise<DerivationFacts>;
+  /** Nothing was stored with these facts: the series is begun anew. */
+  forget(identity: SeriesIdentity): Promise<void>;
   /** What was begun can never be completed to the same bytes: the next request makes the next revision. */
   giveUp(identity: SeriesIdentity): Promise<void>;
 }
@@ -49,6 +55,7 @@ export function recordsOf(facts: DerivationFacts | undefined): DerivationRecords
   return {
     find: async () => facts,
     keep: async (_identity, made) => facts ?? made,
+    forget: async () => {},
     giveUp: async () => {},
   };
 }
@@ -59,7 +66,7 @@ export async function revisionOf(
   revisions: Revisions,
   now = () => new Date().toISOString(),
 ): Promise<SeriesIdentity> {
-  for (;;) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
     const newest = await revisions.newest(content);
     if (newest && newest.content === content.content && !newest.isOver) return newest.identity;
     const next = seriesIdentity(
@@ -70,4 +77,5 @@ export async function revisionOf(
     );
     if (await revisions.add(content, next)) return next;
   }
+  throw new StainError('INTERNAL', 'No revision of the series can be added.');
 }

@@ -25,7 +25,7 @@ import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-s
 import { ProgressTracker } from './progress.ts';
 import { type Fingerprint, seriesContent, sha256, slideUid, sourceSha256 } from './series-identity.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
-import { type DerivedSeries, freeSeriesNumber, storeSeries } from './store-series.ts';
+import { type DerivedSeries, freeSeriesNumber, storedUids, storeSeries } from './store-series.ts';
 import { storedRecordOf } from './stored-derivations.ts';
 import type { TemplateStore } from './template-store.ts';
 import type {
@@ -147,17 +147,23 @@ async function normalizeIn(
   // One that was refused room before is not asked of the archive again until it has it.
   await spool.regain();
   const { template, network } = await resolve(request, environment);
+  // A pinned request says what its slide is, whatever has become of the other slides of the series.
+  const fingerprintFor = (slide: Slide): Fingerprint => {
+    const { sourceSha256, slide: slideUid } = request;
+    const source = sourceSha256 === undefined ? sourceOf(slide) : { sourceSha256, slideUid };
+    return fingerprintOf(source, template, network, environment);
+  };
   const key = workKey(request, identity, template, network, environment);
   const checkpoint = await Checkpoint.open(spool, key, onCheckpoint);
   await using open = await openSeries(request, environment, progress, signal, {
     spool,
     checkpoint,
-    onAnnounced: (slide) => requireSource(request, slide),
+    onAnnounced: (slide) => requireSource(request, slide, fingerprintFor(slide)),
     roomFor: (slide) =>
       checkpoint.reached.levels?.complete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
   });
   const { slide, colour } = open;
-  const begun = await factsOf(identity, network, environment);
+  const begun = await factsOf(identity, request, network, environment, signal);
   const fit =
     begun?.fit ??
     checkpoint.reached.fit ??
@@ -199,15 +205,7 @@ async function normalizeIn(
       begun?.seriesNumber ??
       (await freeSeriesNumber(environment.destination, slide.studyInstanceUid, uids.series, signal)),
   });
-  const fingerprint = fingerprintOf(
-    // A pinned request says what it is, whatever has become of the other slides of the series.
-    request.sourceSha256 === undefined
-      ? sourceOf(slide)
-      : { sourceSha256: request.sourceSha256, slideUid: request.slide },
-    template,
-    network,
-    environment,
-  );
+  const fingerprint = fingerprintFor(slide);
   const record: DerivationRecord = {
     identity,
     model: network.model,
@@ -303,10 +301,18 @@ function sourceImageOf({ instances }: Level): string {
   return instances[0]!.sopInstanceUid;
 }
 
-/** A slide that has got more instances since it was asked for is another one: its result must not take this one's UIDs. */
-function requireSource(request: NormalizationRequest, slide: Slide): void {
+/**
+ * A slide that has got more instances since it was asked for, and work of another model or version, are others: their result must
+ * not take the UIDs of this one. @throws SOURCE_CHANGED, WORK_CHANGED
+ */
+function requireSource(request: NormalizationRequest, slide: Slide, now: Fingerprint): void {
   if (request.sourceSha256 !== undefined && request.sourceSha256 !== sourceSha256(slide))
     throw new StainError('SOURCE_CHANGED', 'The slide has other instances than when it was asked for.');
+  if (request.contentSha256 !== undefined && request.contentSha256 !== seriesContent(request, now).content)
+    throw new StainError(
+      'WORK_CHANGED',
+      'The model, the software or its settings are others than when the slide was asked for.',
+    );
 }
 
 /**
@@ -315,11 +321,19 @@ function requireSource(request: NormalizationRequest, slide: Slide): void {
  */
 async function factsOf(
   identity: SeriesIdentity,
+  { studyInstanceUid }: NormalizationRequest,
   { executionProvider }: StainNetwork,
-  { derivations }: NormalizationEnvironment,
+  { derivations, destination }: NormalizationEnvironment,
+  signal: AbortSignal,
 ): Promise<DerivationFacts | undefined> {
   const facts = await derivations.find(identity);
   if (facts === undefined || facts.executionProvider === executionProvider) return facts;
+  const { series: seriesInstanceUid } = derivedUids(identity);
+  const stored = await storedUids({ studyInstanceUid, seriesInstanceUid }, destination, signal);
+  if (stored.size === 0) {
+    await derivations.forget(identity);
+    return undefined;
+  }
   await derivations.giveUp(identity);
   throw new StainError(
     'SERIES_UNREPEATABLE',

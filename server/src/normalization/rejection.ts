@@ -12,8 +12,8 @@ import { type DerivedSeries, isSeriesStored } from './store-series.ts';
 /** Quality reasons, patient safety, wrong worklist entry, retention expired (DCM). */
 const REJECTIONS: ReadonlySet<string | undefined> = new Set(['113001', '113037', '113038', '113039']);
 
-/** Series of key objects of one study that are read. */
-const MOST_READ = 50;
+/** Series of key objects of one study that are read: more than studies have. */
+const MOST_READ = 500;
 
 /** Whether the archive shows a whole derived series that nobody has rejected. */
 export async function isSeriesThere(
@@ -31,7 +31,7 @@ export async function isRejected(
 ): Promise<boolean> {
   const parameters = { StudyInstanceUID: studyInstanceUid, Modality: 'KO' };
   const found = await archive.searchSeries(parameters, signal);
-  for (const json of found.slice(-MOST_READ)) {
+  for (const json of found.slice(0, MOST_READ)) {
     const uid = textOf(json, '0020000E');
     // One that does not say what it is may be anything, and large.
     if (uid === undefined || textOf(json, '00080060')?.trim() !== 'KO') continue;

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { nameBasedUuid } from '../dicom/uid.ts';
+import { StainError } from '../errors.ts';
 import type { Slide } from '../slide/types.ts';
 import { imagesOf } from './open-series.ts';
 import type { NormalizationRequest, SeriesIdentity } from './types.ts';
@@ -50,11 +51,28 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
 }
 
 /** The request with what it means now, whatever is in the archive and under the template's name by then. */
-export function pinned(
-  request: NormalizationRequest,
-  { sourceSha256, slideUid: slide, templateSha256 }: Fingerprint,
-): NormalizationRequest {
-  return { ...request, slide, templateSha256, sourceSha256 };
+export function pinned(request: NormalizationRequest, fingerprint: Fingerprint): NormalizationRequest {
+  const { sourceSha256, slideUid: slide, templateSha256 } = fingerprint;
+  const contentSha256 = seriesContent(request, fingerprint).content;
+  return { ...request, slide, templateSha256, sourceSha256, contentSha256 };
+}
+
+/**
+ * @param expected SHA-256 of the instances that a slide had when it was looked at before
+ * @throws SERIES_ARRIVING, with `data.sourceSha256`, where it has others now
+ */
+export function requireSettled({ sourceSha256 }: Fingerprint, expected: string | undefined): void {
+  if (expected !== undefined && sourceSha256 !== expected)
+    throw new StainError('SERIES_ARRIVING', 'Instances of the slide have come since it was looked at.', {
+      data: { sourceSha256 },
+    });
+}
+
+/** What a series of several slides is known by at two looks, as `sourceSha256` of one slide; undefined for other errors. */
+export function sourceOfRefusal(error: unknown): string | undefined {
+  return error instanceof StainError && error.code === 'SEVERAL_SLIDES'
+    ? sha256(error.data['slides'])
+    : undefined;
 }
 
 /** @param revision from 1; @param now ISO 8601 with UTC offset, when the revision is begun */

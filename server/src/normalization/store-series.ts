@@ -84,7 +84,7 @@ function toldInPart(
 }
 
 /** SOP Instance UIDs that the archive shows of a series; none where it does not know the series. */
-async function storedUids(
+export async function storedUids(
   { studyInstanceUid, seriesInstanceUid }: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,

@@ -6,9 +6,9 @@ import { z } from 'zod';
 import { isDescribedAsOurs } from '../dicom/derivation.ts';
 import { isOurs } from '../dicom/equipment.ts';
 import { fullRecordOf } from '../dicom/private-block.ts';
-import { uidFromUuid } from '../dicom/uid.ts';
+import { isUid, uidFromUuid } from '../dicom/uid.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { textOf } from '../dicomweb/dicom-json.ts';
+import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
 import { orNone } from '../dicomweb/no-match.ts';
 import type { Derivation, DerivationFacts } from './derivations.ts';
 import type { SeriesReference } from './open-series.ts';
@@ -33,8 +33,8 @@ export interface StoredDerivation extends Derivation {
 }
 
 /**
- * The newest revision of a lineage in a study. Its UIDs tell whether it was made of the same instances; only where that is
- * not so are headers of other results read.
+ * The newest revision of a lineage in a study. UIDs tell whether one was made of the same instances; only where none was, or that
+ * was rejected, are the headers of other results read.
  */
 export async function findStored(
   content: SeriesContent,
@@ -43,30 +43,42 @@ export async function findStored(
   signal: AbortSignal,
 ): Promise<StoredDerivation | undefined> {
   const parameters = { StudyInstanceUID: studyInstanceUid, Modality: 'SM' };
-  const series = await archive.searchSeries(parameters, signal);
+  const series = (await orNone(() => archive.searchSeries(parameters, signal))) ?? [];
   const uids = new Set(series.map((json) => textOf(json, '0020000E')));
-  for (let revision = MOST_REVISIONS; revision > 0; revision--) {
-    const identity = seriesIdentity(content, revision, new Date().toISOString());
-    const seriesInstanceUid = uidFromUuid(identity.seriesUuid);
-    if (!uids.has(seriesInstanceUid)) continue;
-    const reference = { studyInstanceUid, seriesInstanceUid };
+  const identity = newestOf(content, uids);
+  let newest: StoredDerivation | undefined;
+  if (identity) {
+    const reference = { studyInstanceUid, seriesInstanceUid: uidFromUuid(identity.seriesUuid) };
     const record = await readRecord(reference, archive, signal);
-    return {
-      content: content.content,
-      identity: record?.identity ?? identity,
-      facts: record?.facts,
-      wasStored: true,
-      isOver: await isRejected(reference, archive, signal),
-    };
+    const isOver = await isRejected(reference, archive, signal);
+    newest = { content: content.content, identity, facts: undefined, wasStored: true, ...record, isOver };
+    if (!isOver) return newest;
   }
-  let newest: StoredRecord | undefined;
-  for (const json of series.filter((one) => isDescribedAsOurs(textOf(one, '0008103E'))).slice(-MOST_READ)) {
+  const others = series.filter(
+    (json) => isDescribedAsOurs(textOf(json, '0008103E')) && textOf(json, '0020000E') !== undefined,
+  );
+  for (const json of newestFirst(others).slice(0, MOST_READ)) {
     const reference = { studyInstanceUid, seriesInstanceUid: textOf(json, '0020000E')! };
     const record = await readRecord(reference, archive, signal);
     if (record?.lineage !== content.lineage) continue;
-    if (!newest || record.identity.revision > newest.identity.revision) newest = record;
+    if (!newest || record.identity.revision > newest.identity.revision)
+      newest = { ...record, wasStored: true, isOver: true };
   }
-  return newest && { ...newest, wasStored: true, isOver: true };
+  return newest;
+}
+
+function newestOf(content: SeriesContent, uids: ReadonlySet<string | undefined>): SeriesIdentity | undefined {
+  for (let revision = MOST_REVISIONS; revision > 0; revision--) {
+    const identity = seriesIdentity(content, revision, new Date().toISOString());
+    if (uids.has(uidFromUuid(identity.seriesUuid))) return identity;
+  }
+  return undefined;
+}
+
+/** By Series Number: archives list series in any order. */
+function newestFirst(series: readonly DicomJson[]): DicomJson[] {
+  const number = (json: DicomJson): number => numberOf(json, '00200011') ?? 0;
+  return series.toSorted((a, b) => number(b) - number(a));
 }
 
 /**
@@ -86,12 +98,19 @@ async function readRecord(
   const headers = await orNone(() => archive.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal));
   for (const header of headers ?? []) {
     const parsed = isOurs(header) ? storedRecord.safeParse(fullRecordOf(header)) : undefined;
-    if (parsed?.success && uidFromUuid(parsed.data.identity.seriesUuid) === seriesInstanceUid)
-      return parsed.data;
+    if (parsed?.success && isOf(parsed.data, seriesInstanceUid)) return parsed.data;
   }
   return undefined;
 }
 
+/** A record that was copied into another series, or made up, is of no use. */
+function isOf({ content, lineage, identity }: StoredRecord, seriesInstanceUid: string): boolean {
+  const { seriesUuid } = seriesIdentity({ content, lineage }, identity.revision, identity.createdAt);
+  return seriesUuid === identity.seriesUuid && uidFromUuid(seriesUuid) === seriesInstanceUid;
+}
+
+/** LO: what an archive hands back is written into a header again. */
+const shortText = z.string().regex(/^[\x20-\x7e]{1,64}$/);
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 
 const fit = z.object({
@@ -111,14 +130,17 @@ const storedRecord = z.object({
   content: z.string(),
   identity: z.object({
     seriesUuid: z.uuid(),
-    revision: z.int().min(1),
-    supersedes: z.string().optional(),
+    revision: z.int().min(1).max(MOST_REVISIONS),
+    supersedes: z.string().refine(isUid).optional(),
     createdAt: z.iso.datetime(),
   }),
   facts: z.object({
-    seriesNumber: z.int(),
-    deviceSerialNumber: z.string(),
-    executionProvider: z.string(),
+    seriesNumber: z
+      .int()
+      .min(-(2 ** 31))
+      .max(2 ** 31 - 1),
+    deviceSerialNumber: shortText,
+    executionProvider: shortText,
     fit,
   }),
 });

@@ -16,6 +16,8 @@ export interface NormalizationRequest {
   readonly templateSha256?: string | undefined;
   /** Of the instances of the slide (series-identity.ts), once they are known. */
   readonly sourceSha256?: string | undefined;
+  /** Of all that decides the bytes (series-identity.ts), once it is known: work of another content is not this work. */
+  readonly contentSha256?: string | undefined;
   readonly model: string;
   /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
   readonly encoding: OutputEncoding;
