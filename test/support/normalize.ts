@@ -6,7 +6,10 @@ import { type ArchiveLocation, openArchiveLocation } from '../../server/src/cli/
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { type Composition, compose } from '../../server/src/composition.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { normalizeSeries } from '../../server/src/normalization/normalize-series.ts';
+import {
+  type NormalizationOptions,
+  normalizeSeries,
+} from '../../server/src/normalization/normalize-series.ts';
 import { removeJobSpool } from '../../server/src/normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult } from '../../server/src/normalization/types.ts';
 
@@ -67,9 +70,9 @@ export async function normalizeOnlySlide(
   { composition }: Workplace,
   source: ArchiveLocation,
   destination: ArchiveLocation,
-  options: Partial<NormalizationRequest> & { readonly signal?: AbortSignal } = {},
+  options: Partial<NormalizationRequest> & Partial<NormalizationOptions> = {},
 ): Promise<NormalizationResult> {
-  const { signal = new AbortController().signal, ...changes } = options;
+  const { signal = new AbortController().signal, onProgress = () => {}, ...changes } = options;
   const request: NormalizationRequest = {
     ...(await chooseSeries(source.client, {}, signal)),
     template: TEMPLATE,
@@ -80,7 +83,7 @@ export async function normalizeOnlySlide(
   };
   const environment = composition.environment({ source: source.client, destination: destination.client });
   try {
-    return await normalizeSeries(request, IDENTITY, environment, { signal, onProgress: () => {} });
+    return await normalizeSeries(request, IDENTITY, environment, { signal, onProgress });
   } finally {
     await removeJobSpool(environment.spool, IDENTITY.seriesUuid);
   }
