@@ -8,7 +8,7 @@ import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import { ARCHIVES, type TestArchive } from '../faults/archives.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
 import { copySample } from '../support/copy-slide.ts';
-import { delay, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 
@@ -93,7 +93,15 @@ for (const { name, missing, start } of ARCHIVES)
     it('attack: a user asks for many batches at once; few are searched for, and reports wait their turn', async () => {
       const slide = await copySample(`${name} at once`, [3]);
       await archive.put(slide.files);
-      const search = proxy.inject(({ url }) => /\/series\?/.test(url!), delay(500));
+      // No search ends before all others are refused.
+      const allRefused = Promise.withResolvers<void>();
+      const search = proxy.inject(
+        ({ url }) => /\/series\?/.test(url!),
+        async ({ ask: forward, pass }) => {
+          await allRefused.promise;
+          await pass(await forward());
+        },
+      );
       const body = JSON.stringify({
         query: { SeriesInstanceUID: slide.seriesInstanceUid },
         template: 'he-pink-violet',
@@ -101,7 +109,12 @@ for (const { name, missing, start } of ARCHIVES)
       const init = { method: 'POST', body, headers: { 'Content-Type': 'application/json' } };
       const many = <T>(one: () => Promise<T>): Promise<T[]> =>
         Promise.all(Array.from({ length: 40 }, () => one()));
-      const asked = await many(async () => (await fetch(`${service.url}/api/batches`, init)).status);
+      let refused = 0;
+      const asked = await many(async () => {
+        const { status } = await fetch(`${service.url}/api/batches`, init);
+        if (status === 429 && ++refused === 40 - 8) allRefused.resolve();
+        return status;
+      });
       proxy.heal();
       expect(new Set(asked)).toEqual(new Set([202, 429]));
       expect(asked.filter((status) => status === 202)).toHaveLength(8);
@@ -195,6 +208,10 @@ describe.skipIf(postgresMissing !== undefined)(
       let batches: BatchService | undefined;
       try {
         batches = await BatchService.open({ jobs, pollMs: 50, onFault: () => {} });
+        const next = work.next();
+        await create(jobs, request(), { requestedBy: 'ann' });
+        // What is watched waits for this one: it does not begin before the database is away.
+        const busy = await next;
         const watched = (await create(jobs, request(), { requestedBy: 'ann' })).job;
         const events = jobs.events(watched.id, AbortSignal.timeout(120_000));
         expect((await events.next()).value!.job.id).toBe(watched.id);
@@ -203,7 +220,8 @@ describe.skipIf(postgresMissing !== undefined)(
         // Whoever watches a job is not cut off.
         const event = events.next();
         await postgres.start();
-        await expect.poll(() => work.calls.length, { timeout: 60_000 }).toBe(1);
+        busy.succeed();
+        await expect.poll(() => work.calls.length, { timeout: 60_000 }).toBe(2);
         expect((await event).value!.job.state).toBe('IN PROGRESS');
         const { id } = await batches.create('ann', REQUEST, [
           { studyInstanceUid: '1.2', seriesInstanceUid: '1.2.3.4' },
