@@ -44,6 +44,22 @@ function mostChanged({ before, after }: Moved, x: number, y: number, width: numb
   return most;
 }
 
+/** Part of the neighbours in a row, more than 2 grey levels apart, whose order of brightness is turned round. */
+function reversed({ before, after }: Moved): number {
+  const brightness = ({ rgb }: Raster, pixel: number): number =>
+    (rgb[3 * pixel]! + rgb[3 * pixel + 1]! + rgb[3 * pixel + 2]!) / 3;
+  let [pairs, turned] = [0, 0];
+  for (let pixel = 0; pixel + 1 < before.width * before.height; pixel++) {
+    if ((pixel + 1) % before.width === 0) continue;
+    const was = brightness(before, pixel + 1) - brightness(before, pixel);
+    const is = brightness(after, pixel + 1) - brightness(after, pixel);
+    if (Math.abs(was) <= 2) continue;
+    pairs++;
+    if (was * is < 0) turned++;
+  }
+  return turned / pairs;
+}
+
 describe.skipIf(missing)(`A picture${missing ? ' (skipped: no cases)' : ''}`, () => {
   it.each(['he-pink-violet', 'he-magenta', 'he-violet'])(
     'keeps the colours of pens: %s',
@@ -55,6 +71,20 @@ describe.skipIf(missing)(`A picture${missing ? ' (skipped: no cases)' : ''}`, ()
       expect(mostChanged(result, 250, 250, 200, 100)).toBeGreaterThan(10);
     },
   );
+
+  // The right values of the next two are known and not reached: a transfer class by class moves them (issue 17).
+  it.fails('out of focus gets no contour that it did not have', async () => {
+    expect(reversed(await moved('j13-blur-4.png', 'he-pink-violet'))).toBeLessThan(0.01);
+  });
+
+  it.fails('of eosin alone gets no violet nuclei, or is reported', async () => {
+    const { before, after, notes } = await moved('i14-eosin-only.png', 'he-violet');
+    const isViolet = (rgb: Uint8Array, at: number): boolean => rgb[at + 2]! > rgb[at]! + 10;
+    let violet = 0;
+    for (let at = 0; at < after.rgb.length; at += 3)
+      if (isViolet(after.rgb, at) && !isViolet(before.rgb, at)) violet++;
+    expect(notes.length > 0 || violet / (after.rgb.length / 3) < 0.001).toBe(true);
+  });
 
   it('of several pages is read in part, and that is said', async () => {
     const { notes } = await moved('i17c-two-pages.tif', 'he-magenta');
