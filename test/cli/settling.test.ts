@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { normalizeOnce } from '../../server/src/cli/normalize-once.ts';
 import { Settling } from '../../server/src/cli/settling.ts';
+import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 import { serveArchive } from '../support/serve-archive.ts';
@@ -53,4 +54,15 @@ it('sees what comes into a folder meanwhile, whatever times the files have, and 
   expect(await settling.settled(series, signal)).not.toBe(before);
   const quiet = () => new Settling(source, environment, 1).settled(series, signal);
   await expect.poll(quiet, { timeout: 20_000 }).toBeUndefined();
+});
+
+it('reads no headers of a slide whose files have lain there for a while', async () => {
+  let read = 0;
+  const source = { seriesMetadata: async () => void read++ } as unknown as DicomWebClient;
+  const environment = place.composition.environment({ source, destination: source });
+  const settling = new Settling({ changedAtMs: async () => 0 }, environment, 30);
+  const slide = { studyInstanceUid: '1.2', seriesInstanceUid: '1.2.3' };
+  settling.lookAt(slide, signal);
+  expect(await settling.settled(slide, signal)).toBeUndefined();
+  expect(read).toBe(0);
 });

@@ -20,7 +20,8 @@ export class Settling {
   readonly #source: Pick<ArchiveLocation, 'changedAtMs'>;
   readonly #environment: NormalizationEnvironment;
   readonly #stableMs: number;
-  readonly #looks = new Map<string, Promise<Look>>();
+  /** undefined where the slide was quiet already. */
+  readonly #looks = new Map<string, Promise<Look | undefined>>();
 
   constructor(
     source: Pick<ArchiveLocation, 'changedAtMs'>,
@@ -34,7 +35,13 @@ export class Settling {
 
   /** Looks at a slide ahead of its turn, or again, so that nobody need wait when it comes. */
   lookAt(slide: SlideReference, signal: AbortSignal): void {
-    if (this.#stableMs > 0) this.#looks.set(keyOf(slide), this.#look(slide, signal));
+    if (this.#stableMs === 0) return;
+    const look = this.#isQuiet(slide).then((isQuiet) => (isQuiet ? undefined : this.#look(slide, signal)));
+    // What is wrong is met when its turn comes.
+    this.#looks.set(
+      keyOf(slide),
+      look.catch(() => undefined),
+    );
   }
 
   /**
@@ -43,8 +50,7 @@ export class Settling {
    */
   async settled(slide: SlideReference, signal: AbortSignal): Promise<string | undefined> {
     if (this.#stableMs === 0 || (await this.#isQuiet(slide))) return undefined;
-    if (!this.#looks.has(keyOf(slide))) this.lookAt(slide, signal);
-    const { at, source } = await this.#looks.get(keyOf(slide))!;
+    const { at, source } = (await this.#looks.get(keyOf(slide))) ?? (await this.#look(slide, signal));
     await pause(Math.max(0, at + this.#stableMs - Date.now()), undefined, { signal });
     // A folder shows what has come meanwhile.
     await this.#source.changedAtMs?.(slide);
@@ -53,7 +59,6 @@ export class Settling {
 
   async #look(slide: SlideReference, signal: AbortSignal): Promise<Look> {
     try {
-      await this.#source.changedAtMs?.(slide);
       return { source: sourceSha256(await inspectSeries(slide, this.#environment, signal)), at: Date.now() };
     } catch (error) {
       return { source: sourceOfRefusal(error) ?? NOTHING_SEEN, at: Date.now() };

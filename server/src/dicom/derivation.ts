@@ -68,7 +68,7 @@ export function seriesDescription({
   const made = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}, ${SHORT_ENCODER[encoding](quality)}`;
   const roomFor = (rest: string): number => LONGEST_LO - DESCRIBED.length - rest.length;
   const end = `${revision}) RUO`;
-  // Of the template, too, so much stays that two are told apart, where there is room for both.
+  // Leave enough of the template's name to tell two templates apart, if there is room.
   const both = roomFor(` (${made}, ${end}`);
   const ofSlide = Math.max(LEAST_SLIDE, both - Math.min(template.id.length, LEAST_TEMPLATE));
   const room = Math.min(LONGEST_SLIDE, ofSlide, both - 1);

@@ -23,7 +23,7 @@ export interface Habits {
   readonly notFound: 'no resource' | 'no match';
   readonly instances: NamedSyntaxes;
   readonly frames: NamedSyntaxes;
-  /** Where the headers of whole-slide instances are told in full. */
+  /** Which resource gives the full headers of whole-slide instances. */
   readonly headers: 'series metadata' | 'instance metadata' | 'instances';
 }
 

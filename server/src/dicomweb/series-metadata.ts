@@ -3,7 +3,7 @@
  * SeriesMetadata MainDicomTags), by which no whole-slide image can be read: then each instance is asked for its own.
  */
 import { DataSet } from '../dicom/dataset.ts';
-import { WHOLE_SLIDE } from '../dicom/sop-class.ts';
+import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { StainError } from '../errors.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { instanceHeader, instanceMetadata } from './instance-header.ts';
@@ -20,8 +20,6 @@ const NEEDED = [
   'TotalPixelMatrixColumns',
   'TotalPixelMatrixRows',
 ];
-/** No slide has as many: what has is refused by its number, and not asked for one by one. */
-const MAX_INSTANCES = 1000;
 
 /** @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE, DICOM_INVALID and what the connection throws */
 export async function seriesMetadata(
@@ -33,6 +31,7 @@ export async function seriesMetadata(
   const path = [...seriesPath(address), 'metadata'];
   const answer = await connection.getJson({ path, notFound: 'SERIES_NOT_FOUND' }, maxBytes, signal);
   const headers = answer.items.map((json) => DataSet.fromDicomJson(json));
+  // A series of more is refused by its number, and not asked for one by one.
   if (headers.length > MAX_INSTANCES || headers.every(isWholeHeader)) return headers;
   let { bytes: held } = answer;
   for (const [i, thin] of headers.entries()) {

@@ -3,7 +3,7 @@
  * Rules: DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy Image IOD), C.8.12.4, C.7.6.17.3 (TILED_FULL order).
  */
 import type { DataSet } from '../dicom/dataset.ts';
-import { WHOLE_SLIDE } from '../dicom/sop-class.ts';
+import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
@@ -28,9 +28,7 @@ const NOT_BRIGHTFIELD = new Map([
   ['111748', 'differential interference contrast'],
 ]);
 
-/** What numbers in a header could otherwise make us hold. A pyramid has about ten images, some of several instances. */
-const MAX_INSTANCES = 1000;
-/** Of all images together: twice the tiles of 256 pixels that a slide of 40,000 megapixels has. */
+/** What numbers in a header could otherwise make us hold. Of all images together: twice the tiles of 256 pixels that a slide of 40,000 megapixels has. */
 const MAX_FRAMES = 2_000_000;
 /** Pixels along a side, as rows of tiles are held in memory: a glass slide of 76 mm at 0.1 micrometres has fewer. */
 const MAX_SIDE = 1_000_000;
