@@ -63,13 +63,13 @@ export function openJobService(
       try {
         const { signal, derivations } = options;
         const patient = <T>(ask: () => Promise<T>): Promise<T> => untilAnswered(ask, signal, onFault);
+        const template = await patient(() => templateOf(request, environment));
         // UIDs and bytes were made by other rules then.
         if (request.contentSha256 === undefined)
           throw new StainError(
             'WORK_CHANGED',
             'The job was asked for before jobs named what decides their result.',
           );
-        const template = await patient(() => templateOf(request, environment));
         return await normalizeSeries(
           request,
           identity,
