@@ -42,6 +42,11 @@ def hsd(graph: Graph, density: str) -> tuple[str, str, str, str]:
     return mean, bounded, cx, graph.node("Div", [difference, bounded])
 
 
+def gained(graph: Graph, mean: str, gain: str) -> str:
+    """Unbounded D [N, 1, H, W] times gain [1], bounded as the network's input."""
+    return graph.node("Max", [graph.node("Mul", [mean, gain]), graph.constant(MINIMUM_OPTICAL_DENSITY)])
+
+
 def phase_kernel(weight: np.ndarray, row: int, column: int) -> np.ndarray:
     """The 2x2 kernel [O, I, 2, 2] that gives output pixels (2i+row, 2j+column) of conv3x3(nearest x2).
 

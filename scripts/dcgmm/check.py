@@ -67,7 +67,7 @@ def check_parity(model: dict, sessions: dict) -> None:
     floor = index["tolerances"]["statisticsFloorPerPixel"]
     for case in index["cases"]:
         a = read_case(case)
-        sums = sessions["statistics"].run(None, {"tile": a["tile"], "weight": a["weight"]})[0]
+        sums = sessions["statistics"].run(None, {"tile": a["tile"], "weight": a["weight"], "gain": a["gain"]})[0]
         pixels = max(1.0, float(a["weight"].sum()))
         error = float((np.abs(sums - a[f"{model['name']}.sums"]) / np.maximum(np.abs(a[f"{model['name']}.sums"]), floor * pixels)).max())
         expect(error <= model["tolerances"]["statisticsRelative"], f"{model['name']}, {case['name']}: sums, relative error {error:.1e}")

@@ -1,4 +1,9 @@
 """The numbers every part of the method must agree on. Imported by training, export and reference alike."""
+import json
+from pathlib import Path
+
+#: The constants of both transfers, which the server reads too; transfer.py and linear.py say what each is.
+TRANSFER = json.loads((Path(__file__).parents[2] / "server/src/stain/transfer-constants.json").read_text())
 
 #: Lower bound of the optical density D (natural logarithm) in every division: the chroma of a pixel is
 #: (OD_c - D) / max(D, bound). One grey level below white has D = 1/255 (-ln(254/255) = 0.00393), so below
@@ -33,6 +38,8 @@ HALO = {"reference": 16, "fast": 20}
 ALIGNMENT = 4
 
 CLASSES = 4
+#: Sums of the statistics graph for each class: seven of the paper's, ten of optical density.
+SUMS = 7 + 10
 #: Stable order after training: descending mean D.
 CLASS_NAMES = ("dark nuclei", "pale nuclei", "stroma, cytoplasm and erythrocytes", "glass and lumen")
 

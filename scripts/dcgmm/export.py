@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import blocks
-from .constants import ALIGNMENT, CLASS_NAMES, CLASSES, HALO, MINIMUM_OPTICAL_DENSITY
+from .constants import ALIGNMENT, CLASS_NAMES, CLASSES, HALO, MINIMUM_OPTICAL_DENSITY, SUMS
 from .graph import DOUBLE, FLOAT, OPSET, UINT8, Graph
 from .typical import typical_stain
 from .weights import MODELS, NETWORKS, read_record, read_weights, weights_file
@@ -32,22 +32,40 @@ SOURCES = {
 
 
 def statistics_graph(weights: dict[str, np.ndarray], network: str):
-    """tile, weight -> sums float64 [N, K, 7]; a row is summed in float32, rows in float64. Foreign colours do not count."""
+    """tile, weight, gain -> sums float64 [N, K, 17] (reference.run_statistics). Foreign colours do not count.
+
+    A row is summed in float32, rows in float64. The network runs twice: on the density as it is, for the seven sums of
+    the paper, and on the density times `gain`, for the ten of optical density.
+    """
     graph = Graph()
     od = blocks.optical_density(graph, "tile")
     mean, density, cx, cy = blocks.hsd(graph, od)
-    g = blocks.responsibilities(graph, density, weights, network)
     weight = graph.node("Unsqueeze", [blocks.cast_float(graph, "weight"), graph.constant([1], np.int64)])
     counted = graph.node("Mul", [weight, blocks.native(graph, od, mean)])
-    g = graph.node("Unsqueeze", [graph.node("Mul", [g, counted]), graph.constant([2], np.int64)])
-    x = graph.node("Concat", [density, cx, cy], axis=1)
-    moments = graph.node("Unsqueeze", [graph.node("Concat", [x, graph.node("Mul", [x, x])], axis=1), graph.constant([1], np.int64)])
     last = graph.constant([-1], np.int64)
-    parts = [g, graph.node("Mul", [g, moments])]
-    rows = graph.node("Concat", [graph.node("ReduceSum", [part, last], keepdims=0) for part in parts], axis=2)
+
+    def sums(responsibilities: str, values: str) -> str:
+        """[N, K, H, W], [N, C, H, W] -> rows summed, [N, K, 1 + C, H]."""
+        g = graph.node("Unsqueeze", [graph.node("Mul", [responsibilities, counted]), graph.constant([2], np.int64)])
+        terms = graph.node("Mul", [g, graph.node("Unsqueeze", [values, graph.constant([1], np.int64)])])
+        return graph.node("Concat", [graph.node("ReduceSum", [part, last], keepdims=0) for part in (g, terms)], axis=2)
+
+    x = graph.node("Concat", [density, cx, cy], axis=1)
+    paper = sums(
+        blocks.responsibilities(graph, density, weights, network),
+        graph.node("Concat", [x, graph.node("Mul", [x, x])], axis=1),
+    )
+    red, green, blue = graph.node("Split", [od], 3, axis=1, num_outputs=3)
+    others = graph.node("Concat", [green, blue, red], axis=1)
+    squares = [graph.node("Mul", [od, factor]) for factor in (od, others)]
+    densities = sums(
+        blocks.responsibilities(graph, blocks.gained(graph, mean, "gain"), weights, network),
+        graph.node("Concat", [od, *squares], axis=1),
+    )
+    rows = graph.node("Concat", [paper, densities], axis=2)
     graph.node("ReduceSum", [graph.node("Cast", [rows], to=DOUBLE), last], ["sums"], keepdims=0)
-    inputs = [TILE, ("weight", UINT8, ["N", "H", "W"])]
-    return graph, inputs, [("sums", DOUBLE, ["N", CLASSES, 7])]
+    inputs = [TILE, ("weight", UINT8, ["N", "H", "W"]), ("gain", FLOAT, [1])]
+    return graph, inputs, [("sums", DOUBLE, ["N", CLASSES, SUMS])]
 
 
 def apply_graph(weights: dict[str, np.ndarray], network: str):
@@ -152,7 +170,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.3.1")
+    parser.add_argument("--version", default="0.4.0")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:

@@ -1,11 +1,11 @@
-"""A model of models/onnx as the product runs it: graphs in onnxruntime, fit and guards of the server in Python."""
+"""A model of models/onnx as the product runs it: graphs in onnxruntime, fit and transfers of the server in Python."""
 import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from . import transfer
+from . import linear, transfer
 from .weights import MODELS
 
 
@@ -24,14 +24,22 @@ class OnnxModel:
 
     def fit(self, pixels: np.ndarray) -> transfer.Stain:
         """The stain of uint8 [H, W, 3], H and W multiples of 4; all pixels but the black ones count."""
-        sums = self.sessions["statistics"].run(None, {"tile": pixels[None], "weight": transfer.counted(pixels)[None]})[0][0]
-        return transfer.stain(sums, transfer.glass_density(pixels))
+        glass = transfer.glass_density(pixels)
+        inputs = {
+            "tile": pixels[None],
+            "weight": transfer.counted(pixels)[None],
+            "gain": np.array([linear.gain(transfer.tissue_density(pixels, glass))], np.float32),
+        }
+        return transfer.stain(self.sessions["statistics"].run(None, inputs)[0][0], glass)
 
     def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] by the apply graph."""
         inputs = {key: np.asarray(value, np.float32) for key, value in (("scale", scale), ("offset", offset), ("fade", fade))}
         return self.sessions["apply"].run(None, {"tile": pixels[None], **inputs})[0][0]
 
-    def normalise(self, pixels: np.ndarray, template: transfer.Stain) -> np.ndarray:
-        """uint8 [H, W, 3] moved onto the template."""
-        return self.apply(pixels, *transfer.coefficients(self.fit(pixels), template))
+    def normalise(self, pixels: np.ndarray, template: transfer.Stain, name: str = "linear") -> np.ndarray:
+        """uint8 [H, W, 3] moved onto the template by the transfer `name`."""
+        stain = self.fit(pixels)
+        if name == "paper":
+            return self.apply(pixels, *transfer.coefficients(stain, template))
+        return linear.apply_tables(linear.tables(*linear.optical_map(stain, template), stain.glass_density), pixels)

@@ -17,6 +17,7 @@ from .constants import (
     FOREIGN_INK_RED_OVER_GREEN,
     FOREIGN_RED_OVER_GREEN,
     LAYERS,
+    MINIMUM_OPTICAL_DENSITY,
     ZERO_LEVEL,
 )
 from .hsd import from_optical_density, to_optical_density
@@ -135,10 +136,22 @@ def transfer(
     return tile + share[..., None] * (levels - tile)
 
 
-def run_statistics(tile: np.ndarray, weight: np.ndarray, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
-    """What the statistics graph computes."""
-    _, x = features(tile)
-    return statistics(x, responsibilities(x[:, 0], weights, network), weight * native(tile))
+def density_statistics(tile: np.ndarray, g: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """g [N, K, H, W], weight [N, H, W] -> sums [N, K, 10] of optical density R, G, B: g, g R, g G, g B, g R^2, g G^2,
+    g B^2, g R G, g G B, g B R."""
+    od = optical_density(tile).transpose(0, 3, 1, 2)
+    terms = np.concatenate((np.ones_like(od[:, :1]), od, od**2, od * od[:, [1, 2, 0]]), 1)
+    return np.einsum("nkhw,nchw->nkc", g * weight[:, None], terms)
+
+
+def run_statistics(tile: np.ndarray, weight: np.ndarray, gain: float, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
+    """What the statistics graph computes, [N, K, 17]: `statistics` of the density as it is, and `density_statistics` by
+    responsibilities for the density times `gain`."""
+    density, x = features(tile)
+    counted = weight * native(tile)
+    g = responsibilities(x[:, 0], weights, network)
+    gained = responsibilities(np.maximum(density * gain, MINIMUM_OPTICAL_DENSITY), weights, network)
+    return np.concatenate((statistics(x, g, counted), density_statistics(tile, gained, counted)), 2)
 
 
 def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray], network: str) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from .constants import CLASSES
-from . import transfer
+from . import linear, transfer
 from .reference import run_statistics, run_transfer
 from .weights import NETWORKS, read_weights, weights_file
 
@@ -29,6 +29,7 @@ OFFSET = np.array([[-0.1, 0.12, -0.05], [0.15, -0.2, 0.1], [0.02, 0.07, -0.12], 
 IDENTITY = (np.ones((CLASSES, 3), np.float32), np.zeros((CLASSES, 3), np.float32))
 NO_FADE = np.array([-1, -0.5], np.float32)
 FADE = np.array([0.03, 0.09], np.float32)
+GAIN = np.array([1.25], np.float32)
 
 
 def crop(path: Path, left: int, top: int, width: int, height: int) -> np.ndarray:
@@ -105,11 +106,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     entries = []
     for name, facts, tile, weight, scale, offset, fade in cases(options.data):
-        arrays = {"tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade}
+        arrays = {"tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade, "gain": GAIN}
         for model in NETWORKS:
             weights = read_weights(weights_file(model))
             wide = scale.astype(np.float64), offset.astype(np.float64)
-            arrays[f"{model}.sums"] = run_statistics(tile, weight, weights, model)
+            arrays[f"{model}.sums"] = run_statistics(tile, weight, float(GAIN[0]), weights, model)
             arrays[f"{model}.levels"] = run_transfer(tile, *wide, fade, weights, model).astype(np.float32)
         files = {}
         for key, array in arrays.items():
@@ -130,25 +131,35 @@ def main() -> None:
 
 
 def transfers():
-    """Stains and the coefficients between them: usual ones, absent classes, every kind of glass."""
+    """Stains and what both transfers make of them: usual ones, absent classes, every kind of glass."""
     random = np.random.default_rng(40)
 
     def some(glass: float, absent: tuple[int, ...] = ()) -> transfer.Stain:
-        share = random.uniform(0.1, 1, CLASSES)
-        share[list(absent)] = 0.001
+        def shares() -> np.ndarray:
+            share = random.uniform(0.1, 1, CLASSES)
+            share[list(absent)] = 0.001
+            return share / share.sum()
+
         mean = random.uniform([0.05, -0.5, 0.1], [1.4, 0.3, 0.8], (CLASSES, 3))
-        return transfer.Stain(share / share.sum(), mean, random.uniform(0.02, 0.5, (CLASSES, 3)), glass)
+        spread = random.normal(0, 0.1, (CLASSES, 3, 3))
+        densities = transfer.Densities(
+            shares(), random.uniform(0.05, 1.2, (CLASSES, 3)), spread @ spread.transpose(0, 2, 1) + 1e-3 * np.eye(3)
+        )
+        return transfer.Stain(shares(), mean, random.uniform(0.02, 0.5, (CLASSES, 3)), densities, glass)
 
     def plain(stain: transfer.Stain) -> dict:
         triples = zip(stain.share.tolist(), stain.mean.tolist(), stain.sd.tolist())
-        return {"classes": [{"share": s, "mean": m, "sd": d} for s, m, d in triples], "glassDensity": stain.glass_density}
+        d = stain.densities
+        return {
+            "classes": [{"share": s, "mean": m, "sd": d} for s, m, d in triples],
+            "densities": [
+                {"share": s, "mean": m, "covariance": c}
+                for s, m, c in zip(d.share.tolist(), d.mean.tolist(), d.covariance.tolist())
+            ],
+            "glassDensity": stain.glass_density,
+        }
 
-    def stains(shares: list[float], densities: list[float], spread: float) -> transfer.Stain:
-        mean = np.array([[density, 0.1 * k, 0.4] for k, density in enumerate(densities)])
-        return transfer.Stain(np.array(shares), mean, np.full((CLASSES, 3), spread), 0.03)
-
-    narrow = stains([0.27, 0.45, 0.18, 0.1], [0.55, 0.35, 0.15, 0.03], 0.05)
-    wide = stains([0.15, 0.2, 0.55, 0.1], [1.2, 0.4, 0.12, 0.03], 0.2)
+    pixels = random.integers(0, 256, (64, 3), np.uint8)
     for name, source, template in (
         ("usual", some(0.04), some(0.03)),
         ("white slide, tinted template", some(0.01), some(0.15)),
@@ -158,11 +169,14 @@ def transfers():
         ("a class absent in the template", some(0.03), some(0.03, (2,))),
         ("two classes absent", some(0.03, (0, 3)), some(0.03, (1,))),
         ("none on both sides", some(0.03, (0, 1)), some(0.03, (2, 3))),
-        ("pale tissue that would fall onto the glass", narrow, wide),
     ):
         scale, offset, fade = transfer.coefficients(source, template)
+        matrix, intercept = linear.optical_map(source, template)
+        moved = linear.apply_tables(linear.tables(matrix, intercept, source.glass_density), pixels)
         yield {"name": name, "source": plain(source), "template": plain(template),
-               "scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade)}
+               "paper": {"scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade)},
+               "linear": {"matrix": matrix.tolist(), "intercept": intercept.tolist(),
+                          "pixels": pixels.ravel().tolist(), "moved": moved.ravel().tolist()}}
 
 
 if __name__ == "__main__":
