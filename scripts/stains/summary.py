@@ -1,0 +1,82 @@
+"""What the detector of other stains sees of a slide: where its colours lie, apart for nuclei and the rest.
+
+The same as server/src/stain/colour-summary.ts, which is held to this by test/fixtures/stains.
+"""
+import numpy as np
+
+from dcgmm.constants import FOREIGN_BLACK_DENSITY, MINIMUM_OPTICAL_DENSITY, ZERO_LEVEL
+
+#: Cells of CELL x CELL pixels are averaged, against noise and JPEG; blocks of BLOCK x BLOCK cells are looked at alone.
+CELL = 2
+BLOCK = 32
+#: Above the glass, from which on a cell is tissue.
+TISSUE = 0.08
+#: Of a block's cells of tissue: the part that absorbs red most, which is its nuclei in nearly every stain.
+NUCLEI = 0.25
+#: A block with fewer cells of tissue than this tells nothing.
+LEAST_CELLS = 64
+#: Density above the glass from which on cells count alike; a paler one counts by its density.
+FULL_WEIGHT = 0.5
+#: Nodes of the grid over chroma: cx from -1 and cy from -1.25, STEP apart. A cell's weight is shared by the four around it.
+STEP = 0.25
+ORIGIN = (-1.0, -1.25)
+NODES = (11, 12)
+#: Numbers of a summary: the grid for nuclei, then for the rest.
+LENGTH = 2 * NODES[0] * NODES[1]
+ROOT3 = np.sqrt(3.0)
+
+
+def summary(rgb: np.ndarray, glass: tuple[float, float, float] = (255, 255, 255)) -> np.ndarray:
+    """uint8 [H, W, 3] -> float64 [LENGTH], additive over pictures whose sides are multiples of a block's."""
+    side = CELL * BLOCK
+    sums = np.zeros(LENGTH)
+    glass_density = -np.log(np.asarray(glass, float) / 255)
+    for top in range(0, rgb.shape[0] - CELL + 1, side):
+        for left in range(0, rgb.shape[1] - CELL + 1, side):
+            sums += _block(rgb[top : top + side, left : left + side], glass_density)
+    return sums
+
+
+def _block(rgb: np.ndarray, glass_density: np.ndarray) -> np.ndarray:
+    height, width = (length // CELL for length in rgb.shape[:2])
+    cells = rgb[: height * CELL, : width * CELL].reshape(height, CELL, width, CELL, 3).sum((1, 3), dtype=float) / CELL**2
+    raw = -np.log(np.maximum(cells, ZERO_LEVEL) / 255).reshape(-1, 3)
+    density = np.maximum(raw - glass_density, 0)
+    mean = density.mean(-1)
+    tissue = (mean > TISSUE) & (raw.mean(-1) < FOREIGN_BLACK_DENSITY[0])
+    density, mean = density[tissue], mean[tissue]
+    sums = np.zeros((2, *NODES))
+    if len(mean) < LEAST_CELLS:
+        return sums.ravel()
+    # By falling red; equal ones in the order of the cells.
+    order = np.argsort(-density[:, 0], kind="stable")
+    part = np.ones(len(mean), int)
+    part[order[: int(len(mean) * NUCLEI)]] = 0
+    bounded = np.maximum(mean, MINIMUM_OPTICAL_DENSITY)
+    weight = np.minimum(mean, FULL_WEIGHT) / FULL_WEIGHT
+    chroma = (density[:, 0] / bounded - 1, (density[:, 1] - density[:, 2]) / (ROOT3 * bounded))
+    place = [np.clip((value - least) / STEP, 0, nodes - 1) for value, least, nodes in zip(chroma, ORIGIN, NODES)]
+    low = [np.minimum(at.astype(int), nodes - 2) for at, nodes in zip(place, NODES)]
+    rest = [at - node for at, node in zip(place, low)]
+    for i in (0, 1):
+        for j in (0, 1):
+            share = (rest[0] if i else 1 - rest[0]) * (rest[1] if j else 1 - rest[1])
+            np.add.at(sums, (part, low[0] + i, low[1] + j), weight * share)
+    return sums.ravel()
+
+
+def find_glass(rgb: np.ndarray) -> tuple[float, float, float]:
+    """The colour of the glass as server/src/slide/optical-density.ts finds it; white where there is none to be seen."""
+    levels = rgb.reshape(-1, 3)
+    density = -np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1)
+    bins, width = 50, 0.005
+    index = np.floor(density / width).astype(int)
+    bright = (index < bins) & (levels.max(-1).astype(int) - levels.min(-1) <= 20)
+    counts = np.bincount(index[bright], minlength=bins)
+    if counts.sum() == 0 or counts.sum() < len(levels) * 0.01:
+        return (255, 255, 255)
+    beside = 1 + int(counts[1:].argmax())
+    peak = counts[max(1, beside - 1) : beside + 2].sum()
+    mode = beside if peak > 0.4 * (counts.sum() - counts[0]) else int(counts.argmax())
+    mean = levels[bright & (index == mode)].mean(0)
+    return tuple(np.floor(mean + 0.5))
