@@ -1,4 +1,4 @@
-"""What the detector of other stains sees of a slide: where its colours lie, apart for nuclei and the rest.
+"""What the detector of other stains sees of a slide: where its colours lie, apart for nuclei, the rest and the darkest.
 
 The same as server/src/stain/colour-summary.ts, which is held to this by test/fixtures/stains.
 """
@@ -13,6 +13,8 @@ BLOCK = 32
 TISSUE = 0.08
 #: Of a block's cells of tissue: the part that absorbs red most, which is its nuclei in nearly every stain.
 NUCLEI = 0.25
+#: And the densest part of them: what is rare, such as silver fibres or single brown nuclei, is seen there.
+DARKEST = 0.1
 #: A block with fewer cells of tissue than this tells nothing.
 LEAST_CELLS = 64
 #: Density above the glass from which on cells count alike; a paler one counts by its density.
@@ -21,16 +23,17 @@ FULL_WEIGHT = 0.5
 STEP = 0.25
 ORIGIN = (-1.0, -1.25)
 NODES = (11, 12)
-#: Numbers of a summary: the grid for nuclei, then for the rest.
-LENGTH = 2 * NODES[0] * NODES[1]
+#: Numbers of a summary: the grid for nuclei, for the rest, and for the darkest of both.
+PARTS = 3
+LENGTH = PARTS * NODES[0] * NODES[1]
 ROOT3 = np.sqrt(3.0)
 
 
-def summary(rgb: np.ndarray, glass: tuple[float, float, float] = (255, 255, 255)) -> np.ndarray:
+def summary(rgb: np.ndarray, glass: tuple[float, float, float] | None = None) -> np.ndarray:
     """uint8 [H, W, 3] -> float64 [LENGTH], additive over pictures whose sides are multiples of a block's."""
     side = CELL * BLOCK
     sums = np.zeros(LENGTH)
-    glass_density = -np.log(np.asarray(glass, float) / 255)
+    glass_density = -np.log(np.asarray(glass or (255, 255, 255), float) / 255)
     for top in range(0, rgb.shape[0] - CELL + 1, side):
         for left in range(0, rgb.shape[1] - CELL + 1, side):
             sums += _block(rgb[top : top + side, left : left + side], glass_density)
@@ -45,13 +48,13 @@ def _block(rgb: np.ndarray, glass_density: np.ndarray) -> np.ndarray:
     mean = density.mean(-1)
     tissue = (mean > TISSUE) & (raw.mean(-1) < FOREIGN_BLACK_DENSITY[0])
     density, mean = density[tissue], mean[tissue]
-    sums = np.zeros((2, *NODES))
+    sums = np.zeros((PARTS, *NODES))
     if len(mean) < LEAST_CELLS:
         return sums.ravel()
-    # By falling red; equal ones in the order of the cells.
-    order = np.argsort(-density[:, 0], kind="stable")
+    # Equal ones in the order of the cells.
     part = np.ones(len(mean), int)
-    part[order[: int(len(mean) * NUCLEI)]] = 0
+    part[np.argsort(-density[:, 0], kind="stable")[: int(len(mean) * NUCLEI)]] = 0
+    darkest = np.argsort(-mean, kind="stable")[: int(len(mean) * DARKEST)]
     bounded = np.maximum(mean, MINIMUM_OPTICAL_DENSITY)
     weight = np.minimum(mean, FULL_WEIGHT) / FULL_WEIGHT
     chroma = (density[:, 0] / bounded - 1, (density[:, 1] - density[:, 2]) / (ROOT3 * bounded))
@@ -61,12 +64,14 @@ def _block(rgb: np.ndarray, glass_density: np.ndarray) -> np.ndarray:
     for i in (0, 1):
         for j in (0, 1):
             share = (rest[0] if i else 1 - rest[0]) * (rest[1] if j else 1 - rest[1])
-            np.add.at(sums, (part, low[0] + i, low[1] + j), weight * share)
+            node = (low[0] + i, low[1] + j)
+            np.add.at(sums, (part, *node), weight * share)
+            np.add.at(sums[2], (node[0][darkest], node[1][darkest]), (weight * share)[darkest])
     return sums.ravel()
 
 
-def find_glass(rgb: np.ndarray) -> tuple[float, float, float]:
-    """The colour of the glass as server/src/slide/optical-density.ts finds it; white where there is none to be seen."""
+def find_glass(rgb: np.ndarray) -> tuple[float, float, float] | None:
+    """The colour of the glass as server/src/slide/optical-density.ts finds it; None where there is none to be seen."""
     levels = rgb.reshape(-1, 3)
     density = -np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1)
     bins, width = 50, 0.005
@@ -74,7 +79,7 @@ def find_glass(rgb: np.ndarray) -> tuple[float, float, float]:
     bright = (index < bins) & (levels.max(-1).astype(int) - levels.min(-1) <= 20)
     counts = np.bincount(index[bright], minlength=bins)
     if counts.sum() == 0 or counts.sum() < len(levels) * 0.01:
-        return (255, 255, 255)
+        return None
     beside = 1 + int(counts[1:].argmax())
     peak = counts[max(1, beside - 1) : beside + 2].sum()
     mode = beside if peak > 0.4 * (counts.sum() - counts[0]) else int(counts.argmax())

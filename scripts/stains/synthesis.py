@@ -36,6 +36,7 @@ PONCEAU = (0.10, 0.74, 0.67)
 AZOCARMINE = (0.09, 0.87, 0.49)
 ORANGE_G = (0.11, 0.37, 0.92)
 PAS = (0.175, 0.972, 0.155)
+PALE_PAS = (0.32, 0.85, 0.40)
 ALCIAN_BLUE = (0.87, 0.46, 0.16)
 CONGO_RED = (0.15, 0.75, 0.64)
 SILVER = (0.58, 0.58, 0.57)
@@ -184,9 +185,10 @@ class Stainer:
     def pas(self) -> None:
         self.add(self.any(HAEMATOXYLIN, BLUE_HAEMATOXYLIN), self.nuclei, 0.4, 1.5)
         self.add(self.any(HAEMATOXYLIN, BLUE_HAEMATOXYLIN), self.everything, 0, 0.2)
-        self.add(PAS, self.membrane + self.between(0, 0.8) * self.fibres, 0.5, 2)
-        self.add(PAS, self.everything, 0.1, 0.6)
-        self.add(PAS, self.patches(self.between(0.02, 0.3), self.between(4, 25)) * self.everything, 0.2, 2)
+        schiff = self.any(PAS, PALE_PAS)
+        self.add(schiff, self.membrane + self.between(0, 0.8) * self.fibres, 0.5, 2)
+        self.add(schiff, self.everything, 0.1, 0.6)
+        self.add(schiff, self.patches(self.between(0.02, 0.3), self.between(4, 25)) * self.everything, 0.2, 2)
         if self.random.random() < 0.2:
             self.add(LIGHT_GREEN, self.everything, 0.1, 0.6)
 
@@ -198,15 +200,15 @@ class Stainer:
             lines = lines + self.patches(self.between(0.01, 0.1), self.between(1.5, 4))
         self.add(silver, lines, 0.7, 3, 0.03)
         self.add(silver, self.everything, 0, 0.5, 0.03)
-        kind = self.random.integers(5)
+        kind = self.random.integers(6)
         if kind == 0:
             self.add(LIGHT_GREEN, self.everything, 0.2, 1)
         elif kind == 1:
             self.add(NUCLEAR_FAST_RED, self.nuclei + 0.3 * self.everything, 0.3, 1)
-        elif kind == 2:
+        elif kind in (2, 3):
             self.add(HAEMATOXYLIN, self.nuclei, 0.2, 1)
             self.add(EOSIN, self.e, 0.2, 1)
-        elif kind == 3:
+        elif kind == 4:
             self.add(self.any(SILVER, BROWN_SILVER), self.nuclei, 0.2, 1)
             self.add(self.any(EOSIN, VIP, BROWN_SILVER), self.everything, 0, 0.5)
 
@@ -253,7 +255,7 @@ class Stainer:
         while True:
             vectors = self.random.dirichlet((1, 1, 1), 2)
             red, green, blue = vectors.T
-            if max(abs(red - green).min(), 0) < 2 and ((blue > 1.1 * green) | (red > 1.5 * green)).any():
+            if ((blue > 1.1 * green) | (red > 1.5 * green)).any():
                 break
         self.add(vectors[0], self.nuclei, 0.5, 2)
         self.add(vectors[1], self.e, 0.5, 2)

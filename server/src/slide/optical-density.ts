@@ -9,7 +9,7 @@ const DENSITY = Float64Array.from({ length: 256 }, (_, value) => -Math.log(Math.
 export const BLACK_DENSITY = 2.5;
 
 /** Tissue is at least this much denser than the empty glass. */
-const TISSUE_ABOVE_GLASS = 0.08;
+export const TISSUE_ABOVE_GLASS = 0.08;
 
 /** The optical density from which on a pixel is stained tissue, on glass of `glassDensity`. */
 export function tissueDensity(glassDensity: number): number {
