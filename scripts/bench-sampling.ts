@@ -32,7 +32,7 @@ export async function measureSampling(
     const survey = await surveyTissue(base, open.overviews(WHITE), geometry, signal);
     const parts: Float64Array[] = [];
     for (const { window } of chooseSamples(survey.windows, ALL))
-      parts.push((await measure(base, window, network, survey.glass, signal)).sums);
+      parts.push((await measure(base, window, network, survey, signal)).sums);
     const cells = COUNTS.map((n) => {
       if (n >= parts.length) return '';
       const some = parts.slice(0, n);

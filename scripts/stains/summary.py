@@ -9,7 +9,7 @@ from dcgmm.constants import FOREIGN_BLACK_DENSITY, MINIMUM_OPTICAL_DENSITY, ZERO
 #: Cells of CELL x CELL pixels are averaged, against noise and JPEG; blocks of BLOCK x BLOCK cells are looked at alone.
 CELL = 2
 BLOCK = 32
-#: Above the glass, from which on a cell is tissue.
+#: Above the light, from which on a cell is tissue.
 TISSUE = 0.08
 #: Of a block's cells of tissue: the part that absorbs red most, which is its nuclei in nearly every stain.
 NUCLEI = 0.25
@@ -17,7 +17,7 @@ NUCLEI = 0.25
 DARKEST = 0.1
 #: A block with fewer cells of tissue than this tells nothing.
 LEAST_CELLS = 64
-#: Density above the glass from which on cells count alike; a paler one counts by its density.
+#: Density from which on cells count alike; a paler one counts by its density.
 FULL_WEIGHT = 0.5
 #: Nodes of the grid over chroma: cx from -1 and cy from -1.25, STEP apart. A cell's weight is shared by the four around it.
 STEP = 0.25
@@ -27,24 +27,27 @@ NODES = (11, 12)
 PARTS = 3
 LENGTH = PARTS * NODES[0] * NODES[1]
 ROOT3 = np.sqrt(3.0)
+#: The brightest part of what is not pure white is taken for the light: density in bins, how many, the part, and the
+#: difference of channels in grey levels from which on it is tissue, or a lamp, and tells nothing.
+WHITE_BIN, WHITE_BINS, WHITE_SHARE, WHITE_TINT = 0.005, 50, 0.005, 20
 
 
-def summary(rgb: np.ndarray, glass: tuple[float, float, float] | None = None) -> np.ndarray:
+def summary(rgb: np.ndarray, white: tuple[float, float, float] | None = None) -> np.ndarray:
     """uint8 [H, W, 3] -> float64 [LENGTH], additive over pictures whose sides are multiples of a block's."""
     side = CELL * BLOCK
     sums = np.zeros(LENGTH)
-    glass_density = -np.log(np.asarray(glass or (255, 255, 255), float) / 255)
+    white_density = -np.log(np.asarray(white or (255, 255, 255), float) / 255)
     for top in range(0, rgb.shape[0] - CELL + 1, side):
         for left in range(0, rgb.shape[1] - CELL + 1, side):
-            sums += _block(rgb[top : top + side, left : left + side], glass_density)
+            sums += _block(rgb[top : top + side, left : left + side], white_density)
     return sums
 
 
-def _block(rgb: np.ndarray, glass_density: np.ndarray) -> np.ndarray:
+def _block(rgb: np.ndarray, white_density: np.ndarray) -> np.ndarray:
     height, width = (length // CELL for length in rgb.shape[:2])
     cells = rgb[: height * CELL, : width * CELL].reshape(height, CELL, width, CELL, 3).sum((1, 3), dtype=float) / CELL**2
     raw = -np.log(np.maximum(cells, ZERO_LEVEL) / 255).reshape(-1, 3)
-    density = np.maximum(raw - glass_density, 0)
+    density = np.maximum(raw - white_density, 0)
     mean = density.mean(-1)
     tissue = (mean > TISSUE) & (raw.mean(-1) < FOREIGN_BLACK_DENSITY[0])
     density, mean = density[tissue], mean[tissue]
@@ -70,18 +73,14 @@ def _block(rgb: np.ndarray, glass_density: np.ndarray) -> np.ndarray:
     return sums.ravel()
 
 
-def find_glass(rgb: np.ndarray) -> tuple[float, float, float] | None:
-    """The colour of the glass as server/src/slide/optical-density.ts finds it; None where there is none to be seen."""
+def find_white(rgb: np.ndarray) -> tuple[float, float, float] | None:
+    """The colour of light as `findWhite` of server/src/slide/optical-density.ts finds it; None where it cannot be told."""
     levels = rgb.reshape(-1, 3)
-    density = -np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1)
-    bins, width = 50, 0.005
-    index = np.floor(density / width).astype(int)
-    bright = (index < bins) & (levels.max(-1).astype(int) - levels.min(-1) <= 20)
-    counts = np.bincount(index[bright], minlength=bins)
-    if counts.sum() == 0 or counts.sum() < len(levels) * 0.01:
+    levels = levels[levels.min(-1) < 255]
+    index = np.floor(-np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1) / WHITE_BIN).astype(int)
+    counts = np.bincount(index[index < WHITE_BINS], minlength=WHITE_BINS)
+    reached = np.flatnonzero(np.cumsum(counts) >= max(1, WHITE_SHARE * len(levels)))
+    if len(reached) == 0:
         return None
-    beside = 1 + int(counts[1:].argmax())
-    peak = counts[max(1, beside - 1) : beside + 2].sum()
-    mode = beside if peak > 0.4 * (counts.sum() - counts[0]) else int(counts.argmax())
-    mean = levels[bright & (index == mode)].mean(0)
-    return tuple(np.floor(mean + 0.5))
+    mean = levels[index <= reached[0]].mean(0)
+    return tuple(mean.tolist()) if mean.max() - mean.min() <= WHITE_TINT else None

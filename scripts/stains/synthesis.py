@@ -276,6 +276,16 @@ class Stainer:
             colour = from_chroma(self.between(-0.9, -0.6), self.between(-0.1, 0.5))
             self.add(colour, self.e * self.patches(self.between(0.01, 0.15), self.between(3, 12)), 0.5, 1.5)
 
+    def film(self, vector, low: float, high: float) -> None:
+        """Tissue without gaps: what looks like glass is pale cytoplasm."""
+        self.add(vector, np.ones_like(self.e), low, high, 0.02)
+
+    def faded(self) -> None:
+        """Old or thin sections, nearly without eosin, and no glass to be seen."""
+        self.add(from_chroma(self.between(-0.1, 0.2), self.between(0.2, 0.5)), self.h + self.between(0, 0.3) * self.everything, 0.3, 1.1, 0.02)
+        self.add(from_chroma(self.between(-0.7, -0.2), self.between(0.2, 0.7)), self.e, 0.05, 0.4, 0.02)
+        self.film(from_chroma(self.between(-0.35, 0.1), self.between(0.2, 0.7)), 0.05, 0.4)
+
     def one_of_two(self) -> None:
         """Eosin alone, or next to no eosin, as H&E can look."""
         eosin = self.any(0.05, 1.0)
@@ -289,7 +299,7 @@ def from_chroma(cx: float, cy: float) -> np.ndarray:
     return np.maximum([cx + 1, (2 - cx + root * cy) / 2, (2 - cx - root * cy) / 2], 0.01)
 
 
-HE = {"as it is": 0.3, "haematoxylin_and_eosin": 0.62, "one_of_two": 0.08}
+HE = {"as it is": 0.28, "haematoxylin_and_eosin": 0.5, "faded": 0.15, "one_of_two": 0.07}
 OTHER = {
     "immuno": 0.34,
     "negative_control": 0.06,
@@ -342,5 +352,7 @@ def make(tissue: Tissue, recipe: str, random: np.random.Generator) -> np.ndarray
         return camera(optical_density(tissue.rgb) * strength, random)
     stainer = Stainer(tissue, random)
     getattr(stainer, recipe)()
+    if recipe in OTHER and random.random() < 0.15:
+        stainer.film(from_chroma(random.uniform(-0.3, 0.3), random.uniform(-0.1, 0.5)), 0.03, 0.3)
     # Glass stays glass: the amounts between the stained parts are noise.
     return camera(np.maximum(stainer.density - 0.02, 0), random)

@@ -7,12 +7,13 @@ import {
   BLACK_DENSITY,
   densityAt,
   findGlass,
+  findWhite,
   type Glass,
   requireTissue,
   tissueDensity,
 } from '../slide/optical-density.ts';
 import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
-import type { Raster } from '../slide/raster.ts';
+import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
 import { addColours, type ColourSummary, emptySummary } from '../stain/colour-summary.ts';
 import { judgeStain, type OutOfDistribution } from '../stain/other-stain.ts';
@@ -86,7 +87,7 @@ export async function fitStain(
   const measured = samples.map(
     ({ window }) =>
       () =>
-        measure(base, window, network, survey.glass, options.signal),
+        measure(base, window, network, survey, options.signal),
   );
   for await (const found of inOrder(measured, network.lanes + 1)) {
     addSums(sums, found.sums);
@@ -103,7 +104,7 @@ export async function fitStain(
   const classes = classStatistics(sums);
   // The graph counts no foreign colours: what is missing from its sums was one.
   const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / density.pixels);
-  const unlike = judgeStain(colours, survey.glass.density > 0, Math.min(1, foreign));
+  const unlike = judgeStain(colours, survey.white !== undefined, Math.min(1, foreign));
   return {
     classes,
     glassDensity: survey.glass.density,
@@ -138,7 +139,7 @@ export async function measure(
   base: PixelSource,
   window: Window,
   network: StainNetwork,
-  glass: Glass,
+  { glass, white }: Pick<Survey, 'glass' | 'white'>,
   signal: AbortSignal,
 ): Promise<Measured> {
   const raster = await base.read(window, signal);
@@ -157,7 +158,7 @@ export async function measure(
   const colours = emptySummary();
   const { core } = window;
   const inRaster = { ...core, x: core.x - window.x, y: core.y - window.y };
-  addColours(colours, raster, weight, inRaster, glass.colour);
+  addColours(colours, raster, weight, inRaster, white ?? WHITE);
   const sums = await network.statistics({ tile: rgb, weight, width, height }, signal);
   return { sums, pixels, tissue, density, colours };
 }
@@ -185,6 +186,8 @@ export interface SurveyedWindow {
 export interface Survey {
   readonly windows: readonly SurveyedWindow[];
   readonly glass: Glass;
+  /** Colour of the light; undefined where it cannot be told. */
+  readonly white: Rgb | undefined;
   readonly tissueFraction: number;
 }
 
@@ -226,10 +229,11 @@ async function surveyOn(
     if (base.coverage(window.core).length === 0) continue;
     views.push({ window, raster: await seen.read(scaled(window, base, overview), signal) });
   }
-  const glass = findGlass(views.map(({ raster }) => raster));
+  const rasters = views.map(({ raster }) => raster);
+  const [glass, white] = [findGlass(rasters), findWhite(rasters)];
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
   const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
-  return { windows, glass, tissueFraction: mean };
+  return { windows, glass, white, tissueFraction: mean };
 }
 
 /** The core of a window in the coordinates of the overview, at least one pixel large. */

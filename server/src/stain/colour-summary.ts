@@ -16,7 +16,7 @@ const NUCLEI = 0.25;
 const DARKEST = 0.1;
 /** A block with fewer cells of tissue than this tells nothing. */
 const LEAST_CELLS = 64;
-/** Density above the glass from which on cells count alike; a paler one counts by its density. */
+/** Density from which on cells count alike; a paler one counts by its density. */
 const FULL_WEIGHT = 0.5;
 /** Below 1/255 there is no 8-bit signal. */
 const MINIMUM_DENSITY = 1 / 255;
@@ -46,17 +46,17 @@ export function partsOf(summary: ColourSummary): SummaryParts {
  * Adds what a part of a raster shows.
  * @param weight one for each pixel of the raster; a cell with a 0 does not count
  * @param part within the raster; its blocks begin at its upper left corner
- * @param glass colour of the slide's glass
+ * @param white colour of the light
  */
 export function addColours(
   summary: ColourSummary,
   raster: Raster,
   weight: Uint8Array,
   part: Rectangle,
-  glass: Rgb,
+  white: Rgb,
 ): void {
   const side = CELL * BLOCK;
-  const clear = glass.map((level) => -Math.log(level / 255)) as [number, number, number];
+  const clear = white.map((level) => -Math.log(level / 255)) as [number, number, number];
   for (let y = 0; y < part.height; y += side)
     for (let x = 0; x < part.width; x += side)
       addBlock(

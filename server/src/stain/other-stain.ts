@@ -21,15 +21,15 @@ export interface OutOfDistribution {
 const MUCH_FOREIGN = 0.05;
 
 /**
- * @param isGlassKnown whether the slide shows glass, to which its colours are relative; without it a tint of the light cannot be told
+ * @param isWhiteKnown whether the colours are relative to the light; otherwise a tint of it cannot be told
  * @param foreignFraction part of the tissue that the statistics graph left out as no colour of H&E, 0 to 1
  */
 export function judgeStain(
   summary: ColourSummary,
-  isGlassKnown: boolean,
+  isWhiteKnown: boolean,
   foreignFraction: number,
 ): OutOfDistribution {
-  const score = scoreOf(summary, isGlassKnown);
+  const score = scoreOf(summary, isWhiteKnown);
   const { limits } = detector;
   const foreign =
     foreignFraction > MUCH_FOREIGN
@@ -48,13 +48,13 @@ export function judgeStain(
 }
 
 /** 0 to 1; 0 for a summary of nothing. */
-export function scoreOf(summary: ColourSummary, isGlassKnown: boolean): number {
+export function scoreOf(summary: ColourSummary, isWhiteKnown: boolean): number {
   if (sum(summary) === 0) return 0;
   const inputs = Object.values(partsOf(summary)).flatMap((part: Float64Array) => {
     const total = sum(part) || 1;
     return Array.from(part, (weight) => Math.sqrt(weight / total));
   });
-  inputs.push(isGlassKnown ? 1 : 0);
+  inputs.push(isWhiteKnown ? 1 : 0);
   let logit = detector.bias;
   for (const [unit, weights] of detector.hidden.weights.entries()) {
     let activation = detector.hidden.biases[unit]!;
