@@ -262,7 +262,7 @@ class Stainer:
 
     def haematoxylin_and_eosin(self) -> None:
         h = from_chroma(self.between(-0.05, 0.28), self.between(0.15, 0.65))
-        e = from_chroma(self.between(-0.97, -0.55), self.between(0.2, 1.1))
+        e = from_chroma(self.between(-0.97, -0.55), self.between(0.2, 1.3))
         strength = np.exp(self.between(-1.1, 0.5))
         balance = np.exp(self.random.normal(0, 0.4))
         diffuse = self.between(0, 0.35) * self.everything
@@ -301,15 +301,15 @@ def from_chroma(cx: float, cy: float) -> np.ndarray:
 
 HE = {"as it is": 0.28, "haematoxylin_and_eosin": 0.5, "faded": 0.15, "one_of_two": 0.07}
 OTHER = {
-    "immuno": 0.34,
+    "immuno": 0.3,
     "negative_control": 0.06,
     "trichrome": 0.16,
-    "pas": 0.12,
-    "silver": 0.12,
+    "pas": 0.15,
+    "silver": 0.15,
     "elastic": 0.03,
-    "blue": 0.06,
+    "blue": 0.05,
     "red": 0.06,
-    "mucin": 0.03,
+    "mucin": 0.02,
     "invented": 0.02,
 }
 
@@ -317,7 +317,7 @@ OTHER = {
 def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """float [H, W, 3] of optical densities above the glass -> uint8 as a scanner or microscope shows them."""
     kind = random.random()
-    gamma = np.exp(random.normal(0, 0.12)) * np.exp(random.normal(0, 0.03, 3))
+    gamma = np.exp(random.normal(0, 0.12)) * np.exp(random.normal(0, 0.05, 3))
     light = np.exp(-density * gamma)
     saturation = np.exp(random.normal(0, 0.15))
     grey = light.mean(-1, keepdims=True)
@@ -331,6 +331,9 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
         white = np.array([random.uniform(0.75, 1), random.uniform(0.7, 0.95), random.uniform(0.45, 0.8)])
     elif kind < 0.42:
         white = np.array([random.uniform(0.75, 0.92), random.uniform(0.8, 0.95), random.uniform(0.92, 1)])
+    if random.random() < 0.08:
+        # A picture that somebody has made brilliant.
+        light = np.clip((light - 0.6) * random.uniform(1.1, 2) + 0.6, 0, 1)
     levels = 255 * light * white + random.normal(0, random.uniform(0, 2.5), light.shape)
     if random.random() < 0.3:
         levels = gaussian_filter(levels, (*[random.uniform(0.3, 2)] * 2, 0))
