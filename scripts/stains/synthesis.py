@@ -320,6 +320,8 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
     gamma = np.exp(random.normal(0, 0.12)) * np.exp(random.normal(0, 0.05, 3))
     light = np.exp(-density * gamma)
     saturation = np.exp(random.normal(0, 0.15))
+    if random.random() < 0.25:
+        saturation *= random.uniform(0.45, 1)
     grey = light.mean(-1, keepdims=True)
     mixing = np.eye(3) + random.normal(0, 0.03, (3, 3))
     mixing /= mixing.sum(1, keepdims=True)
@@ -334,6 +336,8 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if random.random() < 0.08:
         # A picture that somebody has made brilliant.
         light = np.clip((light - 0.6) * random.uniform(1.1, 2) + 0.6, 0, 1)
+    if random.random() < 0.25:
+        white = white * uneven_light(light.shape[:2], random)
     levels = 255 * light * white + random.normal(0, random.uniform(0, 2.5), light.shape)
     if random.random() < 0.3:
         levels = gaussian_filter(levels, (*[random.uniform(0.3, 2)] * 2, 0))
@@ -346,6 +350,13 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
         image.save(buffer, "JPEG", quality=int(random.integers(45, 96)))
         image = Image.open(buffer)
     return np.asarray(image)
+
+
+def uneven_light(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """[H, W, 3], at most 1: microscopes whose lamp is not centred colour one side of the picture."""
+    down, across = (np.linspace(-1, 1, length)[:, None] for length in shape)
+    field = down[:, None] * random.normal(0, 0.05, 3) + across[None] * random.normal(0, 0.05, 3)
+    return np.exp(field - field.max((0, 1)))
 
 
 def make(tissue: Tissue, recipe: str, random: np.random.Generator) -> np.ndarray:

@@ -31,7 +31,7 @@ INKED = 0.05
 INKS = ((20, 120, 60), (20, 40, 130), (30, 30, 30), (150, 30, 40), (20, 100, 200), (40, 20, 110))
 #: Networks that are averaged, and units of each.
 MEMBERS, HIDDEN = 2, 20
-EPOCHS, BATCH, RATE, DECAY, NOISE = 60, 128, 3e-3, 0.1, 0.015
+EPOCHS, BATCH, RATE, DECAY, NOISE = 50, 128, 3e-3, 0.05, 0.015
 #: Nothing is believed more than this: what was made is not what there is.
 SMOOTHING = 0.04
 DECIMALS = 3
