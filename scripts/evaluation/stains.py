@@ -36,7 +36,7 @@ SOURCES = (
     Source("mist (IHC)", "development", False, ("other_stains/mist_*",)),
     Source("bone marrow (blue)", "development", False, ("other_stains/bone_marrow_*",)),
     Source("scikit-image (IHC)", "development", False, ()),
-    Source("eval/breakhis_scanner", "test", True, ("eval/breakhis_scanner/*",)),
+    Source("eval/breakhis_scanner", "development", True, ("eval/breakhis_scanner/*",)),
     Source("eval/monuseg_train", "test", True, ("eval/monuseg_train/*",)),
     Source("mist2 (IHC)", "test", False, ("other_stains/mist2_*",)),
     Source("stomach (trichrome)", "test", False, ("other_stains/trichrome_*",)),
