@@ -77,7 +77,10 @@ const FOREIGN: readonly [Where, string][] = [
   [(cx, cy) => cx < -0.4 && cy >= -0.1 && cy < 0.1, 'is orange or brick red (as AEC, Ponceau, Congo red)'],
   [(cx, cy) => cx >= 0.4 && cy >= 0.25, 'is blue (as aniline blue, Alcian blue, methylene blue)'],
   [(cx, cy) => cx >= 0.35 && cy < 0.25, 'is green (as methyl green, light green)'],
-  [(cx, cy) => Math.abs(cx) < 0.1 && Math.abs(cy) < 0.1, 'is grey or black (as silver, or a pale counterstain)'],
+  [
+    (cx, cy) => Math.abs(cx) < 0.1 && Math.abs(cy) < 0.1,
+    'is grey or black (as silver, or a pale counterstain)',
+  ],
   [(cx, cy) => cx > -0.8 && cx < -0.3 && cy > 0.9, 'is magenta (as periodic acid-Schiff)'],
 ];
 /** Part of the tissue from which on a colour is named, and below which one is missed. */
