@@ -73,6 +73,12 @@ export function addColours(
       );
 }
 
+/** Optical density of the mean of a cell, by the sum of its levels. */
+const DENSITY = Float64Array.from(
+  { length: 255 * CELL ** 2 + 1 },
+  (_, levels) => -Math.log(Math.max(levels / CELL ** 2, 0.5) / 255),
+);
+
 function addBlock(
   summary: ColourSummary,
   { rgb, width }: Raster,
@@ -80,34 +86,59 @@ function addBlock(
   block: Rectangle,
   clear: readonly [number, number, number],
 ): void {
-  const density: [number, number, number][] = [];
+  const density = [0, 1, 2, 3].map(() => new Float64Array(BLOCK ** 2));
+  const [red, green, blue, mean] = density as [Float64Array, Float64Array, Float64Array, Float64Array];
+  let cells = 0;
   for (let y = block.y; y + CELL <= block.y + block.height; y += CELL)
     for (let x = block.x; x + CELL <= block.x + block.width; x += CELL) {
-      const sums: [number, number, number] = [0, 0, 0];
-      let counted = 0;
+      let [r, g, b, counted] = [0, 0, 0, 0];
       for (let dy = 0; dy < CELL; dy++)
         for (let dx = 0; dx < CELL; dx++) {
           const pixel = (y + dy) * width + x + dx;
           counted += weight[pixel]!;
-          for (const c of [0, 1, 2] as const) sums[c] += rgb[pixel * 3 + c]!;
+          r += rgb[pixel * 3]!;
+          g += rgb[pixel * 3 + 1]!;
+          b += rgb[pixel * 3 + 2]!;
         }
       if (counted < CELL ** 2) continue;
-      const raw = sums.map((sum) => -Math.log(Math.max(sum / CELL ** 2, 0.5) / 255));
-      const above = raw.map((value, c) => Math.max(value - clear[c]!, 0)) as [number, number, number];
-      if (mean(above) > TISSUE_ABOVE_GLASS && mean(raw) < BLACK_DENSITY) density.push(above);
+      const [rawRed, rawGreen, rawBlue] = [DENSITY[r]!, DENSITY[g]!, DENSITY[b]!];
+      red[cells] = Math.max(rawRed - clear[0], 0);
+      green[cells] = Math.max(rawGreen - clear[1], 0);
+      blue[cells] = Math.max(rawBlue - clear[2], 0);
+      mean[cells] = (red[cells]! + green[cells]! + blue[cells]!) / 3;
+      if (mean[cells]! > TISSUE_ABOVE_GLASS && (rawRed + rawGreen + rawBlue) / 3 < BLACK_DENSITY) cells++;
     }
-  if (density.length < LEAST_CELLS) return;
-  // Equal ones stay in the order of the cells.
-  const byRed = density.toSorted((a, b) => b[0] - a[0]);
-  const nuclei = Math.floor(density.length * NUCLEI);
-  for (const [i, cell] of byRed.entries()) addCell(summary, i < nuclei ? 0 : NODES, cell);
-  const byDensity = density.toSorted((a, b) => mean(b) - mean(a));
-  for (const cell of byDensity.slice(0, Math.floor(density.length * DARKEST)))
-    addCell(summary, 2 * NODES, cell);
+  if (cells < LEAST_CELLS) return;
+  const isNucleus = largest(red.subarray(0, cells), Math.floor(cells * NUCLEI));
+  const isDarkest = largest(mean.subarray(0, cells), Math.floor(cells * DARKEST));
+  for (let cell = 0; cell < cells; cell++) {
+    const [r, g, b] = [red[cell]!, green[cell]!, blue[cell]!];
+    addCell(summary, isNucleus[cell] ? 0 : NODES, r, g, b);
+    if (isDarkest[cell]) addCell(summary, 2 * NODES, r, g, b);
+  }
+}
+
+/** 1 for the `count` largest values; of equal ones the first. */
+function largest(values: Float64Array, count: number): Uint8Array {
+  const is = new Uint8Array(values.length);
+  if (count === 0) return is;
+  const least = values.toSorted()[values.length - count]!;
+  let left = count;
+  for (const [i, value] of values.entries())
+    if (value > least) {
+      is[i] = 1;
+      left--;
+    }
+  for (let i = 0; left > 0; i++)
+    if (values[i] === least) {
+      is[i] = 1;
+      left--;
+    }
+  return is;
 }
 
 /** Shares the weight of a cell among the four nodes around its chroma. */
-function addCell(summary: ColourSummary, part: number, [r, g, b]: readonly [number, number, number]): void {
+function addCell(summary: ColourSummary, part: number, r: number, g: number, b: number): void {
   const { origin, step, nodes } = CHROMA_GRID;
   const d = (r + g + b) / 3;
   const bounded = Math.max(d, MINIMUM_DENSITY);
@@ -125,8 +156,4 @@ function addCell(summary: ColourSummary, part: number, [r, g, b]: readonly [numb
 
 function clamp(value: number, most: number): number {
   return Math.min(Math.max(value, 0), most);
-}
-
-function mean(values: readonly number[]): number {
-  return (values[0]! + values[1]! + values[2]!) / 3;
 }
