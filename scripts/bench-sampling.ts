@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSamples, measure, SAMPLE_CORE, surveyTissue } from '../server/src/normalization/fit.ts';
-import { tissueDensity } from '../server/src/slide/optical-density.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { addSums, classStatistics, samplingError } from '../server/src/stain/statistics.ts';
 import { type Place, signal } from './bench-run.ts';
@@ -31,10 +30,9 @@ export async function measureSampling(
     const base = open.base(WHITE);
     const geometry = { halo, alignment, coreSize: SAMPLE_CORE };
     const survey = await surveyTissue(base, open.overviews(WHITE), geometry, signal);
-    const least = tissueDensity(survey.glass.density);
     const parts: Float64Array[] = [];
     for (const { window } of chooseSamples(survey.windows, ALL))
-      parts.push((await measure(base, window, network, least, signal)).sums);
+      parts.push((await measure(base, window, network, survey, signal)).sums);
     const cells = COUNTS.map((n) => {
       if (n >= parts.length) return '';
       const some = parts.slice(0, n);

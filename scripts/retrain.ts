@@ -88,17 +88,7 @@ await python(
   distilSteps,
   '--resume',
 );
-await python(
-  'export',
-  '--reference',
-  teacher,
-  '--fast',
-  weights(distilled, distilSteps),
-  '--data',
-  pictures,
-  '--out',
-  models,
-);
+await python('export', '--reference', teacher, '--fast', weights(distilled, distilSteps), '--out', models);
 await mkdir(join(models, 'templates'), { recursive: true });
 await copyFile(join(MODELS, 'README.md'), join(models, 'README.shipped-models.md'));
 console.log(`

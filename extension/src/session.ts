@@ -281,7 +281,7 @@ export class Session implements PluginModel, Gated {
     normalized: SlideSeries,
     signal: AbortSignal,
   ): Promise<Comparison> {
-    const { host, previews } = this.#options;
+    const { host, previews, client } = this.#options;
     const shown = host.activeSeries()?.seriesInstanceUid;
     if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid) host.show(original);
     const first = shown === normalized.seriesInstanceUid ? normalized : original;
@@ -296,7 +296,8 @@ export class Session implements PluginModel, Gated {
         previews.showDifference(surface, legend, {
           original: { series: original, instances: host.instances(original) },
           normalized: { series: normalized, instances: host.instances(normalized) },
-          stain: () => this.#stainOf(original, this.#mode.signal),
+          // Nothing is normalised: the result is there, whatever the stain.
+          stain: () => client.stain(original, DEFAULT_MODEL, this.#mode.signal, true),
           onProgress: on.progress,
           onError: (error) => {
             on.error(error);

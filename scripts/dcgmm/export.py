@@ -1,9 +1,9 @@
 """Builds the ONNX graphs and manifest.json from weights files.
 
-    python -m dcgmm.export [--reference runs/a/step01800.npz] [--fast runs/fast/step04000.npz] --data DATA
+    python -m dcgmm.export [--reference runs/a/step01800.npz] [--fast runs/fast/step04000.npz]
 
 Weights that are not given are those already in models/onnx. The graphs are written by hand (blocks.py), not
-traced: same weights, same bytes. DATA, the folder of training images, tells what H&E usually looks like (typical.py).
+traced: same weights, same bytes.
 """
 import argparse
 import hashlib
@@ -16,7 +16,6 @@ import numpy as np
 from . import blocks
 from .constants import ALIGNMENT, CLASS_NAMES, CLASSES, HALO, MINIMUM_OPTICAL_DENSITY, SUMS
 from .graph import DOUBLE, FLOAT, OPSET, UINT8, Graph
-from .typical import typical_stain
 from .weights import MODELS, NETWORKS, read_record, read_weights, weights_file
 
 TILE = ("tile", UINT8, ["N", "H", "W", 3])
@@ -130,7 +129,7 @@ def earlier_identities(name: str, folder: Path, weights: str, graphs: dict) -> l
     return [sha for sha in known if sha != identity_of(graphs)]
 
 
-def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
+def export_model(name: str, folder: Path, version: str) -> dict:
     """Writes both graphs of a model; its entry in the manifest."""
     stored = weights_file(name, folder)
     weights, record = read_weights(stored), read_record(stored)
@@ -154,7 +153,6 @@ def export_model(name: str, folder: Path, data: Path, version: str) -> dict:
         "halo": HALO[name],
         "alignment": ALIGNMENT,
         "minimumOpticalDensity": MINIMUM_OPTICAL_DENSITY,
-        "typicalStain": typical_stain(folder / graphs["statistics"]["file"], data),
         "graphs": graphs,
         "weights": {"file": stored.name, "sha256": digest},
         "earlier": earlier_identities(name, folder, digest, graphs),
@@ -168,7 +166,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in NETWORKS:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=MODELS)
     parser.add_argument("--version", default="0.4.0")
     options = parser.parse_args()
@@ -178,7 +175,7 @@ def main() -> None:
         if given:
             shutil.copyfile(given, weights_file(name, options.out))
     models = [
-        export_model(name, options.out, options.data, options.version)
+        export_model(name, options.out, options.version)
         for name in NETWORKS
         if weights_file(name, options.out).exists()
     ]

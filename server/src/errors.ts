@@ -61,6 +61,11 @@ export const ERROR_TABLE = {
     status: 422,
     remedy: 'There is not enough stained tissue to fit the stain; nothing was stored.',
   },
+  STAIN_NOT_HE: {
+    status: 422,
+    remedy:
+      'Only slides stained with haematoxylin and eosin are normalised. If this is one, or its colours may mean nothing, ask with "anyStain" (--any-stain); the derived header records it.',
+  },
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
   TARGET_REFUSED: {

@@ -207,6 +207,25 @@ describe('normalizations', () => {
     });
   });
 
+  it('of any stain are asked for in so many words, and are other work', async () => {
+    const next = work.next();
+    const wanted = body();
+    const plain = jobSchema.parse(await (await post('/api/normalizations', wanted)).json());
+    const call = await next;
+    expect(call.request.anyStain).toBeUndefined();
+    call.succeed();
+    await until(jobs, plain.id, 'COMPLETED');
+    const after = work.next();
+    const asked = await post('/api/normalizations', { ...wanted, anyStain: true });
+    const job = jobSchema.parse(await asked.json());
+    expect(job.id).not.toBe(plain.id);
+    expect(job.request.anyStain).toBe(true);
+    const second = await after;
+    expect(second.request.anyStain).toBe(true);
+    second.succeed();
+    await until(jobs, job.id, 'COMPLETED');
+  });
+
   it('are refused at once when the series or template is not there', async () => {
     const response = await post('/api/normalizations', { ...body(), seriesInstanceUid: '4.0.4' });
     await expectProblem(response, 404, 'SERIES_NOT_FOUND');

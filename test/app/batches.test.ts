@@ -97,6 +97,20 @@ it('makes a job of each series that is found, and reports on each', async () => 
   expect(csv.split('\r\n')[2]).toBe('1.2,1.2.404,REFUSED,,NOT_WHOLE_SLIDE,"A CT, ""axial"".",,,0,,');
 });
 
+it('asks for any stain where that was asked for, of each series', async () => {
+  found = series('1.9.1', '1.9.2');
+  const first = work.next();
+  const { id } = (await (await post('', { query: {}, template: 'one', anyStain: true })).json()) as Batch;
+  const call = await first;
+  const second = work.next();
+  call.fail(new StainError('STAIN_NOT_HE', 'Brown.'));
+  const other = await second;
+  expect([call, other].map(({ request }) => request.anyStain)).toEqual([true, true]);
+  other.succeed();
+  const done = await reportWhen(id, ({ counts }) => counts['COMPLETED'] === 1);
+  expect(done.series).toMatchObject([{ state: 'FAILED', code: 'STAIN_NOT_HE', message: 'Brown.' }, {}]);
+});
+
 it('is not alone in leaving results out: nobody normalises a result once more', async () => {
   const response = await fetch(`${app.url}/api/normalizations`, {
     method: 'POST',

@@ -85,8 +85,8 @@ const get = async (path: string): Promise<Json> => {
 };
 const value = (dataset: Json, ...path: string[]): unknown =>
   path.reduce((item: any, tag) => item?.[tag]?.Value?.[0], dataset);
-async function create(): Promise<{ path: string; uid: string }> {
-  const response = await send('', [workitem()]);
+async function create(changes: Json = {}): Promise<{ path: string; uid: string }> {
+  const response = await send('', [workitem(changes)]);
   expect(response.status).toBe(201);
   const uid = response.headers.get('Location')!.split('/').at(-1)!;
   return { uid, path: `/${uid}` };
@@ -124,6 +124,19 @@ describe('create', () => {
     await until(jobs, await idOf(path.slice(1)), 'COMPLETED');
   });
 
+  it('takes YES for any stain, and says so', async () => {
+    const parameters = {
+      '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'one'), parameter('ANYSTAIN', 'YES')] },
+    };
+    const next = work.next();
+    const { uid, path } = await create(parameters);
+    const call = await next;
+    expect(call.request.anyStain).toBe(true);
+    expect(JSON.stringify((await get(path))['00741210'])).toContain('ANYSTAIN');
+    call.succeed();
+    await until(jobs, await idOf(uid), 'COMPLETED');
+  });
+
   it('takes the UID of the creator, in the query or the data set, once', async () => {
     const uid = '1.2.840.9.9';
     const response = await send(`?workitem=${uid}`, [workitem()]);
@@ -158,6 +171,10 @@ describe('create', () => {
     ['whose input is not ready', { '00404041': { vr: 'CS', Value: ['INCOMPLETE'] } }],
     ['without a template', { '00741210': { vr: 'SQ' } }],
     ['with an unknown parameter', { '00741210': { vr: 'SQ', Value: [parameter('COLOUR', 'red')] } }],
+    [
+      'with another answer than YES or NO',
+      { '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'one'), parameter('ANYSTAIN', 'maybe')] } },
+    ],
     ['with an unknown priority', { '00741200': { vr: 'CS', Value: ['STAT'] } }],
     ['that is done already', { '00741216': { vr: 'SQ', Value: [{}] } }],
   ] as [string, Json][])('%s is refused with 400', async (_what, changes) => {

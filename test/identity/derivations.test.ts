@@ -36,6 +36,7 @@ describe('the UID of a series', () => {
       model: fc.constantFrom('b', 'fast'),
       encoding: fc.constantFrom('jpeg', 'htj2k', 'jpeg2000'),
       quality: fc.constantFrom(80, 90),
+      anyStain: fc.constantFrom(undefined, true as const),
     }),
     fc.record({
       sourceSha256: fc.constantFrom('s', 'ss'),
@@ -56,6 +57,14 @@ describe('the UID of a series', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it('is what it was before any stain could be asked for, where it is not', () => {
+    const request = { ...REQUEST, studyInstanceUid: '1.2.3', seriesInstanceUid: '1.2.3.4', template: 'one' };
+    const before = '90711a832f04ff55141e261f09573cd2a453a28cc593c346f26d803f653e7c06';
+    expect(seriesContent(request, FINGERPRINT).content).toBe(before);
+    expect(seriesContent({ ...request, anyStain: false }, FINGERPRINT).content).toBe(before);
+    expect(seriesContent({ ...request, anyStain: true }, FINGERPRINT).content).not.toBe(before);
   });
 
   it('is not changed by the time, nor by what else the request carries', () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StainNetwork } from '../../server/src/inference/network.ts';
 import { type Fit, fitStain } from '../../server/src/normalization/fit.ts';
 import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
+import { requireHe } from '../../server/src/normalization/require-he.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 import { transferCoefficients } from '../../server/src/stain/transfer.ts';
@@ -80,8 +81,7 @@ function density({ width, rgb }: Raster, y: number, rows: number): number {
 describe('a slide like those of the training', () => {
   it('is not reported', async () => {
     const { outOfDistribution } = await fit(breast());
-    expect(outOfDistribution.reasons).toEqual([]);
-    expect(outOfDistribution.score).toBeLessThan(1);
+    expect(outOfDistribution).toMatchObject({ verdict: 'he', reasons: [] });
   });
 
   it.each([0.6, 1.5])('of %f times the strength is brought more than half the way back', async (strength) => {
@@ -109,11 +109,14 @@ describe('immunohistochemistry (brown DAB instead of eosin)', () => {
       return [r + 0.35 * brown, r + 0.6 * brown, Math.max(b, r) + 1.6 * brown];
     });
 
-  it('is reported with a score and the reason', async () => {
-    const { outOfDistribution, notes } = await fit(ihc());
-    expect(outOfDistribution.score).toBeGreaterThan(1);
-    expect(outOfDistribution.reasons.join(' ')).toMatch(/haematoxylin and eosin do not give|unlike the H&E/);
+  it('is told from H&E, with what was seen, and refused', async () => {
+    const found = await fit(ihc());
+    const { outOfDistribution, notes } = found;
+    expect(outOfDistribution.verdict).toBe('other');
+    expect(outOfDistribution.reasons.join(' ')).toMatch(/brown or yellow/);
     expect(notes).toEqual(expect.arrayContaining([...outOfDistribution.reasons]));
+    expect(() => requireHe(found, {})).toThrow(/does not look like H&E.*brown/);
+    expect(() => requireHe(found, { anyStain: true })).not.toThrow();
   });
 });
 

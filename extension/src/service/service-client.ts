@@ -55,9 +55,10 @@ export class ServiceClient {
     return found;
   }
 
-  stain = (series: SeriesIdentity, model: string, signal: AbortSignal): Promise<Stain> =>
+  /** @param anyStain of a slide that is not H&E too, which is refused otherwise */
+  stain = (series: SeriesIdentity, model: string, signal: AbortSignal, anyStain = false): Promise<Stain> =>
     this.#json(
-      `/api/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/stain?model=${encodeURIComponent(model)}`,
+      `/api/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/stain?model=${encodeURIComponent(model)}${anyStain ? '&anyStain=true' : ''}`,
       { signal },
     );
 

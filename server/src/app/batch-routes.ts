@@ -109,7 +109,7 @@ export function batchRoutes({
         responses: { 202: json('The batch', batch) },
       },
       async handler(request, response) {
-        const { query, template, model, encoding, quality } = parseInput(batchCreate, request.body);
+        const { query, template, model, encoding, quality, anyStain } = parseInput(batchCreate, request.body);
         // Otherwise each of its series would be refused for it, one after the other.
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);
@@ -146,6 +146,7 @@ export function batchRoutes({
             model,
             encoding: encoding ?? config.output.encoding,
             quality: quality ?? config.output.quality,
+            ...(anyStain && { anyStain }),
           };
           return batches.create(principalOf(response).id, wanted, series);
         });

@@ -62,6 +62,7 @@ export function normalizationRoutes({
         'MODEL_NOT_FOUND',
         'TEMPLATE_OUTDATED',
         'NOT_WHOLE_SLIDE',
+        'STAIN_NOT_HE',
         'ALREADY_NORMALIZED',
         'ARCHIVE_UNREACHABLE',
         'ARCHIVE_TIMEOUT',

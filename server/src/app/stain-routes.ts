@@ -7,6 +7,7 @@ import { type ErrorCode, StainError } from '../errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import { leaving } from '../leaving.ts';
 import type { SlideReference } from '../normalization/open-series.ts';
+import { overrideNotes, requireStainOfHe, type StainPolicy } from '../normalization/require-he.ts';
 import type { SeriesStain } from '../normalization/series-stain.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
@@ -29,6 +30,7 @@ export const SLIDE_PROBLEMS: readonly ErrorCode[] = [
   'SEVERAL_SLIDES',
   'SLIDE_NOT_FOUND',
   'TOO_LITTLE_TISSUE',
+  'STAIN_NOT_HE',
   'NOT_WHOLE_SLIDE',
   'MODEL_NOT_FOUND',
   'MODEL_INVALID',
@@ -65,7 +67,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
   const read = async (request: Request, response: Response) => {
     const signal = leaving(response);
     const { study, series } = parseInput(seriesParameters, request.params);
-    const { model, slide } = parseInput(stainQuery, request.query);
+    const { model, slide, anyStain } = parseInput(stainQuery, request.query);
     const reference = { studyInstanceUid: study, seriesInstanceUid: series };
     setSubject(response, reference);
     await requireAccess(access, principalOf(response), reference);
@@ -73,6 +75,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
       reference,
       loaded: await service.model(model),
       slide,
+      policy: { anyStain } satisfies StainPolicy,
       found: await service.stainOf({ ...reference, slide }, model, principalOf(response).id, signal),
     };
   };
@@ -91,8 +94,10 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
         responses: { 200: json('The stain', stain) },
       },
       async handler(request, response) {
-        const { reference, slide, loaded, found } = await read(request, response);
+        const { reference, slide, loaded, found, policy } = await read(request, response);
         const { fit } = found;
+        // Whoever gets it can normalise the slide: the viewer's preview does.
+        requireStainOfHe(found.series.slide, fit, policy);
         const { name, version, sha256 } = loaded;
         response.json({
           ...reference,
@@ -105,7 +110,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
           pixels: fit.pixels,
           tissueFraction: fit.tissueFraction,
           outOfDistribution: fit.outOfDistribution,
-          notes: found.notes,
+          notes: [...overrideNotes(found.series.slide, fit, policy), ...found.notes],
           colourPolicy: found.colourPolicy,
           colourTable: found.colourTable
             ? `${basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table${slide === undefined ? '' : `?slide=${slide}`}`

@@ -7,6 +7,7 @@ import type { StainNetwork } from '../inference/network.ts';
 import { fitStain } from '../normalization/fit.ts';
 import { makeTemplate } from '../normalization/make-template.ts';
 import { normalizePixels } from '../normalization/normalize-pixels.ts';
+import { requireHe, type StainPolicy } from '../normalization/require-he.ts';
 import type { ClassStatistics } from '../normalization/types.ts';
 import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster, WHITE } from '../slide/raster.ts';
@@ -23,9 +24,12 @@ export interface NormalizeImageResult {
   readonly notes: readonly string[];
 }
 
-/** @param template the id of a template, or the path of a picture to take the stain from */
+/**
+ * @param args template: the id of a template, or the path of a picture to take the stain from
+ * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set
+ */
 export async function normalizeImageCommand(
-  args: { input: string; output: string; template: string; model: string },
+  args: { input: string; output: string; template: string; model: string } & StainPolicy,
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {
@@ -33,9 +37,10 @@ export async function normalizeImageCommand(
   const notes: string[] = [];
   const note = (text: string): void => void notes.push(text);
   const picture = await readImage(args.input, note);
-  const target = await targetStain(args.template, network, composition, note, signal);
+  const target = await targetStain(args, network, composition, note, signal);
   const pixels = memorySource(picture);
   const fit = await fitStain(pixels, [pixels], network, { signal });
+  requireHe(fit, args);
   const coefficients = transferCoefficients(fit, target, network.model.classNames);
   const normalized = blankRaster(picture.width, picture.height);
   await normalizePixels(pixels, network, coefficients, {
@@ -60,7 +65,7 @@ export function isPicture(path: string): boolean {
 }
 
 async function targetStain(
-  template: string,
+  { template, anyStain }: { readonly template: string } & StainPolicy,
   network: StainNetwork,
   composition: Composition,
   onNote: (note: string) => void,
@@ -68,7 +73,9 @@ async function targetStain(
 ): Promise<Stain> {
   if (isPicture(template)) {
     const pixels = memorySource(await readImage(template, onNote));
-    return fitStain(pixels, [pixels], network, { signal });
+    const fit = await fitStain(pixels, [pixels], network, { signal });
+    requireHe(fit, { anyStain });
+    return fit;
   }
   const found = await composition.templates.get(template);
   requireTemplateOf(found, network.model);
@@ -87,6 +94,7 @@ export async function templateFromImages(
   },
   network: StainNetwork,
   createdBy: string,
+  policy: StainPolicy,
   signal: AbortSignal,
 ): Promise<Template> {
   if (paths.length === 0) throw new StainError('REQUEST_INVALID', 'Name at least one image.');
@@ -101,6 +109,7 @@ export async function templateFromImages(
     await thumbnailJpeg(pictures[0]!),
     network,
     { ...description, provenance },
+    policy,
     signal,
   );
 }

@@ -30,6 +30,7 @@ export interface NormalizeAllArguments {
   readonly model: string;
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
+  readonly anyStain?: true | undefined;
   /** Keyword=Value, as of QIDO-RS. */
   readonly query: readonly string[];
   /** A file that ends in .csv or .json. */
@@ -67,6 +68,7 @@ export async function normalizeAllCommand(
       model: args.model,
       encoding: args.encoding ?? config.output.encoding,
       quality: args.quality ?? config.output.quality,
+      ...(args.anyStain && { anyStain: true }),
     }),
   );
   const settling = new Settling(source, environment, config.jobs.stableSeconds);

@@ -22,6 +22,7 @@ export interface NormalizeArguments {
   readonly slide?: string | undefined;
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
+  readonly anyStain?: true | undefined;
 }
 
 /** One slide of several that could not be normalised; the others were. */
@@ -51,6 +52,7 @@ export async function normalizeCommand(
     model: args.model,
     encoding: args.encoding ?? composition.config.output.encoding,
     quality: args.quality ?? composition.config.output.quality,
+    ...(args.anyStain && { anyStain: true }),
   };
   const environment = composition.environment({ source: source.client, destination: destination.client });
   const normalize = async (wanted: NormalizationRequest): Promise<Normalized> => {

@@ -92,6 +92,7 @@ export function createProgram(): Command {
     .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
     .option('--series <uid>', 'Series Instance UID')
     .option('--slide <uid>', 'SOP Instance UID of an image of it: only this slide of a series of several')
+    .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
     .addOption(encodingOption())
     .addOption(qualityOption())
@@ -113,6 +114,7 @@ export function createProgram(): Command {
     .requiredOption('--template <id>', 'template to move the stain onto')
     .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
     .option('--report <file>', 'how each series went, as .csv or .json, written after each')
+    .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
     .addOption(encodingOption())
     .addOption(qualityOption())
@@ -129,8 +131,9 @@ export function createProgram(): Command {
     .command('normalize-image <input> <output>')
     .description('normalise a PNG, JPEG or TIFF picture, to try the method')
     .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
+    .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
-    .action((input: string, output: string, options: { template: string; model: string }) =>
+    .action((input: string, output: string, options: PictureOptions) =>
       run(
         (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
         (result) =>
@@ -152,6 +155,7 @@ export function createProgram(): Command {
     .option('--series <uid>', 'Series Instance UID, for a series')
     .option('--slide <uid>', 'SOP Instance UID of an image of the slide, for a series of several')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .option('--any-stain', 'take it although it is not H&E')
     .option('--replace', 'replace a template of the same id', false)
     .option('--to <url>', 'root of a service that gets it, instead of the folder; with templates.token')
     .action((id: string, source: string[], options: Omit<TemplateAddArguments, 'id' | 'source'>) =>
@@ -218,9 +222,13 @@ export function createProgram(): Command {
   return program;
 }
 
-interface NormalizeOptions {
+interface PictureOptions {
   readonly template: string;
   readonly model: string;
+  readonly anyStain?: true;
+}
+
+interface NormalizeOptions extends PictureOptions {
   readonly study?: string;
   readonly series?: string;
   readonly slide?: string;

@@ -10,6 +10,7 @@ import type { TemplateService } from '../jobs/template-service.ts';
 import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
 import type { SlideReference } from '../normalization/open-series.ts';
 import { previewRegion } from '../normalization/preview-region.ts';
+import { requireStainOfHe } from '../normalization/require-he.ts';
 import { makeSeriesTemplate, readSeriesStain, type SeriesStain } from '../normalization/series-stain.ts';
 import { StainCache } from '../normalization/stain-cache.ts';
 import { requireTemplateOf } from '../stain/template.ts';
@@ -76,6 +77,7 @@ export function stainService(
       requireTemplateOf(template, opened.model);
       return inTurn(requester, wanted, signal, async (inTime) => {
         const found = await fitted(wanted, opened, inTime);
+        requireStainOfHe(found.series.slide, found.fit, wanted);
         const { width, height, rgb } = await previewRegion(found, wanted, template, opened, inTime);
         const format = { rows: height, columns: width, encoding: 'jpeg', quality: PREVIEW_QUALITY } as const;
         return environment.codecs.encode(rgb, format, inTime);
@@ -96,7 +98,7 @@ export function stainService(
       const opened = await network(wanted.model);
       const told = { id, name, description, provenance };
       const made = await inTurn(editor.id ?? 'service', wanted, signal, (inTime) =>
-        makeSeriesTemplate(wanted, region, opened, environment, told, inTime),
+        makeSeriesTemplate(wanted, region, opened, environment, told, wanted, inTime),
       );
       const source = {
         studyInstanceUid,

@@ -25,6 +25,7 @@ export interface TemplateAddArguments {
   readonly slide?: string;
   readonly model: string;
   readonly replace: boolean;
+  readonly anyStain?: true;
   /** Root of the service that it is for; the folder of templates without it. */
   readonly to?: string;
 }
@@ -114,7 +115,7 @@ async function fromPictures(
   const network = await composition.network(args.model);
   // Names of files may name patients, and in a service all read them.
   const source = args.provenance ?? (args.to === undefined ? undefined : 'pictures');
-  return templateFromImages(args.source, { ...args, source }, network, CREATED_BY, signal);
+  return templateFromImages(args.source, { ...args, source }, network, CREATED_BY, args, signal);
 }
 
 async function fromSeries(args: Described, composition: Composition, signal: AbortSignal): Promise<Template> {
@@ -139,6 +140,7 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
     await composition.network(args.model),
     environment,
     { ...args, provenance },
+    args,
     signal,
   );
 }

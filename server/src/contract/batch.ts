@@ -17,11 +17,11 @@ export const batchQuery = z
   })
   .meta({ id: 'BatchQuery' });
 
-const { template, model, encoding, quality } = normalizationCreate.shape;
+const { template, model, encoding, quality, anyStain } = normalizationCreate.shape;
 
 /** Body of POST /api/batches. */
 export const batchCreate = z
-  .strictObject({ query: batchQuery, template, model, encoding, quality })
+  .strictObject({ query: batchQuery, template, model, encoding, quality, anyStain })
   .meta({ id: 'BatchCreate', description: 'Whole-slide series (modality SM) that the query matches' });
 
 export const batchSeries = z

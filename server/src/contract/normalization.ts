@@ -16,6 +16,10 @@ export const slideOfSeries = dicomUid.optional().meta({
     'SOP Instance UID of any image of the slide, where the series holds several; without it the only slide of the series',
 });
 
+export const anyStain = z.boolean().optional().meta({
+  description:
+    'true: a slide that is not H&E is normalised too, and its derived header says so. Its colours mean nothing then',
+});
 const encoding = z
   .enum(['jpeg', 'htj2k', 'jpeg2000'])
   .meta({ description: 'JPEG baseline, or a lossless encoding' });
@@ -41,6 +45,7 @@ export const normalizationCreate = z
     model: nameOfModel.default(DEFAULT_MODEL),
     encoding: encoding.optional(),
     quality: quality.optional(),
+    anyStain,
   })
   .meta({
     id: 'NormalizationCreate',
@@ -81,12 +86,19 @@ export const classStatistics = z.object({ share: z.number(), mean: triple, sd: t
 });
 
 export const outOfDistribution = z
-  .object({ score: z.number(), reasons: z.array(z.string()).readonly() })
+  .object({
+    verdict: z.enum(['he', 'unsure', 'other']).optional().meta({
+      description:
+        'he: looks like H&E. unsure: noted. other: refused, unless any stain was allowed. Results of older versions have none',
+    }),
+    score: z.number(),
+    reasons: z.array(z.string()).readonly(),
+  })
   .readonly()
   .meta({
     id: 'OutOfDistribution',
     description:
-      'How unlike the H&E of the training the slide is: 0 is its middle, above 1 is unlike it, with reasons',
+      'Whether the slide looks like H&E; score: how sure it is that it does not, 0 to 1; reasons: what was seen',
   });
 
 export const normalizationResult = z
@@ -175,6 +187,7 @@ export const job = z
       model: z.string(),
       encoding,
       quality,
+      anyStain,
     }),
     progress: progress.nullable(),
     result: normalizationResult.nullable(),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { DEFAULT_MODEL } from './default-model.ts';
 import {
+  anyStain,
   classStatistics,
   dicomUid,
   nameOfModel,
@@ -13,7 +14,15 @@ import { modelIdentity } from './service.ts';
 
 const modelName = nameOfModel.default(DEFAULT_MODEL);
 
-export const stainQuery = z.strictObject({ model: modelName, slide: slideOfSeries });
+export const stainQuery = z.strictObject({
+  model: modelName,
+  slide: slideOfSeries,
+  anyStain: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true')
+    .meta({ description: 'true: the stain of a slide that is not H&E is answered too' }),
+});
 
 export const stain = z
   .object({
@@ -62,6 +71,7 @@ export const previewCreate = z
     template: nameOfTemplate,
     model: modelName,
     region,
+    anyStain,
     size: z.int().min(1).max(2048).default(1024).meta({
       description:
         'Pixels along the longer side of the picture: at least as many, where a level has them and not more than 2048',

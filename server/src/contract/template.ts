@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { plainName, plainText } from '../stain/plain-text.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
-import { classStatistics, dicomUid, nameOfModel, nameOfTemplate, slideOfSeries } from './normalization.ts';
+import {
+  anyStain,
+  classStatistics,
+  dicomUid,
+  nameOfModel,
+  nameOfTemplate,
+  slideOfSeries,
+} from './normalization.ts';
 import { modelIdentity } from './service.ts';
 import { region } from './stain.ts';
 
@@ -77,6 +84,7 @@ export const templateCreate = z
     model: nameOfModel.default(DEFAULT_MODEL),
     id: nameOfTemplate.optional().meta({ description: 'Made of the name where it is left out' }),
     replace: z.boolean().default(false).meta({ description: replace }),
+    anyStain,
     region: region
       .optional()
       .meta({ description: 'Rectangle in pixels of the base level, 0-based; the whole slide without it' }),

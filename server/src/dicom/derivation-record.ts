@@ -24,6 +24,8 @@ export interface DerivationRecord {
   };
   /** Names the slide within its series, where that holds several: its Container Identifier, or a UID. */
   readonly slide?: string | undefined;
+  /** A sentence, where a slide that is not H&E was normalised because that was asked for. */
+  readonly override?: string | undefined;
   /** Class statistics of the source slide. */
   readonly source: readonly ClassMoments[];
   readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';

@@ -40,11 +40,13 @@ export function derivationDescription({
   encoding,
   quality,
   identity,
+  override,
 }: DerivationRecord): string {
   const supersedes = identity.supersedes ? `, in place of series ${identity.supersedes}` : '';
   return [
     `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}, SHA-256 ${template.sha256}.`,
-    ascii(colourPolicy).slice(0, 350),
+    ...(override === undefined ? [] : [ascii(override).slice(0, 250)]),
+    ascii(colourPolicy).slice(0, override === undefined ? 350 : 200),
     `Encoded as ${ENCODER[encoding](quality)}.`,
     `Revision ${identity.revision}${supersedes}.`,
     WARNING,

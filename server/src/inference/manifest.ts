@@ -28,12 +28,6 @@ const model = z.object({
   halo: z.int().min(0),
   alignment: z.int().min(1),
   minimumOpticalDensity: z.number().positive(),
-  /** Chroma of the stains of the training (stain/out-of-distribution.ts). */
-  typicalStain: z.object({
-    mean: z.array(z.number()),
-    covariance: z.array(z.array(z.number())),
-    limit: z.number().positive(),
-  }),
   graphs: z.object({ statistics: graph, apply: graph }),
   /** Identities of graphs of the same weights that came before. */
   earlier: z.array(sha256).default([]),
@@ -60,7 +54,6 @@ export interface LoadedModel {
   readonly halo: number;
   /** Tile origins and sizes are multiples of this. */
   readonly alignment: number;
-  readonly typicalStain: ManifestModel['typicalStain'];
   /** Identities of the models with the same classes, this one and earlier graphs of them included: their templates fit. */
   readonly templatesOf: readonly string[];
   readonly tolerances: ManifestModel['tolerances'];
@@ -86,7 +79,7 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     statistics: await readGraph(directory, found.graphs.statistics),
     apply: await readGraph(directory, found.graphs.apply),
   };
-  const { version, description, classes, classNames, halo, alignment, typicalStain, tolerances } = found;
+  const { version, description, classes, classNames, halo, alignment, tolerances } = found;
   return {
     name,
     version,
@@ -96,7 +89,6 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
     classNames,
     halo,
     alignment,
-    typicalStain,
     templatesOf: models
       .filter(({ classesOf }) => classesOf === found.classesOf)
       .flatMap((same) => [identityOf(same), ...same.earlier]),

@@ -7,14 +7,16 @@ import {
   BLACK_DENSITY,
   densityAt,
   findGlass,
+  findWhite,
   type Glass,
   requireTissue,
   tissueDensity,
 } from '../slide/optical-density.ts';
 import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
-import type { Raster } from '../slide/raster.ts';
+import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
-import { type OutOfDistribution, outOfDistribution } from '../stain/out-of-distribution.ts';
+import { addColours, type ColourSummary, emptySummary } from '../stain/colour-summary.ts';
+import { judgeStain, type OutOfDistribution } from '../stain/other-stain.ts';
 import { addSums, classStatistics, massOf, SUMS_PER_CLASS, samplingError } from '../stain/statistics.ts';
 import { type Fade, fadeOf, type Stain } from '../stain/transfer.ts';
 
@@ -79,13 +81,13 @@ export async function fitStain(
   const samples = chooseSamples(survey.windows, MAX_SAMPLES);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const parts: Float64Array[] = [];
-  const least = tissueDensity(survey.glass.density);
   const density = { sum: 0, pixels: 0 };
+  const colours = emptySummary();
   let pixels = 0;
   const measured = samples.map(
     ({ window }) =>
       () =>
-        measure(base, window, network, least, options.signal),
+        measure(base, window, network, survey, options.signal),
   );
   for await (const found of inOrder(measured, network.lanes + 1)) {
     addSums(sums, found.sums);
@@ -93,16 +95,16 @@ export async function fitStain(
     pixels += found.pixels;
     density.sum += found.density;
     density.pixels += found.tissue;
+    for (const [i, weight] of found.colours.entries()) colours[i]! += weight;
     options.onProgress?.(parts.length, samples.length);
     if (parts.length >= MIN_SAMPLES && samplingError(parts, available(survey)) <= SUFFICIENT) break;
   }
   requireTissue(density.pixels);
   const meanDensity = density.sum / density.pixels - survey.glass.density;
   const classes = classStatistics(sums);
-  const { classNames, typicalStain } = network.model;
   // The graph counts no foreign colours: what is missing from its sums was one.
   const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / density.pixels);
-  const unlike = outOfDistribution(classes, Math.min(1, foreign), typicalStain, classNames);
+  const unlike = judgeStain(colours, survey.white !== undefined, Math.min(1, foreign));
   return {
     classes,
     glassDensity: survey.glass.density,
@@ -130,18 +132,19 @@ interface Measured {
   readonly pixels: number;
   readonly tissue: number;
   readonly density: number;
+  readonly colours: ColourSummary;
 }
 
-/** @param least optical density from which on a pixel is tissue */
 export async function measure(
   base: PixelSource,
   window: Window,
   network: StainNetwork,
-  least: number,
+  { glass, white }: Pick<Survey, 'glass' | 'white'>,
   signal: AbortSignal,
 ): Promise<Measured> {
   const raster = await base.read(window, signal);
   const weight = countedPixels(base, window, raster);
+  const least = tissueDensity(glass.density);
   let [pixels, tissue, density] = [0, 0, 0];
   for (let p = 0; p < weight.length; p++) {
     if (!weight[p]) continue;
@@ -152,8 +155,12 @@ export async function measure(
     tissue++;
   }
   const { width, height, rgb } = raster;
+  const colours = emptySummary();
+  const { core } = window;
+  const inRaster = { ...core, x: core.x - window.x, y: core.y - window.y };
+  addColours(colours, raster, weight, inRaster, white ?? WHITE);
   const sums = await network.statistics({ tile: rgb, weight, width, height }, signal);
-  return { sums, pixels, tissue, density };
+  return { sums, pixels, tissue, density, colours };
 }
 
 /** Results in the order of the tasks, of which `most` are under way: what is begun beyond the last one used is dropped. */
@@ -179,6 +186,8 @@ export interface SurveyedWindow {
 export interface Survey {
   readonly windows: readonly SurveyedWindow[];
   readonly glass: Glass;
+  /** Colour of the light; undefined where it cannot be told. */
+  readonly white: Rgb | undefined;
   readonly tissueFraction: number;
 }
 
@@ -220,10 +229,11 @@ async function surveyOn(
     if (base.coverage(window.core).length === 0) continue;
     views.push({ window, raster: await seen.read(scaled(window, base, overview), signal) });
   }
-  const glass = findGlass(views.map(({ raster }) => raster));
+  const rasters = views.map(({ raster }) => raster);
+  const [glass, white] = [findGlass(rasters), findWhite(rasters)];
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
   const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
-  return { windows, glass, tissueFraction: mean };
+  return { windows, glass, white, tissueFraction: mean };
 }
 
 /** The core of a window in the coordinates of the overview, at least one pixel large. */

@@ -3,6 +3,7 @@ import type { StainNetwork } from '../inference/network.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Template } from '../stain/template-document.ts';
 import { fitStain } from './fit.ts';
+import { requireHe, type StainPolicy } from './require-he.ts';
 
 export interface TemplateDescription {
   readonly id: string;
@@ -14,15 +15,18 @@ export interface TemplateDescription {
 /**
  * @param pixels overviews: the same pixels at lower magnifications, for finding the tissue
  * @param thumbnail JPEG
+ * @throws STAIN_NOT_HE, and what `fitStain` refuses
  */
 export async function makeTemplate(
   pixels: { readonly base: PixelSource; readonly overviews: readonly PixelSource[] },
   thumbnail: Uint8Array,
   network: StainNetwork,
   description: TemplateDescription,
+  policy: StainPolicy,
   signal: AbortSignal,
 ): Promise<Template> {
   const fit = await fitStain(pixels.base, pixels.overviews, network, { signal });
+  requireHe(fit, policy);
   const { name, version, sha256 } = network.model;
   return {
     schemaVersion: 1,

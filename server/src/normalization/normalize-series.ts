@@ -23,6 +23,7 @@ import { makeLevels } from './make-levels.ts';
 import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
+import { overrideNotes, requireDeclaredHe, requireHe } from './require-he.ts';
 import { type Fingerprint, seriesContent, sha256, slideUid, sourceSha256 } from './series-identity.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storedUids, storeSeries } from './store-series.ts';
@@ -62,7 +63,7 @@ export interface NormalizationOptions {
 
 /**
  * What a request means now. Refuses what can be refused from metadata alone. Cheap: an API calls it before it queues a job.
- * @throws SPOOL_TOO_SMALL, TEMPLATE_NOT_FOUND, MODEL_INVALID and what `inspectSeries` throws
+ * @throws STAIN_NOT_HE by the header, SPOOL_TOO_SMALL, TEMPLATE_NOT_FOUND, MODEL_INVALID and what `inspectSeries` throws
  */
 export async function inspectRequest(
   request: NormalizationRequest,
@@ -71,6 +72,7 @@ export async function inspectRequest(
 ): Promise<Fingerprint & { readonly slide: Slide; readonly isResult: boolean }> {
   const { template, network } = await resolve(request, environment);
   const slide = await inspectSeries(request, environment, signal);
+  requireDeclaredHe(slide, request);
   await requireCapacity(environment.spool, jobRoom(imagesOf(slide), request.encoding).least);
   return {
     ...fingerprintOf(sourceOf(slide), template, network, environment),
@@ -163,6 +165,8 @@ async function normalizeIn(
       checkpoint.reached.levels?.complete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
   });
   const { slide, colour } = open;
+  // The metadata that an archive shows may lack what the instances say.
+  requireDeclaredHe(slide, request);
   const begun = await factsOf(identity, request, network, environment, signal);
   const fit =
     begun?.fit ??
@@ -171,6 +175,7 @@ async function normalizeIn(
       signal,
       onProgress: (done, total) => progress.report('fit', done, total, 'tiles'),
     }));
+  requireHe(fit, request);
   // Only what is new is saved: a checkpoint says that the job has got further.
   if (!checkpoint.reached.fit) await checkpoint.save({ fit });
   const coefficients = transferCoefficients(fit, template, network.model.classNames);
@@ -195,7 +200,15 @@ async function normalizeIn(
   const { spools } = levels;
 
   const uids = derivedUids(identity);
-  const notes = [...slide.notes, ...fit.notes, ...coefficients.notes, ...colour.notes, ...glass.notes];
+  const override = overrideNotes(slide, fit, request);
+  const notes = [
+    ...slide.notes,
+    ...override,
+    ...fit.notes,
+    ...coefficients.notes,
+    ...colour.notes,
+    ...glass.notes,
+  ];
   // From here on the header is what it is, whoever completes the series.
   const facts = await environment.derivations.keep(identity, {
     fit,
@@ -211,6 +224,7 @@ async function normalizeIn(
     model: network.model,
     template,
     slide: fingerprint.slideUid && nameOf(slide),
+    override: override[0],
     source: facts.fit.classes,
     encoding: request.encoding,
     quality: request.quality,

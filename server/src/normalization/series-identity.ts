@@ -44,6 +44,8 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
     // Lossless encodings have no quality.
     request.encoding === 'jpeg' ? request.quality : null,
     fingerprint.pipelineSha256,
+    // Named, so that it is never taken for a slide; without it the series is what it was before there was this.
+    ...(request.anyStain ? [{ anyStain: true }] : []),
     // Two slides of one series are no revisions of each other.
     ...(fingerprint.slideUid === undefined ? [] : [fingerprint.slideUid]),
   ]);

@@ -12,6 +12,7 @@ import { type Fit, fitStain } from './fit.ts';
 import { makeTemplate, type TemplateDescription } from './make-template.ts';
 import type { SeriesAccess, SlideReference } from './open-series.ts';
 import { openRemoteSeries, type RemoteSeries } from './remote-series.ts';
+import { requireDeclaredHe, type StainPolicy } from './require-he.ts';
 
 export interface SeriesStain {
   readonly fit: Fit;
@@ -41,16 +42,21 @@ export async function readSeriesStain(
   };
 }
 
-/** @param region in pixels of the base level; the whole slide without it */
+/**
+ * @param region in pixels of the base level; the whole slide without it
+ * @throws STAIN_NOT_HE, and what `openRemoteSeries` and `fitStain` refuse
+ */
 export async function makeSeriesTemplate(
   series: SlideReference,
   region: Rectangle | undefined,
   network: StainNetwork,
   access: SeriesAccess,
   description: TemplateDescription,
+  policy: StainPolicy,
   signal: AbortSignal,
 ): Promise<Template> {
   const open = await openRemoteSeries(series, access, signal);
+  requireDeclaredHe(open.slide, policy);
   const whole = open.base(WHITE);
   if (region && (region.x + region.width > whole.width || region.y + region.height > whole.height))
     throw new StainError('REQUEST_INVALID', 'The region reaches beyond the slide.', {
@@ -60,7 +66,14 @@ export async function makeSeriesTemplate(
   const overviews = region ? [base] : open.overviews(WHITE);
   const [smallest] = overviews;
   const picture = await smallest!.read(middleOf(smallest!), signal);
-  return makeTemplate({ base, overviews }, await thumbnailJpeg(picture), network, description, signal);
+  return makeTemplate(
+    { base, overviews },
+    await thumbnailJpeg(picture),
+    network,
+    description,
+    policy,
+    signal,
+  );
 }
 
 /** The whole overview, or the middle of one that is too large to be a picture. */

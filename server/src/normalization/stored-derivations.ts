@@ -121,7 +121,12 @@ const fit = z.object({
   sampledTiles: z.number(),
   pixels: z.number(),
   tissueFraction: z.number(),
-  outOfDistribution: z.object({ score: z.number(), reasons: z.array(z.string()) }),
+  outOfDistribution: z.object({
+    // Records of older versions have none, and were refused nothing.
+    verdict: z.enum(['he', 'unsure', 'other']).default('he'),
+    score: z.number(),
+    reasons: z.array(z.string()),
+  }),
   notes: z.array(z.string()),
 });
 

@@ -1,4 +1,5 @@
 /** What a normalisation is asked for and what it answers: plain values that can be stored and sent as JSON. */
+import type { StainVerdict } from '../stain/other-stain.ts';
 
 export type OutputEncoding = 'jpeg' | 'htj2k' | 'jpeg2000';
 
@@ -22,6 +23,8 @@ export interface NormalizationRequest {
   /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
   readonly encoding: OutputEncoding;
   readonly quality: number;
+  /** A slide that is not H&E is normalised too, and its derived header says so. */
+  readonly anyStain?: boolean | undefined;
 }
 
 /** Which series the work makes (`series-identity.ts`), so that a repeat stores the same bytes again. */
@@ -94,8 +97,12 @@ export interface NormalizationResult {
     readonly tissueFraction: number;
     readonly classes: readonly ClassStatistics[];
   };
-  /** How unlike the H&E of the training the slide is; above 1 it is reported in `notes` too. */
-  readonly outOfDistribution: { readonly score: number; readonly reasons: readonly string[] };
+  /** Whether the slide looks like H&E (stain/other-stain.ts); results of older versions have no verdict. */
+  readonly outOfDistribution: {
+    readonly verdict?: StainVerdict | undefined;
+    readonly score: number;
+    readonly reasons: readonly string[];
+  };
   readonly colourPolicy: string;
   /** Sentences about what a reader of the result should know (a guard that acted, a faint slide ...). */
   readonly notes: readonly string[];

@@ -9,7 +9,7 @@ const DENSITY = Float64Array.from({ length: 256 }, (_, value) => -Math.log(Math.
 export const BLACK_DENSITY = 2.5;
 
 /** Tissue is at least this much denser than the empty glass. */
-const TISSUE_ABOVE_GLASS = 0.08;
+export const TISSUE_ABOVE_GLASS = 0.08;
 
 /** The optical density from which on a pixel is stained tissue, on glass of `glassDensity`. */
 export function tissueDensity(glassDensity: number): number {
@@ -100,6 +100,49 @@ export function findGlass(rasters: Iterable<Raster>): Glass {
     density: (mode + 0.5) * binWidth,
     colour: [Math.round(r / count), Math.round(g / count), Math.round(b / count)],
   };
+}
+
+/** What is taken for the light: this part of the pixels that are not pure white, the brightest ones. */
+const WHITE_SHARE = 0.005;
+
+/**
+ * The colour of the light, to which colours are relative: of the brightest pixels, but for what a scanner fills with pure white. Glass is
+ * the commonest bright colour and may be pale tissue where a picture shows hardly any; this is not.
+ * @returns red, green and blue, not rounded; undefined where they are too dark or differ too much: tissue, or a lamp
+ */
+export function findWhite(rasters: Iterable<Raster>): Rgb | undefined {
+  const binWidth = 0.005;
+  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({
+    count: 0,
+    r: 0,
+    g: 0,
+    b: 0,
+  }));
+  let pixels = 0;
+  for (const { rgb } of rasters)
+    for (let i = 0; i < rgb.length / 3; i++) {
+      const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
+      if (Math.min(r, g, b) === 255) continue;
+      pixels++;
+      const bin = bins[Math.floor(densityAt(rgb, i) / binWidth)];
+      if (!bin) continue;
+      bin.count++;
+      bin.r += r;
+      bin.g += g;
+      bin.b += b;
+    }
+  const found = { count: 0, r: 0, g: 0, b: 0 };
+  for (const { count, r, g, b } of bins) {
+    found.count += count;
+    found.r += r;
+    found.g += g;
+    found.b += b;
+    if (found.count >= Math.max(1, WHITE_SHARE * pixels)) {
+      const white = [found.r / found.count, found.g / found.count, found.b / found.count] as const;
+      return Math.max(...white) - Math.min(...white) > GREATEST_TINT ? undefined : white;
+    }
+  }
+  return undefined;
 }
 
 function sum(values: readonly number[]): number {

@@ -25,12 +25,18 @@ const WORKITEM_CODES = new Map([
   ['110001', 'DCM'],
   ['STAINNORM', CODING_SCHEME],
 ]);
-const PARAMETERS: Record<string, 'template' | 'model' | 'encoding' | 'quality'> = {
+const PARAMETERS: Record<string, 'template' | 'model' | 'encoding' | 'quality' | 'anyStain'> = {
   TEMPLATE: 'template',
   MODEL: 'model',
   ENCODING: 'encoding',
   QUALITY: 'quality',
+  ANYSTAIN: 'anyStain',
 };
+/** What is neither is refused, as text where a truth value belongs. */
+const YES_NO = new Map<unknown, unknown>([
+  ['YES', true],
+  ['NO', false],
+]);
 
 export interface WorkitemRequest {
   readonly request: z.output<typeof normalizationCreate>;
@@ -83,7 +89,8 @@ function parametersOf(dataset: DataSet): Record<string, unknown> {
     const parameter = PARAMETERS[name?.string('CodeValue') ?? ''];
     if (!parameter || name?.string('CodingSchemeDesignator') !== CODING_SCHEME)
       refuse('A processing parameter is not known here.');
-    parameters[parameter] = item.string('TextValue') ?? item.number('NumericValue');
+    const value = item.string('TextValue') ?? item.number('NumericValue');
+    parameters[parameter] = parameter === 'anyStain' ? (YES_NO.get(value) ?? value) : value;
   }
   return parameters;
 }

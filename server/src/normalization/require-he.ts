@@ -1,0 +1,73 @@
+/**
+ * What is not H&E is not made to look like it. The header is asked first, then the pixels; either can refuse. A header that says H&E does
+ * not help pixels that say otherwise, because laboratory systems stamp it on everything.
+ */
+import { declaredStain } from '../dicom/declared-stain.ts';
+import { StainError } from '../errors.ts';
+import type { Slide } from '../slide/types.ts';
+import type { Fit } from './fit.ts';
+
+/** What a request says of it: with `anyStain` whatever it is, is moved, and that is recorded. */
+export interface StainPolicy {
+  readonly anyStain?: boolean | undefined;
+}
+
+/** @throws STAIN_NOT_HE where a header of the slide names another stain */
+export function requireDeclaredHe(slide: Slide, { anyStain }: StainPolicy): void {
+  const names = declaredOthers(slide);
+  if (names.length > 0 && !anyStain)
+    throw new StainError(
+      'STAIN_NOT_HE',
+      `The header says that the slide is stained with ${inWords(names)}.`,
+      {
+        data: { seen: 'header', stains: names },
+      },
+    );
+}
+
+/** @throws STAIN_NOT_HE where the pixels show another stain */
+export function requireHe({ outOfDistribution }: Pick<Fit, 'outOfDistribution'>, policy: StainPolicy): void {
+  const { verdict, score, reasons } = outOfDistribution;
+  if (verdict === 'other' && !policy.anyStain)
+    throw new StainError('STAIN_NOT_HE', `The slide does not look like H&E. ${reasons.join(' ')}`, {
+      data: { seen: 'pixels', score, reasons },
+    });
+}
+
+/** Both. @throws STAIN_NOT_HE */
+export function requireStainOfHe(
+  slide: Slide,
+  fit: Pick<Fit, 'outOfDistribution'>,
+  policy: StainPolicy,
+): void {
+  requireDeclaredHe(slide, policy);
+  requireHe(fit, policy);
+}
+
+/** Of a slide that is moved although it is not H&E; empty for others. */
+export function overrideNotes(
+  slide: Slide,
+  { outOfDistribution }: Pick<Fit, 'outOfDistribution'>,
+  { anyStain }: StainPolicy,
+): string[] {
+  const names = declaredOthers(slide);
+  if (!anyStain || (names.length === 0 && outOfDistribution.verdict !== 'other')) return [];
+  const why = names.length > 0 ? `its header names ${inWords(names)}` : 'its pixels show another stain';
+  return [
+    `The slide is not H&E (${why}) and was normalised because the request allows any stain: its colours mean nothing.`,
+  ];
+}
+
+function declaredOthers({ levels }: Slide): readonly string[] {
+  const names = levels
+    .flatMap(({ instances }) => instances)
+    .flatMap(({ dataset }) => {
+      const declared = declaredStain(dataset);
+      return declared?.stain === 'other' ? declared.names : [];
+    });
+  return [...new Set(names)];
+}
+
+function inWords(names: readonly string[]): string {
+  return names.slice(0, 5).join(', ');
+}
