@@ -2,7 +2,7 @@
 import { untilAborted } from '../../server/src/abortable.ts';
 import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
 import type { Rectangle } from '../../server/src/slide/windows.ts';
-import { transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { makeTransfer } from '../../server/src/stain/transfer.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
 import { captionOverview } from './microscopy/overview-caption.ts';
@@ -60,7 +60,7 @@ interface Network {
 }
 
 /** Statistics of the template that is previewed. */
-export type TargetStain = Pick<Stain, 'classes' | 'glassDensity'> & Pick<Template, 'id' | 'name'>;
+export type TargetStain = Pick<Stain, 'classes' | 'densities' | 'glassDensity'> & Pick<Template, 'id' | 'name'>;
 
 /** What the frames of a slide hold, and the lattice from that to sRGB. */
 interface SlideColours {
@@ -68,7 +68,7 @@ interface SlideColours {
   readonly table: Uint8Array | null;
 }
 
-interface FittedStain extends Pick<Stain, 'classes' | 'glassDensity' | 'glassColour'>, SlideColours {
+interface FittedStain extends Pick<Stain, 'classes' | 'densities' | 'glassDensity' | 'glassColour'>, SlideColours {
   readonly origin: 'service' | 'visible';
 }
 
@@ -92,7 +92,7 @@ export class PreviewFactory {
     const stain = await this.#stain(options, levels, source, network);
     onStatus({ statistics: stain.origin });
     signal.throwIfAborted();
-    const coefficients = transferCoefficients(stain, template, model.classNames);
+    const transfer = makeTransfer(options.transfer, stain, template, model.classNames);
     const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
     const uncaption = captionOverview(viewer.container, translate('viewport.original'));
     let isFirst = true;
@@ -107,7 +107,7 @@ export class PreviewFactory {
         const window = await source.window(level, tileWindow(core, plane, model), native, tileSignal);
         const bitmap = await tileFrom(
           queue,
-          { kind: 'normalize', window, core, table, glass, coefficients },
+          { kind: 'normalize', window, core, table, glass, transfer },
           tileSignal,
         );
         if (isFirst) onStatus({ firstTileMs: performance.now() - pressed });
@@ -272,6 +272,7 @@ export class PreviewFactory {
     const { density, colour } = fitted.glass;
     return {
       classes: fitted.classes,
+      densities: fitted.densities,
       glassDensity: density,
       glassColour: colour,
       native: null,

@@ -18,16 +18,16 @@ ZERO_LEVEL = 0.5
 #: value a pixel is H&E, from the second on it is foreign; it is then neither counted nor changed. Brown, green and
 #: yellow (DAB, ink) absorb blue more than green; blue and green ink absorbs red much more than green. Of the 152
 #: H&E images at hand the worst has 1.3 % and 2.2 % of its tissue above the lower ends.
-FOREIGN_BLUE_OVER_GREEN = (0.15, 0.35)
-FOREIGN_RED_OVER_GREEN = (0.35, 0.6)
+FOREIGN_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["blueOverGreen"])
+FOREIGN_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["redOverGreen"])
 #: Black ink: dense, and absorbing blue nearly as much as green (dark nuclei absorb green far more).
-FOREIGN_INK_DENSITY = (0.9, 1.2)
-FOREIGN_INK_BLUE_OVER_GREEN = (-0.15, 0.05)
+FOREIGN_INK_DENSITY = tuple(TRANSFER["foreign"]["inkDensity"])
+FOREIGN_INK_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["inkBlueOverGreen"])
 #: Blue ink, as dense as the black one: it absorbs red more than green, haematoxylin does not. Chosen on 130 H&E images
 #: (2.5 % of the tissue of the worst is above the lower ends); of 213 others the worst has 0.3 % (evaluation.ink).
-FOREIGN_INK_RED_OVER_GREEN = (0.15, 0.3)
+FOREIGN_INK_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["inkRedOverGreen"])
 #: No transmitted light at all: the black rim of a scan.
-FOREIGN_BLACK_DENSITY = (2.5, 3.0)
+FOREIGN_BLACK_DENSITY = tuple(TRANSFER["foreign"]["blackDensity"])
 
 #: cx of a transferred pixel is clipped to this range before the inverse (published range).
 CX_RANGE = (-1.0, 2.0)

@@ -1,8 +1,9 @@
 /** What the page and the preview's worker tell each other. */
-import type { ClassStatistics } from '../../../server/src/normalization/types.ts';
+import type { ClassStatistics, DensityStatistics } from '../../../server/src/normalization/types.ts';
 import type { Glass } from '../../../server/src/slide/optical-density.ts';
 import type { Rgb } from '../../../server/src/slide/raster.ts';
 import type { Rectangle } from '../../../server/src/slide/windows.ts';
+import type { Transfer } from '../../../server/src/stain/transfer.ts';
 
 /** A frame under a window, at its place in the level. */
 export interface EncodedFrame extends Rectangle {
@@ -34,11 +35,7 @@ export type WorkerRequest =
       readonly table: Uint8Array | null;
       /** Colour of the places where the slide has no frame. */
       readonly glass: Rgb;
-      readonly coefficients: {
-        readonly scale: Float32Array;
-        readonly offset: Float32Array;
-        readonly fade: readonly [number, number];
-      };
+      readonly transfer: Transfer;
     }
   | { readonly kind: 'fit'; readonly window: WindowPixels; readonly table: Uint8Array | null }
   | {
@@ -51,6 +48,7 @@ export type WorkerRequest =
 
 export interface VisibleFit {
   readonly classes: readonly ClassStatistics[];
+  readonly densities: readonly DensityStatistics[];
   readonly glass: Glass;
 }
 

@@ -10,7 +10,9 @@ import {
   tissueDensity,
 } from '../../../server/src/slide/optical-density.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
-import { classStatistics } from '../../../server/src/stain/statistics.ts';
+import { gainOf } from '../../../server/src/stain/linear.ts';
+import { applyTables } from '../../../server/src/stain/linear-tables.ts';
+import { classStatistics, densityStatistics } from '../../../server/src/stain/statistics.ts';
 import { ciede2000, labOf } from './ciede2000.ts';
 import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
@@ -32,14 +34,15 @@ async function normalize({
   core,
   table,
   glass,
-  coefficients,
+  transfer,
 }: Of<'normalize'>): Promise<WorkerAnswer> {
   const raster = await readWindow(window, table, glass);
   const tile = blankRaster(core.width, core.height);
   copyOverlap(raster, window, tile, core);
-  const { scale, offset, fade } = coefficients;
+  if (transfer.name === 'linear') applyTables(transfer.tables, tile.rgb);
   // What the network would return unchanged is not sent through it.
-  if (!isNowhereDenser(tile, fade[0])) {
+  else if (!isNowhereDenser(tile, transfer.fade.low)) {
+    const { scale, offset, fade } = transfer.coefficients;
     const { runtime, apply } = network!;
     const { width, height } = raster;
     const classes = scale.length / 3;
@@ -61,13 +64,15 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   const glass = findGlass([raster]);
   const least = tissueDensity(glass.density);
   const weight = new Uint8Array(width * height);
-  let tissue = 0;
+  let [tissue, sum] = [0, 0];
   for (let pixel = 0; pixel < weight.length; pixel++) {
     const density = densityAt(rgb, pixel);
     // The black rim of a scan does not count.
     if (density >= BLACK_DENSITY) continue;
     weight[pixel] = 1;
-    if (density > least) tissue++;
+    if (density <= least) continue;
+    tissue++;
+    sum += density;
   }
   requireTissue(tissue);
   const session = await runtime.session(statistics);
@@ -75,8 +80,10 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
     const { sums } = await session.run({
       tile: new runtime.Tensor('uint8', rgb, [1, height, width, 3]),
       weight: new runtime.Tensor('uint8', weight, [1, height, width]),
+      gain: new runtime.Tensor('float32', Float32Array.of(gainOf(sum / tissue)), [1]),
     });
-    return { kind: 'fitted', classes: classStatistics((await sums!.getData()) as Float64Array), glass };
+    const found = (await sums!.getData()) as Float64Array;
+    return { kind: 'fitted', classes: classStatistics(found), densities: densityStatistics(found), glass };
   } finally {
     await session.release();
   }

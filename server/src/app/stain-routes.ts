@@ -103,6 +103,7 @@ export function stainRoutes({ basePath, access, ...service }: StainRoutesOptions
           ...reference,
           model: { name, version, sha256 },
           classes: fit.classes,
+          densities: fit.densities,
           glassDensity: fit.glassDensity,
           glassColour: fit.glass.colour,
           fade: fit.fade,

@@ -80,7 +80,12 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
     const editor = editorOf(principal);
     const isOwn = owner === principal.id;
     const content = contentOf(record);
-    const { model, classes, glassDensity } = content ?? { model: null, classes: [], glassDensity: null };
+    const { model, classes, densities, glassDensity } = content ?? {
+      model: null,
+      classes: [],
+      densities: [],
+      glassDensity: null,
+    };
     return {
       id,
       version,
@@ -91,6 +96,7 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
       model,
       provenance: { source: origin, licence, createdAt: record.madeAt, createdBy: record.madeBy },
       classes,
+      densities,
       glassDensity,
       own: isOwn,
       mayRemove: mayChange(record, editor),

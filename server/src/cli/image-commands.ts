@@ -14,7 +14,8 @@ import { blankRaster, copyOverlap, type Raster, WHITE } from '../slide/raster.ts
 import type { Rectangle } from '../slide/windows.ts';
 import { requireTemplateOf } from '../stain/template.ts';
 import type { Template } from '../stain/template-document.ts';
-import { type Stain, transferCoefficients } from '../stain/transfer.ts';
+import type { Stain } from '../stain/stain.ts';
+import { makeTransfer } from '../stain/transfer.ts';
 
 export interface NormalizeImageResult {
   readonly output: string;
@@ -41,9 +42,9 @@ export async function normalizeImageCommand(
   const pixels = memorySource(picture);
   const fit = await fitStain(pixels, [pixels], network, { signal });
   requireHe(fit, args);
-  const coefficients = transferCoefficients(fit, target, network.model.classNames);
+  const transfer = makeTransfer(args.transfer, fit, target, network.model.classNames);
   const normalized = blankRaster(picture.width, picture.height);
-  await normalizePixels(pixels, network, coefficients, {
+  await normalizePixels(pixels, network, transfer, {
     signal,
     sink: async (core, at) => {
       copyOverlap(core, at, normalized, { x: 0, y: 0 });
@@ -55,7 +56,7 @@ export async function normalizeImageCommand(
     width: picture.width,
     height: picture.height,
     classes: fit.classes,
-    notes: [...notes, ...fit.notes, ...coefficients.notes],
+    notes: [...notes, ...fit.notes, ...transfer.notes],
   };
 }
 

@@ -85,6 +85,13 @@ export const classStatistics = z.object({ share: z.number(), mean: triple, sd: t
   description: 'Share, mean and standard deviation of one stain class in (D, cx, cy)',
 });
 
+export const densityStatistics = z
+  .object({ share: z.number(), mean: triple, covariance: z.tuple([triple, triple, triple]).readonly() })
+  .meta({
+    id: 'DensityStatistics',
+    description: 'Share, mean and covariance of one stain class in optical density (R, G, B)',
+  });
+
 export const outOfDistribution = z
   .object({
     verdict: z.enum(['he', 'unsure', 'other']).optional().meta({

@@ -4,6 +4,7 @@ import { DEFAULT_MODEL } from './default-model.ts';
 import {
   anyStain,
   classStatistics,
+  densityStatistics,
   dicomUid,
   nameOfModel,
   nameOfTemplate,
@@ -30,6 +31,7 @@ export const stain = z
     seriesInstanceUid: z.string(),
     model: modelIdentity,
     classes: z.array(classStatistics).readonly(),
+    densities: z.array(densityStatistics).readonly(),
     glassDensity: z.number().meta({ description: 'Optical density of the empty glass' }),
     glassColour: z.tuple([z.number(), z.number(), z.number()]).readonly(),
     fade: z.object({ low: z.number(), high: z.number() }).meta({

@@ -5,6 +5,7 @@ import { DEFAULT_MODEL } from './default-model.ts';
 import {
   anyStain,
   classStatistics,
+  densityStatistics,
   dicomUid,
   nameOfModel,
   nameOfTemplate,
@@ -32,6 +33,7 @@ export const template = z
       createdBy: z.string(),
     }),
     classes: z.array(classStatistics),
+    densities: z.array(densityStatistics),
     glassDensity: z.number().nullable(),
     own: z.boolean().meta({ description: 'Made by whoever asks' }),
     mayRemove: z.boolean().meta({ description: 'Whoever asks may replace and remove it' }),

@@ -1,4 +1,5 @@
 /** What the main thread and the inference thread tell each other. Pixels are transferred, never copied. */
+import type { LinearTables } from '../stain/linear-tables.ts';
 import type { DeviceProof } from './device-proof.ts';
 
 export interface WorkerStart {
@@ -20,9 +21,11 @@ export type InferenceRequest =
       readonly kind: 'statistics';
       readonly tile: Uint8Array;
       readonly weight: Uint8Array;
+      readonly gain: number;
       readonly width: number;
       readonly height: number;
     }
+  | { readonly kind: 'linear'; readonly tile: Uint8Array; readonly tables: LinearTables }
   | {
       readonly kind: 'apply';
       readonly tile: Uint8Array;

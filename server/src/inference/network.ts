@@ -1,6 +1,8 @@
 /** The network of a model, ready to run: one device, requests begun in the order they are made. */
 import type { Worker } from 'node:worker_threads';
 import { StainError } from '../errors.ts';
+import type { LinearTables } from '../stain/linear-tables.ts';
+import type { PaperCoefficients } from '../stain/paper.ts';
 import type { DeviceProof } from './device-proof.ts';
 import type { LoadedModel } from './manifest.ts';
 import type { CloseRequest, InferenceRequest, WorkerMessage } from './messages.ts';
@@ -30,18 +32,20 @@ export interface StainNetwork {
   /** Largest core of a window that suits the device, in pixels a side. */
   readonly coreSize: number;
   /**
-   * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 7 float64 values,
+   * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 17 float64 values,
    * see stain/statistics.ts. @throws INFERENCE_FAILED, CANCELLED
+   * @param input gain: see `gainOf` in stain/linear.ts
    */
-  statistics(input: TileInput & { readonly weight: Uint8Array }, signal: AbortSignal): Promise<Float64Array>;
+  statistics(
+    input: TileInput & { readonly weight: Uint8Array; readonly gain: number },
+    signal: AbortSignal,
+  ): Promise<Float64Array>;
+  /** Pixels of any size moved by the tables, in a thread of the network's but without it. @throws INFERENCE_FAILED, CANCELLED */
+  linear(tile: Uint8Array, tables: LinearTables, signal: AbortSignal): Promise<Uint8Array>;
   /** The normalised tile, height x width x 3 uint8. @throws INFERENCE_FAILED, CANCELLED */
   apply(
     input: TileInput & {
-      readonly coefficients: {
-        readonly scale: Float32Array;
-        readonly offset: Float32Array;
-        readonly fade: readonly [number, number];
-      };
+      readonly coefficients: PaperCoefficients;
     },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
@@ -180,10 +184,13 @@ export function networkOn(
     get isBroken() {
       return broken !== undefined;
     },
-    async statistics({ tile, weight, width, height }, signal) {
+    async linear(tile, tables, signal) {
+      return (await run({ kind: 'linear', tile, tables }, [tile.buffer as ArrayBuffer], signal)) as Uint8Array;
+    },
+    async statistics({ tile, weight, gain, width, height }, signal) {
       const transfer = [tile.buffer as ArrayBuffer, weight.buffer as ArrayBuffer];
       return (await run(
-        { kind: 'statistics', tile, weight, width, height },
+        { kind: 'statistics', tile, weight, gain, width, height },
         transfer,
         signal,
       )) as Float64Array;

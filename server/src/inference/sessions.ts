@@ -1,5 +1,6 @@
 /** The two graphs of a model as ONNX Runtime sessions. Runs block the thread: for the inference thread only. */
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { applyTables } from '../stain/linear-tables.ts';
 import type { InferenceRequest, WorkerStart } from './messages.ts';
 
 // Errors come back as exceptions; printed by the runtime as well they would only alarm.
@@ -35,11 +36,19 @@ export async function runRequest(
   sessions: Sessions,
   request: InferenceRequest,
 ): Promise<Uint8Array | Float64Array> {
+  if (request.kind === 'linear') {
+    applyTables(request.tables, request.tile);
+    return request.tile;
+  }
   const { tile, width, height } = request;
   const pixels = new Tensor('uint8', tile, [1, height, width, 3]);
   if (request.kind === 'statistics') {
     const weight = new Tensor('uint8', request.weight, [1, height, width]);
-    const { sums } = await sessions.statistics.run({ tile: pixels, weight });
+    const { sums } = await sessions.statistics.run({
+      tile: pixels,
+      weight,
+      gain: new Tensor('float32', Float32Array.of(request.gain), [1]),
+    });
     return sums!.data as Float64Array;
   }
   const classes = request.scale.length / 3;

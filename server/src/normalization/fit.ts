@@ -17,8 +17,16 @@ import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
 import { addColours, type ColourSummary, emptySummary } from '../stain/colour-summary.ts';
 import { judgeStain, type OutOfDistribution } from '../stain/other-stain.ts';
-import { addSums, classStatistics, massOf, SUMS_PER_CLASS, samplingError } from '../stain/statistics.ts';
-import { type Fade, fadeOf, type Stain } from '../stain/transfer.ts';
+import { gainOf } from '../stain/linear.ts';
+import { type Fade, fadeOf, type Stain } from '../stain/stain.ts';
+import {
+  addSums,
+  classStatistics,
+  densityStatistics,
+  massOf,
+  SUMS_PER_CLASS,
+  samplingError,
+} from '../stain/statistics.ts';
 
 /** Core of a sampled window, pixels a side: many small windows know a slide better than few large ones of that area. */
 export const SAMPLE_CORE = 256;
@@ -44,6 +52,8 @@ const FEW_SAMPLES = 8;
 const FAINT_DENSITY = 0.2;
 
 export interface Fit extends Stain {
+  /** What the network's input was multiplied by for `densities`. */
+  readonly gain: number;
   readonly glass: Glass;
   readonly fade: Fade;
   readonly sampledTiles: number;
@@ -84,12 +94,20 @@ export async function fitStain(
   const density = { sum: 0, pixels: 0 };
   const colours = emptySummary();
   let pixels = 0;
+  const look = ({ window }: SurveyedWindow): Promise<Seen> =>
+    lookAt(base, window, survey, options.signal);
+  const most = network.lanes + 1;
+  const first: Seen[] = [];
+  for await (const seen of inOrder(
+    samples.slice(0, MIN_SAMPLES).map((sample) => () => look(sample)),
+    most,
+  ))
+    first.push(seen);
+  const gain = gainOf(densityOf(first));
   const measured = samples.map(
-    ({ window }) =>
-      () =>
-        measure(base, window, network, survey, options.signal),
+    (sample, i) => async () => measure(first[i] ?? (await look(sample)), gain, network, options.signal),
   );
-  for await (const found of inOrder(measured, network.lanes + 1)) {
+  for await (const found of inOrder(measured, most)) {
     addSums(sums, found.sums);
     parts.push(found.sums);
     pixels += found.pixels;
@@ -100,13 +118,15 @@ export async function fitStain(
     if (parts.length >= MIN_SAMPLES && samplingError(parts, available(survey)) <= SUFFICIENT) break;
   }
   requireTissue(density.pixels);
-  const meanDensity = density.sum / density.pixels - survey.glass.density;
+  const aboveGlass = density.sum / density.pixels - survey.glass.density;
   const classes = classStatistics(sums);
   // The graph counts no foreign colours: what is missing from its sums was one.
   const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / density.pixels);
   const unlike = judgeStain(colours, survey.white !== undefined, Math.min(1, foreign));
   return {
     classes,
+    densities: densityStatistics(sums),
+    gain,
     glassDensity: survey.glass.density,
     glass: survey.glass,
     fade: fadeOf(survey.glass.density),
@@ -116,18 +136,20 @@ export async function fitStain(
     outOfDistribution: unlike,
     notes: [
       ...unlike.reasons,
-      ...(meanDensity < FAINT_DENSITY
+      ...(aboveGlass < FAINT_DENSITY
         ? [
-            `The slide is faint: its tissue is ${meanDensity.toFixed(2)} denser than the glass. Contrast was raised within limits only.`,
+            `The slide is faint: its tissue is ${aboveGlass.toFixed(2)} denser than the glass.`,
           ]
         : []),
     ],
   };
 }
 
-interface Measured {
-  /** K x 7, of the statistics graph. */
-  readonly sums: Float64Array;
+/** A window of the slide, before the network. */
+export interface Seen {
+  readonly raster: Raster;
+  /** 1 where a pixel counts. */
+  readonly weight: Uint8Array;
   /** Counted pixels, those of them that are tissue, and the sum of these one's optical densities. */
   readonly pixels: number;
   readonly tissue: number;
@@ -135,13 +157,17 @@ interface Measured {
   readonly colours: ColourSummary;
 }
 
-export async function measure(
+interface Measured extends Omit<Seen, 'raster' | 'weight'> {
+  /** K x 17, of the statistics graph. */
+  readonly sums: Float64Array;
+}
+
+export async function lookAt(
   base: PixelSource,
   window: Window,
-  network: StainNetwork,
   { glass, white }: Pick<Survey, 'glass' | 'white'>,
   signal: AbortSignal,
-): Promise<Measured> {
+): Promise<Seen> {
   const raster = await base.read(window, signal);
   const weight = countedPixels(base, window, raster);
   const least = tissueDensity(glass.density);
@@ -154,13 +180,27 @@ export async function measure(
     density += d;
     tissue++;
   }
-  const { width, height, rgb } = raster;
   const colours = emptySummary();
   const { core } = window;
   const inRaster = { ...core, x: core.x - window.x, y: core.y - window.y };
   addColours(colours, raster, weight, inRaster, white ?? WHITE);
-  const sums = await network.statistics({ tile: rgb, weight, width, height }, signal);
-  return { sums, pixels, tissue, density, colours };
+  return { raster, weight, pixels, tissue, density, colours };
+}
+
+/** Mean optical density of the tissue of some windows; 0 where they show none. */
+export function densityOf(windows: readonly Pick<Seen, 'tissue' | 'density'>[]): number {
+  const tissue = windows.reduce((sum, window) => sum + window.tissue, 0);
+  return tissue > 0 ? windows.reduce((sum, window) => sum + window.density, 0) / tissue : 0;
+}
+
+/** A window through the network, which takes its pixels. */
+export async function measure(
+  { raster: { width, height, rgb }, weight, ...seen }: Seen,
+  gain: number,
+  network: StainNetwork,
+  signal: AbortSignal,
+): Promise<Measured> {
+  return { ...seen, sums: await network.statistics({ tile: rgb, weight, gain, width, height }, signal) };
 }
 
 /** Results in the order of the tasks, of which `most` are under way: what is begun beyond the last one used is dropped. */

@@ -7,6 +7,7 @@ import { densityAt } from '../slide/optical-density.ts';
 import { BLACK, type Rgb } from '../slide/raster.ts';
 import type { FramePosition } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
+import type { Fade } from '../stain/stain.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { OpenSeries } from './open-series.ts';
 
@@ -26,12 +27,12 @@ export interface FoundGlass {
  * A stored frame is passed through where the result has its encoding and its colours: JPEG baseline in YCbCr, and no
  * ICC profile to be applied. Any other is decoded and encoded, without the network.
  *
- * @param fade optical densities of the transfer: nothing up to the first is changed by it
+ * @param fade of the transfer: what is not denser than its lower end is glass
  * @param absent colour where the slide has no tile
  */
 export async function findGlassTiles(
   open: OpenSeries,
-  fade: readonly [number, number],
+  fade: Fade,
   absent: Rgb,
   output: Pick<EncodeOptions, 'encoding' | 'quality'>,
   codecs: CodecPool,
@@ -41,8 +42,8 @@ export async function findGlassTiles(
   const view = open.glassView(BLACK);
   if (!view) return { tiles: undefined, notes: [] };
   const { width, height } = open.base(absent);
-  const map = await readGlassMap({ width, height }, view, fade[0], signal);
-  if (!(await isTrue(map, open, fade[1], signal)))
+  const map = await readGlassMap({ width, height }, view, fade.low, signal);
+  if (!(await isTrue(map, open, fade.high, signal)))
     return {
       tiles: undefined,
       notes: [

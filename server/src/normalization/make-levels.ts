@@ -3,7 +3,7 @@ import type { FrameSpool } from '../dicom/frame-spool.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Level } from '../slide/types.ts';
-import type { TransferCoefficients } from '../stain/transfer.ts';
+import type { Transfer } from '../stain/transfer.ts';
 import { type BuildOptions, type GlassTiles, LevelBuilder } from './build-levels.ts';
 import type { Checkpoint, ReachedLevels } from './checkpoint.ts';
 import { normalizePixels } from './normalize-pixels.ts';
@@ -30,7 +30,7 @@ export async function makeLevels(
   base: PixelSource,
   images: readonly Level[],
   network: StainNetwork,
-  coefficients: TransferCoefficients,
+  transfer: Transfer,
   checkpoint: Checkpoint,
   options: MakeOptions,
 ): Promise<MadeLevels> {
@@ -49,7 +49,7 @@ export async function makeLevels(
   if (passedThrough === undefined) {
     const pause = checkpointPause(options.checkpointSeconds);
     let windowsDone = resumed ? reached!.windowsDone : 0;
-    await normalizePixels(base, network, coefficients, {
+    await normalizePixels(base, network, transfer, {
       signal: options.signal,
       windowsDone,
       isSkipped: (core) => builder.isGlass(core),

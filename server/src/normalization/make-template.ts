@@ -29,13 +29,18 @@ export async function makeTemplate(
   requireHe(fit, policy);
   const { name, version, sha256 } = network.model;
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     id: description.id,
     name: description.name,
     description: description.description,
     model: { name, version, sha256 },
     glassDensity: fit.glass.density,
     classes: fit.classes.map(({ share, mean, sd }) => ({ share, mean: [...mean], sd: [...sd] })),
+    densities: fit.densities.map(({ share, mean, covariance: [r, g, b] }) => ({
+      share,
+      mean: [...mean],
+      covariance: [[...r], [...g], [...b]],
+    })),
     pixels: fit.pixels,
     thumbnail: Buffer.from(thumbnail).toString('base64'),
     provenance: description.provenance,

@@ -1,10 +1,10 @@
-/** Sends every window of a plane through the network and hands the normalised cores on. */
+/** Moves every window of a plane, by the network or by tables, and hands the normalised cores on. */
 import type { StainNetwork } from '../inference/network.ts';
 import { isNowhereDenser } from '../slide/optical-density.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import { type Rectangle, type Window, windowsOf } from '../slide/windows.ts';
-import type { TransferCoefficients } from '../stain/transfer.ts';
+import type { Transfer } from '../stain/transfer.ts';
 
 export interface NormalizePixelsOptions {
   readonly signal: AbortSignal;
@@ -25,11 +25,13 @@ export interface NormalizePixelsOptions {
 /**
  * Normalises a plane. A window in which no pixel is denser than the lower end of the fade is not sent through the
  * network, which would return it unchanged: glass costs nothing and meets its surroundings without an edge.
+ *
+ * @param source its rasters are new at each reading: they are taken over
  */
 export async function normalizePixels(
   source: PixelSource,
   network: StainNetwork,
-  coefficients: TransferCoefficients,
+  transfer: Transfer,
   {
     signal,
     sink,
@@ -40,7 +42,8 @@ export async function normalizePixels(
     onProgress,
   }: NormalizePixelsOptions,
 ): Promise<void> {
-  const { halo, alignment } = network.model;
+  // Tables look at one pixel only.
+  const { halo, alignment } = transfer.name === 'paper' ? network.model : { halo: 0, alignment: 1 };
   const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
   const wanted = [...all].filter(({ core }) => !isSkipped?.(core));
   const windows = wanted.slice(windowsDone);
@@ -74,7 +77,7 @@ export async function normalizePixels(
     readUpTo(i + most);
     const raster = await reads[i]!;
     delete reads[i];
-    const core = normalizeWindow(raster, window, network, coefficients, signal);
+    const core = normalizeWindow(raster, window, network, transfer, signal);
     core.catch(() => {});
     underWay.push({ core, window });
     if (underWay.length >= most) await finishOldest();
@@ -86,14 +89,19 @@ async function normalizeWindow(
   raster: Raster,
   window: Window,
   network: StainNetwork,
-  coefficients: TransferCoefficients,
+  transfer: Transfer,
   signal: AbortSignal,
 ): Promise<Raster> {
+  if (transfer.name === 'linear')
+    return { ...raster, rgb: await network.linear(raster.rgb, transfer.tables, signal) };
   const core = blankRaster(window.core.width, window.core.height);
   copyOverlap(raster, window, core, window.core);
-  if (isNowhereDenser(core, coefficients.fade[0])) return core;
+  if (isNowhereDenser(core, transfer.fade.low)) return core;
   const { width, height } = raster;
-  const rgb = await network.apply({ tile: raster.rgb, width, height, coefficients }, signal);
+  const rgb = await network.apply(
+    { tile: raster.rgb, width, height, coefficients: transfer.coefficients },
+    signal,
+  );
   copyOverlap({ width, height, rgb }, window, core, window.core);
   return core;
 }

@@ -14,7 +14,7 @@ import type { StainNetwork } from '../inference/network.ts';
 import { WHITE } from '../slide/raster.ts';
 import type { Level, Slide } from '../slide/types.ts';
 import { requireTemplateOf, type TemplateVersion } from '../stain/template.ts';
-import { transferCoefficients } from '../stain/transfer.ts';
+import { makeTransfer } from '../stain/transfer.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { DerivationFacts, DerivationRecords } from './derivations.ts';
 import { fitStain } from './fit.ts';
@@ -178,15 +178,15 @@ async function normalizeIn(
   requireHe(fit, request);
   // Only what is new is saved: a checkpoint says that the job has got further.
   if (!checkpoint.reached.fit) await checkpoint.save({ fit });
-  const coefficients = transferCoefficients(fit, template, network.model.classNames);
+  const transfer = makeTransfer(request.transfer, fit, template, network.model.classNames);
 
   const base = slide.levels[0]!;
   const megapixels = (base.totalColumns * base.totalRows) / 1e6;
   const images = imagesOf(slide);
   const encode = { encoding: request.encoding, quality: request.quality };
   const absent = fit.glass.colour;
-  const glass = await findGlassTiles(open, coefficients.fade, absent, encode, environment.codecs, signal);
-  await using levels = await makeLevels(open.base(absent), images, network, coefficients, checkpoint, {
+  const glass = await findGlassTiles(open, transfer.fade, absent, encode, environment.codecs, signal);
+  await using levels = await makeLevels(open.base(absent), images, network, transfer, checkpoint, {
     ...encode,
     codecs: environment.codecs,
     spool,
@@ -205,7 +205,7 @@ async function normalizeIn(
     ...slide.notes,
     ...override,
     ...fit.notes,
-    ...coefficients.notes,
+    ...transfer.notes,
     ...colour.notes,
     ...glass.notes,
   ];

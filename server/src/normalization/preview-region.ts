@@ -8,7 +8,9 @@ import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
 import { regionOf } from '../slide/region-source.ts';
 import type { Level, Slide } from '../slide/types.ts';
 import { alignedSize, intersection, type Rectangle } from '../slide/windows.ts';
-import { type Stain, transferCoefficients } from '../stain/transfer.ts';
+import type { Stain } from '../stain/stain.ts';
+import { makeTransfer } from '../stain/transfer.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 import type { SeriesStain } from './series-stain.ts';
 
@@ -16,6 +18,7 @@ import type { SeriesStain } from './series-stain.ts';
 export const LARGEST_PREVIEW = 2048;
 
 export interface PreviewWanted {
+  readonly transfer: TransferName;
   /** In pixels of the base level. */
   readonly region: Rectangle;
   /**
@@ -28,7 +31,7 @@ export interface PreviewWanted {
 /** @throws REQUEST_INVALID for a region that is not on the slide, or too large on every level */
 export async function previewRegion(
   { fit, series: { slide, pixels } }: SeriesStain,
-  { region, size }: PreviewWanted,
+  { transfer, region, size }: PreviewWanted,
   template: Stain,
   network: StainNetwork,
   signal: AbortSignal,
@@ -50,7 +53,7 @@ export async function previewRegion(
   );
   const source = regionOf(pixels(level, fit.glass.colour), around);
   const picture = blankRaster(wanted.width, wanted.height);
-  await normalizePixels(source, network, transferCoefficients(fit, template, classNames), {
+  await normalizePixels(source, network, makeTransfer(transfer, fit, template, classNames), {
     signal,
     sink: async (core, { x, y }) => {
       copyOverlap(core, { x: x + around.x, y: y + around.y }, picture, wanted);

@@ -115,6 +115,10 @@ const triple = z.tuple([z.number(), z.number(), z.number()]);
 
 const fit = z.object({
   classes: z.array(z.object({ share: z.number(), mean: triple, sd: triple })),
+  densities: z.array(
+    z.object({ share: z.number(), mean: triple, covariance: z.tuple([triple, triple, triple]) }),
+  ),
+  gain: z.number(),
   glassDensity: z.number(),
   glass: z.object({ density: z.number(), colour: triple }),
   fade: z.object({ low: z.number(), high: z.number() }),

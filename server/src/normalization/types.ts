@@ -57,8 +57,17 @@ export interface Progress {
 /** Class statistics in HSD: mean and standard deviation per class of (D, cx, cy), and its share of the pixels. */
 export interface ClassStatistics {
   readonly share: number;
-  readonly mean: readonly [number, number, number];
-  readonly sd: readonly [number, number, number];
+  readonly mean: Triple;
+  readonly sd: Triple;
+}
+
+type Triple = readonly [number, number, number];
+
+/** Class statistics in optical density: mean and covariance per class of (R, G, B), and its share of the pixels. */
+export interface DensityStatistics {
+  readonly share: number;
+  readonly mean: Triple;
+  readonly covariance: readonly [Triple, Triple, Triple];
 }
 
 export interface DerivedInstanceSummary {

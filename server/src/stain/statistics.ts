@@ -1,18 +1,22 @@
 /**
- * Sufficient statistics of the Gaussian mixture in HSD colour space (Zanjani et al. 2018).
+ * Sufficient statistics of the Gaussian mixture (Zanjani et al. 2018).
  *
- * The statistics graph answers, for every tile and class k, seven sums over the counted pixels p with
- * responsibility g_k(p): g, g D, g cx, g cy, g D^2, g cx^2, g cy^2. Sums are additive, so the statistics
- * of a slide are exact from streamed tiles.
+ * The statistics graph answers, for every tile and class k, 17 sums over the counted pixels p. Seven are the paper's, in HSD
+ * colour space, with responsibility g_k(p): g, g D, g cx, g cy, g D^2, g cx^2, g cy^2. Ten are of optical density, with the
+ * responsibility that the pixel would have on a slide of the usual strength (linear.ts): g, g R, g G, g B, g R^2, g G^2,
+ * g B^2, g R G, g G B, g B R. Sums are additive, so the statistics of a slide are exact from streamed tiles.
  */
-import type { ClassStatistics } from '../normalization/types.ts';
+import type { ClassStatistics, DensityStatistics } from '../normalization/types.ts';
+import constants from './transfer-constants.json' with { type: 'json' };
 
-export const SUMS_PER_CLASS = 7;
+export const SUMS_PER_CLASS = 17;
+/** Where those of optical density begin. */
+const DENSITIES = 7;
 
 /** Below this a standard deviation says more about 8-bit rounding than about the stain. */
-const MINIMUM_SD = 0.005;
+const MINIMUM_SD = constants.minimumDeviation;
 
-/** Element-wise `total += sums`; both hold K x 7 float64 values. */
+/** Element-wise `total += sums`; both hold K x 17 float64 values. */
 export function addSums(total: Float64Array, sums: Float64Array): void {
   for (let i = 0; i < total.length; i++) total[i]! += sums[i]!;
 }
@@ -43,6 +47,35 @@ export function classStatistics(sums: Float64Array): ClassStatistics[] {
     });
   }
   return classes;
+}
+
+/** Mean and covariance of optical density (R, G, B) per class, and every class's share of the pixels. */
+export function densityStatistics(sums: Float64Array): DensityStatistics[] {
+  const starts = Array.from({ length: sums.length / SUMS_PER_CLASS }, (_, k) => k * SUMS_PER_CLASS + DENSITIES);
+  const pixels = starts.reduce((sum, at) => sum + sums[at]!, 0);
+  return starts.map((at) => {
+    const mass = sums[at]!;
+    const average = (place: number): number => (mass > 0 ? sums[at + place]! / mass : 0);
+    const mean = [average(1), average(2), average(3)] as const;
+    const [rr, gg, bb, rg, gb, br] = [4, 5, 6, 7, 8, 9].map(average) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [r, g, b] = mean;
+    return {
+      share: pixels > 0 ? mass / pixels : 0,
+      mean,
+      covariance: [
+        [rr - r * r, rg - r * g, br - r * b],
+        [rg - r * g, gg - g * g, gb - g * b],
+        [br - r * b, gb - g * b, bb - b * b],
+      ],
+    };
+  });
 }
 
 /**

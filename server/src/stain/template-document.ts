@@ -22,7 +22,7 @@ export const templateContent = z.strictObject({
     version: z.string().max(64),
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
   }),
-  /** Optical density of the template's glass; see stain/transfer.ts for what it does to the glass of a slide. */
+  /** Optical density of the template's glass; see `keptGlass` (stain.ts) for what is done with that of a slide. */
   glassDensity: z.number().min(0).max(100),
   classes: z
     .array(
@@ -34,6 +34,17 @@ export const templateContent = z.strictObject({
     )
     .min(2)
     .max(64),
+  /** The same classes in optical density (stain/linear.ts). */
+  densities: z
+    .array(
+      z.strictObject({
+        share: z.number().min(0).max(1),
+        mean: triple,
+        covariance: z.tuple([triple, triple, triple]),
+      }),
+    )
+    .min(2)
+    .max(64),
   pixels: z.number().positive(),
 });
 
@@ -41,7 +52,7 @@ export const templateContent = z.strictObject({
 export type TemplateContent = z.infer<typeof templateContent>;
 
 export const templateDocument = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(2),
   id: templateId,
   name: plainName(80).min(1),
   description: plainText(1000),

@@ -10,7 +10,7 @@ import {
 } from './template-document.ts';
 
 /** Kind of the content that this version makes and reads. Content of another kind was made by other rules. */
-export const TEMPLATE_KIND = 'class-statistics/1';
+export const TEMPLATE_KIND = 'class-statistics/2';
 
 /** Content of a template, by the name and the hash under which it was asked for. */
 export interface TemplateVersion extends TemplateContent {
@@ -31,18 +31,19 @@ export function parseTemplate(text: string, origin: string): Template {
     throw new StainError('TEMPLATE_INVALID', `${origin} is not JSON.`, { cause });
   }
   const { schemaVersion } = z.looseObject({ schemaVersion: z.unknown() }).safeParse(json).data ?? {};
-  if (typeof schemaVersion === 'number' && schemaVersion !== 1)
+  if (typeof schemaVersion === 'number' && schemaVersion !== 2)
     throw outdated(origin, `version ${schemaVersion}`);
   return parseBy(templateDocument, json, origin);
 }
 
 /** The text that is kept and hashed: always the same for the same content. */
-export function contentOf({ model, glassDensity, classes, pixels }: TemplateContent): string {
+export function contentOf({ model, glassDensity, classes, densities, pixels }: TemplateContent): string {
   const { name, version, sha256 } = model;
   return JSON.stringify({
     model: { name, version, sha256 },
     glassDensity,
     classes: classes.map(({ share, mean, sd }) => ({ share, mean, sd })),
+    densities: densities.map(({ share, mean, covariance }) => ({ share, mean, covariance })),
     pixels,
   });
 }
@@ -54,13 +55,14 @@ export function sha256Of(kind: string, content: string): string {
 
 /** The content of a document under its hash. */
 export function versionOf(template: Template): TemplateVersion {
-  const { id, model, glassDensity, classes, pixels } = template;
+  const { id, model, glassDensity, classes, densities, pixels } = template;
   return {
     id,
     sha256: sha256Of(TEMPLATE_KIND, contentOf(template)),
     model,
     glassDensity,
     classes,
+    densities,
     pixels,
   };
 }
@@ -73,10 +75,10 @@ export function parseContent(id: string, kind: string, content: string): Templat
 
 /** Throws TEMPLATE_INVALID unless the template was made with this model, or one with the same classes. */
 export function requireTemplateOf(
-  template: Pick<TemplateVersion, 'id' | 'model' | 'classes'>,
+  template: Pick<TemplateVersion, 'id' | 'model' | 'classes' | 'densities'>,
   model: { name: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
-  if (!model.templatesOf.includes(template.model.sha256) || template.classes.length !== model.classes)
+  if (!model.templatesOf.includes(template.model.sha256) || template.classes.length !== model.classes || template.densities.length !== model.classes)
     throw new StainError(
       'TEMPLATE_INVALID',
       `Template "${template.id}" was made with another network ("${template.model.name}" ${template.model.version}) than "${model.name}"; make it again.`,

@@ -1,0 +1,128 @@
+/**
+ * The linear transfer as integer tables: the same pixels, bit for bit, in the server, in the browser and in NumPy
+ * (scripts/normalize_tile.py). Densities are integers of 1/4096, weights of 4096 are 1.
+ */
+import type { OpticalMap } from './linear.ts';
+import { keptGlass, smoothstep } from './stain.ts';
+import constants from './transfer-constants.json' with { type: 'json' };
+
+/** Integer units of one optical density, and of a weight of 1. */
+const UNIT = 4096;
+/** Entries of the table of levels: optical densities up to 7. */
+const LEVELS = 7 * UNIT;
+/** Entries of the table of weights, and the units of the sum of three densities from one to the next (a power of two). */
+const [WEIGHTS, STEP_BITS] = [512, 4];
+/** Steps of a ramp. */
+const RAMP = 256;
+
+export interface LinearTables {
+  /** Optical density of each of the 256 levels. */
+  readonly density: Int32Array;
+  /** What each level of R, G and B adds to each new density: 3 x 256 x 3. */
+  readonly product: Int32Array;
+  readonly offset: Int32Array;
+  /** How much of the change a pixel gets, by its sum of densities >> 4: glass that is kept meets the tissue without an edge. */
+  readonly weight: Int32Array;
+  /** The same by how foreign its colour is, 0 to 256. */
+  readonly native: Int32Array;
+  /** First value and slope of six ramps: how foreign a colour is, see `applyTables`. */
+  readonly ramps: Int32Array;
+  /** Grey level of each optical density. */
+  readonly level: Uint8Array;
+}
+
+/**
+ * How much of the change a pixel of mean density D gets. Towards kept glass the change falls linearly, to nothing at it, over
+ * so long a way that no order of brightness is turned round; a blend over a short one would draw contours.
+ */
+export function glassWeight(density: number, glassDensity: number): number {
+  const kept = keptGlass(glassDensity);
+  const above = Math.max(0, density - kept);
+  const reach = constants.glassReach;
+  const [low, high] = constants.glassToe as [number, number];
+  const falling = Math.min(1, (above / Math.max(above + kept, 1e-9)) * ((reach + kept) / reach));
+  return smoothstep((above - low) / (high - low)) * falling;
+}
+
+/** @param glassDensity of the slide */
+export function linearTables({ matrix, intercept }: OpticalMap, glassDensity: number): LinearTables {
+  const density = Int32Array.from({ length: 256 }, (_, value) =>
+    rounded(-Math.log(Math.max(value, 0.5) / 255) * UNIT),
+  );
+  const level = Uint8Array.from({ length: LEVELS }, (_, d) => rounded(255 * Math.exp(-d / UNIT)));
+  // A weight of 0 leaves a pixel as it is.
+  for (const [value, d] of density.entries()) level[d] = value;
+  const product = new Int32Array(3 * 256 * 3);
+  for (let from = 0; from < 3; from++)
+    for (let value = 0; value < 256; value++)
+      for (let to = 0; to < 3; to++)
+        product[(from * 256 + value) * 3 + to] = rounded(matrix[from]![to]! * density[value]!);
+  const middle = (i: number): number => (i + 0.5) * (2 ** STEP_BITS / (3 * UNIT));
+  // Colours that haematoxylin and eosin cannot have; scripts/dcgmm/constants.py says where the numbers are from.
+  const { foreign } = constants;
+  return {
+    density,
+    product,
+    offset: Int32Array.from(intercept, (value) => rounded(value * UNIT)),
+    weight: Int32Array.from({ length: WEIGHTS }, (_, i) =>
+      rounded(UNIT * glassWeight(middle(i), glassDensity)),
+    ),
+    native: Int32Array.from({ length: RAMP + 1 }, (_, i) => rounded(UNIT * (1 - smoothstep(i / RAMP)))),
+    ramps: Int32Array.from([
+      ...rampOf(foreign.blueOverGreen, 1),
+      ...rampOf(foreign.redOverGreen, 1),
+      ...rampOf(foreign.inkBlueOverGreen, 1),
+      ...rampOf(foreign.inkRedOverGreen, 1),
+      ...rampOf(foreign.inkDensity, 3),
+      ...rampOf(foreign.blackDensity, 3),
+    ]),
+    level,
+  };
+}
+
+/** (value - first) slope >> 12 is 0 at the first end and 256 at the second; value in `times` units of density. */
+function rampOf([low, high]: readonly number[], times: number): [number, number] {
+  const [first, last] = [rounded(low! * UNIT * times), rounded(high! * UNIT * times)];
+  return [first, rounded((RAMP * 4096) / (last - first))];
+}
+
+function rounded(value: number): number {
+  return Math.floor(value + 0.5);
+}
+
+/** Moves pixels, in place: uint8 RGB. Integers only. */
+export function applyTables(tables: LinearTables, rgb: Uint8Array): void {
+  const { density, product, offset, weight, native, ramps, level } = tables;
+  const [oR, oG, oB] = [offset[0]!, offset[1]!, offset[2]!];
+  const ramp = (i: number, value: number): number => ((value - ramps[2 * i]!) * ramps[2 * i + 1]!) >> 12;
+  const lastWeight = weight.length - 1;
+  const lastNative = native.length - 1;
+  for (let at = 0; at < rgb.length; at += 3) {
+    const pR = rgb[at]! * 3;
+    const pG = rgb[at + 1]! * 3 + 768;
+    const pB = rgb[at + 2]! * 3 + 1536;
+    const r = density[rgb[at]!]!;
+    const g = density[rgb[at + 1]!]!;
+    const b = density[rgb[at + 2]!]!;
+    const sum = r + g + b;
+    const ink = Math.min(Math.max(ramp(2, b - g), ramp(3, r - g)), ramp(4, sum));
+    const foreign = Math.max(ramp(0, b - g), ramp(1, r - g), ink, ramp(5, sum));
+    const w =
+      (weight[Math.min(lastWeight, sum >> STEP_BITS)]! *
+        native[Math.min(lastNative, Math.max(0, foreign))]! +
+        2048) >>
+      12;
+    if (w === 0) continue;
+    const mR = within(product[pR]! + product[pG]! + product[pB]! + oR);
+    const mG = within(product[pR + 1]! + product[pG + 1]! + product[pB + 1]! + oG);
+    const mB = within(product[pR + 2]! + product[pG + 2]! + product[pB + 2]! + oB);
+    rgb[at] = level[r + (((mR - r) * w + 2048) >> 12)]!;
+    rgb[at + 1] = level[g + (((mG - g) * w + 2048) >> 12)]!;
+    rgb[at + 2] = level[b + (((mB - b) * w + 2048) >> 12)]!;
+  }
+}
+
+/** A density within the table of levels. */
+function within(density: number): number {
+  return density < 0 ? 0 : density < LEVELS ? density : LEVELS - 1;
+}
