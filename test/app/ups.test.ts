@@ -115,6 +115,7 @@ describe('create', () => {
       sourceSha256: FINGERPRINT.sourceSha256,
       contentSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       model: 'fast',
+      transfer: 'linear',
       encoding: 'jpeg',
       quality: 70,
     });
@@ -122,6 +123,22 @@ describe('create', () => {
     expect(value(item, '00741000')).toBe('IN PROGRESS');
     call.succeed();
     await until(jobs, await idOf(path.slice(1)), 'COMPLETED');
+  });
+
+  it('takes and tells the transfer', async () => {
+    const wanted = [parameter('TEMPLATE', 'one'), parameter('TRANSFER', 'paper')];
+    const next = work.next();
+    const response = await send('', [workitem({ '00741210': { vr: 'SQ', Value: wanted } })]);
+    const path = `/${response.headers.get('Location')!.split('/').at(-1)}`;
+    const call = await next;
+    expect(call.request.transfer).toBe('paper');
+    const told = (await get(path))['00741210']!.Value!.map((item) => [
+      value(item, '0040A043', '00080100'),
+      value(item, '0040A160'),
+    ]);
+    expect(told).toContainEqual(['TRANSFER', 'paper']);
+    call.succeed();
+    await until(jobs, call.job, 'COMPLETED');
   });
 
   it('takes the UID of the creator, in the query or the data set, once', async () => {
@@ -158,6 +175,12 @@ describe('create', () => {
     ['whose input is not ready', { '00404041': { vr: 'CS', Value: ['INCOMPLETE'] } }],
     ['without a template', { '00741210': { vr: 'SQ' } }],
     ['with an unknown parameter', { '00741210': { vr: 'SQ', Value: [parameter('COLOUR', 'red')] } }],
+    [
+      'with an unknown transfer',
+      {
+        '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'one'), parameter('TRANSFER', 'other')] },
+      },
+    ],
     ['with an unknown priority', { '00741200': { vr: 'CS', Value: ['STAT'] } }],
     ['that is done already', { '00741216': { vr: 'SQ', Value: [{}] } }],
   ] as [string, Json][])('%s is refused with 400', async (_what, changes) => {

@@ -14,6 +14,7 @@ import type { Rectangle } from '../slide/windows.ts';
 import { requireTemplateOf } from '../stain/template.ts';
 import type { Template } from '../stain/template-document.ts';
 import { type Stain, transferCoefficients } from '../stain/transfer.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 
 export interface NormalizeImageResult {
   readonly output: string;
@@ -25,7 +26,7 @@ export interface NormalizeImageResult {
 
 /** @param template the id of a template, or the path of a picture to take the stain from */
 export async function normalizeImageCommand(
-  args: { input: string; output: string; template: string; model: string },
+  args: { input: string; output: string; template: string; model: string; transfer: TransferName },
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {

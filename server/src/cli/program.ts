@@ -7,6 +7,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
+import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../stain/transfer-name.ts';
 import {
   type AuditVerifyArguments,
   auditAnchorsCommand,
@@ -93,6 +94,7 @@ export function createProgram(): Command {
     .option('--series <uid>', 'Series Instance UID')
     .option('--slide <uid>', 'SOP Instance UID of an image of it: only this slide of a series of several')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action((source: string, destination: string, options: NormalizeOptions) =>
@@ -114,6 +116,7 @@ export function createProgram(): Command {
     .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
     .option('--report <file>', 'how each series went, as .csv or .json, written after each')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action(
@@ -130,12 +133,14 @@ export function createProgram(): Command {
     .description('normalise a PNG, JPEG or TIFF picture, to try the method')
     .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
     .option('--model <name>', 'model', DEFAULT_MODEL)
-    .action((input: string, output: string, options: { template: string; model: string }) =>
-      run(
-        (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
-        (result) =>
-          [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
-      ),
+    .addOption(transferOption())
+    .action(
+      (input: string, output: string, options: { template: string; model: string; transfer: TransferName }) =>
+        run(
+          (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
+          (result) =>
+            [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
+        ),
     );
 
   const template = program.command('template').description('work with templates');
@@ -221,6 +226,7 @@ export function createProgram(): Command {
 interface NormalizeOptions {
   readonly template: string;
   readonly model: string;
+  readonly transfer: TransferName;
   readonly study?: string;
   readonly series?: string;
   readonly slide?: string;
@@ -231,6 +237,15 @@ interface NormalizeOptions {
 /** Of an option that may be given more than once. */
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
+}
+
+function transferOption(): Option {
+  return new Option(
+    '--transfer <name>',
+    'linear: one map of optical density; paper: class by class, as published',
+  )
+    .choices(TRANSFERS)
+    .default(DEFAULT_TRANSFER);
 }
 
 function encodingOption(): Option {

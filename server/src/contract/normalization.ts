@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { templateId } from '../stain/template-document.ts';
+import { DEFAULT_TRANSFER, TRANSFERS } from '../stain/transfer-name.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 
 export const dicomUid = z
@@ -25,6 +26,12 @@ const quality = z
   .max(100)
   .meta({ description: 'JPEG quality; without meaning for lossless encodings' });
 
+const transferName = z.enum(TRANSFERS).meta({
+  description:
+    'linear: one map of optical density for the slide, from the class means; paper: class by class, as published (Zanjani et al. 2018)',
+});
+export const transfer = transferName.default(DEFAULT_TRANSFER);
+
 /** Names of few letters: whatever else a user may put there would come into records and trails. */
 export const nameOfTemplate = templateId;
 /** In hexadecimal digits. */
@@ -39,6 +46,7 @@ export const normalizationCreate = z
     slide: slideOfSeries,
     template: nameOfTemplate,
     model: nameOfModel.default(DEFAULT_MODEL),
+    transfer,
     encoding: encoding.optional(),
     quality: quality.optional(),
   })
@@ -120,6 +128,7 @@ export const normalizationResult = z
       .optional()
       .meta({ description: 'SHA-256 of the content of the template; results of older versions have none' }),
     model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+    transfer: transferName.optional().meta({ description: 'Results of older versions have none' }),
     executionProvider: z.string(),
     fit: z.object({
       sampledTiles: z.number(),
@@ -173,6 +182,7 @@ export const job = z
         description: 'Of the SOP Instance UIDs that the slide had when it was asked for',
       }),
       model: z.string(),
+      transfer: transferName.optional().meta({ description: 'Jobs of older versions have none' }),
       encoding,
       quality,
     }),

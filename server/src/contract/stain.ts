@@ -8,6 +8,7 @@ import {
   nameOfTemplate,
   outOfDistribution,
   slideOfSeries,
+  transfer,
 } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
@@ -61,6 +62,7 @@ export const previewCreate = z
     slide: slideOfSeries,
     template: nameOfTemplate,
     model: modelName,
+    transfer,
     region,
     size: z.int().min(1).max(2048).default(1024).meta({
       description:
