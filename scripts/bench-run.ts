@@ -14,6 +14,7 @@ import {
 } from '../server/src/normalization/normalize-series.ts';
 import { removeJobSpool } from '../server/src/normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult, Stage } from '../server/src/normalization/types.ts';
+import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
 import { makeBenchSlideOfSample } from './bench-slide.ts';
 
 export const signal = new AbortController().signal;
@@ -84,6 +85,7 @@ export async function runPipeline(
     ...(await chooseSeries(from.client, {}, signal)),
     template: TEMPLATE,
     model,
+    transfer: DEFAULT_TRANSFER,
     encoding: 'jpeg',
     quality: 90,
   };

@@ -20,6 +20,7 @@ import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
 import { openSeries } from '../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../server/src/normalization/progress.ts';
 import { type Raster, WHITE } from '../server/src/slide/raster.ts';
+import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
 import { writeComparison } from './comparison-picture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -56,6 +57,7 @@ const arguments_ = {
   destination: archive,
   template: values.template,
   model: DEFAULT_MODEL,
+  transfer: DEFAULT_TRANSFER,
 } as const;
 // The sample is one slide.
 const [result] = await normalizeCommand(arguments_, composition, signal);

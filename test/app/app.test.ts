@@ -186,6 +186,7 @@ describe('normalizations', () => {
       sourceSha256: FINGERPRINT.sourceSha256,
       contentSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       model: 'fast',
+      transfer: 'linear',
       encoding: 'jpeg',
       quality: 77,
     });
@@ -311,6 +312,21 @@ describe('problems', () => {
     [
       'an unknown field',
       () => post('/api/normalizations', { ...body(), colour: 'red' }),
+      400,
+      'REQUEST_INVALID',
+    ],
+    [
+      'a transfer that there is not',
+      () => post('/api/normalizations', { ...body(), transfer: 'other' }),
+      400,
+      'REQUEST_INVALID',
+    ],
+    [
+      'a preview by a transfer that there is not',
+      () => {
+        const region = { x: 0, y: 0, width: 9, height: 9 };
+        return post('/api/preview', { ...body(), region, transfer: 'other' });
+      },
       400,
       'REQUEST_INVALID',
     ],

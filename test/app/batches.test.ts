@@ -74,13 +74,24 @@ async function reportWhen(id: string, isWanted: (report: BatchReport) => boolean
 it('makes a job of each series that is found, and reports on each', async () => {
   found = series('1.2.1', '1.2.404', '1.2.99', '1.2.2');
   const first = work.next();
-  const response = await post('', { query: { StudyDate: '20260101-' }, template: 'one', quality: 55 });
+  const response = await post('', {
+    query: { StudyDate: '20260101-' },
+    template: 'one',
+    transfer: 'paper',
+    quality: 55,
+  });
   expect(response.status).toBe(202);
   expect(asked).toEqual({ StudyDate: '20260101-' });
   const { id } = (await response.json()) as Batch;
   expect(response.headers.get('Location')).toBe(`/api/batches/${id}`);
   const call = await first;
-  expect(call.request).toMatchObject({ seriesInstanceUid: '1.2.1', quality: 55, model: 'fast' });
+  expect(call.request).toMatchObject({
+    seriesInstanceUid: '1.2.1',
+    quality: 55,
+    model: 'fast',
+    transfer: 'paper',
+  });
+  expect(await report(id)).toMatchObject({ template: 'one', model: 'fast', transfer: 'paper' });
   const second = work.next();
   call.succeed();
   (await second).fail(new StainError('TOO_LITTLE_TISSUE', 'Glass.'));

@@ -115,6 +115,7 @@ describe('create', () => {
       sourceSha256: FINGERPRINT.sourceSha256,
       contentSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       model: 'fast',
+      transfer: 'linear',
       encoding: 'jpeg',
       quality: 70,
     });
@@ -135,6 +136,22 @@ describe('create', () => {
     expect(JSON.stringify((await get(path))['00741210'])).toContain('ANYSTAIN');
     call.succeed();
     await until(jobs, await idOf(uid), 'COMPLETED');
+  });
+
+  it('takes and tells the transfer', async () => {
+    const wanted = [parameter('TEMPLATE', 'one'), parameter('TRANSFER', 'paper')];
+    const next = work.next();
+    const response = await send('', [workitem({ '00741210': { vr: 'SQ', Value: wanted } })]);
+    const path = `/${response.headers.get('Location')!.split('/').at(-1)}`;
+    const call = await next;
+    expect(call.request.transfer).toBe('paper');
+    const told = (await get(path))['00741210']!.Value!.map((item) => [
+      value(item, '0040A043', '00080100'),
+      value(item, '0040A160'),
+    ]);
+    expect(told).toContainEqual(['TRANSFER', 'paper']);
+    call.succeed();
+    await until(jobs, call.job, 'COMPLETED');
   });
 
   it('takes the UID of the creator, in the query or the data set, once', async () => {
@@ -174,6 +191,12 @@ describe('create', () => {
     [
       'with another answer than YES or NO',
       { '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'one'), parameter('ANYSTAIN', 'maybe')] } },
+    ],
+    [
+      'with an unknown transfer',
+      {
+        '00741210': { vr: 'SQ', Value: [parameter('TEMPLATE', 'one'), parameter('TRANSFER', 'other')] },
+      },
     ],
     ['with an unknown priority', { '00741200': { vr: 'CS', Value: ['STAT'] } }],
     ['that is done already', { '00741216': { vr: 'SQ', Value: [{}] } }],

@@ -163,7 +163,7 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
     const derive = async (name: string, ...files: string[]) => {
       const source = await place.fill(name, ...files.map((file) => join(folder, file)));
       const destination = join(place.folder, `${name}-derived`);
-      const args = { source, destination, template: TEMPLATE, model: 'fast' };
+      const args = { source, destination, template: TEMPLATE, model: 'fast', transfer: 'linear' } as const;
       await normalizeCommand(args, place.composition, new AbortController().signal);
       const found: { series: string; says: readonly unknown[]; frames: string }[] = [];
       for (const file of (await readdir(destination, { recursive: true })).toSorted()) {

@@ -27,7 +27,7 @@ interface Moved {
 async function moved(name: string, template: string): Promise<Moved> {
   const [input, output] = [join(PICTURES, name), join(place.folder, `${template}-${name}.png`)];
   const { notes } = await normalizeImageCommand(
-    { input, output, template, model: 'fast' },
+    { input, output, template, model: 'fast', transfer: 'linear' },
     place.composition,
     signal,
   );

@@ -95,10 +95,13 @@ describe('the command line', () => {
       'out',
       '--template',
       'he-pink-violet',
+      '--transfer',
+      'paper',
     );
     expect(code).toBe(0);
     const result = JSON.parse(stdout);
     expect(result.instances).toHaveLength(4);
+    expect(result.transfer).toBe('paper');
     const stored = await readdir(join(folder, 'out', result.studyInstanceUid, result.seriesInstanceUid));
     expect(stored.filter((name) => name.endsWith('.dcm'))).toHaveLength(4);
     expect(await readdir(join(folder, 'spool'))).toEqual([]);
@@ -157,4 +160,13 @@ describe('the command line', () => {
     ])
       expect((await run(...args)).code).toBe(2);
   });
+
+  it.each(['normalize', 'normalize-all', 'normalize-image'])(
+    '%s names the transfers that there are',
+    async (command) => {
+      const { code, stderr } = await run(command, 'a', 'b', '--template', 't', '--transfer', 'other');
+      expect(code).toBe(2);
+      expect(stderr).toContain('Allowed choices are linear, paper.');
+    },
+  );
 });

@@ -31,7 +31,14 @@ it('takes a slide of an archive that has the same instances after a while, and n
 
   await cp(join(SAMPLE, 'level-1.dcm'), join(folder, 'level-1.dcm'));
   await served.archive.rescan();
-  const request = { ...series, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 } as const;
+  const request = {
+    ...series,
+    template: TEMPLATE,
+    model: 'fast',
+    transfer: 'linear',
+    encoding: 'jpeg',
+    quality: 90,
+  } as const;
   const once = normalizeOnce(request, environment, { signal, expectedSource: before!, onProgress() {} });
   await expect(once).rejects.toMatchObject({ code: 'SERIES_ARRIVING' });
 

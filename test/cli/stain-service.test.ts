@@ -27,9 +27,10 @@ it('takes no more previews than it can make soon, and lets go of those that nobo
     seriesInstanceUid: '2.25.2',
     template: TEMPLATE,
     model: 'fast',
+    transfer: 'linear',
     region: { x: 0, y: 0, width: 10, height: 10 },
     size: 10,
-  };
+  } as const;
   const asked = Array.from({ length: 20 }, () =>
     service.preview(wanted, 'somebody', leaving.signal).then(
       () => 'done',

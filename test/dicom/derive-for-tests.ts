@@ -18,6 +18,7 @@ export function record(changes: Partial<DerivationRecord> = {}): DerivationRecor
     model: { name: 'dcgmm', version: '1.2.3', sha256: 'ab'.repeat(32) },
     template: { id: 'breast-he', sha256: 'b'.repeat(64), classes },
     source: classes,
+    transfer: 'linear',
     encoding: 'jpeg',
     quality: 90,
     executionProvider: 'cpu',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
+import { isDescribedAsOurs } from '../../server/src/dicom/derivation.ts';
 import { type DerivationRecord, deriveLevel } from '../../server/src/dicom/derived-series.ts';
 import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
 import { entryOfKeyword, isPrivate, keywordOf } from '../../server/src/dicom/dictionary.ts';
@@ -319,11 +320,21 @@ describe('what is written', () => {
     expect(JSON.parse(after.string('3401100A')!)).toEqual({ note: 'Grüße' });
   });
 
+  test('the transfer is told in words', () => {
+    const linear = derive([fullSource()]);
+    expect(linear.string('DerivationDescription')).toContain('Transfer: linear map of optical density.');
+    expect(linear.string('3401100D')).toBe('linear map of optical density');
+    const paper = derive([fullSource()], { transfer: 'paper' });
+    expect(paper.string('DerivationDescription')).toContain('Transfer: class by class, as published.');
+    expect(paper.string('3401100D')).toBe('class by class, as published');
+  });
+
   test('descriptions stay within their length', () => {
     const after = derive([source()], {
       template: { id: 'x'.repeat(63), sha256: 'f'.repeat(64), classes: [] },
       model: { name: 'm'.repeat(80), version: '1'.repeat(80), sha256: 'ab'.repeat(32) },
       colourPolicy: 'ü'.repeat(2000),
+      identity: { ...record().identity, revision: 199, supersedes: '2.25.'.padEnd(64, '7') },
     });
     expect(after.string('SeriesDescription')!.length).toBeLessThanOrEqual(64);
     expect(after.string('DerivationDescription')!.length).toBeLessThanOrEqual(1024);
@@ -365,6 +376,7 @@ test('a series description tells variants apart within 64 characters', () => {
   const variants: Partial<DerivationRecord>[] = [
     {},
     { quality: 80 },
+    { transfer: 'paper' },
     { encoding: 'htj2k' },
     { encoding: 'jpeg2000' },
     { model: { ...record().model, name: 'reference' } },
@@ -389,7 +401,30 @@ test('a series description tells variants apart within 64 characters', () => {
     expect(description.length).toBeLessThanOrEqual(64);
     expect(description).toMatch(/^Normalized [^()]+ \([^()]+\) RUO$/);
   }
-  expect(descriptions[0]).toBe('Normalized breast-he (dcgmm 1.2.3, JPEG 90) RUO');
+  expect(descriptions[0]).toBe('Normalized breast-he (dcgmm 1.2.3, linear, JPEG 90) RUO');
+});
+
+test('a name of a model gives way in the series description before those of template and slide', () => {
+  const description = (changes: Partial<DerivationRecord>) =>
+    derive([source()], changes).string('SeriesDescription');
+  const model = { ...record().model, name: 'reference' };
+  const template = { ...record().template, id: 'he-pink-violet' };
+  expect(description({ template, model })).toBe(
+    'Normalized he-pink-violet (reference 1.2.3, linear, JPEG 90) RUO',
+  );
+  const identity = { ...record().identity, revision: 12 };
+  expect(description({ template, model, identity, slide: 'S26-A1' })).toBe(
+    'Normalized he~et (refer~.2.3, linear, JPEG 90, S2~1, rev 12) RUO',
+  );
+});
+
+test.each([
+  ['as it is written', 'Normalized he-violet (fast 0.3.1, linear, JPEG 90) RUO', true],
+  ['as it was written before it named a transfer', 'Normalized he-violet (fast 0.3.1, JPEG 90) RUO', true],
+  ['that an archive does not show', undefined, true],
+  ['of another product', 'HE', false],
+])('a description %s is known', (_what, description, isOurs) => {
+  expect(isDescribedAsOurs(description)).toBe(isOurs);
 });
 
 test('a series that takes the place of another names it, and the source still comes last', () => {

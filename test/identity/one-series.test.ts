@@ -3,7 +3,11 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { isFailed, normalizeCommand } from '../../server/src/cli/normalize-command.ts';
+import {
+  isFailed,
+  type NormalizeArguments,
+  normalizeCommand,
+} from '../../server/src/cli/normalize-command.ts';
 import { isExisting, type Normalized } from '../../server/src/cli/normalize-once.ts';
 import type { Job } from '../../server/src/contract/index.ts';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
@@ -28,9 +32,9 @@ beforeEach(async () => {
   destination = join(place.folder, `destination-${count}`);
 });
 
-async function normalize(): Promise<Normalized> {
+async function normalize(changes: Partial<NormalizeArguments> = {}): Promise<Normalized> {
   const [only] = await normalizeCommand(
-    { source, destination, template: TEMPLATE, model: 'fast' },
+    { source, destination, template: TEMPLATE, model: 'fast', transfer: 'linear', ...changes },
     place.composition,
     signal,
   );
@@ -114,6 +118,14 @@ describe('the command line', () => {
     ]);
     expect(description[0]).toMatch(/, rev 2\) RUO$/);
     expect(description[1]).toContain(`Revision 2, in place of series ${half.seriesInstanceUid}.`);
+  });
+
+  it('makes another series, and no revision, of another transfer', async () => {
+    const first = await normalize();
+    const other = await normalize({ transfer: 'paper' });
+    expect(other).toMatchObject({ revision: 1, supersedes: undefined, transfer: 'paper' });
+    expect(other.seriesInstanceUid).not.toBe(first.seriesInstanceUid);
+    expect(isExisting(await normalize({ transfer: 'paper' }))).toBe(true);
   });
 
   it('makes the next revision of one that was rejected', async () => {

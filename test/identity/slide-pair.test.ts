@@ -39,7 +39,7 @@ beforeEach(async () => {
 
 async function normalize(changes: Partial<NormalizeArguments> = {}): Promise<Normalized[]> {
   const outcomes = await normalizeCommand(
-    { source, destination, template: TEMPLATE, model: 'fast', ...changes },
+    { source, destination, template: TEMPLATE, model: 'fast', transfer: 'linear', ...changes },
     place.composition,
     signal,
   );
@@ -129,7 +129,7 @@ describe('the command line', () => {
     await writeGlass(source, BOTH[0]!);
     await writeSlides(source, BOTH[1]!);
     const outcomes = await normalizeCommand(
-      { source, destination, template: TEMPLATE, model: 'fast' },
+      { source, destination, template: TEMPLATE, model: 'fast', transfer: 'linear' },
       place.composition,
       signal,
     );
@@ -154,7 +154,15 @@ describe('the command line', () => {
       return from.client.retrieveInstance(study, series, uid, ...more);
     };
     await normalizeOnce(
-      { ...PAIR, slide: BASE_A, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 },
+      {
+        ...PAIR,
+        slide: BASE_A,
+        template: TEMPLATE,
+        model: 'fast',
+        transfer: 'linear',
+        encoding: 'jpeg',
+        quality: 90,
+      },
       { ...environment, source: client },
       { signal, onProgress() {} },
     );
@@ -164,7 +172,14 @@ describe('the command line', () => {
   it('has a line for each in the report of normalize-all, and leaves both out the next time', async () => {
     await writeSlides(source, ...BOTH);
     const all = async () => {
-      const args = { source, destination, template: TEMPLATE, model: 'fast', query: [] };
+      const args = {
+        source,
+        destination,
+        template: TEMPLATE,
+        model: 'fast',
+        transfer: 'linear',
+        query: [],
+      } as const;
       return (await normalizeAllCommand(args, place.composition, signal)).series;
     };
     const line = (slide: string, state: string) => ({

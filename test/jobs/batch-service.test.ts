@@ -12,7 +12,13 @@ import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-se
 import { severalSlides } from '../../server/src/slide/several-slides.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from './support.ts';
 
-const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+const REQUEST = {
+  template: 'one',
+  model: 'reference',
+  transfer: 'linear',
+  encoding: 'jpeg',
+  quality: 90,
+} as const;
 const LIMITS = { jobTimeoutMinutes: 10, maxQueuedJobs: 1000, jobsPerUser: 1000 };
 
 let jobs: JobService;
@@ -67,6 +73,15 @@ const silent = (series: string, signal: AbortSignal): Promise<void> =>
   series.startsWith(SILENT)
     ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     : Promise.resolve();
+
+it('a batch of an older version, which named no transfer, goes on with the usual one', async () => {
+  await open(async () => {});
+  const { transfer: _, ...older } = REQUEST;
+  const line = { studyInstanceUid: '1.2', seriesInstanceUid: '1.2.3' };
+  const { id } = await batches.create('ann', older as typeof REQUEST, [line]);
+  const { series } = await until(id, (report) => submitted(report).length === 1);
+  expect((await jobs.get(series[0]!.job!)).request.transfer).toBe('linear');
+});
 
 describe('a series that the archive cannot show', () => {
   it('attack: an archive that answers 503 for some series; they are set aside, and everything else goes on', async () => {

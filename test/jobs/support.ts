@@ -21,6 +21,7 @@ export function request(changes: Partial<NormalizationRequest> = {}): Normalizat
     seriesInstanceUid: `1.2.3.${nextSeries++}`,
     template: 'one',
     model: 'reference',
+    transfer: 'linear',
     encoding: 'jpeg',
     quality: 90,
     ...changes,

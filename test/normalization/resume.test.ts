@@ -86,6 +86,7 @@ async function run(
     ...(await chooseSeries(input.client, {}, end.signal)),
     template: TEMPLATE,
     model: 'fast',
+    transfer: 'linear',
     encoding: 'jpeg',
     quality: 90,
     ...changes,
@@ -222,7 +223,14 @@ it.each([
     forget: async ({ seriesUuid }: SeriesIdentity) => void forgotten.push(seriesUuid),
     keep: async (_: SeriesIdentity, made: DerivationFacts) => made,
   };
-  const request = { ...series, template: TEMPLATE, model: 'fast', encoding: 'jpeg', quality: 90 } as const;
+  const request = {
+    ...series,
+    template: TEMPLATE,
+    model: 'fast',
+    transfer: 'linear',
+    encoding: 'jpeg',
+    quality: 90,
+  } as const;
   const work = normalizeSeries(
     request,
     IDENTITY,

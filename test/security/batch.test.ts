@@ -12,7 +12,13 @@ import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
 
-const REQUEST = { template: 'one', model: 'reference', encoding: 'jpeg', quality: 90 } as const;
+const REQUEST = {
+  template: 'one',
+  model: 'reference',
+  transfer: 'linear',
+  encoding: 'jpeg',
+  quality: 90,
+} as const;
 
 for (const { name, missing, start } of ARCHIVES)
   describe.skipIf(missing !== undefined)(missing ? `${name} (skipped: ${missing})` : name, () => {

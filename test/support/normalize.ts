@@ -77,6 +77,7 @@ export async function normalizeOnlySlide(
     ...(await chooseSeries(source.client, {}, signal)),
     template: TEMPLATE,
     model: 'reference',
+    transfer: 'linear',
     encoding: 'jpeg',
     quality: 90,
     ...changes,

@@ -109,7 +109,7 @@ export function batchRoutes({
         responses: { 202: json('The batch', batch) },
       },
       async handler(request, response) {
-        const { query, template, model, encoding, quality, anyStain } = parseInput(batchCreate, request.body);
+        const { query, template, model, transfer, encoding, quality, anyStain } = parseInput(batchCreate, request.body);
         // Otherwise each of its series would be refused for it, one after the other.
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);
@@ -144,6 +144,7 @@ export function batchRoutes({
             // Its series are submitted one after the other; all get what the template means now.
             templateSha256,
             model,
+            transfer,
             encoding: encoding ?? config.output.encoding,
             quality: quality ?? config.output.quality,
             ...(anyStain && { anyStain }),

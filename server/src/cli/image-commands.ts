@@ -16,6 +16,7 @@ import { requireTemplateOf } from '../stain/template.ts';
 import type { Template } from '../stain/template-document.ts';
 import type { Stain } from '../stain/stain.ts';
 import { makeTransfer } from '../stain/transfer.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 
 export interface NormalizeImageResult {
   readonly output: string;
@@ -30,7 +31,7 @@ export interface NormalizeImageResult {
  * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set
  */
 export async function normalizeImageCommand(
-  args: { input: string; output: string; template: string; model: string } & StainPolicy,
+  args: { input: string; output: string; template: string; model: string; transfer: TransferName } & StainPolicy,
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {

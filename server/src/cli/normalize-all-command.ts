@@ -13,6 +13,7 @@ import type { NormalizationEnvironment } from '../normalization/normalize-series
 import { sourceOfRefusal } from '../normalization/series-identity.ts';
 import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { sayLeftOut } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -28,6 +29,7 @@ export interface NormalizeAllArguments {
   readonly destination: string;
   readonly template: string;
   readonly model: string;
+  readonly transfer: TransferName;
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
   readonly anyStain?: true | undefined;
@@ -66,6 +68,7 @@ export async function normalizeAllCommand(
       seriesInstanceUid: textOf(json, '0020000E') ?? '',
       template: args.template,
       model: args.model,
+      transfer: args.transfer,
       encoding: args.encoding ?? config.output.encoding,
       quality: args.quality ?? config.output.quality,
       ...(args.anyStain && { anyStain: true }),

@@ -6,6 +6,7 @@ import type { Composition } from '../composition.ts';
 import { type StainError, toStainError } from '../errors.ts';
 import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -20,6 +21,7 @@ export interface NormalizeArguments {
   readonly study?: string | undefined;
   readonly series?: string | undefined;
   readonly slide?: string | undefined;
+  readonly transfer: TransferName;
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
   readonly anyStain?: true | undefined;
@@ -50,6 +52,7 @@ export async function normalizeCommand(
     ...(await chooseSeries(source.client, args, signal)),
     template: args.template,
     model: args.model,
+    transfer: args.transfer,
     encoding: args.encoding ?? composition.config.output.encoding,
     quality: args.quality ?? composition.config.output.quality,
     ...(args.anyStain && { anyStain: true }),
@@ -104,7 +107,7 @@ function linesOf(result: Outcome): string[] {
       `Series ${result.seriesInstanceUid}`,
       `  in study    ${result.studyInstanceUid}`,
       ...slide,
-      '  is in the destination already: the same slide, template, model and encoding. Nothing was done.',
+      '  is in the destination already: the same slide, template, model, transfer and encoding. Nothing was done.',
     ];
   const bytes = result.instances.reduce((sum, instance) => sum + instance.bytes, 0);
   return [

@@ -7,6 +7,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { DEFAULT_MODEL } from '../contract/default-model.ts';
 import { StainError, toStainError } from '../errors.ts';
 import type { OutputEncoding } from '../normalization/types.ts';
+import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../stain/transfer-name.ts';
 import {
   type AuditVerifyArguments,
   auditAnchorsCommand,
@@ -94,6 +95,7 @@ export function createProgram(): Command {
     .option('--slide <uid>', 'SOP Instance UID of an image of it: only this slide of a series of several')
     .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action((source: string, destination: string, options: NormalizeOptions) =>
@@ -116,6 +118,7 @@ export function createProgram(): Command {
     .option('--report <file>', 'how each series went, as .csv or .json, written after each')
     .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
     .action(
@@ -133,6 +136,7 @@ export function createProgram(): Command {
     .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
     .option('--any-stain', 'normalise it although it is not H&E; the derived header says so')
     .option('--model <name>', 'model', DEFAULT_MODEL)
+    .addOption(transferOption())
     .action((input: string, output: string, options: PictureOptions) =>
       run(
         (composition, signal) => normalizeImageCommand({ input, output, ...options }, composition, signal),
@@ -225,6 +229,7 @@ export function createProgram(): Command {
 interface PictureOptions {
   readonly template: string;
   readonly model: string;
+  readonly transfer: TransferName;
   readonly anyStain?: true;
 }
 
@@ -239,6 +244,15 @@ interface NormalizeOptions extends PictureOptions {
 /** Of an option that may be given more than once. */
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
+}
+
+function transferOption(): Option {
+  return new Option(
+    '--transfer <name>',
+    'linear: one map of optical density; paper: class by class, as published',
+  )
+    .choices(TRANSFERS)
+    .default(DEFAULT_TRANSFER);
 }
 
 function encodingOption(): Option {

@@ -17,11 +17,11 @@ export const batchQuery = z
   })
   .meta({ id: 'BatchQuery' });
 
-const { template, model, encoding, quality, anyStain } = normalizationCreate.shape;
+const { template, model, transfer, encoding, quality, anyStain } = normalizationCreate.shape;
 
 /** Body of POST /api/batches. */
 export const batchCreate = z
-  .strictObject({ query: batchQuery, template, model, encoding, quality, anyStain })
+  .strictObject({ query: batchQuery, template, model, transfer, encoding, quality, anyStain })
   .meta({ id: 'BatchCreate', description: 'Whole-slide series (modality SM) that the query matches' });
 
 export const batchSeries = z
@@ -62,6 +62,7 @@ export const batch = z
     createdAt: z.iso.datetime(),
     template: z.string(),
     model: z.string(),
+    transfer: transfer.unwrap().optional().meta({ description: 'Batches of older versions have none' }),
     isCancelled: z.boolean(),
     counts: z.record(z.string(), z.number()).meta({ description: 'Series by state' }),
   })

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { templateId } from '../stain/template-document.ts';
+import { DEFAULT_TRANSFER, TRANSFERS } from '../stain/transfer-name.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 
 export const dicomUid = z
@@ -29,6 +30,12 @@ const quality = z
   .max(100)
   .meta({ description: 'JPEG quality; without meaning for lossless encodings' });
 
+const transferName = z.enum(TRANSFERS).meta({
+  description:
+    'linear: one map of optical density for the slide, from the class means; paper: class by class, as published (Zanjani et al. 2018)',
+});
+export const transfer = transferName.default(DEFAULT_TRANSFER);
+
 /** Names of few letters: whatever else a user may put there would come into records and trails. */
 export const nameOfTemplate = templateId;
 /** In hexadecimal digits. */
@@ -43,6 +50,7 @@ export const normalizationCreate = z
     slide: slideOfSeries,
     template: nameOfTemplate,
     model: nameOfModel.default(DEFAULT_MODEL),
+    transfer,
     encoding: encoding.optional(),
     quality: quality.optional(),
     anyStain,
@@ -139,6 +147,7 @@ export const normalizationResult = z
       .optional()
       .meta({ description: 'SHA-256 of the content of the template; results of older versions have none' }),
     model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+    transfer: transferName.optional().meta({ description: 'Results of older versions have none' }),
     executionProvider: z.string(),
     fit: z.object({
       sampledTiles: z.number(),
@@ -192,6 +201,7 @@ export const job = z
         description: 'Of the SOP Instance UIDs that the slide had when it was asked for',
       }),
       model: z.string(),
+      transfer: transferName.optional().meta({ description: 'Jobs of older versions have none' }),
       encoding,
       quality,
       anyStain,

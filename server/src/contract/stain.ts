@@ -10,6 +10,7 @@ import {
   nameOfTemplate,
   outOfDistribution,
   slideOfSeries,
+  transfer,
 } from './normalization.ts';
 import { modelIdentity } from './service.ts';
 
@@ -72,6 +73,7 @@ export const previewCreate = z
     slide: slideOfSeries,
     template: nameOfTemplate,
     model: modelName,
+    transfer,
     region,
     anyStain,
     size: z.int().min(1).max(2048).default(1024).meta({

@@ -1,4 +1,5 @@
 /** What the derived series says of how it was made. Plain values: nothing here is computed from pixels. */
+import type { TransferName } from '../stain/transfer-name.ts';
 
 export interface ClassMoments {
   /** Mean and standard deviation of density and the two chromaticities. */
@@ -28,6 +29,7 @@ export interface DerivationRecord {
   readonly override?: string | undefined;
   /** Class statistics of the source slide. */
   readonly source: readonly ClassMoments[];
+  readonly transfer: TransferName;
   readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';
   /** 1 to 100; means something for `jpeg` only. */
   readonly quality: number;

@@ -13,6 +13,11 @@ import type { ImageRole } from './image-type.ts';
 
 export const WARNING = 'NOT FOR PRIMARY DIAGNOSIS. Research use only.';
 
+/** In words, within the 64 characters of an LO. */
+export const TRANSFER_IN_WORDS = {
+  linear: 'linear map of optical density',
+  paper: 'class by class, as published',
+};
 const ENCODER = {
   jpeg: (quality: number) => `JPEG baseline 4:2:2, quality ${quality}`,
   htj2k: () => 'HTJ2K lossless',
@@ -29,6 +34,7 @@ const DESCRIBED = 'Normalized ';
 const LONGEST_LO = 64;
 /** Of the name of a slide. */
 const LEAST_TEMPLATE = 8;
+const LEAST_MODEL = 10;
 const LEAST_SLIDE = 4;
 const LONGEST_SLIDE = 12;
 
@@ -36,6 +42,7 @@ const LONGEST_SLIDE = 12;
 export function derivationDescription({
   model,
   template,
+  transfer,
   colourPolicy,
   encoding,
   quality,
@@ -45,8 +52,9 @@ export function derivationDescription({
   const supersedes = identity.supersedes ? `, in place of series ${identity.supersedes}` : '';
   return [
     `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}, SHA-256 ${template.sha256}.`,
+    `Transfer: ${TRANSFER_IN_WORDS[transfer]}.`,
     ...(override === undefined ? [] : [ascii(override).slice(0, 250)]),
-    ascii(colourPolicy).slice(0, override === undefined ? 350 : 200),
+    ascii(colourPolicy).slice(0, override === undefined ? 300 : 150),
     `Encoded as ${ENCODER[encoding](quality)}.`,
     `Revision ${identity.revision}${supersedes}.`,
     WARNING,
@@ -55,21 +63,27 @@ export function derivationDescription({
 
 /**
  * LO, at most 64 characters: by it alone a person tells the results of a study apart. What was done, template, model with
- * version, encoding, slide of a series of several, revision after the first, RUO (research use only). A name that is too long
- * keeps its end too.
+ * version, transfer, encoding, slide of a series of several, revision after the first, RUO (research use only). A name that is
+ * too long keeps its end too.
  */
 export function seriesDescription({
   model,
   template,
+  transfer,
   encoding,
   quality,
   slide,
   identity,
 }: DerivationRecord): string {
   const revision = identity.revision > 1 ? `, rev ${identity.revision}` : '';
-  const made = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}, ${SHORT_ENCODER[encoding](quality)}`;
+  const how = `${transfer}, ${SHORT_ENCODER[encoding](quality)}`;
   const roomFor = (rest: string): number => LONGEST_LO - DESCRIBED.length - rest.length;
   const end = `${revision}) RUO`;
+  // Of the three names that may be too long the model's is known best: it gives way first.
+  const leastNames = Math.min(template.id.length, LEAST_TEMPLATE) + (slide ? LEAST_SLIDE : 0);
+  const ofModel = Math.max(LEAST_MODEL, roomFor(` (, ${how}${slide ? ', ' : ''}${end}`) - leastNames);
+  const named = `${model.name.slice(0, 12)} ${model.version.slice(0, 8)}`;
+  const made = `${shortened(named, ofModel)}, ${how}`;
   // Leave enough of the template's name to tell two templates apart, if there is room.
   const both = roomFor(` (${made}, ${end}`);
   const ofSlide = Math.max(LEAST_SLIDE, both - Math.min(template.id.length, LEAST_TEMPLATE));

@@ -3,6 +3,7 @@
  * Description too, because some archives strip private elements.
  */
 import type { DataSet } from './dataset.ts';
+import { TRANSFER_IN_WORDS } from './derivation.ts';
 import type { ClassMoments, DerivationRecord } from './derivation-record.ts';
 import type { Element } from './element.ts';
 import { encodeValue, type Value } from './element-value.ts';
@@ -34,6 +35,7 @@ export function privateBlock(record: DerivationRecord): Element[] {
     element('100A', 'UT', asciiJson(record.fullRecord)),
     element('100B', 'LO', model.name.slice(0, LONGEST_LO)),
     element('100C', 'LO', template.sha256),
+    element('100D', 'LO', TRANSFER_IN_WORDS[record.transfer]),
   ];
 }
 

@@ -357,6 +357,7 @@ export class BatchRecords {
       createdAt: row.created_at.toISOString(),
       template: row.request.template,
       model: row.request.model,
+      transfer: row.request.transfer,
       isCancelled: row.cancelled,
       counts: row.counts,
     }));

@@ -9,6 +9,7 @@ import type { Batch, BatchReport } from '../contract/index.ts';
 import { type ErrorCode, StainError, toStainError } from '../errors.ts';
 import { sourceOfRefusal } from '../normalization/series-identity.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
+import { DEFAULT_TRANSFER } from '../stain/transfer-name.ts';
 import { BatchRecords, type BatchRequest, type Fault, type NewLine, type OpenLine } from './batch-records.ts';
 import type { JobService } from './job-service.ts';
 import { isPassingFault } from './passing-fault.ts';
@@ -187,7 +188,9 @@ export class BatchService {
     const late = AbortSignal.timeout(seconds * 1000);
     try {
       const origin = { requestedBy, priority: 'batch', batch } as const;
-      const wanted = { ...request, studyInstanceUid, seriesInstanceUid, slide };
+      // Batches of older versions name no transfer.
+      const { transfer = DEFAULT_TRANSFER } = request;
+      const wanted = { ...request, transfer, studyInstanceUid, seriesInstanceUid, slide };
       const signal = AbortSignal.any([this.#end.signal, late]);
       // Nobody looks at what a batch takes: a slide that is still arriving would be normalised by halves.
       const expected = this.#stableSeconds > 0 ? (line.seen ?? NOTHING_SEEN) : undefined;

@@ -9,6 +9,7 @@ import type {
   Progress,
   SeriesIdentity,
 } from '../normalization/types.ts';
+import { DEFAULT_TRANSFER } from '../stain/transfer-name.ts';
 import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-records.ts';
 import { isPassingFault } from './passing-fault.ts';
 
@@ -180,6 +181,8 @@ export class RunningJob {
         }, this.#options.abortGraceMs);
       });
     });
+    // A job of an older version names none, and is refused by its content.
+    const { transfer = DEFAULT_TRANSFER } = request;
     const onProgress = (progress: Progress) => {
       if (!signal.aborted) this.#change({ progress });
     };
@@ -190,7 +193,7 @@ export class RunningJob {
     };
     try {
       return await Promise.race([
-        this.#options.run(request, this.#attempt.identity, {
+        this.#options.run({ ...request, transfer }, this.#attempt.identity, {
           job: id,
           derivations: this.#options.derivations,
           signal,

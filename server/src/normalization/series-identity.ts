@@ -40,6 +40,7 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
     fingerprint.templateSha256,
     request.model,
     fingerprint.modelSha256,
+    request.transfer,
     request.encoding,
     // Lossless encodings have no quality.
     request.encoding === 'jpeg' ? request.quality : null,

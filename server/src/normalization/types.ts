@@ -1,5 +1,6 @@
 /** What a normalisation is asked for and what it answers: plain values that can be stored and sent as JSON. */
 import type { StainVerdict } from '../stain/other-stain.ts';
+import type { TransferName } from '../stain/transfer-name.ts';
 
 export type OutputEncoding = 'jpeg' | 'htj2k' | 'jpeg2000';
 
@@ -20,6 +21,7 @@ export interface NormalizationRequest {
   /** Of all that decides the bytes (series-identity.ts), once it is known: work of another content is not this work. */
   readonly contentSha256?: string | undefined;
   readonly model: string;
+  readonly transfer: TransferName;
   /** `jpeg`: JPEG baseline 4:2:2 at `quality`. The others are lossless. */
   readonly encoding: OutputEncoding;
   readonly quality: number;
@@ -100,6 +102,8 @@ export interface NormalizationResult {
   /** SHA-256 of the template's content; results of older versions have none. */
   readonly templateSha256?: string | undefined;
   readonly model: { readonly name: string; readonly version: string; readonly sha256: string };
+  /** Results of older versions have none. */
+  readonly transfer?: TransferName | undefined;
   readonly executionProvider: string;
   readonly fit: {
     readonly sampledTiles: number;

@@ -25,9 +25,10 @@ const WORKITEM_CODES = new Map([
   ['110001', 'DCM'],
   ['STAINNORM', CODING_SCHEME],
 ]);
-const PARAMETERS: Record<string, 'template' | 'model' | 'encoding' | 'quality' | 'anyStain'> = {
+const PARAMETERS: Record<string, 'template' | 'model' | 'transfer' | 'encoding' | 'quality' | 'anyStain'> = {
   TEMPLATE: 'template',
   MODEL: 'model',
+  TRANSFER: 'transfer',
   ENCODING: 'encoding',
   QUALITY: 'quality',
   ANYSTAIN: 'anyStain',

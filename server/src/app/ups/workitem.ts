@@ -54,7 +54,7 @@ export function workitemOf(job: Job): DicomJson {
 }
 
 /** Content items (PS3.3 10.2.1): what the pixels of the result depend on. */
-function parametersOf({ template, model, encoding, quality, anyStain }: Job['request']): DataSet[] {
+function parametersOf({ template, model, transfer, encoding, quality, anyStain }: Job['request']): DataSet[] {
   const item = (name: string, meaning: string): { ConceptNameCodeSequence: DataSet[] } => ({
     ConceptNameCodeSequence: [code(name, CODING_SCHEME, meaning)],
   });
@@ -63,6 +63,8 @@ function parametersOf({ template, model, encoding, quality, anyStain }: Job['req
   return [
     text('TEMPLATE', 'Stain template', template),
     text('MODEL', 'Model', model),
+    // Jobs of older versions have none.
+    ...(transfer ? [text('TRANSFER', 'Transfer of the stain', transfer)] : []),
     text('ENCODING', 'Encoding of the result', encoding),
     ...(anyStain ? [text('ANYSTAIN', 'Normalise whatever the stain', 'YES')] : []),
     ...(encoding === 'jpeg'
