@@ -120,6 +120,14 @@ describe('immunohistochemistry (brown DAB instead of eosin)', () => {
   });
 });
 
+it('a slide that may be another stain is finished, with a note', async () => {
+  // An eighth of the rows in a colour that H&E does not have.
+  const found = await fit(inked(breast(), [20, 120, 60], 40, 12));
+  expect(found.outOfDistribution.verdict).toBe('unsure');
+  expect(found.notes.join(' ')).toMatch(/colour that haematoxylin and eosin do not give/);
+  expect(() => requireHe(found, {})).not.toThrow();
+});
+
 describe('ink', () => {
   it.each<[string, Colour]>([
     ['green', [20, 120, 60]],
