@@ -8,17 +8,17 @@ export STAIN_TEMPLATES_DIRECTORY=models/onnx/templates STAIN_DEVICE=cpu
 
 add() { npm run --silent cli -- template add "$@" --model reference --replace; }
 
-add he-pink-violet "$images/ocdc_rbswap/1009009_r27c5.png" "$images/ocdc_rbswap/1009009_r28c12.png" \
+add he-pink-violet "$images"/ocdc_rbswap/1009009_*.png \
   --name 'Soft pink and violet' --licence 'CC BY 4.0' \
-  --description 'Pale pink stroma, violet nuclei; oral mucosa, scanner.' \
-  --provenance 'OCDC, oral cavity-derived cancer (dos Santos et al.), Mendeley Data 9bsc36jyrt: r27c5, r28c12; red and blue put back in place'
+  --description 'Pale pink stroma, violet nuclei; oral mucosa, scanner. Mean of ten fields of one slide.' \
+  --provenance 'OCDC, oral cavity-derived cancer (dos Santos et al.), Mendeley Data 9bsc36jyrt: ten fields of 1009009; red and blue put back in place'
 
-add he-magenta "$images/osteosarcoma_utsw/Viable___Case-4-C27-32431-19828_114.jpg" \
+add he-magenta "$images"/osteosarcoma_utsw/Viable___Case-4-*.jpg \
   --name 'Deep magenta' --licence 'CC BY 3.0' \
-  --description 'Strong magenta, dark nuclei; bone tumour, scanner at 10x.' \
-  --provenance 'Osteosarcoma-Tumor-Assessment (Leavey et al. 2019), The Cancer Imaging Archive: Viable Case-4-C27-32431-19828'
+  --description 'Strong magenta, dark nuclei; bone tumour, scanner at 10x. Mean of six fields of five slides.' \
+  --provenance 'Osteosarcoma-Tumor-Assessment (Leavey et al. 2019), The Cancer Imaging Archive: the Viable fields of Case-4'
 
-add he-violet "$images/brecahad/10014.jpg" "$images/brecahad/10017.jpg" \
+add he-violet "$images"/brecahad/*.jpg \
   --name 'Cool violet' --licence 'CC BY 4.0' \
-  --description 'Bluish violet throughout, rose stroma; breast.' \
-  --provenance 'BreCaHAD (Aksac et al. 2019), figshare 7379186: 10014, 10017'
+  --description 'Bluish violet throughout, rose stroma; breast. Mean of 30 pictures.' \
+  --provenance 'BreCaHAD (Aksac et al. 2019), figshare 7379186: 10011 to 10040'

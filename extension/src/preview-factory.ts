@@ -60,7 +60,8 @@ interface Network {
 }
 
 /** Statistics of the template that is previewed. */
-export type TargetStain = Pick<Stain, 'classes' | 'densities' | 'glassDensity'> & Pick<Template, 'id' | 'name'>;
+export type TargetStain = Pick<Stain, 'classes' | 'densities' | 'glassDensity'> &
+  Pick<Template, 'id' | 'name'>;
 
 /** What the frames of a slide hold, and the lattice from that to sRGB. */
 interface SlideColours {
@@ -68,7 +69,9 @@ interface SlideColours {
   readonly table: Uint8Array | null;
 }
 
-interface FittedStain extends Pick<Stain, 'classes' | 'densities' | 'glassDensity' | 'glassColour'>, SlideColours {
+interface FittedStain
+  extends Pick<Stain, 'classes' | 'densities' | 'glassDensity' | 'glassColour'>,
+    SlideColours {
   readonly origin: 'service' | 'visible';
 }
 

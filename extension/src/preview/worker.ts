@@ -29,13 +29,7 @@ async function open({ graphs, wasmPaths }: Of<'open'>): Promise<WorkerAnswer> {
   return { kind: 'opened', executionProvider: runtime.executionProvider };
 }
 
-async function normalize({
-  window,
-  core,
-  table,
-  glass,
-  transfer,
-}: Of<'normalize'>): Promise<WorkerAnswer> {
+async function normalize({ window, core, table, glass, transfer }: Of<'normalize'>): Promise<WorkerAnswer> {
   const raster = await readWindow(window, table, glass);
   const tile = blankRaster(core.width, core.height);
   copyOverlap(raster, window, tile, core);

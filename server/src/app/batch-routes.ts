@@ -109,7 +109,10 @@ export function batchRoutes({
         responses: { 202: json('The batch', batch) },
       },
       async handler(request, response) {
-        const { query, template, model, transfer, encoding, quality, anyStain } = parseInput(batchCreate, request.body);
+        const { query, template, model, transfer, encoding, quality, anyStain } = parseInput(
+          batchCreate,
+          request.body,
+        );
         // Otherwise each of its series would be refused for it, one after the other.
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);

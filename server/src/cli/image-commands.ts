@@ -9,12 +9,11 @@ import { makeTemplate } from '../normalization/make-template.ts';
 import { normalizePixels } from '../normalization/normalize-pixels.ts';
 import { requireHe, type StainPolicy } from '../normalization/require-he.ts';
 import type { ClassStatistics } from '../normalization/types.ts';
-import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
-import { blankRaster, copyOverlap, type Raster, WHITE } from '../slide/raster.ts';
-import type { Rectangle } from '../slide/windows.ts';
+import { memorySource } from '../slide/pixel-source.ts';
+import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
+import type { Stain } from '../stain/stain.ts';
 import { requireTemplateOf } from '../stain/template.ts';
 import type { Template } from '../stain/template-document.ts';
-import type { Stain } from '../stain/stain.ts';
 import { makeTransfer } from '../stain/transfer.ts';
 import type { TransferName } from '../stain/transfer-name.ts';
 
@@ -31,7 +30,13 @@ export interface NormalizeImageResult {
  * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set
  */
 export async function normalizeImageCommand(
-  args: { input: string; output: string; template: string; model: string; transfer: TransferName } & StainPolicy,
+  args: {
+    input: string;
+    output: string;
+    template: string;
+    model: string;
+    transfer: TransferName;
+  } & StainPolicy,
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {
@@ -84,7 +89,7 @@ async function targetStain(
   return found;
 }
 
-/** Several pictures count as one: they are put side by side, and what lies between them does not count. */
+/** Each picture is a slide: they count alike, whatever their size. */
 export async function templateFromImages(
   paths: readonly string[],
   description: {
@@ -103,30 +108,17 @@ export async function templateFromImages(
   const pictures: Raster[] = [];
   const note = (text: string): void => void process.stderr.write(`${text}\n`);
   for (const path of paths) pictures.push(await readImage(path, note));
-  const pixels = sideBySide(pictures);
   const source = description.source ?? paths.map((path) => basename(path)).join(', ');
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
   return makeTemplate(
-    { base: pixels, overviews: [pixels] },
+    pictures.map((picture) => {
+      const pixels = memorySource(picture);
+      return { base: pixels, overviews: [pixels] };
+    }),
     await thumbnailJpeg(pictures[0]!),
     network,
     { ...description, provenance },
     policy,
     signal,
   );
-}
-
-/** Distance between pictures: more than the network sees, so that none changes its neighbour. */
-const GAP = 32;
-
-function sideBySide(pictures: readonly Raster[]): PixelSource {
-  const width = pictures.reduce((sum, picture) => sum + picture.width + GAP, -GAP);
-  const sheet = blankRaster(width, Math.max(...pictures.map(({ height }) => height)), WHITE);
-  const parts: Rectangle[] = [];
-  for (const picture of pictures) {
-    const x = parts.reduce((sum, part) => sum + part.width + GAP, 0);
-    parts.push({ x, y: 0, width: picture.width, height: picture.height });
-    copyOverlap(picture, { x, y: 0 }, sheet, { x: 0, y: 0 });
-  }
-  return memorySource(sheet, parts);
 }

@@ -185,7 +185,11 @@ export function networkOn(
       return broken !== undefined;
     },
     async linear(tile, tables, signal) {
-      return (await run({ kind: 'linear', tile, tables }, [tile.buffer as ArrayBuffer], signal)) as Uint8Array;
+      return (await run(
+        { kind: 'linear', tile, tables },
+        [tile.buffer as ArrayBuffer],
+        signal,
+      )) as Uint8Array;
     },
     async statistics({ tile, weight, gain, width, height }, signal) {
       const transfer = [tile.buffer as ArrayBuffer, weight.buffer as ArrayBuffer];

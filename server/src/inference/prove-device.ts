@@ -100,7 +100,14 @@ async function timed(
 
 function statisticsRequest(): InferenceRequest {
   const weight = new Uint8Array(TILE_SIZE * TILE_SIZE).fill(1);
-  return { kind: 'statistics', tile: proofTile(TILE_SIZE), weight, gain: 1, width: TILE_SIZE, height: TILE_SIZE };
+  return {
+    kind: 'statistics',
+    tile: proofTile(TILE_SIZE),
+    weight,
+    gain: 1,
+    width: TILE_SIZE,
+    height: TILE_SIZE,
+  };
 }
 
 function applyRequest(classes: number): InferenceRequest {

@@ -16,8 +16,8 @@ import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import { type Window, type WindowGeometry, windowsOf } from '../slide/windows.ts';
 import { addColours, type ColourSummary, emptySummary } from '../stain/colour-summary.ts';
-import { judgeStain, type OutOfDistribution } from '../stain/other-stain.ts';
 import { gainOf } from '../stain/linear.ts';
+import { judgeStain, type OutOfDistribution } from '../stain/other-stain.ts';
 import { type Fade, fadeOf, type Stain } from '../stain/stain.ts';
 import {
   addSums,
@@ -94,8 +94,7 @@ export async function fitStain(
   const density = { sum: 0, pixels: 0 };
   const colours = emptySummary();
   let pixels = 0;
-  const look = ({ window }: SurveyedWindow): Promise<Seen> =>
-    lookAt(base, window, survey, options.signal);
+  const look = ({ window }: SurveyedWindow): Promise<Seen> => lookAt(base, window, survey, options.signal);
   const most = network.lanes + 1;
   const first: Seen[] = [];
   for await (const seen of inOrder(
@@ -137,9 +136,7 @@ export async function fitStain(
     notes: [
       ...unlike.reasons,
       ...(aboveGlass < FAINT_DENSITY
-        ? [
-            `The slide is faint: its tissue is ${aboveGlass.toFixed(2)} denser than the glass.`,
-          ]
+        ? [`The slide is faint: its tissue is ${aboveGlass.toFixed(2)} denser than the glass.`]
         : []),
     ],
   };

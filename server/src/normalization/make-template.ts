@@ -1,8 +1,9 @@
 /** Makes a template from pixels: a slide's level or a picture. */
 import type { StainNetwork } from '../inference/network.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
+import { averageStain } from '../stain/average-stain.ts';
 import type { Template } from '../stain/template-document.ts';
-import { fitStain } from './fit.ts';
+import { type Fit, fitStain } from './fit.ts';
 import { requireHe, type StainPolicy } from './require-he.ts';
 
 export interface TemplateDescription {
@@ -12,21 +13,32 @@ export interface TemplateDescription {
   readonly provenance: Template['provenance'];
 }
 
+/** Pixels, and the same at lower magnifications, for finding the tissue. */
+export interface TemplatePixels {
+  readonly base: PixelSource;
+  readonly overviews: readonly PixelSource[];
+}
+
 /**
- * @param pixels overviews: the same pixels at lower magnifications, for finding the tissue
+ * @param slides fitted one by one, and counted alike
  * @param thumbnail JPEG
  * @throws STAIN_NOT_HE, and what `fitStain` refuses
  */
 export async function makeTemplate(
-  pixels: { readonly base: PixelSource; readonly overviews: readonly PixelSource[] },
+  slides: readonly TemplatePixels[],
   thumbnail: Uint8Array,
   network: StainNetwork,
   description: TemplateDescription,
   policy: StainPolicy,
   signal: AbortSignal,
 ): Promise<Template> {
-  const fit = await fitStain(pixels.base, pixels.overviews, network, { signal });
-  requireHe(fit, policy);
+  const fits: Fit[] = [];
+  for (const { base, overviews } of slides) {
+    const fit = await fitStain(base, overviews, network, { signal });
+    requireHe(fit, policy);
+    fits.push(fit);
+  }
+  const { classes, densities, glassDensity } = averageStain(fits);
   const { name, version, sha256 } = network.model;
   return {
     schemaVersion: 2,
@@ -34,14 +46,14 @@ export async function makeTemplate(
     name: description.name,
     description: description.description,
     model: { name, version, sha256 },
-    glassDensity: fit.glass.density,
-    classes: fit.classes.map(({ share, mean, sd }) => ({ share, mean: [...mean], sd: [...sd] })),
-    densities: fit.densities.map(({ share, mean, covariance: [r, g, b] }) => ({
+    glassDensity,
+    classes: classes.map(({ share, mean, sd }) => ({ share, mean: [...mean], sd: [...sd] })),
+    densities: densities.map(({ share, mean, covariance: [r, g, b] }) => ({
       share,
       mean: [...mean],
       covariance: [[...r], [...g], [...b]],
     })),
-    pixels: fit.pixels,
+    pixels: fits.reduce((sum, { pixels }) => sum + pixels, 0),
     thumbnail: Buffer.from(thumbnail).toString('base64'),
     provenance: description.provenance,
   };

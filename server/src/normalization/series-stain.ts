@@ -67,7 +67,7 @@ export async function makeSeriesTemplate(
   const [smallest] = overviews;
   const picture = await smallest!.read(middleOf(smallest!), signal);
   return makeTemplate(
-    { base, overviews },
+    [{ base, overviews }],
     await thumbnailJpeg(picture),
     network,
     description,

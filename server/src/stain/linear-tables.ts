@@ -108,8 +108,7 @@ export function applyTables(tables: LinearTables, rgb: Uint8Array): void {
     const ink = Math.min(Math.max(ramp(2, b - g), ramp(3, r - g)), ramp(4, sum));
     const foreign = Math.max(ramp(0, b - g), ramp(1, r - g), ink, ramp(5, sum));
     const w =
-      (weight[Math.min(lastWeight, sum >> STEP_BITS)]! *
-        native[Math.min(lastNative, Math.max(0, foreign))]! +
+      (weight[Math.min(lastWeight, sum >> STEP_BITS)]! * native[Math.min(lastNative, Math.max(0, foreign))]! +
         2048) >>
       12;
     if (w === 0) continue;

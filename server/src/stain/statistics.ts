@@ -51,7 +51,10 @@ export function classStatistics(sums: Float64Array): ClassStatistics[] {
 
 /** Mean and covariance of optical density (R, G, B) per class, and every class's share of the pixels. */
 export function densityStatistics(sums: Float64Array): DensityStatistics[] {
-  const starts = Array.from({ length: sums.length / SUMS_PER_CLASS }, (_, k) => k * SUMS_PER_CLASS + DENSITIES);
+  const starts = Array.from(
+    { length: sums.length / SUMS_PER_CLASS },
+    (_, k) => k * SUMS_PER_CLASS + DENSITIES,
+  );
   const pixels = starts.reduce((sum, at) => sum + sums[at]!, 0);
   return starts.map((at) => {
     const mass = sums[at]!;

@@ -78,7 +78,11 @@ export function requireTemplateOf(
   template: Pick<TemplateVersion, 'id' | 'model' | 'classes' | 'densities'>,
   model: { name: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
-  if (!model.templatesOf.includes(template.model.sha256) || template.classes.length !== model.classes || template.densities.length !== model.classes)
+  if (
+    !model.templatesOf.includes(template.model.sha256) ||
+    template.classes.length !== model.classes ||
+    template.densities.length !== model.classes
+  )
     throw new StainError(
       'TEMPLATE_INVALID',
       `Template "${template.id}" was made with another network ("${template.model.name}" ${template.model.version}) than "${model.name}"; make it again.`,

@@ -1,6 +1,7 @@
 /** From the stains of a slide and of a template to what moves its pixels. */
-import { type LinearTables, linearTables } from './linear-tables.ts';
+
 import { type OpticalMap, opticalMap } from './linear.ts';
+import { type LinearTables, linearTables } from './linear-tables.ts';
 import { type PaperCoefficients, paperCoefficients } from './paper.ts';
 import { type Fade, fadeOf, type Stain } from './stain.ts';
 import type { TransferName } from './transfer-name.ts';
