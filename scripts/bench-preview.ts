@@ -17,7 +17,8 @@ export async function measurePreview(place: Place, folder: string, model: string
   const network = await composition.network(model);
   const template = await composition.templates.get(TEMPLATE);
   const show = async (stain: SeriesStain): Promise<void> => {
-    const wanted = { region: REGION, size: REGION.width };
+    const wanted = { region: REGION, transfer: 'linear',
+    size: REGION.width };
     const { rgb, width, height } = await previewRegion(stain, wanted, template, network, signal);
     await access.codecs.encode(rgb, { rows: height, columns: width, encoding: 'jpeg', quality: 90 }, signal);
   };

@@ -18,7 +18,11 @@ beforeAll(async () => {
 afterAll(() => network.close());
 
 const tile = (size = 64) => ({ tile: tissue(size, size).rgb, width: size, height: size });
-const weighted = (size = 64) => ({ ...tile(size), weight: new Uint8Array(size * size).fill(1) });
+const weighted = (size = 64) => ({
+  ...tile(size),
+  weight: new Uint8Array(size * size).fill(1),
+  gain: 1,
+});
 const identity = () => ({
   scale: new Float32Array(model.classes * 3).fill(1),
   offset: new Float32Array(model.classes * 3),
@@ -26,7 +30,7 @@ const identity = () => ({
 });
 
 describe('network', () => {
-  it('gives K x 7 sums whose class weights add up to the pixels counted', async () => {
+  it('gives K x 17 sums whose class weights add up to the pixels counted', async () => {
     const input = weighted();
     input.weight.fill(0, 0, 1000);
     const sums = await network.statistics(input, signal);

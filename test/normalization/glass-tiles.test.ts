@@ -65,7 +65,7 @@ describe('a small level that shows glass where the base level has tissue (shifte
           glassView: () => memorySource(white),
           readFrame: async () => base,
         } as unknown as OpenSeries,
-        [0.06, 0.12],
+        { low: 0.06, high: 0.12 },
         [245, 245, 245],
         { encoding: 'jpeg', quality: 90 },
         place.composition.codecs,

@@ -8,7 +8,9 @@ import { normalizePixels } from '../../server/src/normalization/normalize-pixels
 import { isNowhereDenser } from '../../server/src/slide/optical-density.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
-import { type TransferCoefficients, transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { applyTables } from '../../server/src/stain/linear-tables.ts';
+import { type LinearTransfer, makeTransfer, type PaperTransfer, type Transfer } from '../../server/src/stain/transfer.ts';
+import { TRANSFERS } from '../../server/src/stain/transfer-name.ts';
 import { openShippedNetwork } from '../support/network.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -20,20 +22,17 @@ beforeAll(async () => {
 });
 afterAll(() => network.close());
 
-/** A transfer that changes every pixel visibly. */
-function strongTransfer(fade: readonly [number, number] = [0.05, 0.1]): TransferCoefficients {
+/** A transfer class by class that changes every pixel visibly. */
+function strongTransfer(fade: readonly [number, number] = [0.05, 0.1]): PaperTransfer {
   const scale = Float32Array.from({ length: 12 }, (_, i) => 0.7 + 0.05 * i);
   const offset = Float32Array.from({ length: 12 }, (_, i) => 0.1 - 0.02 * i);
-  return { scale, offset, fade, notes: [] };
+  const [low, high] = fade;
+  return { name: 'paper', fade: { low, high }, notes: [], coefficients: { scale, offset, fade } };
 }
 
-async function normalize(
-  picture: Raster,
-  coefficients: TransferCoefficients,
-  coreSize: number,
-): Promise<Raster> {
+async function normalize(picture: Raster, transfer: Transfer, coreSize: number): Promise<Raster> {
   const result = blankRaster(picture.width, picture.height);
-  await normalizePixels(memorySource(picture), network, coefficients, {
+  await normalizePixels(memorySource(picture), network, transfer, {
     signal,
     coreSize,
     sink: async (core, at) => {
@@ -42,6 +41,9 @@ async function normalize(
   });
   return result;
 }
+
+const fitOf = (picture: Raster) =>
+  fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
 
 describe('normalizing in windows', () => {
   it('gives exactly what the whole image in one piece gives', async () => {
@@ -62,6 +64,16 @@ describe('normalizing in windows', () => {
     );
   });
 
+  it('by tables gives what the tables give the pixels', async () => {
+    const picture = tissue(131, 77, { part: 0.8 });
+    const [own, target] = [await fitOf(tissue(300, 300)), await fitOf(tissue(300, 300, { strength: 1.5 }))];
+    const transfer = makeTransfer('linear', own, target, network.model.classNames) as LinearTransfer;
+    const expected = picture.rgb.slice();
+    applyTables(transfer.tables, expected);
+    expect(expected).not.toEqual(picture.rgb);
+    expect((await normalize(picture, transfer, 52)).rgb).toEqual(expected);
+  });
+
   it('leaves glass bit for bit as it is, and so may skip windows of glass', async () => {
     const picture = tissue(512, 128, { part: 0.5 });
     const normalized = await normalize(picture, strongTransfer([0.08, 0.14]), 64);
@@ -78,7 +90,7 @@ describe('normalizing in windows', () => {
         tile: glass(picture).rgb.slice(0, 248 * 128 * 3),
         width: 248,
         height: 128,
-        coefficients: strongTransfer([0.08, 0.14]),
+        coefficients: strongTransfer([0.08, 0.14]).coefficients,
       },
       signal,
     );
@@ -141,13 +153,12 @@ describe('normalizing in windows', () => {
 });
 
 describe('fitting', () => {
-  const fit = (picture: Raster) =>
-    fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
+  const fit = fitOf;
 
-  it('moves a slide onto itself without a visible change', async () => {
+  it.each(TRANSFERS)('moves a slide onto itself without a visible change: %s', async (name) => {
     const picture = tissue(300, 300);
     const own = await fit(picture);
-    const same = await normalize(picture, transferCoefficients(own, own, network.model.classNames), 1024);
+    const same = await normalize(picture, makeTransfer(name, own, own, network.model.classNames), 1024);
     const worst = same.rgb.reduce((max, value, i) => Math.max(max, Math.abs(value - picture.rgb[i]!)), 0);
     expect(worst).toBeLessThanOrEqual(1);
   });
@@ -168,8 +179,13 @@ describe('fitting', () => {
     const source = await fit(faint);
     expect(source.notes.join()).toMatch(/faint/);
     const target = await fit(tissue(300, 300));
-    const { scale } = transferCoefficients(source, target, network.model.classNames);
-    expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
+    const result = await normalize(
+      blankRaster(64, 64, [246, 245, 247]),
+      makeTransfer('linear', source, target, network.model.classNames),
+      1024,
+    );
+    const tint = Math.max(...result.rgb) - Math.min(...result.rgb);
+    expect(tint).toBeLessThanOrEqual(6);
   });
 
   it('does not count the black rim of a scan', async () => {

@@ -102,6 +102,7 @@ async function normalize(slide: StorableSlide, to: string, changes: { anyStain?:
     ...referenceOf(slide),
     template: TEMPLATE,
     model: 'fast',
+    transfer: 'linear' as const,
     encoding: 'jpeg' as const,
     quality: 90,
     ...changes,
@@ -167,6 +168,7 @@ it('a batch goes on after slides that are not H&E', async () => {
         destination: join(place.folder, `batch-results-${anyStain}`),
         template: TEMPLATE,
         model: 'fast',
+        transfer: 'linear',
         query: [],
         anyStain,
       },
@@ -199,6 +201,7 @@ describe('looking at a slide', () => {
       ...referenceOf(SLIDES[name]),
       template: TEMPLATE,
       model: 'fast',
+      transfer: 'linear' as const,
       region: { x: 0, y: 0, width: 256, height: 256 },
       size: 256,
     };
@@ -227,7 +230,7 @@ describe('a picture', () => {
   const file = (name: string): string => join(place.folder, name);
   const run = (input: string, template: string, anyStain?: true) =>
     normalizeImageCommand(
-      { input, output: file('out.png'), template, model: 'fast', anyStain },
+      { input, output: file('out.png'), template, model: 'fast', transfer: 'linear', anyStain },
       place.composition,
       signal,
     );

@@ -7,7 +7,7 @@ import { normalizePixels } from '../../server/src/normalization/normalize-pixels
 import { requireHe } from '../../server/src/normalization/require-he.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
-import { transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { makeTransfer } from '../../server/src/stain/transfer.ts';
 import { openShippedNetwork } from '../support/network.ts';
 
 let network: StainNetwork;
@@ -58,9 +58,9 @@ const fit = (picture: Raster): Promise<Fit> =>
   fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
 
 async function normalized(picture: Raster, template: Fit): Promise<Raster> {
-  const coefficients = transferCoefficients(await fit(picture), template, network.model.classNames);
+  const transfer = makeTransfer('linear', await fit(picture), template, network.model.classNames);
   const result = blankRaster(picture.width, picture.height);
-  await normalizePixels(memorySource(picture), network, coefficients, {
+  await normalizePixels(memorySource(picture), network, transfer, {
     signal,
     sink: async (core, at) => {
       copyOverlap(core, at, result, { x: 0, y: 0 });
@@ -92,12 +92,9 @@ describe('a slide like those of the training', () => {
     expect(distance(await normalized(changed, await fit(original)))).toBeLessThan(0.5 * distance(changed));
   });
 
-  it('is not reported either when it is overstained, and its contrast stays within limits', async () => {
+  it('is not reported either when it is overstained', async () => {
     const dark = await fit(stained(breast(), ([r, g, b]) => [1.7 * r, 1.7 * g, 1.7 * b]));
     expect(dark.outOfDistribution.reasons).toEqual([]);
-    const { scale } = transferCoefficients(dark, await template(), network.model.classNames);
-    expect(Math.min(...scale)).toBeGreaterThanOrEqual(Math.fround(0.4));
-    expect(Math.max(...scale)).toBeLessThanOrEqual(2.5);
   });
 });
 

@@ -6,7 +6,7 @@ import { ProgressTracker } from '../../server/src/normalization/progress.ts';
 import type { NormalizationResult } from '../../server/src/normalization/types.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
-import { transferCoefficients } from '../../server/src/stain/transfer.ts';
+import { makeTransfer } from '../../server/src/stain/transfer.ts';
 import type { Workplace } from './normalize.ts';
 
 const { signal } = new AbortController();
@@ -37,7 +37,7 @@ export async function recompute(
   await normalizePixels(
     memorySource(whole),
     network,
-    transferCoefficients(fit, template, network.model.classNames),
+    makeTransfer(result.transfer ?? 'linear', fit, template, network.model.classNames),
     {
       signal,
       coreSize: 2048,

@@ -15,13 +15,22 @@ export function templateOf(id: string, seed = 0, changes: Partial<Template> = {}
     sd: [0.2, 0.1, 0.1],
   }));
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     id,
     name: `Template ${id}`,
     description: 'A stain.',
     model: { name: 'reference', version: '1', sha256: 'a'.repeat(64) },
     glassDensity: 0.02,
     classes,
+    densities: classes.map(({ share }) => ({
+      share,
+      mean: [0.3, 0.5, 0.2],
+      covariance: [
+        [0.02, 0, 0],
+        [0, 0.02, 0],
+        [0, 0, 0.02],
+      ],
+    })),
     pixels: 1000,
     thumbnail: THUMBNAIL,
     provenance: {
