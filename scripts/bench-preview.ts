@@ -3,6 +3,7 @@ import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { previewRegion } from '../server/src/normalization/preview-region.ts';
 import { readSeriesStain, type SeriesStain } from '../server/src/normalization/series-stain.ts';
+import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
 import { type Place, signal, TEMPLATE } from './bench-run.ts';
 
 const REGION = { x: 512, y: 512, width: 1024, height: 1024 };
@@ -17,8 +18,7 @@ export async function measurePreview(place: Place, folder: string, model: string
   const network = await composition.network(model);
   const template = await composition.templates.get(TEMPLATE);
   const show = async (stain: SeriesStain): Promise<void> => {
-    const wanted = { region: REGION, transfer: 'linear',
-    size: REGION.width };
+    const wanted = { transfer: DEFAULT_TRANSFER, region: REGION, size: REGION.width };
     const { rgb, width, height } = await previewRegion(stain, wanted, template, network, signal);
     await access.codecs.encode(rgb, { rows: height, columns: width, encoding: 'jpeg', quality: 90 }, signal);
   };

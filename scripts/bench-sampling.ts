@@ -1,7 +1,13 @@
 /** How many windows the fit needs: the error of the mean colours of a sample against those of all windows. */
 import { join } from 'node:path';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
-import { chooseSamples, measure, SAMPLE_CORE, surveyTissue } from '../server/src/normalization/fit.ts';
+import {
+  chooseSamples,
+  lookAt,
+  measure,
+  SAMPLE_CORE,
+  surveyTissue,
+} from '../server/src/normalization/fit.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { addSums, classStatistics, samplingError } from '../server/src/stain/statistics.ts';
 import { type Place, signal } from './bench-run.ts';
@@ -31,8 +37,10 @@ export async function measureSampling(
     const geometry = { halo, alignment, coreSize: SAMPLE_CORE };
     const survey = await surveyTissue(base, open.overviews(WHITE), geometry, signal);
     const parts: Float64Array[] = [];
-    for (const { window } of chooseSamples(survey.windows, ALL))
-      parts.push((await measure(base, window, network, survey, signal)).sums);
+    for (const { window } of chooseSamples(survey.windows, ALL)) {
+      const seen = await lookAt(base, window, survey, signal);
+      parts.push((await measure(seen, 1, network, signal)).sums);
+    }
     const cells = COUNTS.map((n) => {
       if (n >= parts.length) return '';
       const some = parts.slice(0, n);

@@ -10,7 +10,7 @@ import { contentGrid } from '../server/src/slide/placement.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { windowsOf } from '../server/src/slide/windows.ts';
-import { transferCoefficients } from '../server/src/stain/transfer.ts';
+import { paperCoefficients } from '../server/src/stain/paper.ts';
 import { type Place, type Row, signal, TEMPLATE, timed } from './bench-run.ts';
 import { openOnly } from './bench-slide.ts';
 
@@ -30,8 +30,7 @@ export async function bareLoop(
   ].slice(0, count);
   const rasters = [];
   for (const window of windows) rasters.push(await base.read(window, signal));
-  const glass = { classes: template.classes, glassDensity: 0.03 };
-  const coefficients = transferCoefficients(glass, template, classNames);
+  const coefficients = paperCoefficients({ ...template, glassDensity: 0.03 }, template, classNames);
   const pixels = windows.reduce((sum, { core }) => sum + core.width * core.height, 0);
   const start = performance.now();
   // All at once: the network takes as many at a time as its device can.

@@ -3,6 +3,7 @@ import { untilAborted } from '../../server/src/abortable.ts';
 import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
 import type { Rectangle } from '../../server/src/slide/windows.ts';
 import { makeTransfer } from '../../server/src/stain/transfer.ts';
+import type { TransferName } from '../../server/src/stain/transfer-name.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
 import { captionOverview } from './microscopy/overview-caption.ts';
@@ -32,6 +33,7 @@ export interface SeriesPixels {
 export interface PreviewOptions extends SeriesPixels {
   readonly viewer: ManagedViewer;
   readonly template: TargetStain;
+  readonly transfer: TransferName;
   /** The slide's stain from the service. */
   stain(): Promise<Stain>;
   /** When the user asked, in milliseconds of performance.now(). */

@@ -1,6 +1,7 @@
 /** The plugin at work: holds its state, does what the panel and the commands ask for. */
 import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
 import type { Job, Stain } from '../../server/src/contract/index.ts';
+import { DEFAULT_TRANSFER, type TransferName } from '../../server/src/stain/transfer-name.ts';
 import { Comparison } from './comparison/comparison.ts';
 import {
   failedPreviewLabel,
@@ -37,6 +38,7 @@ const START: PluginState = {
   stain: { state: 'idle' },
   templates: { state: 'idle' },
   template: null,
+  transfer: DEFAULT_TRANSFER,
   output: { encoding: 'jpeg', quality: 90 },
   preview: null,
   previewError: null,
@@ -129,7 +131,8 @@ export class Session implements PluginModel, Gated {
     this.stopPreview();
     this.#closeComparison();
     this.#options.previews.close();
-    this.#change({ ...START, output: this.#state.output, template: this.#state.template });
+    const { template, transfer, output } = this.#state;
+    this.#change({ ...START, template, transfer, output });
   }
 
   openPanel(): void {
@@ -138,6 +141,11 @@ export class Session implements PluginModel, Gated {
 
   chooseTemplate(id: string): void {
     this.#change({ template: id });
+    if (this.#state.preview) this.preview();
+  }
+
+  chooseTransfer(transfer: TransferName): void {
+    this.#change({ transfer });
     if (this.#state.preview) this.preview();
   }
 
@@ -194,6 +202,7 @@ export class Session implements PluginModel, Gated {
           instances: this.#options.host.instances(source),
           viewer,
           template,
+          transfer: this.#state.transfer,
           stain: () => this.#stainOf(source, signal),
           pressed,
           signal,
@@ -220,7 +229,7 @@ export class Session implements PluginModel, Gated {
 
   normalize(): void {
     void this.#try(async (signal) => {
-      const { template, output } = this.#state;
+      const { template, transfer, output } = this.#state;
       const source = this.#sourceToNormalize();
       if (!source || !template) return;
       const job = await this.#options.client.normalize(
@@ -229,6 +238,7 @@ export class Session implements PluginModel, Gated {
           seriesInstanceUid: source.seriesInstanceUid,
           template,
           model: DEFAULT_MODEL,
+          transfer,
           ...output,
         },
         signal,

@@ -6,6 +6,7 @@ import type {
   Template,
   TemplateDetail,
 } from '../../server/src/contract/index.ts';
+import type { TransferName } from '../../server/src/stain/transfer-name.ts';
 
 /** A fault in words, with what to do about it. `code` is one of the service's stable codes, or one of our own. */
 export interface UserError {
@@ -36,6 +37,8 @@ export interface Derivation {
   readonly template: string | null;
   /** Name and version. */
   readonly model: string | null;
+  /** In the service's words; those of older versions tell none. */
+  readonly transfer: string | null;
   /** Derivation Description, in the service's words. */
   readonly description: string;
 }
@@ -83,6 +86,7 @@ export interface PluginState {
   readonly stain: Loadable<Stain>;
   readonly templates: Loadable<readonly Template[]>;
   readonly template: string | null;
+  readonly transfer: TransferName;
   readonly output: OutputChoice;
   readonly preview: PreviewStatus | null;
   readonly previewError: UserError | null;
@@ -104,6 +108,7 @@ export interface PluginState {
 /** What the panel can ask for. Nothing rejects: what goes wrong becomes part of the state. */
 export interface PluginActions {
   chooseTemplate(id: string): void;
+  chooseTransfer(transfer: TransferName): void;
   chooseOutput(output: OutputChoice): void;
   preview(): void;
   stopPreview(): void;

@@ -83,6 +83,19 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     expect(faults).toEqual([]);
   });
 
+  test('the transfer that is chosen goes with the job, and its result names it', async () => {
+    await using open = await openPage(browser);
+    const { page, faults } = open;
+    await openMode(page, 'stain');
+    await until(page, ({ stain }) => stain.state === 'ready');
+    await page.locator(PANEL).getByLabel('Transfer').selectOption('As published');
+    await button(page, 'Normalize').click();
+    const { job, results } = await until(page, (now) => now.job?.result != null && now.results.length > 0);
+    expect(job).toMatchObject({ request: { transfer: 'paper' }, result: { transfer: 'paper' } });
+    expect(results[0]!.derived).toMatchObject({ transfer: 'class by class, as published' });
+    expect(faults).toEqual([]);
+  });
+
   test('with the stain of the slide out of reach, a preview fits what is visible', async () => {
     await using open = await openPage(browser);
     const { page } = open;

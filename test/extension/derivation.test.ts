@@ -6,23 +6,29 @@ import type { NaturalizedInstance } from '../../extension/src/ohif/types.ts';
 /** As the service writes it, and as OHIF keeps it. */
 const WHOLE: NaturalizedInstance = {
   ManufacturerModelName: 'stain-normalization',
-  SeriesDescription: 'Normalized he-magenta (fast 0.3.0, HTJ2K) RUO',
+  SeriesDescription: 'Normalized he-magenta (fast 0.3.0, linear, HTJ2K) RUO',
   DerivationDescription:
-    'Stain normalization (DCGMM): model fast 0.3.0, SHA-256 ab12; template he-magenta. Colours kept. Encoded as HTJ2K lossless.',
+    'Stain normalization (DCGMM): model fast 0.3.0, SHA-256 ab12; template he-magenta. Transfer: linear map of optical density. Colours kept. Encoded as HTJ2K lossless.',
   DerivationCodeSequence: [{ CodeValue: 'STAINNORM', CodingSchemeDesignator: '99STAINNORM' }],
   RelatedSeriesSequence: [{ SeriesInstanceUID: '1.2.older' }, { SeriesInstanceUID: '1.2.source' }],
   '34010010': 'STAIN NORMALIZATION',
   '34011002': '0.3.0',
   '34011003': 'he-magenta',
   '3401100B': 'fast',
+  '3401100D': 'linear map of optical density',
 };
 
 function without(...names: string[]): NaturalizedInstance {
   return Object.fromEntries(Object.entries(WHOLE).filter(([name]) => !names.includes(name)));
 }
 
-const PRIVATE = ['34010010', '34011002', '34011003', '3401100B'];
-const FACTS = { sourceSeriesInstanceUid: '1.2.source', template: 'he-magenta', model: 'fast 0.3.0' };
+const PRIVATE = ['34010010', '34011002', '34011003', '3401100B', '3401100D'];
+const FACTS = {
+  sourceSeriesInstanceUid: '1.2.source',
+  template: 'he-magenta',
+  model: 'fast 0.3.0',
+  transfer: 'linear map of optical density',
+};
 
 test('the private block says what it is', () => {
   const others = { SeriesDescription: 'changed', DerivationDescription: 'changed, template none' };
@@ -38,6 +44,7 @@ test('in a block of another number, with values in lists', () => {
     '34011102': ['0.3.0'],
     '34011103': ['he-violet'],
     '3401110b': { vr: 'LO', Value: ['fast'] },
+    '3401110d': ['linear map of optical density'],
   };
   expect(derivationOf([moved])).toMatchObject({ ...FACTS, template: 'he-violet' });
 });
@@ -66,7 +73,7 @@ test('the series description does where nothing else is left, unless it may be c
     'ManufacturerModelName',
     'DerivationCodeSequence',
   );
-  expect(derivationOf([left])).toMatchObject({ ...FACTS, model: null });
+  expect(derivationOf([left])).toMatchObject({ ...FACTS, model: null, transfer: null });
   const described = (text: string) => derivationOf([{ ...left, SeriesDescription: text }]);
   expect(described('Normalized a-very-lo~name (fast 0.3.0, JPEG 90, rev 2) RUO')).toMatchObject({
     template: null,
@@ -75,6 +82,19 @@ test('the series description does where nothing else is left, unless it may be c
   const long = `Stain normalized to ${'a'.repeat(44)}`;
   expect(long).toHaveLength(64);
   expect(described(long)).toMatchObject({ template: null });
+});
+
+test('one of a version that named no transfer tells none', () => {
+  const older = {
+    ...without('3401100D'),
+    SeriesDescription: 'Normalized he-magenta (fast 0.3.0, HTJ2K) RUO',
+    DerivationDescription:
+      'Stain normalization (DCGMM): model fast 0.3.0; template he-magenta. Colours kept.',
+  };
+  expect(derivationOf([older])).toMatchObject({ ...FACTS, transfer: null });
+  expect(derivationOf([{ SeriesDescription: older.SeriesDescription }])).toMatchObject({
+    template: 'he-magenta',
+  });
 });
 
 test('a description that others may have written is no mark of ours', () => {
@@ -97,6 +117,7 @@ test('what nothing tells is unknown, and what levels disagree on too', () => {
     sourceSeriesInstanceUid: null,
     template: null,
     model: null,
+    transfer: null,
     description: '',
   });
   expect(derivationOf([WHOLE, { ...WHOLE, '34011003': 'he-violet' }])).toMatchObject({

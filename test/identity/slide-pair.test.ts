@@ -90,7 +90,7 @@ describe('the command line', () => {
     for (const [i, slide] of BOTH.entries()) {
       expect(found[i]!.says).toEqual([own(slide), own(slide), own(slide)]);
       expect(found[i]!.frames).toEqual(await framesAlone(slide));
-      expect(found[i]!.description).toMatch(new RegExp(`, container_${slide}\\) RUO$`));
+      expect(found[i]!.description).toMatch(new RegExp(`, cont~er_${slide}\\) RUO$`));
     }
     expect(Object.keys(found[0]!.frames)).toEqual(expect.arrayContaining(['256', '128', '64']));
     expect(found[0]!.frames).not.toEqual(found[1]!.frames);

@@ -39,6 +39,7 @@ describe('a profile of a real run', () => {
       kind: 'statistics',
       tile: tissue(64, 64).rgb,
       weight,
+      gain: 1,
       width: 64,
       height: 64,
     });

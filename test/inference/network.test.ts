@@ -34,8 +34,8 @@ describe('network', () => {
     const input = weighted();
     input.weight.fill(0, 0, 1000);
     const sums = await network.statistics(input, signal);
-    expect(sums.length).toBe(model.classes * 7);
-    const total = sums.filter((_, i) => i % 7 === 0).reduce((sum, value) => sum + value, 0);
+    expect(sums.length).toBe(model.classes * 17);
+    const total = sums.filter((_, i) => i % 17 === 0).reduce((sum, value) => sum + value, 0);
     expect(total).toBeGreaterThan(0);
     expect(total).toBeLessThanOrEqual(64 * 64 - 1000 + 1e-3);
   });
@@ -72,12 +72,18 @@ describe('network', () => {
   });
 
   it('fails for a size the graph cannot take, or pixels that are gone, and answers the next request', async () => {
-    const wrong = { tile: new Uint8Array(3 * 7 * 5), weight: new Uint8Array(35), width: 7, height: 5 };
+    const wrong = {
+      tile: new Uint8Array(3 * 7 * 5),
+      weight: new Uint8Array(35),
+      gain: 1,
+      width: 7,
+      height: 5,
+    };
     await expect(network.statistics(wrong, signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
     const gone = weighted();
     structuredClone(gone.tile, { transfer: [gone.tile.buffer as ArrayBuffer] });
     await expect(network.statistics(gone, signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
-    expect((await network.statistics(weighted(), signal)).length).toBe(model.classes * 7);
+    expect((await network.statistics(weighted(), signal)).length).toBe(model.classes * 17);
   });
 
   it('rejects what is under way and what comes when it is closed', async () => {

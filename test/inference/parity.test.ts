@@ -14,7 +14,7 @@ interface StoredArray {
 interface Case {
   readonly name: string;
   readonly arrays: Record<
-    'tile' | 'weight' | 'scale' | 'offset' | 'fade' | `${string}.sums` | `${string}.levels`,
+    'tile' | 'weight' | 'scale' | 'offset' | 'fade' | 'gain' | `${string}.sums` | `${string}.levels`,
     StoredArray
   >;
 }
@@ -74,9 +74,11 @@ describe.each(cases)('%s, %s', (model, _name, { arrays }) => {
   });
 
   it('has the statistics of the float64 reference', async () => {
-    const { sums } = await sessions
-      .get(model)!
-      .statistics.run({ tile: tensor(arrays.tile), weight: tensor(arrays.weight) });
+    const { sums } = await sessions.get(model)!.statistics.run({
+      tile: tensor(arrays.tile),
+      weight: tensor(arrays.weight),
+      gain: tensor(arrays.gain),
+    });
     const expected = values(arrays[`${model}.sums`]!);
     const got = sums!.data as Float64Array;
     const counted = (values(arrays.weight) as Uint8Array).reduce((sum, weight) => sum + weight, 0);

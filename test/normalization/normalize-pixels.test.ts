@@ -9,7 +9,12 @@ import { isNowhereDenser } from '../../server/src/slide/optical-density.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 import { applyTables } from '../../server/src/stain/linear-tables.ts';
-import { type LinearTransfer, makeTransfer, type PaperTransfer, type Transfer } from '../../server/src/stain/transfer.ts';
+import {
+  type LinearTransfer,
+  makeTransfer,
+  type PaperTransfer,
+  type Transfer,
+} from '../../server/src/stain/transfer.ts';
 import { TRANSFERS } from '../../server/src/stain/transfer-name.ts';
 import { openShippedNetwork } from '../support/network.ts';
 import { tissue } from '../support/tissue.ts';

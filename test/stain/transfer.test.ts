@@ -294,16 +294,19 @@ describe('the same in Python (scripts/dcgmm)', () => {
     paper: { scale: number[]; offset: number[]; fade: number[] };
     linear: { matrix: Triple[]; intercept: Triple; pixels: number[]; moved: number[] };
   }[];
-  it.each(cases.map((item) => [item.name, item] as const))('%s', (_name, { source, template, paper, linear }) => {
-    const got = paperCoefficients(source, template, names);
-    for (const key of ['scale', 'offset', 'fade'] as const)
-      for (const [i, number] of [...got[key]].entries()) expect(number).toBeCloseTo(paper[key][i]!, 4);
-    const map = opticalMap(source, template);
-    for (const [i, number] of map.matrix.flat().entries())
-      expect(number).toBeCloseTo(linear.matrix.flat()[i]!, 9);
-    for (const [i, number] of map.intercept.entries()) expect(number).toBeCloseTo(linear.intercept[i]!, 9);
-    const rgb = Uint8Array.from(linear.pixels);
-    applyTables(linearTables(map, source.glassDensity), rgb);
-    expect([...rgb]).toEqual(linear.moved);
-  });
+  it.each(cases.map((item) => [item.name, item] as const))(
+    '%s',
+    (_name, { source, template, paper, linear }) => {
+      const got = paperCoefficients(source, template, names);
+      for (const key of ['scale', 'offset', 'fade'] as const)
+        for (const [i, number] of [...got[key]].entries()) expect(number).toBeCloseTo(paper[key][i]!, 4);
+      const map = opticalMap(source, template);
+      for (const [i, number] of map.matrix.flat().entries())
+        expect(number).toBeCloseTo(linear.matrix.flat()[i]!, 9);
+      for (const [i, number] of map.intercept.entries()) expect(number).toBeCloseTo(linear.intercept[i]!, 9);
+      const rgb = Uint8Array.from(linear.pixels);
+      applyTables(linearTables(map, source.glassDensity), rgb);
+      expect([...rgb]).toEqual(linear.moved);
+    },
+  );
 });

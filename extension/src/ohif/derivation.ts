@@ -27,6 +27,7 @@ export function derivationOf(instances: readonly NaturalizedInstance[]): Derivat
     sourceSeriesInstanceUid: agreed(sourceOf),
     template: agreed(templateOf),
     model: agreed(modelOf),
+    transfer: agreed(transferOf),
     description: agreed((instance) => text(instance['DerivationDescription'])) ?? '',
   };
 }
@@ -70,6 +71,11 @@ function modelOf(instance: NaturalizedInstance): string | null {
   if (name !== null) return version === null ? name : `${name} ${version}`;
   const described = /\bmodel ([\w.-]*\w) (\d[\w.-]*\w)/i.exec(text(instance['DerivationDescription']) ?? '');
   return described ? `${described[1]} ${described[2]}` : null;
+}
+
+function transferOf(instance: NaturalizedInstance): string | null {
+  const described = /\bTransfer: ([^.]+)\./.exec(text(instance['DerivationDescription']) ?? '');
+  return privateText(instance, '0D') ?? described?.[1] ?? null;
 }
 
 /** Number of our block in the private group (PS3.5 7.8.1): the archive or another product may have moved it. */

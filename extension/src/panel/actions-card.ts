@@ -1,4 +1,4 @@
-/** Output, preview and the button that everything is about. */
+/** Transfer, output, preview and the button that everything is about. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { isFinal } from '../service/follow-job.ts';
 import type { PluginModel, PreviewStatus } from '../state.ts';
@@ -6,12 +6,14 @@ import { translate } from '../strings/translate.ts';
 import { errorBox } from './error-box.ts';
 import { formatSeconds } from './format.ts';
 import { outputChoice } from './output-choice.ts';
+import { transferChoice } from './transfer-choice.ts';
 
 export function actionsCard(model: PluginModel): TemplateResult {
   const { template, preview, previewError, service, job } = model.state;
   const isAway = service.state === 'failed';
   const isBusy = job !== null && !isFinal(job);
   return html`<section>
+    ${transferChoice(model)}
     ${outputChoice(model)}
     <p class="row">
       ${

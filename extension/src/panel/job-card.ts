@@ -39,7 +39,7 @@ function ended(job: Job, model: PluginModel): TemplateResult {
   if (job.error)
     return errorBox(job.error, { label: translate('action.retry'), act: () => model.normalize() });
   if (!job.result) return html`<p>${translate('job.failed')}</p>`;
-  const { template, model: network, fit, executionProvider, seconds, notes } = job.result;
+  const { template, model: network, transfer, fit, executionProvider, seconds, notes } = job.result;
   const made = model.state.results.find(
     ({ seriesInstanceUid }) => seriesInstanceUid === job.result?.seriesInstanceUid,
   );
@@ -48,6 +48,7 @@ function ended(job: Job, model: PluginModel): TemplateResult {
     ...(made ? [['result.series', made.description] as const] : []),
     ['result.template', template],
     ['result.model', `${network.name} ${network.version}`],
+    ...(transfer ? [['transfer.title', translate(`transfer.${transfer}`)] as const] : []),
     ['result.fit', translate('result.fitValue', sampled)],
     ['result.provider', executionProvider.replace('ExecutionProvider', '')],
   ] as const;

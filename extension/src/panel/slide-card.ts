@@ -33,6 +33,7 @@ function origin(derived: Derivation, model: PluginModel): TemplateResult {
   const facts = [
     ['result.template', derived.template ?? translate('origin.unknown')],
     ['result.model', derived.model ?? translate('origin.unknown')],
+    ...(derived.transfer === null ? [] : [['transfer.title', derived.transfer] as const]),
     ['origin.source', sourceName(derived, source)],
   ] as const;
   return html`<div class="warning">${translate('viewport.warning')}</div>
