@@ -54,9 +54,9 @@ describe('a profile of a real run', () => {
   const convolutions = () => events.filter(({ args }) => args?.op_name?.endsWith('Conv'));
 
   it('tells where the convolutions ran, and refuses another provider', () => {
-    expect(placementOf(events, CPU)).toEqual({ convolutions: 5, operatorsElsewhere: [] });
+    expect(placementOf(events, CPU)).toEqual({ convolutions: 10, operatorsElsewhere: [] });
     expect(() => placementOf(events, CUDA)).toThrow(
-      /5 of 5 convolutions ran on CPUExecutionProvider and not on CUDAExecutionProvider/,
+      /10 of 10 convolutions ran on CPUExecutionProvider and not on CUDAExecutionProvider/,
     );
   });
 
@@ -64,14 +64,14 @@ describe('a profile of a real run', () => {
     const moved = structuredClone(events);
     for (const { args } of moved) if (args?.op_name?.endsWith('Conv')) args.provider = CUDA;
     expect(placementOf(moved, CUDA)).toMatchObject({
-      convolutions: 5,
+      convolutions: 10,
       operatorsElsewhere: expect.arrayContaining(['Gather', 'ReduceSum']),
     });
     expect(placementOf(moved, CUDA).operatorsElsewhere).not.toContain('Conv');
     const first = moved.find(({ args }) => args?.op_name?.endsWith('Conv'))!;
     // As the optimizer of the CUDA provider names it.
     first.args = { op_name: 'FusedConv', provider: CPU };
-    expect(() => placementOf(moved, CUDA)).toThrow(/1 of 5 convolutions/);
+    expect(() => placementOf(moved, CUDA)).toThrow(/1 of 10 convolutions/);
   });
 
   it('proves nothing without a convolution', () => {
@@ -111,7 +111,7 @@ describe('the proof', () => {
   it('finds that the CPU is the CPU, with convolutions of both graphs', () => {
     expect(proof).toMatchObject({ executionProvider: CPU, largestDifference: 0, meanDifference: 0 });
     // Five of the network in either graph, and the one that mixes the coefficients.
-    expect(proof.convolutions).toBe(11);
+    expect(proof.convolutions).toBe(16);
     expect(proof.speedRatio).toBeCloseTo(proof.cpuMilliseconds / proof.deviceMilliseconds);
     expect(proof.speedRatio).toBeGreaterThan(0.2);
     expect(proof.speedRatio).toBeLessThan(5);
@@ -127,7 +127,7 @@ describe('the proof', () => {
     const prove = { executionProvider: CPU, deviceId: 0, classes: model.classes };
     const started = await startWorker({ ...start, prove });
     started.worker.postMessage({ kind: 'close' });
-    expect(started.proof).toMatchObject({ executionProvider: CPU, convolutions: 11 });
+    expect(started.proof).toMatchObject({ executionProvider: CPU, convolutions: 16 });
     await expect(startWorker({ ...start, prove: { ...prove, executionProvider: CUDA } })).rejects.toThrow(
       /convolutions ran on CPUExecutionProvider/,
     );
@@ -141,7 +141,7 @@ describe('the proof', () => {
     const model = { name: 'fast', version: '1', sha256: 'x' };
     const info = { version: '1', providerReason: undefined, model, templates: [] };
     const text = describeInfo({ ...info, executionProvider: CUDA, deviceProof: proof });
-    expect(text).toMatch(/proof +all 11 convolutions on \S+ 0; at most 0 grey levels from the CPU/);
+    expect(text).toMatch(/proof +all 16 convolutions on \S+ 0; at most 0 grey levels from the CPU/);
     const answer = { requested: 'cuda', executionProvider: CUDA, reason: null, proof, threads: 2 };
     expect(device.parse(answer)).toEqual(answer);
   });

@@ -54,16 +54,16 @@ describe('preview of a region', () => {
     await using result = await openSeries(stored, access, new ProgressTracker(() => {}), signal);
     const region = { x: 301, y: 1205, width: 515, height: 333 };
     const expected = await result.base(WHITE).read(region, signal);
-    const shown = await preview({ transfer: 'paper', region, size: 515 });
+    const shown = await preview({ transfer: 'linear', region, size: 515 });
     expect([shown.width, shown.height]).toEqual([515, 333]);
     expect(Buffer.compare(shown.rgb, expected.rgb)).toBe(0);
   });
 
   it('is made of the coarsest level that has the pixels asked for', async () => {
     const region = { x: 0, y: 0, width: 2048, height: 1024 };
-    expect((await preview({ transfer: 'paper', region, size: 1000 })).width).toBe(1024);
-    expect((await preview({ transfer: 'paper', region, size: 1025 })).width).toBe(2048);
-    expect((await preview({ transfer: 'paper', region, size: 100 })).width).toBe(256);
+    expect((await preview({ transfer: 'linear', region, size: 1000 })).width).toBe(1024);
+    expect((await preview({ transfer: 'linear', region, size: 1025 })).width).toBe(2048);
+    expect((await preview({ transfer: 'linear', region, size: 100 })).width).toBe(256);
   });
 
   it('fetches frames of the region only, in few requests', async () => {
@@ -115,7 +115,7 @@ describe('preview of a region', () => {
 
   it('of a region beyond the slide is refused', async () => {
     await expect(
-      preview({ transfer: 'paper', region: { x: 2000, y: 0, width: 500, height: 10 }, size: 100 }),
+      preview({ transfer: 'linear', region: { x: 2000, y: 0, width: 500, height: 10 }, size: 100 }),
     ).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
   });
 });

@@ -25,8 +25,6 @@ export interface NormalizePixelsOptions {
 /**
  * Normalises a plane. A window in which no pixel is denser than the lower end of the fade is not sent through the
  * network, which would return it unchanged: glass costs nothing and meets its surroundings without an edge.
- *
- * @param source its rasters are new at each reading: they are taken over
  */
 export async function normalizePixels(
   source: PixelSource,
@@ -92,10 +90,10 @@ async function normalizeWindow(
   transfer: Transfer,
   signal: AbortSignal,
 ): Promise<Raster> {
-  if (transfer.name === 'linear')
-    return { ...raster, rgb: await network.linear(raster.rgb, transfer.tables, signal) };
   const core = blankRaster(window.core.width, window.core.height);
   copyOverlap(raster, window, core, window.core);
+  if (transfer.name === 'linear')
+    return { ...core, rgb: await network.linear(core.rgb, transfer.tables, signal) };
   if (isNowhereDenser(core, transfer.fade.low)) return core;
   const { width, height } = raster;
   const rgb = await network.apply(
