@@ -103,7 +103,7 @@ def ramp_of(ends: tuple[float, float], times: int = 1) -> tuple[int, int]:
 
 
 def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
-    """Everything `apply_tables` needs: integers only, so that every runtime gives the same pixels."""
+    """Everything `normalize_tile` needs: integers only, so that every runtime gives the same pixels."""
     density = rounded(-np.log(np.maximum(np.arange(256), ZERO_LEVEL) / 255) * UNIT)
     level = rounded(255 * np.exp(-np.arange(LONGEST) / UNIT))
     level[density] = np.arange(256)  # a weight of 0 leaves a pixel as it is
@@ -124,20 +124,3 @@ def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
         ],
         "level": level.astype(np.uint8),
     }
-
-
-def apply_tables(t: dict, pixels: np.ndarray) -> np.ndarray:
-    """uint8 [..., 3] -> the same, normalised; integers only."""
-    od = np.asarray(t["density"], np.int64)[pixels]
-    red, green, blue = od[..., 0], od[..., 1], od[..., 2]
-    total = red + green + blue
-    values = blue - green, red - green, blue - green, red - green, total, total
-    ramp = [(value - first) * slope >> 12 for value, (first, slope) in zip(values, t["ramps"])]
-    ink = np.minimum(np.maximum(ramp[2], ramp[3]), ramp[4])
-    foreign = np.clip(np.maximum.reduce((ramp[0], ramp[1], ink, ramp[5])), 0, len(t["native"]) - 1)
-    weight = np.asarray(t["weight"], np.int64)[np.minimum(total >> 4, len(t["weight"]) - 1)]
-    weight = weight * np.asarray(t["native"], np.int64)[foreign] + 2048 >> 12
-    product = np.asarray(t["product"], np.int64)
-    moved = sum(product[c][pixels[..., c]] for c in range(3)) + t["offset"]
-    moved = np.clip(moved, 0, len(t["level"]) - 1)
-    return np.asarray(t["level"], np.uint8)[od + ((moved - od) * weight[..., None] + 2048 >> 12)]

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from normalize_tile import normalize_tile
+
 from . import linear, transfer
 from .weights import MODELS
 
@@ -42,4 +44,4 @@ class OnnxModel:
         stain = self.fit(pixels)
         if name == "paper":
             return self.apply(pixels, *transfer.coefficients(stain, template))
-        return linear.apply_tables(linear.tables(*linear.optical_map(stain, template), stain.glass_density), pixels)
+        return normalize_tile(linear.tables(*linear.optical_map(stain, template), stain.glass_density), pixels)

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image
 
 from .constants import CLASSES
+from normalize_tile import normalize_tile
+
 from . import linear, transfer
 from .reference import run_statistics, run_transfer
 from .weights import NETWORKS, read_weights, weights_file
@@ -172,7 +174,7 @@ def transfers():
     ):
         scale, offset, fade = transfer.coefficients(source, template)
         matrix, intercept = linear.optical_map(source, template)
-        moved = linear.apply_tables(linear.tables(matrix, intercept, source.glass_density), pixels)
+        moved = normalize_tile(linear.tables(matrix, intercept, source.glass_density), pixels)
         yield {"name": name, "source": plain(source), "template": plain(template),
                "paper": {"scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade)},
                "linear": {"matrix": matrix.tolist(), "intercept": intercept.tolist(),

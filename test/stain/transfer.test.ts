@@ -218,7 +218,7 @@ describe('tables', () => {
     expect(through(tissue, source, template)).not.toEqual(tissue);
   });
 
-  it('turn no order of brightness round along a stain by more than a grey level', () => {
+  it('turn no order of brightness round along a stain by more than two grey levels', () => {
     fc.assert(
       fc.property(fc.constantFrom(H, E), fc.double({ min: 0.3, max: 2, noNaN: true }), (stain, strength) => {
         const source = slideOf(H, E, 0.045);
@@ -235,7 +235,7 @@ describe('tables', () => {
         const result = through(rgb, source, template);
         const brightness = (at: number): number => result[at]! + result[at + 1]! + result[at + 2]!;
         for (let at = 3; at < result.length; at += 3)
-          expect(brightness(at)).toBeLessThanOrEqual(brightness(at - 3) + 3);
+          expect(brightness(at)).toBeLessThanOrEqual(brightness(at - 3) + 6);
       }),
     );
   });

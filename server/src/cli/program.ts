@@ -14,6 +14,7 @@ import {
   auditVerifyCommand,
   describeVerification,
 } from './audit-command.ts';
+import { type FitArguments, type FitResult, fitCommand } from './fit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeArchiveInfo, infoArchiveCommand } from './info-archive-command.ts';
 import { describeInfo, infoCommand } from './info-command.ts';
@@ -145,6 +146,21 @@ export function createProgram(): Command {
       ),
     );
 
+  program
+    .command('fit <source>')
+    .description(
+      'the linear transfer of a slide or picture as numbers (--json), for normalising tiles elsewhere: scripts/normalize_tile.py',
+    )
+    .requiredOption('--template <id>', 'template to move the stain onto')
+    .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
+    .option('--series <uid>', 'Series Instance UID')
+    .option('--slide <uid>', 'SOP Instance UID of an image of the slide, for a series of several')
+    .option('--any-stain', 'fit it although it is not H&E')
+    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .action((source: string, options: Omit<FitArguments, 'source'>) =>
+      run((composition, signal) => fitCommand({ source, ...options }, composition, signal), describeFit),
+    );
+
   const template = program.command('template').description('work with templates');
   template
     .command('add <id> <source...>')
@@ -224,6 +240,18 @@ export function createProgram(): Command {
       }, describeInstallation),
     );
   return program;
+}
+
+function describeFit({ matrix, intercept, glass, gain, notes }: FitResult): string {
+  const numbers = (row: readonly number[]): string => row.map((value) => value.toFixed(4)).join('  ');
+  return [
+    'Optical density (R, G, B) of the result = that of the slide times',
+    ...matrix.map((row) => `  ${numbers(row)}`),
+    `plus ${numbers(intercept)}`,
+    `Glass ${glass.density.toFixed(4)}, of which ${glass.kept.toFixed(4)} is kept; gain of the network's input ${gain.toFixed(2)}.`,
+    ...notes,
+    'The tables come with --json.',
+  ].join('\n');
 }
 
 interface PictureOptions {

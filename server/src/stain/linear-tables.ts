@@ -33,7 +33,7 @@ export interface LinearTables {
 
 /**
  * How much of the change a pixel of mean density D gets. Towards kept glass the change falls linearly, to nothing at it, over
- * so long a way that no order of brightness is turned round by more than a grey level; a blend over a short one draws contours.
+ * so long a way that no order of brightness is turned round by more than two grey levels; a blend over a short one draws contours.
  */
 export function glassWeight(density: number, glassDensity: number): number {
   const kept = keptGlass(glassDensity);

@@ -1,0 +1,37 @@
+"""Normalises tiles in a data loader as the service does, bit for bit, with NumPy alone. This file may be copied.
+
+    npx stain fit SLIDE --template he-violet --json > slide.json         (docs: README.md, "For data scientists")
+    normalised = normalize_tile(json.load(open("slide.json"))["tables"], tile)     # uint8 [..., 3], sRGB
+
+From a shell: python normalize_tile.py slide.json tile.png normalised.png
+"""
+import numpy as np
+
+
+def normalize_tile(tables: dict, tile: np.ndarray) -> np.ndarray:
+    t = {name: np.asarray(values, np.int64) for name, values in tables.items()}
+    od = t["density"][tile]  # optical density of each channel, 4096 is 1
+    red, green, blue = np.moveaxis(od, -1, 0)
+    total = od.sum(-1)
+    # How foreign to haematoxylin and eosin the colour is, 0 to 256.
+    values = np.stack((blue - green, red - green, blue - green, red - green, total, total), -1)
+    first, slope = t["ramps"].reshape(6, 2).T
+    ramp = np.moveaxis((values - first) * slope >> 12, -1, 0)
+    ink = np.minimum(np.maximum(ramp[2], ramp[3]), ramp[4])
+    foreign = np.clip(np.maximum.reduce((ramp[0], ramp[1], ink, ramp[5])), 0, len(t["native"]) - 1)
+    # How much of the change the pixel gets: none on glass and for foreign colours.
+    weight = t["weight"][np.minimum(total >> 4, len(t["weight"]) - 1)] * t["native"][foreign] + 2048 >> 12
+    product = t["product"].reshape(3, 256, 3)
+    moved = sum(product[c][tile[..., c]] for c in range(3)) + t["offset"]
+    moved = np.clip(moved, 0, len(t["level"]) - 1)
+    return t["level"][od + ((moved - od) * weight[..., None] + 2048 >> 12)].astype(np.uint8)
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    from PIL import Image
+
+    tables = json.load(open(sys.argv[1]))["tables"]
+    Image.fromarray(normalize_tile(tables, np.asarray(Image.open(sys.argv[2]).convert("RGB")))).save(sys.argv[3])

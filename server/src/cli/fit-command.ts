@@ -1,0 +1,117 @@
+/** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for those who normalise tiles themselves. */
+import { createHash } from 'node:crypto';
+import { readImage } from '../codec/image-file.ts';
+import type { Composition } from '../composition.ts';
+import type { StainNetwork } from '../inference/network.ts';
+import { type Fit, fitStain } from '../normalization/fit.ts';
+import { requireHe, requireStainOfHe, type StainPolicy } from '../normalization/require-he.ts';
+import { readSeriesStain } from '../normalization/series-stain.ts';
+import { memorySource } from '../slide/pixel-source.ts';
+import { opticalMap } from '../stain/linear.ts';
+import { type LinearTables, linearTables } from '../stain/linear-tables.ts';
+import { keptGlass } from '../stain/stain.ts';
+import { requireTemplateOf, versionOf } from '../stain/template.ts';
+import { openArchiveLocation } from './archive-location.ts';
+import { chooseSeries } from './choose-series.ts';
+import { isPicture } from './image-commands.ts';
+import { describeLeftOut } from './left-out-files.ts';
+
+export interface FitArguments extends StainPolicy {
+  readonly source: string;
+  readonly template: string;
+  readonly model: string;
+  readonly study?: string;
+  readonly series?: string;
+  readonly slide?: string;
+}
+
+export interface FitResult {
+  readonly transfer: 'linear';
+  /** OD' = OD matrix + intercept: optical densities of R, G and B as row vectors, -ln(level / 255). */
+  readonly matrix: readonly (readonly number[])[];
+  readonly intercept: readonly number[];
+  readonly glass: {
+    readonly density: number;
+    /** Density of the glass that stays as it is; 0 where it is moved. */
+    readonly kept: number;
+  };
+  /** What the network's input was multiplied by. */
+  readonly gain: number;
+  readonly stain: Pick<Fit, 'classes' | 'densities' | 'glassDensity'>;
+  /** What `scripts/normalize_tile.py` computes with. */
+  readonly tables: Readonly<Record<keyof LinearTables, readonly number[]>>;
+  readonly sha256: { readonly template: string; readonly model: string; readonly tables: string };
+  /** The tables are for sRGB: where this says that the source was converted, convert tiles too. */
+  readonly colourPolicy: string;
+  readonly outOfDistribution: Fit['outOfDistribution'];
+  readonly notes: readonly string[];
+}
+
+/** @throws STAIN_NOT_HE, and what `fitStain` and opening the source refuse */
+export async function fitCommand(
+  args: FitArguments,
+  composition: Composition,
+  signal: AbortSignal,
+): Promise<FitResult> {
+  const network = await composition.network(args.model);
+  const template = await composition.templates.get(args.template);
+  requireTemplateOf(template, network.model);
+  const { fit, colourPolicy, notes } = isPicture(args.source)
+    ? await ofPicture(args, network, signal)
+    : await ofSeries(args, composition, network, signal);
+  const map = opticalMap(fit, template);
+  const tables = plain(linearTables(map, fit.glassDensity));
+  return {
+    transfer: 'linear',
+    matrix: map.matrix,
+    intercept: map.intercept,
+    glass: { density: fit.glassDensity, kept: keptGlass(fit.glassDensity) },
+    gain: fit.gain,
+    stain: { classes: fit.classes, densities: fit.densities, glassDensity: fit.glassDensity },
+    tables,
+    sha256: {
+      template: versionOf(template).sha256,
+      model: network.model.sha256,
+      tables: createHash('sha256').update(JSON.stringify(tables)).digest('hex'),
+    },
+    colourPolicy,
+    outOfDistribution: fit.outOfDistribution,
+    notes: [...notes, ...map.notes],
+  };
+}
+
+interface Found {
+  readonly fit: Fit;
+  readonly colourPolicy: string;
+  readonly notes: readonly string[];
+}
+
+async function ofPicture(args: FitArguments, network: StainNetwork, signal: AbortSignal): Promise<Found> {
+  const notes: string[] = [];
+  const pixels = memorySource(await readImage(args.source, (note) => notes.push(note)));
+  const fit = await fitStain(pixels, [pixels], network, { signal });
+  requireHe(fit, args);
+  return { fit, colourPolicy: 'A picture: taken as sRGB.', notes: [...notes, ...fit.notes] };
+}
+
+async function ofSeries(
+  args: FitArguments,
+  composition: Composition,
+  network: StainNetwork,
+  signal: AbortSignal,
+): Promise<Found> {
+  await using source = await openArchiveLocation(args.source, composition.config, { create: false });
+  process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
+  const series = await chooseSeries(source.client, args, signal);
+  const environment = composition.environment({ source: source.client, destination: source.client });
+  const { slide } = args;
+  const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
+  requireStainOfHe(found.series.slide, found.fit, args);
+  return found;
+}
+
+function plain(tables: LinearTables): FitResult['tables'] {
+  return Object.fromEntries(
+    Object.entries(tables).map(([name, values]) => [name, [...values]]),
+  ) as unknown as FitResult['tables'];
+}
