@@ -1,9 +1,11 @@
 """The methods that are compared, all behind one interface; a method that is not installed is named, not hidden."""
 import importlib.metadata
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import numpy as np
 
+from dcgmm.constants import TRANSFER
 from dcgmm.onnx_model import OnnxModel
 
 Normalise = Callable[[np.ndarray], np.ndarray]
@@ -15,15 +17,52 @@ def identity(_template: np.ndarray) -> Normalise:
     return lambda pixels: pixels
 
 
-def ours(name: str) -> Method:
-    """A model of models/onnx in onnxruntime, with the fit and the guards of the product."""
+def ours(name: str, transfer: str) -> Method:
+    """A model of models/onnx in onnxruntime, with the fit and a transfer of the product."""
     model = OnnxModel(name)
 
     def prepare(template: np.ndarray) -> Normalise:
         stain = model.fit(template)
-        return lambda pixels: model.normalise(pixels, stain)
+        return lambda pixels: model.normalise(pixels, stain, transfer)
 
     return prepare
+
+
+#: What the linear transfer is without each of its steps (dcgmm/linear.py): constants in place of the product's.
+STEPS: dict[str, dict] = {
+    "without the gain": {"gainLimits": [1, 1]},
+    "without pure ends": {"pureEnd": {"nuclei": 0, "eosin": 0}},
+    "without the intercept": {"interceptRidge": 1e9},
+    "without the ridge": {"ridge": 1e-4},
+    "with a short fade into glass": {"glassReach": 1e-6, "glassToe": [0.02, 0.08]},
+}
+
+
+def without(changes: dict) -> Method:
+    """The linear transfer of `fast` with other constants."""
+    model = OnnxModel("fast")
+
+    def prepare(template: np.ndarray) -> Normalise:
+        with constants(changes):
+            stain = model.fit(template)
+
+        def normalise(pixels: np.ndarray) -> np.ndarray:
+            with constants(changes):
+                return model.normalise(pixels, stain)
+
+        return normalise
+
+    return prepare
+
+
+@contextmanager
+def constants(changes: dict):
+    before = dict(TRANSFER)
+    TRANSFER.update(changes)
+    try:
+        yield
+    finally:
+        TRANSFER.update(before)
 
 
 def torchstain(kind: str) -> Method:

@@ -1,0 +1,123 @@
+"""What must come out alike because it is the same tissue: scanned twice, stained nine times, cut in parts, changed by us.
+
+Every function takes `move`, a function from uint8 [H, W, 3] to the same, normalising to one template. CIEDE2000 throughout.
+"""
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from skimage.color import deltaE_ciede2000
+
+from dcgmm.reference import optical_density
+from dcgmm.transfer import glass_density
+
+from . import metrics
+from .images import tissue
+
+Move = Callable[[np.ndarray], np.ndarray]
+#: Pixels by which two registered pictures are smoothed: registration is no better.
+SMOOTHING = 2
+
+#: Changes of one picture: the colour of the light, and a stain weaker or stronger.
+TINTS = ((0.92, 0.95, 0.98), (0.86, 0.82, 0.78), (0.80, 0.85, 0.95))
+STRENGTHS = (0.5, 1.7)
+
+
+def smoothed(pixels: np.ndarray) -> np.ndarray:
+    return metrics.lab(gaussian_filter(pixels.astype(float), (SMOOTHING, SMOOTHING, 0)))
+
+
+def scanners(move: Move, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Distance on tissue between the two scanners' pictures, both normalised."""
+    return float(np.mean([
+        deltaE_ciede2000(smoothed(move(a)), smoothed(move(b)))[tissue(a)].mean() for a, b in pairs
+    ]))
+
+
+def protocols(move: Move, regions: dict[str, list[np.ndarray]]) -> float:
+    """Distance between the mean colours of a region under its protocols."""
+    return float(np.mean([
+        metrics.between([metrics.lab(move(pixels)).reshape(-1, 3).mean(0)[None] for pixels in region]) for region in regions.values()
+    ]))
+
+
+def parts(move: Move, pictures: list[np.ndarray]) -> float:
+    """Distance of a picture normalised whole to its quarters, each normalised alone: what it happens to hold."""
+    values = []
+    for pixels in pictures:
+        whole, mask = metrics.lab(move(pixels)), tissue(pixels)
+        height, width = (length // 8 * 4 for length in pixels.shape[:2])
+        for top, left in product((0, height), (0, width)):
+            part = np.s_[top : top + height, left : left + width]
+            if mask[part].mean() >= 0.1:
+                alone = metrics.lab(move(np.ascontiguousarray(pixels[part])))
+                values.append(deltaE_ciede2000(whole[part], alone)[mask[part]].mean())
+    return float(np.mean(values))
+
+
+def restained(pixels: np.ndarray, strength: float) -> np.ndarray:
+    return (255 * np.exp(-strength * optical_density(pixels))).round().clip(0, 255).astype(np.uint8)
+
+
+def relit(pixels: np.ndarray, light: tuple[float, float, float]) -> np.ndarray:
+    return (pixels * np.array(light)).round().clip(0, 255).astype(np.uint8)
+
+
+def changed(move: Move, pictures: list[np.ndarray], changes: list[Move]) -> float:
+    """Distance on tissue of a picture normalised to the same picture changed and normalised."""
+    values = []
+    for pixels in pictures:
+        original, mask = metrics.lab(move(pixels)), tissue(pixels)
+        values += [deltaE_ciede2000(original, metrics.lab(move(change(pixels))))[mask].mean() for change in changes]
+    return float(np.mean(values))
+
+
+def strengths(move: Move, pictures: list[np.ndarray]) -> float:
+    return changed(move, pictures, [lambda pixels, k=k: restained(pixels, k) for k in STRENGTHS])
+
+
+def tints(move: Move, pictures: list[np.ndarray]) -> float:
+    return changed(move, pictures, [lambda pixels, w=w: relit(pixels, w) for w in TINTS])
+
+
+def reversed_order(before: np.ndarray, after: np.ndarray) -> float:
+    """Neighbours more than 2 levels apart whose order of brightness is turned round, % of all such: false contours."""
+    clear = turned = 0
+    for axis in (0, 1):
+        was, now = (np.diff(pixels.mean(-1), axis=axis) for pixels in (before, after))
+        apart = np.abs(was) > 2
+        clear, turned = clear + apart.sum(), turned + (apart & (was * now < 0)).sum()
+    return float(100 * turned / clear)
+
+
+def dense_eosin(pixels: np.ndarray) -> np.ndarray:
+    """bool [H, W]: of the tissue the third that absorbs red least against green, and of that the densest quarter."""
+    density = optical_density(gaussian_filter(pixels.astype(float), (1, 1, 0)))
+    mean, glass = density.mean(-1), glass_density(pixels)
+    stained = (mean > glass + 0.15) & (density.max(-1) < 2.5)
+    above = np.maximum(density - glass, 1e-3)
+    ratio = above[..., 0] / above[..., 1]
+    red = stained & (ratio <= np.quantile(ratio[stained], 1 / 3))
+    return red & (mean >= np.quantile(mean[red], 0.75))
+
+
+def hue_and_chroma(pixels: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """Of the mean CIELAB colour; hue in degrees."""
+    _, a, b = metrics.lab(pixels)[mask].mean(0)
+    return float(np.degrees(np.arctan2(b, a))), float(np.hypot(a, b))
+
+
+def eosin(move: Move, pictures: list[np.ndarray], own: tuple[float, float]) -> dict[str, float]:
+    """How dense eosin, found in the source, comes out against the template's own: part of the pictures within 10 degrees
+    and 0.8 to 1.25 of the chroma, mean difference of hue, mean ratio of chroma."""
+    hues, ratios = [], []
+    for pixels in pictures:
+        mask = dense_eosin(pixels)
+        if not mask.any():
+            continue
+        hue, chroma = hue_and_chroma(move(pixels), mask)
+        hues.append(abs((hue - own[0] + 180) % 360 - 180))
+        ratios.append(chroma / own[1])
+    good = [hue <= 10 and 0.8 <= ratio <= 1.25 for hue, ratio in zip(hues, ratios)]
+    return {"eosinKept": float(np.mean(good)), "eosinHue": float(np.mean(hues)), "eosinChroma": float(np.mean(ratios))}
