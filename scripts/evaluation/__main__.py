@@ -8,9 +8,11 @@ that is absent is left out, and the tables say so. A method that fails on a pict
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -117,8 +119,8 @@ def available() -> tuple[dict[str, Method], list[str]]:
     """Methods that can be run here, and what is missing."""
     methods: dict[str, Method] = {
         "as it is": identity,
-        **{f"{transfer}, {name} (ours)": ours(name, transfer) for transfer in ("linear", "paper") for name in MODELS},
-        **{f"linear, fast, {step}": without(changes) for step, changes in STEPS.items()},
+        **{f"{transfer} (ours)": ours("fast", transfer) for transfer in ("linear", "paper")},
+        **{f"linear, {step}": without(changes) for step, changes in STEPS.items()},
     }
     missing = []
     for name, (package, make) in PEERS.items():
@@ -127,6 +129,21 @@ def available() -> tuple[dict[str, Method], list[str]]:
         except Exception as error:  # noqa: BLE001
             missing.append(f"{name}: {package} cannot be used here ({error})")
     return methods, missing
+
+
+def measure(name: str, data: Path, chosen: Path) -> dict:
+    """All rows of one method: "truth", and for each set "comparison" and "same". A process of its own makes its methods."""
+    print(name, file=sys.stderr, flush=True)
+    template, method = read(chosen), available()[0][name]
+    normalise = method(template)
+    own = truth.hue_and_chroma(template, truth.dense_eosin(template))
+    rows: dict[str, dict] = {"truth": against_truth(name, method, template, data)}
+    for item in SETS:
+        pictures = item.read(data, SIDE)
+        if pictures:
+            few = pictures[:: max(1, len(pictures) // FEW)][:FEW]
+            rows[item.name] = {"comparison": compare(name, normalise, pictures, template), "same": same_tissue(name, normalise, few, own)}
+    return rows
 
 
 def commit() -> str:
@@ -138,15 +155,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--template", type=Path, help="picture that every method normalises to")
-    parser.add_argument("--methods", help="only those whose name holds this text")
+    parser.add_argument("--methods", default="", help="only those whose name this regular expression finds")
+    parser.add_argument("--processes", type=int, default=2, help="methods that are measured at once")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = options.template or options.data / "train/ocdc_rbswap/1009009_r28c12.png"
     template = read(chosen)
-    own = truth.hue_and_chroma(template, truth.dense_eosin(template))
     methods, missing = available()
-    if options.methods:
-        methods = {name: method for name, method in methods.items() if options.methods in name}
+    methods = {name: method for name, method in methods.items() if re.search(options.methods, name)}
     sets = [(item, item.read(options.data, SIDE)) for item in SETS]
     for item, pictures in sets:
         print(f"{item.role}: {item.name}, {len(pictures)} pictures", file=sys.stderr)
@@ -159,15 +175,16 @@ def main() -> None:
         "processor": f"{os.cpu_count()} cores", "template": chosen.name, "missing": missing, "truth": [],
         "sets": [{"name": item.name, "role": item.role, "pictures": len(pictures), "comparison": [], "same": []} for item, pictures in sets],
     }
-    for name, method in methods.items():
-        print(name, file=sys.stderr, flush=True)
-        normalise = method(template)
-        for entry, (_, pictures) in zip(report["sets"], sets):
-            entry["comparison"].append(compare(name, normalise, pictures, template))
-            entry["same"].append(same_tissue(name, normalise, pictures[:: max(1, len(pictures) // FEW)][:FEW], own))
-        report["truth"].append(against_truth(name, method, template, options.data))
-        # Every run is kept, also one that is cut off.
-        (options.out / f"{report['date']}.json").write_text(json.dumps(report, indent=1) + "\n")
+    with ProcessPoolExecutor(options.processes) as pool:
+        tasks = [pool.submit(measure, name, options.data, chosen) for name in methods]
+        for task in tasks:
+            found = task.result()
+            report["truth"].append(found["truth"])
+            for entry in report["sets"]:
+                entry["comparison"].append(found[entry["name"]]["comparison"])
+                entry["same"].append(found[entry["name"]]["same"])
+            # What is done is kept, also where the run is cut off.
+            (options.out / f"{report['date']}.json").write_text(json.dumps(report, indent=1) + "\n")
     report["student"] = student_differences([picture for _, pictures in sets for picture in pictures[::4]], template)
     draw(options.out, sets, methods, template)
     (options.out / f"{report['date']}.json").write_text(json.dumps(report, indent=1) + "\n")
