@@ -107,7 +107,11 @@ function feedsOf(kind: GraphKind, { size, batch }: Shape, classes: number): Reco
   const tile = new Tensor('uint8', pixels, [batch, size, size, 3]);
   if (kind === 'statistics') {
     const weight = new Uint8Array(batch * size * size).fill(1);
-    return { tile, weight: new Tensor('uint8', weight, [batch, size, size]) };
+    return {
+      tile,
+      weight: new Tensor('uint8', weight, [batch, size, size]),
+      gain: new Tensor('float32', Float32Array.of(1.25), [1]),
+    };
   }
   const { scale, offset, fade } = proofTransfer(classes);
   return {

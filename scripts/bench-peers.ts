@@ -21,6 +21,7 @@ import { type Composition, compose, VERSION } from '../server/src/composition.ts
 import { loadConfig } from '../server/src/config.ts';
 import type { NormalizationResult } from '../server/src/normalization/types.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
+import type { TransferName } from '../server/src/stain/transfer-name.ts';
 import { makeBenchSlideOfSample, openOnly, withSample } from './bench-slide.ts';
 import { type MeasuredProcess, measureProcess } from './measure-process.ts';
 
@@ -85,18 +86,30 @@ function environment(folder: string): NodeJS.ProcessEnv {
 }
 
 function pipelines(source: string, pictures: string, template: string, env: NodeJS.ProcessEnv): Pipeline[] {
-  const ours = (model: string): Pipeline => ({
-    name: `this product, \`${model}\``,
+  const ours = (model: string, transfer: TransferName): Pipeline => ({
+    name: `this product, \`${model}\`, \`${transfer}\``,
     run: (destination) => {
-      const options = ['--template', TEMPLATE, '--model', model, '--encoding', 'jpeg', '--quality', '90'];
+      const options = [
+        '--template',
+        TEMPLATE,
+        '--model',
+        model,
+        '--transfer',
+        transfer,
+        '--encoding',
+        'jpeg',
+        '--quality',
+        '90',
+      ];
       return cli(env, 'normalize', source, destination, ...options);
     },
   });
   const peer = (module: string, from: string) => (destination: string) =>
     python(env, module, from, destination, '--template', template, '--threads', threads);
   return [
-    ours('reference'),
-    ours('fast'),
+    // As the peer (a) moves the stain; as the product does without being asked, for (b).
+    ours('reference', 'paper'),
+    ours('fast', 'linear'),
     { name: '(a) the reference network in PyTorch, wsidicom', run: peer('reference', source) },
     { name: '(b) torchstain Macenko by tile, wsidicom', run: peer('macenko', source) },
     {

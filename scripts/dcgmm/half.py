@@ -18,22 +18,29 @@ GRAPHS = ("statistics", "apply")
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, changed in place. The network is what lies from the first to the last convolution with a bias."""
+    """The model, changed in place. A run of the network is what lies from its first to its last convolution with a bias;
+    the statistics graph has two, of the same weights."""
     graph = model.graph
-    network = [i for i, node in enumerate(graph.node) if node.op_type == "Conv" and len(node.input) == 3]
-    first, last = network[0], network[-1]
     nodes = list(graph.node)
-    weights = {name for i in network for name in nodes[i].input[1:]}
+    convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv" and len(node.input) == 3]
+    begins = [i for i in convolutions if nodes[i].input[1] == nodes[convolutions[0]].input[1]]
+    weights = {name for i in convolutions for name in nodes[i].input[1:]}
     for tensor in graph.initializer:
         if tensor.name in weights:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
-    entry, exit = nodes[first].input[0], nodes[last].output[0]
-    nodes[first].input[0] = f"{entry}.half"
-    nodes[last].output[0] = f"{exit}.half"
-    before = helper.make_node("Cast", [entry], [f"{entry}.half"], "to_half", to=TensorProto.FLOAT16)
-    after = helper.make_node("Cast", [f"{exit}.half"], [exit], "from_half", to=TensorProto.FLOAT)
+    # From the end, so that the places before it stay what they are.
+    for number, first in reversed(list(enumerate(begins))):
+        last = max(i for i in convolutions if number + 1 == len(begins) or i < begins[number + 1])
+        entry, exit = nodes[first].input[0], nodes[last].output[0]
+        nodes[first].input[0] = f"{entry}.half"
+        nodes[last].output[0] = f"{exit}.half"
+        after = helper.make_node("Cast", [f"{exit}.half"], [exit], f"from_half_{number}", to=TensorProto.FLOAT)
+        before = helper.make_node("Cast", [entry], [f"{entry}.half"], f"to_half_{number}", to=TensorProto.FLOAT16)
+        nodes[last + 1 : last + 1] = [after]
+        nodes[first:first] = [before]
+        convolutions = [i for i in convolutions if i < first]
     del graph.node[:]
-    graph.node.extend([*nodes[:first], before, *nodes[first : last + 1], after, *nodes[last + 1 :]])
+    graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
     return model
 

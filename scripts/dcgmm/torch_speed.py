@@ -23,6 +23,7 @@ from .constants import (
     FOREIGN_INK_DENSITY,
     FOREIGN_INK_RED_OVER_GREEN,
     FOREIGN_RED_OVER_GREEN,
+    MINIMUM_OPTICAL_DENSITY,
     ZERO_LEVEL,
 )
 from .hsd import from_optical_density, to_optical_density
@@ -71,14 +72,19 @@ class Graphs:
         foreign = torch.maximum(ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN))
         return 1 - smoothstep(torch.maximum(torch.maximum(foreign, ink), ramp(mean, FOREIGN_BLACK_DENSITY)))
 
-    def statistics(self, tile: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Sums float64 [N, K, 7] in the host's memory."""
+    def statistics(self, tile: torch.Tensor, weight: torch.Tensor, gain: float) -> torch.Tensor:
+        """Sums float64 [N, K, 17] in the host's memory, as reference.run_statistics."""
         tile = tile.to(self.device, non_blocking=True)
         od, mean, x, g = self.features(tile)
         counted = weight.to(self.device, non_blocking=True)[:, None].float() * self.native(od, mean)
-        moments = torch.cat((torch.ones_like(mean), x, x * x), 1)
-        rows = torch.einsum("nkhw,nchw->nkch", g * counted, moments)
-        return rows.double().sum(-1).cpu()
+        one = torch.ones_like(mean)
+        logits = self.network((mean * gain).clamp(min=MINIMUM_OPTICAL_DENSITY).to(self.dtype)).float()
+        parts = (
+            (g, torch.cat((one, x, x * x), 1)),
+            (torch.softmax(logits, 1), torch.cat((one, od, od * od, od * od[:, [1, 2, 0]]), 1)),
+        )
+        rows = [torch.einsum("nkhw,nchw->nkch", g * counted, moments) for g, moments in parts]
+        return torch.cat(rows, 2).double().sum(-1).cpu()
 
     def apply(self, tile: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor, fade: tuple[float, float]) -> torch.Tensor:
         """uint8 [N, H, W, 3] in the host's memory."""
@@ -133,7 +139,7 @@ def main() -> None:
                     if device.type == "cuda":
                         tile, weight = tile.pin_memory(), weight.pin_memory()
                     jobs = {
-                        "statistics": lambda: graphs.statistics(tile, weight),
+                        "statistics": lambda: graphs.statistics(tile, weight, 1.25),
                         "apply": lambda: graphs.apply(tile, scale, offset, (0.02, 0.08)),
                         "network": lambda: network(density),
                     }

@@ -104,9 +104,10 @@ def native(od: torch.Tensor) -> torch.Tensor:
     def ramp(value: torch.Tensor, ends: tuple[float, float]) -> torch.Tensor:
         return (value - ends[0]) / (ends[1] - ends[0])
 
-    foreign = torch.minimum(
-        ramp(mean, constants.FOREIGN_INK_DENSITY), ramp(blue - green, constants.FOREIGN_INK_BLUE_OVER_GREEN)
+    black_or_blue = torch.maximum(
+        ramp(blue - green, constants.FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, constants.FOREIGN_INK_RED_OVER_GREEN)
     )
+    foreign = torch.minimum(ramp(mean, constants.FOREIGN_INK_DENSITY), black_or_blue)
     for value, ends in (
         (blue - green, constants.FOREIGN_BLUE_OVER_GREEN),
         (red - green, constants.FOREIGN_RED_OVER_GREEN),
