@@ -68,7 +68,10 @@ describe.skipIf(missing)(`a slide from wsidicomizer${converter.note || python.no
     await using to = await place.open(join(place.folder, 'refused'));
     await expect(normalizeOnlySlide(place, from, to)).rejects.toMatchObject({
       code: 'FRAME_SIZE_MISMATCH',
-      message: expect.stringMatching(/256 x 256 pixels, the codestream holds 64 x 256.* frame 2 of instance/),
+      // Whichever of them is decoded first.
+      message: expect.stringMatching(
+        /256 x 256 pixels, the codestream holds (64 x 256|256 x 128|64 x 128).* frame [2-4] of instance/,
+      ),
     });
   });
 });

@@ -74,8 +74,8 @@ function modelOf(instance: NaturalizedInstance): string | null {
 }
 
 function transferOf(instance: NaturalizedInstance): string | null {
-  const described = /\bTransfer: ([^.]+)\./.exec(text(instance['DerivationDescription']) ?? '');
-  return privateText(instance, '0D') ?? described?.[1] ?? null;
+  const [, described] = (text(instance['DerivationDescription']) ?? '').split('Transfer: ');
+  return privateText(instance, '0D') ?? described?.split('.')[0] ?? null;
 }
 
 /** Number of our block in the private group (PS3.5 7.8.1): the archive or another product may have moved it. */
