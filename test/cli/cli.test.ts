@@ -1,10 +1,13 @@
 /** The command line as a person uses it: a process, its output and its exit code. */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FitResult } from '../../server/src/cli/fit-command.ts';
+import type { Template } from '../../server/src/stain/template-document.ts';
 import { repository } from '../support/peers.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -27,7 +30,7 @@ function run(...args: string[]): Promise<Outcome> {
     execFile(
       process.execPath,
       [join(repository, 'server/src/main.ts'), ...args],
-      { env: environment, cwd: folder },
+      { env: environment, cwd: folder, maxBuffer: 16e6 },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     );
   });
@@ -74,6 +77,33 @@ describe('the command line', () => {
     expect(Buffer.compare(first!, original!)).not.toBe(0);
     const again = await run('template', 'add', 'strong', strong, '--name', 'Strong', '--licence', 'CC0-1.0');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
+  });
+
+  it('makes one template of several template files, each counted alike', async () => {
+    const file = (name: string): string => join(repository, `models/onnx/templates/${name}.json`);
+    const files = ['he-violet', 'he-magenta'].map(file);
+    const described = ['--name', 'Two', '--licence', 'CC0-1.0'];
+    const { code, stdout } = await run('--json', 'template', 'add', 'two', ...files, ...described);
+    expect(code).toBe(0);
+    const { template } = JSON.parse(stdout) as { template: Template };
+    const [violet, magenta] = files.map((path) => JSON.parse(readFileSync(path, 'utf8')) as Template);
+    const share = (one: Template): number => one.densities[0]!.share;
+    expect(share(template)).toBeCloseTo((share(violet!) + share(magenta!)) / 2, 9);
+    expect(template.pixels).toBe(violet!.pixels + magenta!.pixels);
+    expect(template.provenance.source).toContain('; ');
+  });
+
+  it('tells the transfer of a picture as numbers', async () => {
+    const pale = await picture('pale.png', { strength: 0.6 });
+    const { stdout } = await run('--json', 'fit', pale, '--template', 'he-violet');
+    const found = JSON.parse(stdout) as FitResult;
+    expect(found.matrix.flat().every(Number.isFinite)).toBe(true);
+    expect(found.tables.level).toHaveLength(7 * 4096);
+    expect(found.gain).toBeGreaterThan(1);
+    expect(found.sha256.tables).toMatch(/^[0-9a-f]{64}$/);
+    const told = await run('fit', pale, '--template', 'he-violet');
+    expect(told).toMatchObject({ code: 0, stdout: expect.stringMatching(/Glass 0\.\d+, of which/) });
+    expect((await run('fit', pale, '--template', 'none')).stderr).toContain('TEMPLATE_NOT_FOUND');
   });
 
   it('makes a template from a slide', async () => {

@@ -165,7 +165,7 @@ export function createProgram(): Command {
   template
     .command('add <id> <source...>')
     .description(
-      'make a template from pictures, from a series (a folder or DICOMweb URL), or from a template file (.json)',
+      'make a template from pictures, from a series (a folder or DICOMweb URL), or from template files (.json); of several each counts alike',
     )
     .option('--name <text>', 'what the viewer shows; needed, but for a template file')
     .option('--licence <text>', 'licence of the source; needed, but for a template file')

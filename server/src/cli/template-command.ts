@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { type Composition, VERSION } from '../composition.ts';
 import { StainError } from '../errors.ts';
+import { contentOfStain } from '../normalization/make-template.ts';
 import { makeSeriesTemplate } from '../normalization/series-stain.ts';
+import { averageStain } from '../stain/average-stain.ts';
 import { parseTemplate } from '../stain/template.ts';
 import { type Template, templateDocument, templateId } from '../stain/template-document.ts';
 import { openArchiveLocation } from './archive-location.ts';
@@ -13,7 +15,7 @@ import { sendTemplate } from './send-template.ts';
 
 export interface TemplateAddArguments {
   readonly id: string;
-  /** Pictures, or one folder, DICOMweb URL or template file (.json). */
+  /** Pictures, template files (.json), or one folder or DICOMweb URL. Of several each counts alike. */
   readonly source: readonly string[];
   /** Needed, with `licence`, for all but a template file. */
   readonly name?: string;
@@ -68,6 +70,7 @@ async function makeTemplateOf(
     throw new StainError('REQUEST_INVALID', 'Say what the viewer shows and the licence: --name, --licence.');
   const described = { ...args, name, licence, description };
   requireText(described);
+  if (args.source.every((source) => source.endsWith('.json'))) return fromFiles(described);
   return args.source.every(isPicture)
     ? fromPictures(described, composition, signal)
     : fromSeries(described, composition, signal);
@@ -84,15 +87,19 @@ function requireText({ name, description, licence }: Described): void {
   if (wrong) throw new StainError('REQUEST_INVALID', `${wrong[0]}: too long, or no plain line of text.`);
 }
 
+async function readTemplateFile(file: string): Promise<Template> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new StainError('REQUEST_INVALID', `The file ${file} cannot be read.`, { cause });
+  });
+  return parseTemplate(text, file);
+}
+
 /** One that is there already, under this id and with what else is said. */
 async function fromFile(
   file: string,
   { id, name, description, licence, provenance }: TemplateAddArguments,
 ): Promise<Template> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new StainError('REQUEST_INVALID', `The file ${file} cannot be read.`, { cause });
-  });
-  const found = parseTemplate(text, file);
+  const found = await readTemplateFile(file);
   const changed: Template = {
     ...found,
     id,
@@ -105,6 +112,33 @@ async function fromFile(
     },
   };
   return parseTemplate(JSON.stringify(changed), file);
+}
+
+/** Several slides of one laboratory as one template: the mean of their moments. @throws TEMPLATE_INVALID of different models */
+async function fromFiles(args: Described): Promise<Template> {
+  const templates = await Promise.all(args.source.map(readTemplateFile));
+  const [first] = templates as [Template];
+  if (templates.some(({ model }) => model.sha256 !== first.model.sha256))
+    throw new StainError('TEMPLATE_INVALID', 'The template files were made with different models.');
+  return {
+    ...first,
+    id: args.id,
+    name: args.name,
+    description: args.description,
+    ...contentOfStain(averageStain(templates)),
+    pixels: templates.reduce((sum, { pixels }) => sum + pixels, 0),
+    provenance: {
+      source:
+        args.provenance ??
+        templates
+          .map(({ provenance }) => provenance.source)
+          .join('; ')
+          .slice(0, 500),
+      licence: args.licence,
+      createdAt: new Date().toISOString(),
+      createdBy: CREATED_BY,
+    },
+  };
 }
 
 async function fromPictures(
@@ -121,7 +155,7 @@ async function fromPictures(
 async function fromSeries(args: Described, composition: Composition, signal: AbortSignal): Promise<Template> {
   const [location, ...more] = args.source;
   if (more.length > 0)
-    throw new StainError('REQUEST_INVALID', 'Name pictures, or one folder, DICOMweb URL or template file.');
+    throw new StainError('REQUEST_INVALID', 'Name pictures, template files, or one folder or DICOMweb URL.');
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   const series = await chooseSeries(source.client, args, signal);

@@ -2,6 +2,7 @@
 import type { StainNetwork } from '../inference/network.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import { averageStain } from '../stain/average-stain.ts';
+import type { Stain } from '../stain/stain.ts';
 import type { Template } from '../stain/template-document.ts';
 import { type Fit, fitStain } from './fit.ts';
 import { requireHe, type StainPolicy } from './require-he.ts';
@@ -38,7 +39,6 @@ export async function makeTemplate(
     requireHe(fit, policy);
     fits.push(fit);
   }
-  const { classes, densities, glassDensity } = averageStain(fits);
   const { name, version, sha256 } = network.model;
   return {
     schemaVersion: 2,
@@ -46,6 +46,20 @@ export async function makeTemplate(
     name: description.name,
     description: description.description,
     model: { name, version, sha256 },
+    ...contentOfStain(averageStain(fits)),
+    pixels: fits.reduce((sum, { pixels }) => sum + pixels, 0),
+    thumbnail: Buffer.from(thumbnail).toString('base64'),
+    provenance: description.provenance,
+  };
+}
+
+/** A stain as a template document has it. */
+export function contentOfStain({
+  classes,
+  densities,
+  glassDensity,
+}: Stain): Pick<Template, 'classes' | 'densities' | 'glassDensity'> {
+  return {
     glassDensity,
     classes: classes.map(({ share, mean, sd }) => ({ share, mean: [...mean], sd: [...sd] })),
     densities: densities.map(({ share, mean, covariance: [r, g, b] }) => ({
@@ -53,8 +67,5 @@ export async function makeTemplate(
       mean: [...mean],
       covariance: [[...r], [...g], [...b]],
     })),
-    pixels: fits.reduce((sum, { pixels }) => sum + pixels, 0),
-    thumbnail: Buffer.from(thumbnail).toString('base64'),
-    provenance: description.provenance,
   };
 }
