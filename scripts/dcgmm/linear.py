@@ -85,15 +85,21 @@ def optical_map(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray]
 def glass_weight(density: np.ndarray, glass: float) -> np.ndarray:
     """How much of the change a pixel of mean density D gets. Glass that is kept meets the tissue without an edge and
     without turning an order of brightness round: the change falls linearly to the glass, and to 0 at it."""
-    kept = kept_glass(glass) * glass
-    above = np.maximum(density - kept, 0)
-    reach, (low, high) = TRANSFER["glassReach"], TRANSFER["glassToe"]
-    falling = np.minimum(1, above / np.maximum(above + kept, 1e-9) * (reach + kept) / reach)
-    return smoothstep((above - low) / (high - low)) * falling
+    above = np.maximum(density - kept_glass(glass) * glass, 0)
+    # Of very white glass as of usual glass: the intercept of the map would come in at once.
+    way = kept_glass(glass) * max(glass, TRANSFER["leastGlass"])
+    reach = TRANSFER["glassReach"]
+    falling = np.minimum(1, above / np.maximum(above + way, 1e-9) * (reach + way) / reach)
+    return smoothstep((above - TRANSFER["fade"]["low"]) / TRANSFER["glassToe"]) * falling
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
     return np.floor(np.asarray(values) + 0.5).astype(np.int32)
+
+
+def bounded(values: np.ndarray) -> np.ndarray:
+    """Of which four can be added: maps of this size are of no slide."""
+    return rounded(np.clip(values, -(2**28), 2**28))
 
 
 def ramp_of(ends: tuple[float, float], times: int = 1) -> tuple[int, int]:
@@ -110,8 +116,8 @@ def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
     middles = (np.arange(WEIGHTS) * STEP + STEP / 2) / (3 * UNIT)
     return {
         "density": density,
-        "product": rounded(a[:, None, :] * density[None, :, None]),
-        "offset": rounded(np.asarray(b) * UNIT),
+        "product": bounded(a[:, None, :] * density[None, :, None]),
+        "offset": bounded(np.asarray(b) * UNIT),
         "weight": rounded(UNIT * glass_weight(middles, glass)),
         "native": rounded(UNIT * (1 - smoothstep(np.arange(RAMP + 1) / RAMP))),
         "ramps": [

@@ -68,7 +68,7 @@ def sums_and_parts(tile: np.ndarray, responsibilities, weight=None) -> tuple[np.
 
 
 def normalise(tile: np.ndarray, template: transfer.Stain, responsibilities) -> np.ndarray:
-    """float levels [H, W, 3] of one image moved onto the template; guards and fade of the product."""
+    """float levels [H, W, 3] of one image moved onto the template; by the transfer `paper`."""
     sums, parts = sums_and_parts(tile, responsibilities)
     source = transfer.stain(sums, transfer.glass_density(tile))
     return reference.transfer(*parts, *transfer.coefficients(source, template))[0]

@@ -92,14 +92,24 @@ def same_tissue(name: str, normalise: Normalise, pictures: list[Picture], own: t
 def against_truth(name: str, method: Method, template: np.ndarray, data: Path) -> dict:
     """One row of the table of truth."""
     move = Attempt(method(template))
-    seed, blurred = data / "seed-images", read(data / "cases/pictures/j13-blur-4.png")
-    expected = read(seed / "DCGMM_P1C7-L2di1Snap1.png").astype(float)
-    example = Attempt(method(read(seed / "Template.png")))(read(seed / "P1C7-L2di1Snap1.png"))
-    regions = protocols(data)
-    return {"method": name, "scanners": truth.scanners(move, scanner_pairs(data)), "protocols": truth.protocols(move, regions),
-            "reversed": truth.reversed_order(blurred, move(blurred)), "authors": float(np.abs(example - expected).mean()),
-            "classifier": accuracy(move, regions),
-            "megapixelsPerSecond": move.pixels / 1e6 / move.seconds if name != "as it is" else None}
+    pairs, regions, blurred = scanner_pairs(data), protocols(data), data / "cases/pictures/j13-blur-4.png"
+    row = {
+        "method": name,
+        "scanners": truth.scanners(move, pairs) if pairs else None,
+        "protocols": truth.protocols(move, regions) if regions else None,
+        "reversed": truth.reversed_order(read(blurred), move(read(blurred))) if blurred.exists() else None,
+        "authors": authors_example(method, data / "seed-images"),
+        "classifier": accuracy(move, regions) if regions else None,
+    }
+    return row | {"megapixelsPerSecond": move.pixels / 1e6 / move.seconds if move.pixels and name != "as it is" else None}
+
+
+def authors_example(method: Method, folder: Path) -> float | None:
+    """Mean absolute difference in grey levels to the output that the method's authors published for their example."""
+    if not folder.is_dir():
+        return None
+    result = Attempt(method(read(folder / "Template.png")))(read(folder / "P1C7-L2di1Snap1.png"))
+    return float(np.abs(result.astype(float) - read(folder / "DCGMM_P1C7-L2di1Snap1.png")).mean())
 
 
 def student_differences(pictures: list[Picture], template: np.ndarray) -> dict:
@@ -169,12 +179,15 @@ def main() -> None:
     for what, role in ROLES.items():
         print(f"{role}: {what}", file=sys.stderr)
     missing += [f"{item.name}: no pictures" for item, pictures in sets if not pictures]
+    missing += [name for name in ("paired/mitos", "paired/protocols", "seed-images", "cases/pictures") if not (options.data / name).is_dir()]
     sets = [(item, pictures) for item, pictures in sets if pictures]
     report: dict = {
         "date": date.today().isoformat(), "commit": commit(), "command": "npm run evaluate -- " + " ".join(sys.argv[1:]),
         "processor": f"{os.cpu_count()} cores", "template": chosen.name, "missing": missing, "truth": [],
         "sets": [{"name": item.name, "role": item.role, "pictures": len(pictures), "comparison": [], "same": []} for item, pictures in sets],
     }
+    # Every run is kept.
+    stem = options.out / f"{report['date']}-{report['commit']}"
     with ProcessPoolExecutor(options.processes) as pool:
         tasks = [pool.submit(measure, name, options.data, chosen) for name in methods]
         for task in tasks:
@@ -184,11 +197,11 @@ def main() -> None:
                 entry["comparison"].append(found[entry["name"]]["comparison"])
                 entry["same"].append(found[entry["name"]]["same"])
             # What is done is kept, also where the run is cut off.
-            (options.out / f"{report['date']}.json").write_text(json.dumps(report, indent=1) + "\n")
+            stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     report["student"] = student_differences([picture for _, pictures in sets for picture in pictures[::4]], template)
     draw(options.out, sets, methods, template)
-    (options.out / f"{report['date']}.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / f"{report['date']}.md").write_text(markdown(report))
+    stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(markdown(report))
     print(markdown(report))
 
 

@@ -34,7 +34,7 @@ STEPS: dict[str, dict] = {
     "without pure ends": {"pureEnd": {"nuclei": 0, "eosin": 0}},
     "without the intercept": {"interceptRidge": 1e9},
     "without the ridge": {"ridge": 1e-4},
-    "with a short fade into glass": {"glassReach": 1e-6, "glassToe": [0.02, 0.08]},
+    "with a short fade into glass": {"glassReach": 1e-6, "glassToe": 0.06},
 }
 
 

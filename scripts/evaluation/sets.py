@@ -39,7 +39,7 @@ ROLES = {
     "reversed order (cases/pictures/j13-blur-4)": "development",
     "parts, strength, tint, casts (of BreaKHis and MoNuSeg)": "development",
     "the same of the oral cancers and osteosarcomas": "test",
-    "classifier (paired/protocols)": "test",
+    "classifier (paired/protocols, whose colours are development)": "test",
 }
 
 

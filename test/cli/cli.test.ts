@@ -90,7 +90,10 @@ describe('the command line', () => {
     const share = (one: Template): number => one.densities[0]!.share;
     expect(share(template)).toBeCloseTo((share(violet!) + share(magenta!)) / 2, 9);
     expect(template.pixels).toBe(violet!.pixels + magenta!.pixels);
-    expect(template.provenance.source).toContain('; ');
+    expect(template.provenance.source).toBe('2 template files');
+    const long = ['--name', 'Long', '--licence', 'CC0-1.0', '--provenance', 'x'.repeat(600)];
+    const refused = await run('template', 'add', 'long', ...files, ...long);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('--provenance') });
   });
 
   it('tells the transfer of a picture as numbers', async () => {

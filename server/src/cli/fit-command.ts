@@ -4,7 +4,7 @@ import { readImage } from '../codec/image-file.ts';
 import type { Composition } from '../composition.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { type Fit, fitStain } from '../normalization/fit.ts';
-import { requireHe, requireStainOfHe, type StainPolicy } from '../normalization/require-he.ts';
+import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '../normalization/require-he.ts';
 import { readSeriesStain } from '../normalization/series-stain.ts';
 import { memorySource } from '../slide/pixel-source.ts';
 import { opticalMap } from '../stain/linear.ts';
@@ -107,7 +107,7 @@ async function ofSeries(
   const { slide } = args;
   const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
   requireStainOfHe(found.series.slide, found.fit, args);
-  return found;
+  return { ...found, notes: [...found.notes, ...overrideNotes(found.series.slide, found.fit, args)] };
 }
 
 function plain(tables: LinearTables): FitResult['tables'] {

@@ -108,7 +108,7 @@ export async function templateFromImages(
   const pictures: Raster[] = [];
   const note = (text: string): void => void process.stderr.write(`${text}\n`);
   for (const path of paths) pictures.push(await readImage(path, note));
-  const source = description.source ?? paths.map((path) => basename(path)).join(', ');
+  const source = description.source ?? namesOf(paths);
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
   return makeTemplate(
     pictures.map((picture) => {
@@ -121,4 +121,10 @@ export async function templateFromImages(
     policy,
     signal,
   );
+}
+
+/** As many as a template can tell. */
+function namesOf(paths: readonly string[]): string {
+  const names = paths.map((path) => basename(path)).join(', ');
+  return names.length <= 400 ? names : `${paths.length} pictures`;
 }

@@ -5,7 +5,7 @@ import { StainError } from '../errors.ts';
 import { contentOfStain } from '../normalization/make-template.ts';
 import { makeSeriesTemplate } from '../normalization/series-stain.ts';
 import { averageStain } from '../stain/average-stain.ts';
-import { parseTemplate } from '../stain/template.ts';
+import { parseTemplate, requireTemplateOf } from '../stain/template.ts';
 import { type Template, templateDocument, templateId } from '../stain/template-document.ts';
 import { openArchiveLocation } from './archive-location.ts';
 import { chooseSeries } from './choose-series.ts';
@@ -46,7 +46,9 @@ export async function templateAddCommand(
       'REQUEST_INVALID',
       'A template id has lower-case letters, digits and hyphens, at most 63 characters.',
     );
-  const template = await makeTemplateOf(args, composition, signal);
+  // What is written must be read again: one that cannot be breaks all of a folder.
+  const made = await makeTemplateOf(args, composition, signal);
+  const template = parseTemplate(JSON.stringify(made), `Template "${args.id}"`);
   const { replace, to } = args;
   const { token } = composition.config.templates;
   const place =
@@ -70,19 +72,20 @@ async function makeTemplateOf(
     throw new StainError('REQUEST_INVALID', 'Say what the viewer shows and the licence: --name, --licence.');
   const described = { ...args, name, licence, description };
   requireText(described);
-  if (args.source.every((source) => source.endsWith('.json'))) return fromFiles(described);
+  if (args.source.every((source) => source.endsWith('.json'))) return fromFiles(described, composition);
   return args.source.every(isPicture)
     ? fromPictures(described, composition, signal)
     : fromSeries(described, composition, signal);
 }
 
 /** Before the work begins, which takes long. */
-function requireText({ name, description, licence }: Described): void {
+function requireText({ name, description, licence, provenance }: Described): void {
   const { shape } = templateDocument;
   const wrong = Object.entries({
     '--name': shape.name.safeParse(name),
     '--description': shape.description.safeParse(description),
     '--licence': shape.provenance.shape.licence.safeParse(licence),
+    '--provenance': shape.provenance.shape.source.safeParse(provenance ?? ''),
   }).find(([, { success }]) => !success);
   if (wrong) throw new StainError('REQUEST_INVALID', `${wrong[0]}: too long, or no plain line of text.`);
 }
@@ -114,12 +117,12 @@ async function fromFile(
   return parseTemplate(JSON.stringify(changed), file);
 }
 
-/** Several slides of one laboratory as one template: the mean of their moments. @throws TEMPLATE_INVALID of different models */
-async function fromFiles(args: Described): Promise<Template> {
+/** Several slides of one laboratory as one template: the mean of their moments. @throws TEMPLATE_INVALID of other models */
+async function fromFiles(args: Described, composition: Composition): Promise<Template> {
   const templates = await Promise.all(args.source.map(readTemplateFile));
   const [first] = templates as [Template];
-  if (templates.some(({ model }) => model.sha256 !== first.model.sha256))
-    throw new StainError('TEMPLATE_INVALID', 'The template files were made with different models.');
+  const { model } = await composition.network(args.model);
+  for (const template of templates) requireTemplateOf(template, model);
   return {
     ...first,
     id: args.id,
@@ -128,12 +131,8 @@ async function fromFiles(args: Described): Promise<Template> {
     ...contentOfStain(averageStain(templates)),
     pixels: templates.reduce((sum, { pixels }) => sum + pixels, 0),
     provenance: {
-      source:
-        args.provenance ??
-        templates
-          .map(({ provenance }) => provenance.source)
-          .join('; ')
-          .slice(0, 500),
+      // What the files say of their source may name patients.
+      source: args.provenance ?? `${templates.length} template files`,
       licence: args.licence,
       createdAt: new Date().toISOString(),
       createdBy: CREATED_BY,

@@ -147,7 +147,7 @@ export interface Seen {
   readonly raster: Raster;
   /** 1 where a pixel counts. */
   readonly weight: Uint8Array;
-  /** Counted pixels, those of them that are tissue, and the sum of these one's optical densities. */
+  /** Counted pixels, those of them that are tissue, and the sum of their optical densities. */
   readonly pixels: number;
   readonly tissue: number;
   readonly density: number;
@@ -200,7 +200,7 @@ export async function measure(
   return { ...seen, sums: await network.statistics({ tile: rgb, weight, gain, width, height }, signal) };
 }
 
-/** Results in the order of the tasks, of which `most` are under way: what is begun beyond the last one used is dropped. */
+/** Results in the order of the tasks, of which `most` are under way: results after the last one used are dropped. */
 async function* inOrder<T>(tasks: readonly (() => Promise<T>)[], most: number): AsyncGenerator<T> {
   const begun: Promise<T>[] = [];
   for (let i = 0; i < tasks.length; i++) {

@@ -24,7 +24,7 @@ export interface NormalizePixelsOptions {
 
 /**
  * Normalises a plane. A window in which no pixel is denser than the lower end of the fade is not sent through the
- * network, which would return it unchanged: glass costs nothing and meets its surroundings without an edge.
+ * network, which would return it unchanged. Tables are so fast that they look at every window.
  */
 export async function normalizePixels(
   source: PixelSource,

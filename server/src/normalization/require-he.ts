@@ -7,7 +7,7 @@ import { StainError } from '../errors.ts';
 import type { Slide } from '../slide/types.ts';
 import type { Fit } from './fit.ts';
 
-/** What a request says of it: with `anyStain` whatever it is, is moved, and that is recorded. */
+/** What a request says of it: with `anyStain` every slide is moved, and that is recorded. */
 export interface StainPolicy {
   readonly anyStain?: boolean | undefined;
 }

@@ -45,7 +45,7 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
     // Lossless encodings have no quality.
     request.encoding === 'jpeg' ? request.quality : null,
     fingerprint.pipelineSha256,
-    // Named, so that it is never taken for a slide; without it the series is what it was before there was this.
+    // Named, so that it is never taken for a slide; without it the series is the one of a request that does not name it.
     ...(request.anyStain ? [{ anyStain: true }] : []),
     // Two slides of one series are no revisions of each other.
     ...(fingerprint.slideUid === undefined ? [] : [fingerprint.slideUid]),

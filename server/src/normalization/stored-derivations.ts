@@ -126,8 +126,7 @@ const fit = z.object({
   pixels: z.number(),
   tissueFraction: z.number(),
   outOfDistribution: z.object({
-    // Records of older versions have none, and were refused nothing.
-    verdict: z.enum(['he', 'unsure', 'other']).default('he'),
+    verdict: z.enum(['he', 'unsure', 'other']),
     score: z.number(),
     reasons: z.array(z.string()),
   }),

@@ -3,7 +3,7 @@
  * (scripts/normalize_tile.py). Densities are integers of 1/4096, weights of 4096 are 1.
  */
 import type { OpticalMap } from './linear.ts';
-import { keptGlass, smoothstep } from './stain.ts';
+import { keptGlass, keptPart, smoothstep } from './stain.ts';
 import constants from './transfer-constants.json' with { type: 'json' };
 
 /** Integer units of one optical density, and of a weight of 1. */
@@ -36,12 +36,12 @@ export interface LinearTables {
  * so long a way that no order of brightness is turned round by more than two grey levels; a blend over a short one draws contours.
  */
 export function glassWeight(density: number, glassDensity: number): number {
-  const kept = keptGlass(glassDensity);
-  const above = Math.max(0, density - kept);
+  const above = Math.max(0, density - keptGlass(glassDensity));
+  // Of very white glass as of usual glass: the intercept of the map would come in at once.
+  const way = keptPart(glassDensity) * Math.max(glassDensity, constants.leastGlass);
   const reach = constants.glassReach;
-  const [low, high] = constants.glassToe as [number, number];
-  const falling = Math.min(1, (above / Math.max(above + kept, 1e-9)) * ((reach + kept) / reach));
-  return smoothstep((above - low) / (high - low)) * falling;
+  const falling = Math.min(1, (above / Math.max(above + way, 1e-9)) * ((reach + way) / reach));
+  return smoothstep((above - constants.fade.low) / constants.glassToe) * falling;
 }
 
 /** @param glassDensity of the slide */
@@ -56,14 +56,14 @@ export function linearTables({ matrix, intercept }: OpticalMap, glassDensity: nu
   for (let from = 0; from < 3; from++)
     for (let value = 0; value < 256; value++)
       for (let to = 0; to < 3; to++)
-        product[(from * 256 + value) * 3 + to] = rounded(matrix[from]![to]! * density[value]!);
+        product[(from * 256 + value) * 3 + to] = bounded(matrix[from]![to]! * density[value]!);
   const middle = (i: number): number => (i + 0.5) * (2 ** STEP_BITS / (3 * UNIT));
   // Colours that haematoxylin and eosin cannot have; scripts/dcgmm/constants.py says where the numbers are from.
   const { foreign } = constants;
   return {
     density,
     product,
-    offset: Int32Array.from(intercept, (value) => rounded(value * UNIT)),
+    offset: Int32Array.from(intercept, (value) => bounded(value * UNIT)),
     weight: Int32Array.from({ length: WEIGHTS }, (_, i) =>
       rounded(UNIT * glassWeight(middle(i), glassDensity)),
     ),
@@ -84,6 +84,11 @@ export function linearTables({ matrix, intercept }: OpticalMap, glassDensity: nu
 function rampOf([low, high]: readonly number[], times: number): [number, number] {
   const [first, last] = [rounded(low! * UNIT * times), rounded(high! * UNIT * times)];
   return [first, rounded((RAMP * 4096) / (last - first))];
+}
+
+/** Of which four can be added: maps of this size are of no slide, but of a template that was made up. */
+function bounded(value: number): number {
+  return rounded(Math.min(2 ** 28, Math.max(-(2 ** 28), value)));
 }
 
 function rounded(value: number): number {

@@ -11,20 +11,25 @@ export interface Stain {
   readonly glassDensity: number;
 }
 
-/** Pixels up to `low` optical density stay as they are; from `high` on they are fully normalised. */
+/** Pixels up to `low` optical density stay as they are; from `high` on they are tissue, which `paper` moves fully. */
 export interface Fade {
   readonly low: number;
   readonly high: number;
 }
 
 /**
- * The density of glass that stays as it is. Up to the first density glass is white and kept; from the second on it is tinted
- * or under-exposed, as in pictures of a microscope camera, and moved with the rest, which is 0 here; between, in part.
- * Whole-slide scanners correct for white: theirs is 0.02 to 0.06.
+ * 1 where glass stays as it is, 0 where it is moved. Up to the first density glass is white and kept; from the second on it is
+ * tinted or under-exposed, as in pictures of a microscope camera, and moved with the rest; between, in part. Whole-slide
+ * scanners correct for white: theirs is 0.02 to 0.06.
  */
-export function keptGlass(glassDensity: number): number {
+export function keptPart(glassDensity: number): number {
   const { surely, never } = constants.keptGlass;
-  return glassDensity * Math.min(1, Math.max(0, (never - glassDensity) / (never - surely)));
+  return Math.min(1, Math.max(0, (never - glassDensity) / (never - surely)));
+}
+
+/** The density of glass that stays as it is, 0 where it is moved. */
+export function keptGlass(glassDensity: number): number {
+  return glassDensity * keptPart(glassDensity);
 }
 
 /** The fade of a slide whose empty glass has the optical density `glassDensity`. */

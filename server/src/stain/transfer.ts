@@ -7,7 +7,7 @@ import { type Fade, fadeOf, type Stain } from './stain.ts';
 import type { TransferName } from './transfer-name.ts';
 
 interface Common {
-  /** What is glass, for the tiles that are not touched at all. */
+  /** Nothing up to its lower end is changed. */
   readonly fade: Fade;
   /** What was guarded, in sentences. */
   readonly notes: readonly string[];
