@@ -69,24 +69,15 @@ const GLASS_PEAK = 0.4;
  * counts as white.
  */
 export function findGlass(rasters: Iterable<Raster>): Glass {
-  const binWidth = 0.005;
-  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({
-    count: 0,
-    r: 0,
-    g: 0,
-    b: 0,
-  }));
+  const bins = emptyBins();
   let pixels = 0;
   for (const { rgb } of rasters) {
     pixels += rgb.length / 3;
     for (let i = 0; i < rgb.length / 3; i++) {
-      const bin = bins[Math.floor(densityAt(rgb, i) / binWidth)];
+      const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
       const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
       if (!bin || Math.max(r, g, b) - Math.min(r, g, b) > GREATEST_TINT) continue;
-      bin.count++;
-      bin.r += r;
-      bin.g += g;
-      bin.b += b;
+      addTo(bin, { count: 1, r, g, b });
     }
   }
   const counts = bins.map(({ count }) => count);
@@ -97,9 +88,31 @@ export function findGlass(rasters: Iterable<Raster>): Glass {
   const mode = peak > GLASS_PEAK * (bright - counts[0]!) ? besideWhite : indexOfLargest(counts, 0);
   const { count, r, g, b } = bins[mode]!;
   return {
-    density: (mode + 0.5) * binWidth,
+    density: (mode + 0.5) * BIN_WIDTH,
     colour: [Math.round(r / count), Math.round(g / count), Math.round(b / count)],
   };
+}
+
+/** Optical density from one bin to the next. */
+const BIN_WIDTH = 0.005;
+
+/** Pixels of one density, and the sums of their levels. */
+interface Bin {
+  count: number;
+  r: number;
+  g: number;
+  b: number;
+}
+
+function emptyBins(): Bin[] {
+  return Array.from({ length: Math.ceil(DENSEST_GLASS / BIN_WIDTH) }, () => ({ count: 0, r: 0, g: 0, b: 0 }));
+}
+
+function addTo(bin: Bin, { count, r, g, b }: Bin): void {
+  bin.count += count;
+  bin.r += r;
+  bin.g += g;
+  bin.b += b;
 }
 
 /** What is taken for the light: this part of the pixels that are not pure white, the brightest ones. */
@@ -111,32 +124,20 @@ const WHITE_SHARE = 0.005;
  * @returns red, green and blue, not rounded; undefined where they are too dark or differ too much: tissue, or a lamp
  */
 export function findWhite(rasters: Iterable<Raster>): Rgb | undefined {
-  const binWidth = 0.005;
-  const bins = Array.from({ length: Math.ceil(DENSEST_GLASS / binWidth) }, () => ({
-    count: 0,
-    r: 0,
-    g: 0,
-    b: 0,
-  }));
+  const bins = emptyBins();
   let pixels = 0;
   for (const { rgb } of rasters)
     for (let i = 0; i < rgb.length / 3; i++) {
       const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
       if (Math.min(r, g, b) === 255) continue;
       pixels++;
-      const bin = bins[Math.floor(densityAt(rgb, i) / binWidth)];
+      const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
       if (!bin) continue;
-      bin.count++;
-      bin.r += r;
-      bin.g += g;
-      bin.b += b;
+      addTo(bin, { count: 1, r, g, b });
     }
   const found = { count: 0, r: 0, g: 0, b: 0 };
-  for (const { count, r, g, b } of bins) {
-    found.count += count;
-    found.r += r;
-    found.g += g;
-    found.b += b;
+  for (const bin of bins) {
+    addTo(found, bin);
     if (found.count >= Math.max(1, WHITE_SHARE * pixels)) {
       const white = [found.r / found.count, found.g / found.count, found.b / found.count] as const;
       return Math.max(...white) - Math.min(...white) > GREATEST_TINT ? undefined : white;
