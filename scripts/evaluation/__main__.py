@@ -2,7 +2,7 @@
 
     npm run evaluate -- --data ../shared/data --out docs/evaluation
 
-Which set is for development and which is a test is told in sets.py and docs/evaluation/protocol.md, and printed. A set
+Which set is for development and which is a test stands in sets.py and docs/evaluation/protocol.md, and is printed. A set
 that is absent is left out, and the tables say so. A method that fails on a picture counts as failing: the picture stays as it is.
 """
 import argparse
@@ -37,7 +37,8 @@ COMPARISON = {
 }
 SAME = {
     "method": "method", "casts": "casts", "parts": "parts", "strengths": "pale and dark", "tints": "tinted light",
-    "eosinKept": "dense eosin kept", "eosinHue": "its hue, degrees off", "eosinChroma": "its chroma, ratio",
+    "profiles": "profile lost", "eosinLikeKept": "dense eosin kept", "eosinLikeHue": "its hue, degrees off",
+    "eosinLikeChroma": "its chroma, ratio", "eosinKept": "kept, of the densest", "eosinHue": "hue", "eosinChroma": "chroma",
 }
 TRUTH = {
     "method": "method", "scanners": "two scanners", "protocols": "nine protocols", "reversed": "reversed order, %",
@@ -81,12 +82,12 @@ def compare(name: str, normalise: Normalise, pictures: list[Picture], template: 
             "toTemplate": float(np.mean(distances)), "dice": float(np.mean(dice)), "ssim": float(np.mean(structure)), "failed": move.failed}
 
 
-def same_tissue(name: str, normalise: Normalise, pictures: list[Picture], own: tuple[float, float]) -> dict:
+def same_tissue(name: str, normalise: Normalise, pictures: list[Picture], template: np.ndarray) -> dict:
     """One row of the table of what must come out alike, of a few pictures."""
     move, few = Attempt(normalise), [picture.pixels for picture in pictures]
     casts = [metrics.between([metrics.lab(move(cast(pixels)))[tissue(pixels)] for cast in CASTS]) for pixels in few]
     return {"method": name, "casts": float(np.mean(casts)), "parts": truth.parts(move, few), "strengths": truth.strengths(move, few),
-            "tints": truth.tints(move, few), **truth.eosin(move, few, own)}
+            "tints": truth.tints(move, few), "profiles": truth.profiles(move, few), **truth.eosin(move, few, template)}
 
 
 def against_truth(name: str, method: Method, template: np.ndarray, data: Path) -> dict:
@@ -146,13 +147,12 @@ def measure(name: str, data: Path, chosen: Path) -> dict:
     print(name, file=sys.stderr, flush=True)
     template, method = read(chosen), available()[0][name]
     normalise = method(template)
-    own = truth.hue_and_chroma(template, truth.dense_eosin(template))
     rows: dict[str, dict] = {"truth": against_truth(name, method, template, data)}
     for item in SETS:
         pictures = item.read(data, SIDE)
         if pictures:
             few = pictures[:: max(1, len(pictures) // FEW)][:FEW]
-            rows[item.name] = {"comparison": compare(name, normalise, pictures, template), "same": same_tissue(name, normalise, few, own)}
+            rows[item.name] = {"comparison": compare(name, normalise, pictures, template), "same": same_tissue(name, normalise, few, template)}
     return rows
 
 

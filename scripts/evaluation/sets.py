@@ -37,7 +37,7 @@ ROLES = {
     "nine protocols (paired/protocols)": "development",
     "authors' example (seed-images)": "development",
     "reversed order (cases/pictures/j13-blur-4)": "development",
-    "parts, strength, tint, casts (of BreaKHis and MoNuSeg)": "development",
+    "parts, strength, tint, profile, casts, eosin (of BreaKHis and MoNuSeg)": "development",
     "the same of the oral cancers and osteosarcomas": "test",
     "classifier (paired/protocols, whose colours are development)": "test",
 }

@@ -14,7 +14,7 @@ import skimage.data
 from PIL import Image
 
 from dcgmm.data import SUFFIXES
-from stains.detector import read_detector, score, verdict
+from stains.detector import judge, read_detector
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def main() -> None:
             continue
         verdicts = []
         for name, pixels in pictures:
-            sure = score(pixels, detector)
-            verdicts.append(verdict(sure, detector))
-            if options.pictures and (verdicts[-1] == "he") != source.is_he:
-                print(f"  {source.name} {name}: {verdicts[-1]} {sure:.3f}")
+            verdict, score = judge(pixels, detector)
+            verdicts.append(verdict)
+            if options.pictures and (verdict == "he") != source.is_he:
+                print(f"  {source.name} {name}: {verdict} {score:.3f}")
         found.setdefault((source.role, source.is_he), []).extend(verdicts)
         print(row(source.name, source.role, source.is_he, verdicts), flush=True)
     for (role, is_he), verdicts in found.items():

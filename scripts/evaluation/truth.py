@@ -22,6 +22,11 @@ SMOOTHING = 2
 #: Changes of one picture: the colour of the light, and a stain weaker or stronger.
 TINTS = ((0.92, 0.95, 0.98), (0.86, 0.82, 0.78), (0.80, 0.85, 0.95))
 STRENGTHS = (0.5, 1.7)
+#: Linear sRGB to linear Adobe RGB (1998) and to linear P3, all of the white D65 (IEC 61966-2-1, Adobe RGB 1998, SMPTE EG 432-1).
+PRIMARIES = (
+    np.array([[0.7152, 0.2848, 0], [0, 1, 0], [0, 0.0412, 0.9588]]),
+    np.array([[0.8225, 0.1775, 0], [0.0332, 0.9668, 0], [0.0171, 0.0724, 0.9105]]),
+)
 
 
 def smoothed(pixels: np.ndarray) -> np.ndarray:
@@ -81,6 +86,17 @@ def tints(move: Move, pictures: list[np.ndarray]) -> float:
     return changed(move, pictures, [lambda pixels, w=w: relit(pixels, w) for w in TINTS])
 
 
+def profiles(move: Move, pictures: list[np.ndarray]) -> float:
+    """The same values as two scanners of other primaries would deliver them, whose ICC profile got lost."""
+    return changed(move, pictures, [lambda pixels, m=m: with_primaries(pixels, m) for m in PRIMARIES])
+
+
+def with_primaries(pixels: np.ndarray, to_device: np.ndarray) -> np.ndarray:
+    """sRGB -> a device's values, by its linear RGB and a gamma of 2.2."""
+    linear = np.where(pixels <= 10.31, pixels / 255 / 12.92, ((pixels / 255 + 0.055) / 1.055) ** 2.4)
+    return (255 * np.clip(linear @ to_device.T, 0, 1) ** (1 / 2.2)).round().astype(np.uint8)
+
+
 def reversed_order(before: np.ndarray, after: np.ndarray) -> float:
     """Neighbours more than 2 levels apart whose order of brightness is turned round, % of all such: false contours."""
     clear = turned = 0
@@ -91,14 +107,19 @@ def reversed_order(before: np.ndarray, after: np.ndarray) -> float:
     return float(100 * turned / clear)
 
 
-def dense_eosin(pixels: np.ndarray) -> np.ndarray:
-    """bool [H, W]: of the tissue the third that absorbs red least against green, and of that the densest quarter."""
+def red_tissue(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """bool [H, W], the third of the tissue that absorbs red least against green; and D [H, W], after a smoothing of 1 pixel."""
     density = optical_density(gaussian_filter(pixels.astype(float), (1, 1, 0)))
     mean, glass = density.mean(-1), glass_density(pixels)
     stained = (mean > glass + 0.15) & (density.max(-1) < 2.5)
     above = np.maximum(density - glass, 1e-3)
     ratio = above[..., 0] / above[..., 1]
-    red = stained & (ratio <= np.quantile(ratio[stained], 1 / 3))
+    return stained & (ratio <= np.quantile(ratio[stained], 1 / 3)), mean
+
+
+def dense_eosin(pixels: np.ndarray) -> np.ndarray:
+    """bool [H, W]: the densest quarter of the red tissue."""
+    red, mean = red_tissue(pixels)
     return red & (mean >= np.quantile(mean[red], 0.75))
 
 
@@ -108,16 +129,42 @@ def hue_and_chroma(pixels: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
     return float(np.degrees(np.arctan2(b, a))), float(np.hypot(a, b))
 
 
-def eosin(move: Move, pictures: list[np.ndarray], own: tuple[float, float]) -> dict[str, float]:
-    """How dense eosin, found in the source, comes out against the template's own: part of the pictures within 10 degrees
-    and 0.8 to 1.25 of the chroma, mean difference of hue, mean ratio of chroma."""
-    hues, ratios = [], []
+def eosin(move: Move, pictures: list[np.ndarray], template: np.ndarray) -> dict[str, float]:
+    """How dense eosin, found in the source, comes out against the template's own. Twice: against the template's eosin of the
+    same density, which is the same stain whatever the template holds, and against the densest of it, which may be erythrocytes
+    where the source has none. Each: part of the pictures within 10 degrees of hue and 0.8 to 1.25 of chroma, mean difference of
+    hue, mean ratio of chroma."""
+    red, density = red_tissue(template)
+    densest = hue_and_chroma(template, dense_eosin(template))
+    like, most = [], []
     for pixels in pictures:
-        mask = dense_eosin(pixels)
+        mask, result = dense_eosin(pixels), move(pixels)
         if not mask.any():
             continue
-        hue, chroma = hue_and_chroma(move(pixels), mask)
-        hues.append(abs((hue - own[0] + 180) % 360 - 180))
-        ratios.append(chroma / own[1])
-    good = [hue <= 10 and 0.8 <= ratio <= 1.25 for hue, ratio in zip(hues, ratios)]
-    return {"eosinKept": float(np.mean(good)), "eosinHue": float(np.mean(hues)), "eosinChroma": float(np.mean(ratios))}
+        found = hue_and_chroma(result, mask)
+        reached = optical_density(result).mean(-1)[mask].mean()
+        like.append(difference_of(found, hue_and_chroma(template, nearest(red, density, reached))))
+        most.append(difference_of(found, densest))
+    return kept("eosinLike", like) | kept("eosin", most)
+
+
+#: Part of a density within which the template's eosin counts as of the same density, and the least pixels to look at.
+SAME_DENSITY, LEAST_PIXELS = 0.15, 200
+
+
+def nearest(red: np.ndarray, density: np.ndarray, to: float) -> np.ndarray:
+    """bool [H, W]: red tissue of about a density, or, where there is hardly any, the pixels nearest to it."""
+    away = np.where(red, np.abs(density - to), np.inf)
+    least = np.partition(away.ravel(), LEAST_PIXELS - 1)[LEAST_PIXELS - 1]
+    return red & (away <= max(least, SAME_DENSITY * to))
+
+
+def difference_of(found: tuple[float, float], own: tuple[float, float]) -> tuple[float, float]:
+    """Degrees between hues, ratio of chroma."""
+    return abs((found[0] - own[0] + 180) % 360 - 180), found[1] / own[1]
+
+
+def kept(name: str, differences: list[tuple[float, float]]) -> dict[str, float]:
+    good = [hue <= 10 and 0.8 <= ratio <= 1.25 for hue, ratio in differences]
+    hues, ratios = zip(*differences)
+    return {f"{name}Kept": float(np.mean(good)), f"{name}Hue": float(np.mean(hues)), f"{name}Chroma": float(np.mean(ratios))}

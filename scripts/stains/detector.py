@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .summary import PARTS, find_white, summary
+from .summary import NODES, ORIGIN, PARTS, STEP, find_white, summary
 
+#: (R - G) / D of a colour, from which on it has some of haematoxylin; dense eosin is below.
+BLUISH = -0.9
 FILE = Path(__file__).resolve().parents[2] / "server/src/stain/other-stain.json"
 
 
@@ -28,13 +30,22 @@ def scores(summaries: np.ndarray, white_known: np.ndarray, detector: dict) -> np
     return np.where(summaries.sum(-1) > 0, 1 / (1 + np.exp(-logits)), 0)
 
 
-def score(rgb: np.ndarray, detector: dict) -> float:
-    """Of a picture, uint8 [H, W, 3], all of which is looked at."""
+def bluish(summaries: np.ndarray) -> np.ndarray:
+    """Part of the nuclei of each, 0 to 1, that absorbs red nearly as much as green: 0 in eosin alone, however dense it is."""
+    nuclei = summaries[:, : NODES[0] * NODES[1]]
+    cx = (ORIGIN[0] + STEP * np.arange(NODES[0]))[:, None]
+    cy = (ORIGIN[1] + STEP * np.arange(NODES[1]))[None]
+    # (R - G) / D in terms of chroma.
+    where = (1.5 * cx - np.sqrt(3) / 2 * cy > BLUISH).ravel()
+    return (nuclei * where).sum(-1) / np.maximum(nuclei.sum(-1), 1e-12)
+
+
+def judge(rgb: np.ndarray, detector: dict) -> tuple[str, float]:
+    """Verdict on a picture, uint8 [H, W, 3], all of which is looked at: he, unsure (noted) or other (refused); and the score."""
     white = find_white(rgb)
-    return float(scores(summary(rgb, white)[None], np.array([white is not None]), detector)[0])
-
-
-def verdict(score_: float, detector: dict) -> str:
-    """he, unsure (noted) or other (refused)."""
-    limits = detector["limits"]
-    return "other" if score_ > limits["other"] else "unsure" if score_ > limits["unsure"] else "he"
+    sums = summary(rgb, white)[None]
+    score, limits = float(scores(sums, np.array([white is not None]), detector)[0]), detector["limits"]
+    if score > limits["other"]:
+        return "other", score
+    is_eosin_alone = sums.sum() > 0 and bluish(sums)[0] < limits["bluish"]
+    return "unsure" if score > limits["unsure"] or is_eosin_alone else "he", score

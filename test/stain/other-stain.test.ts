@@ -79,6 +79,14 @@ describe('H&E', () => {
     ['of tinted light', changed(([r, g, b]) => [r + 0.05, g + 0.02, b + 0.07])],
   ])('%s: not refused', (_name, raster) => expect(judge(raster).verdict).not.toBe('other'));
 
+  it('without haematoxylin is noted, however dense it is', () => {
+    const eosin = changed(([, g]) => [0.12, 1, 0.5].map((absorbed) => 1.4 * g * absorbed));
+    expect(judge(eosin)).toMatchObject({
+      verdict: 'unsure',
+      reasons: [expect.stringMatching(/^Nothing has the colour of haematoxylin/)],
+    });
+  });
+
   it('with ink is noted', () => {
     expect(judge(picture(HE), 0.12)).toMatchObject({
       verdict: 'unsure',

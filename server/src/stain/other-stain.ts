@@ -38,13 +38,14 @@ export function judgeStain(
         ]
       : [];
   if (score > limits.other) return { verdict: 'other', score, reasons: [...describe(summary), ...foreign] };
-  if (score > limits.unsure)
-    return {
-      verdict: 'unsure',
-      score,
-      reasons: [...describe(summary), ...foreign, 'Is this an H&E slide?'],
-    };
-  return { verdict: foreign.length > 0 ? 'unsure' : 'he', score, reasons: foreign };
+  const unsure = [
+    ...(score > limits.unsure ? [...describe(summary), 'Is this an H&E slide?'] : []),
+    ...(isEosinAlone(summary)
+      ? ['Nothing has the colour of haematoxylin: what is dense gets the colour of nuclei, whatever it is.']
+      : []),
+    ...foreign,
+  ];
+  return { verdict: unsure.length > 0 ? 'unsure' : 'he', score, reasons: unsure };
 }
 
 /** 0 to 1; 0 for a summary of nothing. */
@@ -86,6 +87,15 @@ const FOREIGN: readonly [Where, string][] = [
 /** Part of the tissue from which on a colour is named, and below which one is missed. */
 const NAMED = 0.08;
 const MISSED = 0.04;
+
+/** (R - G) / D in terms of chroma, as optical densities: what is above has some haematoxylin, dense eosin is below. */
+const BLUISH: Where = (cx, cy) => 1.5 * cx - (Math.sqrt(3) / 2) * cy > -0.9;
+
+/** Even the bluest part of the tissue is red: a slide without haematoxylin, or one in which it has faded altogether. */
+function isEosinAlone(summary: ColourSummary): boolean {
+  const { nuclei } = partsOf(summary);
+  return sum(nuclei) > 0 && shareOf(nuclei, BLUISH) < detector.limits.bluish;
+}
 
 /** In a pathologist's words. */
 function describe(summary: ColourSummary): string[] {
