@@ -91,17 +91,17 @@ export async function fitStain(
   const samples = chooseSamples(survey.windows, MAX_SAMPLES);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const parts: Float64Array[] = [];
-  const density = { sum: 0, pixels: 0 };
+  const seen: Pick<Seen, 'tissue' | 'density'>[] = [];
   const colours = emptySummary();
   let pixels = 0;
   const look = ({ window }: SurveyedWindow): Promise<Seen> => lookAt(base, window, survey, options.signal);
   const most = network.lanes + 1;
   const first: Seen[] = [];
-  for await (const seen of inOrder(
+  for await (const window of inOrder(
     samples.slice(0, MIN_SAMPLES).map((sample) => () => look(sample)),
     most,
   ))
-    first.push(seen);
+    first.push(window);
   const gain = gainOf(densityOf(first));
   const measured = samples.map(
     (sample, i) => async () => measure(first[i] ?? (await look(sample)), gain, network, options.signal),
@@ -110,17 +110,17 @@ export async function fitStain(
     addSums(sums, found.sums);
     parts.push(found.sums);
     pixels += found.pixels;
-    density.sum += found.density;
-    density.pixels += found.tissue;
+    seen.push({ tissue: found.tissue, density: found.density });
     for (const [i, weight] of found.colours.entries()) colours[i]! += weight;
     options.onProgress?.(parts.length, samples.length);
     if (parts.length >= MIN_SAMPLES && samplingError(parts, available(survey)) <= SUFFICIENT) break;
   }
-  requireTissue(density.pixels);
-  const aboveGlass = density.sum / density.pixels - survey.glass.density;
+  const tissue = seen.reduce((total, window) => total + window.tissue, 0);
+  requireTissue(tissue);
+  const aboveGlass = densityOf(seen) - survey.glass.density;
   const classes = classStatistics(sums);
   // The graph counts no foreign colours: what is missing from its sums was one.
-  const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / density.pixels);
+  const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / tissue);
   const unlike = judgeStain(colours, survey.white !== undefined, Math.min(1, foreign));
   return {
     classes,

@@ -25,7 +25,8 @@ function averageClass(items: readonly ClassStatistics[]): ClassStatistics {
   return { share, mean, sd };
 }
 
-function averageDensities(items: readonly DensityStatistics[]): DensityStatistics {
+/** All pixels of several classes, or of one class on several slides, as one; its share is the mean of theirs. */
+export function averageDensities(items: readonly DensityStatistics[]): DensityStatistics {
   const { share, average } = weighted(items);
   const mean = CHANNELS.map((c) => average((item) => item.mean[c])) as [number, number, number];
   const covariance = CHANNELS.map((i) =>

@@ -5,6 +5,7 @@
  * docs/evaluation has a row without it. scripts/dcgmm/linear.py is the same in Python.
  */
 import type { DensityStatistics } from '../normalization/types.ts';
+import { averageDensities } from './average-stain.ts';
 import { solve } from './solve.ts';
 import { occurs, type Stain } from './stain.ts';
 import constants from './transfer-constants.json' with { type: 'json' };
@@ -40,15 +41,7 @@ export function gainOf(density: number): number {
 export function nucleiTogether(classes: readonly DensityStatistics[]): DensityStatistics[] {
   const nuclei = classes.slice(0, -2);
   const share = nuclei.reduce((sum, item) => sum + item.share, 0);
-  const average = (value: (item: DensityStatistics) => number): number =>
-    share > 0 ? nuclei.reduce((sum, item) => sum + item.share * value(item), 0) / share : 0;
-  const mean = CHANNELS.map((c) => average((item) => item.mean[c])) as [number, number, number];
-  const covariance = CHANNELS.map((i) =>
-    CHANNELS.map((j) =>
-      average((item) => item.covariance[i][j] + (item.mean[i] - mean[i]) * (item.mean[j] - mean[j])),
-    ),
-  ) as unknown as DensityStatistics['covariance'];
-  return [{ share, mean, covariance }, ...classes.slice(-2)];
+  return [{ ...averageDensities(nuclei), share }, ...classes.slice(-2)];
 }
 
 /**
