@@ -91,10 +91,12 @@ await python(
 await python('export', '--reference', teacher, '--fast', weights(distilled, distilSteps), '--out', models);
 await mkdir(join(models, 'templates'), { recursive: true });
 await copyFile(join(MODELS, 'README.md'), join(models, 'README.shipped-models.md'));
+// A template is fitted to slides, or to the pictures of one laboratory.
+const templateOf = pictures === resolve(source) ? 'LABORATORY/*.png' : source;
 console.log(`
 Done. To use the new model: STAIN_MODELS_DIRECTORY=${models}
 Templates belong to a model; make yours, for example:
-  STAIN_MODELS_DIRECTORY=${models} npm run --silent cli -- template add mine ${source} --name "Ours" --licence "own"`);
+  STAIN_MODELS_DIRECTORY=${models} npm run --silent cli -- template add mine ${templateOf} --name "Ours" --licence "own"`);
 
 /** True for a folder with a folder of pictures in it. */
 async function holdsPictures(folder: string): Promise<boolean> {

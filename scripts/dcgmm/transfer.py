@@ -121,7 +121,7 @@ def glass_density(levels: np.ndarray) -> float:
 
 
 def tissue_density(levels: np.ndarray, glass: float) -> float:
-    """Mean D of the tissue of uint8 [H, W, 3], nan where there is none."""
+    """Mean D of the tissue of uint8 [H, W, 3]; nan without tissue."""
     density = optical_density(levels).mean(-1)
     tissue = density[(density > glass + TISSUE_ABOVE_GLASS) & (density < BLACK_DENSITY)]
     return float(tissue.mean()) if len(tissue) else float("nan")

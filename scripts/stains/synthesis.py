@@ -1,4 +1,4 @@
-"""Slides of other stains, and of unusual H&E, made from H&E: its parts are told apart and coloured anew.
+"""Slides of other stains, and of unusual H&E, made from H&E: its two stains are separated and given other colours.
 
 Haematoxylin and eosin are unmixed by vectors estimated on the picture (Macenko et al. 2009). What they show of nuclei,
 cytoplasm, stroma, fibres and membranes is then stained as a recipe says, with the published vectors (Ruifrok and

@@ -320,7 +320,7 @@ describe('what is written', () => {
     expect(JSON.parse(after.string('3401100A')!)).toEqual({ note: 'Grüße' });
   });
 
-  test('the transfer is told in words', () => {
+  test('the derivation description names the transfer', () => {
     const linear = derive([fullSource()]);
     expect(linear.string('DerivationDescription')).toContain('Transfer: linear map of optical density.');
     expect(linear.string('3401100D')).toBe('linear map of optical density');

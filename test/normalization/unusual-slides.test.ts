@@ -106,7 +106,7 @@ describe('immunohistochemistry (brown DAB instead of eosin)', () => {
       return [r + 0.35 * brown, r + 0.6 * brown, Math.max(b, r) + 1.6 * brown];
     });
 
-  it('is told from H&E, with what was seen, and refused', async () => {
+  it('is refused, and the reason says what was seen', async () => {
     const found = await fit(ihc());
     const { outOfDistribution, notes } = found;
     expect(outOfDistribution.verdict).toBe('other');

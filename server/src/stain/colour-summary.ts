@@ -1,7 +1,7 @@
 /**
- * Where the colours of a slide lie, apart for nuclei, the rest and the darkest: what other stains are told by (other-stain.ts). Sums over windows, so
- * that a slide is summarised as it is read. The same as scripts/stains/summary.py, which made the detector; both are held to one
- * vector (test/fixtures/stains).
+ * A histogram of a slide's chroma, for nuclei, for the rest and for the darkest tissue: other stains are recognised by it
+ * (other-stain.ts). Windows add up, so a slide is summarised as it is read. scripts/stains/summary.py, which trained the detector,
+ * computes the same; one vector tests both (test/fixtures/stains).
  */
 import { BLACK_DENSITY, TISSUE_ABOVE_GLASS } from '../slide/optical-density.ts';
 import type { Raster, Rgb } from '../slide/raster.ts';
