@@ -24,11 +24,13 @@ function derive(
   changes: Partial<DerivationRecord> = {},
   role: Level['role'] = 'base',
   sourceIsLossy = false,
+  builtFrom?: readonly DataSet[],
 ): DataSet {
   const derivation = record(changes);
   const sopInstanceUid = derivedUids(derivation.identity).instance('1.2.3');
   return deriveLevel({
     level: levelOf(sources, role),
+    ...(builtFrom && { builtFrom: levelOf(builtFrom, 'base') }),
     derivation,
     instanceNumber: 1,
     sopInstanceUid,
@@ -192,7 +194,7 @@ describe('what is written', () => {
   test('image type by role, in the functional groups too', () => {
     const types = { base: 'VOLUME\\NONE', level: 'VOLUME\\RESAMPLED', thumbnail: 'THUMBNAIL\\RESAMPLED' };
     for (const role of ['base', 'level', 'thumbnail'] as const) {
-      const after = derive([source()], {}, role);
+      const after = derive([source()], {}, role, false, role === 'base' ? undefined : [source()]);
       expect(after.strings('ImageType').join('\\')).toBe(`DERIVED\\PRIMARY\\${types[role]}`);
       const frameType = after
         .items('SharedFunctionalGroupsSequence')[0]!
@@ -203,7 +205,7 @@ describe('what is written', () => {
 
   test('derivation: codes in order, source image, references', () => {
     const before = source();
-    const after = derive([before], {}, 'level');
+    const after = derive([before], {}, 'level', false, [before]);
     const codes = after.items('DerivationCodeSequence').map((item) => item.string('CodeValue'));
     expect(codes).toEqual(['STAINNORM', '113085', '113040']);
     expect(derive([before], { encoding: 'htj2k' }).items('DerivationCodeSequence')).toHaveLength(1);
@@ -218,6 +220,31 @@ describe('what is written', () => {
     expect(after.string('DerivationDescription')).toMatch(
       /SHA-256 (ab){32}.*breast-he.*quality 90.*NOT FOR PRIMARY DIAGNOSIS/,
     );
+  });
+
+  test('a level that was mapped is not called resampled by us', () => {
+    const before = source().with({ ImageType: ['ORIGINAL', 'PRIMARY', 'VOLUME', 'RESAMPLED'] });
+    const after = derive([before], {}, 'level');
+    expect(after.strings('ImageType')[3]).toBe('RESAMPLED');
+    expect(
+      derive([before.with({ ImageType: ['ORIGINAL', 'PRIMARY', 'VOLUME', 'NONE'] })], {}, 'level').strings(
+        'ImageType',
+      )[3],
+    ).toBe('NONE');
+    const codes = after.items('DerivationCodeSequence').map((item) => item.string('CodeValue'));
+    expect(codes).toEqual(['STAINNORM', '113040']);
+  });
+
+  test('a level that was built names the base level, where its pixels are from', () => {
+    const base = source().with({ SOPInstanceUID: '1.2.3.4.5' });
+    const after = derive([source()], {}, 'level', false, [base]);
+    expect(after.items('SourceImageSequence').map((item) => item.string('ReferencedSOPInstanceUID'))).toEqual([
+      '1.2.3.4.5',
+    ]);
+    const series = after.items('ReferencedSeriesSequence')[0]!;
+    expect(
+      series.items('ReferencedInstanceSequence').map((item) => item.string('ReferencedSOPInstanceUID')),
+    ).toContain('1.2.3.4.5');
   });
 
   test('the scanner becomes a contributor, and so does a processor after it', () => {

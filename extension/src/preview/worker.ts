@@ -1,6 +1,7 @@
 /** The preview's worker: decodes, runs the network, draws differences. One request at a time. */
 import type { InferenceSession } from 'onnxruntime-web';
 import { StainError } from '../../../server/src/errors.ts';
+import { ciede2000, labOf } from '../../../server/src/slide/ciede2000.ts';
 import {
   BLACK_DENSITY,
   densityAt,
@@ -13,7 +14,6 @@ import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide
 import { gainOf } from '../../../server/src/stain/linear.ts';
 import { applyTables } from '../../../server/src/stain/linear-tables.ts';
 import { classStatistics, densityStatistics } from '../../../server/src/stain/statistics.ts';
-import { ciede2000, labOf } from './ciede2000.ts';
 import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
 import { type OpenRuntime, openRuntime } from './runtime.ts';

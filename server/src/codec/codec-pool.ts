@@ -4,7 +4,8 @@ import { Piscina } from 'piscina';
 import { Budget } from '../budget.ts';
 import { StainError } from '../errors.ts';
 import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
-import type { CodecAnswer, CodecTask } from './codec-worker.ts';
+import type { LinearTables } from '../stain/linear-tables.ts';
+import { type CodecAnswer, type CodecTask, mayEnd, newGate } from './codec-worker.ts';
 import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import { type FrameFormat, requireFrameSize } from './frame-format.ts';
@@ -34,6 +35,11 @@ export interface DecodeOptions {
   readonly signal: AbortSignal;
 }
 
+export interface MapOptions extends DecodeOptions {
+  readonly transfer: LinearTables;
+  readonly output: EncodeOptions;
+}
+
 /**
  * Tasks wait in a queue without a limit: callers bound how many they have under way. Aborting drops the waiting
  * tasks and ends the threads of those that decode, so that not even a codestream made to decode for ever holds up
@@ -41,7 +47,7 @@ export interface DecodeOptions {
  * nothing else: others take the place of both.
  *
  * A thread that encodes is never ended: the encoder of JPEG is native code, which takes the process down when its thread
- * goes while it runs. It works on our own pixels and for milliseconds.
+ * goes while it runs. It works on our own pixels and for milliseconds. A task that does both has a gate between the two.
  */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
@@ -49,7 +55,8 @@ export class CodecPool {
   readonly #slots: LimitFunction;
   readonly #pixels = new Budget(PIXELS_AT_ONCE);
   readonly #timeLimitMs: number;
-  readonly #encoding = new Set<Promise<unknown>>();
+  /** What runs, and whether its thread may be ended now. */
+  readonly #running = new Map<Promise<unknown>, () => boolean>();
   #closed = false;
 
   constructor({ threads, timeLimitMs = FRAME_TIME_LIMIT_MS, worker = WORKER }: CodecPoolOptions) {
@@ -89,10 +96,35 @@ export class CodecPool {
     return this.#run({ kind: 'encode', rgb: own, options }, own.buffer, signal);
   }
 
+  /**
+   * One stored frame through the linear transfer to one stored frame, all of it in one thread; `bytes` is transferred.
+   * @throws what `decode` throws
+   */
+  async map(
+    bytes: Uint8Array,
+    format: FrameFormat,
+    { table, transfer, output, signal }: MapOptions,
+  ): Promise<Uint8Array> {
+    requireFrameSize(format);
+    using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
+    const own = ownBuffer(bytes);
+    const task = {
+      kind: 'map',
+      bytes: own,
+      format,
+      table,
+      transfer,
+      options: output,
+      gate: newGate(),
+    } as const;
+    return await this.#run(task, own.buffer, signal);
+  }
+
   /** Ends the threads; tasks under way fail with SHUTTING_DOWN. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#encoding);
+    const encoding = [...this.#running].filter(([, isEndable]) => !isEndable()).map(([answer]) => answer);
+    await Promise.allSettled(encoding);
     await this.#pool.destroy();
   }
 
@@ -116,23 +148,23 @@ export class CodecPool {
     }
   }
 
-  /** @param end ends the thread of a task that decodes; its time limit fires it as well */
+  /** @param end ends the thread of a task that is decoding; its time limit fires it as well */
   async #inThread(task: CodecTask, buffer: ArrayBufferLike, end: AbortController): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
     // What waited would start new threads.
     if (this.#closed) throw shuttingDown();
-    if (task.kind === 'encode') {
-      const answer = this.#pool.run(task, { transferList: [buffer as ArrayBuffer] });
-      this.#encoding.add(answer);
-      return answer.finally(() => this.#encoding.delete(answer));
-    }
+    const isEndable = (): boolean => task.kind === 'decode' || (task.kind === 'map' && mayEnd(task.gate));
+    const thread = new AbortController();
+    end.signal.addEventListener('abort', () => isEndable() && thread.abort());
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
       end.abort();
     }, this.#timeLimitMs);
+    const answer = this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal: thread.signal });
+    this.#running.set(answer, isEndable);
     try {
-      return await this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal: end.signal });
+      return await answer;
     } catch (cause) {
       // Errors of the codecs are answers: what is thrown says that the thread is no more.
       if (this.#closed) throw shuttingDown(cause);
@@ -142,6 +174,7 @@ export class CodecPool {
       throw new StainError('FRAME_INVALID', `A frame ${what}.`, { cause });
     } finally {
       clearTimeout(timer);
+      this.#running.delete(answer);
     }
   }
 }

@@ -1,6 +1,7 @@
-/** One task of the codec pool: decode or encode one frame. */
+/** One task of the codec pool: one frame decoded, encoded, or mapped from stored to stored. */
 import { move } from 'piscina';
-import { type StainError, toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../errors.ts';
+import { applyTables, type LinearTables } from '../stain/linear-tables.ts';
 import { applyColourTable, type ColourTable } from './colour-table.ts';
 import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
@@ -13,7 +14,32 @@ export type CodecTask =
       readonly format: FrameFormat;
       readonly table: ColourTable | undefined;
     }
-  | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions };
+  | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions }
+  | {
+      readonly kind: 'map';
+      readonly bytes: Uint8Array;
+      readonly format: FrameFormat;
+      readonly table: ColourTable | undefined;
+      readonly transfer: LinearTables;
+      readonly options: EncodeOptions;
+      readonly gate: Gate;
+    };
+
+/**
+ * Between decoding, during which the thread may be ended, and encoding, during which it must not be: the native encoder takes
+ * the process along. One number in shared memory; who sets it first decides.
+ */
+export type Gate = Int32Array;
+const [OPEN, ENCODING, ENDED] = [0, 1, 2];
+
+export function newGate(): Gate {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+/** False where the thread encodes already: it is done within milliseconds. */
+export function mayEnd(gate: Gate): boolean {
+  return Atomics.compareExchange(gate, 0, OPEN!, ENDED!) !== ENCODING;
+}
 
 /** Errors lose their class on the way between threads, so they travel as values; the cause as its stack, for the log. */
 export type CodecAnswer =
@@ -24,16 +50,20 @@ export type CodecAnswer =
 
 export default async function run(task: CodecTask): Promise<CodecAnswer> {
   try {
-    const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
-    return move(bytes) as unknown as Uint8Array;
+    return move(await bytesOf(task)) as unknown as Uint8Array;
   } catch (error) {
     const { code, message, data, cause } = toStainError(error);
     return { error: { code, message, data, cause: cause instanceof Error ? cause.stack : undefined } };
   }
 }
 
-async function decode({ bytes, format, table }: CodecTask & { kind: 'decode' }): Promise<Uint8Array> {
-  const rgb = await decodeFrame(bytes, format);
-  if (table) applyColourTable(table, rgb);
-  return rgb;
+async function bytesOf(task: CodecTask): Promise<Uint8Array> {
+  if (task.kind === 'encode') return encodeFrame(task.rgb, task.options);
+  const rgb = await decodeFrame(task.bytes, task.format);
+  if (task.table) applyColourTable(task.table, rgb);
+  if (task.kind === 'decode') return rgb;
+  applyTables(task.transfer, rgb);
+  if (Atomics.compareExchange(task.gate, 0, OPEN!, ENCODING!) !== OPEN)
+    throw new StainError('CANCELLED', 'The frame is not wanted any more.');
+  return encodeFrame(rgb, task.options);
 }

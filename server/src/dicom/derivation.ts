@@ -9,7 +9,6 @@ import {
 } from './codes.ts';
 import { type Attributes, DataSet } from './dataset.ts';
 import type { DerivationRecord } from './derivation-record.ts';
-import type { ImageRole } from './image-type.ts';
 
 export const WARNING = 'NOT FOR PRIMARY DIAGNOSIS. Research use only.';
 
@@ -112,10 +111,10 @@ export function isDescribedAsOurs(description: string | undefined): boolean {
 /** Item of the Derivation Image Sequence; its content is repeated at the top level of the data set. */
 export function derivationImage(
   sources: readonly DataSet[],
-  role: ImageRole,
+  isResampled: boolean,
   record: DerivationRecord,
 ): DataSet {
-  const resampled = role === 'base' ? [] : [SPATIAL_RESAMPLING];
+  const resampled = isResampled ? [SPATIAL_RESAMPLING] : [];
   const compressed = record.encoding === 'jpeg' ? [LOSSY_COMPRESSION] : [];
   return DataSet.of({
     DerivationDescription: derivationDescription(record),
@@ -137,8 +136,11 @@ function instanceReference(source: DataSet): DataSet {
 }
 
 /** References that must be found without reading functional groups, beside those the source has already. */
-export function seriesReferences(sources: readonly DataSet[], supersedes: string | undefined): Attributes {
-  const first = sources[0]!;
+export function seriesReferences(
+  first: DataSet,
+  sources: readonly DataSet[],
+  supersedes: string | undefined,
+): Attributes {
   const seriesUid = first.string('SeriesInstanceUID') ?? '';
   const listed = first.items('ReferencedSeriesSequence');
   const sameSeries = listed.find((item) => item.string('SeriesInstanceUID') === seriesUid);

@@ -25,6 +25,8 @@ const MAX_COMMENT_BYTES = 10240;
 
 export interface DeriveInput {
   readonly level: Level;
+  /** The level whose pixels it was averaged from; left out where its own were mapped. */
+  readonly builtFrom?: Level;
   readonly derivation: DerivationRecord;
   readonly instanceNumber: number;
   readonly sopInstanceUid: string;
@@ -37,6 +39,7 @@ export interface DeriveInput {
 /** Header of the derived instance, without pixel data. The parts of a concatenation become one instance. */
 export function deriveLevel({
   level,
+  builtFrom,
   derivation,
   instanceNumber,
   sopInstanceUid,
@@ -51,8 +54,9 @@ export function deriveLevel({
     derivation.identity.createdAt,
     source.string('TimezoneOffsetFromUTC'),
   );
-  const imageType = imageTypeOf(level.role);
-  const derived = derivationImage(sources, level.role, derivation);
+  const imageType = imageTypeOf(level.role, builtFrom ? undefined : source.strings('ImageType')[3]);
+  const pixelsFrom = builtFrom ? builtFrom.instances.map(({ dataset }) => dataset) : sources;
+  const derived = derivationImage(pixelsFrom, builtFrom !== undefined, derivation);
   const lossyRatio = derivation.encoding === 'jpeg' ? uncompressedBytes(level) / encodedBytes : undefined;
 
   return identifyCodingScheme(withOurEquipment(source, derivation))
@@ -72,7 +76,7 @@ export function deriveLevel({
       SeriesNumber: derivation.seriesNumber,
       InstanceNumber: instanceNumber,
       PyramidUID: uids.pyramid,
-      ...seriesReferences(sources, derivation.identity.supersedes),
+      ...seriesReferences(source, pixelsFrom, derivation.identity.supersedes),
       ...pixelAttributes(level, derivation),
       ...lossyCompression(source, lossyRatio, sourceIsLossy),
       ImageComments: commentOf(source),

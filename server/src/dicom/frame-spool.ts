@@ -133,6 +133,10 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     return this.#index;
   }
 
+  has(index: number): boolean {
+    return this.#index.lengths[index] !== 0;
+  }
+
   /** @throws INTERNAL for a frame that is not there */
   frameLength(index: number): number {
     const length = this.#index.lengths[index];

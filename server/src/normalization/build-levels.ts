@@ -1,28 +1,26 @@
 /** From normalised rectangles of the base level to the encoded frames of every derived image, in one pass. */
 import { setImmediate } from 'node:timers/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
-import { FrameSpool, type SavedFrames } from '../dicom/frame-spool.ts';
+import type { FrameSpool, SavedFrames } from '../dicom/frame-spool.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
 import { contentGrid } from '../slide/placement.ts';
 import { type OpenTile, Pyramid, type Tile } from '../slide/pyramid.ts';
 import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
-import type { Spool } from './spool.ts';
+import { FrameWriter, type WriterOptions } from './frame-writer.ts';
 import type { OutputEncoding } from './types.ts';
 
-export interface BuildOptions {
+export interface BuildOptions extends WriterOptions {
   readonly encoding: OutputEncoding;
   readonly quality: number;
   readonly codecs: CodecPool;
-  readonly spool: Spool;
-  readonly signal: AbortSignal;
-  /** Frames that may be in the encoder at once: bounds memory, keeps the codec threads busy. */
-  readonly concurrency: number;
   /** Without it every tile is made of what is added. */
   readonly glass?: GlassTiles | undefined;
   /** Colour of what pads a level to whole tiles. */
   readonly padding: Rgb;
+  /** The base level is only what the others are made of: no frame of it is made. */
+  readonly withoutBase?: boolean;
 }
 
 /** The tiles of a slide that show nothing but glass, which stay as they are. */
@@ -46,16 +44,15 @@ export interface SavedLevels {
 /** Encodes and spools every frame of every image as soon as its pixels are complete. */
 export class LevelBuilder implements AsyncDisposable {
   readonly #images: readonly Level[];
-  readonly #spools: readonly FrameSpool[];
+  readonly #writer: FrameWriter;
   readonly #indexAt: readonly Map<number, number>[];
   readonly #pyramid: Pyramid;
   readonly #options: BuildOptions;
-  readonly #making = new Set<Promise<void>>();
-  #failure: unknown;
 
-  private constructor(images: readonly Level[], spools: readonly FrameSpool[], options: BuildOptions) {
+  /** @param images the base level first, then the others, finest first @param writer whose spools are those of the images */
+  constructor(images: readonly Level[], writer: FrameWriter, options: BuildOptions) {
     this.#images = images;
-    this.#spools = spools;
+    this.#writer = writer;
     this.#options = options;
     this.#indexAt = images.map(
       (image) => new Map(image.frames.map(({ x, y }, index) => [y * image.totalColumns + x, index])),
@@ -70,14 +67,7 @@ export class LevelBuilder implements AsyncDisposable {
 
   /** @param images the base level first, then the others, finest first */
   static async create(images: readonly Level[], options: BuildOptions): Promise<LevelBuilder> {
-    await using opened = new AsyncDisposableStack();
-    const spools: FrameSpool[] = [];
-    for (const [i, image] of images.entries())
-      spools.push(
-        opened.use(await FrameSpool.create(options.spool.newFile(`frames-${i}`), image.frames.length)),
-      );
-    opened.move();
-    return new LevelBuilder(images, spools, options);
+    return new LevelBuilder(images, await FrameWriter.create(images, options), options);
   }
 
   /** Goes on from what was saved; undefined where the spooled frames are not what they were. */
@@ -86,25 +76,16 @@ export class LevelBuilder implements AsyncDisposable {
     { frames, tiles }: SavedLevels,
     options: BuildOptions,
   ): Promise<LevelBuilder | undefined> {
-    await using opened = new AsyncDisposableStack();
-    const spools: FrameSpool[] = [];
-    for (const [i, saved] of frames.entries()) {
-      const spool = await FrameSpool.resume(options.spool.newFile(`frames-${i}`), saved, options.signal);
-      if (!spool) return undefined;
-      spools.push(opened.use(spool));
-    }
-    opened.move();
-    const builder = new LevelBuilder(images, spools, options);
+    const writer = await FrameWriter.resume(frames, options);
+    if (!writer) return undefined;
+    const builder = new LevelBuilder(images, writer, options);
     for (const tile of tiles) builder.#pyramid.restore(tile);
     return builder;
   }
 
   /** Everything so far, on the disk. `tiles` holds only until more is added. */
   async save(): Promise<SavedLevels> {
-    await this.#settle();
-    const frames: SavedFrames[] = [];
-    for (const spool of this.#spools) frames.push(await spool.save());
-    return { frames, tiles: this.#pyramid.save() };
+    return { frames: await this.#writer.save(), tiles: this.#pyramid.save() };
   }
 
   /** Takes a normalised rectangle of the base level. Resolves when there is room for the next. */
@@ -121,36 +102,28 @@ export class LevelBuilder implements AsyncDisposable {
   async finish(): Promise<void> {
     const { glass } = this.#options;
     for (const [image, level] of this.#images.entries())
-      for (const { x, y } of glass ? this.#pyramid.glassTiles(image) : []) {
-        this.#options.signal.throwIfAborted();
+      for (const { x, y } of glass && this.#isMade(image) ? this.#pyramid.glassTiles(image) : []) {
         const frame = this.#frameAt(image, x, y);
         if (frame !== undefined)
-          await this.#spoolFrame(image, frame, () => glass!.frame(level, level.frames[frame]!));
+          await this.#writer.write(image, frame, () => glass!.frame(level, level.frames[frame]!));
       }
     for (const [image, { frames, placement, rows, columns }] of this.#images.entries())
       for (const [frame, { x, y }] of frames.entries()) {
+        if (!this.#isMade(image)) break;
         if (x < placement.content.columns && y < placement.content.rows) continue;
-        this.#options.signal.throwIfAborted();
         const blank = blankRaster(columns, rows, this.#options.padding);
-        await this.#spoolFrame(image, frame, () => this.#encoded(image, blank.rgb));
+        await this.#writer.write(image, frame, () => this.#encoded(image, blank.rgb));
       }
-    await this.#settle();
-  }
-
-  /** Waits for the frames that are being made. */
-  async #settle(): Promise<void> {
-    await Promise.all(this.#making);
-    if (this.#failure) throw this.#failure;
+    await this.#writer.settle();
   }
 
   /** One per image; complete after `finish`. */
   get spools(): readonly FrameSpool[] {
-    return this.#spools;
+    return this.#writer.spools;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#making);
-    for (const spool of this.#spools) await spool.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#writer[Symbol.asyncDispose]();
   }
 
   /** Index of the frame at a place; undefined where the source has none, and then the result has none. */
@@ -165,13 +138,18 @@ export class LevelBuilder implements AsyncDisposable {
     return glass.pixels(level, level.frames[frame]!);
   }
 
+  #isMade(image: number): boolean {
+    return image > 0 || !this.#options.withoutBase;
+  }
+
   async #encode(image: number, tile: Tile): Promise<void> {
+    if (!this.#isMade(image)) return;
     // A window finishes many tiles at once: requests are answered between two of them.
     await setImmediate();
     const frame = this.#frameAt(image, tile.x, tile.y);
     if (frame === undefined) return;
     const level = this.#images[image]!;
-    await this.#spoolFrame(image, frame, () =>
+    await this.#writer.write(image, frame, () =>
       this.#encoded(image, paddedFrame(tile, level, this.#options.padding)),
     );
   }
@@ -180,22 +158,6 @@ export class LevelBuilder implements AsyncDisposable {
     const { codecs, encoding, quality, signal } = this.#options;
     const { rows, columns } = this.#images[image]!;
     return codecs.encode(rgb, { rows, columns, encoding, quality }, signal);
-  }
-
-  /** Starts on a frame as soon as there is room for it. */
-  async #spoolFrame(image: number, frame: number, make: () => Promise<Uint8Array>): Promise<void> {
-    while (this.#making.size >= this.#options.concurrency) await Promise.race(this.#making);
-    if (this.#failure) throw this.#failure;
-    const task = make()
-      .then(async (bytes) => {
-        await this.#options.spool.take(bytes.length);
-        await this.#spools[image]!.append(frame, bytes);
-      })
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      })
-      .finally(() => this.#making.delete(task));
-    this.#making.add(task);
   }
 }
 

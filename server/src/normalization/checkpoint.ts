@@ -27,8 +27,8 @@ export interface ReachedLevels {
   readonly coreSize: number;
   readonly windowsDone: number;
   readonly frames: readonly SavedFrames[];
-  /** Set when every frame is there. */
-  readonly complete?: { readonly passedThrough: number };
+  /** Every frame is there. */
+  readonly isComplete: boolean;
 }
 
 export interface Reached {

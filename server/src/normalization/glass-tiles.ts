@@ -19,7 +19,7 @@ const TOLERATED = 0.001;
 
 export interface FoundGlass {
   /** undefined where the slide has no small level to look at, or one that is not like its base level. */
-  readonly tiles: (GlassTiles & { readonly passedThrough: number }) | undefined;
+  readonly tiles: GlassTiles | undefined;
   readonly notes: readonly string[];
 }
 
@@ -50,8 +50,7 @@ export async function findGlassTiles(
         'A small level of the slide shows glass where its base level has tissue: every tile was looked at.',
       ],
     };
-  let passedThrough = 0;
-  const tiles = {
+  const tiles: GlassTiles = {
     map,
     absent,
     pixels: open.readFrame,
@@ -59,19 +58,13 @@ export async function findGlassTiles(
       if (output.encoding === 'jpeg' && !open.colour.table) {
         const { format, bytes } = await open.storedFrame(level, position);
         const passed = format.transferSyntaxUid === JPEG_BASELINE ? asYbrFull422(bytes, format) : undefined;
-        if (passed) {
-          passedThrough++;
-          return passed;
-        }
+        if (passed) return passed;
       }
       const { rows, columns } = level;
       const { rgb } = await open.readFrame(level, position);
       return codecs.encode(rgb, { rows, columns, ...output }, signal);
     },
-    get passedThrough() {
-      return passedThrough;
-    },
-  } satisfies FoundGlass['tiles'];
+  };
   return { tiles, notes: [] };
 }
 

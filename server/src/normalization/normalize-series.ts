@@ -19,7 +19,8 @@ import { Checkpoint } from './checkpoint.ts';
 import type { DerivationFacts, DerivationRecords } from './derivations.ts';
 import { fitStain } from './fit.ts';
 import { findGlassTiles } from './glass-tiles.ts';
-import { makeLevels } from './make-levels.ts';
+import { type MakeOptions, makeLevels } from './make-levels.ts';
+import { mapLevels } from './map-levels.ts';
 import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
@@ -162,7 +163,7 @@ async function normalizeIn(
     checkpoint,
     onAnnounced: (slide) => requireSource(request, slide, fingerprintFor(slide)),
     roomFor: (slide) =>
-      checkpoint.reached.levels?.complete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
+      checkpoint.reached.levels?.isComplete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
   });
   const { slide, colour } = open;
   // The metadata that an archive shows may lack what the instances say.
@@ -186,7 +187,7 @@ async function normalizeIn(
   const encode = { encoding: request.encoding, quality: request.quality };
   const absent = fit.glass.colour;
   const glass = await findGlassTiles(open, transfer.fade, absent, encode, environment.codecs, signal);
-  await using levels = await makeLevels(open.base(absent), images, network, transfer, checkpoint, {
+  const making: MakeOptions = {
     ...encode,
     codecs: environment.codecs,
     spool,
@@ -196,7 +197,11 @@ async function normalizeIn(
     glass: glass.tiles,
     padding: absent,
     onProgress: (done, total) => progress.report('normalize', done, total, 'pixels'),
-  });
+  };
+  await using levels =
+    transfer.name === 'linear'
+      ? await mapLevels(open, images, network, transfer, checkpoint, making)
+      : await makeLevels(open.base(absent), images, network, transfer, checkpoint, making);
   const { spools } = levels;
 
   const uids = derivedUids(identity);
@@ -208,6 +213,7 @@ async function normalizeIn(
     ...transfer.notes,
     ...colour.notes,
     ...glass.notes,
+    ...levels.notes,
   ];
   // From here on the header is what it is, whoever completes the series.
   const facts = await environment.derivations.keep(identity, {
@@ -238,7 +244,6 @@ async function normalizeIn(
     fullRecord: {
       ...storedRecordOf({ ...seriesContent(request, fingerprint), identity, facts }),
       request: { ...request, ...fingerprint },
-      framesPassedThrough: levels.passedThrough,
       notes,
     },
   };
@@ -247,6 +252,7 @@ async function normalizeIn(
       new EncapsulatedInstance({
         dataset: deriveLevel({
           level,
+          ...(levels.built.has(level) && { builtFrom: base }),
           derivation: record,
           instanceNumber: i + 1,
           sopInstanceUid: uids.instance(sourceImageOf(level)),

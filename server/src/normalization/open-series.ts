@@ -5,6 +5,7 @@ import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
+import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { coloursByGlass, isDoubtful, withColours } from '../codec/native-colours.ts';
 import type { DataSet } from '../dicom/dataset.ts';
@@ -16,6 +17,7 @@ import { describeSlide, type SlideLimits, withoutThumbnail } from '../slide/desc
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
+import type { LinearTables } from '../stain/linear-tables.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import { instanceRoom, LOSSY, NOTHING, sum, UNCOMPRESSED } from './needed-room.ts';
@@ -59,6 +61,8 @@ export interface OpenSeries extends AsyncDisposable {
   readonly colour: Colour;
   /** Pixels of the base level in sRGB; `absent` is the colour where the slide has no tile. */
   base(absent: Rgb): PixelSource;
+  /** The same of any level. */
+  pixels(level: Level, absent: Rgb): PixelSource;
   /** Levels in which the tissue can be seen, the smallest first and the base level last. */
   overviews(absent: Rgb): PixelSource[];
   /**
@@ -70,6 +74,14 @@ export interface OpenSeries extends AsyncDisposable {
   storedFrame(level: Level, position: FramePosition): Promise<StoredFrame>;
   /** The pixels of one frame, in sRGB. */
   readFrame(level: Level, position: FramePosition): Promise<Raster>;
+  /** One frame moved by the linear transfer and encoded. */
+  mapFrame(
+    level: Level,
+    position: FramePosition,
+    transfer: LinearTables,
+    output: Pick<EncodeOptions, 'encoding' | 'quality'>,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>;
   /** Whether the frames of a level were compressed with loss, as far as the transfer syntax tells. */
   isLossy(level: Level): boolean;
 }
@@ -174,6 +186,7 @@ export async function openSeries(
     slide,
     colour,
     base: (absent) => pixels(base, absent),
+    pixels,
     overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
     glassView: (absent) => {
       const level = glassLevel(slide);
@@ -188,6 +201,13 @@ export async function openSeries(
       height: level.rows,
       rgb: await tileDecoder(stored.get(level)!, access.codecs, colour)(position, signal),
     }),
+    mapFrame: (level, position, transfer, output, signal) => {
+      const { rows, columns } = level;
+      const options = { table: colour.table, transfer, output: { rows, columns, ...output }, signal };
+      return withStored(stored.get(level)!, position, (bytes, format) =>
+        access.codecs.map(bytes, format, options),
+      );
+    },
     isLossy: ({ instances }) =>
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -500,16 +520,24 @@ function tileDecoder(
   codecs: CodecPool,
   { table }: Colour,
 ): TileDecoder {
-  return async ({ instance, frame }, signal) => {
-    const { file, format } = instances[instance]!;
-    try {
-      if (file.frameLength(frame) > mostStoredBytes(format))
-        throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
-      return await codecs.decode(await file.frame(frame), format, { table, signal });
-    } catch (error) {
-      throw atFrame(error, file.sopInstanceUid, frame);
-    }
-  };
+  return (position, signal) =>
+    withStored(instances, position, (bytes, format) => codecs.decode(bytes, format, { table, signal }));
+}
+
+/** Does something with a frame as it is stored; what is wrong with it names it. */
+async function withStored(
+  instances: readonly StoredInstance[],
+  { instance, frame }: FramePosition,
+  work: (bytes: Uint8Array, format: FrameFormat) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const { file, format } = instances[instance]!;
+  try {
+    if (file.frameLength(frame) > mostStoredBytes(format))
+      throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
+    return await work(await file.frame(frame), format);
+  } catch (error) {
+    throw atFrame(error, file.sopInstanceUid, frame);
+  }
 }
 
 /** A damaged frame is found by nobody who does not know which it is. @param frame 0-based */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ciede2000, type Lab, labOf } from '../../extension/src/preview/ciede2000.ts';
+import { ciede2000, type Lab, labOf } from '../../server/src/slide/ciede2000.ts';
 
 /** Pairs of Sharma, Wu and Dalal (2005), table 1, that visit the formula's discontinuities. */
 const PAIRS: readonly (readonly [Lab, Lab, number])[] = [

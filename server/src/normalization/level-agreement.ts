@@ -1,0 +1,147 @@
+/**
+ * Whether the levels of a slide show the same: a coarse level may be black, blank or retouched, or made by another filter. The
+ * linear transfer moves every level by itself, so what a level shows wrong would stay wrong.
+ */
+import { ciede2000, labOf } from '../slide/ciede2000.ts';
+import type { GlassMap } from '../slide/glass-map.ts';
+import { densityAt } from '../slide/optical-density.ts';
+import { type Raster, WHITE } from '../slide/raster.ts';
+import type { FramePosition, Level } from '../slide/types.ts';
+import type { Rectangle } from '../slide/windows.ts';
+import { applyTables } from '../stain/linear-tables.ts';
+import type { LinearTransfer } from '../stain/transfer.ts';
+import type { OpenSeries } from './open-series.ts';
+
+/** Median CIEDE2000 on tissue from which on two levels do not agree: the eye tells them apart side by side. */
+const GREATEST_DIFFERENCE = 2;
+/** Blocks of this many pixels of the coarse level are compared: registration, sharpening and JPEG do not matter then. */
+const BLOCK = 8;
+/** Frames of the finer level that are looked at, evenly spread over those that are not glass; pixels of them at most. */
+const FRAMES = 24;
+const PIXELS = 16e6;
+
+/**
+ * The levels that disagree with the nearest finer level that does not: they have to be made of the base level.
+ *
+ * @param images the base level first, then the others, finest first
+ */
+export async function disagreeingLevels(
+  open: OpenSeries,
+  images: readonly Level[],
+  transfer: LinearTransfer,
+  glass: GlassMap | undefined,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Level>> {
+  const disagreeing = new Set<Level>();
+  for (const [i, coarse] of images.entries()) {
+    const finer = images
+      .slice(0, i)
+      .filter((level) => !disagreeing.has(level) && reaches(level, coarse))
+      .reduce<Level | undefined>((best, level) => (best && reaches(level, best) ? best : level), undefined);
+    if (!finer) continue;
+    const differences = await compare(open, finer, coarse, transfer, glass, signal);
+    if (median(differences) > GREATEST_DIFFERENCE) disagreeing.add(coarse);
+  }
+  return disagreeing;
+}
+
+/** Whether a level is no coarser than another. */
+function reaches(level: Level, other: Level): boolean {
+  return level.placement.reduction.across <= other.placement.reduction.across;
+}
+
+/** CIEDE2000 between blocks of tissue of two levels, both moved. */
+async function compare(
+  open: OpenSeries,
+  finer: Level,
+  coarse: Level,
+  transfer: LinearTransfer,
+  glass: GlassMap | undefined,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const ratio = {
+    x: coarse.placement.reduction.across / finer.placement.reduction.across,
+    y: coarse.placement.reduction.down / finer.placement.reduction.down,
+  };
+  const { content } = coarse.placement;
+  const pixels = open.pixels(coarse, WHITE);
+  const differences: number[] = [];
+  for (const position of sample(finer, glass)) {
+    const extent = extentOf(finer, position);
+    const left = Math.ceil(extent.x / ratio.x);
+    const top = Math.ceil(extent.y / ratio.y);
+    const width = Math.min(content.columns, Math.floor((extent.x + extent.width) / ratio.x)) - left;
+    const height = Math.min(content.rows, Math.floor((extent.y + extent.height) / ratio.y)) - top;
+    if (width < 1 || height < 1) continue;
+    const [before, below] = [
+      await open.readFrame(finer, position),
+      await pixels.read({ x: left, y: top, width, height }, signal),
+    ];
+    for (const { rgb } of [before, below]) applyTables(transfer.tables, rgb);
+    for (let y = 0; y < height; y += BLOCK)
+      for (let x = 0; x < width; x += BLOCK) {
+        const block = { x, y, width: Math.min(BLOCK, width - x), height: Math.min(BLOCK, height - y) };
+        const under = {
+          x: Math.round((left + x) * ratio.x) - position.x,
+          y: Math.round((top + y) * ratio.y) - position.y,
+          width: Math.max(1, Math.round(block.width * ratio.x)),
+          height: Math.max(1, Math.round(block.height * ratio.y)),
+        };
+        const [fine, reduced] = [meanOf(before, under), meanOf(below, block)];
+        if (densityAt(fine, 0) > transfer.fade.high)
+          differences.push(ciede2000(labOf(...colour(fine)), labOf(...colour(reduced))));
+      }
+  }
+  return differences;
+}
+
+/** Frames of a level evenly spread over what is not glass. */
+function sample(level: Level, glass: GlassMap | undefined): FramePosition[] {
+  const { reduction, content } = level.placement;
+  const candidates = level.frames.filter((position) => {
+    const { x, y, width, height } = extentOf(level, position);
+    if (x >= content.columns || y >= content.rows) return false;
+    return !glass?.isGlass({
+      x: x * reduction.across,
+      y: y * reduction.down,
+      width: width * reduction.across,
+      height: height * reduction.down,
+    });
+  });
+  const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
+  const count = Math.min(FRAMES, affordable, candidates.length);
+  return Array.from(
+    { length: count },
+    (_, i) => candidates[Math.floor(((i + 0.5) * candidates.length) / count)]!,
+  );
+}
+
+/** The part of a frame that shows the slide, in the level. */
+export function extentOf(
+  { rows, columns, placement: { content } }: Level,
+  { x, y }: FramePosition,
+): Rectangle {
+  return { x, y, width: Math.min(columns, content.columns - x), height: Math.min(rows, content.rows - y) };
+}
+
+/** Mean levels over a rectangle, rounded: one pixel. */
+function meanOf(
+  { rgb, width: across, height: down }: Raster,
+  { x, y, width, height }: Rectangle,
+): Uint8Array {
+  const sums = [0, 0, 0];
+  let count = 0;
+  for (let row = Math.max(0, y); row < Math.min(down, y + height); row++)
+    for (let column = Math.max(0, x); column < Math.min(across, x + width); column++, count++)
+      for (let c = 0; c < 3; c++) sums[c]! += rgb[(row * across + column) * 3 + c]!;
+  return Uint8Array.from(sums, (sum) => Math.round(sum / Math.max(1, count)));
+}
+
+function colour(pixel: Uint8Array): [number, number, number] {
+  return [pixel[0]!, pixel[1]!, pixel[2]!];
+}
+
+/** 0 of nothing: a slide without tissue on the frames that were looked at shows no disagreement. */
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+}
