@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
 import type { ColourTable } from '../../server/src/codec/colour-table.ts';
+import { applyTables, linearTables } from '../../server/src/stain/linear-tables.ts';
 import { peakDuring } from '../support/peak.ts';
 import { frameFormat, testFrame } from './frames.ts';
 
@@ -9,6 +10,26 @@ const NATIVE = '1.2.840.10008.1.2.1';
 const options = { columns: 64, rows: 48, encoding: 'htj2k', quality: 90 } as const;
 const pool = new CodecPool({ threads: 2 });
 const { signal } = new AbortController();
+const TABLES = linearTables(
+  {
+    matrix: [
+      [1.2, 0.1, 0],
+      [0, 0.8, 0.1],
+      [0.1, 0, 1.1],
+    ],
+    intercept: [0.01, 0, 0],
+    notes: [],
+  },
+  0.02,
+);
+/** Turns every colour round. */
+function colourTable(): ColourTable {
+  const nodes = new Uint8Array(new SharedArrayBuffer(52 ** 3 * 3));
+  for (let node = 0; node < 52 ** 3; node++)
+    for (const [c, step] of [52 ** 2, 52, 1].entries())
+      nodes[node * 3 + c] = 255 - 5 * (Math.floor(node / step) % 52);
+  return nodes;
+}
 
 afterAll(() => pool.close());
 
@@ -67,6 +88,18 @@ describe('codec pool', () => {
     expect(decoded).toEqual(new Uint8Array(8 * 8 * 3).fill(255));
   });
 
+  it('maps a frame in one go to what decoding, tables and encoding make of it', async () => {
+    const output = { columns: 64, rows: 48, encoding: 'htj2k', quality: 90 } as const;
+    const format = frameFormat(NATIVE, 64, 48);
+    const table = colourTable();
+    const rgb = await pool.decode(testFrame(64, 48), format, { table, signal });
+    applyTables(TABLES, rgb);
+    const mapped = await pool.map(testFrame(64, 48), format, { table, transfer: TABLES, output, signal });
+    const after = await pool.decode(mapped, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
+    expect(after).toEqual(rgb);
+    expect(after).not.toEqual(testFrame(64, 48));
+  });
+
   it('hands on errors with their code and data', async () => {
     const decoded = pool.decode(
       await pool.encode(testFrame(64, 48), options, signal),
@@ -97,19 +130,30 @@ describe('codec pool', () => {
 });
 
 describe('the native encoder', () => {
-  it('outlives cancellations that come while it runs', async () => {
+  const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
+  const format = frameFormat(NATIVE, 1024, 1024);
+  it.each<[string, (own: CodecPool, signal: AbortSignal) => Promise<Uint8Array>]>([
+    ['encoded', (own, end) => own.encode(new Uint8Array(3 << 20), size, end)],
+    [
+      'mapped',
+      (own, end) =>
+        own.map(new Uint8Array(3 << 20), format, {
+          table: undefined,
+          transfer: TABLES,
+          output: size,
+          signal: end,
+        }),
+    ],
+  ])('outlives cancellations that come while frames are %s', async (_, work) => {
     // The process would end with this test.
     const own = new CodecPool({ threads: 2 });
-    const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
     for (let round = 0; round < 40; round++) {
       const controller = new AbortController();
-      const frames = Array.from({ length: 6 }, () =>
-        own.encode(new Uint8Array(3 << 20), size, controller.signal),
-      );
+      const frames = Array.from({ length: 6 }, () => work(own, controller.signal));
       setTimeout(() => controller.abort(new Error('enough')), (round % 8) * 15);
       await Promise.allSettled(frames);
     }
-    const last = own.encode(new Uint8Array(3 << 20), size, signal);
+    const last = work(own, signal);
     await Promise.all([own.close(), last.catch(() => {})]);
   });
 });

@@ -238,9 +238,9 @@ describe('what is written', () => {
   test('a level that was built names the base level, where its pixels are from', () => {
     const base = source().with({ SOPInstanceUID: '1.2.3.4.5' });
     const after = derive([source()], {}, 'level', false, [base]);
-    expect(after.items('SourceImageSequence').map((item) => item.string('ReferencedSOPInstanceUID'))).toEqual([
-      '1.2.3.4.5',
-    ]);
+    expect(after.items('SourceImageSequence').map((item) => item.string('ReferencedSOPInstanceUID'))).toEqual(
+      ['1.2.3.4.5'],
+    );
     const series = after.items('ReferencedSeriesSequence')[0]!;
     expect(
       series.items('ReferencedInstanceSequence').map((item) => item.string('ReferencedSOPInstanceUID')),

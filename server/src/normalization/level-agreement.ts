@@ -14,6 +14,9 @@ import type { OpenSeries } from './open-series.ts';
 
 /** Median CIEDE2000 on tissue from which on two levels do not agree: the eye tells them apart side by side. */
 const GREATEST_DIFFERENCE = 2;
+/** Fewer blocks are noise: then only what is plainly something else, such as black, counts. */
+const FEW_BLOCKS = 16;
+const PLAIN_DIFFERENCE = 10;
 /** Blocks of this many pixels of the coarse level are compared: registration, sharpening and JPEG do not matter then. */
 const BLOCK = 8;
 /** Frames of the finer level that are looked at, evenly spread over those that are not glass; pixels of them at most. */
@@ -40,7 +43,8 @@ export async function disagreeingLevels(
       .reduce<Level | undefined>((best, level) => (best && reaches(level, best) ? best : level), undefined);
     if (!finer) continue;
     const differences = await compare(open, finer, coarse, transfer, glass, signal);
-    if (median(differences) > GREATEST_DIFFERENCE) disagreeing.add(coarse);
+    const limit = differences.length < FEW_BLOCKS ? PLAIN_DIFFERENCE : GREATEST_DIFFERENCE;
+    if (median(differences) > limit) disagreeing.add(coarse);
   }
   return disagreeing;
 }

@@ -1,0 +1,163 @@
+/** With `linear` every level is its own source: what is done with its frames, and with a level that shows something else. */
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
+import { EXPLICIT_LITTLE_ENDIAN, testUid } from '../support/make-slide.ts';
+import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
+import { storableSlide } from '../support/storable.ts';
+import { tissue } from '../support/tissue.ts';
+
+const TILE = 128;
+const SIDE = 4 * TILE;
+const { signal } = new AbortController();
+const WHOLE = tissue(SIDE, SIDE, { part: 0.7 });
+
+let place: Workplace;
+beforeAll(async () => {
+  place = await createWorkplace();
+});
+afterAll(() => place?.[Symbol.asyncDispose]());
+
+function tiles(raster: Raster): Uint8Array[] {
+  const across = raster.width / TILE;
+  return Array.from({ length: across ** 2 }, (_, i) => {
+    const tile = blankRaster(TILE, TILE);
+    copyOverlap(raster, { x: 0, y: 0 }, tile, { x: (i % across) * TILE, y: Math.floor(i / across) * TILE });
+    return tile.rgb;
+  });
+}
+
+/** Half the size, by the mean of four pixels. */
+function halved({ width, rgb }: Raster): Raster {
+  const half = blankRaster(width / 2, width / 2);
+  for (let y = 0; y < half.height; y++)
+    for (let x = 0; x < half.width; x++)
+      for (let c = 0; c < 3; c++) {
+        const at = (2 * y * width + 2 * x) * 3 + c;
+        const sum = rgb[at]! + rgb[at + 3]! + rgb[at + width * 3]! + rgb[at + width * 3 + 3]!;
+        half.rgb[(y * half.width + x) * 3 + c] = Math.round(sum / 4);
+      }
+  return half;
+}
+
+interface Made {
+  readonly notes: readonly string[];
+  readonly base: Part10File;
+  readonly level: Part10File;
+}
+
+/** A slide of two levels, normalised without loss. */
+async function normalized(name: string, small: Raster): Promise<Made> {
+  const image = (raster: Raster, options: object) =>
+    storableSlide(name, {
+      rows: TILE,
+      columns: TILE,
+      totalRows: raster.height,
+      totalColumns: raster.width,
+      frames: tiles(raster),
+      transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+      photometricInterpretation: 'RGB',
+      ...options,
+    });
+  const base = image(WHOLE, { overrides: { SOPInstanceUID: testUid(`${name} base`) } });
+  const level = image(small, {
+    imageType: ['DERIVED', 'PRIMARY', 'VOLUME', 'RESAMPLED'],
+    pixelSpacing: (0.0005 * SIDE) / small.width,
+    overrides: { SOPInstanceUID: testUid(`${name} level`) },
+  });
+  const [source, result] = [join(place.folder, name), join(place.folder, `${name}-result`)];
+  await mkdir(source);
+  await writeFile(join(source, 'base.dcm'), base.bytes);
+  await writeFile(join(source, 'level.dcm'), level.bytes);
+  await using from = await place.open(source);
+  await using to = await place.open(result);
+  const { notes } = await normalizeOnlySlide(place, from, to, { model: 'fast', encoding: 'htj2k' });
+  const names = (await readdir(result, { recursive: true })).filter((one) => one.endsWith('.dcm'));
+  const files = await Promise.all(names.map((one) => openPart10(join(result, one))));
+  const [large, reduced] = files.sort((a, b) => b.numberOfFrames - a.numberOfFrames);
+  return { notes, base: large!, level: reduced! };
+}
+
+async function pixelsOf(file: Part10File): Promise<Uint8Array[]> {
+  const format = {
+    transferSyntaxUid: file.transferSyntaxUid,
+    rows: TILE,
+    columns: TILE,
+    photometricInterpretation: file.dataset.string('PhotometricInterpretation')!,
+    planarConfiguration: 0,
+  };
+  const found: Uint8Array[] = [];
+  for (let frame = 0; frame < file.numberOfFrames; frame++)
+    found.push(
+      await place.composition.codecs.decode(await file.frame(frame), format, { table: undefined, signal }),
+    );
+  return found;
+}
+
+function codesOf({ dataset }: Part10File): (string | undefined)[] {
+  return dataset.items('DerivationCodeSequence').map((item) => item.string('CodeValue'));
+}
+
+function sourceOf({ dataset }: Part10File): string | undefined {
+  return dataset.items('SourceImageSequence')[0]!.string('ReferencedSOPInstanceUID');
+}
+
+/** Colour of the source -> colour of the result, wherever it occurs in some frames. */
+function colours(before: readonly Uint8Array[], after: readonly Uint8Array[]): Map<number, number> {
+  const found = new Map<number, number>();
+  const colour = (rgb: Uint8Array, at: number): number =>
+    (rgb[at]! << 16) | (rgb[at + 1]! << 8) | rgb[at + 2]!;
+  for (const [i, rgb] of before.entries())
+    for (let at = 0; at < rgb.length; at += 3) found.set(colour(rgb, at), colour(after[i]!, at));
+  return found;
+}
+
+describe('a level that shows what the base level shows', () => {
+  it('is moved by itself: a colour becomes the same colour on every level', async () => {
+    const small = halved(WHOLE);
+    const { notes, base, level } = await normalized('agreeing', small);
+    const ofBase = colours(tiles(WHOLE), await pixelsOf(base));
+    let compared = 0;
+    for (const [before, after] of colours(tiles(small), await pixelsOf(level))) {
+      const expected = ofBase.get(before);
+      if (expected === undefined) continue;
+      compared++;
+      expect(after).toBe(expected);
+    }
+    expect(compared).toBeGreaterThan(500);
+    expect(notes.join(' ')).not.toMatch(/made of the base level/);
+    expect(codesOf(level)).not.toContain('113085');
+    expect(sourceOf(level)).toBe(testUid('agreeing level'));
+  });
+});
+
+describe('a level that shows something else', () => {
+  it.each<[string, Raster]>([
+    ['black', blankRaster(SIDE / 2, SIDE / 2)],
+    ['blank', blankRaster(SIDE / 2, SIDE / 2, [255, 255, 255])],
+    ['of other tissue', tissue(SIDE / 2, SIDE / 2, { part: 0.7, strength: 0.4 })],
+  ])('%s: is made of the base level, and the result says so', async (name, small) => {
+    const { notes, base, level } = await normalized(name, small);
+    expect(notes.join(' ')).toMatch(/256 x 256 pixels does not show what the base level shows/);
+    expect(codesOf(level)).toContain('113085');
+    expect(sourceOf(level)).toBe(testUid(`${name} base`));
+    const whole = blankRaster(SIDE, SIDE);
+    for (const [i, rgb] of (await pixelsOf(base)).entries())
+      copyOverlap(
+        { width: TILE, height: TILE, rgb },
+        { x: (i % 4) * TILE, y: Math.floor(i / 4) * TILE },
+        whole,
+        { x: 0, y: 0 },
+      );
+    const expected = tiles(halved(whole));
+    const found = await pixelsOf(level);
+    const most = found.reduce(
+      (worst, rgb, i) =>
+        rgb.reduce((w, value, at) => Math.max(w, Math.abs(value - expected[i]![at]!)), worst),
+      0,
+    );
+    expect(most).toBeLessThanOrEqual(1);
+  });
+});
