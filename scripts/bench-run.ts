@@ -14,7 +14,7 @@ import {
 } from '../server/src/normalization/normalize-series.ts';
 import { removeJobSpool } from '../server/src/normalization/spool.ts';
 import type { NormalizationRequest, NormalizationResult, Stage } from '../server/src/normalization/types.ts';
-import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
+import { DEFAULT_TRANSFER, type TransferName } from '../server/src/stain/transfer-name.ts';
 import { makeBenchSlideOfSample } from './bench-slide.ts';
 
 export const signal = new AbortController().signal;
@@ -46,9 +46,10 @@ export async function makeSlide(
   name: string,
   size: { columns: number; rows: number },
   tissue: number,
+  iccProfile?: Uint8Array,
 ): Promise<string> {
   const folder = join(place.folder, name);
-  await makeBenchSlideOfSample(folder, { ...size, tissue }, place.composition);
+  await makeBenchSlideOfSample(folder, { ...size, tissue, iccProfile }, place.composition);
   return folder;
 }
 
@@ -77,6 +78,7 @@ export async function runPipeline(
   source: string,
   destination: string,
   model: string,
+  transfer: TransferName = DEFAULT_TRANSFER,
   watch: (environment: NormalizationEnvironment) => NormalizationEnvironment = (same) => same,
 ): Promise<PipelineRun> {
   await using from = await openArchiveLocation(source, composition.config, { create: false });
@@ -85,7 +87,7 @@ export async function runPipeline(
     ...(await chooseSeries(from.client, {}, signal)),
     template: TEMPLATE,
     model,
-    transfer: DEFAULT_TRANSFER,
+    transfer,
     encoding: 'jpeg',
     quality: 90,
   };

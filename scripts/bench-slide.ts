@@ -24,6 +24,8 @@ export interface BenchSlide {
   readonly rows: number;
   /** Part of the tiles that show tissue, from the top; the others are glass. */
   readonly tissue: number;
+  /** A scanner's profile; without it the pixels count as sRGB. */
+  readonly iccProfile?: Uint8Array | undefined;
 }
 
 const TILE = 256;
@@ -63,7 +65,7 @@ export function makeBenchSlideOfSample(
 /** Writes a pyramid of four levels into the folder, every tile of it a real tile of tissue of the sample, or glass. */
 export async function makeBenchSlide(
   folder: string,
-  { columns, rows, tissue }: BenchSlide,
+  { columns, rows, tissue, iccProfile }: BenchSlide,
   sample: OpenSeries,
   codecs: CodecPool,
 ): Promise<void> {
@@ -85,10 +87,10 @@ export async function makeBenchSlide(
     return { ...level, totalColumns, totalRows, frames, placement: { ...level.placement, content } };
   });
   const tissueFrames = Math.ceil(tissue * levels[0]!.frames.length);
-  const glassFrame = await codecs.encode(
-    tiles.glass.rgb.slice(),
-    { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 },
-    signal,
+  const glassFrames = await Promise.all(
+    tiles.glass.map(({ rgb }) =>
+      codecs.encode(rgb.slice(), { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 }, signal),
+    ),
   );
   await using spool = await createTemporarySpool({ directory: folder });
   await using builder = await LevelBuilder.create(levels, {
@@ -105,8 +107,8 @@ export async function makeBenchSlide(
         isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
       },
       absent: WHITE,
-      pixels: async () => tiles.glass,
-      frame: async () => glassFrame,
+      pixels: async () => tiles.glass[0]!,
+      frame: async (_, { frame }) => glassFrames[frame % glassFrames.length]!.slice(),
     },
   });
   for (const [f, { x, y }] of levels[0]!.frames.entries()) {
@@ -116,7 +118,10 @@ export async function makeBenchSlide(
   }
   await builder.finish();
   for (const [i, level] of levels.entries()) {
-    const dataset = sample.slide.levels[i]!.instances[0]!.dataset.with({
+    const { dataset: ofSample } = sample.slide.levels[i]!.instances[0]!;
+    const [path, ...otherPaths] = ofSample.items('OpticalPathSequence');
+    const dataset = ofSample.with({
+      ...(iccProfile && { OpticalPathSequence: [path!.with({ ICCProfile: iccProfile }), ...otherPaths] }),
       StudyInstanceUID: study,
       SeriesInstanceUID: series,
       SOPInstanceUID: uidFromUuid(newUuid()),
@@ -136,7 +141,7 @@ export async function makeBenchSlide(
 async function sampleTiles(
   sample: OpenSeries,
   signal: AbortSignal,
-): Promise<{ tissue: Raster[]; glass: Raster }> {
+): Promise<{ tissue: Raster[]; glass: Raster[] }> {
   const base = sample.base(WHITE);
   const tissue: Raster[] = [];
   for (let y = 0; y + TILE <= base.height; y += TILE)
@@ -144,7 +149,22 @@ async function sampleTiles(
       const tile = await base.read({ x, y, width: TILE, height: TILE }, signal);
       if (tissueOf(tile) >= TISSUE_TILE) tissue.push(tile);
     }
-  return { tissue, glass: blankRaster(TILE, TILE, [243, 242, 243]) };
+  return { tissue, glass: Array.from({ length: GLASS_TILES }, (_, seed) => noisyGlass(seed + 1)) };
+}
+
+/** Different tiles of glass, so that no two neighbours have the same bytes. */
+const GLASS_TILES = 64;
+/** Of a scanner's sensor, in grey levels, either way. */
+const NOISE = 3;
+
+function noisyGlass(seed: number): Raster {
+  const raster = blankRaster(TILE, TILE, [243, 242, 243]);
+  let state = seed * 48271;
+  for (let i = 0; i < raster.rgb.length; i++) {
+    state = (state * 48271) % 2147483647;
+    raster.rgb[i]! += (state % (2 * NOISE + 1)) - NOISE;
+  }
+  return raster;
 }
 
 function tissueOf({ width, height, rgb }: Raster): number {

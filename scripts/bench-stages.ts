@@ -1,7 +1,9 @@
 /** The stages of the pipeline one at a time, without overlap, and the network with nothing around it. */
 import { createWriteStream } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import pLimit from 'p-limit';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
@@ -10,6 +12,7 @@ import { contentGrid } from '../server/src/slide/placement.ts';
 import { Pyramid } from '../server/src/slide/pyramid.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { windowsOf } from '../server/src/slide/windows.ts';
+import type { LinearTables } from '../server/src/stain/linear-tables.ts';
 import { paperCoefficients } from '../server/src/stain/paper.ts';
 import { type Place, type Row, signal, TEMPLATE, timed } from './bench-run.ts';
 import { openOnly } from './bench-slide.ts';
@@ -40,6 +43,37 @@ export async function bareLoop(
     ),
   );
   return pixels / 1e3 / (performance.now() - start);
+}
+
+/**
+ * Decoding, tables and encoding of the slide's own frames with nothing around them, the stored bytes read beforehand: as many
+ * frames at once as the pipeline has. @returns megapixels a second
+ */
+export async function bareMap(
+  place: Place,
+  open: OpenSeries,
+  transfer: LinearTables,
+  count: number,
+): Promise<number> {
+  const { codecs } = place.composition;
+  const level = open.slide.levels[0]!;
+  const { rows, columns } = level;
+  const chosen = Array.from(
+    { length: count },
+    (_, i) => level.frames[Math.floor((i * level.frames.length) / count)]!,
+  );
+  const stored = [];
+  for (const position of chosen) stored.push(await open.storedFrame(level, position));
+  const output = { rows, columns, encoding: 'jpeg', quality: 90 } as const;
+  const { table } = open.colour;
+  const limit = pLimit(2 * availableParallelism());
+  const start = performance.now();
+  await Promise.all(
+    stored.map(({ bytes, format }) =>
+      limit(() => codecs.map(bytes, format, { table, transfer, output, signal })),
+    ),
+  );
+  return (count * rows * columns) / 1e3 / (performance.now() - start);
 }
 
 export async function stages(place: Place, source: string): Promise<Row[]> {

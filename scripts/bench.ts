@@ -5,6 +5,7 @@
  *   npm run bench -- --model reference --megapixels 50 --skip-memory
  *   npm run bench -- FOLDER ...                         these slides too, for the error of sampling
  *   npm run bench -- --skip-speed --skip-scaling --chart docs/benchmarks/stages.png
+ *   npm run bench -- --skip-speed --skip-scaling --skip-memory --linear 500:0.5,500:0.5:profile,10000:0.25
  *
  * Every figure of one table is from one run. "Bare loop" is the same network on the same windows with nothing around
  * it: the pipeline can lose to it and not win. Stages are measured one at a time, without overlap.
@@ -20,6 +21,7 @@ import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
 import { fitStain } from '../server/src/normalization/fit.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { Trace } from './bench-chart.ts';
+import { measureLinear } from './bench-linear.ts';
 import { measurePreview } from './bench-preview.ts';
 import { createPlace, makeSlide, type Place, type Row, runPipeline, signal, timed } from './bench-run.ts';
 import { measureSampling } from './bench-sampling.ts';
@@ -56,7 +58,7 @@ async function measureSpeed(
   print(title, [...rows, { ...fit, name: `fit (statistics of ${sampled} windows)` }]);
 
   const trace = new Trace();
-  const run = await runPipeline(place, slide, join(place.folder, 'result'), model, trace.watch);
+  const run = await runPipeline(place, slide, join(place.folder, 'result'), model, 'paper', trace.watch);
   if (chart)
     await trace.write(
       chart,
@@ -127,6 +129,14 @@ async function measureMemory(place: Place, model: string): Promise<void> {
   }
 }
 
+/** MEGAPIXELS:TISSUE[:profile],... */
+function sizesOf(text: string): { megapixels: number; tissue: number; isProfiled: boolean }[] {
+  return text.split(',').map((one) => {
+    const [megapixels, tissue, profile] = one.split(':');
+    return { megapixels: Number(megapixels), tissue: Number(tissue), isProfiled: profile === 'profile' };
+  });
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -139,6 +149,8 @@ async function main(): Promise<void> {
       'skip-sampling': { type: 'boolean', default: false },
       'skip-scaling': { type: 'boolean', default: false },
       'skip-memory': { type: 'boolean', default: false },
+      'skip-linear': { type: 'boolean', default: false },
+      linear: { type: 'string', default: '500:0.5,500:0.5:profile,500:1,10000:0.25' },
     },
   });
   const { model, chart } = values;
@@ -153,6 +165,7 @@ async function main(): Promise<void> {
   if (!values['skip-sampling']) await measureSampling(place, [SAMPLE, ...positionals], model);
   if (!values['skip-preview']) await measurePreview(place, SAMPLE, model);
   if (!values['skip-scaling']) await measureScaling(place, megapixels, model);
+  if (!values['skip-linear']) await measureLinear(place, model, sizesOf(values.linear));
   if (!values['skip-memory']) await measureMemory(place, model);
 }
 
