@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import pLimit from 'p-limit';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
+import { colourMap } from '../server/src/codec/colour-map.ts';
 import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
 import type { OpenSeries } from '../server/src/normalization/open-series.ts';
 import { contentGrid } from '../server/src/slide/placement.ts';
@@ -65,13 +66,11 @@ export async function bareMap(
   const stored = [];
   for (const position of chosen) stored.push(await open.storedFrame(level, position));
   const output = { rows, columns, encoding: 'jpeg', quality: 90 } as const;
-  const { table } = open.colour;
+  const colours = colourMap(open.colour.table, transfer);
   const limit = pLimit(2 * availableParallelism());
   const start = performance.now();
   await Promise.all(
-    stored.map(({ bytes, format }) =>
-      limit(() => codecs.map(bytes, format, { table, transfer, output, signal })),
-    ),
+    stored.map(({ bytes, format }) => limit(() => codecs.map(bytes, format, { colours, output, signal }))),
   );
   return (count * rows * columns) / 1e3 / (performance.now() - start);
 }

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
+import { colourMap } from '../../server/src/codec/colour-map.ts';
 import type { ColourTable } from '../../server/src/codec/colour-table.ts';
 import { applyTables, linearTables } from '../../server/src/stain/linear-tables.ts';
 import { peakDuring } from '../support/peak.ts';
@@ -94,7 +95,8 @@ describe('codec pool', () => {
     const table = colourTable();
     const rgb = await pool.decode(testFrame(64, 48), format, { table, signal });
     applyTables(TABLES, rgb);
-    const mapped = await pool.map(testFrame(64, 48), format, { table, transfer: TABLES, output, signal });
+    const colours = colourMap(table, TABLES);
+    const mapped = await pool.map(testFrame(64, 48), format, { colours, output, signal });
     const after = await pool.decode(mapped, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
     expect(after).toEqual(rgb);
     expect(after).not.toEqual(testFrame(64, 48));
@@ -138,8 +140,7 @@ describe('the native encoder', () => {
       'mapped',
       (own, end) =>
         own.map(new Uint8Array(3 << 20), format, {
-          table: undefined,
-          transfer: TABLES,
+          colours: colourMap(undefined, TABLES),
           output: size,
           signal: end,
         }),

@@ -4,8 +4,8 @@ import { Piscina } from 'piscina';
 import { Budget } from '../budget.ts';
 import { StainError } from '../errors.ts';
 import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
-import type { LinearTables } from '../stain/linear-tables.ts';
 import { type CodecAnswer, type CodecTask, mayEnd, newGate } from './codec-worker.ts';
+import type { ColourMap } from './colour-map.ts';
 import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import { type FrameFormat, requireFrameSize } from './frame-format.ts';
@@ -35,9 +35,10 @@ export interface DecodeOptions {
   readonly signal: AbortSignal;
 }
 
-export interface MapOptions extends DecodeOptions {
-  readonly transfer: LinearTables;
+export interface MapOptions {
+  readonly colours: ColourMap;
   readonly output: EncodeOptions;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -97,13 +98,13 @@ export class CodecPool {
   }
 
   /**
-   * One stored frame through the linear transfer to one stored frame, all of it in one thread; `bytes` is transferred.
+   * One stored frame to another with its colours moved, all of it in one thread; `bytes` is transferred.
    * @throws what `decode` throws
    */
   async map(
     bytes: Uint8Array,
     format: FrameFormat,
-    { table, transfer, output, signal }: MapOptions,
+    { colours, output, signal }: MapOptions,
   ): Promise<Uint8Array> {
     requireFrameSize(format);
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
@@ -112,8 +113,7 @@ export class CodecPool {
       kind: 'map',
       bytes: own,
       format,
-      table,
-      transfer,
+      colours,
       options: output,
       gate: newGate(),
     } as const;

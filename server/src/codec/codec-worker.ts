@@ -1,7 +1,7 @@
 /** One task of the codec pool: one frame decoded, encoded, or mapped from stored to stored. */
 import { move } from 'piscina';
 import { StainError, toStainError } from '../errors.ts';
-import { applyTables, type LinearTables } from '../stain/linear-tables.ts';
+import { applyColourMap, type ColourMap } from './colour-map.ts';
 import { applyColourTable, type ColourTable } from './colour-table.ts';
 import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
@@ -19,8 +19,7 @@ export type CodecTask =
       readonly kind: 'map';
       readonly bytes: Uint8Array;
       readonly format: FrameFormat;
-      readonly table: ColourTable | undefined;
-      readonly transfer: LinearTables;
+      readonly colours: ColourMap;
       readonly options: EncodeOptions;
       readonly gate: Gate;
     };
@@ -60,9 +59,11 @@ export default async function run(task: CodecTask): Promise<CodecAnswer> {
 async function bytesOf(task: CodecTask): Promise<Uint8Array> {
   if (task.kind === 'encode') return encodeFrame(task.rgb, task.options);
   const rgb = await decodeFrame(task.bytes, task.format);
-  if (task.table) applyColourTable(task.table, rgb);
-  if (task.kind === 'decode') return rgb;
-  applyTables(task.transfer, rgb);
+  if (task.kind === 'decode') {
+    if (task.table) applyColourTable(task.table, rgb);
+    return rgb;
+  }
+  applyColourMap(task.colours, rgb);
   if (Atomics.compareExchange(task.gate, 0, OPEN!, ENCODING!) !== OPEN)
     throw new StainError('CANCELLED', 'The frame is not wanted any more.');
   return encodeFrame(rgb, task.options);

@@ -2,6 +2,7 @@
  * All frames of a result by `linear`: every stored frame of every level goes through one thread by itself, across crashes.
  * A level that does not show what the base level shows is made of the base level instead.
  */
+import { type ColourMap, colourMap } from '../codec/colour-map.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
@@ -38,6 +39,7 @@ export async function mapLevels(
   };
   if (!resumed || !reached?.isComplete) {
     const pause = checkpointPause(options.checkpointSeconds);
+    const colours = colourMap(open.colour.table, transfer.tables);
     const total = images.reduce((sum, level) => sum + pixelsOf(level) * level.frames.length, 0);
     let done = 0;
     // The small levels first: what is wrong with one of them is met before the large one is worked on.
@@ -46,7 +48,7 @@ export async function mapLevels(
         for (const [frame, position] of level.frames.entries()) {
           done += pixelsOf(level);
           if (writer.spools[image]!.has(frame)) continue;
-          await writer.write(image, frame, () => mapped(open, level, position, transfer, options));
+          await writer.write(image, frame, () => mapped(open, level, position, colours, options));
           onProgress(done, total);
           await pause.unless(() => save(false));
         }
@@ -76,11 +78,11 @@ function mapped(
   open: OpenSeries,
   level: Level,
   position: FramePosition,
-  transfer: LinearTransfer,
+  colours: ColourMap,
   { glass, encoding, quality, signal }: MakeOptions,
 ): Promise<Uint8Array> {
   if (glass?.map.isGlass(onBase(level, position))) return glass.frame(level, position);
-  return open.mapFrame(level, position, transfer.tables, { encoding, quality }, signal);
+  return open.mapFrame(level, position, colours, { encoding, quality }, signal);
 }
 
 /** What a frame shows, in pixels of the base level. */

@@ -5,6 +5,7 @@ import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool } from '../codec/codec-pool.ts';
+import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
 import { coloursByGlass, isDoubtful, withColours } from '../codec/native-colours.ts';
@@ -17,7 +18,6 @@ import { describeSlide, type SlideLimits, withoutThumbnail } from '../slide/desc
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
-import type { LinearTables } from '../stain/linear-tables.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { type Colour, colourOf, type InvalidProfilePolicy } from './colour.ts';
 import { instanceRoom, LOSSY, NOTHING, sum, UNCOMPRESSED } from './needed-room.ts';
@@ -74,11 +74,11 @@ export interface OpenSeries extends AsyncDisposable {
   storedFrame(level: Level, position: FramePosition): Promise<StoredFrame>;
   /** The pixels of one frame, in sRGB. */
   readFrame(level: Level, position: FramePosition): Promise<Raster>;
-  /** One frame moved by the linear transfer and encoded. */
+  /** One frame with its colours moved, encoded. */
   mapFrame(
     level: Level,
     position: FramePosition,
-    transfer: LinearTables,
+    colours: ColourMap,
     output: Pick<EncodeOptions, 'encoding' | 'quality'>,
     signal: AbortSignal,
   ): Promise<Uint8Array>;
@@ -201,9 +201,9 @@ export async function openSeries(
       height: level.rows,
       rgb: await tileDecoder(stored.get(level)!, access.codecs, colour)(position, signal),
     }),
-    mapFrame: (level, position, transfer, output, signal) => {
+    mapFrame: (level, position, colours, output, signal) => {
       const { rows, columns } = level;
-      const options = { table: colour.table, transfer, output: { rows, columns, ...output }, signal };
+      const options = { colours, output: { rows, columns, ...output }, signal };
       return withStored(stored.get(level)!, position, (bytes, format) =>
         access.codecs.map(bytes, format, options),
       );
