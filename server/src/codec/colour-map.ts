@@ -11,37 +11,48 @@ export interface ColourMap {
   readonly profile: ColourTable | undefined;
   readonly transfer: LinearTables;
   /**
-   * New colour by old colour, R << 16 | G << 8 | B; 0 for one that has not occurred. In shared memory: threads that meet a colour
+   * New colour by old colour, in Z-order; 0 for one that has not occurred. In shared memory: threads that meet a colour
    * at the same time write the same number. 64 MB at most, of which the system gives what is written to.
    */
-  readonly colours: Uint32Array;
+  readonly colours: Int32Array;
 }
 
 /** Tells a colour that was computed, black too, from one that was not. */
-const KNOWN = 0xff000000;
+const KNOWN = 1 << 24;
 
 export function colourMap(profile: ColourTable | undefined, transfer: LinearTables): ColourMap {
-  return { profile, transfer, colours: new Uint32Array(new SharedArrayBuffer(4 * 2 ** 24)) };
+  return { profile, transfer, colours: new Int32Array(new SharedArrayBuffer(4 * 2 ** 24)) };
 }
+
+/**
+ * The bits of R, G and B take turns in a colour's place (Z-order): colours that differ by noise lie side by side, in the same line of
+ * the processor's cache.
+ */
+const [RED, GREEN, BLUE] = [2, 1, 0].map((shift) =>
+  Int32Array.from({ length: 256 }, (_, value) => {
+    let place = 0;
+    for (let bit = 0; bit < 8; bit++) place |= ((value >> bit) & 1) << (3 * bit + shift);
+    return place;
+  }),
+) as [Int32Array, Int32Array, Int32Array];
 
 /** Moves pixels, in place: uint8 RGB. */
 export function applyColourMap(map: ColourMap, rgb: Uint8Array): void {
   const { colours } = map;
   for (let at = 0; at < rgb.length; at += 3) {
-    const colour = (rgb[at]! << 16) | (rgb[at + 1]! << 8) | rgb[at + 2]!;
-    const known = colours[colour]!;
-    const moved = known === 0 ? compute(map, colour) : known;
+    const place = RED[rgb[at]!]! | GREEN[rgb[at + 1]!]! | BLUE[rgb[at + 2]!]!;
+    const known = colours[place]!;
+    const moved = known === 0 ? compute(map, place, rgb.slice(at, at + 3)) : known;
     rgb[at] = moved >> 16;
     rgb[at + 1] = moved >> 8;
     rgb[at + 2] = moved;
   }
 }
 
-function compute({ profile, transfer, colours }: ColourMap, colour: number): number {
-  const pixel = Uint8Array.of(colour >> 16, colour >> 8, colour);
+function compute({ profile, transfer, colours }: ColourMap, place: number, pixel: Uint8Array): number {
   if (profile) applyColourTable(profile, pixel);
   applyTables(transfer, pixel);
-  const moved = (KNOWN | (pixel[0]! << 16) | (pixel[1]! << 8) | pixel[2]!) >>> 0;
-  colours[colour] = moved;
+  const moved = KNOWN | (pixel[0]! << 16) | (pixel[1]! << 8) | pixel[2]!;
+  colours[place] = moved;
   return moved;
 }
