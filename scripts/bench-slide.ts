@@ -88,8 +88,12 @@ export async function makeBenchSlide(
   });
   const tissueFrames = Math.ceil(tissue * levels[0]!.frames.length);
   const glassFrames = await Promise.all(
-    tiles.glass.map(({ rgb }) =>
-      codecs.encode(rgb.slice(), { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 }, signal),
+    tiles.glass.map((ofLevel) =>
+      Promise.all(
+        ofLevel.map(({ rgb }) =>
+          codecs.encode(rgb.slice(), { rows: TILE, columns: TILE, encoding: 'jpeg', quality: 90 }, signal),
+        ),
+      ),
     ),
   );
   await using spool = await createTemporarySpool({ directory: folder });
@@ -107,8 +111,11 @@ export async function makeBenchSlide(
         isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
       },
       absent: WHITE,
-      pixels: async () => tiles.glass[0]!,
-      frame: async (_, { frame }) => glassFrames[frame % glassFrames.length]!.slice(),
+      pixels: async (level) => tiles.glass[levels.indexOf(level)]![0]!,
+      frame: async (level, { frame }) => {
+        const ofLevel = glassFrames[levels.indexOf(level)]!;
+        return ofLevel[frame % ofLevel.length]!.slice();
+      },
     },
   });
   for (const [f, { x, y }] of levels[0]!.frames.entries()) {
@@ -141,7 +148,7 @@ export async function makeBenchSlide(
 async function sampleTiles(
   sample: OpenSeries,
   signal: AbortSignal,
-): Promise<{ tissue: Raster[]; glass: Raster[] }> {
+): Promise<{ tissue: Raster[]; glass: Raster[][] }> {
   const base = sample.base(WHITE);
   const tissue: Raster[] = [];
   for (let y = 0; y + TILE <= base.height; y += TILE)
@@ -149,20 +156,23 @@ async function sampleTiles(
       const tile = await base.read({ x, y, width: TILE, height: TILE }, signal);
       if (tissueOf(tile) >= TISSUE_TILE) tissue.push(tile);
     }
-  return { tissue, glass: Array.from({ length: GLASS_TILES }, (_, seed) => noisyGlass(seed + 1)) };
+  const glass = NOISE.map((noise) =>
+    Array.from({ length: GLASS_TILES }, (_, seed) => noisyGlass(seed + 1, noise)),
+  );
+  return { tissue, glass };
 }
 
 /** Different tiles of glass, so that no two neighbours have the same bytes. */
 const GLASS_TILES = 64;
-/** Of a scanner's sensor, in grey levels, either way. */
-const NOISE = 3;
+/** Of a scanner's sensor on each level, in grey levels, either way: averaging of four pixels halves it. */
+const NOISE = [3, 2, 1, 1];
 
-function noisyGlass(seed: number): Raster {
+function noisyGlass(seed: number, noise: number): Raster {
   const raster = blankRaster(TILE, TILE, [243, 242, 243]);
   let state = seed * 48271;
   for (let i = 0; i < raster.rgb.length; i++) {
     state = (state * 48271) % 2147483647;
-    raster.rgb[i]! += (state % (2 * NOISE + 1)) - NOISE;
+    raster.rgb[i]! += (state % (2 * noise + 1)) - noise;
   }
   return raster;
 }

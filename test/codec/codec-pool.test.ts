@@ -96,8 +96,8 @@ describe('codec pool', () => {
     const rgb = await pool.decode(testFrame(64, 48), format, { table, signal });
     applyTables(TABLES, rgb);
     const colours = colourMap(table, TABLES);
-    const mapped = await pool.map(testFrame(64, 48), format, { colours, output, signal });
-    const after = await pool.decode(mapped, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
+    const [mapped] = await pool.map([testFrame(64, 48)], format, { colours, output, signal });
+    const after = await pool.decode(mapped!, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
     expect(after).toEqual(rgb);
     expect(after).not.toEqual(testFrame(64, 48));
   });
@@ -134,12 +134,12 @@ describe('codec pool', () => {
 describe('the native encoder', () => {
   const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
   const format = frameFormat(NATIVE, 1024, 1024);
-  it.each<[string, (own: CodecPool, signal: AbortSignal) => Promise<Uint8Array>]>([
+  it.each<[string, (own: CodecPool, signal: AbortSignal) => Promise<unknown>]>([
     ['encoded', (own, end) => own.encode(new Uint8Array(3 << 20), size, end)],
     [
       'mapped',
       (own, end) =>
-        own.map(new Uint8Array(3 << 20), format, {
+        own.map([new Uint8Array(3 << 20), new Uint8Array(3 << 20)], format, {
           colours: colourMap(undefined, TABLES),
           output: size,
           signal: end,

@@ -88,36 +88,34 @@ export class CodecPool {
     requireFrameSize(format);
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = ownBuffer(bytes);
-    return await this.#run({ kind: 'decode', bytes: own, format, table }, own.buffer, signal);
+    const task = { kind: 'decode', bytes: own, format, table } as const;
+    return (await this.#run(task, [own.buffer], signal)) as Uint8Array;
   }
 
   /** RGB to one stored frame; `rgb` is transferred and empty afterwards. */
-  encode(rgb: Uint8Array, options: EncodeOptions, signal: AbortSignal): Promise<Uint8Array> {
+  async encode(rgb: Uint8Array, options: EncodeOptions, signal: AbortSignal): Promise<Uint8Array> {
     const own = ownBuffer(rgb);
-    return this.#run({ kind: 'encode', rgb: own, options }, own.buffer, signal);
+    return (await this.#run({ kind: 'encode', rgb: own, options }, [own.buffer], signal)) as Uint8Array;
   }
 
   /**
-   * One stored frame to another with its colours moved, all of it in one thread; `bytes` is transferred.
-   * @throws what `decode` throws
+   * Stored frames to others with their colours moved, one after the other in one thread; `frames` are transferred. A thread waits
+   * for its next task as long as the event loop is busy: some frames at a time, of a megapixel together, keep it at work.
+   * @throws what `decode` throws; `data.inBatch` says with which frame, 0-based
    */
   async map(
-    bytes: Uint8Array,
+    frames: readonly Uint8Array[],
     format: FrameFormat,
     { colours, output, signal }: MapOptions,
-  ): Promise<Uint8Array> {
+  ): Promise<readonly Uint8Array[]> {
     requireFrameSize(format);
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
-    const own = ownBuffer(bytes);
-    const task = {
-      kind: 'map',
-      bytes: own,
-      format,
-      colours,
-      options: output,
-      gate: newGate(),
-    } as const;
-    return await this.#run(task, own.buffer, signal);
+    const own = frames.map(ownBuffer);
+    return (await this.#run(
+      { kind: 'map', frames: own, format, colours, options: output, gate: newGate() },
+      own.map(({ buffer }) => buffer),
+      signal,
+    )) as readonly Uint8Array[];
   }
 
   /** Ends the threads; tasks under way fail with SHUTTING_DOWN. */
@@ -128,7 +126,11 @@ export class CodecPool {
     await this.#pool.destroy();
   }
 
-  async #run(task: CodecTask, buffer: ArrayBufferLike, signal: AbortSignal): Promise<Uint8Array> {
+  async #run(
+    task: CodecTask,
+    buffers: readonly ArrayBufferLike[],
+    signal: AbortSignal,
+  ): Promise<Exclude<CodecAnswer, { error: unknown }>> {
     signal.throwIfAborted();
     const end = new AbortController();
     const cancelled = Promise.withResolvers<never>();
@@ -138,7 +140,7 @@ export class CodecPool {
     };
     signal.addEventListener('abort', cancel, { once: true });
     try {
-      const result = this.#slots(() => this.#inThread(task, buffer, end));
+      const result = this.#slots(() => this.#inThread(task, buffers, end));
       const answer = await Promise.race([result, cancelled.promise]);
       if (!('error' in answer)) return answer;
       const { code, message, data, cause } = answer.error;
@@ -149,7 +151,11 @@ export class CodecPool {
   }
 
   /** @param end ends the thread of a task that is decoding; its time limit fires it as well */
-  async #inThread(task: CodecTask, buffer: ArrayBufferLike, end: AbortController): Promise<CodecAnswer> {
+  async #inThread(
+    task: CodecTask,
+    buffers: readonly ArrayBufferLike[],
+    end: AbortController,
+  ): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
     // What waited would start new threads.
     if (this.#closed) throw shuttingDown();
@@ -161,7 +167,10 @@ export class CodecPool {
       isLate = true;
       end.abort();
     }, this.#timeLimitMs);
-    const answer = this.#pool.run(task, { transferList: [buffer as ArrayBuffer], signal: thread.signal });
+    const answer = this.#pool.run(task, {
+      transferList: buffers as ArrayBuffer[],
+      signal: thread.signal,
+    });
     this.#running.set(answer, isEndable);
     try {
       return await answer;

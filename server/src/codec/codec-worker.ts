@@ -17,7 +17,7 @@ export type CodecTask =
   | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions }
   | {
       readonly kind: 'map';
-      readonly bytes: Uint8Array;
+      readonly frames: readonly Uint8Array[];
       readonly format: FrameFormat;
       readonly colours: ColourMap;
       readonly options: EncodeOptions;
@@ -26,45 +26,72 @@ export type CodecTask =
 
 /**
  * Between decoding, during which the thread may be ended, and encoding, during which it must not be: the native encoder takes
- * the process along. One number in shared memory; who sets it first decides.
+ * the process along. In shared memory: what the thread does, and whether it shall stop; who sets the first decides.
  */
 export type Gate = Int32Array;
-const [OPEN, ENCODING, ENDED] = [0, 1, 2];
+const [STATE, STOP] = [0, 1] as const;
+const [DECODING, ENCODING, ENDED] = [0, 1, 2] as const;
 
 export function newGate(): Gate {
-  return new Int32Array(new SharedArrayBuffer(4));
+  return new Int32Array(new SharedArrayBuffer(8));
 }
 
-/** False where the thread encodes already: it is done within milliseconds. */
+/** False where the thread encodes: it stops by itself then, within milliseconds. */
 export function mayEnd(gate: Gate): boolean {
-  return Atomics.compareExchange(gate, 0, OPEN!, ENDED!) !== ENCODING;
+  Atomics.store(gate, STOP, 1);
+  return Atomics.compareExchange(gate, STATE, DECODING, ENDED) !== ENCODING;
 }
 
 /** Errors lose their class on the way between threads, so they travel as values; the cause as its stack, for the log. */
 export type CodecAnswer =
   | Uint8Array
+  | readonly Uint8Array[]
   | {
       readonly error: Pick<StainError, 'code' | 'message' | 'data'> & { readonly cause: string | undefined };
     };
 
 export default async function run(task: CodecTask): Promise<CodecAnswer> {
   try {
-    return move(await bytesOf(task)) as unknown as Uint8Array;
+    // Encoded frames are small: they are copied.
+    if (task.kind === 'map') return await map(task);
+    const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
+    return move(bytes) as unknown as Uint8Array;
   } catch (error) {
     const { code, message, data, cause } = toStainError(error);
     return { error: { code, message, data, cause: cause instanceof Error ? cause.stack : undefined } };
   }
 }
 
-async function bytesOf(task: CodecTask): Promise<Uint8Array> {
-  if (task.kind === 'encode') return encodeFrame(task.rgb, task.options);
-  const rgb = await decodeFrame(task.bytes, task.format);
-  if (task.kind === 'decode') {
-    if (task.table) applyColourTable(task.table, rgb);
-    return rgb;
-  }
-  applyColourMap(task.colours, rgb);
-  if (Atomics.compareExchange(task.gate, 0, OPEN!, ENCODING!) !== OPEN)
-    throw new StainError('CANCELLED', 'The frame is not wanted any more.');
-  return encodeFrame(rgb, task.options);
+async function decode({ bytes, format, table }: CodecTask & { kind: 'decode' }): Promise<Uint8Array> {
+  const rgb = await decodeFrame(bytes, format);
+  if (table) applyColourTable(table, rgb);
+  return rgb;
+}
+
+/** Every frame by itself. What is wrong with one says which it is, 0-based. */
+async function map({
+  frames,
+  format,
+  colours,
+  options,
+  gate,
+}: CodecTask & { kind: 'map' }): Promise<Uint8Array[]> {
+  const mapped: Uint8Array[] = [];
+  for (const [i, bytes] of frames.entries())
+    try {
+      const rgb = await decodeFrame(bytes, format);
+      applyColourMap(colours, rgb);
+      if (Atomics.compareExchange(gate, STATE, DECODING, ENCODING) !== DECODING) throw unwanted();
+      mapped.push(await encodeFrame(rgb, options));
+      Atomics.store(gate, STATE, DECODING);
+      if (Atomics.load(gate, STOP) === 1) throw unwanted();
+    } catch (error) {
+      const { code, message, data, cause } = toStainError(error);
+      throw new StainError(code, message, { data: { ...data, inBatch: i }, cause });
+    }
+  return mapped;
+}
+
+function unwanted(): StainError {
+  return new StainError('CANCELLED', 'The frames are not wanted any more.');
 }

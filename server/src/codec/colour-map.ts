@@ -21,7 +21,26 @@ export interface ColourMap {
 const KNOWN = 1 << 24;
 
 export function colourMap(profile: ColourTable | undefined, transfer: LinearTables): ColourMap {
-  return { profile, transfer, colours: new Int32Array(new SharedArrayBuffer(4 * 2 ** 24)) };
+  const shared = <Table extends Int32Array | Uint8Array>(table: Table): Table => {
+    const Kind = table.constructor as new (buffer: SharedArrayBuffer) => Table;
+    const copy = new Kind(new SharedArrayBuffer(table.byteLength));
+    copy.set(table);
+    return copy;
+  };
+  return {
+    profile,
+    // Shared, so that a task does not take copies along.
+    transfer: {
+      density: shared(transfer.density),
+      product: shared(transfer.product),
+      offset: shared(transfer.offset),
+      weight: shared(transfer.weight),
+      native: shared(transfer.native),
+      ramps: shared(transfer.ramps),
+      level: shared(transfer.level),
+    },
+    colours: new Int32Array(new SharedArrayBuffer(4 * 2 ** 24)),
+  };
 }
 
 /**

@@ -6,6 +6,8 @@ import { StainError, toStainError } from '../errors.ts';
 
 /** Frames are read in batches of about this size: few system calls, little memory. */
 const BATCH_BYTES = 4 * 1024 * 1024;
+/** Frames are written together from this size on. */
+const WRITE_BYTES = 1024 * 1024;
 /** Reading over a gap of this size is cheaper than a second system call. */
 const GAP_BYTES = 64 * 1024;
 
@@ -39,6 +41,10 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
   readonly #own: number;
   readonly #index: SavedFrames;
   #end = 0;
+  /** The last frames of the file, which are not in it yet. */
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #written: Promise<void> = Promise.resolve();
   #totalBytes: number;
   #closed: Promise<void> | undefined;
 
@@ -98,7 +104,7 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
   }
 
   /**
-   * Stores a frame, 0-based; calls may overlap.
+   * Stores a frame, 0-based; calls may overlap. It is on the disk after `save`, or when the frames are read.
    * @throws SPOOL_FULL, INTERNAL for a frame that is there already, is empty or is none of this instance
    */
   async append(index: number, bytes: Uint8Array): Promise<void> {
@@ -114,6 +120,24 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     offsets[index] = offset;
     lengths[index] = bytes.length;
     checksums[index] = crc32(bytes);
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
+    if (this.#pendingBytes >= WRITE_BYTES) await this.#write();
+  }
+
+  /** Writes what is pending, behind what is being written. @throws SPOOL_FULL, now and whenever it is asked again */
+  #write(): Promise<void> {
+    const [parts, start] = [this.#pending, this.#end - this.#pendingBytes];
+    [this.#pending, this.#pendingBytes] = [[], 0];
+    if (parts.length > 0) {
+      this.#written = this.#written.then(() => this.#writeAt(start, Buffer.concat(parts)));
+      // Whoever awaits it hears of a failure.
+      this.#written.catch(() => {});
+    }
+    return this.#written;
+  }
+
+  async #writeAt(offset: number, bytes: Uint8Array): Promise<void> {
     const { handle } = this.#files[this.#own]!;
     try {
       for (let done = 0; done < bytes.length; )
@@ -125,6 +149,7 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
 
   /** What is there so far, all of it on the disk. Not while frames are being appended. */
   async save(): Promise<SavedFrames> {
+    await this.#write();
     try {
       await this.#files[this.#own]!.handle.datasync();
     } catch (error) {
@@ -145,6 +170,7 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
   }
 
   async *frames(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    await this.#write();
     for (const batch of batches([...this.#index.lengths.keys()], (frame) => this.frameLength(frame))) {
       signal?.throwIfAborted();
       yield* await this.#readBatch(batch);
@@ -152,7 +178,10 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.all(this.#files.map(({ handle }) => handle.close())).then(() => {});
+    this.#closed ??= this.#written
+      .catch(() => {})
+      .then(() => Promise.all(this.#files.map(({ handle }) => handle.close())))
+      .then(() => {});
     return this.#closed;
   }
 

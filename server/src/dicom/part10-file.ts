@@ -119,7 +119,7 @@ async function describe(
           data: { frame: index, length },
         });
       const [first, ...others] = requireFrame(index);
-      if (others.length === 0) return window.read(first!.offset, length);
+      if (others.length === 0) return window.readOn(first!.offset, length);
       const bytes = new Uint8Array(length);
       let at = 0;
       // One after the other: a hostile frame has millions of fragments.

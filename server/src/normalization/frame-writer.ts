@@ -56,14 +56,25 @@ export class FrameWriter implements AsyncDisposable {
   }
 
   /** Begins a frame as soon as there is room for it. @throws what an earlier one has failed with */
-  async write(image: number, frame: number, make: () => Promise<Uint8Array>): Promise<void> {
+  write(image: number, frame: number, make: () => Promise<Uint8Array>): Promise<void> {
+    return this.writeAll(image, [frame], async () => [await make()]);
+  }
+
+  /** The same of frames that are made together. */
+  async writeAll(
+    image: number,
+    frames: readonly number[],
+    make: () => Promise<readonly Uint8Array[]>,
+  ): Promise<void> {
     this.#options.signal.throwIfAborted();
     while (this.#making.size >= this.#options.concurrency) await Promise.race(this.#making);
     if (this.#failure) throw this.#failure;
     const task = make()
-      .then(async (bytes) => {
-        await this.#options.spool.take(bytes.length);
-        await this.spools[image]!.append(frame, bytes);
+      .then(async (made) => {
+        for (const [i, bytes] of made.entries()) {
+          await this.#options.spool.take(bytes.length);
+          await this.spools[image]!.append(frames[i]!, bytes);
+        }
       })
       .catch((error: unknown) => {
         this.#failure ??= error;

@@ -4,6 +4,7 @@
  */
 import { type ColourMap, colourMap } from '../codec/colour-map.ts';
 import type { StainNetwork } from '../inference/network.ts';
+import type { GlassMap } from '../slide/glass-map.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
 import type { LinearTransfer } from '../stain/transfer.ts';
@@ -44,14 +45,15 @@ export async function mapLevels(
     let done = 0;
     // The small levels first: what is wrong with one of them is met before the large one is worked on.
     for (const [image, level] of [...images.entries()].toReversed()) {
-      if (!built.has(level))
-        for (const [frame, position] of level.frames.entries()) {
-          done += pixelsOf(level);
-          if (writer.spools[image]!.has(frame)) continue;
-          await writer.write(image, frame, () => mapped(open, level, position, colours, options));
-          onProgress(done, total);
-          await pause.unless(() => save(false));
-        }
+      if (built.has(level)) continue;
+      for (const batch of batches(level, glass?.map)) {
+        done += batch.frames.length * pixelsOf(level);
+        const frames = batch.frames.filter((frame) => !writer.spools[image]!.has(frame));
+        if (frames.length === 0) continue;
+        await writer.writeAll(image, frames, () => made(open, level, { ...batch, frames }, colours, options));
+        onProgress(done, total);
+        await pause.unless(() => save(false));
+      }
     }
     await writer.settle();
     if (built.size > 0) await buildLevels(open, images, built, network, transfer, writer, options);
@@ -73,16 +75,48 @@ function pixelsOf({ rows, columns }: Level): number {
   return rows * columns;
 }
 
-/** One frame of the result. Glass stays as it is stored, where that is possible. */
-function mapped(
+/** Frames that are made together. */
+interface Batch {
+  /** In the level, 0-based. */
+  readonly frames: readonly number[];
+  readonly isGlass: boolean;
+}
+
+/** Enough to keep a thread at work while the event loop is busy. */
+const BATCH_PIXELS = 2 ** 20;
+
+/** The frames of a level in their order, some at a time: of one instance, and either all glass or none. */
+function* batches(level: Level, glass: GlassMap | undefined): Generator<Batch> {
+  const most = Math.max(1, Math.floor(BATCH_PIXELS / pixelsOf(level)));
+  let frames: number[] = [];
+  let isGlass = false;
+  for (const [frame, position] of level.frames.entries()) {
+    const isThisGlass = glass?.isGlass(onBase(level, position)) ?? false;
+    const isOther =
+      isThisGlass !== isGlass || position.instance !== level.frames[frames[0] ?? frame]!.instance;
+    if (frames.length > 0 && (isOther || frames.length === most)) {
+      yield { frames, isGlass };
+      frames = [];
+    }
+    frames.push(frame);
+    isGlass = isThisGlass;
+  }
+  if (frames.length > 0) yield { frames, isGlass };
+}
+
+/** Frames of the result. Glass stays as it is stored, where that is possible. */
+async function made(
   open: OpenSeries,
   level: Level,
-  position: FramePosition,
+  { frames, isGlass }: Batch,
   colours: ColourMap,
   { glass, encoding, quality, signal }: MakeOptions,
-): Promise<Uint8Array> {
-  if (glass?.map.isGlass(onBase(level, position))) return glass.frame(level, position);
-  return open.mapFrame(level, position, colours, { encoding, quality }, signal);
+): Promise<readonly Uint8Array[]> {
+  const positions = frames.map((frame) => level.frames[frame]!);
+  if (!isGlass || !glass) return open.mapFrames(level, positions, colours, { encoding, quality }, signal);
+  const kept: Uint8Array[] = [];
+  for (const position of positions) kept.push(await glass.frame(level, position));
+  return kept;
 }
 
 /** What a frame shows, in pixels of the base level. */

@@ -4,7 +4,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { CodecPool } from '../codec/codec-pool.ts';
+import type { CodecPool, MapOptions } from '../codec/codec-pool.ts';
 import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
@@ -13,7 +13,7 @@ import type { DataSet } from '../dicom/dataset.ts';
 import { inflateFile } from '../dicom/deflated.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { type ErrorCode, StainError } from '../errors.ts';
+import { type ErrorCode, StainError, toStainError } from '../errors.ts';
 import { describeSlide, type SlideLimits, withoutThumbnail } from '../slide/describe.ts';
 import { LevelSource, type PixelSource, type TileDecoder } from '../slide/pixel-source.ts';
 import { type Raster, type Rgb, WHITE } from '../slide/raster.ts';
@@ -26,6 +26,9 @@ import { createTemporarySpool, type NeededRoom, type Spool, type SpoolOptions } 
 
 /** Reads a header of at most this size: per-frame groups of a few hundred thousand frames. */
 const MAX_HEADER_BYTES = 256e6;
+
+/** What waits to be written is written together. */
+const WRITE_BYTES = 4 * 1024 * 1024;
 
 export interface SeriesReference {
   readonly studyInstanceUid: string;
@@ -74,14 +77,14 @@ export interface OpenSeries extends AsyncDisposable {
   storedFrame(level: Level, position: FramePosition): Promise<StoredFrame>;
   /** The pixels of one frame, in sRGB. */
   readFrame(level: Level, position: FramePosition): Promise<Raster>;
-  /** One frame with its colours moved, encoded. */
-  mapFrame(
+  /** Frames of one instance with their colours moved, encoded. */
+  mapFrames(
     level: Level,
-    position: FramePosition,
+    positions: readonly FramePosition[],
     colours: ColourMap,
     output: Pick<EncodeOptions, 'encoding' | 'quality'>,
     signal: AbortSignal,
-  ): Promise<Uint8Array>;
+  ): Promise<readonly Uint8Array[]>;
   /** Whether the frames of a level were compressed with loss, as far as the transfer syntax tells. */
   isLossy(level: Level): boolean;
 }
@@ -201,12 +204,10 @@ export async function openSeries(
       height: level.rows,
       rgb: await tileDecoder(stored.get(level)!, access.codecs, colour)(position, signal),
     }),
-    mapFrame: (level, position, colours, output, signal) => {
+    mapFrames: (level, positions, colours, output, signal) => {
       const { rows, columns } = level;
       const options = { colours, output: { rows, columns, ...output }, signal };
-      return withStored(stored.get(level)!, position, (bytes, format) =>
-        access.codecs.map(bytes, format, options),
-      );
+      return mapFrames(stored.get(level)![positions[0]!.instance]!, positions, access.codecs, options);
     },
     isLossy: ({ instances }) =>
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
@@ -305,7 +306,8 @@ export async function fetchInstance(
     }
   }
   try {
-    await pipeline(counted, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }), { signal });
+    const options = { flags: 'wx', mode: 0o600, flush: true, highWaterMark: WRITE_BYTES };
+    await pipeline(counted, createWriteStream(path, options), { signal });
   } catch (error) {
     await rm(path, { force: true });
     spool.give(bytes);
@@ -520,21 +522,48 @@ function tileDecoder(
   codecs: CodecPool,
   { table }: Colour,
 ): TileDecoder {
-  return (position, signal) =>
-    withStored(instances, position, (bytes, format) => codecs.decode(bytes, format, { table, signal }));
+  return async ({ instance, frame }, signal) => {
+    const stored = instances[instance]!;
+    const bytes = await frameOf(stored, frame);
+    try {
+      return await codecs.decode(bytes, stored.format, { table, signal });
+    } catch (error) {
+      throw atFrame(error, stored.file.sopInstanceUid, frame);
+    }
+  };
 }
 
-/** Does something with a frame as it is stored; what is wrong with it names it. */
-async function withStored(
-  instances: readonly StoredInstance[],
-  { instance, frame }: FramePosition,
-  work: (bytes: Uint8Array, format: FrameFormat) => Promise<Uint8Array>,
-): Promise<Uint8Array> {
-  const { file, format } = instances[instance]!;
+/** Frames of an instance through a codec thread together. @throws what is wrong with one of them, which names it */
+async function mapFrames(
+  instance: StoredInstance,
+  positions: readonly FramePosition[],
+  codecs: CodecPool,
+  options: MapOptions,
+): Promise<readonly Uint8Array[]> {
+  const frames: Uint8Array[] = [];
+  for (const { frame } of positions) frames.push(await frameOf(instance, frame));
+  try {
+    return await codecs.map(frames, instance.format, options);
+  } catch (error) {
+    const { code, data } = toStainError(error);
+    const { inBatch } = data as { inBatch?: number };
+    const found = inBatch ?? (positions.length === 1 ? 0 : undefined);
+    if (found !== undefined) throw atFrame(error, instance.file.sopInstanceUid, positions[found]!.frame);
+    if (!DAMAGE.has(code)) throw error;
+    // One of them ended its thread: each alone says which.
+    const mapped: Uint8Array[] = [];
+    for (const position of positions)
+      mapped.push(...(await mapFrames(instance, [position], codecs, options)));
+    return mapped;
+  }
+}
+
+/** A frame as it is stored. @throws FRAME_INVALID, which names it */
+async function frameOf({ file, format }: StoredInstance, frame: number): Promise<Uint8Array> {
   try {
     if (file.frameLength(frame) > mostStoredBytes(format))
       throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
-    return await work(await file.frame(frame), format);
+    return await file.frame(frame);
   } catch (error) {
     throw atFrame(error, file.sopInstanceUid, frame);
   }

@@ -44,6 +44,21 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
 /** Decodes one tile to rows x columns RGB. */
 export type TileDecoder = (position: FramePosition, signal: AbortSignal) => Promise<Uint8Array>;
 
+/** A slide has a few hundred thousand frames, and a level several readers. */
+const places = new WeakMap<Level, ReadonlyMap<number, FramePosition>>();
+
+/** The frames of a level by their place in its grid, row by row. */
+function framesByPlace(level: Level): ReadonlyMap<number, FramePosition> {
+  const known = places.get(level);
+  if (known) return known;
+  const across = Math.ceil(level.totalColumns / level.columns);
+  const place = ({ x, y }: FramePosition): number =>
+    Math.floor(y / level.rows) * across + Math.floor(x / level.columns);
+  const found = new Map(level.frames.map((frame) => [place(frame), frame]));
+  places.set(level, found);
+  return found;
+}
+
 /** Windows overlap by two halos; a tile within this distance of a window's far edges may be asked for again. */
 const OVERLAP = 64;
 
@@ -59,7 +74,7 @@ export class LevelSource implements PixelSource {
   readonly #decode: TileDecoder;
   readonly #absent: Rgb;
   readonly #across: number;
-  readonly #frameAt = new Map<number, FramePosition>();
+  readonly #frameAt: ReadonlyMap<number, FramePosition>;
   readonly #tiles = new Map<number, Promise<Raster>>();
 
   constructor(level: Level, decode: TileDecoder, absent: Rgb) {
@@ -69,7 +84,7 @@ export class LevelSource implements PixelSource {
     this.#decode = decode;
     this.#absent = absent;
     this.#across = Math.ceil(level.totalColumns / level.columns);
-    for (const frame of level.frames) this.#frameAt.set(this.#place(frame.x, frame.y), frame);
+    this.#frameAt = framesByPlace(level);
   }
 
   coverage(rectangle: Rectangle): Rectangle[] {
@@ -97,10 +112,6 @@ export class LevelSource implements PixelSource {
       Math.min(rectangle.height, this.height - rectangle.y),
     );
     return raster;
-  }
-
-  #place(x: number, y: number): number {
-    return Math.floor(y / this.#level.rows) * this.#across + Math.floor(x / this.#level.columns);
   }
 
   #placesUnder(rectangle: Rectangle): number[] {
