@@ -1,13 +1,12 @@
 /** How long `linear` takes for a slide, against decoding, tables and encoding alone; with a scanner's profile too. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { fitStain } from '../server/src/normalization/fit.ts';
 import { WHITE } from '../server/src/slide/raster.ts';
 import { makeTransfer } from '../server/src/stain/transfer.ts';
 import { makeSlide, type Place, runPipeline, signal, TEMPLATE } from './bench-run.ts';
-import { openOnly } from './bench-slide.ts';
+import { openOnly, scannerProfile } from './bench-slide.ts';
 import { bareMap } from './bench-stages.ts';
 
 /** Frames of the bare loop: some seconds of work. */
@@ -54,11 +53,4 @@ async function frames(place: Place, slide: string, model: string): Promise<numbe
   const transfer = makeTransfer('linear', fit, template, network.model.classNames);
   if (transfer.name !== 'linear') throw new Error('not the linear transfer');
   return await bareMap(place, open, transfer.tables, FRAMES);
-}
-
-/** Display P3, as a scanner with primaries of its own would bring it. */
-async function scannerProfile(): Promise<Uint8Array> {
-  const pixel = sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } });
-  const png = await pixel.withIccProfile('p3').png().toBuffer();
-  return (await sharp(png).metadata()).icc!;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { type ArchiveLocation, openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import type { CodecPool } from '../server/src/codec/codec-pool.ts';
@@ -189,4 +190,11 @@ function cropped(tile: Raster, width: number, height: number): Raster {
   for (let y = 0; y < height; y++)
     raster.rgb.set(tile.rgb.subarray(y * tile.width * 3, (y * tile.width + width) * 3), y * width * 3);
   return raster;
+}
+
+/** Display P3, as a scanner with primaries of its own would bring it. */
+export async function scannerProfile(): Promise<Uint8Array> {
+  const pixel = sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } });
+  const png = await pixel.withIccProfile('p3').png().toBuffer();
+  return (await sharp(png).metadata()).icc!;
 }
