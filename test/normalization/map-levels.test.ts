@@ -15,10 +15,14 @@ const { signal } = new AbortController();
 const WHOLE = tissue(SIDE, SIDE, { part: 0.7 });
 
 let place: Workplace;
+const opened = new AsyncDisposableStack();
 beforeAll(async () => {
   place = await createWorkplace();
 });
-afterAll(() => place?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await opened.disposeAsync();
+  await place?.[Symbol.asyncDispose]();
+});
 
 function tiles(raster: Raster): Uint8Array[] {
   const across = raster.width / TILE;
@@ -75,7 +79,7 @@ async function normalized(name: string, small: Raster): Promise<Made> {
   await using to = await place.open(result);
   const { notes } = await normalizeOnlySlide(place, from, to, { model: 'fast', encoding: 'htj2k' });
   const names = (await readdir(result, { recursive: true })).filter((one) => one.endsWith('.dcm'));
-  const files = await Promise.all(names.map((one) => openPart10(join(result, one))));
+  const files = await Promise.all(names.map(async (one) => opened.use(await openPart10(join(result, one)))));
   const [large, reduced] = files.sort((a, b) => b.numberOfFrames - a.numberOfFrames);
   return { notes, base: large!, level: reduced! };
 }

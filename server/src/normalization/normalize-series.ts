@@ -25,7 +25,14 @@ import { jobRoom, NOTHING, resultRoom } from './needed-room.ts';
 import { imagesOf, inspectSeries, openSeries, type SeriesAccess } from './open-series.ts';
 import { ProgressTracker } from './progress.ts';
 import { overrideNotes, requireDeclaredHe, requireHe } from './require-he.ts';
-import { type Fingerprint, seriesContent, sha256, slideUid, sourceSha256 } from './series-identity.ts';
+import {
+  type Fingerprint,
+  PIPELINE_VERSION,
+  seriesContent,
+  sha256,
+  slideUid,
+  sourceSha256,
+} from './series-identity.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from './spool.ts';
 import { type DerivedSeries, freeSeriesNumber, storedUids, storeSeries } from './store-series.ts';
 import { storedRecordOf } from './stored-derivations.ts';
@@ -100,7 +107,7 @@ function fingerprintOf(
     templateSha256: template.sha256,
     // The model that will run, not whatever lies on the disk by now.
     modelSha256: model.sha256,
-    pipelineSha256: sha256([softwareVersions, onInvalidProfile]),
+    pipelineSha256: sha256([PIPELINE_VERSION, softwareVersions, onInvalidProfile]),
   };
 }
 
@@ -371,7 +378,7 @@ function workKey(
   { model }: StainNetwork,
   { softwareVersions }: NormalizationEnvironment,
 ): string {
-  const parts = [request, seriesUuid, template.sha256, model.sha256, softwareVersions];
+  const parts = [PIPELINE_VERSION, request, seriesUuid, template.sha256, model.sha256, softwareVersions];
   return sha256(parts);
 }
 

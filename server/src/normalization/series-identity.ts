@@ -12,6 +12,12 @@ import type { NormalizationRequest, SeriesIdentity } from './types.ts';
 /** Namespace of the UUIDs that are made here (RFC 9562 section 5.5). */
 const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
 
+/**
+ * Another number whenever the same request, model and template come to make other bytes: what was stored before is another series, and
+ * what lies half-made in a spool is begun anew. 2: with `linear` every level is its own source.
+ */
+export const PIPELINE_VERSION = 2;
+
 /** Content of what a request names: the same name may stand for something else tomorrow. */
 export interface Fingerprint {
   /** `sourceSha256` of the slide. */
