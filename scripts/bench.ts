@@ -111,6 +111,7 @@ const MEMORY_SIZES = [
   { columns: 10_000, rows: 100_000 },
   { columns: 63_246, rows: 63_246 },
   { columns: 89_443, rows: 89_443 },
+  { columns: 141_421, rows: 141_421 },
 ];
 
 async function measureMemory(place: Place, model: string): Promise<void> {

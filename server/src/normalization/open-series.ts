@@ -126,42 +126,8 @@ export async function openSeries(
   signal: AbortSignal,
   place?: FetchPlace,
 ): Promise<OpenSeries> {
-  const announced = await inspectSeries(series, access, signal);
-  progress.report('open', 1, 1, 'instances');
   await using cleanup = new AsyncDisposableStack();
-  place?.onAnnounced(announced);
-  const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
-  const files = new Map<string, Part10File>();
-  const notes: string[] = [];
-  const needed = new Map(
-    imagesOf(announced).flatMap((level) =>
-      level.instances.map((instance) => [instance.sopInstanceUid, instanceRoom(level, instance)]),
-    ),
-  );
-  const reserve = (): Promise<void> =>
-    fetchPlace.spool.reserve(sum(...needed.values(), fetchPlace.roomFor(announced)));
-  await reserve();
-  const uids = [...needed.keys()];
-  for (const [i, uid] of uids.entries()) {
-    progress.report('fetch', i, uids.length, 'instances');
-    try {
-      const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
-        const isMore = length > needed.get(uid)!.likely;
-        needed.set(uid, { least: length, likely: length });
-        // One that is longer than was thought is not begun without room for it.
-        if (isMore) await reserve();
-      });
-      needed.set(uid, { least: bytes, likely: bytes });
-      files.set(uid, cleanup.use(await openInstance(series, uid, path, signal)));
-    } catch (error) {
-      if (!isOfThumbnail(announced, uid)) throw error;
-      notes.push(withoutThumbnail(requireDamage(error)));
-    }
-  }
-  progress.report('fetch', uids.length, uids.length, 'instances');
-  // What was set aside for the source and not needed is given back.
-  await reserve();
-
+  const { files, isOneOfSeveral, notes } = await fetchSlide(series, access, progress, signal, cleanup, place);
   const described = describeSlide(
     [...files.values()].map(({ dataset }) => dataset),
     access.limits,
@@ -177,8 +143,8 @@ export async function openSeries(
   const slide = await requireReadable(
     {
       ...described,
-      isOneOfSeveral: announced.isOneOfSeveral,
-      notes: [...described.notes, ...announced.notes, ...notes],
+      isOneOfSeveral,
+      notes: [...described.notes, ...notes],
     },
     files,
     pixels,
@@ -213,6 +179,59 @@ export async function openSeries(
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/**
+ * All images of a slide in the spool, open. In a function of its own, so that what the archive announced of some hundred thousand
+ * frames does not stay in memory.
+ */
+async function fetchSlide(
+  series: SlideReference,
+  access: SeriesAccess,
+  progress: ProgressTracker,
+  signal: AbortSignal,
+  cleanup: AsyncDisposableStack,
+  place: FetchPlace | undefined,
+): Promise<{
+  readonly files: ReadonlyMap<string, Part10File>;
+  readonly isOneOfSeveral: boolean;
+  readonly notes: readonly string[];
+}> {
+  const announced = await inspectSeries(series, access, signal);
+  progress.report('open', 1, 1, 'instances');
+  place?.onAnnounced(announced);
+  const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
+  const files = new Map<string, Part10File>();
+  const notes: string[] = [];
+  const needed = new Map(
+    imagesOf(announced).flatMap((level) =>
+      level.instances.map((instance) => [instance.sopInstanceUid, instanceRoom(level, instance)]),
+    ),
+  );
+  const reserve = (): Promise<void> =>
+    fetchPlace.spool.reserve(sum(...needed.values(), fetchPlace.roomFor(announced)));
+  await reserve();
+  const uids = [...needed.keys()];
+  for (const [i, uid] of uids.entries()) {
+    progress.report('fetch', i, uids.length, 'instances');
+    try {
+      const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
+        const isMore = length > needed.get(uid)!.likely;
+        needed.set(uid, { least: length, likely: length });
+        // One that is longer than was thought is not begun without room for it.
+        if (isMore) await reserve();
+      });
+      needed.set(uid, { least: bytes, likely: bytes });
+      files.set(uid, cleanup.use(await openInstance(series, uid, path, signal)));
+    } catch (error) {
+      if (!isOfThumbnail(announced, uid)) throw error;
+      notes.push(withoutThumbnail(requireDamage(error)));
+    }
+  }
+  progress.report('fetch', uids.length, uids.length, 'instances');
+  // What was set aside for the source and not needed is given back.
+  await reserve();
+  return { files, isOneOfSeveral: announced.isOneOfSeveral, notes: [...announced.notes, ...notes] };
 }
 
 async function temporaryPlace({ spool }: SeriesAccess, cleanup: AsyncDisposableStack): Promise<FetchPlace> {
