@@ -79,7 +79,7 @@ export async function bareMap(
     batches.map((batch) =>
       limit(() =>
         codecs.map(
-          batch.map(({ bytes }) => bytes),
+          batch.map(({ bytes }) => ({ bytes, visible: { width: columns, height: rows } })),
           batch[0]!.format,
           { colours, output, signal },
         ),

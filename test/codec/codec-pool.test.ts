@@ -96,7 +96,11 @@ describe('codec pool', () => {
     const rgb = await pool.decode(testFrame(64, 48), format, { table, signal });
     applyTables(TABLES, rgb);
     const colours = colourMap(table, TABLES);
-    const [mapped] = await pool.map([testFrame(64, 48)], format, { colours, output, signal });
+    const [mapped] = await pool.map(
+      [{ bytes: testFrame(64, 48), visible: { width: 64, height: 48 } }],
+      format,
+      { colours, output, signal },
+    );
     const after = await pool.decode(mapped!, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
     expect(after).toEqual(rgb);
     expect(after).not.toEqual(testFrame(64, 48));
@@ -134,12 +138,13 @@ describe('codec pool', () => {
 describe('the native encoder', () => {
   const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
   const format = frameFormat(NATIVE, 1024, 1024);
+  const large = () => ({ bytes: new Uint8Array(3 << 20), visible: { width: 1024, height: 1024 } });
   it.each<[string, (own: CodecPool, signal: AbortSignal) => Promise<unknown>]>([
     ['encoded', (own, end) => own.encode(new Uint8Array(3 << 20), size, end)],
     [
       'mapped',
       (own, end) =>
-        own.map([new Uint8Array(3 << 20), new Uint8Array(3 << 20)], format, {
+        own.map([large(), large()], format, {
           colours: colourMap(undefined, TABLES),
           output: size,
           signal: end,
@@ -156,6 +161,50 @@ describe('the native encoder', () => {
     }
     const last = work(own, signal);
     await Promise.all([own.close(), last.catch(() => {})]);
+  });
+});
+
+describe('frames that are mapped', () => {
+  const SIDE = 1500;
+  const frame = () => ({ bytes: new Uint8Array(3 * SIDE ** 2), visible: { width: SIDE, height: SIDE } });
+  const map = (own: CodecPool, count: number) =>
+    own.map(Array.from({ length: count }, frame), frameFormat(NATIVE, SIDE, SIDE), {
+      colours: colourMap(undefined, TABLES),
+      output: { columns: SIDE, rows: SIDE, encoding: 'jpeg2000', quality: 90 },
+      signal,
+    });
+
+  it('too slowly cost the batch and say so', async () => {
+    const own = new CodecPool({ threads: 1, timeLimitMs: 1 });
+    await expect(map(own, 3)).rejects.toMatchObject({
+      code: 'FRAME_INVALID',
+      message: expect.stringContaining('kept its codec busy'),
+    });
+    await own.close();
+  });
+
+  it('while the pool is closed fail as all others do', async () => {
+    const own = new CodecPool({ threads: 1 });
+    await map(own, 1);
+    const under = expect(map(own, 8)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    await own.close();
+    await under;
+  });
+
+  it('repeat their edge over what is beyond the slide', async () => {
+    const bytes = testFrame(64, 48);
+    const [mapped] = await pool.map(
+      [{ bytes, visible: { width: 40, height: 48 } }],
+      frameFormat(NATIVE, 64, 48),
+      {
+        colours: colourMap(undefined, TABLES),
+        output: options,
+        signal,
+      },
+    );
+    const rgb = await pool.decode(mapped!, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
+    for (let x = 40; x < 64; x++)
+      expect(rgb.subarray(x * 3, x * 3 + 3)).toEqual(rgb.subarray(39 * 3, 40 * 3));
   });
 });
 

@@ -247,6 +247,19 @@ describe('what is written', () => {
     ).toContain('1.2.3.4.5');
   });
 
+  test('a level that was built of a level compressed with loss says so, whatever its own source says', () => {
+    const lossless = source({
+      transferSyntaxUid: '1.2.840.10008.1.2.1',
+      photometricInterpretation: 'RGB',
+    });
+    expect(lossless.string('LossyImageCompression')).toBe('00');
+    const after = derive([lossless], { encoding: 'htj2k' }, 'level', false, [source()]);
+    expect(after.string('LossyImageCompression')).toBe('01');
+    expect(after.strings('LossyImageCompressionMethod')).toEqual(
+      source().strings('LossyImageCompressionMethod'),
+    );
+  });
+
   test('the scanner becomes a contributor, and so does a processor after it', () => {
     const once = derive([fullSource()]);
     const [scanner] = once.items('ContributingEquipmentSequence');

@@ -2,8 +2,8 @@
 
     python read_derived.py SOURCE_FOLDER DERIVED_FOLDER EXPECTED.rgb
 
-EXPECTED.rgb is the derived base level as rows x columns x 3 bytes. Prints JSON: for each reader the mean and largest
-difference in grey levels over the base level, and the number of frames decoded in all levels; `levels` compares each lower level with the average of the level above it. `highdicom` is null
+EXPECTED.rgb is all derived levels as rows x columns x 3 bytes each, the largest first. Prints JSON: for each reader the mean and largest
+difference in grey levels over the base level, and the number of frames decoded in all levels; `levels` compares each lower level. `highdicom` is null
 where highdicom cannot open the source either (it wants attributes that some converters leave out).
 """
 
@@ -43,19 +43,13 @@ def total_matrix(file: Path) -> np.ndarray:
     return tiles.swapaxes(1, 2).reshape(-1, across * ds.Columns, 3)[:rows, :columns]
 
 
-def half(image: np.ndarray) -> np.ndarray:
-    """2 x 2 average; an odd last row or column is dropped."""
-    h, w = image.shape[0] // 2, image.shape[1] // 2
-    blocks = image[: 2 * h, : 2 * w].reshape(h, 2, w, 2, 3).astype(np.uint16)
-    return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
-
-
 def main(source: str, derived: str, expected_file: str) -> None:
     files = sorted(Path(derived).rglob("*.dcm"))
     base = base_of(derived)
     header = pydicom.dcmread(base, stop_before_pixels=True)
     rows, columns = header.TotalPixelMatrixRows, header.TotalPixelMatrixColumns
-    expected = np.fromfile(expected_file, np.uint8).reshape(rows, columns, 3)
+    everything = np.fromfile(expected_file, np.uint8)
+    expected = everything[: rows * columns * 3].reshape(rows, columns, 3)
     report = {"frames": sum(len(pydicom.dcmread(f).pixel_array.reshape(-1, *frame_shape(f))) for f in files)}
 
     with WsiDicom.open(files) as slide:
@@ -70,10 +64,13 @@ def main(source: str, derived: str, expected_file: str) -> None:
         raise SystemExit("highdicom opens the source but not the derived image")
     matrix = None if image is None else np.asarray(image.get_total_pixel_matrix(apply_icc_profile=False))
     report["highdicom"] = None if matrix is None else difference(matrix[:rows, :columns], expected)
-    # Every lower level against the average of the one above it.
-    matrices = sorted((total_matrix(f) for f in files), key=len, reverse=True)
-    pairs = [(coarse, half(fine)) for fine, coarse in zip(matrices, matrices[1:]) if min(fine.shape[:2]) > 1]
-    report["levels"] = [difference(coarse, expected) for coarse, expected in pairs if coarse.shape == expected.shape]
+    at = 0
+    report["levels"] = []
+    for level in sorted((total_matrix(f) for f in files), key=len, reverse=True):
+        report["levels"].append(difference(level, everything[at : at + level.size].reshape(level.shape)))
+        at += level.size
+    # The base level has been compared.
+    report["levels"] = report["levels"][1:]
     print(json.dumps(report))
 
 

@@ -3,6 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
+import type { Progress } from '../../server/src/normalization/types.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
 import { EXPLICIT_LITTLE_ENDIAN, testUid } from '../support/make-slide.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
@@ -24,13 +25,21 @@ afterAll(async () => {
   await place?.[Symbol.asyncDispose]();
 });
 
-function tiles(raster: Raster): Uint8Array[] {
-  const across = raster.width / TILE;
+function tiles(raster: Raster, side = TILE): Uint8Array[] {
+  const across = raster.width / side;
   return Array.from({ length: across ** 2 }, (_, i) => {
-    const tile = blankRaster(TILE, TILE);
-    copyOverlap(raster, { x: 0, y: 0 }, tile, { x: (i % across) * TILE, y: Math.floor(i / across) * TILE });
+    const tile = blankRaster(side, side);
+    copyOverlap(raster, { x: 0, y: 0 }, tile, { x: (i % across) * side, y: Math.floor(i / across) * side });
     return tile.rgb;
   });
+}
+
+/** With a part of it black. */
+function painted(raster: Raster, left: number, right: number): Raster {
+  const rgb = raster.rgb.slice();
+  for (let y = 0; y < raster.height; y++)
+    rgb.fill(0, (y * raster.width + left) * 3, (y * raster.width + right) * 3);
+  return { ...raster, rgb };
 }
 
 /** Half the size, by the mean of four pixels. */
@@ -52,15 +61,20 @@ interface Made {
   readonly level: Part10File;
 }
 
-/** A slide of two levels, normalised without loss. */
-async function normalized(name: string, small: Raster): Promise<Made> {
+/** A slide of two levels, normalised without loss. @param tile pixels a side */
+async function normalized(
+  name: string,
+  small: Raster,
+  tile = TILE,
+  onProgress?: (progress: Progress) => void,
+): Promise<Made> {
   const image = (raster: Raster, options: object) =>
     storableSlide(name, {
-      rows: TILE,
-      columns: TILE,
+      rows: tile,
+      columns: tile,
       totalRows: raster.height,
       totalColumns: raster.width,
-      frames: tiles(raster),
+      frames: tiles(raster, tile),
       transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
       photometricInterpretation: 'RGB',
       ...options,
@@ -77,7 +91,11 @@ async function normalized(name: string, small: Raster): Promise<Made> {
   await writeFile(join(source, 'level.dcm'), level.bytes);
   await using from = await place.open(source);
   await using to = await place.open(result);
-  const { notes } = await normalizeOnlySlide(place, from, to, { model: 'fast', encoding: 'htj2k' });
+  const { notes } = await normalizeOnlySlide(place, from, to, {
+    model: 'fast',
+    encoding: 'htj2k',
+    ...(onProgress && { onProgress }),
+  });
   const names = (await readdir(result, { recursive: true })).filter((one) => one.endsWith('.dcm'));
   const files = await Promise.all(names.map(async (one) => opened.use(await openPart10(join(result, one)))));
   const [large, reduced] = files.sort((a, b) => b.numberOfFrames - a.numberOfFrames);
@@ -141,6 +159,8 @@ describe('a level that shows something else', () => {
   it.each<[string, Raster]>([
     ['black', blankRaster(SIDE / 2, SIDE / 2)],
     ['blank', blankRaster(SIDE / 2, SIDE / 2, [255, 255, 255])],
+    ['black in part', painted(halved(WHOLE), 0, 70)],
+    ['black where there is glass', painted(halved(WHOLE), 192, 256)],
     ['of other tissue', tissue(SIDE / 2, SIDE / 2, { part: 0.7, strength: 0.4 })],
   ])('%s: is made of the base level, and the result says so', async (name, small) => {
     const { notes, base, level } = await normalized(name, small);
@@ -163,5 +183,21 @@ describe('a level that shows something else', () => {
       0,
     );
     expect(most).toBeLessThanOrEqual(1);
+  });
+
+  it('is met where one of its pixels covers more than a frame of the finer one', async () => {
+    const { notes } = await normalized('far coarser', blankRaster(16, 16), 16);
+    expect(notes.join(' ')).toMatch(/16 x 16 pixels does not show what the base level shows/);
+  });
+
+  it('does not let the progress go back', async () => {
+    const parts: number[] = [];
+    await normalized('progress', blankRaster(SIDE / 2, SIDE / 2), TILE, ({ stage, done, total }) => {
+      if (stage === 'normalize') parts.push(done / total);
+    });
+    // Building takes a second pass over the base level.
+    expect(parts[0]).toBeLessThanOrEqual(0.5);
+    expect(parts.at(-1)).toBe(1);
+    expect(parts).toEqual(parts.toSorted((a, b) => a - b));
   });
 });

@@ -1,7 +1,7 @@
-/** What the base level of a result must be, computed in another way. */
+/** What the levels of a result must be, computed in another way. */
 import { fitStain } from '../../server/src/normalization/fit.ts';
 import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
-import { openSeries } from '../../server/src/normalization/open-series.ts';
+import { imagesOf, openSeries } from '../../server/src/normalization/open-series.ts';
 import { ProgressTracker } from '../../server/src/normalization/progress.ts';
 import type { NormalizationResult } from '../../server/src/normalization/types.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
@@ -12,7 +12,8 @@ import type { Workplace } from './normalize.ts';
 const { signal } = new AbortController();
 
 /**
- * The base level again, as one picture in memory and in one piece: not the way the product goes.
+ * Every level again, each as one picture in memory and in one piece: not the way the product goes. The largest first, one behind the
+ * other.
  * @param pixels of the source's base level, where others have read them
  */
 export async function recompute(
@@ -32,19 +33,24 @@ export async function recompute(
   const base = opened.base([255, 255, 255]);
   const fit = await fitStain(base, opened.overviews([255, 255, 255]), network, { signal });
   const template = await composition.templates.get(result.template);
-  const whole = pixels ?? (await base.read({ x: 0, y: 0, width: base.width, height: base.height }, signal));
-  const normalized = blankRaster(base.width, base.height);
-  await normalizePixels(
-    memorySource(whole),
-    network,
-    makeTransfer(result.transfer ?? 'linear', fit, template, network.model.classNames),
-    {
+  const transfer = makeTransfer(result.transfer ?? 'linear', fit, template, network.model.classNames);
+  const levels: Uint8Array[] = [];
+  const images = imagesOf(opened.slide).sort((a, b) => b.totalRows - a.totalRows);
+  for (const level of images) {
+    const source = opened.pixels(level, [255, 255, 255]);
+    const { width, height } = source;
+    const whole =
+      (levels.length === 0 ? pixels : undefined) ??
+      (await source.read({ x: 0, y: 0, width, height }, signal));
+    const normalized = blankRaster(width, height);
+    await normalizePixels(memorySource(whole), network, transfer, {
       signal,
       coreSize: 2048,
       sink: async (core, at) => {
         copyOverlap(core, at, normalized, { x: 0, y: 0 });
       },
-    },
-  );
-  return normalized.rgb;
+    });
+    levels.push(normalized.rgb);
+  }
+  return Buffer.concat(levels);
 }

@@ -4,7 +4,7 @@ import { Piscina } from 'piscina';
 import { Budget } from '../budget.ts';
 import { StainError } from '../errors.ts';
 import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
-import { type CodecAnswer, type CodecTask, mayEnd, newGate } from './codec-worker.ts';
+import { type CodecAnswer, type CodecTask, mayEnd, newGate, type StoredFrame } from './codec-worker.ts';
 import type { ColourMap } from './colour-map.ts';
 import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
@@ -104,16 +104,16 @@ export class CodecPool {
    * @throws what `decode` throws; `data.inBatch` says with which frame, 0-based
    */
   async map(
-    frames: readonly Uint8Array[],
+    frames: readonly StoredFrame[],
     format: FrameFormat,
     { colours, output, signal }: MapOptions,
   ): Promise<readonly Uint8Array[]> {
     requireFrameSize(format);
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
-    const own = frames.map(ownBuffer);
+    const own = frames.map(({ bytes, visible }) => ({ bytes: ownBuffer(bytes), visible }));
     return (await this.#run(
       { kind: 'map', frames: own, format, colours, options: output, gate: newGate() },
-      own.map(({ buffer }) => buffer),
+      own.map(({ bytes }) => bytes.buffer),
       signal,
     )) as readonly Uint8Array[];
   }
@@ -172,19 +172,26 @@ export class CodecPool {
       signal: thread.signal,
     });
     this.#running.set(answer, isEndable);
+    const failed = (what: string, more: { cause?: unknown; data?: StainError['data'] }): StainError =>
+      new StainError('FRAME_INVALID', `A frame ${what}.`, more);
+    const tooLong = `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`;
+    let given: CodecAnswer;
     try {
-      return await answer;
+      given = await answer;
     } catch (cause) {
       // Errors of the codecs are answers: what is thrown says that the thread is no more.
       if (this.#closed) throw shuttingDown(cause);
-      const what = isLate
-        ? `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`
-        : 'made its codec break down';
-      throw new StainError('FRAME_INVALID', `A frame ${what}.`, { cause });
+      throw failed(isLate ? tooLong : 'made its codec break down', { cause });
     } finally {
       clearTimeout(timer);
       this.#running.delete(answer);
     }
+    // It stopped by itself, between two frames.
+    if ('error' in given && given.error.code === 'CANCELLED') {
+      if (this.#closed) throw shuttingDown();
+      if (isLate) throw failed(tooLong, { data: given.error.data });
+    }
+    return given;
   }
 }
 

@@ -1,6 +1,7 @@
 /** One task of the codec pool: one frame decoded, encoded, or mapped from stored to stored. */
 import { move } from 'piscina';
 import { StainError, toStainError } from '../errors.ts';
+import { repeatEdges } from '../slide/raster.ts';
 import { applyColourMap, type ColourMap } from './colour-map.ts';
 import { applyColourTable, type ColourTable } from './colour-table.ts';
 import { decodeFrame } from './decode-frame.ts';
@@ -17,12 +18,18 @@ export type CodecTask =
   | { readonly kind: 'encode'; readonly rgb: Uint8Array; readonly options: EncodeOptions }
   | {
       readonly kind: 'map';
-      readonly frames: readonly Uint8Array[];
+      readonly frames: readonly StoredFrame[];
       readonly format: FrameFormat;
       readonly colours: ColourMap;
       readonly options: EncodeOptions;
       readonly gate: Gate;
     };
+
+export interface StoredFrame {
+  readonly bytes: Uint8Array;
+  /** The part of it that lies on the slide: what is beyond is shown to nobody. */
+  readonly visible: { readonly width: number; readonly height: number };
+}
 
 /**
  * Between decoding, during which the thread may be ended, and encoding, during which it must not be: the native encoder takes
@@ -77,14 +84,17 @@ async function map({
   gate,
 }: CodecTask & { kind: 'map' }): Promise<Uint8Array[]> {
   const mapped: Uint8Array[] = [];
-  for (const [i, bytes] of frames.entries())
+  for (const [i, { bytes, visible }] of frames.entries())
     try {
       const rgb = await decodeFrame(bytes, format);
       applyColourMap(colours, rgb);
+      // A hard edge to what pads the frame would ring into what is seen.
+      repeatEdges({ width: format.columns, height: format.rows, rgb }, visible.width, visible.height);
       if (Atomics.compareExchange(gate, STATE, DECODING, ENCODING) !== DECODING) throw unwanted();
       mapped.push(await encodeFrame(rgb, options));
       Atomics.store(gate, STATE, DECODING);
-      if (Atomics.load(gate, STOP) === 1) throw unwanted();
+      // What is done is given, however late.
+      if (i + 1 < frames.length && Atomics.load(gate, STOP) === 1) throw unwanted();
     } catch (error) {
       const { code, message, data, cause } = toStainError(error);
       throw new StainError(code, message, { data: { ...data, inBatch: i }, cause });

@@ -13,7 +13,7 @@ import { isSequence } from './element.ts';
 import { withOurEquipment } from './equipment.ts';
 import { derivedFunctionalGroups } from './functional-groups.ts';
 import { imageTypeOf } from './image-type.ts';
-import { lossyCompression } from './lossy-compression.ts';
+import { lossyCompression, lossyHistory } from './lossy-compression.ts';
 import { withoutSourceOnly } from './not-copied.ts';
 import { derivedOpticalPaths } from './optical-path.ts';
 import { privateBlock } from './private-block.ts';
@@ -78,7 +78,8 @@ export function deriveLevel({
       PyramidUID: uids.pyramid,
       ...seriesReferences(source, pixelsFrom, derivation.identity.supersedes),
       ...pixelAttributes(level, derivation),
-      ...lossyCompression(source, lossyRatio, sourceIsLossy),
+      ...(builtFrom && lossyHistory(pixelsFrom[0]!)),
+      ...lossyCompression(pixelsFrom[0]!, lossyRatio, sourceIsLossy),
       ImageComments: commentOf(source),
       // A source that says YES keeps it: text in the pixels does not go away.
       ...(source.string('BurnedInAnnotation') !== 'YES' && { BurnedInAnnotation: 'NO' }),

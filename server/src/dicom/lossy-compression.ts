@@ -2,6 +2,14 @@
 import type { Attributes, DataSet } from './dataset.ts';
 import { isEncodable } from './element-value.ts';
 
+/** What a header says of it so far: of an image whose pixels are another's it is that one's. */
+export function lossyHistory(image: DataSet): Attributes {
+  const keywords = ['LossyImageCompression', 'LossyImageCompressionRatio', 'LossyImageCompressionMethod'];
+  return Object.fromEntries(
+    keywords.filter((keyword) => image.has(keyword)).map((keyword) => [keyword, image.strings(keyword)]),
+  );
+}
+
 /**
  * @param ratio uncompressed to compressed size of the derived frames; undefined where they are lossless
  * @param sourceIsLossy by the source's transfer syntax: its own tag is sometimes missing or wrong

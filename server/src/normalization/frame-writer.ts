@@ -14,12 +14,17 @@ export class FrameWriter implements AsyncDisposable {
   /** One per image. */
   readonly spools: readonly FrameSpool[];
   readonly #options: WriterOptions;
-  readonly #making = new Set<Promise<void>>();
+  readonly #making: Set<Promise<void>>;
   #failure: unknown;
 
-  private constructor(spools: readonly FrameSpool[], options: WriterOptions) {
+  private constructor(
+    spools: readonly FrameSpool[],
+    options: WriterOptions,
+    making: Set<Promise<void>> = new Set(),
+  ) {
     this.spools = spools;
     this.#options = options;
+    this.#making = making;
   }
 
   static async create(images: readonly Level[], options: WriterOptions): Promise<FrameWriter> {
@@ -47,11 +52,12 @@ export class FrameWriter implements AsyncDisposable {
     return new FrameWriter(spools, options);
   }
 
-  /** A writer into the spools of some images; the spools stay with this one. */
+  /** A writer into the spools of some images. The spools stay with this one, which waits for what the part makes before it closes them. */
   part(images: readonly number[]): FrameWriter {
     return new FrameWriter(
       images.map((image) => this.spools[image]!),
       this.#options,
+      this.#making,
     );
   }
 

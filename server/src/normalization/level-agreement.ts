@@ -17,11 +17,16 @@ const GREATEST_DIFFERENCE = 2;
 /** Fewer blocks are noise: then only what is plainly something else, such as black, counts. */
 const FEW_BLOCKS = 16;
 const PLAIN_DIFFERENCE = 10;
+/** Part of the blocks that may plainly be something else: folds and edges that two filters show differently. */
+const TOLERATED = 0.05;
 /** Blocks of this many pixels of the coarse level are compared: registration, sharpening and JPEG do not matter then. */
 const BLOCK = 8;
-/** Frames of the finer level that are looked at, evenly spread over those that are not glass; pixels of them at most. */
+/** Frames of the finer level that are looked at, evenly spread over those that are not glass, and over those that are; pixels at most. */
 const FRAMES = 24;
+const GLASS_FRAMES = 8;
 const PIXELS = 16e6;
+/** A coarse pixel that covers more of the finer level is not looked at. */
+const WIDEST = 4e6;
 
 /**
  * The levels that disagree with the nearest finer level that does not: they have to be made of the base level.
@@ -43,10 +48,16 @@ export async function disagreeingLevels(
       .reduce<Level | undefined>((best, level) => (best && reaches(level, best) ? best : level), undefined);
     if (!finer) continue;
     const differences = await compare(open, finer, coarse, transfer, glass, signal);
-    const limit = differences.length < FEW_BLOCKS ? PLAIN_DIFFERENCE : GREATEST_DIFFERENCE;
-    if (median(differences) > limit) disagreeing.add(coarse);
+    if (isOther(differences)) disagreeing.add(coarse);
   }
   return disagreeing;
+}
+
+/** Whether so many blocks differ, or so much, that the level shows something else, whole or in part. */
+function isOther(differences: readonly number[]): boolean {
+  if (differences.length < FEW_BLOCKS) return median(differences) > PLAIN_DIFFERENCE;
+  const plain = differences.filter((difference) => difference > PLAIN_DIFFERENCE).length;
+  return median(differences) > GREATEST_DIFFERENCE || plain > TOLERATED * differences.length;
 }
 
 /** Whether a level is no coarser than another. */
@@ -68,56 +79,78 @@ async function compare(
     y: coarse.placement.reduction.down / finer.placement.reduction.down,
   };
   const { content } = coarse.placement;
-  const pixels = open.pixels(coarse, WHITE);
+  const [above, below] = [open.pixels(finer, WHITE), open.pixels(coarse, WHITE)];
   const differences: number[] = [];
   for (const position of sample(finer, glass)) {
     const extent = extentOf(finer, position);
-    const left = Math.ceil(extent.x / ratio.x);
-    const top = Math.ceil(extent.y / ratio.y);
-    const width = Math.min(content.columns, Math.floor((extent.x + extent.width) / ratio.x)) - left;
-    const height = Math.min(content.rows, Math.floor((extent.y + extent.height) / ratio.y)) - top;
-    if (width < 1 || height < 1) continue;
-    const [before, below] = [
-      await open.readFrame(finer, position),
-      await pixels.read({ x: left, y: top, width, height }, signal),
-    ];
-    for (const { rgb } of [before, below]) applyTables(transfer.tables, rgb);
-    for (let y = 0; y < height; y += BLOCK)
-      for (let x = 0; x < width; x += BLOCK) {
-        const block = { x, y, width: Math.min(BLOCK, width - x), height: Math.min(BLOCK, height - y) };
-        const under = {
-          x: Math.round((left + x) * ratio.x) - position.x,
-          y: Math.round((top + y) * ratio.y) - position.y,
+    const across = span(extent.x, extent.width, ratio.x, content.columns);
+    const down = span(extent.y, extent.height, ratio.y, content.rows);
+    const at = { x: across.start, y: down.start, width: across.length, height: down.length };
+    const under = {
+      x: Math.floor(at.x * ratio.x),
+      y: Math.floor(at.y * ratio.y),
+      width: Math.ceil(at.width * ratio.x),
+      height: Math.ceil(at.height * ratio.y),
+    };
+    if (under.width * under.height > WIDEST) continue;
+    const [before, reduced] = [await above.read(under, signal), await below.read(at, signal)];
+    for (const { rgb } of [before, reduced]) applyTables(transfer.tables, rgb);
+    for (let y = 0; y < at.height; y += BLOCK)
+      for (let x = 0; x < at.width; x += BLOCK) {
+        const block = { x, y, width: Math.min(BLOCK, at.width - x), height: Math.min(BLOCK, at.height - y) };
+        const covered = {
+          x: Math.round((at.x + x) * ratio.x) - under.x,
+          y: Math.round((at.y + y) * ratio.y) - under.y,
           width: Math.max(1, Math.round(block.width * ratio.x)),
           height: Math.max(1, Math.round(block.height * ratio.y)),
         };
-        const [fine, reduced] = [meanOf(before, under), meanOf(below, block)];
-        if (densityAt(fine, 0) > transfer.fade.high)
-          differences.push(ciede2000(labOf(...colour(fine)), labOf(...colour(reduced))));
+        const [fine, small] = [meanOf(before, covered), meanOf(reduced, block)];
+        // Glass on both sides says nothing; glass on one is a difference.
+        if (Math.max(densityAt(fine, 0), densityAt(small, 0)) > transfer.fade.high)
+          differences.push(ciede2000(labOf(...colour(fine)), labOf(...colour(small))));
       }
   }
   return differences;
 }
 
-/** Frames of a level evenly spread over what is not glass. */
+/** The coarse pixels that lie wholly over a stretch of finer ones, or else the one that covers it. */
+function span(from: number, length: number, ratio: number, limit: number): { start: number; length: number } {
+  const start = Math.ceil(from / ratio);
+  const end = Math.min(limit, Math.floor((from + length) / ratio));
+  if (end > start) return { start, length: end - start };
+  return { start: Math.min(limit - 1, Math.floor(from / ratio)), length: 1 };
+}
+
+/** Frames of a level, evenly spread over what is not glass, and fewer over what is. */
 function sample(level: Level, glass: GlassMap | undefined): FramePosition[] {
   const { reduction, content } = level.placement;
-  const candidates = level.frames.filter((position) => {
+  const shown = level.frames.filter(({ x, y }) => x < content.columns && y < content.rows);
+  const isGlass = (position: FramePosition): boolean => {
     const { x, y, width, height } = extentOf(level, position);
-    if (x >= content.columns || y >= content.rows) return false;
-    return !glass?.isGlass({
-      x: x * reduction.across,
-      y: y * reduction.down,
-      width: width * reduction.across,
-      height: height * reduction.down,
-    });
-  });
+    return (
+      glass?.isGlass({
+        x: x * reduction.across,
+        y: y * reduction.down,
+        width: width * reduction.across,
+        height: height * reduction.down,
+      }) ?? false
+    );
+  };
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
-  const count = Math.min(FRAMES, affordable, candidates.length);
-  return Array.from(
-    { length: count },
-    (_, i) => candidates[Math.floor(((i + 0.5) * candidates.length) / count)]!,
-  );
+  const spread = (candidates: readonly FramePosition[], most: number): FramePosition[] => {
+    const count = Math.min(most, affordable, candidates.length);
+    return Array.from(
+      { length: count },
+      (_, i) => candidates[Math.floor(((i + 0.5) * candidates.length) / count)]!,
+    );
+  };
+  return [
+    ...spread(
+      shown.filter((position) => !isGlass(position)),
+      FRAMES,
+    ),
+    ...spread(shown.filter(isGlass), GLASS_FRAMES),
+  ];
 }
 
 /** The part of a frame that shows the slide, in the level. */

@@ -41,7 +41,9 @@ export async function mapLevels(
   if (!resumed || !reached?.isComplete) {
     const pause = checkpointPause(options.checkpointSeconds);
     const colours = colourMap(open.colour.table, transfer.tables);
-    const total = images.reduce((sum, level) => sum + pixelsOf(level) * level.frames.length, 0);
+    const total = images.reduce((sum, level) => sum + (built.has(level) ? 0 : allPixels(level)), 0);
+    // Levels that are built take another pass over the base level.
+    const passes = total + (built.size > 0 ? allPixels(images[0]!) : 0);
     let done = 0;
     // The small levels first: what is wrong with one of them is met before the large one is worked on.
     for (const [image, level] of [...images.entries()].toReversed()) {
@@ -51,12 +53,19 @@ export async function mapLevels(
         const frames = batch.frames.filter((frame) => !writer.spools[image]!.has(frame));
         if (frames.length === 0) continue;
         await writer.writeAll(image, frames, () => made(open, level, { ...batch, frames }, colours, options));
-        onProgress(done, total);
+        onProgress(done, passes);
         await pause.unless(() => save(false));
       }
     }
     await writer.settle();
-    if (built.size > 0) await buildLevels(open, images, built, network, transfer, writer, options);
+    if (built.size > 0) {
+      // What was mapped is not lost with what comes.
+      await save(false);
+      await buildLevels(open, images, built, network, transfer, writer, {
+        ...options,
+        onProgress: (part, of) => onProgress(total + (part / of) * (passes - total), passes),
+      });
+    }
     await save(true);
   }
   const resources = cleanup.move();
@@ -73,6 +82,10 @@ export async function mapLevels(
 
 function pixelsOf({ rows, columns }: Level): number {
   return rows * columns;
+}
+
+function allPixels(level: Level): number {
+  return pixelsOf(level) * level.frames.length;
 }
 
 /** Frames that are made together. */

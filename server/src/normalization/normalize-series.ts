@@ -264,7 +264,7 @@ async function normalizeIn(
           instanceNumber: i + 1,
           sopInstanceUid: uids.instance(sourceImageOf(level)),
           encodedBytes: spools[i]!.totalBytes,
-          sourceIsLossy: open.isLossy(level),
+          sourceIsLossy: open.isLossy(levels.built.has(level) ? base : level),
         }),
         transferSyntaxUid: TRANSFER_SYNTAX[request.encoding],
         spool: spools[i]!,

@@ -5,6 +5,7 @@ import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CodecPool, MapOptions } from '../codec/codec-pool.ts';
+import type { StoredFrame as CodecFrame } from '../codec/codec-worker.ts';
 import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { type FrameFormat, invalidFrame, mostStoredBytes } from '../codec/frame-format.ts';
@@ -173,7 +174,7 @@ export async function openSeries(
     mapFrames: (level, positions, colours, output, signal) => {
       const { rows, columns } = level;
       const options = { colours, output: { rows, columns, ...output }, signal };
-      return mapFrames(stored.get(level)![positions[0]!.instance]!, positions, access.codecs, options);
+      return mapFrames(level, stored.get(level)![positions[0]!.instance]!, positions, access.codecs, options);
     },
     isLossy: ({ instances }) =>
       instances.some(({ sopInstanceUid }) => LOSSY.has(files.get(sopInstanceUid)!.transferSyntaxUid)),
@@ -554,25 +555,36 @@ function tileDecoder(
 
 /** Frames of an instance through a codec thread together. @throws what is wrong with one of them, which names it */
 async function mapFrames(
+  level: Level,
   instance: StoredInstance,
   positions: readonly FramePosition[],
   codecs: CodecPool,
   options: MapOptions,
 ): Promise<readonly Uint8Array[]> {
-  const frames: Uint8Array[] = [];
-  for (const { frame } of positions) frames.push(await frameOf(instance, frame));
+  const frames: CodecFrame[] = [];
+  for (const { frame, x, y } of positions)
+    frames.push({
+      bytes: await frameOf(instance, frame),
+      visible: {
+        width: Math.min(level.columns, level.totalColumns - x),
+        height: Math.min(level.rows, level.totalRows - y),
+      },
+    });
   try {
     return await codecs.map(frames, instance.format, options);
   } catch (error) {
-    const { code, data } = toStainError(error);
-    const { inBatch } = data as { inBatch?: number };
+    const { code, message, data, cause } = toStainError(error);
+    const { inBatch, ...rest } = data as { inBatch?: number };
     const found = inBatch ?? (positions.length === 1 ? 0 : undefined);
-    if (found !== undefined) throw atFrame(error, instance.file.sopInstanceUid, positions[found]!.frame);
+    if (found !== undefined) {
+      const plain = inBatch === undefined ? error : new StainError(code, message, { data: rest, cause });
+      throw atFrame(plain, instance.file.sopInstanceUid, positions[found]!.frame);
+    }
     if (!DAMAGE.has(code)) throw error;
     // One of them ended its thread: each alone says which.
     const mapped: Uint8Array[] = [];
     for (const position of positions)
-      mapped.push(...(await mapFrames(instance, [position], codecs, options)));
+      mapped.push(...(await mapFrames(level, instance, [position], codecs, options)));
     return mapped;
   }
 }
