@@ -1,8 +1,8 @@
 """Opens a derived series with independent readers and compares every pixel with what was computed.
 
-    python read_derived.py SOURCE_FOLDER DERIVED_FOLDER EXPECTED.rgb
+    python read_derived.py SOURCE_FOLDER DERIVED_FOLDER EXPECTED.rgb SIZES
 
-EXPECTED.rgb is all derived levels as rows x columns x 3 bytes each, the largest first. Prints JSON: for each reader the mean and largest
+EXPECTED.rgb is what all derived levels show as rows x columns x 3 bytes each, the largest first; SIZES their [columns, rows] as JSON. Prints JSON: for each reader the mean and largest
 difference in grey levels over the base level, and the number of frames decoded in all levels; `levels` compares each lower level. `highdicom` is null
 where highdicom cannot open the source either (it wants attributes that some converters leave out).
 """
@@ -43,7 +43,7 @@ def total_matrix(file: Path) -> np.ndarray:
     return tiles.swapaxes(1, 2).reshape(-1, across * ds.Columns, 3)[:rows, :columns]
 
 
-def main(source: str, derived: str, expected_file: str) -> None:
+def main(source: str, derived: str, expected_file: str, sizes: str) -> None:
     files = sorted(Path(derived).rglob("*.dcm"))
     base = base_of(derived)
     header = pydicom.dcmread(base, stop_before_pixels=True)
@@ -66,9 +66,11 @@ def main(source: str, derived: str, expected_file: str) -> None:
     report["highdicom"] = None if matrix is None else difference(matrix[:rows, :columns], expected)
     at = 0
     report["levels"] = []
-    for level in sorted((total_matrix(f) for f in files), key=len, reverse=True):
-        report["levels"].append(difference(level, everything[at : at + level.size].reshape(level.shape)))
-        at += level.size
+    matrices = sorted((total_matrix(f) for f in files), key=len, reverse=True)
+    for level, (width, height) in zip(matrices, json.loads(sizes), strict=True):
+        shown = everything[at : at + width * height * 3].reshape(height, width, 3)
+        report["levels"].append(difference(level[:height, :width], shown))
+        at += shown.size
     # The base level has been compared.
     report["levels"] = report["levels"][1:]
     print(json.dumps(report))

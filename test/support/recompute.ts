@@ -11,6 +11,13 @@ import type { Workplace } from './normalize.ts';
 
 const { signal } = new AbortController();
 
+export interface Recomputed {
+  /** Of all levels, one behind the other. */
+  readonly pixels: Uint8Array;
+  /** Width and height of what each level shows of the slide, without what pads it. */
+  readonly sizes: readonly (readonly [number, number])[];
+}
+
 /**
  * Every level again, each as one picture in memory and in one piece: not the way the product goes. The largest first, one behind the
  * other.
@@ -21,7 +28,7 @@ export async function recompute(
   source: string,
   result: NormalizationResult,
   pixels?: Raster,
-): Promise<Uint8Array> {
+): Promise<Recomputed> {
   await using archive = await open(source);
   const environment = composition.environment({ source: archive.client, destination: archive.client });
   const series = {
@@ -34,7 +41,7 @@ export async function recompute(
   const fit = await fitStain(base, opened.overviews([255, 255, 255]), network, { signal });
   const template = await composition.templates.get(result.template);
   const transfer = makeTransfer(result.transfer ?? 'linear', fit, template, network.model.classNames);
-  const levels: Uint8Array[] = [];
+  const levels: Raster[] = [];
   const images = imagesOf(opened.slide).sort((a, b) => b.totalRows - a.totalRows);
   for (const level of images) {
     const source = opened.pixels(level, [255, 255, 255]);
@@ -50,7 +57,10 @@ export async function recompute(
         copyOverlap(core, at, normalized, { x: 0, y: 0 });
       },
     });
-    levels.push(normalized.rgb);
+    levels.push(normalized);
   }
-  return Buffer.concat(levels);
+  return {
+    pixels: Buffer.concat(levels.map(({ rgb }) => rgb)),
+    sizes: levels.map(({ width, height }) => [width, height] as const),
+  };
 }

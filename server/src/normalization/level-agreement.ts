@@ -17,8 +17,12 @@ const GREATEST_DIFFERENCE = 2;
 /** Fewer blocks are noise: then only what is plainly something else, such as black, counts. */
 const FEW_BLOCKS = 16;
 const PLAIN_DIFFERENCE = 10;
-/** Part of the blocks that may plainly be something else: folds and edges that two filters show differently. */
+/**
+ * Part of the blocks that may differ by more than this: what is wrong in part, such as a black corner, differs by 40 and more. Colours that
+ * are kept because they are foreign (ink) are averaged with others on a coarse level, and moved there: up to 17 on a converted slide.
+ */
 const TOLERATED = 0.05;
+const WRONG_DIFFERENCE = 25;
 /** Blocks of this many pixels of the coarse level are compared: registration, sharpening and JPEG do not matter then. */
 const BLOCK = 8;
 /** Frames of the finer level that are looked at, evenly spread over those that are not glass, and over those that are; pixels at most. */
@@ -56,8 +60,8 @@ export async function disagreeingLevels(
 /** Whether so many blocks differ, or so much, that the level shows something else, whole or in part. */
 function isOther(differences: readonly number[]): boolean {
   if (differences.length < FEW_BLOCKS) return median(differences) > PLAIN_DIFFERENCE;
-  const plain = differences.filter((difference) => difference > PLAIN_DIFFERENCE).length;
-  return median(differences) > GREATEST_DIFFERENCE || plain > TOLERATED * differences.length;
+  const wrong = differences.filter((difference) => difference > WRONG_DIFFERENCE).length;
+  return median(differences) > GREATEST_DIFFERENCE || wrong > TOLERATED * differences.length;
 }
 
 /** Whether a level is no coarser than another. */
