@@ -6,8 +6,6 @@ import numpy as np
 
 from .summary import NODES, ORIGIN, PARTS, STEP, find_white, summary
 
-#: (R - G) / D of a colour, from which on it has some of haematoxylin; dense eosin is below.
-BLUISH = -0.9
 FILE = Path(__file__).resolve().parents[2] / "server/src/stain/other-stain.json"
 
 
@@ -30,13 +28,13 @@ def scores(summaries: np.ndarray, white_known: np.ndarray, detector: dict) -> np
     return np.where(summaries.sum(-1) > 0, 1 / (1 + np.exp(-logits)), 0)
 
 
-def bluish(summaries: np.ndarray) -> np.ndarray:
-    """Part of the nuclei of each, 0 to 1, that absorbs red nearly as much as green: 0 in eosin alone, however dense it is."""
+def bluish(summaries: np.ndarray, detector: dict) -> np.ndarray:
+    """Part of the nuclei of each, 0 to 1, that absorbs red nearly as much as green, by (R - G) / D: 0 in eosin alone, however dense it is."""
     nuclei = summaries[:, : NODES[0] * NODES[1]]
     cx = (ORIGIN[0] + STEP * np.arange(NODES[0]))[:, None]
     cy = (ORIGIN[1] + STEP * np.arange(NODES[1]))[None]
     # (R - G) / D in terms of chroma.
-    where = (1.5 * cx - np.sqrt(3) / 2 * cy > BLUISH).ravel()
+    where = (1.5 * cx - np.sqrt(3) / 2 * cy > detector["limits"]["bluish"]["from"]).ravel()
     return (nuclei * where).sum(-1) / np.maximum(nuclei.sum(-1), 1e-12)
 
 
@@ -47,5 +45,5 @@ def judge(rgb: np.ndarray, detector: dict) -> tuple[str, float]:
     score, limits = float(scores(sums, np.array([white is not None]), detector)[0]), detector["limits"]
     if score > limits["other"]:
         return "other", score
-    is_eosin_alone = sums.sum() > 0 and bluish(sums)[0] < limits["bluish"]
+    is_eosin_alone = sums.sum() > 0 and bluish(sums, detector)[0] < limits["bluish"]["least"]
     return "unsure" if score > limits["unsure"] or is_eosin_alone else "he", score

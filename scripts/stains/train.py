@@ -36,7 +36,7 @@ EPOCHS, BATCH, RATE, DECAY, NOISE = 50, 128, 3e-3, 0.05, 0.015
 SMOOTHING = 0.04
 DECIMALS = 3
 #: Score from which on a slide is noted and refused, chosen on the development sets.
-LIMITS = {"unsure": 0.62, "other": 0.73, "bluish": 0.01}
+LIMITS = {"unsure": 0.62, "other": 0.73, "bluish": {"from": -0.9, "least": 0.01}}
 
 
 def tissues(data: Path, random: np.random.Generator) -> dict[str, list[Tissue]]:

@@ -6,6 +6,7 @@ import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.
 import { findGlassTiles } from '../../server/src/normalization/glass-tiles.ts';
 import type { OpenSeries } from '../../server/src/normalization/open-series.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { ownPlacement } from '../../server/src/slide/placement.ts';
 import { blankRaster, type Raster } from '../../server/src/slide/raster.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
@@ -56,7 +57,12 @@ describe('a small level that shows glass where the base level has tissue (shifte
       x: (frame % 4) * 256,
       y: Math.floor(frame / 4) * 256,
     }));
-    const level = { rows: 256, columns: 256, totalRows: 1024, totalColumns: 1024, frames };
+    const size = { rows: 256, columns: 256, totalRows: 1024, totalColumns: 1024 };
+    const level = {
+      ...size,
+      frames,
+      placement: ownPlacement({ ...size, spacing: undefined, origin: undefined }),
+    };
     const found = (base: Raster) =>
       findGlassTiles(
         {

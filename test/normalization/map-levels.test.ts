@@ -8,6 +8,7 @@ import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/ra
 import { EXPLICIT_LITTLE_ENDIAN, testUid } from '../support/make-slide.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { storableSlide } from '../support/storable.ts';
+import { halved, tilesOf } from '../support/tiles.ts';
 import { tissue } from '../support/tissue.ts';
 
 const TILE = 128;
@@ -25,34 +26,12 @@ afterAll(async () => {
   await place?.[Symbol.asyncDispose]();
 });
 
-function tiles(raster: Raster, side = TILE): Uint8Array[] {
-  const across = raster.width / side;
-  return Array.from({ length: across ** 2 }, (_, i) => {
-    const tile = blankRaster(side, side);
-    copyOverlap(raster, { x: 0, y: 0 }, tile, { x: (i % across) * side, y: Math.floor(i / across) * side });
-    return tile.rgb;
-  });
-}
-
 /** With a part of it black. */
 function painted(raster: Raster, left: number, right: number): Raster {
   const rgb = raster.rgb.slice();
   for (let y = 0; y < raster.height; y++)
     rgb.fill(0, (y * raster.width + left) * 3, (y * raster.width + right) * 3);
   return { ...raster, rgb };
-}
-
-/** Half the size, by the mean of four pixels. */
-function halved({ width, rgb }: Raster): Raster {
-  const half = blankRaster(width / 2, width / 2);
-  for (let y = 0; y < half.height; y++)
-    for (let x = 0; x < half.width; x++)
-      for (let c = 0; c < 3; c++) {
-        const at = (2 * y * width + 2 * x) * 3 + c;
-        const sum = rgb[at]! + rgb[at + 3]! + rgb[at + width * 3]! + rgb[at + width * 3 + 3]!;
-        half.rgb[(y * half.width + x) * 3 + c] = Math.round(sum / 4);
-      }
-  return half;
 }
 
 interface Made {
@@ -74,7 +53,7 @@ async function normalized(
       columns: tile,
       totalRows: raster.height,
       totalColumns: raster.width,
-      frames: tiles(raster, tile),
+      frames: tilesOf(raster, tile),
       transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
       photometricInterpretation: 'RGB',
       ...options,
@@ -140,9 +119,9 @@ describe('a level that shows what the base level shows', () => {
   it('is moved by itself: a colour becomes the same colour on every level', async () => {
     const small = halved(WHOLE);
     const { notes, base, level } = await normalized('agreeing', small);
-    const ofBase = colours(tiles(WHOLE), await pixelsOf(base));
+    const ofBase = colours(tilesOf(WHOLE, TILE), await pixelsOf(base));
     let compared = 0;
-    for (const [before, after] of colours(tiles(small), await pixelsOf(level))) {
+    for (const [before, after] of colours(tilesOf(small, TILE), await pixelsOf(level))) {
       const expected = ofBase.get(before);
       if (expected === undefined) continue;
       compared++;
@@ -175,7 +154,7 @@ describe('a level that shows something else', () => {
         whole,
         { x: 0, y: 0 },
       );
-    const expected = tiles(halved(whole));
+    const expected = tilesOf(halved(whole), TILE);
     const found = await pixelsOf(level);
     const most = found.reduce(
       (worst, rgb, i) =>

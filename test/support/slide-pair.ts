@@ -3,8 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
-import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
+import { blankRaster, type Raster } from '../../server/src/slide/raster.ts';
 import { makeSlideInstance, testUid } from './make-slide.ts';
+import { halved, tilesOf } from './tiles.ts';
 import { tissue } from './tissue.ts';
 
 const TILE = 128;
@@ -51,13 +52,9 @@ async function writeSlide(folder: string, slide: SlideName, whole: Raster): Prom
 
 async function instance(slide: SlideName, image: number, pixels: Raster): Promise<Uint8Array> {
   const side = Math.min(TILE, pixels.width);
+  const encode = { rows: side, columns: side, encoding: 'jpeg', quality: 90 } as const;
   const frames: Uint8Array[] = [];
-  for (let y = 0; y < pixels.height; y += side)
-    for (let x = 0; x < pixels.width; x += side) {
-      const tile = blankRaster(side, side);
-      copyOverlap(pixels, { x: 0, y: 0 }, tile, { x, y });
-      frames.push(await encodeFrame(tile.rgb, { rows: side, columns: side, encoding: 'jpeg', quality: 90 }));
-    }
+  for (const tile of tilesOf(pixels, side)) frames.push(await encodeFrame(tile, encode));
   const { container, frameOfReference, specimen } = own(slide);
   return makeSlideInstance({
     slide: 'pair',
@@ -87,16 +84,4 @@ async function instance(slide: SlideName, image: number, pixels: Raster): Promis
       ],
     },
   });
-}
-
-function halved({ width, height, rgb }: Raster): Raster {
-  const half = blankRaster(width / 2, height / 2);
-  for (let y = 0; y < half.height; y++)
-    for (let x = 0; x < half.width; x++)
-      for (let c = 0; c < 3; c++) {
-        const at = (2 * y * width + 2 * x) * 3 + c;
-        const sum = rgb[at]! + rgb[at + 3]! + rgb[at + width * 3]! + rgb[at + width * 3 + 3]!;
-        half.rgb[(y * half.width + x) * 3 + c] = Math.round(sum / 4);
-      }
-  return half;
 }

@@ -1,7 +1,7 @@
 /** A slide of one level with uncompressed frames of tissue beside glass: enough to be normalised. */
-import { blankRaster, copyOverlap } from '../../server/src/slide/raster.ts';
 import { EXPLICIT_LITTLE_ENDIAN, type SlideInstanceOptions } from './make-slide.ts';
 import { type StorableSlide, storableSlide } from './storable.ts';
+import { tilesOf } from './tiles.ts';
 import { tissue } from './tissue.ts';
 
 const TILE = 128;
@@ -14,12 +14,7 @@ export function tissueSlide(
   change: (rgb: Uint8Array) => Uint8Array = (rgb) => rgb,
 ): StorableSlide {
   const whole = tissue(SIDE, SIDE, { part: 0.7 });
-  const frames = Array.from({ length: (SIDE / TILE) ** 2 }, (_, i) => {
-    const tile = blankRaster(TILE, TILE);
-    const at = { x: (i % (SIDE / TILE)) * TILE, y: Math.floor(i / (SIDE / TILE)) * TILE };
-    copyOverlap(whole, { x: 0, y: 0 }, tile, at);
-    return change(tile.rgb);
-  });
+  const frames = tilesOf(whole, TILE).map(change);
   return storableSlide(name, {
     rows: TILE,
     columns: TILE,

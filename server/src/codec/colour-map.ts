@@ -5,6 +5,7 @@
  */
 import { applyTables, type LinearTables } from '../stain/linear-tables.ts';
 import { applyColourTable, type ColourTable } from './colour-table.ts';
+import { inSharedMemory } from './shared-memory.ts';
 
 export interface ColourMap {
   /** Into sRGB, see icc.ts. */
@@ -21,23 +22,16 @@ export interface ColourMap {
 const KNOWN = 1 << 24;
 
 export function colourMap(profile: ColourTable | undefined, transfer: LinearTables): ColourMap {
-  const shared = <Table extends Int32Array | Uint8Array>(table: Table): Table => {
-    const Kind = table.constructor as new (buffer: SharedArrayBuffer) => Table;
-    const copy = new Kind(new SharedArrayBuffer(table.byteLength));
-    copy.set(table);
-    return copy;
-  };
   return {
     profile,
-    // Shared, so that a task does not take copies along.
     transfer: {
-      density: shared(transfer.density),
-      product: shared(transfer.product),
-      offset: shared(transfer.offset),
-      weight: shared(transfer.weight),
-      native: shared(transfer.native),
-      ramps: shared(transfer.ramps),
-      level: shared(transfer.level),
+      density: inSharedMemory(transfer.density),
+      product: inSharedMemory(transfer.product),
+      offset: inSharedMemory(transfer.offset),
+      weight: inSharedMemory(transfer.weight),
+      native: inSharedMemory(transfer.native),
+      ramps: inSharedMemory(transfer.ramps),
+      level: inSharedMemory(transfer.level),
     },
     colours: new Int32Array(new SharedArrayBuffer(4 * 2 ** 24)),
   };

@@ -8,6 +8,7 @@ import sharp from 'sharp';
 import { StainError } from '../errors.ts';
 import type { ColourTable } from './colour-table.ts';
 import { lattice } from './icc-lattice.ts';
+import { inSharedMemory } from './shared-memory.ts';
 
 /** Takes 0.2 s. Profiles of scanners are of one megabyte at most. */
 const TIME_LIMIT_MS = 30_000;
@@ -43,9 +44,8 @@ export async function makeColourTable(
   const identity = lattice();
   const isSrgb = converted.every((value, i) => Math.abs(value - identity[i]!) <= 1);
   if (isSrgb) return undefined;
-  const table = new Uint8Array(new SharedArrayBuffer(converted.byteLength));
-  table.set(converted);
-  return table;
+  // A child process gives a Buffer, whose class threads do not share.
+  return inSharedMemory(new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength));
 }
 
 function convert(profile: Uint8Array, converter: string): Promise<Uint8Array> {

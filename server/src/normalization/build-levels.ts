@@ -101,15 +101,15 @@ export class LevelBuilder implements AsyncDisposable {
   /** Adds the glass and waits for the last frame. */
   async finish(): Promise<void> {
     const { glass } = this.#options;
-    for (const [image, level] of this.#images.entries())
-      for (const { x, y } of glass && this.#isMade(image) ? this.#pyramid.glassTiles(image) : []) {
+    const made = [...this.#images.entries()].filter(([image]) => this.#isMade(image));
+    for (const [image, level] of made)
+      for (const { x, y } of glass ? this.#pyramid.glassTiles(image) : []) {
         const frame = this.#frameAt(image, x, y);
         if (frame !== undefined)
           await this.#writer.write(image, frame, () => glass!.frame(level, level.frames[frame]!));
       }
-    for (const [image, { frames, placement, rows, columns }] of this.#images.entries())
+    for (const [image, { frames, placement, rows, columns }] of made)
       for (const [frame, { x, y }] of frames.entries()) {
-        if (!this.#isMade(image)) break;
         if (x < placement.content.columns && y < placement.content.rows) continue;
         const blank = blankRaster(columns, rows, this.#options.padding);
         await this.#writer.write(image, frame, () => this.#encoded(image, blank.rgb));

@@ -3,6 +3,7 @@
  * of tissue windows. Everything after uses these numbers, so that no tile differs from its neighbour.
  */
 import type { StainNetwork } from '../inference/network.ts';
+import { evenlySpaced } from '../slide/evenly-spaced.ts';
 import {
   BLACK_DENSITY,
   densityAt,
@@ -323,11 +324,6 @@ function spreadOut<T>(items: readonly T[]): T[] {
   const reversed = (i: number): number =>
     Number.parseInt(i.toString(2).padStart(bits, '0').split('').reverse().join(''), 2);
   return Array.from({ length: 2 ** bits }, (_, i) => items[reversed(i)]).filter((item) => item !== undefined);
-}
-
-function evenlySpaced<T>(items: readonly T[], count: number): T[] {
-  if (items.length <= count) return [...items];
-  return Array.from({ length: count }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / count)]!);
 }
 
 /** 1 where a pixel counts: in the window's core, on a tile of the slide, and not the black rim of a scan. */

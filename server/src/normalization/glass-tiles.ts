@@ -2,11 +2,11 @@
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { asYbrFull422 } from '../codec/jpeg.ts';
+import { evenlySpaced } from '../slide/evenly-spaced.ts';
 import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
 import { densityAt } from '../slide/optical-density.ts';
+import { extentOf } from '../slide/placement.ts';
 import { BLACK, type Rgb } from '../slide/raster.ts';
-import type { FramePosition } from '../slide/types.ts';
-import type { Rectangle } from '../slide/windows.ts';
 import type { Fade } from '../stain/stain.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { OpenSeries } from './open-series.ts';
@@ -71,27 +71,17 @@ export async function findGlassTiles(
 /** Whether tiles of the base level are what the map says: levels may be shifted, cropped or retouched. */
 async function isTrue(map: GlassMap, open: OpenSeries, dense: number, signal: AbortSignal): Promise<boolean> {
   const base = open.slide.levels[0]!;
-  const { rows, columns, totalRows, totalColumns } = base;
   // What lies beyond the slide in a tile at its edge is anything.
-  const extent = ({ x, y }: FramePosition): Rectangle => ({
-    x,
-    y,
-    width: Math.min(columns, totalColumns - x),
-    height: Math.min(rows, totalRows - y),
-  });
-  const glass = base.frames.filter((position) => map.isGlass(extent(position)));
-  const probes = Array.from(
-    { length: Math.min(PROBES, glass.length) },
-    (_, i): FramePosition => glass[Math.floor(((i + 0.5) * glass.length) / Math.min(PROBES, glass.length))]!,
-  );
+  const glass = base.frames.filter((position) => map.isGlass(extentOf(base, position)));
+  const probes = evenlySpaced(glass, PROBES);
   let [pixels, denser] = [0, 0];
   for (const position of probes) {
     signal.throwIfAborted();
     const { rgb } = await open.readFrame(base, position);
-    const { width, height } = extent(position);
+    const { width, height } = extentOf(base, position);
     pixels += width * height;
     for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) if (densityAt(rgb, y * columns + x) > dense) denser++;
+      for (let x = 0; x < width; x++) if (densityAt(rgb, y * base.columns + x) > dense) denser++;
   }
   return denser <= TOLERATED * pixels;
 }

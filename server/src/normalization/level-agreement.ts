@@ -3,8 +3,10 @@
  * linear transfer moves every level by itself, so what a level shows wrong would stay wrong.
  */
 import { ciede2000, labOf } from '../slide/ciede2000.ts';
+import { evenlySpaced } from '../slide/evenly-spaced.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
 import { densityAt } from '../slide/optical-density.ts';
+import { extentOf, extentOnBase } from '../slide/placement.ts';
 import { type Raster, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { Rectangle } from '../slide/windows.ts';
@@ -127,42 +129,18 @@ function span(from: number, length: number, ratio: number, limit: number): { sta
 
 /** Frames of a level, evenly spread over what is not glass, and fewer over what is. */
 function sample(level: Level, glass: GlassMap | undefined): FramePosition[] {
-  const { reduction, content } = level.placement;
+  const { content } = level.placement;
   const shown = level.frames.filter(({ x, y }) => x < content.columns && y < content.rows);
-  const isGlass = (position: FramePosition): boolean => {
-    const { x, y, width, height } = extentOf(level, position);
-    return (
-      glass?.isGlass({
-        x: x * reduction.across,
-        y: y * reduction.down,
-        width: width * reduction.across,
-        height: height * reduction.down,
-      }) ?? false
-    );
-  };
+  const isGlass = (position: FramePosition): boolean =>
+    glass?.isGlass(extentOnBase(level, position)) ?? false;
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
-  const spread = (candidates: readonly FramePosition[], most: number): FramePosition[] => {
-    const count = Math.min(most, affordable, candidates.length);
-    return Array.from(
-      { length: count },
-      (_, i) => candidates[Math.floor(((i + 0.5) * candidates.length) / count)]!,
-    );
-  };
   return [
-    ...spread(
+    ...evenlySpaced(
       shown.filter((position) => !isGlass(position)),
-      FRAMES,
+      Math.min(FRAMES, affordable),
     ),
-    ...spread(shown.filter(isGlass), GLASS_FRAMES),
+    ...evenlySpaced(shown.filter(isGlass), Math.min(GLASS_FRAMES, affordable)),
   ];
-}
-
-/** The part of a frame that shows the slide, in the level. */
-export function extentOf(
-  { rows, columns, placement: { content } }: Level,
-  { x, y }: FramePosition,
-): Rectangle {
-  return { x, y, width: Math.min(columns, content.columns - x), height: Math.min(rows, content.rows - y) };
 }
 
 /** Mean levels over a rectangle, rounded: one pixel. */

@@ -5,14 +5,14 @@
 import { type ColourMap, colourMap } from '../codec/colour-map.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
-import type { FramePosition, Level } from '../slide/types.ts';
-import type { Rectangle } from '../slide/windows.ts';
+import { extentOnBase } from '../slide/placement.ts';
+import type { Level } from '../slide/types.ts';
 import type { LinearTransfer } from '../stain/transfer.ts';
 import { LevelBuilder } from './build-levels.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { checkpointPause } from './checkpoint-pause.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { disagreeingLevels, extentOf } from './level-agreement.ts';
+import { disagreeingLevels } from './level-agreement.ts';
 import { type MadeLevels, type MakeOptions, usable } from './make-levels.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 import type { OpenSeries } from './open-series.ts';
@@ -57,7 +57,6 @@ export async function mapLevels(
         await pause.unless(() => save(false));
       }
     }
-    await writer.settle();
     if (built.size > 0) {
       // What was mapped is not lost with what comes.
       await save(false);
@@ -104,7 +103,7 @@ function* batches(level: Level, glass: GlassMap | undefined): Generator<Batch> {
   let frames: number[] = [];
   let isGlass = false;
   for (const [frame, position] of level.frames.entries()) {
-    const isThisGlass = glass?.isGlass(onBase(level, position)) ?? false;
+    const isThisGlass = glass?.isGlass(extentOnBase(level, position)) ?? false;
     const isOther =
       isThisGlass !== isGlass || position.instance !== level.frames[frames[0] ?? frame]!.instance;
     if (frames.length > 0 && (isOther || frames.length === most)) {
@@ -130,13 +129,6 @@ async function made(
   const kept: Uint8Array[] = [];
   for (const position of positions) kept.push(await glass.frame(level, position));
   return kept;
-}
-
-/** What a frame shows, in pixels of the base level. */
-function onBase(level: Level, position: FramePosition): Rectangle {
-  const { across, down } = level.placement.reduction;
-  const { x, y, width, height } = extentOf(level, position);
-  return { x: x * across, y: y * down, width: width * across, height: height * down };
 }
 
 /** The levels that were not mapped, of the base level; its own frames are there already. */

@@ -4,7 +4,8 @@
  */
 import { StainError } from '../errors.ts';
 import type { TileGrid } from './pyramid.ts';
-import type { Level, Placement } from './types.ts';
+import type { FramePosition, Level, Placement } from './types.ts';
+import type { Rectangle } from './windows.ts';
 
 /** Spacings are written with few digits: a ratio as close to a whole number as this is that number. */
 const WHOLE = 0.005;
@@ -36,6 +37,21 @@ export function placementOn(base: Unplaced, level: Unplaced): Placement {
     reduction: { across: across.reduction, down: down.reduction },
     content: { columns: across.content, rows: down.content },
   };
+}
+
+/** The part of a frame that shows the slide, in its level. */
+export function extentOf(
+  { rows, columns, placement: { content } }: Pick<Level, 'rows' | 'columns' | 'placement'>,
+  { x, y }: Pick<FramePosition, 'x' | 'y'>,
+): Rectangle {
+  return { x, y, width: Math.min(columns, content.columns - x), height: Math.min(rows, content.rows - y) };
+}
+
+/** The same in pixels of the base level. */
+export function extentOnBase(level: Level, position: FramePosition): Rectangle {
+  const { across, down } = level.placement.reduction;
+  const { x, y, width, height } = extentOf(level, position);
+  return { x: x * across, y: y * down, width: width * across, height: height * down };
 }
 
 /** The grid of a level without what pads it. */

@@ -88,13 +88,13 @@ const FOREIGN: readonly [Where, string][] = [
 const NAMED = 0.08;
 const MISSED = 0.04;
 
-/** (R - G) / D in terms of chroma, as optical densities: what is above has some haematoxylin, dense eosin is below. */
-const BLUISH: Where = (cx, cy) => 1.5 * cx - (Math.sqrt(3) / 2) * cy > -0.9;
+/** By (R - G) / D of optical densities, in terms of chroma: what is above has some haematoxylin, dense eosin is below. */
+const BLUISH: Where = (cx, cy) => 1.5 * cx - (Math.sqrt(3) / 2) * cy > detector.limits.bluish.from;
 
 /** Even the bluest part of the tissue is red: a slide without haematoxylin, or one in which it has faded altogether. */
 function isEosinAlone(summary: ColourSummary): boolean {
   const { nuclei } = partsOf(summary);
-  return sum(nuclei) > 0 && shareOf(nuclei, BLUISH) < detector.limits.bluish;
+  return sum(nuclei) > 0 && shareOf(nuclei, BLUISH) < detector.limits.bluish.least;
 }
 
 /** In a pathologist's words. */
