@@ -40,12 +40,19 @@ interface Made {
   readonly level: Part10File;
 }
 
-/** A slide of two levels, normalised without loss. @param tile pixels a side */
+interface Options {
+  /** Default 512 x 512 pixels, in part tissue. */
+  readonly whole?: Raster;
+  /** Pixels a side of a frame. */
+  readonly tile?: number;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** A slide of two levels, normalised without loss. */
 async function normalized(
   name: string,
   small: Raster,
-  tile = TILE,
-  onProgress?: (progress: Progress) => void,
+  { whole = WHOLE, tile = TILE, onProgress }: Options = {},
 ): Promise<Made> {
   const image = (raster: Raster, options: object) =>
     storableSlide(name, {
@@ -58,10 +65,10 @@ async function normalized(
       photometricInterpretation: 'RGB',
       ...options,
     });
-  const base = image(WHOLE, { overrides: { SOPInstanceUID: testUid(`${name} base`) } });
+  const base = image(whole, { overrides: { SOPInstanceUID: testUid(`${name} base`) } });
   const level = image(small, {
     imageType: ['DERIVED', 'PRIMARY', 'VOLUME', 'RESAMPLED'],
-    pixelSpacing: (0.0005 * SIDE) / small.width,
+    pixelSpacing: (0.0005 * whole.width) / small.width,
     overrides: { SOPInstanceUID: testUid(`${name} level`) },
   });
   const [source, result] = [join(place.folder, name), join(place.folder, `${name}-result`)];
@@ -165,14 +172,26 @@ describe('a level that shows something else', () => {
   });
 
   it('is met where one of its pixels covers more than a frame of the finer one', async () => {
-    const { notes } = await normalized('far coarser', blankRaster(16, 16), 16);
+    const { notes } = await normalized('far coarser', blankRaster(16, 16), { tile: 16 });
     expect(notes.join(' ')).toMatch(/16 x 16 pixels does not show what the base level shows/);
+  });
+
+  it('is met where the finer level is one large frame', async () => {
+    const side = 2240;
+    const whole = tissue(side, side, { part: 0.7 });
+    const { notes } = await normalized('large frames', blankRaster(side / 2, side / 2), {
+      whole,
+      tile: side,
+    });
+    expect(notes.join(' ')).toMatch(/1120 x 1120 pixels does not show what the base level shows/);
   });
 
   it('does not let the progress go back', async () => {
     const parts: number[] = [];
-    await normalized('progress', blankRaster(SIDE / 2, SIDE / 2), TILE, ({ stage, done, total }) => {
-      if (stage === 'normalize') parts.push(done / total);
+    await normalized('progress', blankRaster(SIDE / 2, SIDE / 2), {
+      onProgress({ stage, done, total }) {
+        if (stage === 'normalize') parts.push(done / total);
+      },
     });
     // Building takes a second pass over the base level.
     expect(parts[0]).toBeLessThanOrEqual(0.5);

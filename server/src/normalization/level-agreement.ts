@@ -9,7 +9,7 @@ import { densityAt } from '../slide/optical-density.ts';
 import { extentOf, extentOnBase } from '../slide/placement.ts';
 import { type Raster, WHITE } from '../slide/raster.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
-import type { Rectangle } from '../slide/windows.ts';
+import { type Rectangle, windowsOf } from '../slide/windows.ts';
 import { applyTables } from '../stain/linear-tables.ts';
 import type { LinearTransfer } from '../stain/transfer.ts';
 import type { OpenSeries } from './open-series.ts';
@@ -31,6 +31,8 @@ const BLOCK = 8;
 const FRAMES = 24;
 const GLASS_FRAMES = 8;
 const PIXELS = 16e6;
+/** Pixels a side that are looked at together at most. */
+const PIECE = 1024;
 /** A coarse pixel that covers more of the finer level is not looked at. */
 const WIDEST = 4e6;
 
@@ -87,10 +89,9 @@ async function compare(
   const { content } = coarse.placement;
   const [above, below] = [open.pixels(finer, WHITE), open.pixels(coarse, WHITE)];
   const differences: number[] = [];
-  for (const position of sample(finer, glass)) {
-    const extent = extentOf(finer, position);
-    const across = span(extent.x, extent.width, ratio.x, content.columns);
-    const down = span(extent.y, extent.height, ratio.y, content.rows);
+  for (const part of sample(finer, glass)) {
+    const across = span(part.x, part.width, ratio.x, content.columns);
+    const down = span(part.y, part.height, ratio.y, content.rows);
     const at = { x: across.start, y: down.start, width: across.length, height: down.length };
     const under = {
       x: Math.floor(at.x * ratio.x),
@@ -127,20 +128,33 @@ function span(from: number, length: number, ratio: number, limit: number): { sta
   return { start: Math.min(limit - 1, Math.floor(from / ratio)), length: 1 };
 }
 
-/** Frames of a level, evenly spread over what is not glass, and fewer over what is. */
-function sample(level: Level, glass: GlassMap | undefined): FramePosition[] {
+/** Parts of a level, evenly spread over what is not glass, and fewer over what is. */
+function sample(level: Level, glass: GlassMap | undefined): Rectangle[] {
   const { content } = level.placement;
   const shown = level.frames.filter(({ x, y }) => x < content.columns && y < content.rows);
   const isGlass = (position: FramePosition): boolean =>
     glass?.isGlass(extentOnBase(level, position)) ?? false;
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
+  const spread = (frames: readonly FramePosition[], most: number): Rectangle[] => {
+    const chosen = evenlySpaced(frames, Math.min(most, affordable));
+    return evenlySpaced(
+      chosen.flatMap((position) => piecesOf(extentOf(level, position))),
+      most,
+    );
+  };
   return [
-    ...evenlySpaced(
+    ...spread(
       shown.filter((position) => !isGlass(position)),
-      Math.min(FRAMES, affordable),
+      FRAMES,
     ),
-    ...evenlySpaced(shown.filter(isGlass), Math.min(GLASS_FRAMES, affordable)),
+    ...spread(shown.filter(isGlass), GLASS_FRAMES),
   ];
+}
+
+/** A frame may be a whole level: it is looked at in pieces. */
+function piecesOf({ x, y, width, height }: Rectangle): Rectangle[] {
+  const pieces = [...windowsOf(width, height, { halo: 0, alignment: 1, coreSize: PIECE })];
+  return pieces.map(({ core }) => ({ ...core, x: core.x + x, y: core.y + y }));
 }
 
 /** Mean levels over a rectangle, rounded: one pixel. */
