@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
+/** Whole slides through whole services, with a database: minutes where all others take seconds. */
+const SYSTEM = [
+  'test/{cases,cli,identity,jobs,normalized,rules}/**/*.test.ts',
+  'test/pipeline/{faults,resume}.test.ts',
+];
+
 /**
- * `unit` needs only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `security` attacks the service
+ * `unit` and `system` need only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `security` attacks the service
  * (docs/security.md); `e2e` is OHIF in Chromium; `faults` kills and disturbs real processes.
  */
 export default defineConfig({
@@ -9,15 +15,25 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    setupFiles: process.env['STAIN_PROPERTY_RUNS'] ? ['test/support/property-setup.ts'] : [],
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/interop/**', 'test/security/**', 'test/e2e/**', 'test/faults/**'],
+          exclude: [
+            ...SYSTEM,
+            'test/interop/**',
+            'test/security/**',
+            'test/e2e/**',
+            'test/faults/**',
+            'test/image/**',
+          ],
         },
       },
+      { extends: true, test: { name: 'system', include: SYSTEM } },
+      { extends: true, test: { name: 'image', include: ['test/image/**/*.test.ts'], testTimeout: 120_000 } },
       {
         extends: true,
         test: {

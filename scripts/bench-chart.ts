@@ -1,8 +1,8 @@
-/** A picture of what runs when: every decode, network run and encode of one job as a bar on the time axis. */
+/** A timeline chart: every decode, network run and encode of one job as a bar on the time axis. */
 import sharp from 'sharp';
 import type { CodecPool } from '../server/src/codec/codec-pool.ts';
 import type { StainNetwork } from '../server/src/inference/network.ts';
-import type { NormalizationEnvironment } from '../server/src/normalization/normalize-series.ts';
+import type { NormalizationEnvironment } from '../server/src/pipeline/environment.ts';
 import type { Row } from './bench-run.ts';
 
 const LANES = { decode: '#4477aa', network: '#cc6677', encode: '#228833' } as const;
@@ -18,7 +18,7 @@ interface Span {
 export class Trace {
   readonly #spans: Span[] = [];
 
-  /** The environment with its codecs and networks watched; a span begins when the task is handed over. */
+  /** The environment with its codecs and networks instrumented; a span begins when the task is handed over. */
   watch = (environment: NormalizationEnvironment): NormalizationEnvironment => ({
     ...environment,
     codecs: this.#watched(environment.codecs, { decode: 'decode', encode: 'encode' }) as CodecPool,

@@ -1,4 +1,4 @@
-/** The Python side of bench-gpu.ts: the graphs in 16 bits, and the same networks measured in PyTorch. */
+/** The Python side of bench-gpu.ts: 16-bit graphs, and the same networks measured in PyTorch. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -7,7 +7,7 @@ import type { Shape } from './bench-gpu-session.ts';
 
 const row = z.object({
   model: z.string(),
-  /** `network` is the network alone, with its input and output on the card. */
+  /** `network` is the network alone, with its input and output on the GPU. */
   graph: z.enum(['statistics', 'apply', 'network']),
   precision: z.enum(['fp32', 'fp16']),
   size: z.number(),
@@ -41,12 +41,15 @@ async function python(module: string, args: readonly string[]): Promise<string> 
   }
 }
 
-/** Writes the graphs with their networks in 16 bits. @throws Error without Python, numpy and onnx */
+/** Writes the graphs with 16-bit networks. @throws Error without Python, numpy and onnx */
 export async function writeHalfGraphs(folder: string): Promise<void> {
   await python('dcgmm.half', ['--out', folder]);
 }
 
-/** @param device as PyTorch names it: cpu, cuda or cuda:N. @throws Error without Python and torch, or without the device */
+/**
+ * @param device in PyTorch's notation: cpu, cuda or cuda:N. @throws Error without Python and torch, or without the
+ * device
+ */
 export async function measurePyTorch(
   device: string,
   shapes: readonly Shape[],

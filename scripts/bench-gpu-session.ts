@@ -1,4 +1,4 @@
-/** A thread with one session of one graph, which runs it over and over: what bench-gpu.ts measures. */
+/** A thread with one session of one graph, which it runs repeatedly: what bench-gpu.ts measures. */
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import type { WorkerStart } from '../server/src/inference/messages.ts';
@@ -21,7 +21,7 @@ export interface Shape {
 }
 
 interface Request extends Shape {
-  /** How long to measure; 0 runs once, so that kernels are chosen and memory is taken. */
+  /** How long to measure; 0 runs once, so that kernels are chosen and memory is allocated. */
   readonly seconds: number;
 }
 
@@ -36,7 +36,7 @@ export interface MeasuredSession {
   close(): Promise<void>;
 }
 
-/** Requests must not overlap. @throws Error with the runtime's words, also from `run` */
+/** Requests must not overlap. @throws Error with the runtime's message, also from `run` */
 export async function openMeasuredSession(start: SessionStart): Promise<MeasuredSession> {
   const worker = new Worker(new URL(import.meta.url), { workerData: start });
   const answer = <T>(): Promise<T> =>
@@ -63,7 +63,7 @@ export async function openMeasuredSession(start: SessionStart): Promise<Measured
   };
 }
 
-/** In the thread. */
+/** Runs in the thread. */
 async function serve({ graph, kind, providers, threads, classes }: SessionStart): Promise<void> {
   env.logLevel = 'fatal';
   const session = await InferenceSession.create(graph, {

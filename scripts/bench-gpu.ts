@@ -1,9 +1,9 @@
 /**
- * Measures the graphs on a GPU against the same networks in PyTorch on the same card, and prints tables as Markdown.
+ * Measures the graphs on a GPU against the same networks in PyTorch on the same card, and prints Markdown tables.
  *
- *   npm run bench:gpu                                  CUDA; ends with 1, and claims nothing, where there is none
+ *   npm run bench:gpu                                  CUDA; exits with 1, and reports nothing, without it
  *   npm run bench:gpu -- --device cuda:1 --seconds 5
- *   npm run bench:gpu -- --device cpu --quick          the same code on a CPU, only to try it
+ *   npm run bench:gpu -- --device cpu --quick          the same code on a CPU, only to try it out
  *
  * STAIN_PYTHON names a Python with scripts/requirements.txt and a torch for the card. A figure is the mean over at least
  * `--seconds`, pixels in the host's memory to pixels in the host's memory. Every figure of one table is from one run.
@@ -12,14 +12,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { toStainError } from '../server/src/errors.ts';
+import { toStainError } from '../core/src/errors.ts';
 import { readDriver } from '../server/src/inference/cuda/driver.ts';
 import { installedRuntime } from '../server/src/inference/cuda/runtime.ts';
 import { describeProof } from '../server/src/inference/device-proof.ts';
 import { type LoadedModel, loadModel } from '../server/src/inference/manifest.ts';
 import type { WorkerStart } from '../server/src/inference/messages.ts';
 import { type Device, openNetwork } from '../server/src/inference/network.ts';
+import { readArguments } from './arguments.ts';
 import { measurePyTorch, type PyTorchSpeed, writeHalfGraphs } from './bench-gpu-pytorch.ts';
 import { type GraphKind, openMeasuredSession, type SessionStart, type Shape } from './bench-gpu-session.ts';
 
@@ -28,7 +28,7 @@ const NAMES = ['fast', 'reference'] as const;
 const KINDS: readonly GraphKind[] = ['statistics', 'apply'];
 type Precision = 'fp32' | 'fp16';
 
-/** At most 2048 x 2048 pixels a run; 1056 is the product's own window, a core of 1024 with its halo. */
+/** At most 2048 x 2048 pixels per run; 1056 is the product's own window, a core of 1024 with its halo. */
 const SHAPES: readonly Shape[] = [
   { size: 512, batch: 1 },
   { size: 512, batch: 4 },
@@ -59,12 +59,12 @@ interface Measurement extends Shape {
   readonly model: string;
   readonly kind: GraphKind;
   readonly precision: Precision;
-  /** Mpx/s of one session alone, and of two together; undefined where the memory did not suffice. */
+  /** Mpx/s of one session alone, and of two together; undefined if the memory did not suffice. */
   readonly one: number | undefined;
   readonly two: number | undefined;
 }
 
-/** All sessions at once; their sum. */
+/** Runs all sessions at once and adds up their throughput. */
 async function measureShape(
   start: SessionStart,
   sessions: number,
@@ -78,7 +78,7 @@ async function measureShape(
     try {
       for (const session of opened) await session.run({ ...shape, seconds: 0 });
       const running = opened.map((session) => session.run({ ...shape, seconds }));
-      // A session must not be asked again while it runs, so all are waited for, also when one fails.
+      // A session must not be called again while it runs, so wait for all of them, even if one fails.
       await Promise.allSettled(running);
       const answers = await Promise.all(running);
       speeds.push(answers.reduce((sum, { megapixelsPerSecond }) => sum + megapixelsPerSecond, 0));
@@ -108,7 +108,7 @@ async function measure(
   return measurements;
 }
 
-/** Grey levels between the graph in 16 bits on the device and the shipped one on the CPU, on one tile. */
+/** Difference in grey levels between the 16-bit graph on the device and the shipped graph on the CPU, for one tile. */
 async function differenceOfHalf(model: LoadedModel, folder: string, setting: Setting): Promise<string> {
   const outputOf = async (graphs: string, providers: WorkerStart['providers']) => {
     const { threads } = setting;
@@ -128,7 +128,7 @@ async function differenceOfHalf(model: LoadedModel, folder: string, setting: Set
   const half = await outputOf(folder, setting.providers);
   const differences = Float64Array.from(half, (value, i) => Math.abs(value - cpu[i]!));
   const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length;
-  const largest = differences.reduce((most, value) => Math.max(most, value), 0);
+  const largest = differences.reduce((max, value) => Math.max(max, value), 0);
   return `- ${model.name} in fp16: at most ${largest}, on average ${mean.toFixed(4)} grey levels from the CPU in fp32`;
 }
 
@@ -146,7 +146,7 @@ async function printMachine({ isCuda }: Setting): Promise<readonly string[]> {
   return isCuda ? driver.cards : [];
 }
 
-/** The product's own proof: it fails where CUDA is not what runs. @throws DEVICE_UNAVAILABLE */
+/** The product's own proof, which fails if the network does not run on CUDA. @throws DEVICE_UNAVAILABLE */
 async function prove(model: LoadedModel, { device, threads }: Setting): Promise<string> {
   const network = await openNetwork({ model, device, threads });
   await network.close();
@@ -192,14 +192,22 @@ function printTable(
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readArguments({
+    usage: 'npm run bench:gpu --',
+    about: `Measures the graphs on a GPU against the same networks in PyTorch on the same card. Prints Markdown
+  tables. Exits with 1 if there is no GPU. STAIN_PYTHON names a Python with scripts/requirements.txt and a torch for the card.`,
     options: {
-      device: { type: 'string', default: 'cuda' },
-      seconds: { type: 'string', default: '1.5' },
-      quick: { type: 'boolean', default: false },
+      device: {
+        type: 'string',
+        default: 'cuda',
+        value: 'DEVICE',
+        help: 'cuda, cuda:N, or cpu to try the script',
+      },
+      seconds: { type: 'string', default: '1.5', value: 'N', help: 'seconds to measure each figure for' },
+      quick: { type: 'boolean', default: false, help: 'few shapes, half a second each' },
     },
   });
-  if (!/^(cpu|cuda(:\d+)?)$/.test(values.device)) throw new Error('--device is cpu, cuda or cuda:N');
+  if (!/^(cpu|cuda(:\d+)?)$/.test(values.device)) throw new Error('--device must be cpu, cuda or cuda:N');
   const device = values.device as Device;
   const isCuda = device !== 'cpu';
   const setting: Setting = {
@@ -216,7 +224,7 @@ async function main(): Promise<void> {
   const notes: string[] = [];
   const note = (what: string) => (error: Error) => void notes.push(`- ${what}: ${error.message}`);
 
-  // First, so that nothing is printed that looks like a result where there is no GPU.
+  // First, so that without a GPU nothing is printed that looks like a result.
   const proofs: string[] = [];
   for (const model of models) proofs.push(await prove(model, setting));
   const cards = await printMachine(setting);
@@ -231,7 +239,7 @@ async function main(): Promise<void> {
       measurements.push(...(await measure(model, 'fp32', MODELS, setting)));
       if (!half) continue;
       console.log(await differenceOfHalf(model, folder, setting));
-      // A CPU has no arithmetic in 16 bits: a figure would mean nothing.
+      // A CPU has no 16-bit arithmetic: a figure would mean nothing.
       if (isCuda) measurements.push(...(await measure(model, 'fp16', folder, setting)));
     }
     const pytorch = await measurePyTorch(device, setting.shapes, setting.seconds).catch(

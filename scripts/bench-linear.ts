@@ -1,18 +1,21 @@
-/** How long `linear` takes for a slide, against decoding, tables and encoding alone; with a scanner's profile too. */
+/**
+ * The time that `linear` takes for a slide, compared with only decoding, tables and encoding; also with a scanner's
+ * profile.
+ */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
-import { fitStain } from '../server/src/normalization/fit.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
-import { makeTransfer } from '../server/src/stain/transfer.ts';
+import { WHITE } from '../core/src/image/raster.ts';
+import { makeTransfer } from '../core/src/stain/transfer.ts';
+import { fitStain } from '../server/src/pipeline/fit.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { makeSlide, type Place, runPipeline, signal, TEMPLATE } from './bench-run.ts';
 import { openOnly, scannerProfile } from './bench-slide.ts';
 import { bareMap } from './bench-stages.ts';
 
-/** Frames of the bare loop: some seconds of work. */
+/** Number of frames in the bare loop: some seconds of work. */
 const FRAMES = 2000;
 
-/** @param sizes megapixels, and the part of them that is tissue */
+/** @param sizes megapixels, and the fraction of them that is tissue */
 export async function measureLinear(
   place: Place,
   model: string,
@@ -33,7 +36,7 @@ export async function measureLinear(
     await rm(slide, { recursive: true });
     await rm(result, { recursive: true });
     const seconds = (stage: string): number => rows.find(({ name }) => name === stage)!.seconds;
-    // Every level is mapped; what is glass is not.
+    // Every level is mapped, except its glass.
     const mapped = tissue < 1 ? undefined : (4 / 3) * made.megapixels;
     console.log(
       `| ${megapixels} | ${tissue} | ${isProfiled ? 'P3' : 'none'} | ${made.seconds.toFixed(1)} | ${(made.megapixels / made.seconds).toFixed(1)} | ` +

@@ -15,26 +15,27 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promis
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import type { NormalizationResult } from '../core/src/contract/index.ts';
+import { WHITE } from '../core/src/image/raster.ts';
+import type { TransferName } from '../core/src/stain/transfer-name.ts';
 import serverPackage from '../server/package.json' with { type: 'json' };
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
 import { writeImage } from '../server/src/codec/image-file.ts';
-import { type Composition, compose, VERSION } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
-import type { NormalizationResult } from '../server/src/normalization/types.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
-import type { TransferName } from '../server/src/stain/transfer-name.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import { type Composition, compose, VERSION } from '../server/src/wiring/composition.ts';
+import { readArguments } from './arguments.ts';
 import { makeBenchSlideOfSample, openOnly, scannerProfile, withSample } from './bench-slide.ts';
 import { type MeasuredProcess, measureProcess } from './measure-process.ts';
 
 const SCRIPTS = fileURLToPath(new URL('.', import.meta.url));
 const MAIN = fileURLToPath(new URL('../server/src/main.ts', import.meta.url));
 const { STAIN_PYTHON = 'python3' } = process.env;
-/** Python runs in the folder of the scripts, from where a relative path would mean another file. */
+/** Python runs in the scripts folder, where a relative path would name another file. */
 const PYTHON = STAIN_PYTHON.includes('/') ? resolve(STAIN_PYTHON) : STAIN_PYTHON;
 /**
- * glibc would give the memory of each large tensor back to the system and take it anew: a fifth of the processor time of
- * (a), 69 s against 54 s for the sample slide. ONNX Runtime keeps its memory too. The price is a higher peak.
+ * By default glibc returns the memory of each large tensor to the system and allocates it again, which takes a fifth of
+ * the processor time of (a): 69 s instead of 54 s for the sample slide. ONNX Runtime keeps its memory too. The price is
+ * a higher peak.
  */
 const KEEP_MEMORY = {
   MALLOC_MMAP_MAX_: '0',
@@ -42,9 +43,9 @@ const KEEP_MEMORY = {
   MALLOC_TOP_PAD_: String(256 * 2 ** 20),
 };
 const TEMPLATE = 'bench-peers';
-/** Pixels a side of the part that is written as a picture. */
+/** Side of the part that is written as a picture, in pixels. */
 const PICTURE = 1024;
-/** What the goals ask for: how many times as fast as the peer; start-up in seconds. */
+/** The goals: how many times as fast as the peer; start-up time in seconds. */
 const GOALS: readonly {
   readonly ours: keyof typeof NAMES;
   readonly peer: keyof typeof NAMES;
@@ -64,17 +65,29 @@ const NAMES = {
   published: "(c) the authors' way in PyTorch, pictures to PNG: network and transfer only, no DICOM",
 };
 
-const { values } = parseArgs({
+const { values } = readArguments({
+  usage: 'npm run bench:peers --',
+  about: `Measures this product against other ways to normalise the same slide on this machine. Prints a
+Markdown table. Needs Python with scripts/requirements-peers.txt; STAIN_PYTHON names it.`,
   options: {
-    megapixels: { type: 'string', default: '50' },
-    tissue: { type: 'string', default: '0.5' },
-    threads: { type: 'string', default: '2' },
-    runs: { type: 'string', default: '1' },
-    template: { type: 'string' },
-    out: { type: 'string' },
-    pictures: { type: 'string' },
-    profile: { type: 'boolean', default: false },
-    pipelines: { type: 'string', default: '' },
+    megapixels: { type: 'string', default: '50', value: 'N', help: 'size of the slide' },
+    tissue: { type: 'string', default: '0.5', value: 'N', help: 'fraction of it that is tissue, 0 to 1' },
+    threads: { type: 'string', default: '2', value: 'N', help: 'threads of every method' },
+    runs: { type: 'string', default: '1', value: 'N', help: 'runs of each method; the fastest counts' },
+    template: {
+      type: 'string',
+      value: 'PICTURE',
+      help: "picture with the target stain of all methods; default: the sample slide's own tissue",
+    },
+    out: { type: 'string', value: 'FILE', help: 'file for the table' },
+    pictures: { type: 'string', value: 'FOLDER', help: 'folder for the same part of every result as PNG' },
+    profile: { type: 'boolean', default: false, help: "give the slide a scanner's ICC profile" },
+    pipelines: {
+      type: 'string',
+      default: '',
+      value: 'REGEX',
+      help: 'only methods whose name matches, such as macenko; the networks in Python take minutes',
+    },
   },
 });
 const { threads } = values;
@@ -83,7 +96,7 @@ const signal = new AbortController().signal;
 interface Pipeline {
   readonly name: string;
   readonly run: (destination: string) => Promise<MeasuredProcess>;
-  /** The result is a folder of pictures and its report says which time counts; otherwise it is a slide. */
+  /** The result is a folder of pictures, and its report says which time counts; otherwise it is a slide. */
   readonly pictures?: string;
 }
 
@@ -148,7 +161,7 @@ function python(env: NodeJS.ProcessEnv, module: string, ...args: string[]): Prom
   });
 }
 
-/** The picture all methods take the stain from. */
+/** The picture with the target stain of all methods. */
 async function templatePicture(folder: string, composition: Composition): Promise<string> {
   if (values.template) return resolve(values.template);
   const file = join(folder, 'template.png');
@@ -159,7 +172,7 @@ async function templatePicture(folder: string, composition: Composition): Promis
   return file;
 }
 
-/** Opens a slide, writes a part of its tissue as a picture when asked to, and tells the sizes of its levels. */
+/** Opens a slide, writes part of its tissue as a picture if requested, and returns the sizes of its levels. */
 async function look(folder: string, composition: Composition, picture: string | undefined): Promise<string> {
   await using archive = await openArchiveLocation(folder, composition.config, { create: false });
   await using open = await openOnly(composition, archive);
@@ -206,7 +219,7 @@ async function checkPictures(source: string, result: string, picture: string | u
   if (picture) await copyFile(join(result, found.sort()[0]!), picture);
 }
 
-/** The last line of what a process printed. */
+/** The last line that a process printed. */
 function reportOf({ stdout }: MeasuredProcess): Record<string, unknown> {
   return JSON.parse(stdout.trim().split('\n').at(-1)!);
 }
@@ -293,7 +306,7 @@ const folder = await mkdtemp(join(tmpdir(), 'stain-peers-'));
 try {
   const env = environment(folder);
   await using composition = compose(loadConfig({ env }));
-  // Every level is then half of the one above without a remainder: writers round that differently.
+  // Every level is then exactly half of the one above: writers round an odd size differently.
   const side = Math.max(1, Math.round(Math.sqrt(Number(values.megapixels) * 1e6) / 8)) * 8;
   const [source, pictures] = [join(folder, 'slide'), join(folder, 'pictures')];
   await makeBenchSlideOfSample(
@@ -307,7 +320,7 @@ try {
     composition,
   );
   const template = await templatePicture(folder, composition);
-  // Statistics of the teacher, as those of the peers; `fast` takes them too.
+  // The teacher's statistics, as for the peers; `fast` accepts them too.
   const about = ['--name', 'bench:peers', '--licence', 'see its source', '--model', 'reference'];
   await cli(env, 'template', 'add', TEMPLATE, template, ...about);
   if (new RegExp(values.pipelines).test(NAMES.published)) await python(env, 'export', source, pictures);

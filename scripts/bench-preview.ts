@@ -1,9 +1,10 @@
-/** How soon a region can be seen normalised: with its slide's stain to be fitted first, and with the stain known. */
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+/** How soon a region can be shown normalised: if its slide's stain must be fitted first, and if the stain is known. */
+
+import { DEFAULT_TRANSFER } from '../core/src/stain/transfer-name.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
-import { previewRegion } from '../server/src/normalization/preview-region.ts';
-import { readSeriesStain, type SeriesStain } from '../server/src/normalization/series-stain.ts';
-import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
+import { previewRegion } from '../server/src/pipeline/preview-region.ts';
+import { readSeriesStain, type SeriesStain } from '../server/src/pipeline/series-stain.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { type Place, signal, TEMPLATE } from './bench-run.ts';
 
 const REGION = { x: 512, y: 512, width: 1024, height: 1024 };
@@ -39,6 +40,6 @@ export async function measurePreview(place: Place, folder: string, model: string
   console.log(
     `\n### A region of 1024 x 1024, \`${model}\`, frames over DICOMweb from the embedded archive\n`,
   );
-  console.log(`| | milliseconds, median of ${RUNS} (least to most) |\n|---|---|`);
+  console.log(`| | milliseconds, median of ${RUNS} (minimum to maximum) |\n|---|---|`);
   console.log(`| stain fitted first | ${told(first)} |\n| stain known | ${told(known)} |`);
 }

@@ -1,20 +1,18 @@
-/** What the benchmarks share: a place to work in, one normalisation from folder to folder, and its figures. */
+/** What the benchmarks share: a folder to work in, one normalisation from folder to folder, and its figures. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import type { NormalizationRequest, NormalizationResult, Stage } from '../core/src/contract/index.ts';
+import { DEFAULT_TRANSFER, type TransferName } from '../core/src/stain/transfer-name.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
-import { type Composition, compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { newUuid } from '../server/src/dicom/uid.ts';
-import {
-  type NormalizationEnvironment,
-  normalizeSeries,
-} from '../server/src/normalization/normalize-series.ts';
-import { removeJobSpool } from '../server/src/normalization/spool.ts';
-import type { NormalizationRequest, NormalizationResult, Stage } from '../server/src/normalization/types.ts';
-import { DEFAULT_TRANSFER, type TransferName } from '../server/src/stain/transfer-name.ts';
+import type { NormalizationEnvironment } from '../server/src/pipeline/environment.ts';
+import { normalizeSeries } from '../server/src/pipeline/normalize-series.ts';
+import { removeJobSpool } from '../server/src/spool/spool.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import { type Composition, compose } from '../server/src/wiring/composition.ts';
 import { makeBenchSlideOfSample } from './bench-slide.ts';
 
 export const signal = new AbortController().signal;
@@ -40,7 +38,7 @@ export async function createPlace(): Promise<Place> {
   };
 }
 
-/** A folder with a slide. @param tissue part of its tiles that show tissue */
+/** A folder with a slide. @param tissue fraction of its tiles that show tissue */
 export async function makeSlide(
   place: Place,
   name: string,
@@ -68,11 +66,11 @@ export async function timed(name: string, megapixels: number, work: () => Promis
 export interface PipelineRun {
   readonly rows: Row[];
   readonly result: NormalizationResult;
-  /** Of the event loop, in milliseconds. */
-  readonly delay: { readonly p99: number; readonly most: number };
+  /** Delay of the event loop, in milliseconds. */
+  readonly delay: { readonly p99: number; readonly max: number };
 }
 
-/** @param watch puts something between the pipeline and what it works with */
+/** @param watch wraps the environment of the pipeline, for measuring */
 export async function runPipeline(
   { composition }: Place,
   source: string,
@@ -113,5 +111,5 @@ export async function runPipeline(
     megapixels: result.megapixels,
     seconds: (left.get(stage)! - start) / 1000,
   }));
-  return { rows, result, delay: { p99: delay.percentile(99) / 1e6, most: delay.max / 1e6 } };
+  return { rows, result, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } };
 }

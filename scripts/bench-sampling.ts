@@ -1,20 +1,14 @@
-/** How many windows the fit needs: the error of the mean colours of a sample against those of all windows. */
+/** How many windows the fit needs: the error of the mean colours of a sample, compared with those of all windows. */
 import { join } from 'node:path';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
-import {
-  chooseSamples,
-  lookAt,
-  measure,
-  SAMPLE_CORE,
-  surveyTissue,
-} from '../server/src/normalization/fit.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
-import { addSums, classStatistics, samplingError } from '../server/src/stain/statistics.ts';
+import { WHITE } from '../core/src/image/raster.ts';
+import { addSums, classStatistics, samplingError } from '../core/src/stain/statistics.ts';
+import { chooseSamples, lookAt, measure, SAMPLE_CORE, surveyTissue } from '../server/src/pipeline/fit.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { type Place, signal } from './bench-run.ts';
 import { openOnly } from './bench-slide.ts';
 
 const COUNTS = [8, 16, 32, 64, 128];
-/** Windows that count as all. */
+/** Number of windows that counts as all. */
 const ALL = 1024;
 
 export async function measureSampling(
@@ -50,7 +44,7 @@ export async function measureSampling(
   }
 }
 
-/** Root mean square of the differences of D, and of cx and cy times D, of the tissue's classes, by share. */
+/** Root mean square of the differences in D, and in cx and cy times D, of the tissue classes, weighted by share. */
 function distance(some: readonly Float64Array[], all: readonly Float64Array[]): number {
   const statistics = (parts: readonly Float64Array[]) => {
     const total = new Float64Array(parts[0]!.length);

@@ -1,10 +1,10 @@
-/** How the time of a job grows: with the tissue, hardly with the slide. Least squares over all runs. */
+/** How the time of a job grows: with the tissue, and hardly with the slide. Least squares over all runs. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeSlide, type Place, runPipeline } from './bench-run.ts';
 
 const TISSUE_PARTS = [0.05, 0.25, 0.5, 1];
-/** Megapixels, with this part of them tissue. */
+/** Sizes in megapixels, with this fraction of tissue. */
 const SIZES = { megapixels: [50, 200, 800], tissue: 0.05 };
 
 interface Measured {
@@ -15,7 +15,7 @@ interface Measured {
 
 export async function measureScaling(place: Place, megapixels: number, model: string): Promise<void> {
   console.log(`\n### Time against tissue and size, \`${model}\`\n`);
-  console.log('| slide, Mpx | tissue, Mpx | seconds | Mpx/s of slide | event loop delay, ms: p99, most |');
+  console.log('| slide, Mpx | tissue, Mpx | seconds | Mpx/s of slide | event loop delay, ms: p99, max |');
   console.log('|---|---|---|---|---|');
   const runs: Measured[] = [];
   const cases = [
@@ -34,7 +34,7 @@ export async function measureScaling(place: Place, megapixels: number, model: st
     const { seconds } = result;
     runs.push({ megapixels: size, tissue: size * part, seconds });
     console.log(
-      `| ${size} | ${(size * part).toFixed(1)} | ${seconds.toFixed(1)} | ${(size / seconds).toFixed(1)} | ${delay.p99.toFixed(0)}, ${delay.most.toFixed(0)} |`,
+      `| ${size} | ${(size * part).toFixed(1)} | ${seconds.toFixed(1)} | ${(size / seconds).toFixed(1)} | ${delay.p99.toFixed(0)}, ${delay.max.toFixed(0)} |`,
     );
   }
   const [start, perTissue, perGlass] = leastSquares(runs);
@@ -44,7 +44,7 @@ export async function measureScaling(place: Place, megapixels: number, model: st
   );
 }
 
-/** Start, seconds a megapixel of tissue and of glass: the normal equations, solved by Cramer's rule. */
+/** Start-up time, and seconds per megapixel of tissue and of glass: the normal equations, solved by Cramer's rule. */
 function leastSquares(runs: readonly Measured[]): [number, number, number] {
   const rows = runs.map(({ megapixels, tissue, seconds }) => ({
     x: [1, tissue, megapixels - tissue],
@@ -54,8 +54,11 @@ function leastSquares(runs: readonly Measured[]): [number, number, number] {
     [0, 1, 2].map((j) => rows.reduce((sum, { x }) => sum + x[i]! * x[j]!, 0)),
   );
   const right = [0, 1, 2].map((i) => rows.reduce((sum, { x, y }) => sum + x[i]! * y, 0));
-  const determinant = ([[a, b, c], [d, e, f], [g, h, i]]: number[][]): number =>
-    a! * (e! * i! - f! * h!) - b! * (d! * i! - f! * g!) + c! * (d! * h! - e! * g!);
+  const determinant = (rows: number[][]): number => {
+    const at = (row: number, column: number): number => rows[row]![column]!;
+    const minor = (one: number, two: number): number => at(1, one) * at(2, two) - at(1, two) * at(2, one);
+    return at(0, 0) * minor(1, 2) - at(0, 1) * minor(0, 2) + at(0, 2) * minor(0, 1);
+  };
   const whole = determinant(matrix);
   const solution = [0, 1, 2].map(
     (column) =>

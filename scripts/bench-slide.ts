@@ -1,4 +1,4 @@
-/** Makes large slides for the benchmark out of the real pixels of the sample slide. */
+/** Makes large slides for the benchmarks from the real pixels of the sample slide. */
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,33 +6,34 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { type ArchiveLocation, openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { blankRaster, type Raster, WHITE } from '../core/src/image/raster.ts';
+import { LazyList } from '../core/src/lazy-list.ts';
+import { densityAt } from '../core/src/stain/optical-density.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import type { CodecPool } from '../server/src/codec/codec-pool.ts';
-import type { Composition } from '../server/src/composition.ts';
-import { EncapsulatedInstance } from '../server/src/dicom/encapsulated-instance.ts';
+import { EncapsulatedInstance } from '../server/src/derived/encapsulated-instance.ts';
 import { newUuid, uidFromUuid } from '../server/src/dicom/uid.ts';
-import { LevelBuilder } from '../server/src/normalization/build-levels.ts';
-import { type OpenSeries, openSeries } from '../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../server/src/normalization/progress.ts';
-import { createTemporarySpool } from '../server/src/normalization/spool.ts';
-import { densityAt } from '../server/src/slide/optical-density.ts';
-import { blankRaster, type Raster, WHITE } from '../server/src/slide/raster.ts';
+import { LevelBuilder } from '../server/src/pipeline/build-levels.ts';
+import { type OpenSeries, openSeries } from '../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../server/src/pipeline/progress.ts';
 import type { Level } from '../server/src/slide/types.ts';
+import { createTemporarySpool } from '../server/src/spool/spool.ts';
+import { type ArchiveLocation, openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import type { Composition } from '../server/src/wiring/composition.ts';
 
 export interface BenchSlide {
   readonly columns: number;
   readonly rows: number;
-  /** Part of the tiles that show tissue, from the top; the others are glass. */
+  /** Fraction of the tiles that show tissue, from the top; the others are glass. */
   readonly tissue: number;
-  /** A scanner's profile; without it the pixels count as sRGB. */
+  /** A scanner's profile; if undefined, the pixels count as sRGB. */
   readonly iccProfile?: Uint8Array | undefined;
 }
 
 const TILE = 256;
-/** Part of its pixels that must be tissue for a tile of the sample to count as one of tissue. */
+/** Fraction of tissue pixels from which on a tile of the sample counts as tissue. */
 const TISSUE_TILE = 0.5;
-/** Optical density from which on a pixel of the sample is tissue. */
+/** Optical density from which on a pixel of the sample counts as tissue. */
 const TISSUE_DENSITY = 0.13;
 export const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
 
@@ -44,7 +45,7 @@ export async function openOnly(composition: Composition, archive: ArchiveLocatio
   return openSeries(series, environment, new ProgressTracker(() => {}), signal);
 }
 
-/** Opens the sample slide, hands it to `work`, and closes it. */
+/** Opens the sample slide, passes it to `work`, and closes it. */
 export async function withSample<Result>(
   composition: Composition,
   work: (sample: OpenSeries) => Promise<Result>,
@@ -63,7 +64,7 @@ export function makeBenchSlideOfSample(
   return withSample(composition, (sample) => makeBenchSlide(folder, slide, sample, composition.codecs));
 }
 
-/** Writes a pyramid of four levels into the folder, every tile of it a real tile of tissue of the sample, or glass. */
+/** Writes a pyramid of four levels into the folder; every tile is a real tissue tile of the sample, or glass. */
 export async function makeBenchSlide(
   folder: string,
   { columns, rows, tissue, iccProfile }: BenchSlide,
@@ -78,7 +79,7 @@ export async function makeBenchSlide(
   const levels: Level[] = sample.slide.levels.map((level, i) => {
     const [totalColumns, totalRows] = [Math.floor(columns / 2 ** i), Math.floor(rows / 2 ** i)];
     const across = Math.ceil(totalColumns / TILE);
-    const frames = Array.from({ length: across * Math.ceil(totalRows / TILE) }, (_, f) => ({
+    const frames = new LazyList(across * Math.ceil(totalRows / TILE), (f) => ({
       instance: 0,
       frame: f,
       x: (f % across) * TILE,
@@ -106,7 +107,7 @@ export async function makeBenchSlide(
     signal,
     concurrency: 4,
     padding: WHITE,
-    // What glass looks like is known once: slides of gigapixels are made in seconds.
+    // Glass tiles are made only once, so that slides of gigapixels take seconds.
     glass: {
       map: {
         isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
@@ -163,9 +164,9 @@ async function sampleTiles(
   return { tissue, glass };
 }
 
-/** Different tiles of glass, so that no two neighbours have the same bytes. */
+/** Number of different glass tiles, so that no two neighbours have the same bytes. */
 const GLASS_TILES = 64;
-/** Of a scanner's sensor on each level, in grey levels, either way: averaging of four pixels halves it. */
+/** Sensor noise of a scanner on each level, in grey levels, either way: averaging four pixels halves it. */
 const NOISE = [3, 2, 1, 1];
 
 function noisyGlass(seed: number, noise: number): Raster {
@@ -192,7 +193,7 @@ function cropped(tile: Raster, width: number, height: number): Raster {
   return raster;
 }
 
-/** Display P3, as a scanner with primaries of its own would bring it. */
+/** Display P3, standing in for a scanner with its own primaries. */
 export async function scannerProfile(): Promise<Uint8Array> {
   const pixel = sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } });
   const png = await pixel.withIccProfile('p3').png().toBuffer();

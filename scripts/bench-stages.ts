@@ -1,24 +1,27 @@
-/** The stages of the pipeline one at a time, without overlap, and the network with nothing around it. */
+/** The stages of the pipeline one at a time, without overlap, and the network by itself. */
+
 import { createWriteStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pLimit from 'p-limit';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { Pyramid } from '../core/src/image/pyramid.ts';
+import { WHITE } from '../core/src/image/raster.ts';
+import { windowsOf } from '../core/src/image/windows.ts';
+import type { LinearTables } from '../core/src/stain/linear-tables.ts';
+import { paperCoefficients } from '../core/src/stain/paper.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { colourMap } from '../server/src/codec/colour-map.ts';
-import { FrameSpool } from '../server/src/dicom/frame-spool.ts';
-import type { OpenSeries, StoredFrame } from '../server/src/normalization/open-series.ts';
+import { textOf } from '../server/src/dicom/json-model.ts';
+import type { OpenSeries } from '../server/src/pipeline/open-series.ts';
+import type { StoredFrame } from '../server/src/pipeline/slide-pixels.ts';
 import { contentGrid } from '../server/src/slide/placement.ts';
-import { Pyramid } from '../server/src/slide/pyramid.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
-import { windowsOf } from '../server/src/slide/windows.ts';
-import type { LinearTables } from '../server/src/stain/linear-tables.ts';
-import { paperCoefficients } from '../server/src/stain/paper.ts';
+import { FrameSpool } from '../server/src/spool/frame-spool.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { type Place, type Row, signal, TEMPLATE, timed } from './bench-run.ts';
 import { openOnly } from './bench-slide.ts';
 
-/** The network on the slide's own windows, read beforehand, with nothing around it. */
+/** Runs only the network on the slide's own windows, which are read beforehand. */
 export async function bareLoop(
   place: Place,
   open: OpenSeries,
@@ -46,12 +49,13 @@ export async function bareLoop(
   return pixels / 1e3 / (performance.now() - start);
 }
 
-/** Frames of 256 x 256 that go to a thread together, as in the pipeline. */
+/** Number of 256 x 256 frames that go to a thread together, as in the pipeline. */
 const BATCH = 16;
 
 /**
- * Decoding, tables and encoding of the slide's own frames with nothing around them, the stored bytes read beforehand: as many
- * frames at once as the pipeline has. @returns megapixels a second
+ * Only decodes, maps with tables and encodes the slide's own frames, whose stored bytes are read beforehand, with as
+ * many frames at once as the pipeline.
+ * @returns megapixels per second
  */
 export async function bareMap(
   place: Place,
@@ -64,10 +68,10 @@ export async function bareMap(
   const { rows, columns } = level;
   const chosen = Array.from(
     { length: count },
-    (_, i) => level.frames[Math.floor((i * level.frames.length) / count)]!,
+    (_, i) => level.frames.at(Math.floor((i * level.frames.length) / count))!,
   );
   const stored: StoredFrame[] = [];
-  for (const position of chosen) stored.push(await open.storedFrame(level, position));
+  for (const position of chosen) stored.push(await open.storedFrame(level, position, signal));
   const output = { rows, columns, encoding: 'jpeg', quality: 90 } as const;
   const colours = colourMap(open.colour.table, transfer);
   const limit = pLimit(2 * availableParallelism());
@@ -104,7 +108,7 @@ export async function stages(place: Place, source: string): Promise<Row[]> {
   rows.push(
     await timed('fetch (all levels, DICOMweb to disk)', megapixels, async () => {
       for (const [i, instance] of instances.entries()) {
-        const uid = String(instance['00080018']?.Value?.[0]);
+        const uid = String(textOf(instance, '00080018'));
         await pipeline(
           archive.client.retrieveInstance(series.studyInstanceUid, series.seriesInstanceUid, uid, signal),
           createWriteStream(join(place.folder, `fetch-${i}`)),

@@ -1,5 +1,5 @@
 /**
- * Measures the pipeline on large slides made of real tiles, and prints tables as Markdown.
+ * Measures the pipeline on large slides made from real tiles, and prints Markdown tables.
  *
  *   npm run bench                                       speed, time against tissue and size, peak memory up to 8 Gpx
  *   npm run bench -- --model reference --megapixels 50 --skip-memory
@@ -7,19 +7,19 @@
  *   npm run bench -- --skip-speed --skip-scaling --chart docs/benchmarks/stages.png
  *   npm run bench -- --skip-speed --skip-scaling --skip-memory --linear 500:0.5,500:0.5:profile,10000:0.25
  *
- * Every figure of one table is from one run. "Bare loop" is the same network on the same windows with nothing around
- * it: the pipeline can lose to it and not win. Stages are measured one at a time, without overlap.
+ * Every figure of one table is from one run. "Bare loop" is the same network on the same windows and nothing else, an
+ * upper limit for the pipeline. Stages are measured one at a time, without overlap.
  */
 import { fork } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
-import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
-import { fitStain } from '../server/src/normalization/fit.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
+import { DEFAULT_MODEL } from '../core/src/contract/default-model.ts';
+import { WHITE } from '../core/src/image/raster.ts';
+import { fitStain } from '../server/src/pipeline/fit.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import { readArguments } from './arguments.ts';
 import { Trace } from './bench-chart.ts';
 import { measureLinear } from './bench-linear.ts';
 import { measurePreview } from './bench-preview.ts';
@@ -69,7 +69,7 @@ async function measureSpeed(
   const whole = { name: 'whole', megapixels: run.result.megapixels, seconds: run.result.seconds };
   print('The pipeline, by stage', [...run.rows, whole]);
   console.log(
-    `\nDelay of the event loop: 99th percentile ${run.delay.p99.toFixed(1)} ms, most ${run.delay.most.toFixed(1)} ms.`,
+    `\nDelay of the event loop: 99th percentile ${run.delay.p99.toFixed(1)} ms, maximum ${run.delay.max.toFixed(1)} ms.`,
   );
   const bare = (before + after) / 2;
   const normalize = run.rows.find(({ name }) => name === 'normalize')!;
@@ -82,7 +82,7 @@ async function measureSpeed(
   console.log(line('whole job, with fetch, fit, store and verify', whole));
 }
 
-/** In a process of its own, so that its peak memory is that of one normalisation. */
+/** In a separate process, so that its peak memory is that of one normalisation. */
 async function memoryChild(source: string, destination: string, model: string): Promise<void> {
   await using place = await createPlace();
   const { megapixels, seconds } = (await runPipeline(place, source, destination, model)).result;
@@ -104,7 +104,7 @@ async function memoryOf(
   });
 }
 
-/** Tissue area is the same in all, so that the larger ones end in bearable time. */
+/** The tissue area is the same in all of them, so that the larger ones finish in acceptable time. */
 const MEMORY_TISSUE_MEGAPIXELS = 20;
 const MEMORY_SIZES = [
   { columns: 31_623, rows: 31_623 },
@@ -139,19 +139,32 @@ function sizesOf(text: string): { megapixels: number; tissue: number; isProfiled
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
+  const { values, positionals } = readArguments({
+    usage: 'npm run bench -- [FOLDER ...]',
+    about: `Measures the pipeline on large slides made from real tiles. Prints Markdown tables. The slides in FOLDER are
+  also used, to measure the error of sampling.`,
+    positionals: [0, Number.POSITIVE_INFINITY],
     options: {
-      megapixels: { type: 'string', default: '100' },
-      model: { type: 'string', default: DEFAULT_MODEL },
-      chart: { type: 'string' },
-      'skip-speed': { type: 'boolean', default: false },
-      'skip-preview': { type: 'boolean', default: false },
-      'skip-sampling': { type: 'boolean', default: false },
-      'skip-scaling': { type: 'boolean', default: false },
-      'skip-memory': { type: 'boolean', default: false },
-      'skip-linear': { type: 'boolean', default: false },
-      linear: { type: 'string', default: '500:0.5,500:0.5:profile,500:1,10000:0.25' },
+      megapixels: { type: 'string', default: '100', value: 'N', help: 'size of the slide' },
+      model: {
+        type: 'string',
+        default: DEFAULT_MODEL,
+        value: 'NAME',
+        help: 'model; "npm run cli -- info" lists them',
+      },
+      chart: { type: 'string', value: 'FILE', help: 'timeline of all tasks, as a picture' },
+      'skip-speed': { type: 'boolean', default: false, help: 'skip speed and stages' },
+      'skip-preview': { type: 'boolean', default: false, help: 'skip the preview of a region' },
+      'skip-sampling': { type: 'boolean', default: false, help: 'skip the error of sampling' },
+      'skip-scaling': { type: 'boolean', default: false, help: 'skip time against tissue and size' },
+      'skip-memory': { type: 'boolean', default: false, help: 'skip peak memory, up to 8 gigapixels' },
+      'skip-linear': { type: 'boolean', default: false, help: 'skip the linear transfer' },
+      linear: {
+        type: 'string',
+        default: '500:0.5,500:0.5:profile,500:1,10000:0.25',
+        value: 'LIST',
+        help: 'slides for the linear transfer, as MEGAPIXELS:TISSUE[:profile],...',
+      },
     },
   });
   const { model, chart } = values;

@@ -1,28 +1,28 @@
 /**
- * Builds the OHIF plugin: self-contained ES modules for loading at run time (extension/dist/plugin), and ESM and
- * UMD builds with types for those who build OHIF themselves (extension/dist).
+ * Builds the OHIF plugin: self-contained ES modules for loading at run time (extension/dist/plugin), and an ES module
+ * with types for those who build OHIF themselves (extension/dist).
  *
  *   npm run build:extension
  */
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
+import extensionPackage from '../extension/package.json' with { type: 'json' };
+import { compressFolder } from '../server/src/viewer/compress-folder.ts';
+import { readArguments } from './arguments.ts';
+import { keepReachable } from './keep-reachable.ts';
 
+readArguments({
+  usage: 'npm run build:extension',
+  about: 'Builds the OHIF plugin (extension/dist/plugin) and the ES module with types (extension/dist).',
+  options: {},
+});
 const root = fileURLToPath(new URL('../extension/', import.meta.url));
 const out = join(root, 'dist');
 const plugin = join(out, 'plugin');
-
-/** The decoders are the server's; only where their codecs are loaded from differs. */
-const browserCodecs: Plugin = {
-  name: 'browser-codecs',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/codec-modules\.ts$/ }, () => ({
-      path: join(root, 'src/preview/codec-modules.ts'),
-    }));
-  },
-};
 
 const common: BuildOptions = {
   absWorkingDir: root,
@@ -33,8 +33,7 @@ const common: BuildOptions = {
   sourcemap: true,
   legalComments: 'linked',
   logLevel: 'warning',
-  plugins: [browserCodecs],
-  // What Emscripten's modules ask for where they run under Node.
+  // Node modules that Emscripten's code imports when it runs under Node.
   external: ['fs', 'path', 'crypto', 'url', 'module', 'node:*'],
 };
 
@@ -45,7 +44,7 @@ await build({
   splitting: true,
   entryPoints: {
     'stain-normalization': 'src/extension.ts',
-    'stain-normalization-mode': 'src/mode.ts',
+    'stain-normalization-mode': 'src/plugin-mode.ts',
     'preview-worker': 'src/preview/worker.ts',
   },
   outdir: plugin,
@@ -54,20 +53,22 @@ await build({
   assetNames: 'codecs/[name]-[hash]',
   loader: { '.wasm': 'file' },
 });
-await build({ ...common, format: 'esm', entryPoints: { index: 'src/index.ts' }, outdir: out });
+// Dependencies of the package are not bundled: a viewer build includes each once.
 await build({
   ...common,
-  format: 'iife',
-  globalName: 'ohifExtensionStainNormalization',
-  banner: { js: 'var stainPluginUrl = document.currentScript?.src ?? location.href;' },
-  define: { 'import.meta.url': 'stainPluginUrl' },
-  entryPoints: { 'index.umd': 'src/index.ts' },
+  external: Object.keys(extensionPackage.dependencies),
+  format: 'esm',
+  entryPoints: { index: 'src/index.ts' },
   outdir: out,
 });
+execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
+await keepReachable(join(out, 'types'), 'extension/src/index.d.ts');
+await cp(join(root, '../LICENSE'), join(root, 'LICENSE'));
 
-// The runtime's WebAssembly is loaded when a preview is asked for, and only the build that the browser can run.
+// The runtime's WebAssembly is loaded for the first preview; only the build that browsers can run is included.
 const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
 await mkdir(join(plugin, 'ort'), { recursive: true });
 for (const name of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify'])
   for (const end of ['mjs', 'wasm'])
     await cp(join(runtime, `${name}.${end}`), join(plugin, 'ort', `${name}.${end}`));
+await compressFolder(plugin);

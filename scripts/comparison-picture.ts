@@ -1,7 +1,7 @@
 /** A before/after picture: original, template, normalised, side by side with captions. */
 import sharp, { type OutputInfo, type OverlayOptions, type Sharp } from 'sharp';
-import type { Raster } from '../server/src/slide/raster.ts';
-import type { Template } from '../server/src/stain/template-document.ts';
+import type { Raster } from '../core/src/image/raster.ts';
+import type { Template } from '../core/src/stain/template-document.ts';
 
 const HEIGHT = 720;
 const CAPTION = 44;

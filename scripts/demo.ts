@@ -1,8 +1,6 @@
 /**
  * The main job on the sample slide, from nothing: an embedded archive with the sample, one normalisation over
  * DICOMweb, the derived series verified in the archive, a before/after picture, and the viewer on both.
- *
- *   npm run demo [-- --template ID] [--once]     --once ends after the picture
  */
 
 import { once } from 'node:events';
@@ -10,17 +8,18 @@ import { cp, mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { DEFAULT_MODEL } from '../core/src/contract/default-model.ts';
+import { toStainError } from '../core/src/errors.ts';
+import { type Raster, WHITE } from '../core/src/image/raster.ts';
+import { DEFAULT_TRANSFER } from '../core/src/stain/transfer-name.ts';
 import { describeOutcomes, isFailed, normalizeCommand } from '../server/src/cli/normalize-command.ts';
 import { serveCommand } from '../server/src/cli/serve-command.ts';
-import { compose } from '../server/src/composition.ts';
 import { type Config, loadConfig } from '../server/src/config.ts';
-import { DEFAULT_MODEL } from '../server/src/contract/default-model.ts';
-import { openSeries } from '../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../server/src/normalization/progress.ts';
-import { type Raster, WHITE } from '../server/src/slide/raster.ts';
-import { DEFAULT_TRANSFER } from '../server/src/stain/transfer-name.ts';
+import { openSeries } from '../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../server/src/pipeline/progress.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import { compose } from '../server/src/wiring/composition.ts';
+import { readArguments } from './arguments.ts';
 import { writeComparison } from './comparison-picture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -28,10 +27,18 @@ const sample = join(root, 'scripts/sample');
 const output = join(root, 'demo-output');
 const archive = join(output, 'archive');
 
-const { values } = parseArgs({
+const { values } = readArguments({
+  usage: 'npm run demo --',
+  about: `Normalises the sample slide over DICOMweb, verifies the derived series, writes demo-output/before-after.png and
+opens the viewer on original and result.`,
   options: {
-    template: { type: 'string', default: 'he-pink-violet' },
-    once: { type: 'boolean', default: false },
+    template: {
+      type: 'string',
+      default: 'he-pink-violet',
+      value: 'ID',
+      help: 'template with the target stain; "npm run cli -- info" lists them',
+    },
+    once: { type: 'boolean', default: false, help: 'exit after the picture, without the viewer' },
   },
 });
 const signal = AbortSignal.timeout(30 * 60_000);
@@ -59,8 +66,12 @@ const arguments_ = {
   model: DEFAULT_MODEL,
   transfer: DEFAULT_TRANSFER,
 } as const;
-// The sample is one slide.
-const [result] = await normalizeCommand(arguments_, composition, signal);
+// The sample has one slide.
+const [result] = await normalizeCommand(arguments_, composition, signal).catch((error: unknown) => {
+  const { code, message, remedy } = toStainError(error);
+  console.error(`${code}: ${message}\n${remedy}`);
+  process.exit(1);
+});
 if (!result || isFailed(result)) process.exit(1);
 const { studyInstanceUid, seriesInstanceUid, sourceSeriesInstanceUid } = result;
 console.log(describeOutcomes([result]));
@@ -86,7 +97,7 @@ if (!values.once) {
   });
 }
 
-/** The port, or 0 for a free one where another program has it: a service of one's own may be running. */
+/** The configured port, or 0 for a free one if another program uses it, such as another service. */
 async function portOrAny({ host, port }: Config['server']): Promise<number> {
   const probe = createServer().listen(port, host);
   try {
@@ -99,7 +110,7 @@ async function portOrAny({ host, port }: Config['server']): Promise<number> {
   }
 }
 
-/** The slide at about 1000 pixels, read from the archive like any viewer does. */
+/** The slide at about 1000 pixels, read from the archive as any viewer does. */
 async function overviewOf(series: string): Promise<Raster> {
   await using location = await openArchiveLocation(archive, composition.config, { create: false });
   const environment = composition.environment({ source: location.client, destination: location.client });

@@ -1,13 +1,15 @@
 /**
  * Checks that everything the product is shipped with may be used in a work under Apache-2.0, by an allow-list, and writes
- * the list: docs/licences.md. Ends with 1 where a licence is missing or not on the list.
+ * the list: docs/licences.md. Exits with 1 if a licence is missing or not on the list.
  *
  *   npm run licences
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import satisfies from 'spdx-satisfies';
+import { readArguments } from './arguments.ts';
+import { type Lockfile, shippedPaths } from './shipped-packages.ts';
 
-/** Permissive licences: they ask for their notice to be kept and for nothing that Apache-2.0 does not allow. */
+/** Permissive licences: they require that their notice is kept, and nothing that Apache-2.0 does not allow. */
 const APPROVED = [
   ...[
     'Apache-2.0',
@@ -23,7 +25,7 @@ const APPROVED = [
   ],
 ];
 
-/** Approved for some packages only, for the reason that docs/licences.md gives. */
+/** Approved only for some packages, for the reason given in docs/licences.md. */
 const EXCEPTIONS = [{ packages: /^@img\/sharp-/, licences: ['LGPL-3.0-or-later'] }];
 
 const NOTES = `Made by \`npm run licences\` from package-lock.json; not to be edited. Everything that is installed with the
@@ -42,31 +44,19 @@ service or bundled into the viewer's plugin, on any platform; what only develope
   are not passed on with the product.
 `;
 
-interface LockedPackage {
-  readonly version?: string;
-  readonly license?: string;
-  readonly dev?: boolean;
-  readonly link?: boolean;
-}
-
-export interface Lockfile {
-  /** By path below the root, which itself is \`\`. */
-  readonly packages: Readonly<Record<string, LockedPackage>>;
-}
-
 export interface Dependency {
   readonly name: string;
   readonly version: string;
-  /** SPDX expression; empty where the package states none. */
+  /** SPDX expression; empty if the package states none. */
   readonly licence: string;
 }
 
-/** What is shipped, by name and version, each once; our own workspaces are left out. */
-export function shippedDependencies({ packages }: Lockfile): Dependency[] {
+/** All shipped packages by name and version, without duplicates. */
+export function shippedDependencies(lockfile: Lockfile): Dependency[] {
   const found = new Map<string, Dependency>();
-  for (const [path, { version = '', license: licence = '', dev, link }] of Object.entries(packages)) {
-    const name = path.split('node_modules/').slice(1).at(-1);
-    if (name === undefined || dev || link) continue;
+  for (const path of shippedPaths(lockfile)) {
+    const { version = '', license: licence = '' } = lockfile.packages[path]!;
+    const name = path.split('node_modules/').at(-1)!;
     found.set(`${name}@${version}`, { name, version, licence });
   }
   const order = ({ name, version }: Dependency): string => `${name} ${version}`;
@@ -80,7 +70,7 @@ export function isCompatible({ name, licence }: Dependency): boolean {
   try {
     return satisfies(licence, [...APPROVED, ...exceptions]);
   } catch {
-    return false; // It is no SPDX expression.
+    return false; // Not an SPDX expression.
   }
 }
 
@@ -90,6 +80,12 @@ function page(dependencies: readonly Dependency[]): string {
 }
 
 if (import.meta.main) {
+  readArguments({
+    usage: 'npm run licences',
+    about:
+      'Checks the licences of all that is shipped and writes docs/licences.md. Exits with 1 if one is not approved.',
+    options: {},
+  });
   const root = new URL('../', import.meta.url);
   const lockfile = JSON.parse(readFileSync(new URL('package-lock.json', root), 'utf8')) as Lockfile;
   const dependencies = shippedDependencies(lockfile);
@@ -97,6 +93,6 @@ if (import.meta.main) {
   writeFileSync(new URL('docs/licences.md', root), page(dependencies));
   for (const { name, version, licence } of refused)
     console.error(`${name} ${version}: ${licence || 'no licence stated'}`);
-  console.log(`${dependencies.length} packages, ${refused.length} whose licence is not on the list.`);
+  console.log(`${dependencies.length} packages, ${refused.length} whose licence is not approved.`);
   process.exitCode = refused.length === 0 ? 0 : 1;
 }

@@ -1,32 +1,37 @@
 /**
- * `npm run bench:load`: whether the service answers while it works. A real service with its embedded archive, four slides
- * in work, and users who poll lists, states and stains and follow jobs by events. Prints the latencies by route, and ends
- * with 1 where the 95th percentile of the API is 200 ms or more.
+ * `npm run bench:load`: whether the service answers while it works. A real service with its embedded archive, four slides being
+ * processed, and users who poll lists, states and stains and follow jobs by events. Prints the latencies by route, and
+ * exits with 1 if the 95th percentile of the API is 200 ms or more.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import type { Job } from '../server/src/contract/index.ts';
-import { isFinal } from '../server/src/contract/index.ts';
+import { isFinal, type Job } from '../core/src/contract/index.ts';
+import { readArguments } from './arguments.ts';
 import { createPlace, makeSlide } from './bench-run.ts';
+import { at, startService } from './bench-service.ts';
 
-const { values } = parseArgs({
+const { values } = readArguments({
+  usage: 'npm run bench:load --',
+  about: `Measures whether the service answers while it works: users poll and follow jobs while slides are processed.
+Prints the latencies by route and exits with 1 if the 95th percentile of the API exceeds the limit.`,
   options: {
-    users: { type: 'string', default: '20' },
-    jobs: { type: 'string', default: '4' },
-    size: { type: 'string', default: '6000' },
-    limit: { type: 'string', default: '200' },
-    model: { type: 'string', default: 'fast' },
+    users: { type: 'string', default: '20', value: 'N', help: 'users at the same time' },
+    jobs: { type: 'string', default: '4', value: 'N', help: 'slides processed at the same time' },
+    size: { type: 'string', default: '6000', value: 'N', help: 'columns and rows of each slide' },
+    limit: { type: 'string', default: '200', value: 'N', help: 'limit in milliseconds' },
+    model: {
+      type: 'string',
+      default: 'fast',
+      value: 'NAME',
+      help: 'model; "npm run cli -- info" lists them',
+    },
   },
 });
 const users = Number(values.users);
 const jobCount = Number(values.jobs);
 const TEMPLATES = ['he-magenta', 'he-pink-violet'];
-/** Between two requests of one user, on average. */
+/** Average pause between two requests of one user. */
 const THINKING_MS = 500;
 
 await using place = await createPlace();
@@ -38,37 +43,15 @@ for (let i = 0; i < jobCount; i++) {
   await rename(slide, join(archive, `slide-${i}`));
 }
 
-const service = spawn(
-  process.execPath,
-  [fileURLToPath(new URL('../server/src/main.ts', import.meta.url)), 'serve'],
-  {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: {
-      ...process.env,
-      STAIN_SERVER_PORT: '0',
-      STAIN_VIEWER_ENABLED: 'false',
-      STAIN_LOG_LEVEL: 'silent',
-      STAIN_JOBS_CONCURRENCY: String(jobCount),
-      STAIN_LIMITS_REQUESTS_PER_SECOND: '1000',
-      // All users of this test come from one address.
-      STAIN_LIMITS_REQUESTS_PER_SECOND_PER_ADDRESS: '10000',
-      STAIN_LIMITS_EVENT_STREAMS_PER_USER: String(users),
-      STAIN_ARCHIVE_FOLDER: archive,
-      STAIN_SPOOL_DIRECTORY: join(place.folder, 'serve-spool'),
-      STAIN_DATABASE_DIRECTORY: join(place.folder, 'database'),
-      STAIN_TEMPLATES_DIRECTORY: join(place.folder, 'templates'),
-    },
-  },
-);
-const url = await new Promise<string>((resolve, reject) => {
-  let told = '';
-  service.once('exit', () => reject(new Error(told)));
-  service.stderr.on('data', (chunk) => {
-    told += chunk;
-    const found = /service\s+(http:\S+)/.exec(told)?.[1];
-    if (found) resolve(found);
-  });
+const service = await startService(place, {
+  STAIN_JOBS_CONCURRENCY: String(jobCount),
+  STAIN_LIMITS_REQUESTS_PER_SECOND: '1000',
+  // All users of this test share one address.
+  STAIN_LIMITS_REQUESTS_PER_SECOND_PER_ADDRESS: '10000',
+  STAIN_LIMITS_EVENT_STREAMS_PER_USER: String(users),
+  STAIN_ARCHIVE_FOLDER: archive,
 });
+const { url } = service;
 
 const latencies = new Map<string, number[]>();
 const failures = new Map<string, number>();
@@ -110,7 +93,7 @@ for (const [i, slide] of slides.entries())
 let isOver = false;
 const over = new AbortController();
 let events = 0;
-/** Half of the users poll, half follow a job by its events and look around meanwhile. */
+/** Half of the users poll; the other half follow a job by its events and browse in the meantime. */
 async function user(number: number): Promise<void> {
   const job = jobs[number % jobs.length]!;
   const slide = slides[number % slides.length]!;
@@ -153,18 +136,15 @@ over.abort();
 const metrics = await (await fetch(`${url}/metrics`)).text();
 const lag = (name: string): number =>
   Number(new RegExp(`^nodejs_eventloop_lag_${name}_seconds (\\S+)`, 'm').exec(metrics)?.[1]) * 1000;
-service.kill('SIGTERM');
-await once(service, 'exit');
+await service.stop();
 
-const at = (sorted: readonly number[], part: number): number =>
-  sorted[Math.floor((sorted.length - 1) * part)]!;
 const megapixels = (Number(values.size) ** 2 * jobCount) / 1e6;
 console.log(
   `${users} users, ${jobCount} slides of ${values.size} x ${values.size} in work at once (${values.model}):`,
 );
 console.log(`${seconds.toFixed(0)} s, ${(megapixels / seconds).toFixed(1)} Mpx/s, ${events} events\n`);
 console.log(
-  '| route | requests | p50 ms | p95 ms | p99 ms | most ms |\n| --- | --- | --- | --- | --- | --- |',
+  '| route | requests | p50 ms | p95 ms | p99 ms | max ms |\n| --- | --- | --- | --- | --- | --- |',
 );
 const all: number[] = [];
 for (const [route, times] of latencies) {
@@ -175,7 +155,7 @@ for (const [route, times] of latencies) {
 all.sort((a, b) => a - b);
 console.log(row('**the API**', all));
 console.log(
-  `\nEvent loop: p50 ${lag('p50').toFixed(0)} ms, p99 ${lag('p99').toFixed(0)} ms, most ${lag('max').toFixed(0)} ms`,
+  `\nEvent loop: p50 ${lag('p50').toFixed(0)} ms, p99 ${lag('p99').toFixed(0)} ms, max ${lag('max').toFixed(0)} ms`,
 );
 if (failures.size > 0) console.log('Failures:', Object.fromEntries(failures));
 process.exitCode = at(all, 0.95) < Number(values.limit) && failures.size === 0 ? 0 : 1;

@@ -2,6 +2,7 @@
 # Makes the shipped templates again, for the current model. Run it after every export of new weights.
 #   scripts/make-templates.sh FOLDER    FOLDER holds the training images, one folder per source (scripts/README.md)
 set -euo pipefail
+if [ "${1:---help}" = --help ]; then sed -n '2,3s/^# *//p' "$0"; exit; fi
 images=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 export STAIN_TEMPLATES_DIRECTORY=models/onnx/templates STAIN_DEVICE=cpu

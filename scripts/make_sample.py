@@ -62,7 +62,7 @@ def tiles(image: np.ndarray) -> list[bytes]:
 
 
 def srgb_profile() -> bytes:
-    """sRGB as an input-device profile, as PS3.3 C.11.15 wants it: class 'scnr', profile ID cleared."""
+    """sRGB as an input-device profile, as PS3.3 C.11.15 requires: class 'scnr', profile ID cleared."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[12:16] = b"scnr"
     profile[84:100] = bytes(16)
@@ -151,4 +151,7 @@ def main(source: str, target: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print(__doc__)
+        sys.exit(0 if "--help" in sys.argv else 2)
     main(*sys.argv[1:])

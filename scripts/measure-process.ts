@@ -1,14 +1,14 @@
-/** Runs a command in a process of its own and measures it from outside: wall clock and peak memory. */
+/** Runs a command in a separate process and measures its wall-clock time and peak memory from outside. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 
 export interface MeasuredProcess {
-  /** From start to end of the process, loading of code included. */
+  /** From start to end of the process, including the loading of code. */
   readonly seconds: number;
   /** From the start to the first text on stderr that matches `progress`. */
   readonly secondsToProgress?: number;
-  /** Largest resident memory of the process and all that it started, in 10^6 bytes; absent where there is no /proc. */
+  /** Largest resident memory of the process and its descendants, in 10^6 bytes; undefined without /proc. */
   readonly peakMegabytes?: number;
   readonly stdout: string;
 }
@@ -21,7 +21,7 @@ export interface MeasureOptions {
 
 const SAMPLE_EVERY_MS = 100;
 
-/** @throws with the end of stderr when the process fails */
+/** @throws with the end of stderr if the process fails */
 export async function measureProcess(
   command: string,
   args: readonly string[],
@@ -65,7 +65,7 @@ export async function measureProcess(
 
 /**
  * Resident bytes of a process and its descendants. A process without children is counted by its own high-water mark,
- * which misses nothing between two samples; a tree by the sum of the moment.
+ * which misses nothing between two samples; a process tree by the current sum.
  */
 async function residentBytes(pid: number): Promise<number> {
   const tree = await descendants(pid);

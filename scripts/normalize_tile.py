@@ -1,6 +1,6 @@
 """Normalises tiles in a data loader as the service does, bit for bit, with NumPy alone. This file may be copied.
 
-    npx stain fit SLIDE --template he-violet --json > slide.json         (docs: README.md, "For data scientists")
+    npx stain-normalization fit SLIDE --template he-violet --json > slide.json    (docs/data-loader.md)
     normalised = normalize_tile(json.load(open("slide.json"))["tables"], tile)     # uint8 [..., 3], sRGB
 
 From a shell: python normalize_tile.py slide.json tile.png normalised.png
@@ -33,5 +33,8 @@ if __name__ == "__main__":
 
     from PIL import Image
 
+    if len(sys.argv) != 4:
+        print(__doc__)
+        sys.exit(0 if "--help" in sys.argv else 2)
     tables = json.load(open(sys.argv[1]))["tables"]
     Image.fromarray(normalize_tile(tables, np.asarray(Image.open(sys.argv[2]).convert("RGB")))).save(sys.argv[3])

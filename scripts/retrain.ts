@@ -1,50 +1,52 @@
 /**
- * Trains both networks further on one's own slides and makes a model folder of the result.
- *
- *     npm run retrain -- SOURCE --out FOLDER [--study UID] [--steps 700] [--distil-steps 1500]
- *
- * SOURCE is a DICOMweb URL or a folder of DICOM files (every whole-slide series is used), or a folder that holds one
- * folder of pictures for each laboratory. Training starts from the shipped weights. Needs Python with
- * scripts/requirements.txt; STAIN_PYTHON names it.
+ * Continues to train both networks on your own slides, and makes a model folder from the result.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { openArchiveLocation } from '../server/src/cli/archive-location.ts';
+import { StainError, toStainError } from '../core/src/errors.ts';
+import { WHITE } from '../core/src/image/raster.ts';
 import { isPicture } from '../server/src/cli/image-commands.ts';
 import { writeImage } from '../server/src/codec/image-file.ts';
-import { compose } from '../server/src/composition.ts';
 import { loadConfig } from '../server/src/config.ts';
-import { textOf } from '../server/src/dicomweb/dicom-json.ts';
-import { StainError, toStainError } from '../server/src/errors.ts';
-import { chooseSamples, surveyTissue } from '../server/src/normalization/fit.ts';
-import { openSeries, type SeriesReference } from '../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../server/src/normalization/progress.ts';
-import { WHITE } from '../server/src/slide/raster.ts';
+import { textOf } from '../server/src/dicom/json-model.ts';
+import { chooseSamples, surveyTissue } from '../server/src/pipeline/fit.ts';
+import { openSeries } from '../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../server/src/pipeline/progress.ts';
+import type { SeriesReference } from '../server/src/pipeline/series-reference.ts';
+import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
+import { compose } from '../server/src/wiring/composition.ts';
+import { readArguments } from './arguments.ts';
 
-/** Pictures to learn from, pixels a side, and how many a slide. */
+/** Training pictures: their side in pixels, and their number per slide. */
 const WINDOWS = { halo: 0, alignment: 4, coreSize: 512 };
 const PICTURES_PER_SLIDE = 16;
 const MODELS = fileURLToPath(new URL('../models/onnx/', import.meta.url));
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const { values, positionals } = readArguments({
+  usage: 'npm run retrain -- SOURCE --out FOLDER',
+  about: `Continues to train both networks on your own slides and makes a model folder from the result. Training starts from the
+shipped weights. SOURCE is a DICOMweb URL or a folder of DICOM files, whose whole-slide series are all used, or a
+folder with one folder of pictures per laboratory. Needs Python with scripts/requirements.txt; STAIN_PYTHON
+names it.`,
+  positionals: [1, 1],
+  required: ['out'],
   options: {
-    out: { type: 'string' },
-    study: { type: 'string' },
-    steps: { type: 'string', default: '700' },
-    'distil-steps': { type: 'string', default: '1500' },
+    out: { type: 'string', value: 'FOLDER', help: 'folder for weights, graphs and models' },
+    study: { type: 'string', value: 'UID', help: 'only the slides of this study' },
+    steps: { type: 'string', default: '700', value: 'N', help: 'training steps of the reference network' },
+    'distil-steps': {
+      type: 'string',
+      default: '1500',
+      value: 'N',
+      help: 'training steps of the fast network',
+    },
   },
 });
-const [source] = positionals;
-if (!source || !values.out || positionals.length > 1) {
-  console.error('npm run retrain -- SOURCE --out FOLDER [--study UID] [--steps 700] [--distil-steps 1500]');
-  process.exit(2);
-}
-const out = resolve(values.out);
+const source = positionals[0]!;
+const out = resolve(values.out!);
 const stop = new AbortController();
 for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
 const { signal } = stop;
@@ -98,14 +100,14 @@ Done. To use the new model: STAIN_MODELS_DIRECTORY=${models}
 Templates belong to a model; make yours, for example:
   STAIN_MODELS_DIRECTORY=${models} npm run --silent cli -- template add mine ${templateOf} --name "Ours" --licence "own"`);
 
-/** True for a folder with a folder of pictures in it. */
+/** Whether the folder contains a folder of pictures. */
 async function holdsPictures(folder: string): Promise<boolean> {
   if (/^https?:/i.test(folder)) return false;
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
   return entries.some((entry) => entry.isFile() && isPicture(entry.name));
 }
 
-/** Windows of tissue of every whole-slide series, as pictures: a folder for each series. */
+/** Tissue windows of every whole-slide series, as pictures: one folder per series. */
 async function writePictures(location: string, folder: string): Promise<void> {
   await using composition = compose(loadConfig({ env: process.env }));
   await using archive = await openArchiveLocation(location, composition.config, { create: false });

@@ -1,21 +1,31 @@
-/** Writes the configuration table into README.md from the schema. test/readme.test.ts fails when it was forgotten. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes docs/configuration.md from the schema. test/readme.test.ts fails if that was forgotten. */
+import { writeFileSync } from 'node:fs';
 import { describeConfig } from '../server/src/config.ts';
+import { readArguments } from './arguments.ts';
 
-const BEGIN = '<!-- configuration table: npm run docs -->';
-const END = '<!-- end of the configuration table -->';
+export const CONFIGURATION = new URL('../docs/configuration.md', import.meta.url);
 
-export function withConfigurationTable(readme: string): string {
-  const [before, rest] = readme.split(BEGIN) as [string, string];
-  const after = rest.split(END).at(-1)!;
+const INTRODUCTION = `# Configuration
+
+Made by \`npm run docs\` from the schema; do not edit.
+
+Each setting has a key in a JSON file (\`--config FILE\` or \`STAIN_CONFIG\`) and an environment variable. The environment
+overrides the file, and the file overrides the defaults.`;
+
+export function configurationPage(): string {
   const rows = describeConfig().map(
     ({ env, key, default: fallback, meaning }) =>
       `| \`${env}\` | \`${key}\` | ${fallback && `\`${fallback}\``} | ${meaning} |`,
   );
   const table = ['| variable | key | default | meaning |', '|---|---|---|---|', ...rows].join('\n');
-  return `${before}${BEGIN}\n${table}\n${END}${after}`;
+  return `${INTRODUCTION}\n\n${table}\n`;
 }
 
-export const README = new URL('../README.md', import.meta.url);
-
-if (import.meta.main) writeFileSync(README, withConfigurationTable(readFileSync(README, 'utf8')));
+if (import.meta.main) {
+  readArguments({
+    usage: 'npm run docs',
+    about: 'Writes docs/configuration.md from the schema of the configuration.',
+    options: {},
+  });
+  writeFileSync(CONFIGURATION, configurationPage());
+}

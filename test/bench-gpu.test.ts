@@ -6,7 +6,7 @@ import { repository } from './support/peers.ts';
 
 const { missing } = await checkCuda();
 
-it.skipIf(missing.length === 0)('the benchmark for GPUs claims nothing without one, and fails', async () => {
+it.skipIf(missing.length === 0)('the GPU benchmark reports no figures without a GPU, and fails', async () => {
   const outcome = await new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
     execFile(process.execPath, [join(repository, 'scripts/bench-gpu.ts')], (error, stdout, stderr) =>
       resolve({ code: error?.code, stdout, stderr }),

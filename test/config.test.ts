@@ -30,6 +30,7 @@ describe('the configuration', () => {
     expect({ ...server, threads }).toMatchObject({ port: 2, host: '::1', basePath: '', threads: 3 });
     expect(loadConfig({ env: { STAIN_CONFIG: path } }).server.port).toBe(1);
     expect(loadConfig({ env: { STAIN_SERVER_PORT: '' } }).server.port).toBe(3080);
+    expect(loadConfig({ env: { STAIN_CONFIG: '', STAIN_SERVER_PORT: '' } }).server.port).toBe(3080);
   });
 
   it('reads each type from the environment', () => {
@@ -53,7 +54,7 @@ describe('the configuration', () => {
     ['a wrong type', { env: { STAIN_SERVER_PORT: 'many' } }, /server\.port \(STAIN_SERVER_PORT\)/],
     ['a blank number', { env: { STAIN_THREADS: ' ' } }, /threads \(STAIN_THREADS\)/],
     ['a switch that is neither on nor off', { env: { STAIN_VIEWER_ENABLED: 'no' } }, /STAIN_VIEWER_ENABLED/],
-    ['a device that is none', { env: { STAIN_DEVICE: 'tpu' } }, /device \(STAIN_DEVICE\)/],
+    ['an unknown device', { env: { STAIN_DEVICE: 'tpu' } }, /device \(STAIN_DEVICE\)/],
     ['a mistyped variable', { env: { STAIN_SERVER_PROT: '1' } }, /STAIN_SERVER_PROT/],
     ['headers that are not JSON', { env: { STAIN_DICOMWEB_HEADERS: 'Bearer x' } }, /STAIN_DICOMWEB_HEADERS/],
     ['an unknown key in the file', { env: {}, content: { server: { prot: 1 } } }, /server .*prot/],
@@ -63,7 +64,7 @@ describe('the configuration', () => {
       /server \(.*config\.json\)/,
     ],
     ['a file that is not JSON', { env: {}, content: '{' }, /config\.json is not JSON/],
-    ['a file that holds a list', { env: {}, content: [] }, /config\.json/],
+    ['a file that contains a list', { env: {}, content: [] }, /config\.json/],
     ['a missing file', { env: { STAIN_CONFIG: '/nowhere.json' } }, /\/nowhere\.json cannot be read/],
   ])(
     'refuses %s and names it',
@@ -88,7 +89,7 @@ describe('the configuration', () => {
     }
   });
 
-  it('describes every key that there is, and each variable works', () => {
+  it('describes every key, and each variable works', () => {
     const rows = describeConfig();
     expect(rows).toContainEqual({
       key: 'dicomweb.timeoutSeconds',

@@ -18,13 +18,13 @@ it('approves permissive licences, by their SPDX expression', () => {
     expect(compatible(licence), licence).toBe(false);
 });
 
-it('approves the LGPL for the binary packages of sharp alone', () => {
+it('approves the LGPL only for the binary packages of sharp', () => {
   expect(compatible('LGPL-3.0-or-later', '@img/sharp-libvips-linux-x64')).toBe(true);
   expect(compatible('Apache-2.0 AND LGPL-3.0-or-later', '@img/sharp-win32-x64')).toBe(true);
   expect(compatible('LGPL-3.0-or-later')).toBe(false);
 });
 
-it('lists what is shipped, once, without what only developers install and without our own workspaces', () => {
+it('lists everything installed or bundled, once, without development tools and our own workspaces', () => {
   const packages = {
     '': { version: '0.1.0', license: 'Apache-2.0' },
     server: { version: '0.1.0', license: 'Apache-2.0' },
@@ -33,11 +33,16 @@ it('lists what is shipped, once, without what only developers install and withou
     'server/node_modules/a': { version: '1.0.0', license: 'MIT' },
     'node_modules/c/node_modules/a': { version: '1.0.0', license: 'MIT' },
     'node_modules/d': { version: '1.0.0' },
+    extension: { devDependencies: { bundled: '1.0.0' } },
+    'node_modules/bundled': { version: '1.0.0', license: 'MIT', dev: true, dependencies: { within: '1' } },
+    'node_modules/within': { version: '1.0.0', license: 'MIT', dev: true },
     'node_modules/tool': { version: '1.0.0', license: 'MIT', dev: true },
   };
   expect(shippedDependencies({ packages })).toEqual([
     { name: '@scope/b', version: '2.0.0', licence: 'ISC' },
     { name: 'a', version: '1.0.0', licence: 'MIT' },
+    { name: 'bundled', version: '1.0.0', licence: 'MIT' },
     { name: 'd', version: '1.0.0', licence: '' },
+    { name: 'within', version: '1.0.0', licence: 'MIT' },
   ]);
 });

@@ -1,24 +1,30 @@
-/** What operators read, held against the code: files, settings, codes, metrics and private attributes that it names. */
-import { existsSync, readFileSync } from 'node:fs';
+/**
+ * Documents for operators, checked against the code: the files, settings, codes, metrics and private attributes that
+ * they name.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ERROR_TABLE } from '../core/src/errors.ts';
 import { describeConfig } from '../server/src/config.ts';
-import { PRIVATE_CREATOR, PRIVATE_GROUP, privateBlock } from '../server/src/dicom/private-block.ts';
-import { ERROR_TABLE } from '../server/src/errors.ts';
+import { PRIVATE_CREATOR, PRIVATE_GROUP, privateBlock } from '../server/src/derived/private-block.ts';
 import type { JobService } from '../server/src/jobs/job-service.ts';
-import { record } from './dicom/derive-for-tests.ts';
+import { record } from './derived/derive-for-tests.ts';
 import { repository } from './support/peers.ts';
 import { testMetrics } from './support/test-app.ts';
 
 const PAPERS = [
-  'docs/operations.md',
-  'docs/conformance.md',
-  'docs/risks.md',
-  'docs/security.md',
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'deploy/README.md',
   'deploy/kubernetes/README.md',
+  ...readdirSync(join(repository, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 const read = (path: string): string => readFileSync(join(repository, path), 'utf8');
-/** All that stands between backticks. */
+/** Everything between backticks. */
 const quoted = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
 const operations = read('docs/operations.md');
 
@@ -27,9 +33,11 @@ describe.each(PAPERS)('%s', (paper) => {
 
   it('names files that there are', () => {
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, link]) =>
-      join(dirname(paper), link!),
+      join(dirname(paper), link!.split('#')[0]!),
     );
-    const paths = quoted(text).filter((code) => /^(test|server|scripts|docs|deploy)\/\S*$/.test(code));
+    const paths = quoted(text).filter((code) =>
+      /^(test|server|core|extension\/src|models|scripts|docs|deploy)\/\S*$/.test(code),
+    );
     for (const path of [...links, ...paths]) expect(existsSync(join(repository, path)), path).toBe(true);
   });
 

@@ -1,14 +1,14 @@
 /**
- * Decides when the plugin works: in modes of the viewer that show our panel or run one of our commands. OHIF calls every
- * extension in every mode; in all the others nothing may be asked, drawn or changed.
+ * Decides when the plugin is active: in modes of the viewer that show our panel or run one of our commands. OHIF calls
+ * every extension in every mode; in all others the plugin must not request, draw or change anything.
  */
 import { PANEL_ID } from './identity.ts';
 import type { Services, Subscription } from './ohif/types.ts';
 
 export interface Gated {
-  /** Begins; without effect when it has begun. */
+  /** Starts; without effect if it has started. */
   enter(): void;
-  /** Ends and undoes everything; without effect when it has not begun. */
+  /** Ends and undoes everything; without effect if it has not started. */
   leave(): void;
 }
 
@@ -38,13 +38,15 @@ export class ModeGate<Session extends Gated> {
     this.#session.leave();
   }
 
-  /** The panel's element came or went: it may be part of another panel, whose name the viewer's list has instead. */
+  /**
+   * The panel's element appeared or left: it may be part of another panel, whose name is in the viewer's list instead.
+   */
   panelMounted(isMounted: boolean): void {
     this.#isPanelMounted = isMounted;
     if (isMounted && this.#panels) this.#session.enter();
   }
 
-  /** The session at work, for a command that somebody runs; undefined between two modes. */
+  /** The active session, for a command; undefined between two modes. */
   forCommand(): Session | undefined {
     if (!this.#panels) return undefined;
     this.#session.enter();

@@ -1,6 +1,8 @@
 /** The mode "Stain normalization" at /stain: OHIF's microscopy mode with our panel, button and a panning left button. */
 import { MODE_ID, PANEL_ID } from './identity.ts';
 import type { Services } from './ohif/types.ts';
+import { addShortcuts } from './shortcuts/shortcuts.ts';
+import { readSiteStrings } from './strings/site-strings.ts';
 import { translate } from './strings/translate.ts';
 import { addToolbarButton } from './toolbar-button.ts';
 
@@ -13,13 +15,15 @@ interface Mode {
   readonly routes: readonly { readonly layoutTemplate: (context: object) => Layout }[];
   readonly extensions: Record<string, string>;
   onModeEnter(context: ModeContext): void;
+  onModeExit?(context: object): void;
 }
 
 interface ModeContext {
   readonly servicesManager: { readonly services: Pick<Services, 'toolbarService'> };
 }
 
-const mode = {
+/** @param extension OHIF's name for our extension: the name of the package, or the address that it was loaded from */
+export const createMode = (extension: string) => ({
   id: MODE_ID,
 
   async modeFactory({
@@ -32,6 +36,8 @@ const mode = {
     ];
     const base = microscopy.modeFactory({ modeConfiguration: {} });
     const layout = base.routes[0]!.layoutTemplate;
+    readSiteStrings();
+    let addingShortcuts: ReturnType<typeof setTimeout> | undefined;
     return {
       ...base,
       id: MODE_ID,
@@ -40,6 +46,12 @@ const mode = {
       onModeEnter(context: ModeContext) {
         base.onModeEnter(context);
         addToolbarButton(context.servicesManager.services.toolbarService);
+        // OHIF sets its own hotkeys after this.
+        addingShortcuts = setTimeout(addShortcuts);
+      },
+      onModeExit(context: object) {
+        clearTimeout(addingShortcuts);
+        base.onModeExit?.(context);
       },
       routes: [
         {
@@ -54,10 +66,8 @@ const mode = {
           },
         },
       ],
-      // OHIF imports these names once more on entry: ours is known by the address it was loaded from.
-      extensions: { ...base.extensions, [new URL('stain-normalization.mjs', import.meta.url).pathname]: '*' },
+      // OHIF imports these names again on entry.
+      extensions: { ...base.extensions, [extension]: '*' },
     };
   },
-};
-
-export default mode;
+});

@@ -1,13 +1,16 @@
-/** Faults of the plugin itself, in the words of strings/. Faults of the service bring their own. */
+/** Errors of the plugin itself, with messages from strings/. Errors of the service have their own. */
 import type { UserError } from './state.ts';
 import { type StringKey, translate } from './strings/translate.ts';
 
 const MESSAGES = {
   VIEWER_UNSUPPORTED: 'error.viewerUnsupported',
+  SLIDE_LATE: 'error.slideLate',
   SERVICE_AWAY: 'error.serviceAway',
   SESSION_EXPIRED: 'error.sessionExpired',
   PREVIEW_FAILED: 'error.previewFailed',
+  PREVIEW_LATE: 'error.previewLate',
   RESULT_MISSING: 'error.resultMissing',
+  NOTHING_TO_COMPARE: 'error.nothingToCompare',
   ALREADY_NORMALIZED: 'error.alreadyNormalized',
 } as const satisfies Record<string, StringKey>;
 
@@ -30,7 +33,7 @@ export class PluginError extends Error {
   }
 }
 
-/** A refusal of the service, as RFC 9457 brings it. */
+/** A refusal of the service, as an RFC 9457 problem. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   readonly status: number;
@@ -47,7 +50,8 @@ export function userErrorOf(thrown: unknown): UserError {
   if (thrown instanceof PluginError || thrown instanceof ServiceError) return thrown.user;
   return {
     code: 'INTERNAL',
-    message: thrown instanceof Error ? thrown.message : String(thrown),
+    message: translate('error.internal'),
+    said: thrown instanceof Error ? thrown.message : String(thrown),
     remedy: translate('error.internal.remedy'),
   };
 }

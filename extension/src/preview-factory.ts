@@ -1,28 +1,33 @@
 /** Makes previews and difference views: frames from the viewer's client, the network in a worker, tiles over the slide. */
-import { untilAborted } from '../../server/src/abortable.ts';
-import type { Model, Stain, Template } from '../../server/src/contract/index.ts';
-import type { Rectangle } from '../../server/src/slide/windows.ts';
-import { makeTransfer } from '../../server/src/stain/transfer.ts';
-import type { TransferName } from '../../server/src/stain/transfer-name.ts';
+import { untilAborted } from '../../core/src/abortable.ts';
+import type { Model, Stain, Template } from '../../core/src/contract/index.ts';
+import type { Rectangle } from '../../core/src/image/windows.ts';
+import { windowAround } from '../../core/src/image/windows.ts';
+import type { LinearTables } from '../../core/src/stain/linear-tables.ts';
+import { linearTransfer, paperTransfer } from '../../core/src/stain/transfer.ts';
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
 import { captionOverview } from './microscopy/overview-caption.ts';
-import type { ManagedViewer, NaturalizedInstance } from './ohif/types.ts';
+import type { ManagedViewer, NaturalizedInstance, WadoClient } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
 import { PluginError } from './plugin-error.ts';
 import { differenceGradient, LARGEST_DIFFERENCE } from './preview/difference-scale.ts';
 import { FrameSource } from './preview/frame-source.ts';
+import { normalizedClient } from './preview/normalized-client.ts';
 import { type SlideLevel, type SlideLevels, slideLevels } from './preview/slide-levels.ts';
 import type { Surface } from './preview/surface.ts';
 import { TileOverlay, type TileProgress } from './preview/tile-overlay.ts';
-import { tileWindow } from './preview/tile-window.ts';
 import type { Tile } from './preview/visible-tiles.ts';
 import { WorkerQueue } from './preview/worker-queue.ts';
 import type { ServiceClient } from './service/service-client.ts';
 import type { PreviewStatus, SlideSeries } from './state.ts';
+import { formatCount } from './strings/language.ts';
 import { translate } from './strings/translate.ts';
 
-/** Side of the rectangle that is fitted when the service is away, in pixels of the level that shows most of the slide. */
+/**
+ * Side of the rectangle that is fitted if the service is unreachable, in pixels of the level that shows most of the
+ * slide.
+ */
 const FITTED = 512;
 
 export interface SeriesPixels {
@@ -31,12 +36,10 @@ export interface SeriesPixels {
 }
 
 export interface PreviewOptions extends SeriesPixels {
-  readonly viewer: ManagedViewer;
   readonly template: TargetStain;
-  readonly transfer: TransferName;
   /** The slide's stain from the service. */
   stain(): Promise<Stain>;
-  /** When the user asked, in milliseconds of performance.now(). */
+  /** Time of the user's request, in milliseconds of performance.now(). */
   readonly pressed: number;
   readonly signal: AbortSignal;
   onStatus(status: Partial<PreviewStatus>): void;
@@ -44,7 +47,23 @@ export interface PreviewOptions extends SeriesPixels {
 }
 
 export interface LivePreview {
+  /** Without it the slide below is seen as it is. */
+  setVisible(isVisible: boolean): void;
   close(): void;
+}
+
+/** A slide that is normalised by tables: a viewer shows it like any other. */
+export interface MappedSlide {
+  readonly client: WadoClient;
+  readonly colours: SlideColours;
+  readonly tables: LinearTables;
+}
+
+/** What has been fetched of a slide, for the next template. */
+interface FetchedSlide {
+  readonly seriesInstanceUid: string;
+  readonly source: FrameSource;
+  readonly metadata: Promise<readonly object[]>;
 }
 
 export interface PreviewFactoryOptions {
@@ -65,8 +84,8 @@ interface Network {
 export type TargetStain = Pick<Stain, 'classes' | 'densities' | 'glassDensity'> &
   Pick<Template, 'id' | 'name'>;
 
-/** What the frames of a slide hold, and the lattice from that to sRGB. */
-interface SlideColours {
+/** What the frames of a slide contain, and the lattice from that to sRGB. */
+export interface SlideColours {
   readonly native: Stain['nativeColours'];
   readonly table: Uint8Array | null;
 }
@@ -81,23 +100,25 @@ export class PreviewFactory {
   readonly #options: PreviewFactoryOptions;
   #worker: WorkerQueue | undefined;
   #network: Promise<Network> | undefined;
+  #fetched: FetchedSlide | undefined;
   #ended = new AbortController();
 
   constructor(options: PreviewFactoryOptions) {
     this.#options = options;
   }
 
-  async start(options: PreviewOptions): Promise<LivePreview> {
+  /** Draws tiles of the published transfer over a viewer. */
+  async start(options: PreviewOptions & { readonly viewer: ManagedViewer }): Promise<LivePreview> {
     const { series, instances, viewer, template, pressed, signal, onStatus, onError } = options;
     const levels = slideLevels(instances);
     const source = new FrameSource(series, () => this.#options.host.wadoClient());
     const network = await this.#open(signal);
     const { model, queue, executionProvider } = network;
     onStatus({ executionProvider });
-    const stain = await this.#stain(options, levels, source, network);
+    const stain = await this.#stain(options, levels, source);
     onStatus({ statistics: stain.origin });
     signal.throwIfAborted();
-    const transfer = makeTransfer(options.transfer, stain, template, model.classNames);
+    const transfer = paperTransfer(stain, template, model.classNames);
     const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
     const uncaption = captionOverview(viewer.container, translate('viewport.original'));
     let isFirst = true;
@@ -109,7 +130,7 @@ export class PreviewFactory {
         const core = coreOf(level, tile);
         const plane = { width: level.totalColumns, height: level.totalRows };
         const { native, table, glassColour: glass } = stain;
-        const window = await source.window(level, tileWindow(core, plane, model), native, tileSignal);
+        const window = await source.window(level, windowAround(core, plane, model), native, tileSignal);
         const bitmap = await tileFrom(
           queue,
           { kind: 'normalize', window, core, table, glass, transfer },
@@ -121,10 +142,12 @@ export class PreviewFactory {
       },
       onProgress: ({ done, total, isWhole }) =>
         onStatus({ state: 'on', tilesDone: done, tilesTotal: total, isWhole }),
-      onError: (error) =>
-        onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
+      onError: (error) => onError(previewFailed(error)),
     });
     return {
+      setVisible(isVisible) {
+        surface.element.style.visibility = isVisible ? '' : 'hidden';
+      },
       close() {
         overlay.dispose();
         surface.dispose();
@@ -133,7 +156,50 @@ export class PreviewFactory {
     };
   }
 
-  /** Draws the difference of two series over a surface; answers the function that ends it. */
+  /** Normalises a slide by one map of its optical density, which needs the network only where the service is away. */
+  async mapSlide(options: PreviewOptions): Promise<MappedSlide> {
+    const { series, instances, template, pressed, signal, onStatus, onError } = options;
+    const { source, metadata } = this.#fetch(series);
+    const stain = await this.#stain(options, slideLevels(instances), source);
+    onStatus({ statistics: stain.origin });
+    const { native, table } = stain;
+    const { tables } = linearTransfer(stain, template);
+    let isFirst = true;
+    const client = normalizedClient({
+      instances,
+      source,
+      native,
+      metadata: () => metadata,
+      map: async (window, mapSignal) => {
+        const answer = await this.#queue().ask({ kind: 'map', window, table, tables }, mapSignal);
+        if (answer.kind !== 'pixels') throw new Error(answer.kind);
+        if (isFirst) onStatus({ firstTileMs: performance.now() - pressed });
+        isFirst = false;
+        return answer.rgb;
+      },
+      signal,
+      onProgress: ({ done, total }) => onStatus({ tilesDone: done, tilesTotal: total }),
+      onError: (error) => onError(previewFailed(error)),
+    });
+    return { client, colours: { native, table }, tables };
+  }
+
+  #fetch(series: SlideSeries): FetchedSlide {
+    const { studyInstanceUid: studyInstanceUID, seriesInstanceUid } = series;
+    if (this.#fetched?.seriesInstanceUid === seriesInstanceUid) return this.#fetched;
+    const { host } = this.#options;
+    const metadata = host
+      .wadoClient()
+      .retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID: seriesInstanceUid });
+    // A failure is met by who waits for it, and the next asks again.
+    metadata.catch(() => {
+      if (this.#fetched?.metadata === metadata) this.#fetched = undefined;
+    });
+    this.#fetched = { seriesInstanceUid, source: new FrameSource(series, () => host.wadoClient()), metadata };
+    return this.#fetched;
+  }
+
+  /** Draws the difference of a slide and what was made of it over a surface; returns a function that ends it. */
   showDifference(
     surface: Surface,
     legend: HTMLElement,
@@ -145,27 +211,27 @@ export class PreviewFactory {
       onError,
     }: {
       original: SeriesPixels;
-      normalized: SeriesPixels;
-      /** The original's, for its colours. */
+      normalized: SeriesPixels | MappedSlide;
+      /** The original's, for its colours; asked for where another series is compared. */
       stain(): Promise<Stain>;
       onProgress(progress: TileProgress): void;
       onError(error: unknown): void;
     },
   ): () => void {
     writeLegend(legend);
-    const others = slideLevels(normalized.instances);
-    // Not every level of the original need have been derived.
-    const levels = slideLevels(original.instances).filter((level) =>
-      others.some((other) => isAsLarge(other, level)),
-    );
+    const own = slideLevels(original.instances);
+    const others = 'tables' in normalized ? own : slideLevels(normalized.instances);
+    // Not every level of the original need be derived.
+    const levels = own.filter((level) => others.some((other) => isAsLarge(other, level)));
     const ended = new AbortController();
-    const colours = stain().then((found) => this.#coloursOf(found, ended.signal));
+    const colours =
+      'tables' in normalized
+        ? Promise.resolve(normalized.colours)
+        : stain().then((found) => this.#coloursOf(found, ended.signal));
     colours.catch(() => {}); // met by the tiles
     const client = () => this.#options.host.wadoClient();
-    const [before, after] = [
-      new FrameSource(original.series, client),
-      new FrameSource(normalized.series, client),
-    ];
+    const before = new FrameSource(original.series, client);
+    const after = 'tables' in normalized ? undefined : new FrameSource(normalized.series, client);
     const queue = this.#queue();
     const overlay = new TileOverlay({
       surface,
@@ -176,13 +242,14 @@ export class PreviewFactory {
         const { native, table } = await colours;
         const [a, b] = await Promise.all([
           before.window(level, core, native, signal),
-          after.window(others.find((other) => isAsLarge(other, level))!, core, null, signal),
+          'tables' in normalized
+            ? normalized.tables
+            : after!.window(others.find((other) => isAsLarge(other, level))!, core, null, signal),
         ]);
         return tileFrom(queue, { kind: 'difference', original: a, table, normalized: b }, signal);
       },
       onProgress,
-      onError: (error) =>
-        onError(new PluginError('PREVIEW_FAILED', { reason: (error as Error).message }, error)),
+      onError: (error) => onError(previewFailed(error)),
     });
     return () => {
       ended.abort();
@@ -190,17 +257,18 @@ export class PreviewFactory {
     };
   }
 
-  /** Ends the worker and frees what it holds. */
+  /** Ends the worker and releases its resources. */
   close(): void {
     this.#ended.abort(new Error('closed'));
     this.#ended = new AbortController();
     this.#worker?.close();
     this.#worker = undefined;
     this.#network = undefined;
+    this.#fetched = undefined;
   }
 
   #queue(): WorkerQueue {
-    // One that broke down has lost its network too.
+    // A broken worker has lost its network too.
     if (this.#worker?.isBroken) this.close();
     this.#worker ??= new WorkerQueue(
       new Worker(new URL('preview-worker.mjs', this.#options.plugins), { type: 'module' }),
@@ -208,7 +276,7 @@ export class PreviewFactory {
     return this.#worker;
   }
 
-  /** The worker with the network in it, shared: nobody's signal ends it for the others. */
+  /** The worker with the network in it, shared: no caller's signal aborts it for the others. */
   async #open(signal: AbortSignal): Promise<Network> {
     const queue = this.#queue();
     this.#network ??= this.#load(queue, this.#ended.signal);
@@ -216,7 +284,7 @@ export class PreviewFactory {
     try {
       return await untilAborted(network, signal);
     } catch (error) {
-      // A failure is met again by the next who asks; another may have begun anew already.
+      // The next caller meets the failure again; another may have started already.
       if (!signal.aborted && this.#network === network) this.#network = undefined;
       throw error;
     }
@@ -250,7 +318,6 @@ export class PreviewFactory {
     { stain, signal }: PreviewOptions,
     levels: SlideLevels,
     source: FrameSource,
-    { queue }: Network,
   ): Promise<FittedStain> {
     try {
       const found = await stain();
@@ -258,11 +325,15 @@ export class PreviewFactory {
     } catch (error) {
       if (!(error instanceof PluginError)) throw error;
     }
+    const {
+      queue,
+      model: { alignment },
+    } = await this.#open(signal);
     const level =
       levels.findLast(({ totalColumns, totalRows }) => Math.min(totalColumns, totalRows) >= FITTED) ??
       levels[0]!;
     const [width, height] = [level.totalColumns, level.totalRows].map((total) =>
-      Math.min(FITTED, total - (total % 4)),
+      Math.min(FITTED, total - (total % alignment)),
     );
     const middle = (total: number, size: number): number => Math.max(0, Math.floor((total - size) / 2));
     const middlePart = {
@@ -285,6 +356,10 @@ export class PreviewFactory {
       origin: 'visible',
     };
   }
+}
+
+function previewFailed(cause: unknown): PluginError {
+  return new PluginError('PREVIEW_FAILED', { reason: (cause as Error).message }, cause);
 }
 
 const isAsLarge = (a: SlideLevel, b: SlideLevel): boolean =>
@@ -312,7 +387,8 @@ function writeLegend(legend: HTMLElement): void {
   bar.style.cssText = `width:200px;height:12px;margin:4px 0;background:${differenceGradient}`;
   const ends = document.createElement('div');
   ends.style.cssText = 'display:flex;justify-content:space-between';
-  for (const end of ['0', String(LARGEST_DIFFERENCE / 2), `≥ ${LARGEST_DIFFERENCE}`]) {
+  const [zero, half, full] = [0, LARGEST_DIFFERENCE / 2, LARGEST_DIFFERENCE].map(formatCount);
+  for (const end of [zero!, half!, `≥ ${full}`]) {
     const number = document.createElement('span');
     number.textContent = end;
     ends.append(number);

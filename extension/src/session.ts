@@ -1,8 +1,10 @@
-/** The plugin at work: holds its state, does what the panel and the commands ask for. */
-import { DEFAULT_MODEL } from '../../server/src/contract/default-model.ts';
-import type { Job, Stain } from '../../server/src/contract/index.ts';
-import { DEFAULT_TRANSFER, type TransferName } from '../../server/src/stain/transfer-name.ts';
-import { Comparison } from './comparison/comparison.ts';
+import { DEFAULT_MODEL } from '../../core/src/contract/default-model.ts';
+import type { Job, Stain } from '../../core/src/contract/index.ts';
+import { isFinal } from '../../core/src/contract/job-state.ts';
+import { DEFAULT_OUTPUT } from '../../core/src/contract/output.ts';
+import { DEFAULT_TRANSFER, type TransferName } from '../../core/src/stain/transfer-name.ts';
+import { readLink } from './address/link.ts';
+import { Comparison, type ComparisonOptions } from './comparison/comparison.ts';
 import {
   failedPreviewLabel,
   type LabelContent,
@@ -11,41 +13,57 @@ import {
   previewLabel,
 } from './comparison/pane-label.ts';
 import { ViewportLabels } from './comparison/viewport-labels.ts';
-import { chooseRegion, type Region } from './microscopy/choose-region.ts';
-import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
+import { goTo, placeOf } from './microscopy/place.ts';
 import type { Gated } from './mode-gate.ts';
-import type { ManagedViewer } from './ohif/types.ts';
-import type { ViewerHost } from './ohif/viewer-host.ts';
+import { templateName } from './names.ts';
+import type { Pane, ViewerHost } from './ohif/viewer-host.ts';
 import { PluginError, userErrorOf } from './plugin-error.ts';
-import type { LivePreview, PreviewFactory, TargetStain } from './preview-factory.ts';
-import { followJob, isFinal } from './service/follow-job.ts';
+import type { MappedSlide, PreviewFactory, SeriesPixels, TargetStain } from './preview-factory.ts';
+import { followJob } from './service/follow-job.ts';
 import type { ServiceClient } from './service/service-client.ts';
+import type { SessionContext } from './session/context.ts';
+import { inTime } from './session/in-time.ts';
+import { Links } from './session/links.ts';
+import { Measuring } from './session/measuring.ts';
+import { NO_PICTURES, Pictures } from './session/pictures.ts';
+import { Previewing } from './session/previewing.ts';
+import { Profiles } from './session/profiles.ts';
+import { TemplateEditor } from './session/template-editor.ts';
 import type {
   ComparisonMode,
   Loadable,
+  Measured,
   OutputChoice,
+  PictureSubject,
   PluginModel,
   PluginState,
+  PreviewMode,
   SlideSeries,
 } from './state.ts';
+import { wordFault } from './strings/service-words.ts';
 import { translate } from './strings/translate.ts';
 
 const START: PluginState = {
   series: null,
   source: null,
   service: { state: 'idle' },
+  profile: undefined,
   stain: { state: 'idle' },
   templates: { state: 'idle' },
+  pictures: NO_PICTURES,
   template: null,
   transfer: DEFAULT_TRANSFER,
-  output: { encoding: 'jpeg', quality: 90 },
+  output: DEFAULT_OUTPUT,
   preview: null,
   previewError: null,
   job: null,
   error: null,
   results: [],
   comparison: null,
+  measurement: null,
+  isOriginalHeld: false,
+  linkToCopy: null,
   makingTemplate: null,
   removingTemplate: null,
   live: true,
@@ -55,13 +73,6 @@ export interface SessionOptions {
   readonly host: ViewerHost;
   readonly client: ServiceClient;
   readonly previews: PreviewFactory;
-}
-
-interface AskedPreview {
-  readonly abort: AbortController;
-  /** What it covers. */
-  viewer?: ManagedViewer;
-  live?: LivePreview;
 }
 
 export class Session implements PluginModel, Gated {
@@ -74,15 +85,52 @@ export class Session implements PluginModel, Gated {
   #isEntered = false;
   /** Work for the slide that is shown; ends when another one is. */
   #slide = new AbortController();
-  /** The preview that was asked for last. What it covers and says belongs to it alone. */
-  #preview: AskedPreview | undefined;
   #comparison: Comparison | undefined;
   /** A comparison on its way; ends when something else is asked for. */
   #comparing = new AbortController();
-  #choice: { readonly abort: AbortController; readonly region?: Region } | undefined;
+  /** Identifiers of the jobs that were asked for here, not by others who look at the same slide. */
+  readonly #asked = new Set<string>();
+  /** Whether template and transfer are somebody's choice, and not the first that there are. */
+  #hasChosen = false;
+
+  readonly #pictures: Pictures;
+  readonly #measuring: Measuring;
+  readonly #templates: TemplateEditor;
+  readonly #links: Links;
+  readonly #profiles: Profiles;
+  readonly #previewing: Previewing;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    const stateNow = (): PluginState => this.#state;
+    const context: SessionContext = {
+      host: options.host,
+      client: options.client,
+      get state() {
+        return stateNow();
+      },
+      change: (change) => this.#change(change),
+      act: (work) => this.#act(work),
+      attempt: (work, signal) => this.#try(work, signal),
+    };
+    this.#previewing = new Previewing(context, options.previews, {
+      source: () => this.#sourceToNormalize(),
+      template: () => this.#selectedTemplate(),
+      templateName: this.#templateName,
+      stain: (source, signal) => this.#stainOf(source, signal),
+      difference: (original, normalized) => this.#differenceOf(original, normalized),
+      closeComparison: () => this.#closeComparison(),
+    });
+    this.#pictures = new Pictures(context);
+    this.#measuring = new Measuring(context, () => this.comparison);
+    this.#profiles = new Profiles(context, () => this.comparison);
+    this.#templates = new TemplateEditor(context, {
+      load: (signal) => this.#loadTemplates(signal),
+      choose: (id) => this.chooseTemplate(id),
+    });
+    this.#links = new Links(context, this, () => {
+      this.#hasChosen = true;
+    });
   }
 
   get state(): PluginState {
@@ -91,7 +139,7 @@ export class Session implements PluginModel, Gated {
 
   /** The comparison that is open, for commands and tests. */
   get comparison(): Comparison | undefined {
-    return this.#comparison;
+    return this.#comparison ?? this.#previewing.comparison;
   }
 
   subscribe(listener: () => void): () => void {
@@ -105,34 +153,34 @@ export class Session implements PluginModel, Gated {
     this.#mode = new AbortController();
     const { signal } = this.#mode;
     const { host } = this.#options;
-    /** A derived series to compare as soon as it is there. */
-    let wanted = new URLSearchParams(location.search).get('compare');
     // The viewer calls this from where it enters modes and changes layouts: a fault of ours must not stop it.
-    const update = (): void =>
-      void this.#try(async () => {
-        this.#look();
-        const found = host.allSeries().find(({ seriesInstanceUid }) => seriesInstanceUid === wanted);
-        // Series are known before there is a viewport to show one in.
-        if (!found || !host.activeSeries()) return;
-        wanted = null;
-        this.compare('side-by-side', found.seriesInstanceUid);
-      });
+    const update = (): void => void this.#try(async () => this.#look());
     signal.addEventListener('abort', host.onChange(update), { once: true });
     this.#loadService();
     update();
+    void this.#links.open(readLink(location.search), signal);
   }
 
   leave(): void {
     if (!this.#isEntered) return;
     this.#isEntered = false;
+    this.#links.close();
     this.#mode.abort();
     this.#slide.abort();
     this.abandonTemplate();
     this.stopPreview();
     this.#closeComparison();
     this.#options.previews.close();
+    this.#options.host.hideNotices();
+    this.#pictures.close();
+    this.#profiles.close();
+    this.stopMeasuring();
     const { template, transfer, output } = this.#state;
     this.#change({ ...START, template, transfer, output });
+  }
+
+  copyLink(): void {
+    this.#links.copy();
   }
 
   openPanel(): void {
@@ -140,13 +188,37 @@ export class Session implements PluginModel, Gated {
   }
 
   chooseTemplate(id: string): void {
+    this.#hasChosen = true;
     this.#change({ template: id });
     if (this.#state.preview) this.preview();
   }
 
+  /** Of the results where two series are compared, otherwise of what can be chosen: after the last comes the first. */
+  stepTemplate(by: 1 | -1): void {
+    const { templates, template, comparison, results } = this.#state;
+    if (comparison) {
+      const uids = results.map(({ seriesInstanceUid }) => seriesInstanceUid);
+      this.compare(comparison.mode, nextOf(uids, comparison.normalized.seriesInstanceUid, by));
+      return;
+    }
+    const usable = templates.state === 'ready' ? templates.value.filter((one) => one.usable) : [];
+    const next = nextOf(
+      usable.map(({ id }) => id),
+      template,
+      by,
+    );
+    if (next !== undefined) this.chooseTemplate(next);
+  }
+
   chooseTransfer(transfer: TransferName): void {
+    this.#hasChosen = true;
     this.#change({ transfer });
     if (this.#state.preview) this.preview();
+    this.showPictures(this.#state.pictures.of);
+  }
+
+  showPictures(of: PictureSubject): void {
+    this.#pictures.show(of, this.#slide.signal);
   }
 
   chooseOutput(output: OutputChoice): void {
@@ -164,71 +236,24 @@ export class Session implements PluginModel, Gated {
   }
 
   preview(): void {
-    const pressed = performance.now();
-    void this.#try(async (modeSignal) => {
-      const source = this.#sourceToNormalize();
-      const template = this.#selectedTemplate();
-      if (!source || !template) return;
-      this.stopPreview();
-      this.#closeComparison();
-      const abort = new AbortController();
-      const preview: AskedPreview = { abort };
-      this.#preview = preview;
-      const signal = AbortSignal.any([modeSignal, abort.signal]);
-      this.#change({
-        previewError: null,
-        preview: {
-          state: 'starting',
-          template: template.id,
-          templateName: template.name,
-          tilesDone: 0,
-          tilesTotal: 0,
-          isWhole: false,
-          firstTileMs: null,
-          executionProvider: null,
-          statistics: null,
-        },
-      });
-      const fail = (error: unknown): void => {
-        if (signal.aborted) return;
-        this.stopPreview();
-        this.#change({ previewError: userErrorOf(error) });
-      };
-      try {
-        const viewer = await this.#options.host.viewerOf(source, signal);
-        preview.viewer = viewer;
-        const live = await this.#options.previews.start({
-          series: source,
-          instances: this.#options.host.instances(source),
-          viewer,
-          template,
-          transfer: this.#state.transfer,
-          stain: () => this.#stainOf(source, signal),
-          pressed,
-          signal,
-          onStatus: (status) => {
-            if (!signal.aborted && this.#state.preview)
-              this.#change({ preview: { ...this.#state.preview, ...status } });
-          },
-          onError: fail,
-        });
-        if (signal.aborted) live.close();
-        else preview.live = live;
-      } catch (error) {
-        fail(error);
-      }
-    });
+    this.#previewing.start();
+  }
+
+  comparePreview(mode: PreviewMode): void {
+    this.#previewing.setMode(mode);
   }
 
   stopPreview(): void {
-    this.#preview?.abort.abort();
-    this.#preview?.live?.close();
-    this.#preview = undefined;
-    if (this.#state.preview) this.#change({ preview: null });
+    this.#previewing.stop();
+  }
+
+  togglePreview(): void {
+    if (this.#state.preview) this.stopPreview();
+    else this.preview();
   }
 
   normalize(): void {
-    void this.#try(async (signal) => {
+    void this.#act(async (signal) => {
       const { template, transfer, output } = this.#state;
       const source = this.#sourceToNormalize();
       if (!source || !template) return;
@@ -243,20 +268,26 @@ export class Session implements PluginModel, Gated {
         },
         signal,
       );
+      this.#asked.add(job.id);
       this.#change({ job });
       this.#follow(job, source);
     });
   }
 
   cancel(): void {
-    void this.#try(async (signal) => {
+    void this.#act(async (signal) => {
       const { job } = this.#state;
-      if (job && !isFinal(job)) this.#change({ job: await this.#options.client.cancel(job.id, signal) });
+      if (job && !isFinal(job.state))
+        this.#change({ job: await this.#options.client.cancel(job.id, signal) });
     });
   }
 
   compare(mode: ComparisonMode, normalizedSeriesInstanceUid?: string): void {
-    void this.#try(async (modeSignal) => {
+    if (normalizedSeriesInstanceUid === undefined && this.#previewing.comparison) {
+      this.comparePreview(mode);
+      return;
+    }
+    void this.#act(async (modeSignal) => {
       const { host } = this.#options;
       const wanted =
         normalizedSeriesInstanceUid ??
@@ -267,15 +298,16 @@ export class Session implements PluginModel, Gated {
       const original = all.find(
         ({ seriesInstanceUid }) => seriesInstanceUid === normalized?.derived?.sourceSeriesInstanceUid,
       );
-      if (!normalized || !original) return;
+      if (!normalized || !original) throw new PluginError('NOTHING_TO_COMPARE');
       this.stopPreview();
       if (this.#comparison?.normalized.seriesInstanceUid !== wanted) {
         this.#closeComparison();
         const signal = AbortSignal.any([modeSignal, this.#comparing.signal]);
         try {
-          const opened = await this.#openComparison(original, normalized, signal);
+          const opened = await inTime(signal, (ending) => this.#openComparison(original, normalized, ending));
           if (signal.aborted) return opened.close();
           this.#comparison = opened;
+          this.#profiles.follow(opened);
         } catch (error) {
           if (signal.aborted) return;
           throw error;
@@ -291,117 +323,110 @@ export class Session implements PluginModel, Gated {
     normalized: SlideSeries,
     signal: AbortSignal,
   ): Promise<Comparison> {
-    const { host, previews, client } = this.#options;
+    const { host } = this.#options;
     const shown = host.activeSeries()?.seriesInstanceUid;
-    if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid) host.show(original);
+    if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid)
+      await this.#show(original, signal);
     const first = shown === normalized.seriesInstanceUid ? normalized : original;
     const viewer = await host.viewerOf(first, signal);
     return Comparison.open({
       viewer,
       original,
       normalized,
+      templateName: this.#templateName,
       module: await host.microscopyModule(),
       client: host.wadoClient(),
-      showDifference: (surface, legend, on) =>
-        previews.showDifference(surface, legend, {
-          original: { series: original, instances: host.instances(original) },
-          normalized: { series: normalized, instances: host.instances(normalized) },
-          // Nothing is normalised: the result is there, whatever the stain.
-          stain: () => client.stain(original, DEFAULT_MODEL, this.#mode.signal, true),
-          onProgress: on.progress,
-          onError: (error) => {
-            on.error(error);
-            this.#change({ error: userErrorOf(error) });
-          },
-        }),
+      signal,
+      showDifference: this.#differenceOf(
+        { series: original, instances: host.instances(original) },
+        { series: normalized, instances: host.instances(normalized) },
+      ),
     });
+  }
+
+  #differenceOf(
+    original: SeriesPixels,
+    normalized: SeriesPixels | MappedSlide,
+  ): ComparisonOptions['showDifference'] {
+    const { previews, client } = this.#options;
+    return (surface, legend, on) =>
+      previews.showDifference(surface, legend, {
+        original,
+        normalized,
+        // Nothing is normalised: the result is there, whatever the stain.
+        stain: () => client.stain(original.series, DEFAULT_MODEL, this.#mode.signal, true),
+        onProgress: on.progress,
+        onError: (error) => {
+          on.error(error);
+          this.#change({ error: userErrorOf(error) });
+        },
+      });
   }
 
   showOriginal(): void {
     this.stopPreview();
     this.#closeComparison();
-    if (this.#state.source && this.#state.series?.seriesInstanceUid !== this.#state.source.seriesInstanceUid)
-      this.#options.host.show(this.#state.source);
+    const { source, series } = this.#state;
+    if (!source || series?.seriesInstanceUid === source.seriesInstanceUid) return;
+    void this.#act((signal) =>
+      inTime(AbortSignal.any([signal, this.#comparing.signal]), (ending) => this.#show(source, ending)),
+    );
+  }
+
+  lookAtOriginal(isWanted: boolean): void {
+    if (!this.#isEntered || isWanted === this.#state.isOriginalHeld) return;
+    this.#previewing.setVisible(!isWanted);
+    this.comparison?.lookAtOriginal(isWanted);
+    this.#change({ isOriginalHeld: isWanted });
+  }
+
+  /** Shows a series in the active viewport, at the place that is looked at there where the two have one geometry. */
+  async #show(series: SlideSeries, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { host } = this.#options;
+    const before = host.activeSeries();
+    const left = before && host.viewerNow(before);
+    const place = left && haveOneGeometry(before, series) ? placeOf(mapOf(left.viewer)) : undefined;
+    host.show(series);
+    if (!place) return;
+    const { viewer } = await host.viewerOf(series, signal);
+    await goTo(mapOf(viewer), place, signal);
+  }
+
+  toggleProfile(): void {
+    this.#profiles.toggle();
+  }
+
+  measure(of: Measured): void {
+    this.#measuring.start(of);
+  }
+
+  stopMeasuring(): void {
+    this.#measuring.stop();
   }
 
   templateFromSeries(): void {
-    this.abandonTemplate();
-    this.#choice = { abort: new AbortController() };
-    this.#change({ makingTemplate: 'naming' });
+    this.#templates.fromSeries();
   }
 
   templateFromRegion(): void {
-    this.abandonTemplate();
-    void this.#try(async (signal) => {
-      const { series } = this.#state;
-      if (!series) return;
-      const abort = new AbortController();
-      this.#choice = { abort };
-      this.#change({ makingTemplate: 'choosing-region' });
-      const both = AbortSignal.any([abort.signal, signal]);
-      const viewer = await this.#options.host.viewerOf(series, both);
-      const surface = createMapSurface(mapOf(viewer.viewer), viewer.container);
-      try {
-        const region = await chooseRegion(surface, series, both);
-        this.#choice = { abort, region };
-        this.#change({ makingTemplate: 'naming' });
-      } catch (error) {
-        if (!both.aborted) throw error;
-      } finally {
-        surface.dispose();
-      }
-    });
+    this.#templates.fromRegion();
   }
 
   createTemplate(name: string): void {
-    void this.#try(async (signal) => {
-      const { series } = this.#state;
-      if (!series || !this.#choice) return;
-      const { region } = this.#choice;
-      this.#change({ makingTemplate: 'computing' });
-      try {
-        const made = await this.#options.client.createTemplate(
-          {
-            name,
-            studyInstanceUid: series.studyInstanceUid,
-            seriesInstanceUid: series.seriesInstanceUid,
-            model: DEFAULT_MODEL,
-            ...(region ? { region } : {}),
-          },
-          signal,
-        );
-        await this.#loadTemplates(signal);
-        this.chooseTemplate(made.id);
-      } finally {
-        this.#choice = undefined;
-        this.#change({ makingTemplate: null });
-      }
-    });
+    this.#templates.create(name);
   }
 
   abandonTemplate(): void {
-    this.#choice?.abort.abort();
-    this.#choice = undefined;
-    this.#change({ makingTemplate: null });
+    this.#templates.abandon();
   }
 
   askToRemoveTemplate(id: string): void {
-    void this.#try(async (signal) => {
-      const { name, unfinishedJobs = 0 } = await this.#options.client.template(id, signal);
-      this.#change({ removingTemplate: { id, name, unfinishedJobs } });
-    });
+    this.#templates.askToRemove(id);
   }
 
   removeTemplate(): void {
-    void this.#try(async (signal) => {
-      const { removingTemplate } = this.#state;
-      if (!removingTemplate) return;
-      this.#change({ removingTemplate: null });
-      const { id } = removingTemplate;
-      await this.#options.client.removeTemplate(id, signal);
-      if (this.#state.template === id) this.#change({ template: null });
-      await this.#loadTemplates(signal);
-    });
+    this.#templates.remove();
   }
 
   keepTemplate(): void {
@@ -425,11 +450,12 @@ export class Session implements PluginModel, Gated {
         ? []
         : all
             .filter(({ derived }) => derived?.sourceSeriesInstanceUid === source.seriesInstanceUid)
-            .reverse();
+            // The viewer keeps them as they came, which is another order each time.
+            .sort((a, b) => b.number - a.number || a.seriesInstanceUid.localeCompare(b.seriesInstanceUid));
     const viewers = host.viewers();
     if (this.#comparison && !viewers.includes(this.#comparison.viewer)) this.#closeComparison();
     // A preview goes with the viewport that it was drawn over.
-    const previewed = this.#preview?.viewer;
+    const previewed = this.#previewing.viewer;
     if (previewed && !viewers.includes(previewed)) this.stopPreview();
     if (source?.seriesInstanceUid !== this.#state.source?.seriesInstanceUid) {
       this.stopPreview();
@@ -438,17 +464,22 @@ export class Session implements PluginModel, Gated {
     }
     if (series?.seriesInstanceUid !== source?.seriesInstanceUid) this.stopPreview();
     this.#change({ series, source, results });
+    this.#profiles.look(series);
   }
 
-  /** What is to be said over a viewer, from the state as it is now. */
-  #labelOf(viewer: ManagedViewer): LabelContent | null {
+  readonly #templateName = (id: string): string => templateName(id, this.#state);
+
+  /** What is to be said over a slide, from the state as it is now. */
+  #labelOf({ viewer, series }: Pane): LabelContent | null {
+    const { preview, previewError, isOriginalHeld } = this.#state;
+    const isCompared = preview?.mode != null && preview.mode !== 'alone';
+    const compared = this.#comparison ?? (isCompared ? this.#previewing.comparison : undefined);
     // A comparison has labels of its own.
-    if (!this.#isEntered || viewer === this.#comparison?.viewer) return null;
-    const { preview, previewError } = this.#state;
-    if (preview && viewer === this.#preview?.viewer) return previewLabel(preview);
-    const series = this.#options.host.seriesOf(viewer);
+    if (!this.#isEntered || (viewer && viewer === compared?.viewer)) return null;
+    if (preview && viewer && viewer === this.#previewing.viewer)
+      return isOriginalHeld ? originalLabel() : previewLabel(preview);
     if (!series) return null;
-    if (series.derived) return normalizedLabel(series.derived);
+    if (series.derived) return normalizedLabel(series.derived, this.#templateName);
     return previewError && series.seriesInstanceUid === this.#state.source?.seriesInstanceUid
       ? failedPreviewLabel(previewError.reason ?? previewError.message)
       : originalLabel();
@@ -465,12 +496,17 @@ export class Session implements PluginModel, Gated {
       previewError: null,
       live: true,
     });
+    this.showPictures(this.#state.pictures.of);
     if (!source) return;
     void this.#stainOf(source, this.#slide.signal).catch(() => {});
     void this.#try(async (signal) => {
       const job = await this.#options.client.newestJob(source.seriesInstanceUid, signal);
       this.#change({ job });
-      if (job && !isFinal(job)) this.#follow(job, source);
+      if (!job || isFinal(job.state)) return;
+      const { template, transfer } = job.request;
+      // A page that is loaded anew goes on with what was chosen before.
+      if (!this.#hasChosen) this.#change({ template, ...(transfer && { transfer }) });
+      this.#follow(job, source);
     }, this.#slide.signal);
   }
 
@@ -499,18 +535,31 @@ export class Session implements PluginModel, Gated {
       if (signal.aborted || ended?.id !== job.id) return;
       const { host } = this.#options;
       if (ended.state === 'COMPLETED' && ended.result) {
-        const derived = await host.loadNewSeries(source.studyInstanceUid, ended.result.seriesInstanceUid);
-        this.#look();
-        host.notify(translate('toolbar.normalize'), translate('notification.completed'), 'success');
-        this.compare(this.#state.comparison?.mode ?? 'side-by-side', derived.seriesInstanceUid);
-      } else if (ended.state === 'FAILED' && ended.error)
-        host.notify(
-          translate('notification.failed'),
-          `${ended.error.message} ${ended.error.remedy}`,
-          'error',
+        const { seriesInstanceUid } = await host.loadNewSeries(
+          source.studyInstanceUid,
+          ended.result.seriesInstanceUid,
         );
-      else host.notify(translate('toolbar.normalize'), translate('notification.cancelled'), 'info');
+        this.#look();
+        const open = (): void => this.compare('side-by-side', seriesInstanceUid);
+        const isAwaited = this.#asked.has(job.id) && !this.#isBusy;
+        host.notify(
+          translate('toolbar.normalize'),
+          translate('notification.completed'),
+          'success',
+          isAwaited ? undefined : { label: translate('notification.open'), onClick: open },
+        );
+        if (isAwaited) open();
+      } else if (ended.state === 'FAILED' && ended.error) {
+        const { message, remedy } = wordFault(ended.error);
+        host.notify(translate('notification.failed'), `${message} ${remedy}`, 'error');
+      } else host.notify(translate('toolbar.normalize'), translate('notification.cancelled'), 'info');
     }, this.#slide.signal);
+  }
+
+  /** Somebody is in the middle of something that is not to be taken away. */
+  get #isBusy(): boolean {
+    const { preview, comparison, makingTemplate } = this.#state;
+    return preview !== null || comparison !== null || makingTemplate !== null;
   }
 
   #closeComparison(): void {
@@ -547,6 +596,7 @@ export class Session implements PluginModel, Gated {
     if (templates.state !== 'ready') return;
     const usable = templates.value.filter((one) => one.usable);
     if (!usable.some(({ id }) => id === template)) this.#change({ template: usable[0]?.id ?? null });
+    this.showPictures(this.#state.pictures.of);
   }
 
   async #load<K extends 'service' | 'templates'>(
@@ -563,6 +613,14 @@ export class Session implements PluginModel, Gated {
     }
   }
 
+  /** Does what somebody asked for: what went wrong before is no longer what they look at. */
+  #act(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.#state.error || this.#state.previewError) this.dismissError();
+    // It is about what was seen before.
+    if (this.#state.linkToCopy !== null) this.#change({ linkToCopy: null });
+    return this.#try(work);
+  }
+
   /** What goes wrong is shown, unless nobody waits for it any more. */
   async #try(work: (signal: AbortSignal) => Promise<void>, signal = this.#mode.signal): Promise<void> {
     try {
@@ -575,7 +633,18 @@ export class Session implements PluginModel, Gated {
   #change(change: Partial<PluginState>): void {
     this.#state = { ...this.#state, ...change };
     // In the same turn: no picture is shown with the words for another.
-    this.#labels.update(this.#options.host.viewers(), (viewer) => this.#labelOf(viewer));
+    this.#labels.update(this.#options.host.panes(), (pane) => this.#labelOf(pane));
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** The one beside `current` in a list that goes round. */
+function nextOf(list: readonly string[], current: string | null, by: 1 | -1): string | undefined {
+  const at = current === null ? -1 : list.indexOf(current);
+  if (at < 0) return list[0];
+  return list.at((at + by) % list.length);
+}
+
+function haveOneGeometry(a: SlideSeries, b: SlideSeries): boolean {
+  return a.totalColumns === b.totalColumns && a.totalRows === b.totalRows;
 }

@@ -1,5 +1,5 @@
 /** The button that opens the panel, for the modes that have it: ours, and OHIF's own microscopy mode. */
-import { COMMANDS_CONTEXT } from './identity.ts';
+import { COMMANDS_CONTEXT, ICON } from './identity.ts';
 import type { Services } from './ohif/types.ts';
 import { translate } from './strings/translate.ts';
 
@@ -11,7 +11,7 @@ export function addToolbarButton(toolbarService: Services['toolbarService']): vo
       id: TOOLBAR_BUTTON,
       uiType: 'ohif.toolButton',
       props: {
-        icon: 'tool-window-level',
+        icon: ICON,
         label: translate('toolbar.normalize'),
         tooltip: translate('toolbar.normalize'),
         commands: { commandName: 'openStainNormalization', context: COMMANDS_CONTEXT },

@@ -125,7 +125,7 @@ def inverse(graph: Graph, density: str, cx: str, cy: str) -> str:
 
 
 def fade_in(graph: Graph, value: str, fade: str) -> str:
-    """Share of the transferred pixel by its D [N, 1, H, W]; fade [2] = (low, high)."""
+    """Weight of the transferred pixel by its D [N, 1, H, W]; fade [2] = (low, high)."""
     low, high = graph.node("Split", [fade], 2, axis=0, num_outputs=2)
     width = graph.node("Max", [graph.node("Sub", [high, low]), graph.constant(1e-6)])
     return smoothstep(graph, graph.node("Div", [graph.node("Sub", [value, low]), width]))

@@ -35,7 +35,7 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 
 
 def check_graph(model: dict, name: str) -> None:
-    """File, opset and interface of one graph against the manifest."""
+    """Checks file, opset and interface of one graph against the manifest."""
     graph = model["graphs"][name]
     path = MODELS / graph["file"]
     expect(matches(path, graph["sha256"]), f"{graph['file']}: SHA-256")
@@ -60,7 +60,7 @@ def read_case(case: dict) -> dict[str, np.ndarray]:
 
 
 def check_parity(model: dict, sessions: dict) -> None:
-    """Every vector: relative error of the sums, grey levels of the output."""
+    """Checks every vector: relative error of the sums, grey levels of the output."""
     index = json.loads((VECTORS / "index.json").read_text())
     expected = index["weightsSha256"][model["name"]]
     expect(expected == model["weights"]["sha256"], f"{model['name']}: vectors and graphs are of the same weights")
@@ -83,7 +83,7 @@ def tile_origins(length: int, tile: int) -> list[int]:
 
 
 def check_tiling(model: dict, threads: int, size: tuple[int, int], tile: int) -> None:
-    """Tile-wise output with the manifest's halo must be the whole image's output, bit by bit."""
+    """Tile-wise output with the manifest's halo must equal the output of the whole image, bit by bit."""
     random = np.random.default_rng(size[0])
     height, width = size
     small = random.uniform(0, 255, (1, height // 8 + 1, width // 8 + 1, 3)).repeat(8, 1).repeat(8, 2)[:, :height, :width]

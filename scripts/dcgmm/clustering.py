@@ -1,4 +1,4 @@
-"""A classical Gaussian mixture of one image in HSD space, and the targets of the network made of it.
+"""A classical Gaussian mixture of one image in HSD space, and the network's targets made from it.
 
 The mixture sees the hue and has four components by construction: nuclei (dense and bluish), dense eosin (dense
 and reddish), pale tissue, glass. The network never sees the hue: it learns to find nuclei by density and shape.
@@ -11,13 +11,13 @@ from scipy.ndimage import uniform_filter
 from .data import optical_density
 from .hsd import from_optical_density
 
-#: Rough limit between glass and tissue for the start of the fit, optical density.
+#: Approximate limit between glass and tissue at the start of the fit, optical density.
 GLASS_DENSITY = 0.12
-#: Below this D chroma is mostly 8-bit noise; the clustering divides by no less.
+#: Below this D chroma is mostly 8-bit noise, so divisions use at least this value.
 CHROMA_BOUND = 0.1
-#: Least difference of the mean cx between nuclei and dense eosin for an image to teach the one from the other.
+#: Minimum difference of the mean cx between nuclei and dense eosin for an image to teach the difference.
 MINIMUM_HUE_DIFFERENCE = 0.08
-#: Half of a pixel of this D is glass in the targets.
+#: A pixel of this D is half glass in the targets.
 TARGET_GLASS_DENSITY = 0.1
 VARIANCE_FLOOR = np.array([2e-3, 4e-3, 4e-3])
 
@@ -32,16 +32,16 @@ class Mixture:
 
     @property
     def has_nuclei(self) -> bool:
-        """The first component is nuclei: there are some, denser than pale tissue and bluer than dense eosin."""
+        """The first component is nuclei: it occurs, is denser than pale tissue and bluer than dense eosin."""
         nuclei, eosin, pale, _ = self.mean
         return bool(self.share[0] > 0.03 and nuclei[0] > pale[0] and nuclei[1] > eosin[1] + MINIMUM_HUE_DIFFERENCE)
 
     def targets(self, features: np.ndarray) -> np.ndarray:
-        """features [P, 3] -> what the network should answer [P, 4], in the order of constants.CLASS_NAMES.
+        """features [P, 3] -> the network's target [P, 4], in the order of constants.CLASS_NAMES.
 
-        Eosin, dense or pale, is one class: apart from nuclei there is nothing a dense eosin structure could be
-        confused with. Nuclei are two, split at their own mean density in this image. Glass is split off by
-        density alone, because the mixture has it only where there is some.
+        Eosin, dense or pale, is one class: a dense eosin structure could only be confused with nuclei. Nuclei are two
+        classes, split at their own mean density in this image. Glass is separated by density alone, because not
+        every image has a component for it.
         """
         density = features[:, 0]
         nuclei = self.posterior(features)[:, 0]
@@ -72,7 +72,7 @@ def smooth_features(levels: np.ndarray) -> np.ndarray:
 
 
 def otsu(values: np.ndarray) -> float:
-    """Threshold of least within-class variance."""
+    """Threshold with the smallest variance within the classes (Otsu)."""
     counts, edges = np.histogram(values, 128)
     centres = (edges[1:] + edges[:-1]) / 2
     mass = np.cumsum(counts)

@@ -1,9 +1,9 @@
-"""The numbers every part of the method must agree on. Imported by training, export and reference alike."""
+"""Numbers on which all parts of the method must agree, for training, export and reference."""
 import json
 from pathlib import Path
 
-#: The constants of both transfers, which the server reads too; transfer.py and linear.py say what each is.
-TRANSFER = json.loads((Path(__file__).parents[2] / "server/src/stain/transfer-constants.json").read_text())
+#: The constants of both transfers, which the server reads too; transfer.py and linear.py explain them.
+TRANSFER = json.loads((Path(__file__).parents[2] / "core/src/stain/transfer-constants.json").read_text())
 
 #: Lower bound of the optical density D (natural logarithm) in every division: the chroma of a pixel is
 #: (OD_c - D) / max(D, bound). One grey level below white has D = 1/255 (-ln(254/255) = 0.00393), so below
@@ -20,20 +20,20 @@ ZERO_LEVEL = 0.5
 #: H&E images at hand the worst has 1.3 % and 2.2 % of its tissue above the lower ends.
 FOREIGN_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["blueOverGreen"])
 FOREIGN_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["redOverGreen"])
-#: Black ink: dense, and absorbing blue nearly as much as green (dark nuclei absorb green far more).
+#: Black ink: dense, and absorbs blue nearly as much as green (dark nuclei absorb green far more).
 FOREIGN_INK_DENSITY = tuple(TRANSFER["foreign"]["inkDensity"])
 FOREIGN_INK_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["inkBlueOverGreen"])
 #: Blue ink, as dense as the black one: it absorbs red more than green, haematoxylin does not. Chosen on 130 H&E images
 #: (2.5 % of the tissue of the worst is above the lower ends); of 213 others the worst has 0.3 % (evaluation.ink).
 FOREIGN_INK_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["inkRedOverGreen"])
-#: No transmitted light at all: the black rim of a scan.
+#: No transmitted light: the black rim of a scan.
 FOREIGN_BLACK_DENSITY = tuple(TRANSFER["foreign"]["blackDensity"])
 
 #: cx of a transferred pixel is clipped to this range before the inverse (published range).
 CX_RANGE = (-1.0, 2.0)
 
 #: Pixels of real image each network needs on each side for the exact result, at origins that are multiples of
-#: ALIGNMENT (two max-poolings by 2 in the one, blocks of 4 x 4 in the other).
+#: ALIGNMENT (two max-pooling layers by 2 in the one, blocks of 4 x 4 in the other).
 HALO = {"reference": 16, "fast": 20}
 ALIGNMENT = 4
 

@@ -29,7 +29,7 @@ def read_sources(folder: Path, held_out_per_source: int) -> tuple[list[Slide], l
     held_out: list[Slide] = []
     for source in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-        # Of a small folder not more than a quarter is held out.
+        # At most a quarter of a small folder is held out.
         count = min(held_out_per_source, len(files) // 4)
         step = max(1, len(files) // max(1, count))
         chosen = set(files[step // 2 :: step][:count])
@@ -45,7 +45,7 @@ def optical_density(levels: np.ndarray) -> np.ndarray:
 
 
 class CropSampler:
-    """Draws groups of crops; a group is from one image, the source is drawn first, all sources alike."""
+    """Draws groups of crops. A group comes from one image; the source is drawn first, all sources with equal probability."""
 
     def __init__(self, slides: list[Slide], crop: int, seed: int, augment_scale: bool = True):
         self.by_source: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What training and distillation share: one network, Adam, its falling rate, and the moving average of the weights."""
+"""Shared by training and distillation: one network, Adam, its decreasing rate, and the moving average of the weights."""
 import argparse
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import nn
 
 from .weights import read_weights
 
-#: Share that the moving average of the weights keeps of itself at a step.
+#: Decay of the moving average of the weights per step.
 AVERAGE = 0.995
 
 
@@ -23,7 +23,7 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Same seed, machine and number of threads: same weights. Makes the output folder."""
+    """Makes the output folder. The same seed, machine and number of threads give the same weights."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     torch.use_deterministic_algorithms(True)
@@ -31,7 +31,7 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 class Descent:
-    """Steps of Adam; the rate falls to a fiftieth by half a cosine over `steps`."""
+    """Steps of Adam; the rate decreases to a fiftieth by half a cosine over `steps`."""
 
     def __init__(self, network: nn.Module, rate: float, steps: int, largest_gradient: float):
         self.network, self.rate, self.steps, self.largest_gradient = network, rate, steps, largest_gradient
@@ -39,7 +39,7 @@ class Descent:
         self.optimiser = torch.optim.Adam(network.parameters(), rate)
 
     def step(self, number: int, loss: torch.Tensor) -> None:
-        """Step `number` (0-based) down the loss."""
+        """Takes step number `number` (0-based) of gradient descent on the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * (0.02 + 0.98 * (1 + math.cos(math.pi * number / self.steps)) / 2)
         self.optimiser.zero_grad(set_to_none=True)

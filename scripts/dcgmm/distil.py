@@ -33,10 +33,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--rate", type=float, default=2e-3, help="of Adam at the start; falls to a fiftieth by half a cosine")
+    parser.add_argument("--rate", type=float, default=2e-3, help="of Adam at the start; decreases to a fiftieth by half a cosine")
     parser.add_argument("--crop", type=int, default=160, help="pixels a side")
-    parser.add_argument("--crops", type=int, default=4, help="crops per step, of one image each two")
-    parser.add_argument("--held-out", type=int, default=2, help="images per source that are not trained on")
+    parser.add_argument("--crops", type=int, default=4, help="crops per step, two from each image")
+    parser.add_argument("--held-out", type=int, default=2, help="images per source that are held out")
     parser.add_argument("--save-every", type=int, default=500)
     return parser.parse_args()
 
@@ -66,7 +66,7 @@ class Distiller:
         return torch.from_numpy(from_optical_density(od[..., 0], od[..., 1], od[..., 2])[1][:, None])
 
     def step(self, number: int) -> dict:
-        """One optimiser step; the divergence and the mean absolute difference of the responsibilities."""
+        """Takes one optimiser step. Returns the divergence and the mean absolute difference of the responsibilities."""
         density = self.batch()
         with torch.no_grad():
             target = torch.softmax(self.teacher(density), 1)

@@ -21,7 +21,7 @@ from .weights import MODELS, NETWORKS, read_record, read_weights, weights_file
 TILE = ("tile", UINT8, ["N", "H", "W", 3])
 TYPE_NAMES = {UINT8: "uint8", FLOAT: "float32", DOUBLE: "float64"}
 
-#: What the training sets are; the file names of the folders are the keys.
+#: Descriptions of the training sets, by the names of their folders.
 SOURCES = {
     "osteosarcoma_utsw": ("TCIA Osteosarcoma-Tumor-Assessment, UT Southwestern / UT Dallas (Leavey et al. 2019)", "CC BY 3.0"),
     "oscc_400x": ("Mendeley Data ftmp4cvtmb: histopathological imaging database for oral cancer analysis (Rahman et al.)", "CC BY 4.0"),
@@ -100,7 +100,7 @@ def describe(values) -> list[dict]:
 
 
 def training_entry(record: dict) -> dict:
-    """The manifest's account of the training, from the record in the weights file."""
+    """Describes the training in the manifest, from the record in the weights file."""
     data = [
         {"name": name, "source": source, "licence": licence, "images": images}
         for name, images in sorted(record["images"].items())
@@ -116,12 +116,12 @@ DESCRIPTIONS = {
 
 
 def identity_of(graphs: dict) -> str:
-    """As the server identifies a model: SHA-256 over the digests of both graphs."""
+    """The server's identity of a model: SHA-256 over the digests of both graphs."""
     return hashlib.sha256((graphs["statistics"]["sha256"] + graphs["apply"]["sha256"]).encode()).hexdigest()
 
 
 def earlier_identities(name: str, folder: Path, weights: str, graphs: dict) -> list[str]:
-    """Models of the same weights that came before in this folder: templates made with them stay good."""
+    """Earlier models in this folder with the same weights: templates made with them remain valid."""
     manifest = folder / "manifest.json"
     models = json.loads(manifest.read_text())["models"] if manifest.exists() else []
     same = [model for model in models if model["name"] == name and model["weights"]["sha256"] == weights]
@@ -130,7 +130,7 @@ def earlier_identities(name: str, folder: Path, weights: str, graphs: dict) -> l
 
 
 def export_model(name: str, folder: Path, version: str) -> dict:
-    """Writes both graphs of a model; its entry in the manifest."""
+    """Writes both graphs of a model and returns its entry in the manifest."""
     stored = weights_file(name, folder)
     weights, record = read_weights(stored), read_record(stored)
     digest = hashlib.sha256(stored.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A thin writer of ONNX graphs: one method per operator, value names made here."""
+"""A thin writer of ONNX graphs: one method per operator, with generated value names."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +11,7 @@ IR_VERSION = 8
 
 
 class Graph:
-    """Collects nodes and initialisers; every operator method takes value names and answers a value name."""
+    """Collects nodes and initialisers; every operator method takes and returns value names."""
 
     def __init__(self):
         self.nodes: list[onnx.NodeProto] = []
@@ -20,7 +20,7 @@ class Graph:
         self._constants: dict[tuple, str] = {}
 
     def node(self, operator: str, inputs: Sequence[str], outputs: int | Sequence[str] = 1, **attributes):
-        """Adds a node; answers its output's name, or a list of names."""
+        """Adds a node; returns the name of its output, or a list of names."""
         self._count += 1
         names = [f"{operator}_{self._count}_{i}" for i in range(outputs)] if isinstance(outputs, int) else list(outputs)
         self.nodes.append(helper.make_node(operator, list(inputs), names, f"{operator}_{self._count}", **attributes))

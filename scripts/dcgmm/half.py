@@ -28,7 +28,7 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     for tensor in graph.initializer:
         if tensor.name in weights:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
-    # From the end, so that the places before it stay what they are.
+    # From the end, so that earlier positions stay valid.
     for number, first in reversed(list(enumerate(begins))):
         last = max(i for i in convolutions if number + 1 == len(begins) or i < begins[number + 1])
         entry, exit = nodes[first].input[0], nodes[last].output[0]

@@ -1,7 +1,7 @@
-"""The transfer `linear`: one map of optical density for a slide (server/src/stain/linear.ts, linear-tables.ts).
+"""The transfer `linear`: one map of optical density for a slide (core/src/stain/linear.ts, linear-tables.ts).
 
-By Beer and Lambert the optical density of a pixel is amounts of stain times the colours of the stains. Another
-laboratory and scanner change both by one linear map, to first order. It is estimated from the colours of the mixture's
+By Beer and Lambert the optical density of a pixel is amounts of stain times the colours of the stains. To first
+order, another laboratory and scanner change both by one linear map. It is estimated from the colours of the mixture's
 classes: those of the slide must meet those of the template. Each step is a function; docs/evaluation has a row without it.
 """
 import numpy as np
@@ -21,8 +21,8 @@ from .transfer import MINIMUM_CLASS_SHARE, Densities, Stain, kept_glass
 
 #: Integer units of one optical density, and of a weight of 1.
 UNIT = 4096
-#: Longest optical density in the tables, and steps of the sum of three densities in the table of weights.
-LONGEST, STEP, WEIGHTS, RAMP = 7 * UNIT, 16, 512, 256
+#: Largest optical density in the tables, and steps of the sum of three densities in the table of weights.
+MAX_DENSITY, STEP, WEIGHTS, RAMP = 7 * UNIT, 16, 512, 256
 #: Direction in optical density in which haematoxylin and eosin differ most: red against green (Ruifrok and Johnston 2001).
 HAEMATOXYLIN = np.array([1, -1, 0]) / np.sqrt(2)
 
@@ -63,7 +63,7 @@ def pure_ends(classes: Densities) -> np.ndarray:
 def optical_map(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray]:
     """(A [3, 3], b [3]): OD' = OD A + b, ridge regression of the template's class colours on the slide's.
 
-    A class weighs the geometric mean of its shares on both sides. The ridge, relative to the slide's own densities, draws A
+    The weight of a class is the geometric mean of its shares on both sides. The ridge, relative to the slide's own densities, draws A
     towards one factor for all stains; that of the intercept draws b towards 0. Identity where no class of tissue occurs on both sides.
     """
     own, target = nuclei_together(source.densities), nuclei_together(template.densities)
@@ -83,11 +83,11 @@ def optical_map(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray]
 
 
 def glass_weight(density: np.ndarray, glass: float) -> np.ndarray:
-    """How much of the change a pixel of mean density D gets. Glass that is kept meets the tissue without an edge and
-    without turning an order of brightness round: the change falls linearly to the glass, and to 0 at it."""
+    """The fraction of the change that a pixel of mean density D gets. It decreases linearly towards kept glass, and is 0 there, so
+    that glass and tissue meet without an edge and without a reversed order of brightness."""
     above = np.maximum(density - kept_glass(glass) * glass, 0)
-    # Of very white glass as of usual glass: the intercept of the map would come in at once.
-    way = kept_glass(glass) * max(glass, TRANSFER["leastGlass"])
+    # Very white glass is treated as ordinary glass: otherwise the intercept of the map would apply at once.
+    way = kept_glass(glass) * max(glass, TRANSFER["minimumGlass"])
     reach = TRANSFER["glassReach"]
     falling = np.minimum(1, above / np.maximum(above + way, 1e-9) * (reach + way) / reach)
     return smoothstep((above - TRANSFER["fade"]["low"]) / TRANSFER["glassToe"]) * falling
@@ -98,7 +98,7 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 
 def bounded(values: np.ndarray) -> np.ndarray:
-    """Of which four can be added: maps of this size are of no slide."""
+    """Limits coefficients so that four can be added: no slide has larger ones."""
     return rounded(np.clip(values, -(2**28), 2**28))
 
 
@@ -111,8 +111,8 @@ def ramp_of(ends: tuple[float, float], times: int = 1) -> tuple[int, int]:
 def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
     """Everything `normalize_tile` needs: integers only, so that every runtime gives the same pixels."""
     density = rounded(-np.log(np.maximum(np.arange(256), ZERO_LEVEL) / 255) * UNIT)
-    level = rounded(255 * np.exp(-np.arange(LONGEST) / UNIT))
-    level[density] = np.arange(256)  # a weight of 0 leaves a pixel as it is
+    level = rounded(255 * np.exp(-np.arange(MAX_DENSITY) / UNIT))
+    level[density] = np.arange(256)  # A weight of 0 leaves a pixel unchanged.
     middles = (np.arange(WEIGHTS) * STEP + STEP / 2) / (3 * UNIT)
     return {
         "density": density,

@@ -27,7 +27,7 @@ def negative_log_likelihood(log_g: torch.Tensor, features: torch.Tensor, floor: 
 
 
 def cross_entropy(log_g: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """log_g and target [G, K, P]; every class that occurs counts by the root of its share."""
+    """log_g and target [G, K, P]; every class that occurs is weighted by the root of its share."""
     share = target.mean((0, 2))
     weight = 1 / (share + 0.02).sqrt()
     weight = weight / (weight * share).sum()

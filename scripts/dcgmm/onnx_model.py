@@ -1,4 +1,4 @@
-"""A model of models/onnx as the product runs it: graphs in onnxruntime, fit and transfers of the server in Python."""
+"""A model of models/onnx as the product runs it: graphs in onnxruntime, with the server's fit and transfers in Python."""
 import json
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class OnnxModel:
         return self.sessions["apply"].run(None, {"tile": pixels[None], **inputs})[0][0]
 
     def normalise(self, pixels: np.ndarray, template: transfer.Stain, name: str = "linear") -> np.ndarray:
-        """uint8 [H, W, 3] moved onto the template by the transfer `name`."""
+        """uint8 [H, W, 3] normalised to the template by the transfer `name`."""
         stain = self.fit(pixels)
         if name == "paper":
             return self.apply(pixels, *transfer.coefficients(stain, template))

@@ -1,4 +1,4 @@
-"""The method in float64 numpy, as published: no algebra, no torch, no onnx. What the graphs are held against.
+"""The method in float64 numpy, as published: no algebra, no torch, no onnx. The graphs are compared with it.
 
     python -m dcgmm.reference image.png responsibilities.png   (looks at one image)
 """
@@ -145,8 +145,8 @@ def density_statistics(tile: np.ndarray, g: np.ndarray, weight: np.ndarray) -> n
 
 
 def run_statistics(tile: np.ndarray, weight: np.ndarray, gain: float, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
-    """What the statistics graph computes, [N, K, 17]: `statistics` of the density as it is, and `density_statistics` by
-    responsibilities for the density times `gain`."""
+    """The output of the statistics graph, [N, K, 17]: `statistics` of the density, and `density_statistics` of the density
+    times `gain`, by responsibilities."""
     density, x = features(tile)
     counted = weight * native(tile)
     g = responsibilities(x[:, 0], weights, network)
@@ -155,7 +155,7 @@ def run_statistics(tile: np.ndarray, weight: np.ndarray, gain: float, weights: d
 
 
 def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
-    """What the apply graph computes, before rounding."""
+    """The output of the apply graph, before rounding."""
     density, x = features(tile)
     return transfer(tile.astype(np.float64), density, x, responsibilities(x[:, 0], weights, network), scale, offset, fade)
 

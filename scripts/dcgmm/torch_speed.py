@@ -46,7 +46,7 @@ def smoothstep(t: torch.Tensor) -> torch.Tensor:
 
 
 class Graphs:
-    """What the two graphs compute, on one device."""
+    """Computes the same as the two graphs, on one device."""
 
     def __init__(self, network: nn.Module, device: torch.device):
         self.network, self.device = network, device
@@ -101,7 +101,7 @@ class Graphs:
 
 
 def megapixels_per_second(run, pixels: int, seconds: float, device: torch.device) -> float:
-    """Mean over at least `seconds` and three runs, after three that are not counted."""
+    """Mean over at least `seconds` and three runs, after three warm-up runs."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     for _ in range(3):
         run()
@@ -128,7 +128,7 @@ def main() -> None:
     print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}), flush=True)
     with torch.inference_mode():
         for name in NETWORK_OF:
-            # Half precision is for GPUs only.
+            # Half precision is only measured on GPUs.
             for precision in ("fp32", "fp16") if device.type == "cuda" else ("fp32",):
                 network = load(name, precision == "fp16", device)
                 graphs = Graphs(network, device)

@@ -24,7 +24,7 @@ from .model import Network
 from .validation import cases_of, restoration_error
 from .weights import read_record, read_weights, write_weights
 
-#: A class with less than this share of the responsibilities, over the last steps, counts as collapsed.
+#: A class with a smaller share of the responsibilities than this, over the last steps, counts as collapsed.
 COLLAPSED = 0.01
 
 
@@ -37,11 +37,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--rate", type=float, default=5e-4, help="of Adam at the start; falls to a fiftieth by half a cosine")
-    parser.add_argument("--likelihood", type=float, default=0.0, help="weight of the mixture's likelihood beside the cross entropy")
-    parser.add_argument("--sharpness", type=float, default=2.0, help="factor of the finished network's logits: classes overlap less")
+    parser.add_argument("--rate", type=float, default=5e-4, help="of Adam at the start; decreases to a fiftieth by half a cosine")
+    parser.add_argument("--likelihood", type=float, default=0.0, help="weight of the mixture's likelihood relative to the cross entropy")
+    parser.add_argument("--sharpness", type=float, default=2.0, help="factor on the logits of the finished network: reduces the overlap of classes")
     parser.add_argument("--crop", type=int, default=192, help="pixels a side")
-    parser.add_argument("--groups", type=int, default=2, help="images per step, each with an M-step of its own")
+    parser.add_argument("--groups", type=int, default=2, help="images per step, each with its own M-step")
     parser.add_argument("--crops", type=int, default=2, help="crops per image and step")
     parser.add_argument("--held-out", type=int, default=2, help="validation images per source")
     parser.add_argument("--validate-every", type=int, default=200)
@@ -95,7 +95,7 @@ class Trainer:
         return density, as_float(features), as_float(targets)
 
     def step(self, number: int) -> dict:
-        """One optimiser step; what it saw."""
+        """Takes one optimiser step and returns its figures."""
         options = self.options
         density, features, targets = self.batch()
         log_g = torch.log_softmax(self.descent.network(density), 1)
@@ -116,7 +116,7 @@ class Trainer:
             return torch.softmax(self.options.sharpness * logits, 1).double().numpy()
 
     def class_order(self) -> list[int]:
-        """Classes by descending mean D over the held-out images."""
+        """Orders classes by descending mean D over the held-out images."""
         mass, total = 0.0, 0.0
         for case in self.cases:
             density = np.maximum(optical_density(case.original).mean(-1), 1 / 255)[None]
@@ -152,12 +152,12 @@ class Trainer:
 
 
 def chosen(options: argparse.Namespace) -> dict:
-    """The options that change the result, paths left out."""
+    """The options that affect the result, without paths."""
     return {key: value for key, value in vars(options).items() if key not in ("data", "out", "init", "resume")}
 
 
 def record(trainer: Trainer, number: int, validation: dict) -> dict:
-    """What the weights file says about its training."""
+    """The training record in the weights file."""
     options, slides = trainer.options, trainer.training
     images: dict[str, int] = {}
     for slide in slides:

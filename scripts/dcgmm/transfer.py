@@ -1,6 +1,6 @@
-"""From sums to coefficients: the product's fit and its transfer `paper` (server/src/stain), for evaluation.
+"""From sums to coefficients: the product's fit and its transfer `paper` (core/src/stain), for evaluation.
 
-Held to the product by test/fixtures/transfer.json, which `dcgmm.vectors` writes.
+Compared with the product by test/fixtures/transfer.json, which `dcgmm.vectors` writes.
 """
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ import numpy as np
 from .constants import TRANSFER
 from .reference import optical_density
 
-#: A class with less of the pixels than this, in slide or template, has no statistics worth using.
+#: A class with a smaller share of the pixels than this, in slide or template, has no usable statistics.
 MINIMUM_CLASS_SHARE = TRANSFER["minimumClassShare"]
-#: Below this a standard deviation says more about 8-bit rounding than about the stain.
+#: A smaller standard deviation says more about 8-bit rounding than about the stain.
 MINIMUM_SD = TRANSFER["minimumDeviation"]
 FADE_ABOVE = (TRANSFER["fade"]["low"], TRANSFER["fade"]["high"])
-#: Glass up to the first D is white and stays as it is; from the second on it is moved with the rest.
+#: Glass up to the first D is white and stays unchanged; from the second on it is moved like the rest.
 KEPT_GLASS = (TRANSFER["keptGlass"]["surely"], TRANSFER["keptGlass"]["never"])
-#: As in server/src/slide/optical-density.ts.
+#: As in core/src/stain/optical-density.ts.
 DENSEST_GLASS, GREATEST_TINT, GLASS_PEAK, GLASS_BIN, BLACK_DENSITY, TISSUE_ABOVE_GLASS = 0.25, 20, 0.4, 0.005, 2.5, 0.08
 
 
@@ -49,7 +49,7 @@ def stain(sums: np.ndarray, glass: float) -> Stain:
 
 
 def moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share [K], and means over the class of what follows: three values, then all products of them."""
+    """Share [K], and means over the class of three values and of all their products."""
     mass = np.maximum(sums[:, :1], 1e-9)
     return sums[:, 0] / max(sums[:, 0].sum(), 1e-9), sums[:, 1:4] / mass, sums[:, 4:] / mass
 
@@ -57,13 +57,13 @@ def moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def densities(sums: np.ndarray) -> Densities:
     """sums [K, 10] (reference.density_statistics)."""
     share, mean, products = moments(sums)
-    # R^2, G^2, B^2, RG, GB, BR -> the places of a symmetric matrix.
+    # R^2, G^2, B^2, RG, GB, BR -> the elements of a symmetric matrix.
     covariance = products[:, [[0, 3, 5], [3, 1, 4], [5, 4, 2]]] - mean[:, :, None] * mean[:, None, :]
     return Densities(share, mean, covariance)
 
 
 def averaged(stains: list[Stain]) -> Stain:
-    """The stain of several slides that count alike: the mean of their moments. Glass is the median."""
+    """The stain of several slides with equal weights: the mean of their moments. Glass is the median."""
     share = np.mean([s.share for s in stains], 0)
     weight = np.array([s.share for s in stains]) / np.maximum(share, 1e-9) / len(stains)
     mean = np.einsum("sk,skc->kc", weight, [s.mean for s in stains])
@@ -78,7 +78,7 @@ def averaged(stains: list[Stain]) -> Stain:
 
 
 def kept_glass(glass: float) -> float:
-    """1 where the slide's glass stays as it is, 0 where it is moved as tissue is."""
+    """1 if the slide's glass stays unchanged, 0 if it is moved like tissue."""
     surely, never = KEPT_GLASS
     return float(np.clip((never - glass) / (never - surely), 0, 1))
 
@@ -86,26 +86,26 @@ def kept_glass(glass: float) -> float:
 def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(scale [K, 3], offset [K, 3], fade [2]) of x' = sum_k g_k ((x - mu_k) / sd_k sdT_k + muT_k), Zanjani et al. 2018.
 
-    A class that hardly occurs on either side has no such numbers: its pixels move as those of the nearest class that
-    does, the paler one of two as near. Where none occurs on both sides nothing is moved.
+    A class that hardly occurs on one side has no such numbers: its pixels move like those of the nearest class that occurs
+    on both, the paler one of two at the same distance. If no class occurs on both sides, nothing moves.
     """
     classes = len(source.share)
     usable = np.flatnonzero((source.share >= MINIMUM_CLASS_SHARE) & (template.share >= MINIMUM_CLASS_SHARE))
     scale, offset = np.ones((classes, 3)), np.zeros((classes, 3))
     for k in range(classes if len(usable) else 0):
-        lender = min(usable, key=lambda other: (abs(other - k), -other))
-        scale[k] = template.sd[lender] / source.sd[lender]
-        offset[k] = template.mean[lender] - source.mean[lender] * scale[k]
+        donor = min(usable, key=lambda other: (abs(other - k), -other))
+        scale[k] = template.sd[donor] / source.sd[donor]
+        offset[k] = template.mean[donor] - source.mean[donor] * scale[k]
     return scale, offset, np.add(kept_glass(source.glass_density) * source.glass_density, FADE_ABOVE)
 
 
 def counted(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [H, W], 1 where a pixel counts: all but the black ones."""
+    """uint8 [H, W, 3] -> uint8 [H, W], 1 where a pixel counts: all except black ones."""
     return (optical_density(pixels).mean(-1) < BLACK_DENSITY).astype(np.uint8)
 
 
 def glass_density(levels: np.ndarray) -> float:
-    """uint8 [H, W, 3] -> D of the empty glass, 0 where there is none (findGlass of the product)."""
+    """Optical density D of the empty glass in uint8 [H, W, 3], 0 without glass. Same as findGlass in TypeScript."""
     density = optical_density(levels).mean(-1)
     grey = (levels.max(-1).astype(int) - levels.min(-1)) <= GREATEST_TINT
     bins = round(DENSEST_GLASS / GLASS_BIN)

@@ -1,8 +1,9 @@
-"""The measure a checkpoint is chosen by: can the stain of an image be restored from its other half?
+"""The measure that selects a checkpoint: can the stain of an image be restored from its other half?
 
-Every held-out image is cut in two. One half is stained anew by a known change (both stains weaker or
-stronger, by different factors, and turned); the other half is the template. After the transfer the half
-must look as it did. A second time the template is taken without its dense eosin. Unlike the likelihood, this is in grey levels and punishes eosin that turns purple.
+Every held-out image is cut in two. One half is changed in a known way (both stains weaker or
+stronger, by different factors, and turned); the other half is the template. After the transfer the first
+half must look as before. The measure is repeated with a template without dense eosin. Unlike the likelihood, it is in grey
+levels and penalises eosin that turns purple.
 """
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class Case:
 
 
 def cases_of(slides: list[Slide], side: int, seed: int = 7) -> list[Case]:
-    """Cuts every slide's middle in two; the same seed makes the same cases."""
+    """Cuts the middle of every slide in two; the same seed makes the same cases."""
     random = np.random.default_rng(seed)
     result = []
     for slide in slides:
@@ -58,7 +59,7 @@ def cases_of(slides: list[Slide], side: int, seed: int = 7) -> list[Case]:
 
 
 def sums_and_parts(tile: np.ndarray, responsibilities, weight=None) -> tuple[np.ndarray, tuple]:
-    """sums [K, 7] of one image [H, W, 3] (weight [H, W] or all pixels), and what the transfer needs of it."""
+    """sums [K, 7] of one image [H, W, 3] (weight [H, W] or all pixels), and the other values that the transfer needs."""
     density, x = reference.features(tile[None])
     g = responsibilities(x[:, 0])
     counted = (density < transfer.BLACK_DENSITY) * reference.native(tile[None])
@@ -68,7 +69,7 @@ def sums_and_parts(tile: np.ndarray, responsibilities, weight=None) -> tuple[np.
 
 
 def normalise(tile: np.ndarray, template: transfer.Stain, responsibilities) -> np.ndarray:
-    """float levels [H, W, 3] of one image moved onto the template; by the transfer `paper`."""
+    """float levels [H, W, 3] of one image normalised to the template by the transfer `paper`."""
     sums, parts = sums_and_parts(tile, responsibilities)
     source = transfer.stain(sums, transfer.glass_density(tile))
     return reference.transfer(*parts, *transfer.coefficients(source, template))[0]

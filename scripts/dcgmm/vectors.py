@@ -25,7 +25,7 @@ from .weights import NETWORKS, read_weights, weights_file
 VECTORS = Path(__file__).resolve().parents[2] / "test" / "fixtures" / "parity"
 MADE_HERE = {"provenance": "computed by scripts/dcgmm/vectors.py", "licence": "Apache-2.0"}
 
-#: Coefficients of the size real transfers have; a class each, channels D, cx, cy.
+#: Coefficients of realistic size, one per class, channels D, cx, cy.
 SCALE = np.array([[1.25, 0.8, 0.9], [0.7, 1.4, 1.1], [1.1, 0.6, 1.3], [0.9, 1.0, 0.5]], np.float32)
 OFFSET = np.array([[-0.1, 0.12, -0.05], [0.15, -0.2, 0.1], [0.02, 0.07, -0.12], [0.01, 0.0, 0.05]], np.float32)
 IDENTITY = (np.ones((CLASSES, 3), np.float32), np.zeros((CLASSES, 3), np.float32))
@@ -40,19 +40,19 @@ def crop(path: Path, left: int, top: int, width: int, height: int) -> np.ndarray
 
 
 def saturated(height: int, width: int) -> np.ndarray:
-    """Squares of the pure colours, 0 and 255 in every combination, and a few between."""
+    """Squares of the pure colours, 0 and 255 in every combination, and some in between."""
     levels = np.array([[r, g, b] for r in (0, 128, 255) for g in (0, 1, 255) for b in (0, 254, 255)], np.uint8)
     rows, columns = np.mgrid[:height, :width] // 8
     return levels[(rows * 7 + columns) % len(levels)]
 
 
 def ramp() -> np.ndarray:
-    """All 256 greys, 1 to a column, 8 rows: [8, 256, 3]."""
+    """All 256 greys, one per column, 8 rows: [8, 256, 3]."""
     return np.repeat(np.tile(np.arange(256, dtype=np.uint8), (8, 1))[..., None], 3, 2)
 
 
 def inked(tile: np.ndarray) -> np.ndarray:
-    """Bars of ink in the colours that must not be touched, half transparent at their edges."""
+    """Bars of ink in the colours that must stay unchanged, half transparent at their edges."""
     result = tile.astype(np.float64)
     for row, colour in enumerate(((20, 120, 60), (30, 50, 190), (25, 25, 28), (110, 60, 25))):
         part = result[:, 8 + 20 * row : 20 + 20 * row, 8:-8]
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def transfers():
-    """Stains and what both transfers make of them: usual ones, absent classes, every kind of glass."""
+    """Stains and the results of both transfers: ordinary ones, absent classes, every kind of glass."""
     random = np.random.default_rng(40)
 
     def some(glass: float, absent: tuple[int, ...] = ()) -> transfer.Stain:

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "onnx"
-#: The networks, and the names of the models they are.
+#: The networks, and the names of their models.
 NETWORKS = ("reference", "fast")
 
 
 def weights_file(name: str, folder: Path = MODELS) -> Path:
-    """Where the weights of a model lie."""
+    """The path of a model's weights."""
     return folder / f"{name}.npz"
 
 

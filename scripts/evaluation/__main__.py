@@ -2,8 +2,9 @@
 
     npm run evaluate -- --data ../shared/data --out docs/evaluation
 
-Which set is for development and which is a test stands in sets.py and docs/evaluation/protocol.md, and is printed. A set
-that is absent is left out, and the tables say so. A method that fails on a picture counts as failing: the picture stays as it is.
+sets.py and docs/evaluation/protocol.md say which sets are for development and which are tests; the output says it too.
+Missing sets are skipped, and the tables say so. If a method fails on a picture, the picture stays unchanged and counts as a
+failure.
 """
 import argparse
 import json
@@ -27,9 +28,9 @@ from .sets import ROLES, SETS, protocols, scanner_pairs
 from .tables import table
 
 MODELS = ("reference", "fast")
-#: Pixels a side of what is compared.
+#: Side of the compared pictures in pixels.
 SIDE = 320
-#: Pictures of a set for what takes many results of each.
+#: Number of pictures of a set, for measures that need many results of each.
 FEW = 5
 COMPARISON = {
     "method": "method", "nmiCv": "NMI CV", "between": "CIEDE2000 between", "toTemplate": "to template, CIELAB", "dice": "nuclear Dice",
@@ -47,7 +48,7 @@ TRUTH = {
 
 
 class Attempt:
-    """A method that may fail on a picture, which then stays as it is and is counted."""
+    """A method that may fail on a picture, which then stays unchanged and is counted."""
 
     def __init__(self, normalise: Normalise):
         self.normalise, self.failed, self.seconds, self.pixels = normalise, 0, 0.0, 0
@@ -83,7 +84,7 @@ def compare(name: str, normalise: Normalise, pictures: list[Picture], template: 
 
 
 def same_tissue(name: str, normalise: Normalise, pictures: list[Picture], template: np.ndarray) -> dict:
-    """One row of the table of what must come out alike, of a few pictures."""
+    """One row of the table of pictures that should become alike."""
     move, few = Attempt(normalise), [picture.pixels for picture in pictures]
     casts = [metrics.between([metrics.lab(move(cast(pixels)))[tissue(pixels)] for cast in CASTS]) for pixels in few]
     return {"method": name, "casts": float(np.mean(casts)), "parts": truth.parts(move, few), "strengths": truth.strengths(move, few),
@@ -127,7 +128,7 @@ def student_differences(pictures: list[Picture], template: np.ndarray) -> dict:
 
 
 def available() -> tuple[dict[str, Method], list[str]]:
-    """Methods that can be run here, and what is missing."""
+    """Methods that can run here, and what is missing."""
     methods: dict[str, Method] = {
         "as it is": identity,
         **{f"{transfer} (ours)": ours("fast", transfer) for transfer in ("linear", "paper")},
@@ -143,7 +144,8 @@ def available() -> tuple[dict[str, Method], list[str]]:
 
 
 def measure(name: str, data: Path, chosen: Path) -> dict:
-    """All rows of one method: "truth", and for each set "comparison" and "same". A process of its own makes its methods."""
+    """All rows of one method: "truth", and for each set "comparison" and "same". Runs in a process of its own, which makes its
+    methods."""
     print(name, file=sys.stderr, flush=True)
     template, method = read(chosen), available()[0][name]
     normalise = method(template)
@@ -165,8 +167,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--template", type=Path, help="picture that every method normalises to")
-    parser.add_argument("--methods", default="", help="only those whose name this regular expression finds")
-    parser.add_argument("--processes", type=int, default=2, help="methods that are measured at once")
+    parser.add_argument("--methods", default="", help="only methods whose name matches this regular expression")
+    parser.add_argument("--processes", type=int, default=2, help="number of methods measured at once")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = options.template or options.data / "train/ocdc_rbswap/1009009_r28c12.png"
@@ -196,7 +198,7 @@ def main() -> None:
             for entry in report["sets"]:
                 entry["comparison"].append(found[entry["name"]]["comparison"])
                 entry["same"].append(found[entry["name"]]["same"])
-            # What is done is kept, also where the run is cut off.
+            # Finished results are kept, even if the run is interrupted.
             stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     report["student"] = student_differences([picture for _, pictures in sets for picture in pictures[::4]], template)
     draw(options.out, sets, methods, template)
@@ -228,7 +230,7 @@ def markdown(report: dict) -> str:
 
 
 def draw(folder: Path, sets, methods: dict[str, Method], template: np.ndarray) -> None:
-    """A sheet for each set whose licence permits it (the training's folders): every method, at 100 %."""
+    """A sheet for each set whose licence permits it (the training folders): every method, at 100 %."""
     shown = {name: method for name, method in methods.items() if "without" not in name and "with a short" not in name}
     for item, pictures in sets:
         if not item.pattern.startswith("train/"):

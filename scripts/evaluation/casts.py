@@ -1,4 +1,4 @@
-"""The same tissue as other laboratories and scanners would show it: known truth for what must come out alike."""
+"""The same tissue as other laboratories and scanners would show it: the truth is known, and results should be alike."""
 from dataclasses import dataclass
 
 import numpy as np

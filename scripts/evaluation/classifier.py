@@ -24,7 +24,7 @@ def features(pixels: np.ndarray) -> np.ndarray:
 
 
 def accuracy(move: Move, regions: dict[str, list[np.ndarray]]) -> float:
-    """Part of the pieces whose block is found under a protocol that was not trained on; a third by chance."""
+    """Fraction of the pieces whose block is recognised under a protocol that was not in training; a third by chance."""
     found = {(name, p): features(move(pixels)) for name, sections in regions.items() for p, pixels in enumerate(sections)}
     blocks = sorted({name[0] for name in regions})
     protocols = range(len(next(iter(regions.values()))))

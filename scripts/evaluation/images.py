@@ -1,4 +1,4 @@
-"""Reading and cutting of the pictures that are compared."""
+"""Reads and crops the pictures that are compared."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from PIL import Image
 from dcgmm.reference import optical_density
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-#: Optical density D from which on a pixel is tissue for the metrics, above the slide's own brightest percentile.
+#: A pixel counts as tissue for the metrics if its optical density D exceeds that of the slide's brightest percentile by this.
 TISSUE_DENSITY = 0.1
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: where it comes from and its pixels, uint8 [H, W, 3]."""
+    """One picture: its source and its pixels, uint8 [H, W, 3]."""
 
     name: str
     source: str
@@ -22,7 +22,7 @@ class Picture:
 
 
 def read(path: Path, side: int | None = None) -> np.ndarray:
-    """uint8 [H, W, 3]: the middle of a picture, at most `side` pixels a side, both multiples of 4."""
+    """uint8 [H, W, 3]: the middle of a picture, with sides of at most `side` pixels, both multiples of 4."""
     pixels = np.asarray(Image.open(path).convert("RGB"))
     height, width = (min(side or length, length) // 4 * 4 for length in pixels.shape[:2])
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
@@ -30,7 +30,7 @@ def read(path: Path, side: int | None = None) -> np.ndarray:
 
 
 def read_folder(folder: Path, side: int) -> list[Picture]:
-    """All pictures of a folder, in the order of their names."""
+    """All pictures of a folder, ordered by name."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     return [Picture(path.stem, folder.name, read(path, side)) for path in files]
 

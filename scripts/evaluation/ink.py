@@ -1,9 +1,9 @@
-"""How much H&E tissue the rule for blue ink would take for ink (dcgmm/constants.py).
+"""How much H&E tissue the rule for blue ink mistakes for ink (dcgmm/constants.py).
 
     python -m evaluation.ink --data ../../shared/data --sets train/* paired/mitos
     python -m evaluation.ink --data ../../shared/data --sets eval/* varied paired/protocols seed-images
 
-The first sets are those that the rule was chosen on, the second those that it was not. Every second pixel is looked at.
+The rule was chosen on the first sets, but not on the second. Every second pixel is examined.
 """
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 def share_of_ink(path: Path) -> float:
-    """Part of the tissue above the lower ends of both ramps, 0 to 1."""
+    """Fraction of the tissue above the lower ends of both ramps, 0 to 1."""
     levels = np.asarray(Image.open(path).convert("RGB"))[::2, ::2].astype(np.float32)
     density = -np.log(np.maximum(levels, ZERO_LEVEL) / 255)
     mean = density.mean(-1)

@@ -1,4 +1,4 @@
-"""The methods that are compared, all behind one interface; a method that is not installed is named, not hidden."""
+"""The compared methods, behind one interface; a method that is not installed is named, not hidden."""
 import importlib.metadata
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def ours(name: str, transfer: str) -> Method:
     return prepare
 
 
-#: What the linear transfer is without each of its steps (dcgmm/linear.py): constants in place of the product's.
+#: The linear transfer without each of its steps (dcgmm/linear.py): constants that replace the product's.
 STEPS: dict[str, dict] = {
     "without the gain": {"gainLimits": [1, 1]},
     "without pure ends": {"pureEnd": {"nuclei": 0, "eosin": 0}},
@@ -78,7 +78,7 @@ def torchstain(kind: str) -> Method:
             normalizer.fit(channels_first(template))
             return lambda pixels: octets(normalizer.normalize(channels_first(pixels)).numpy())
         if kind == "multi-target Macenko":
-            # The template's halves are the targets: every method gets the same pixels to learn from.
+            # The halves of the template are the targets: every method learns from the same pixels.
             normalizer = TorchMultiMacenkoNormalizer(norm_mode="avg-post")
             middle = template.shape[1] // 2
             normalizer.fit([channels_first(template[:, :middle]), channels_first(template[:, middle : 2 * middle])])
@@ -95,7 +95,7 @@ def staintools_vahadane() -> Method:
 
     def prepare(template: np.ndarray) -> Normalise:
         normalizer = staintools.StainNormalizer(method="vahadane")
-        # It writes into what it is given.
+        # It changes its input in place.
         normalizer.fit(template.copy())
         return lambda pixels: octets(normalizer.transform(pixels.copy()))
 

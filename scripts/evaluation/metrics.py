@@ -1,4 +1,4 @@
-"""What the tables show, each as a plain function of pictures (uint8 [H, W, 3]) and a tissue mask (bool [H, W])."""
+"""The columns of the tables, each as a plain function of pictures (uint8 [H, W, 3]) and a tissue mask (bool [H, W])."""
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, sobel
 from scipy.stats import wasserstein_distance
@@ -22,7 +22,7 @@ def lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def hsd(pixels: np.ndarray) -> np.ndarray:
-    """(D, cx, cy) [H, W, 3]; chroma divided by no less than D = 0.1, below which 8-bit noise is most of it."""
+    """(D, cx, cy) [H, W, 3]; chroma is divided by at least D = 0.1, below which it is mostly 8-bit noise."""
     od = optical_density(pixels)
     density, _, cx, cy = from_optical_density(od[..., 0], od[..., 1], od[..., 2], 0.1)
     return np.stack((density, cx, cy), -1)
@@ -50,15 +50,15 @@ def structure(source: np.ndarray, result: np.ndarray) -> float:
 
 
 def matched_structure(source: np.ndarray, result: np.ndarray) -> float:
-    """SSIM of the grey images after the source's levels were given the result's histogram: what one change of
-    brightness and contrast for the whole picture explains, and a normalisation must make, is taken out."""
+    """SSIM of the grey images after the source's levels were given the result's histogram. This removes what one change of
+    brightness and contrast for the whole picture explains, which a normalisation must make."""
     grey = result.mean(-1)
     return float(structural_similarity(match_histograms(source.mean(-1), grey), grey, data_range=255))
 
 
 def nuclei(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """bool [H, W]: haematoxylin (Ruifrok and Johnston's vectors, smoothed by 1 pixel) above Otsu's threshold over
-    the tissue of this very picture."""
+    """bool [H, W]: haematoxylin (Ruifrok and Johnston's vectors, smoothed by 1 pixel) above Otsu's threshold over the tissue
+    of the same picture."""
     haematoxylin = gaussian_filter(rgb2hed(pixels)[..., 0], 1)
     return (haematoxylin > threshold_otsu(haematoxylin[mask])) & mask
 
@@ -79,9 +79,9 @@ def gradient_correlation(source: np.ndarray, result: np.ndarray) -> float:
 
 
 def reversed_edges(source: np.ndarray, result: np.ndarray, mask: np.ndarray) -> float:
-    """Part of the pixels within 2 of a nucleus's outline where what was darker became brighter: halos.
+    """Fraction of the pixels within 2 of a nucleus's outline where the darker side became the brighter: halos.
 
-    Counted where the source's gradient is above its median there; reversed is a negative product of gradients.
+    Only pixels with a gradient above the median count; an edge is reversed if the product of the gradients is negative.
     """
     inside = nuclei(source, mask)
     ring = binary_dilation(inside, iterations=2) & ~binary_erosion(inside, iterations=2)

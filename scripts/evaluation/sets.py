@@ -1,4 +1,4 @@
-"""The sets of pictures and their roles (docs/evaluation/protocol.md): constants are chosen on development sets alone."""
+"""The sets of pictures and their roles (docs/evaluation/protocol.md): constants are chosen on development sets only."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from .images import SUFFIXES, Picture, read
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Pictures of several laboratories that must come out alike."""
+    """Pictures of several laboratories that should become alike."""
 
     name: str
     role: str
-    #: Below the folder of data.
+    #: Relative to the data folder.
     pattern: str
-    #: Every so many of them.
+    #: Every nth picture is used.
     step: int = 1
 
     def read(self, data: Path, side: int) -> list[Picture]:
@@ -23,7 +23,7 @@ class PictureSet:
         return [Picture(path.stem, self.name, read(path, side)) for path in files]
 
 
-#: `eval` was printed beside the development sets while the linear transfer was made, so it is no test of it.
+#: `eval` was printed beside the development sets while the linear transfer was developed, so it is not a test of it.
 SETS = (
     PictureSet("BreaKHis", "development", "eval/breakhis_scanner/*"),
     PictureSet("MoNuSeg", "development", "eval/monuseg_train/*"),
@@ -31,7 +31,7 @@ SETS = (
     PictureSet("oral cancer, camera", "test", "train/oscc_400x/*"),
     PictureSet("osteosarcoma", "test", "train/osteosarcoma_utsw/*", 3),
 )
-#: Truth, and what else is measured: where from, and its role.
+#: Sources of the truth and other measures, and their roles.
 ROLES = {
     "two scanners (paired/mitos)": "development",
     "nine protocols (paired/protocols)": "development",

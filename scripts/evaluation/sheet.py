@@ -1,10 +1,10 @@
-"""One picture of everything: a row for every picture, a column for every method, the class map at the end."""
+"""One picture with all results: a row per picture, a column per method, the class map at the end."""
 import numpy as np
 from PIL import Image, ImageDraw
 
 from dcgmm import reference, weights
 
-#: Colours of the class map in the order of constants.CLASS_NAMES.
+#: Colours of the class map, in the order of constants.CLASS_NAMES.
 CLASS_COLOURS = np.array([[40, 0, 120], [120, 70, 220], [240, 130, 170], [255, 255, 255]], float)
 CELL, HEADING = 256, 18
 
@@ -17,7 +17,7 @@ def class_map(pixels: np.ndarray, model: str) -> np.ndarray:
 
 
 def sheet(columns: dict[str, list[np.ndarray]]) -> Image.Image:
-    """columns: heading -> one picture [CELL, CELL, 3] for every row."""
+    """columns: heading -> one picture [CELL, CELL, 3] per row."""
     rows = len(next(iter(columns.values())))
     image = Image.new("RGB", (len(columns) * (CELL + 4), rows * (CELL + 4) + HEADING), "white")
     draw = ImageDraw.Draw(image)

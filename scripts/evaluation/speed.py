@@ -1,8 +1,8 @@
-"""Speed of the graphs on one core, and what 8-bit integers would bring.
+"""Speed of the graphs on one core, and the gain from 8-bit integers.
 
     python -m evaluation.speed --data ../../shared/data
 
-Best of several runs, the graphs in turn, so that a busy machine slows all alike; ratios are to `reference`.
+The best of several runs. The graphs run in turn, so that a busy machine slows all of them; ratios are relative to `reference`.
 """
 import argparse
 import tempfile
@@ -31,13 +31,13 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def inputs(tile: np.ndarray) -> dict[str, np.ndarray]:
-    """A usual transfer of one tile [H, W, 3]."""
+    """An ordinary transfer of one tile [H, W, 3]."""
     scale, offset = np.full((4, 3), 1.2, np.float32), np.linspace(-0.1, 0.1, 12, dtype=np.float32).reshape(4, 3)
     return {"tile": tile[None], "scale": scale, "offset": offset, "fade": np.array([0.05, 0.1], np.float32)}
 
 
 class Tiles(CalibrationDataReader):
-    """What the ranges of the 8-bit integers are taken from."""
+    """Inputs that determine the ranges of the 8-bit integers."""
 
     def __init__(self, tiles: list[np.ndarray]):
         self.rest = iter([inputs(tile) for tile in tiles])
@@ -47,13 +47,13 @@ class Tiles(CalibrationDataReader):
 
 
 def in_integers(path: Path, folder: Path, tiles: list[np.ndarray]) -> Path:
-    """The graph with its network's convolutions in 8-bit integers; the first and last stay as they are."""
+    """The graph with the convolutions of its network in 8-bit integers; the first and last stay unchanged."""
     import onnx
 
     prepared, result = folder / f"prepared.{path.name}", folder / f"int8.{path.name}"
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     convolutions = [node.name for node in onnx.load(str(prepared)).graph.node if node.op_type == "Conv"]
-    # The last one of all mixes the coefficients and is no part of the network.
+    # The very last one mixes the coefficients and is not part of the network.
     quantize_static(str(prepared), str(result), Tiles(tiles), quant_format=QuantFormat.QDQ, per_channel=True,
                     activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=convolutions[1:-2])
     return result

@@ -22,7 +22,7 @@ class Source:
     name: str
     role: str
     is_he: bool
-    #: Patterns below the folder of data; none for a picture of scikit-image.
+    #: Patterns relative to the data folder; none for a picture of scikit-image.
     patterns: tuple[str, ...]
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--more", nargs="*", default=[], metavar="NAME=FOLDER")
-    parser.add_argument("--pictures", action="store_true", help="print every picture that is not judged rightly")
+    parser.add_argument("--pictures", action="store_true", help="print every picture that is misjudged")
     options = parser.parse_args()
     detector = read_detector()
     more = [name_and_folder.split("=", 1) for name_and_folder in options.more]

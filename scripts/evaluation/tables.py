@@ -1,4 +1,4 @@
-"""Tables as Markdown, from rows as they go into the JSON."""
+"""Tables in Markdown, from the same rows as in the JSON."""
 
 
 def table(columns: dict[str, str], rows: list[dict]) -> str:

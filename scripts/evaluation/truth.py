@@ -1,4 +1,5 @@
-"""What must come out alike because it is the same tissue: scanned twice, stained nine times, cut in parts, changed by us.
+"""Measures of results that should be alike because they show the same tissue: scanned twice, stained nine times, cut into
+parts, or changed by us.
 
 Every function takes `move`, a function from uint8 [H, W, 3] to the same, normalising to one template. CIEDE2000 throughout.
 """
@@ -16,10 +17,10 @@ from . import metrics
 from .images import tissue
 
 Move = Callable[[np.ndarray], np.ndarray]
-#: Pixels by which two registered pictures are smoothed: registration is no better.
+#: Registered pictures are smoothed by this many pixels: registration is no better.
 SMOOTHING = 2
 
-#: Changes of one picture: the colour of the light, and a stain weaker or stronger.
+#: Changes of one picture: the colour of the light, and one stain weaker or stronger.
 TINTS = ((0.92, 0.95, 0.98), (0.86, 0.82, 0.78), (0.80, 0.85, 0.95))
 STRENGTHS = (0.5, 1.7)
 #: Linear sRGB to linear Adobe RGB (1998) and to linear P3, all of the white D65 (IEC 61966-2-1, Adobe RGB 1998, SMPTE EG 432-1).
@@ -34,7 +35,7 @@ def smoothed(pixels: np.ndarray) -> np.ndarray:
 
 
 def scanners(move: Move, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Distance on tissue between the two scanners' pictures, both normalised."""
+    """Distance on tissue between the pictures of two scanners, both normalised."""
     return float(np.mean([
         deltaE_ciede2000(smoothed(move(a)), smoothed(move(b)))[tissue(a)].mean() for a, b in pairs
     ]))
@@ -48,7 +49,7 @@ def protocols(move: Move, regions: dict[str, list[np.ndarray]]) -> float:
 
 
 def parts(move: Move, pictures: list[np.ndarray]) -> float:
-    """Distance of a picture normalised whole to its quarters, each normalised alone: what it happens to hold."""
+    """Distance of a picture normalised as a whole from its quarters normalised separately: the effect of its content."""
     values = []
     for pixels in pictures:
         whole, mask = metrics.lab(move(pixels)), tissue(pixels)
@@ -70,7 +71,7 @@ def relit(pixels: np.ndarray, light: tuple[float, float, float]) -> np.ndarray:
 
 
 def changed(move: Move, pictures: list[np.ndarray], changes: list[Move]) -> float:
-    """Distance on tissue of a picture normalised to the same picture changed and normalised."""
+    """Distance on tissue between a picture normalised, and changed and normalised."""
     values = []
     for pixels in pictures:
         original, mask = metrics.lab(move(pixels)), tissue(pixels)
@@ -87,18 +88,18 @@ def tints(move: Move, pictures: list[np.ndarray]) -> float:
 
 
 def profiles(move: Move, pictures: list[np.ndarray]) -> float:
-    """The same values as two scanners of other primaries would deliver them, whose ICC profile got lost."""
+    """The same values as from two scanners with other primaries, whose ICC profile got lost."""
     return changed(move, pictures, [lambda pixels, m=m: with_primaries(pixels, m) for m in PRIMARIES])
 
 
 def with_primaries(pixels: np.ndarray, to_device: np.ndarray) -> np.ndarray:
-    """sRGB -> a device's values, by its linear RGB and a gamma of 2.2."""
+    """sRGB -> the values of a device, by its linear RGB and a gamma of 2.2."""
     linear = np.where(pixels <= 10.31, pixels / 255 / 12.92, ((pixels / 255 + 0.055) / 1.055) ** 2.4)
     return (255 * np.clip(linear @ to_device.T, 0, 1) ** (1 / 2.2)).round().astype(np.uint8)
 
 
 def reversed_order(before: np.ndarray, after: np.ndarray) -> float:
-    """Neighbours more than 2 levels apart whose order of brightness is turned round, % of all such: false contours."""
+    """Neighbours more than 2 levels apart whose order of brightness is reversed, % of all such: false contours."""
     clear = turned = 0
     for axis in (0, 1):
         was, now = (np.diff(pixels.mean(-1), axis=axis) for pixels in (before, after))
@@ -124,19 +125,19 @@ def dense_eosin(pixels: np.ndarray) -> np.ndarray:
 
 
 def hue_and_chroma(pixels: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """Of the mean CIELAB colour; hue in degrees."""
+    """Chroma and hue, in degrees, of the mean CIELAB colour."""
     _, a, b = metrics.lab(pixels)[mask].mean(0)
     return float(np.degrees(np.arctan2(b, a))), float(np.hypot(a, b))
 
 
 def eosin(move: Move, pictures: list[np.ndarray], template: np.ndarray) -> dict[str, float]:
-    """How dense eosin, found in the source, comes out against the template's own. Twice: against the template's eosin of the
-    same density, which is the same stain whatever the template holds, and against the densest of it, which may be erythrocytes
-    where the source has none. Each: part of the pictures within 10 degrees of hue and 0.8 to 1.25 of chroma, mean difference of
-    hue, mean ratio of chroma."""
+    """How the source's dense eosin compares with the template's after normalisation. It is compared twice: with the template's
+    eosin of the same density, which is the same stain whatever the template contains, and with its densest eosin, which may be
+    erythrocytes that the source lacks. Each gives the fraction of pictures within 10 degrees of hue and 0.8 to 1.25 of chroma,
+    the mean difference of hue and the mean ratio of chroma."""
     red, density = red_tissue(template)
     densest = hue_and_chroma(template, dense_eosin(template))
-    like, most = [], []
+    like, dense = [], []
     for pixels in pictures:
         mask, result = dense_eosin(pixels), move(pixels)
         if not mask.any():
@@ -144,19 +145,19 @@ def eosin(move: Move, pictures: list[np.ndarray], template: np.ndarray) -> dict[
         found = hue_and_chroma(result, mask)
         reached = optical_density(result).mean(-1)[mask].mean()
         like.append(difference_of(found, hue_and_chroma(template, nearest(red, density, reached))))
-        most.append(difference_of(found, densest))
-    return kept("eosinLike", like) | kept("eosin", most)
+        dense.append(difference_of(found, densest))
+    return kept("eosinLike", like) | kept("eosin", dense)
 
 
-#: Part of a density within which the template's eosin counts as of the same density, and the least pixels to look at.
-SAME_DENSITY, LEAST_PIXELS = 0.15, 200
+#: Part of a density within which the template's eosin counts as of the same density, and the minimum of pixels to look at.
+SAME_DENSITY, MIN_PIXELS = 0.15, 200
 
 
 def nearest(red: np.ndarray, density: np.ndarray, to: float) -> np.ndarray:
-    """bool [H, W]: red tissue of about a density, or, where there is hardly any, the pixels nearest to it."""
+    """bool [H, W]: red tissue of about this density, or, if there is hardly any, the pixels nearest to it."""
     away = np.where(red, np.abs(density - to), np.inf)
-    least = np.partition(away.ravel(), LEAST_PIXELS - 1)[LEAST_PIXELS - 1]
-    return red & (away <= max(least, SAME_DENSITY * to))
+    limit = np.partition(away.ravel(), MIN_PIXELS - 1)[MIN_PIXELS - 1]
+    return red & (away <= max(limit, SAME_DENSITY * to))
 
 
 def difference_of(found: tuple[float, float], own: tuple[float, float]) -> tuple[float, float]:

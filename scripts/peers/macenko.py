@@ -1,9 +1,9 @@
-"""torchstain's Macenko over a slide: wsidicom reads and writes, each tile is normalised by itself.
+"""torchstain's Macenko on a slide: wsidicom reads and writes, and each tile is normalised separately.
 
     python -m peers.macenko SOURCE DESTINATION --template PICTURE
 
-A tile with little tissue is left as it is: torchstain fits stain vectors to every picture it is given, which fails or
-makes noise of glass. Its users leave such tiles out.
+A tile with little tissue is left unchanged: torchstain fits stain vectors to every picture, which fails on glass or turns it
+into noise. Its users skip such tiles.
 """
 import numpy as np
 import torch
@@ -15,18 +15,18 @@ from .slide import NormalisedByTile, save_normalised
 
 #: torchstain's own limit of transparent pixels (beta = 0.15, Io = 240) as a grey level.
 TRANSPARENT = 240 * np.exp(-0.15) - 1
-#: A tile with a smaller part of opaque pixels than this is left as it is.
-LEAST_TISSUE = 0.05
+#: A tile with a smaller part of opaque pixels than this is left unchanged.
+MIN_TISSUE = 0.05
 
 
 def is_tissue(pixels: np.ndarray) -> bool:
-    """Whether enough pixels of uint8 [H, W, 3] are what torchstain fits to: no channel transparent."""
-    return bool((pixels.max(-1) < TRANSPARENT).mean() >= LEAST_TISSUE)
+    """Whether enough pixels of uint8 [H, W, 3] have no transparent channel, so that torchstain fits to them."""
+    return bool((pixels.max(-1) < TRANSPARENT).mean() >= MIN_TISSUE)
 
 
 def main() -> None:
     options = arguments(__doc__)
-    # wsidicom reads tiles in as many threads as the others get, and a tile is too small to share between threads.
+    # wsidicom reads tiles in as many threads as the others get; a tile is too small to be split between threads.
     torch.set_num_threads(1)
     normalizer = TorchMacenkoNormalizer()
     normalizer.fit(channels_first(picture(options.template)))

@@ -16,7 +16,7 @@ class PublishedNetwork(Network):
     """The network of dcgmm.model with its upsampling as published.
 
     dcgmm.model computes the same as four small convolutions. With less arithmetic that is slower in PyTorch: 0.18 against
-    0.20 Mpx/s on one core of an AMD EPYC, both with channels_last. A peer gets the faster form.
+    0.20 Mpx/s on one core of an AMD EPYC, both with channels_last. A peer uses the faster form.
     """
 
     def forward(self, density: torch.Tensor) -> torch.Tensor:
@@ -55,12 +55,12 @@ class TorchModel:
         return (g @ terms.T).numpy()
 
     def fit(self, pixels: np.ndarray) -> transfer.Stain:
-        """The stain of a whole picture; all pixels but the black ones count."""
+        """The stain of a whole picture; all pixels except black ones count."""
         return transfer.stain(self.sums(pixels, transfer.counted(pixels)), transfer.glass_density(pixels))
 
     @torch.inference_mode()
     def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:
-        """scale and offset [K, 3], fade [2] -> uint8 [H, W, 3]: what the product's apply graph computes."""
+        """scale and offset [K, 3], fade [2] -> uint8 [H, W, 3]: the output of the product's apply graph."""
         od = optical_density(pixels)
         density, x, g = self.classes(od)
         # Both blends are sums over the classes at each pixel: one 1 x 1 convolution to six channels.
@@ -123,7 +123,7 @@ def octets(levels: torch.Tensor) -> np.ndarray:
 
 
 def picture(file: Path) -> np.ndarray:
-    """A picture as uint8 [H, W, 3], cut to multiples of 4."""
+    """A picture as uint8 [H, W, 3], cropped to multiples of 4."""
     pixels = np.array(Image.open(file).convert("RGB"))
     height, width = (length // constants.ALIGNMENT * constants.ALIGNMENT for length in pixels.shape[:2])
     return np.ascontiguousarray(pixels[:height, :width])

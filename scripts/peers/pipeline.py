@@ -1,4 +1,4 @@
-"""What the pipelines share: arguments, threads, and the JSON line they end with."""
+"""Shared by the pipelines: arguments, threads, and the JSON line at their end."""
 import argparse
 import importlib.metadata
 import json
@@ -20,6 +20,6 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def report(*packages: str, **facts: object) -> None:
-    """Prints the versions of the packages and what else is worth knowing, as the last line."""
+    """Prints the versions of the packages and other facts, as the last line."""
     versions = {package: importlib.metadata.version(package) for package in packages}
     print(json.dumps({"versions": versions, **facts}))

@@ -14,20 +14,20 @@ from PIL import Image
 from .network import TorchModel, levels_of, octets, optical_density, picture
 from .pipeline import arguments, report
 
-#: Of D, cx and cy: keeps the deviation of an empty class from being 0.
-LEAST_SD = 1e-6
+#: For D, cx and cy: prevents a deviation of 0 in an empty class.
+MIN_SD = 1e-6
 
 
 def moments(x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """x [3, H, W], g [K, H, W] -> mean [K, 3] and standard deviation [K, 3] of each class."""
     x, g = x.flatten(1), g.flatten(1)
-    mass = g.sum(1, keepdim=True).clamp(min=LEAST_SD)
+    mass = g.sum(1, keepdim=True).clamp(min=MIN_SD)
     mean = g @ x.T / mass
-    return mean, (g @ (x**2).T / mass - mean**2).clamp(min=LEAST_SD**2).sqrt()
+    return mean, (g @ (x**2).T / mass - mean**2).clamp(min=MIN_SD**2).sqrt()
 
 
 class Published:
-    """Fitted to a template; then each picture of uint8 [H, W, 3] onto it."""
+    """Fitted to a template; then normalises pictures of uint8 [H, W, 3] to it, one by one."""
 
     def __init__(self, template: np.ndarray):
         self.model = TorchModel()

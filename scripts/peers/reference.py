@@ -15,7 +15,7 @@ from .network import TorchModel, picture
 from .pipeline import arguments, report
 from .slide import NormalisedByWindow, read, save_normalised
 
-#: Windows of tissue for the statistics, and what makes one good: the numbers of server/src/normalization/fit.ts.
+#: Windows of tissue for the statistics, and the criteria of a good one: the numbers of server/src/pipeline/fit.ts.
 SAMPLES, SAMPLE_SIZE, GOOD_TISSUE = 16, 512, 0.2
 HALO = constants.HALO["reference"]
 
@@ -26,7 +26,7 @@ def density(pixels: np.ndarray) -> np.ndarray:
 
 
 def origins(length: int) -> list[int]:
-    """Where windows begin along an axis: side by side, the last one moved back into the slide."""
+    """Positions of windows along an axis: side by side, the last one moved back into the slide."""
     last = max(0, length - SAMPLE_SIZE) // constants.ALIGNMENT * constants.ALIGNMENT
     return [min(start, last) for start in range(0, length, SAMPLE_SIZE)]
 
@@ -48,7 +48,7 @@ def sample_windows(overview: np.ndarray, columns: int, rows: int, glass: float) 
 
 
 def fit(files: Path, model: TorchModel) -> tuple[transfer.Stain, int]:
-    """The slide's stain, and the number of windows it was taken from."""
+    """The slide's stain, and the number of windows that it was fitted on."""
     with WsiDicom.open(files) as slide:
         base, small = (level.default_instance.image_data for level in (slide.levels[0], slide.levels[-1]))
         overview = read(small, 0, 0, small.image_size.width, small.image_size.height)
@@ -73,7 +73,7 @@ def main() -> None:
     template = model.fit(picture(options.template))
     stain, samples = fit(options.source, model)
     scale, offset, fade = transfer.coefficients(stain, template)
-    # wsidicom reads in several threads. One at a time has all cores for the network, the others decode and encode.
+    # wsidicom reads in several threads. One at a time uses all cores for the network; the others decode and encode.
     network = Lock()
     skipped = 0
 

@@ -1,4 +1,4 @@
-"""A DICOM slide in, the same slide with other colours out: reading and writing with wsidicom."""
+"""Reads a DICOM slide and writes it with other colours, using wsidicom."""
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def passed_on(name: str) -> property:
 
 
 class Normalised(ImageData):
-    """The base level with other colours: what wsidicom's writer reads instead of the source."""
+    """The base level with other colours, which wsidicom's writer reads in place of the source."""
 
     transfer_syntax, image_size, tile_size = map(passed_on, ("transfer_syntax", "image_size", "tile_size"))
     pixel_spacing, imaged_size = map(passed_on, ("pixel_spacing", "imaged_size"))
@@ -59,14 +59,15 @@ class Normalised(ImageData):
 
 
 class NormalisedByTile(Normalised):
-    """Each tile by itself."""
+    """Processes each tile separately."""
 
     def get_decoded_tiles(self, tiles: Iterable[Point], z: float, path: str, cache: bool = True) -> Iterator[np.ndarray]:
         return map(self.normalise, self.source.get_decoded_tiles(tiles, z, path, cache))
 
 
 class NormalisedByWindow(Normalised):
-    """All tiles of a request as one window with a halo of real pixels, origin and size at multiples of `alignment`."""
+    """Processes all tiles of a request as one window with a halo of real pixels, with origin and size at multiples of
+    `alignment`."""
 
     def __init__(self, source: ImageData, normalise: Normalise, halo: int, alignment: int):
         super().__init__(source, normalise)
@@ -90,7 +91,7 @@ class NormalisedByWindow(Normalised):
 
 
 class NormalisedSource(WsiDicomFileSource):
-    """The files of a slide, with the base level's pixels replaced."""
+    """The files of a slide, with the pixels of the base level replaced."""
 
     wrap: Callable[[ImageData], Normalised]
 
@@ -102,7 +103,7 @@ class NormalisedSource(WsiDicomFileSource):
 
 
 def save_normalised(files: Path, folder: Path, wrap: Callable[[ImageData], Normalised], threads: int) -> None:
-    """Writes the slide with its base level wrapped; wsidicom makes the other levels by 2 x 2 averages of it."""
+    """Writes the slide with its base level wrapped; wsidicom makes the other levels as 2 x 2 averages of it."""
     source = NormalisedSource.open(files)
     source.wrap = wrap
     with WsiDicom(source) as slide:

@@ -1,4 +1,4 @@
-"""The detector of other stains as the server runs it (server/src/stain/other-stain.ts): numbers of other-stain.json."""
+"""The detector of other stains as the server runs it (core/src/stain/other-stain.ts): numbers of other-stain.json."""
 import json
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from .summary import NODES, ORIGIN, PARTS, STEP, find_white, summary
 
-FILE = Path(__file__).resolve().parents[2] / "server/src/stain/other-stain.json"
+FILE = Path(__file__).resolve().parents[2] / "core/src/stain/other-stain.json"
 
 
 def inputs(summaries: np.ndarray, white_known: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def read_detector(file: Path = FILE) -> dict:
 
 
 def scores(summaries: np.ndarray, white_known: np.ndarray, detector: dict) -> np.ndarray:
-    """How sure it is that each is not H&E, 0 to 1; 0 for a summary of nothing."""
+    """The confidence that each is not H&E, 0 to 1; 0 for an empty summary."""
     hidden = detector["hidden"]
     active = np.maximum(inputs(summaries, white_known) @ np.array(hidden["weights"]).T + hidden["biases"], 0)
     logits = active @ np.array(detector["output"]) + detector["bias"]
@@ -29,7 +29,8 @@ def scores(summaries: np.ndarray, white_known: np.ndarray, detector: dict) -> np
 
 
 def bluish(summaries: np.ndarray, detector: dict) -> np.ndarray:
-    """Part of the nuclei of each, 0 to 1, that absorbs red nearly as much as green, by (R - G) / D: 0 in eosin alone, however dense it is."""
+    """Fraction of the nuclei of each, 0 to 1, that absorb red nearly as much as green, by (R - G) / D: 0 in eosin alone,
+    however dense it is."""
     nuclei = summaries[:, : NODES[0] * NODES[1]]
     cx = (ORIGIN[0] + STEP * np.arange(NODES[0]))[:, None]
     cy = (ORIGIN[1] + STEP * np.arange(NODES[1]))[None]
@@ -39,11 +40,11 @@ def bluish(summaries: np.ndarray, detector: dict) -> np.ndarray:
 
 
 def judge(rgb: np.ndarray, detector: dict) -> tuple[str, float]:
-    """Verdict on a picture, uint8 [H, W, 3], all of which is looked at: he, unsure (noted) or other (refused); and the score."""
+    """Verdict on a whole picture, uint8 [H, W, 3]: he, unsure (noted) or other (refused); and the score."""
     white = find_white(rgb)
     sums = summary(rgb, white)[None]
     score, limits = float(scores(sums, np.array([white is not None]), detector)[0]), detector["limits"]
     if score > limits["other"]:
         return "other", score
-    is_eosin_alone = sums.sum() > 0 and bluish(sums, detector)[0] < limits["bluish"]["least"]
+    is_eosin_alone = sums.sum() > 0 and bluish(sums, detector)[0] < limits["bluish"]["min"]
     return "unsure" if score > limits["unsure"] or is_eosin_alone else "he", score

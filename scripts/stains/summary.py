@@ -1,29 +1,29 @@
-"""What the detector of other stains sees of a slide: where its colours lie, apart for nuclei, the rest and the darkest.
+"""Input of the detector of other stains: where the colours of a slide lie, separately for nuclei, the rest and the darkest.
 
-The same as server/src/stain/colour-summary.ts, which is held to this by test/fixtures/stains.
+The same as core/src/stain/colour-summary.ts, which test/fixtures/stains compare with this.
 """
 import numpy as np
 
 from dcgmm.constants import FOREIGN_BLACK_DENSITY, MINIMUM_OPTICAL_DENSITY, ZERO_LEVEL
 
-#: Cells of CELL x CELL pixels are averaged, against noise and JPEG; blocks of BLOCK x BLOCK cells are looked at alone.
+#: Cells of CELL x CELL pixels are averaged, to reduce noise and JPEG artefacts; blocks of BLOCK x BLOCK cells are examined separately.
 CELL = 2
 BLOCK = 32
-#: Above the light, from which on a cell is tissue.
+#: A cell is tissue from this density above that of the light.
 TISSUE = 0.08
-#: Of a block's cells of tissue: the part that absorbs red most, which is its nuclei in nearly every stain.
+#: Fraction of a block's tissue cells that absorb red most; these are its nuclei in nearly every stain.
 NUCLEI = 0.25
-#: And the densest part of them: what is rare, such as silver fibres or single brown nuclei, is seen there.
+#: Densest fraction of them, which shows rare structures such as silver fibres or single brown nuclei.
 DARKEST = 0.1
-#: A block with fewer cells of tissue than this tells nothing.
-LEAST_CELLS = 64
-#: Density from which on cells count alike; a paler one counts by its density.
+#: A block with fewer tissue cells than this is ignored.
+MIN_CELLS = 64
+#: From this density on all cells have the same weight; paler ones are weighted by their density.
 FULL_WEIGHT = 0.5
 #: Nodes of the grid over chroma: cx from -1 and cy from -1.25, STEP apart. A cell's weight is shared by the four around it.
 STEP = 0.25
 ORIGIN = (-1.0, -1.25)
 NODES = (11, 12)
-#: Numbers of a summary: the grid for nuclei, for the rest, and for the darkest of both.
+#: Parts of a summary: the grid for nuclei, for the rest, and for the darkest of both.
 PARTS = 3
 LENGTH = PARTS * NODES[0] * NODES[1]
 ROOT3 = np.sqrt(3.0)
@@ -52,7 +52,7 @@ def _block(rgb: np.ndarray, white_density: np.ndarray) -> np.ndarray:
     tissue = (mean > TISSUE) & (raw.mean(-1) < FOREIGN_BLACK_DENSITY[0])
     density, mean = density[tissue], mean[tissue]
     sums = np.zeros((PARTS, *NODES))
-    if len(mean) < LEAST_CELLS:
+    if len(mean) < MIN_CELLS:
         return sums.ravel()
     # Equal ones in the order of the cells.
     part = np.ones(len(mean), int)
@@ -61,7 +61,7 @@ def _block(rgb: np.ndarray, white_density: np.ndarray) -> np.ndarray:
     bounded = np.maximum(mean, MINIMUM_OPTICAL_DENSITY)
     weight = np.minimum(mean, FULL_WEIGHT) / FULL_WEIGHT
     chroma = (density[:, 0] / bounded - 1, (density[:, 1] - density[:, 2]) / (ROOT3 * bounded))
-    place = [np.clip((value - least) / STEP, 0, nodes - 1) for value, least, nodes in zip(chroma, ORIGIN, NODES)]
+    place = [np.clip((value - origin) / STEP, 0, nodes - 1) for value, origin, nodes in zip(chroma, ORIGIN, NODES)]
     low = [np.minimum(at.astype(int), nodes - 2) for at, nodes in zip(place, NODES)]
     rest = [at - node for at, node in zip(place, low)]
     for i in (0, 1):
@@ -74,7 +74,7 @@ def _block(rgb: np.ndarray, white_density: np.ndarray) -> np.ndarray:
 
 
 def find_white(rgb: np.ndarray) -> tuple[float, float, float] | None:
-    """The colour of light as `findWhite` of server/src/slide/optical-density.ts finds it; None where it cannot be told."""
+    """The colour of the light as `findWhite` of core/src/stain/optical-density.ts determines it; None if it cannot."""
     levels = rgb.reshape(-1, 3)
     levels = levels[levels.min(-1) < 255]
     index = np.floor(-np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1) / WHITE_BIN).astype(int)

@@ -1,8 +1,8 @@
 """Slides of other stains, and of unusual H&E, made from H&E: its two stains are separated and given other colours.
 
-Haematoxylin and eosin are unmixed by vectors estimated on the picture (Macenko et al. 2009). What they show of nuclei,
-cytoplasm, stroma, fibres and membranes is then stained as a recipe says, with the published vectors (Ruifrok and
-Johnston 2001, and the plugin Colour Deconvolution of ImageJ), jittered. Lastly a camera looks at it.
+Haematoxylin and eosin are unmixed by vectors estimated on the picture (Macenko et al. 2009). The nuclei, cytoplasm,
+stroma, fibres and membranes that they show are then stained by a recipe, with the published vectors (Ruifrok and
+Johnston 2001, and the plugin Colour Deconvolution of ImageJ), with jitter. Lastly a camera is simulated.
 """
 import io
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dcgmm.data import optical_density
 
 RUIFROK = np.array([[0.644, 0.717, 0.267], [0.093, 0.954, 0.283]])
 
-#: Optical density (R, G, B) of the stains, of any length.
+#: Optical densities (R, G, B) of the stains, of any length.
 HAEMATOXYLIN = (0.65, 0.70, 0.29)
 BLUE_HAEMATOXYLIN = (0.72, 0.62, 0.30)
 IRON_HAEMATOXYLIN = (0.62, 0.60, 0.50)
@@ -52,7 +52,7 @@ PRUSSIAN_BLUE = (0.85, 0.49, 0.18)
 
 @dataclass(frozen=True)
 class Tissue:
-    """What a picture of H&E shows, each float16 [H, W] from 0 to about 1."""
+    """The structures in a picture of H&E, each float16 [H, W] from 0 to about 1."""
 
     source: str
     rgb: np.ndarray
@@ -64,12 +64,12 @@ class Tissue:
     membrane: np.ndarray
     #: Fine structure of the eosin.
     fibres: np.ndarray
-    #: Number of its nucleus, 0 outside, int16.
+    #: Index of its nucleus, 0 outside, int16.
     nucleus: np.ndarray
 
 
 def stain_vectors(density: np.ndarray) -> np.ndarray:
-    """[2, 3]: haematoxylin and eosin of a picture of optical densities [n, 3]; Ruifrok's where it shows no two stains."""
+    """[2, 3]: haematoxylin and eosin of a picture of optical densities [n, 3]; Ruifrok's if it does not show two stains."""
     tissue = density[density.mean(1) > 0.15]
     if len(tissue) < 1000:
         return RUIFROK
@@ -103,7 +103,7 @@ def tell_apart(rgb: np.ndarray, glass: tuple[float, float, float], source: str) 
 
 
 class Stainer:
-    """Colours one tissue; every call of a recipe is another laboratory's slide."""
+    """Colours one tissue; every call of a recipe gives the slide of another laboratory."""
 
     def __init__(self, tissue: Tissue, random: np.random.Generator):
         self.random = random
@@ -140,7 +140,7 @@ class Stainer:
         return self.nuclei * chosen[self.numbers] * self.random.uniform(0.5, 1.3, len(chosen))[self.numbers]
 
     def counterstain(self) -> None:
-        """Haematoxylin of immunohistochemistry: bluer than beside eosin, nearly nothing between the nuclei."""
+        """Haematoxylin of immunohistochemistry: bluer than beside eosin, hardly any between the nuclei."""
         vector = self.any(HAEMATOXYLIN, BLUE_HAEMATOXYLIN, BLUE_HAEMATOXYLIN)
         self.add(vector, self.nuclei + self.between(0.03, 0.35) * self.everything, 0.3, 1.5)
 
@@ -251,7 +251,7 @@ class Stainer:
             self.add(PAS, self.everything * self.patches(0.3, 10), 0.3, 1.5)
 
     def invented(self) -> None:
-        """Two stains of random colours, of which at least one is far from those of H&E."""
+        """Two stains of random colours, at least one of them far from those of H&E."""
         while True:
             vectors = self.random.dirichlet((1, 1, 1), 2)
             red, green, blue = vectors.T
@@ -281,13 +281,13 @@ class Stainer:
         self.add(vector, np.ones_like(self.e), low, high, 0.02)
 
     def faded(self) -> None:
-        """Old or thin sections, nearly without eosin, and no glass to be seen."""
+        """Old or thin sections, with hardly any eosin, and no visible glass."""
         self.add(from_chroma(self.between(-0.1, 0.2), self.between(0.2, 0.5)), self.h + self.between(0, 0.3) * self.everything, 0.3, 1.1, 0.02)
         self.add(from_chroma(self.between(-0.7, -0.2), self.between(0.2, 0.7)), self.e, 0.05, 0.4, 0.02)
         self.film(from_chroma(self.between(-0.35, 0.1), self.between(0.2, 0.7)), 0.05, 0.4)
 
     def one_of_two(self) -> None:
-        """Eosin alone, or next to no eosin, as H&E can look."""
+        """Eosin alone, or hardly any eosin, as also occurs in H&E."""
         eosin = self.any(0.05, 1.0)
         self.add(from_chroma(self.between(-0.1, 0.1), self.between(0.25, 0.6)), self.h + self.between(0.1, 0.4) * self.everything, *((0.5, 1.5) if eosin < 1 else (0, 0.15)))
         self.add(from_chroma(self.between(-0.95, -0.6), self.between(0.25, 1)), self.e, *((0.4, 1.4) if eosin == 1 else (0.15, 0.35)))
@@ -334,7 +334,7 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
     elif kind < 0.42:
         white = np.array([random.uniform(0.75, 0.92), random.uniform(0.8, 0.95), random.uniform(0.92, 1)])
     if random.random() < 0.08:
-        # A picture that somebody has made brilliant.
+        # A picture whose saturation was increased.
         light = np.clip((light - 0.6) * random.uniform(1.1, 2) + 0.6, 0, 1)
     if random.random() < 0.25:
         white = white * uneven_light(light.shape[:2], random)
@@ -353,14 +353,14 @@ def camera(density: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def uneven_light(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """[H, W, 3], at most 1: microscopes whose lamp is not centred colour one side of the picture."""
+    """[H, W, 3], at most 1: a microscope whose lamp is not centred tints one side of the picture."""
     down, across = (np.linspace(-1, 1, length)[:, None] for length in shape)
     field = down[:, None] * random.normal(0, 0.05, 3) + across[None] * random.normal(0, 0.05, 3)
     return np.exp(field - field.max((0, 1)))
 
 
 def make(tissue: Tissue, recipe: str, random: np.random.Generator) -> np.ndarray:
-    """uint8 [H, W, 3]: the tissue, stained by a recipe and looked at by a camera."""
+    """uint8 [H, W, 3]: the tissue, stained by a recipe and photographed by a camera."""
     if recipe == "as it is":
         strength = np.exp(random.uniform(-0.7, 0.4))
         return camera(optical_density(tissue.rgb) * strength, random)

@@ -1,10 +1,11 @@
-"""Makes the detector of other stains: server/src/stain/other-stain.json.
+"""Makes the detector of other stains: core/src/stain/other-stain.json.
 
     python -m stains.train --data ../../shared/data/train --out summaries.npz     # takes a quarter of an hour
     python -m stains.train --summaries summaries.npz
 
-The first stains tissue of the training pictures anew (synthesis.py) and keeps what the detector sees; the second fits the
-network. Where a slide is noted and refused (`limits`) is chosen on the development sets, see docs/evaluation/protocol.md.
+The first command stains tissue of the training pictures anew (synthesis.py) and keeps the detector's input; the second fits
+the network. The limits from which a slide is noted or refused were chosen on the development sets, see
+docs/evaluation/protocol.md.
 """
 import argparse
 import dataclasses
@@ -21,22 +22,22 @@ from .detector import FILE, inputs
 from .summary import find_white, summary
 from .synthesis import HE, OTHER, Tissue, make, tell_apart
 
-#: Crops of every picture, by source: of those with few pictures, or large ones, more.
+#: Crops per picture, by source: more for sources with few or large pictures.
 CROPS = {"osteosarcoma_utsw": 1, "oscc_400x": 3, "brecahad": 2, "ocdc_rbswap": 5}
 #: How often a source is drawn.
 SOURCES = {"osteosarcoma_utsw": 0.25, "oscc_400x": 0.25, "brecahad": 0.3, "ocdc_rbswap": 0.2}
 SIDE = 512
-LEAST_TISSUE = 0.4
+MIN_TISSUE = 0.4
 INKED = 0.05
 INKS = ((20, 120, 60), (20, 40, 130), (30, 30, 30), (150, 30, 40), (20, 100, 200), (40, 20, 110))
-#: Networks that are averaged, and units of each.
+#: Number of averaged networks, and units of each.
 MEMBERS, HIDDEN = 2, 20
 EPOCHS, BATCH, RATE, DECAY, NOISE = 50, 128, 3e-3, 0.05, 0.015
-#: Nothing is believed more than this: what was made is not what there is.
+#: Limits the confidence, because synthetic slides are not real ones.
 SMOOTHING = 0.04
 DECIMALS = 3
-#: Score from which on a slide is noted and refused, chosen on the development sets.
-LIMITS = {"unsure": 0.62, "other": 0.73, "bluish": {"from": -0.9, "least": 0.01}}
+#: Scores from which a slide is noted and refused, chosen on the development sets.
+LIMITS = {"unsure": 0.62, "other": 0.73, "bluish": {"from": -0.9, "min": 0.01}}
 
 
 def tissues(data: Path, random: np.random.Generator) -> dict[str, list[Tissue]]:
@@ -63,7 +64,7 @@ def _crop(pixels: np.ndarray, side: int, white: np.ndarray, random: np.random.Ge
         top, left = (random.integers(length - side + 1) for length in pixels.shape[:2])
         crop = pixels[top : top + side, left : left + side]
         density = np.log(white / 255).mean() - np.log(np.maximum(crop, 0.5) / 255).mean(-1)
-        if (density > 0.08).mean() > LEAST_TISSUE:
+        if (density > 0.08).mean() > MIN_TISSUE:
             return crop
     return None
 
@@ -132,7 +133,7 @@ def train(values: np.ndarray, is_other: np.ndarray, seed: int) -> torch.nn.Seque
 
 
 def merged(networks: list[torch.nn.Sequential]) -> dict:
-    """One network whose logit is the mean of theirs."""
+    """One network whose logit is the mean of those of all."""
     numbers = [{name: value.detach().numpy() for name, value in network.named_parameters()} for network in networks]
 
     def rounded(values: np.ndarray) -> list:
@@ -149,13 +150,13 @@ def merged(networks: list[torch.nn.Sequential]) -> dict:
 
 
 def written(detector: dict) -> str:
-    """JSON with a line for each unit, so that a change can be read."""
+    """JSON with one line per unit, so that changes can be read."""
     return json.dumps(detector).replace("[[", "[\n[").replace("], [", "],\n[").replace("]]", "]\n]") + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the training pictures, one folder a source")
+    parser.add_argument("--data", type=Path, help="folder of the training pictures, one folder per source")
     parser.add_argument("--out", type=Path, help="file for the summaries")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)

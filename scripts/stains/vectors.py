@@ -11,7 +11,7 @@ from .detector import read_detector, scores
 from .summary import find_white, summary
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test/fixtures"
-#: Name, height, width; a picture with glass and one without.
+#: Name, height, width; one picture with glass and one without.
 PICTURES = (("bone-batch", 64, 64), ("breast-halo", 96, 128))
 
 

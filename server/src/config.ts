@@ -1,12 +1,17 @@
-/** The configuration: one schema, read from environment variables, a JSON file and defaults, in that order. */
+/**
+ * The configuration: one schema, filled from environment variables, a JSON file and defaults, in that order of
+ * precedence.
+ */
+
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { StainError } from './errors.ts';
+import { DEFAULT_OUTPUT, OUTPUT_ENCODINGS } from '../../core/src/contract/output.ts';
+import { StainError } from '../../core/src/errors.ts';
 
 const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
 const httpUrl = z.url({ protocol: /^https?$/ });
 const count = z.int().min(1);
-/** Asymmetric ones (RFC 7518, RFC 8037). */
+/** Asymmetric algorithms (RFC 7518, RFC 8037). */
 const SIGNATURES = [
   'RS256',
   'RS384',
@@ -20,8 +25,8 @@ const SIGNATURES = [
   'EdDSA',
 ] as const;
 
-/** Longest time a job may be given: the queue's own limit of 24 hours, less its margin. */
-const MOST_JOB_MINUTES = 23 * 60;
+/** The longest time limit for a job: the queue's own limit of 24 hours, less its margin. */
+const MAX_JOB_MINUTES = 23 * 60;
 
 const schema = z.strictObject({
   server: z.strictObject({
@@ -30,14 +35,14 @@ const schema = z.strictObject({
       .min(1)
       .default('127.0.0.1')
       .describe(
-        'Address to listen on. Without a login (oidc.issuer) it must be 127.0.0.1 or ::1: put a reverse proxy with a login before it.',
+        'Address to listen on. Without a login (oidc.issuer) it must be 127.0.0.1 or ::1: put a reverse proxy with a login in front.',
       ),
     port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 takes a free one.'),
     basePath: z
       .string()
       .regex(/^(\/[\w.~-]+)*$/, 'a path such as /stain, without a slash at its end')
       .default('')
-      .describe('Path under which a reverse proxy shows the service, such as /stain.'),
+      .describe('Path under which a reverse proxy publishes the service, such as /stain.'),
     allowedHosts: z
       .array(
         z
@@ -46,84 +51,86 @@ const schema = z.strictObject({
       )
       .default([])
       .describe(
-        'Hosts by which the service is asked for, besides this machine (127.0.0.1, [::1], localhost, server.host). Others are refused (421): always without a login, with one where this names any, and for names on the monitoring port.',
+        'Host names that requests may use, besides this machine (127.0.0.1, [::1], localhost, server.host). Requests for other hosts are refused (421): always without a login, with a login only if this list names any, and for names on the monitoring port.',
       ),
     allowedOrigins: z
       .array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin such as https://viewer.example'))
       .default([])
-      .describe('Origins of web pages that may call the API from elsewhere (CORS).'),
+      .describe('Origins of web pages that may call the API from other hosts (CORS).'),
     trustedProxies: z
       .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))
       .default([])
       .describe(
-        'Addresses or networks (CIDR) of reverse proxies: their X-Forwarded-For, -Proto and -Host are believed, for the audit trail, rate limits and the addresses in answers.',
+        'Addresses or networks (CIDR) of reverse proxies. Their X-Forwarded-For, -Proto and -Host are trusted for the audit trail, rate limits and the addresses in answers.',
       ),
-    maxConnections: count.default(5000).describe('Connections at once; idle ones make room for new ones.'),
+    maxConnections: count
+      .default(5000)
+      .describe('Maximum number of open connections; idle ones give way to new ones.'),
     connectionsPerAddress: count
       .default(500)
-      .describe('Connections of one address (IPv6: of one /64); trusted proxies are not counted.'),
+      .describe(
+        'Maximum number of open connections from one address (IPv6: one /64). Trusted proxies are exempt.',
+      ),
     tls: z.strictObject({
       certFile: z
         .string()
         .min(1)
         .optional()
-        .describe('Certificate chain (PEM): the service then speaks TLS, 1.2 at least.'),
-      keyFile: z.string().min(1).optional().describe('Its private key (PEM).'),
+        .describe('Certificate chain (PEM). With it the service speaks TLS, version 1.2 or newer.'),
+      keyFile: z.string().min(1).optional().describe('Private key of that certificate (PEM).'),
     }),
   }),
   oidc: z.strictObject({
     issuer: httpUrl
       .optional()
-      .describe('Issuer of the tokens that users bring (OpenID Connect). With it every request needs one.'),
-    audience: z.string().min(1).optional().describe('Audience that the tokens for this service have.'),
+      .describe('Issuer of user tokens (OpenID Connect). If it is set, every request needs a token.'),
+    audience: z.string().min(1).optional().describe('Audience that tokens for this service must have.'),
     algorithms: z
       .array(z.enum(SIGNATURES))
       .min(1)
       .default(['RS256', 'PS256', 'ES256', 'EdDSA'])
-      .describe('Signatures that are taken.'),
+      .describe('Signature algorithms that are accepted.'),
     tokenTypes: z
       .array(z.string().min(1))
       .min(1)
       .default(['at+jwt'])
       .describe(
-        'Types (typ) of access tokens that are taken: at+jwt (RFC 9068); for Keycloak and Entra ID, whose tokens say no more, JWT.',
+        'Types (typ) of access tokens that are accepted: at+jwt (RFC 9068), or JWT for Keycloak and Entra ID, whose tokens are no more specific.',
       ),
     viewer: z
       .record(z.string(), z.unknown())
       .default({})
       .describe(
-        'How the viewer signs in (code flow with PKCE, back at /callback): {"client_id": ...} and what else the issuer wants, such as resource or scope. A JSON object in the environment.',
+        'How the viewer signs in (code flow with PKCE, redirected to /callback): {"client_id": ...} and anything else the issuer requires, such as resource or scope. A JSON object in the environment.',
       ),
     readScope: z
       .string()
       .min(1)
       .default('stain.read')
-      .describe('Scope or role that allows to see slides, jobs and templates.'),
+      .describe('Scope or role for seeing slides, jobs and templates.'),
     normalizeScope: z
       .string()
       .min(1)
       .default('stain.normalize')
-      .describe(
-        'Scope or role that allows to ask for normalisations and to make templates; allows to see as well.',
-      ),
+      .describe('Scope or role for requesting normalisations and making templates; includes the read scope.'),
     administerScope: z
       .string()
       .min(1)
       .default('stain.administer')
       .describe(
-        'Scope or role that allows to replace and remove the templates of others, to cancel the jobs of others and to read metrics; allows all else.',
+        'Scope or role for replacing and removing the templates of others, cancelling the jobs of others and reading metrics; includes the other two.',
       ),
     clockToleranceSeconds: z
       .number()
       .min(0)
       .max(300)
       .default(30)
-      .describe('Difference of clocks that is borne.'),
+      .describe('Clock skew between issuer and service that is tolerated, in seconds.'),
   }),
   archive: z.strictObject({
     folder: folder(
       './var/archive',
-      'Folder of the embedded archive, which is used when dicomweb.url is absent.',
+      'Folder of the embedded archive, which is used if dicomweb.url is not set.',
     ),
     sample: z
       .boolean()
@@ -142,61 +149,91 @@ const schema = z.strictObject({
       .number()
       .positive()
       .default(300)
-      .describe('Longest silence of the archive before a request is given up.'),
+      .describe('How long the archive may be silent before a request to it fails.'),
     users: z
       .enum(['known', 'exchanged', 'unknown'])
       .default('known')
       .describe(
-        'With a login. known: the archive takes the tokens of users, who see what it shows them. exchanged: it takes those that dicomweb.oauth gives for them (RFC 8693). unknown: neither; whoever may read sees all.',
+        'Applies with a login. known: the archive accepts the tokens of users, and shows each user what that user may see. exchanged: it accepts the tokens that dicomweb.oauth issues in exchange (RFC 8693). unknown: neither; whoever may read sees everything.',
       ),
+    tls: z.strictObject({
+      caFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('CA certificates for checking the archive (PEM), in place of the usual ones.'),
+      certFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Client certificate for the archive (PEM), with the chain that leads to its CA.'),
+      keyFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Private key of the client certificate (PEM, without a passphrase).'),
+    }),
     oauth: z.strictObject({
       tokenEndpoint: httpUrl
         .optional()
         .describe(
-          'Token endpoint (OAuth 2.0) for the archive: the service works with its own tokens (client credentials).',
+          'Token endpoint (OAuth 2.0) for the archive, where the service gets tokens of its own (client credentials).',
         ),
-      clientId: z.string().min(1).optional().describe('Client that the service is there.'),
-      clientSecret: z.string().min(1).optional().describe('Its secret. Secret.'),
-      scope: z.string().min(1).optional().describe('Scope that is asked for.'),
-      audience: z.string().min(1).optional().describe('Audience that is asked for.'),
+      clientId: z.string().min(1).optional().describe('Client ID of the service at that endpoint.'),
+      clientSecret: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Client secret of the service at that endpoint. Secret.'),
+      scope: z.string().min(1).optional().describe('Scope to request there.'),
+      audience: z.string().min(1).optional().describe('Audience to request there.'),
     }),
   }),
   viewer: z.strictObject({
     enabled: z.boolean().default(true).describe('Serve OHIF with the plugin at the root of the host.'),
-    directory: folder('./var/viewer', 'Folder into which OHIF is fetched once.'),
+    directory: folder('./var/viewer', 'Folder that OHIF is downloaded into, once.'),
     package: z
       .string()
       .min(1)
       .optional()
-      .describe('File of the npm package @ohif/app, for hosts that reach no registry.'),
+      .describe('File of the npm package @ohif/app, for hosts that cannot reach a registry.'),
   }),
   spool: z.strictObject({
     directory: folder(
       './var/spool',
-      'Folder for the parts of a slide in work; needs the space of a few slides. Workers that share it go on with the jobs of one that died.',
+      'Folder for slides that are being processed; it needs room for a few slides. Workers that share it resume the jobs of one that died.',
     ),
     quotaBytes: count
       .optional()
-      .describe('Most bytes in it, of all processes that share it; without it the disk is the limit.'),
+      .describe(
+        'Maximum size of the spool in bytes, over all processes that share it. Without a quota the disk is the limit.',
+      ),
     keepDays: z
       .number()
       .positive()
       .default(7)
       .describe(
-        'Days after which the parts of a job that failed, and could be asked for again, are removed; sooner where others need the room.',
+        'Days for which the files of a failed job are kept, so that the same request can resume it; fewer if other jobs need the room.',
       ),
-    leastFreeBytes: z
+    sourceBytes: z
+      .int()
+      .min(0)
+      .default(20e9)
+      .describe(
+        'Maximum size in bytes of the source instances that each service caches in the spool, for previews and the normalised archive, when the archive is slow at single frames; at most a quarter of quotaBytes. 0 turns this off.',
+      ),
+    minFreeBytes: z
       .int()
       .min(0)
       .default(1e9)
       .describe(
-        'Less room than this in the spool, not counting our own slides in work, and the process is not ready (/ready).',
+        'The process is not ready (/ready) if less than this is free in the spool, not counting the slides it is processing itself. In bytes.',
       ),
     checkpointSeconds: z
       .number()
       .min(0)
       .default(15)
-      .describe('Seconds of work that a crash may cost; 0 writes a checkpoint after each row of windows.'),
+      .describe('Seconds of work that a crash may lose. 0 writes a checkpoint after each row of windows.'),
   }),
   jobs: z.strictObject({
     concurrency: z
@@ -204,54 +241,93 @@ const schema = z.strictObject({
       .min(0)
       .max(64)
       .default(1)
-      .describe('Slides in work at the same time in one process; 0: the service leaves the work to workers.'),
+      .describe(
+        'Slides that one process works on at the same time. 0: the service leaves the work to workers.',
+      ),
     heartbeatSeconds: z
       .int()
       .min(10)
       .max(3600)
       .default(30)
       .describe(
-        'With database.url: a worker that is silent for this long is taken for dead, another goes on with its job.',
+        'With database.url: a worker that is silent for this long counts as dead, and another resumes its job.',
       ),
     stableSeconds: z
       .number()
       .min(0)
       .default(30)
       .describe(
-        'Batches and normalize-all take a slide only when nothing new has come to it for this long. 0: as it is.',
+        'Batches and normalize-all take a slide once no new instance has arrived for this long. 0: at once.',
       ),
     retryHours: z
       .number()
       .min(0)
       .default(24)
       .describe(
-        'How long a job waits for an archive that is away or a full disk, and is tried again, before it fails.',
+        'How long a job is retried while the archive is unreachable or the disk is full, before it fails.',
+      ),
+    keepDays: z
+      .number()
+      .min(1)
+      .default(365)
+      .describe(
+        'Days for which failed and cancelled jobs, and batches of which every job has ended, are kept in the database. Completed jobs stay: a repeated request finds its result by them.',
+      ),
+  }),
+  rules: z.strictObject({
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'File (JSON) of rules: which new slides are normalised without anybody asking (docs/rules.md). The same for every service.',
+      ),
+    pollSeconds: z
+      .number()
+      .min(1)
+      .max(3600)
+      .default(60)
+      .describe('How often the archive is searched for new slides, in seconds.'),
+    lookBackDays: count
+      .max(365)
+      .default(7)
+      .describe('Each search covers the studies of this many days, by Study Date, and all later ones.'),
+    reachDays: count
+      .max(36_500)
+      .default(365)
+      .describe(
+        'Studies up to this old, by Study Date, are searched too, thirty days of them at a time: a slide may be scanned long after its study was begun.',
+      ),
+    orthancUrl: httpUrl
+      .optional()
+      .describe(
+        'If the archive is Orthanc: root of its REST API. Its list of changes then names every new series exactly, whatever its dates.',
       ),
   }),
   device: z
     .union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])])
     .default('auto')
     .describe(
-      'auto, cpu, cuda or cuda:N. "auto" takes CUDA where it is proved to work and tells why otherwise; "cuda" fails.',
+      'auto, cpu, cuda or cuda:N. "auto" uses CUDA if it is proved to work and otherwise says why not; "cuda" fails in that case.',
     ),
-  threads: z.int().min(0).default(0).describe('Threads for codecs and inference; 0 takes one for each core.'),
+  threads: z.int().min(0).default(0).describe('Threads for codecs and inference. 0: one for each core.'),
   models: z.strictObject({
     directory: z
       .string()
       .min(1)
       .optional()
-      .describe('Folder with the models and shipped templates, instead of those of the product.'),
+      .describe('Folder with models and their templates, in place of the shipped ones.'),
   }),
   templates: z.strictObject({
     directory: folder(
       './var/templates',
-      'Folder of your own templates, for the command line. A service brings what lies there into its database once, at the start.',
+      'Folder of your own templates, for the command line. A service imports what it holds into the database, each file once, at the start.',
     ),
     token: z
       .string()
       .min(1)
       .optional()
-      .describe('Token (JWT) for the service that template add --to sends a template to. Secret.'),
+      .describe('Token (JWT) for the service to which template add --to sends a template. Secret.'),
   }),
   limits: z.strictObject({
     maxSlideMegapixels: z
@@ -261,48 +337,54 @@ const schema = z.strictObject({
       .describe('Largest base level that is accepted, in megapixels.'),
     maxInstanceBytes: count
       .default(64 * 2 ** 30)
-      .describe('Largest DICOM instance that is read, made or stored, in bytes.'),
+      .describe('Largest DICOM instance that is read, created or stored, in bytes.'),
     jobTimeoutMinutes: z
       .number()
       .positive()
-      .max(MOST_JOB_MINUTES)
+      .max(MAX_JOB_MINUTES)
       .default(720)
-      .describe('Longest time for one slide.'),
+      .describe('Time limit for one slide, in minutes.'),
     maxQueuedJobs: count
       .default(1000)
       .describe(
-        'Jobs that may wait; further ones are refused. Those of batches are not among them: they have half as much room beside.',
+        'Maximum number of waiting jobs; further requests are refused. Jobs of batches are counted apart, up to half as many.',
       ),
-    seriesPerBatch: count.default(10_000).describe('Series of one batch.'),
+    seriesPerBatch: count.default(10_000).describe('Maximum number of series in one batch.'),
     batchesPerUser: count
       .default(20)
-      .describe('Batches of one user that have series without a job; further ones are refused.'),
+      .describe(
+        'Maximum number of unfinished batches of one user; further ones are refused. A batch counts while some of its series have no job.',
+      ),
     jobsPerUser: count
       .default(500)
       .describe(
-        'Unfinished jobs of one user, and half as many of batches beside; without a login there is no such limit.',
+        'Maximum number of unfinished jobs of one user; jobs of batches are counted apart, up to half as many. Without a login there is no such limit.',
       ),
     templatesPerUser: count
       .default(200)
-      .describe('Templates of one user, with those that were removed or replaced within a day.'),
-    templateBytes: count.default(2 ** 29).describe('Most bytes of all templates in the database.'),
+      .describe(
+        'Maximum number of templates of one user, including those removed or replaced within the last day.',
+      ),
+    templateBytes: count
+      .default(2 ** 29)
+      .describe('Maximum size of all templates in the database, in bytes.'),
     fitsAtOnce: count
       .max(64)
       .default(4)
       .describe(
-        'Stains, previews and templates that are made at the same time, at most half of them of one user.',
+        'How many stains, previews and templates are computed at the same time; at most half of them for one user.',
       ),
     fitsPerUser: count
       .default(16)
       .describe(
-        'Stains, previews and templates of one user that are in work or wait; further ones are refused.',
+        'Maximum number of stains, previews and templates of one user that are being computed or waiting; further ones are refused.',
       ),
     fitTimeoutSeconds: z
       .number()
       .positive()
       .max(3600)
       .default(300)
-      .describe('Longest time for one stain, preview or template.'),
+      .describe('Time limit for one stain, preview or template, in seconds.'),
     requestsPerSecond: count
       .default(50)
       .describe(
@@ -313,21 +395,28 @@ const schema = z.strictObject({
       .describe('Requests of one address (IPv6: of one /64) to everything, counted before the login.'),
     eventStreamsPerUser: count
       .default(32)
-      .describe('Event streams that one user (or address) has open at a process.'),
-    eventStreams: count.default(1000).describe('Event streams of all users at a process.'),
+      .describe('Maximum number of event streams that one user (or address) has open at one process.'),
+    eventStreams: count
+      .default(1000)
+      .describe('Maximum number of event streams of all users at one process.'),
   }),
   output: z.strictObject({
     encoding: z
-      .enum(['jpeg', 'htj2k', 'jpeg2000'])
-      .default('jpeg')
-      .describe('Encoding of the result when a request names none: jpeg, htj2k or jpeg2000.'),
-    quality: z.int().min(1).max(100).default(90).describe('JPEG quality when a request names none.'),
+      .enum(OUTPUT_ENCODINGS)
+      .default(DEFAULT_OUTPUT.encoding)
+      .describe('Encoding of the result if a request names none: jpeg, htj2k or jpeg2000.'),
+    quality: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(DEFAULT_OUTPUT.quality)
+      .describe('JPEG quality if a request names none.'),
   }),
   colour: z.strictObject({
     onInvalidProfile: z
       .enum(['refuse', 'ignore'])
       .default('refuse')
-      .describe('refuse: a slide with a broken ICC profile fails. ignore: it is taken as sRGB.'),
+      .describe('refuse: a slide with a broken ICC profile fails. ignore: it is treated as sRGB.'),
   }),
   database: z.strictObject({
     directory: folder('./var/database', 'Folder of the embedded database (PGlite).'),
@@ -335,7 +424,7 @@ const schema = z.strictObject({
       .url({ protocol: /^postgres(ql)?$/ })
       .optional()
       .describe(
-        'PostgreSQL instead of the embedded database, for several processes on one queue; DATABASE_URL is read as well. Secret when it holds a password.',
+        'Address of a PostgreSQL database, in place of the embedded one, for several processes on one queue. DATABASE_URL is read as well. Secret when it holds a password.',
       ),
   }),
   audit: z.strictObject({
@@ -343,13 +432,13 @@ const schema = z.strictObject({
       .string()
       .min(1)
       .optional()
-      .describe('File for the audit trail, one for each process. SIGHUP opens it anew, for logrotate.'),
+      .describe('File for the audit trail, one for each process. SIGHUP reopens it, for logrotate.'),
     keyFile: z
       .string()
       .min(1)
       .optional()
       .describe(
-        'File with the key (32 bytes at least) that seals its lines: without the key nobody can rewrite it unnoticed.',
+        'File with the key (at least 32 bytes) that seals the lines of the audit trail: without the key nobody can rewrite it unnoticed.',
       ),
     anchorMinutes: z
       .number()
@@ -357,7 +446,14 @@ const schema = z.strictObject({
       .max(1440)
       .default(15)
       .describe(
-        'How often number and digest of its last line are put into the database and to syslog: what is cut off later is noticed.',
+        'How often the number and digest of the last line are written to the database and to syslog, so that a trail that is cut later is noticed. In minutes.',
+      ),
+    anchorKeepDays: z
+      .number()
+      .min(1)
+      .optional()
+      .describe(
+        'Days for which these anchors are kept in the database: no fewer than the files of the trail. Without it, for good.',
       ),
     syslog: z.strictObject({
       host: z
@@ -365,14 +461,14 @@ const schema = z.strictObject({
         .min(1)
         .optional()
         .describe('Receiver of the audit trail by syslog over TLS (RFC 5425).'),
-      port: z.int().min(1).max(65_535).default(6514).describe('Its port.'),
+      port: z.int().min(1).max(65_535).default(6514).describe('Port of that receiver.'),
       caFile: z
         .string()
         .min(1)
         .optional()
-        .describe('Certificates that its own is checked with (PEM), instead of the usual ones.'),
-      certFile: z.string().min(1).optional().describe('Our certificate for it (PEM).'),
-      keyFile: z.string().min(1).optional().describe('Private key of our certificate (PEM).'),
+        .describe('CA certificates for checking that receiver (PEM), in place of the usual ones.'),
+      certFile: z.string().min(1).optional().describe('Client certificate for that receiver (PEM).'),
+      keyFile: z.string().min(1).optional().describe('Private key of the client certificate (PEM).'),
     }),
   }),
   monitoring: z.strictObject({
@@ -387,37 +483,40 @@ const schema = z.strictObject({
       .max(65_535)
       .optional()
       .describe(
-        'Its port: /metrics, /health and /ready. Without it a service has them on its own port, a worker nowhere.',
+        'Port for /metrics, /health and /ready. Without it a service answers them on its own port, and a worker not at all.',
       ),
   }),
   log: z.strictObject({
     level: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('info')
-      .describe('Least severe level that is logged.'),
+      .describe('Lowest level that is logged.'),
   }),
 });
 
 export type Config = z.infer<typeof schema>;
 
 export interface ConfigRow {
-  /** Path in the JSON file, with dots. */
+  /** Path in the JSON file, separated by dots. */
   readonly key: string;
   readonly env: string;
-  /** As JSON; empty where there is none. */
+  /** As JSON; empty without a default. */
   readonly default: string;
   readonly meaning: string;
 }
 
 export interface ConfigSources {
-  /** JSON file; STAIN_CONFIG names it where this is absent. */
+  /** JSON file; if undefined, STAIN_CONFIG names it. */
   readonly file?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** @throws CONFIGURATION_INVALID; the message names the key and where it was set, never a value (it may be secret) */
+/**
+ * @throws CONFIGURATION_INVALID; the message names the key and where it was set, but never a value, which may be secret
+ */
 export function loadConfig({ file, env }: ConfigSources): Config {
-  const path = file ?? env['STAIN_CONFIG'];
+  // Empty is unset, as with all other variables.
+  const path = file ?? (env['STAIN_CONFIG'] || undefined);
   const values: Record<string, unknown> = path === undefined ? {} : readFile(path);
   refuseMistypedVariables(env);
   for (const { key, env: variable, leaf } of leaves) {
@@ -436,7 +535,7 @@ export function loadConfig({ file, env }: ConfigSources): Config {
   throw invalid(problems.join('; '), { keys: parsed.error.issues.map((issue) => issue.path.join('.')) });
 }
 
-/** Every key with its environment variable, default and meaning: the README's table is made from this. */
+/** Every key with its environment variable, default and meaning; docs/configuration.md is generated from this. */
 export function describeConfig(): ConfigRow[] {
   return leaves.map(({ key, env, leaf }) => {
     const fallback = leaf.safeParse(undefined).data;
@@ -473,7 +572,7 @@ function environmentName(path: readonly string[]): string {
     .toUpperCase();
 }
 
-/** A mistyped variable would be ignored in silence; only our own sections are looked at. */
+/** A mistyped variable would be silently ignored; only our own sections are checked. */
 function refuseMistypedVariables(env: ConfigSources['env']): void {
   const known = new Set(leaves.map((leaf) => leaf.env));
   const sections = Object.keys(schema.shape).map((section) => `STAIN_${section.toUpperCase()}_`);
@@ -491,11 +590,13 @@ function readFile(path: string): Record<string, unknown> {
     const missing = (cause as NodeJS.ErrnoException).code !== undefined;
     throw invalid(missing ? `The file ${path} cannot be read.` : `The file ${path} is not JSON.`, {}, cause);
   }
-  if (!isObject(json)) throw invalid(`The file ${path} does not hold a JSON object.`);
+  if (!isObject(json)) throw invalid(`The file ${path} does not contain a JSON object.`);
   return json;
 }
 
-/** An environment variable in the type of its key. What cannot be converted is left for the schema to refuse. */
+/**
+ * Converts an environment variable to the type of its key. What cannot be converted is left for the schema to refuse.
+ */
 function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
   switch (
     leaf.type === 'default' || leaf.type === 'optional'
@@ -519,13 +620,13 @@ function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
   }
 }
 
-/** Sets a nested value, unless something that is no object is in the way: the schema will say so. */
+/** Sets a nested value, unless something that is not an object is in the way: the schema will report that. */
 function assign(values: Record<string, unknown>, key: string, value: unknown): void {
   const section = addSections(values, key);
   if (section) section[key.slice(key.lastIndexOf('.') + 1)] = value;
 }
 
-/** The section that holds `key`, made where it is missing, so that the defaults inside it apply. */
+/** The section that contains `key`, created if missing, so that the defaults inside it apply. */
 function addSections(values: Record<string, unknown>, key: string): Record<string, unknown> | undefined {
   let section = values;
   for (const name of key.split('.').slice(0, -1)) {

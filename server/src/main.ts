@@ -1,4 +1,12 @@
 #!/usr/bin/env node
-import { createProgram } from './cli/program.ts';
+// Nothing is imported before this check: an older Node cannot even read what follows, and its message names a file of ours.
+const NEEDED = 24;
+if (Number(process.versions.node.split('.')[0]) < NEEDED) {
+  process.stderr.write(
+    `stain-normalization needs Node.js ${NEEDED} or newer, and this is ${process.version}.\n`,
+  );
+  process.exit(1);
+}
+const { createProgram } = await import('./cli/program.ts');
 
 await createProgram().parseAsync();

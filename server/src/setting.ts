@@ -1,13 +1,30 @@
-/** What single settings can be wrong in beyond their schema, said in one way. */
-import { readFile } from 'node:fs/promises';
-import { StainError } from './errors.ts';
+/** Errors in single settings that the schema cannot detect, all reported in the same way. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { StainError } from '../../core/src/errors.ts';
 
-/** @param key of the configuration; the value is not told, for it may be secret */
+/** @param key of the configuration; the value is not shown, because it may be secret */
 export function invalidSetting(key: string, why: string, cause?: unknown): StainError {
   return new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key }, cause });
 }
 
-/** The file that a setting names. @throws CONFIGURATION_INVALID where it cannot be read */
+/** On a disk that is read-only, or in a folder of somebody else. */
+export function unwritable(key: string, cause: unknown): StainError {
+  const { code } = cause as NodeJS.ErrnoException;
+  return invalidSetting(
+    key,
+    `the folder cannot be written (${code}). Where the disk is read-only, mount a volume there, or name another folder.`,
+    cause,
+  );
+}
+
+/** Makes the folder that a setting names, for this user alone; one that exists stays as it is. @throws CONFIGURATION_INVALID */
+export async function makeSettingFolder(key: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw unwritable(key, cause);
+  });
+}
+
+/** Reads the file that a setting names. @throws CONFIGURATION_INVALID if it cannot be read */
 export async function readSettingFile(key: string, file: string): Promise<Buffer> {
   return readFile(file).catch((cause: NodeJS.ErrnoException) => {
     throw invalidSetting(key, `the file cannot be read (${cause.code}).`, cause);

@@ -6,8 +6,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DicomJson } from '../../server/src/dicomweb/dicom-json.ts';
-import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
+import { type DicomJson, textOf } from '../../server/src/dicom/json-model.ts';
 import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
@@ -51,16 +50,16 @@ const pathOf = ({ studyUid, seriesUid, sopInstanceUid }: StorableSlide): string 
   `/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}`;
 
 describe('the index', () => {
-  it('takes DICOM files of any name and says what it leaves out, and why', () => {
+  it('accepts DICOM files of any name and says what it leaves out, and why', () => {
     const { instances, leftOut } = served.archive.statistics;
     expect(instances).toBe(2);
     const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
     expect(told).toHaveLength(2);
-    expect(told).toContainEqual(['They are no DICOM files.', 'notes.txt']);
+    expect(told).toContainEqual(['They are not DICOM files.', 'notes.txt']);
     expect(told).toContainEqual([expect.stringMatching(/damaged|ends|short/), 'damaged.dcm']);
   });
 
-  it('names transfer syntaxes that are not read, and counts their files', async () => {
+  it('names unreadable transfer syntaxes, and counts their files', async () => {
     await using own = await serveArchive();
     for (const name of ['a', 'b'])
       await writeFile(
@@ -73,7 +72,7 @@ describe('the index', () => {
     expect(leftOut[0]!.reason).toBe('The instance is stored as explicit VR big endian.');
   });
 
-  it('says what it cannot look into: links that lead nowhere, what is no file, folders', async () => {
+  it('says what it cannot read: broken links, special files, folders', async () => {
     await using own = await serveArchive();
     const at = (name: string): string => join(own.folder, name);
     await writeFile(at('one.dcm'), slide.bytes);
@@ -94,10 +93,10 @@ describe('the index', () => {
       expect(instances).toBe(1);
       const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
       expect(told.sort()).toEqual([
-        ['They are folders that cannot be read, with all that is in them (ENAMETOOLONG).', name],
-        ['They are links that lead nowhere (ELOOP).', 'circle'],
-        ['They are links that lead nowhere (ENOENT).', 'dangling'],
-        ['They are no files.', 'socket'],
+        ['They are broken links (ELOOP).', 'circle'],
+        ['They are broken links (ENOENT).', 'dangling'],
+        ['They are folders that cannot be read, with everything in them (ENAMETOOLONG).', name],
+        ['They are not regular files.', 'socket'],
       ]);
       socket.close();
       await once(socket, 'close');
@@ -140,7 +139,7 @@ describe('the index', () => {
 });
 
 describe('searches', () => {
-  it('answer studies with their counts, the newest first', async () => {
+  it('return studies with their counts, newest first', async () => {
     const studies = await json('/studies');
     expect(studies.map((study) => textOf(study, '0020000D'))).toEqual([native.studyUid, slide.studyUid]);
     expect(studies[0]).toMatchObject({
@@ -172,7 +171,7 @@ describe('searches', () => {
     expect(await json('/instances?offset=5')).toEqual([]);
   });
 
-  it('include what is asked for', async () => {
+  it('include what is requested', async () => {
     const [plain] = await json(`/studies/${slide.studyUid}/instances`);
     expect(plain).not.toHaveProperty('00480105');
     const [named] = await json(
@@ -185,7 +184,7 @@ describe('searches', () => {
     expect(all).toMatchObject({ '52009229': { vr: 'SQ' } });
   });
 
-  it('answer an empty list where nothing matches', async () => {
+  it('return an empty list if nothing matches', async () => {
     expect(await json('/studies?PatientID=nobody')).toEqual([]);
     expect(await json('/studies/2.25.404/series')).toEqual([]);
   });
@@ -265,7 +264,7 @@ describe('frames', () => {
     expect(body.includes(Buffer.from(slide.frames[1]!))).toBe(true);
   });
 
-  it('go out alone to a client that asks for no multipart', async () => {
+  it('are sent singly to a client that does not ask for multipart', async () => {
     const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'image/jpeg' });
     expect(answer.headers.get('content-type')).toBe('image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50');
     expect(Buffer.from(await answer.arrayBuffer()).equals(slide.frames[0]!)).toBe(true);
@@ -280,13 +279,13 @@ describe('frames', () => {
     expect((await get(`${pathOf(slide)}/frames/${frames}`)).status).toBe(status);
   });
 
-  it('refuse a media type they are not in', async () => {
+  it('are refused in a media type other than their own', async () => {
     const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'multipart/related; type="image/jls"' });
     expect(answer.status).toBe(406);
     expect(await answer.json()).toMatchObject({ code: 'NOT_ACCEPTABLE' });
   });
 
-  it('are decoded for a client that takes only uncompressed pixels', async () => {
+  it('are decoded for a client that accepts only uncompressed pixels', async () => {
     await using own = await serveArchive();
     const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
     const grey = storableSlide('grey', { frames: [await sharp({ create }).jpeg().toBuffer()] });
@@ -315,7 +314,7 @@ describe('frames', () => {
 });
 
 describe('instances', () => {
-  it('go out alone, or all of a series with a length', async () => {
+  it('are sent singly, or all of a series with a Content-Length', async () => {
     const alone = await get(pathOf(slide), { Accept: 'application/dicom' });
     expect(Buffer.from(await alone.arrayBuffer()).equals(slide.bytes)).toBe(true);
     const series = await get(`/studies/${slide.studyUid}/series/${slide.seriesUid}`);
@@ -370,7 +369,7 @@ describe('storing', () => {
     expect(own.archive.statistics.instances).toBe(2);
   });
 
-  it('takes the same bytes again and refuses others under the same UID', async () => {
+  it('accepts the same bytes again and refuses others under the same UID', async () => {
     await using own = await serveArchive();
     const other = storableSlide('a', { frames: [noise(10, 77)] });
     await post(own, [slide.bytes]);
@@ -417,7 +416,7 @@ describe('storing', () => {
     expect(await files(own)).toEqual([]);
   });
 
-  it('refuses what is no multipart, has no boundary, or an endless header', async () => {
+  it('refuses a body that is not multipart, has no boundary, or has an endless header', async () => {
     await using own = await serveArchive();
     const send = (type: string, body: string): Promise<Response> =>
       fetch(`${own.url}/studies`, { method: 'POST', body, headers: { 'Content-Type': type } });
@@ -446,13 +445,13 @@ describe('storing', () => {
       'POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related; boundary=b\r\nContent-Length: 100000\r\n\r\n--b\r\n\r\n',
     );
     socket.write(slide.bytes.subarray(0, 1000));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await expect.poll(() => files(own)).toHaveLength(1);
     socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(await files(own)).toEqual([]);
+    await expect.poll(() => files(own)).toEqual([]);
+    expect(own.archive.statistics.instances).toBe(0);
   });
 
-  it('keeps what is stored apart from the folder that is read, when told to', async () => {
+  it('stores into a separate folder if configured', async () => {
     await using other = await serveArchive();
     await using own = await serveArchive({ writable: join(other.folder, 'stored') });
     await post(own, [slide.bytes]);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OpenFiles } from '../../server/src/archive/open-files.ts';
 import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { createTemporarySpool } from '../../server/src/normalization/spool.ts';
+import { createTemporarySpool } from '../../server/src/spool/spool.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
@@ -46,7 +46,7 @@ describe('a deflated instance', () => {
     await served[Symbol.asyncDispose]();
   });
 
-  it('has the metadata of the one that was deflated', async () => {
+  it('has the metadata of the original instance', async () => {
     await using other = await serveArchive();
     await writeFile(join(other.folder, 'plain.dcm'), slide.bytes);
     await other.archive.rescan();
@@ -56,7 +56,7 @@ describe('a deflated instance', () => {
     expect(deflated).toEqual(plain);
   });
 
-  it('is sent as it is stored, and under that name', async () => {
+  it('is sent as stored, with its own transfer syntax', async () => {
     const { studyUid, seriesUid, sopInstanceUid } = slide;
     const answer = await fetch(`${served.url}${pathOf(slide)}`, { headers: { accept: 'application/dicom' } });
     expect(answer.headers.get('content-type')).toBe(`application/dicom; transfer-syntax=${DEFLATED}`);
@@ -64,7 +64,7 @@ describe('a deflated instance', () => {
     expect(whole.equals(file)).toBe(true);
   });
 
-  it('gives its frames, uncompressed and named so, and pictures of them', async () => {
+  it('returns its frames, uncompressed and labelled so, and pictures of them', async () => {
     const frames = [];
     for await (const { bytes } of client.retrieveFrames(
       slide.studyUid,
@@ -82,17 +82,17 @@ describe('a deflated instance', () => {
   });
 });
 
-describe('what a deflated file holds', () => {
-  it('is not inflated beyond the largest header', async () => {
+describe('the content of a deflated file', () => {
+  it('is not inflated beyond the maximum header size', async () => {
     const bomb = storableSlide('header', { ...uncompressed, overrides: { TextValue: 'x'.repeat(50e6) } });
     await using served = await serveArchive({ maxHeaderBytes: 1e6 });
     await writeFile(join(served.folder, 'a.dcm'), deflateFile(bomb.bytes));
     await served.archive.rescan();
     const [leftOut] = served.archive.statistics.leftOut;
-    expect(leftOut?.reason).toContain('header of more than 1000000 bytes');
+    expect(leftOut?.reason).toContain('The header of a file exceeds 1000000 bytes');
   });
 
-  it('is not inflated beyond the largest instance, and leaves nothing', async () => {
+  it('is not inflated beyond the maximum instance size, and leaves nothing behind', async () => {
     const bomb = storableSlide('pixels', { ...uncompressed, frames: [new Uint8Array(30e6)] });
     await using served = await serveArchive({ maxInstanceBytes: 1e6 });
     await writeFile(join(served.folder, 'a.dcm'), deflateFile(bomb.bytes));
@@ -102,7 +102,7 @@ describe('what a deflated file holds', () => {
     expect(await inflated(served.spool)).toEqual([]);
   });
 
-  it('is inflated once for all who read it, and removed when nobody has read it for a while', async () => {
+  it('is inflated once for all readers, and removed when nobody has read it for a while', async () => {
     await using served = await serveArchive();
     const path = join(served.folder, 'a.dcm');
     await writeFile(path, file);

@@ -3,7 +3,7 @@ import type { Response } from 'express';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { write } from '../../server/src/archive/multipart-response.ts';
 
-/** A connection whose client takes a slice when it is told to. */
+/** A connection whose client reads a slice when told to. */
 class SlowResponse extends EventEmitter {
   destroyed = false;
   taken = 0;
@@ -18,7 +18,7 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
 describe('write', () => {
-  it('goes on as long as the client takes something', async () => {
+  it('continues as long as the client reads', async () => {
     const response = new SlowResponse();
     const written = write(response as never as Response, new Uint8Array(5 * 2 ** 20));
     for (let slice = 0; slice < 5; slice++) {
@@ -30,13 +30,13 @@ describe('write', () => {
     expect(response.taken).toBe(5 * 2 ** 20);
   });
 
-  it('cuts off a client that takes nothing, which would hold what the answer is made of for ever', async () => {
+  it('cuts off a client that reads nothing, which would hold memory for ever', async () => {
     const response = new SlowResponse();
     const written = write(response as never as Response, new Uint8Array(5 * 2 ** 20));
     const refused = expect(written).rejects.toMatchObject({ name: 'AbortError' });
     await vi.advanceTimersByTimeAsync(61_000);
     await refused;
-    // What is behind the first slice was not even handed over.
+    // What follows the first slice was not even handed over.
     expect(response.taken).toBe(2 ** 20);
   });
 });

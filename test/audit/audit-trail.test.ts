@@ -1,19 +1,20 @@
-/** The audit trail: what stands in the file, that nothing is changed in it, and syslog over real TLS. */
+/** The audit trail: the contents of the file, that nothing in it can be changed unnoticed, and syslog over real TLS. */
 import { once } from 'node:events';
 import { appendFile, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLogger } from '../../server/src/app/log.ts';
 import { parseAnchors } from '../../server/src/audit/anchor.ts';
 import { AUDITED, type AuditEntry } from '../../server/src/audit/audit-event.ts';
 import { type AuditTrail, openAuditTrail } from '../../server/src/audit/audit-trail.ts';
 import { verifyAuditTrail } from '../../server/src/audit/verify-trail.ts';
 import { loadConfig } from '../../server/src/config.ts';
+import { createLogger } from '../../server/src/http/log.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
+import { runs } from '../support/property-runs.ts';
 
 const log = createLogger({ level: 'silent' });
 let folder: string;
@@ -43,14 +44,14 @@ const linesOf = async (path: string): Promise<any[]> =>
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
-/** A trail of so many events in the file. */
+/** A trail with this many events in the file. */
 async function record(count: number): Promise<void> {
   await using trail = await open();
   for (let i = 0; i < count; i++) trail.record({ ...asked, template: `t${i}` });
 }
 
 describe('the file', () => {
-  it('holds who asked for what, as AuditEvents', async () => {
+  it('records who requested what, as AuditEvents', async () => {
     await record(1);
     const [{ event }] = await linesOf(file);
     expect(event).toMatchObject({
@@ -73,7 +74,7 @@ describe('the file', () => {
     expect(values).toEqual(['urn:oid:1.2.3', 'urn:oid:1.2.3.4', `urn:uuid:${asked.jobId}`, 't0']);
   });
 
-  it('has the elements that FHIR demands of every kind of event', async () => {
+  it('has the elements that FHIR requires of every kind of event', async () => {
     {
       await using trail = await open();
       for (const event of Object.keys(AUDITED) as (keyof typeof AUDITED)[])
@@ -87,7 +88,7 @@ describe('the file', () => {
     }
   });
 
-  it('is readable by us alone, appended to, and whole after a restart', async () => {
+  it('is readable only by us, appended to, and complete after a restart', async () => {
     await record(3);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     await record(2);
@@ -99,7 +100,7 @@ describe('the file', () => {
     });
   });
 
-  it('shows every line that was changed, removed, put in or moved', async () => {
+  it('reveals every line that was changed, removed, inserted or moved', async () => {
     await record(6);
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
     const tampered = join(folder, 'tampered');
@@ -109,7 +110,7 @@ describe('the file', () => {
     };
     expect(await isWhole(lines)).toBe(true);
     await fc.assert(
-      // The last line has none behind it that would tell; the anchors do.
+      // No line follows the last one that could reveal it; the anchors do.
       fc.asyncProperty(fc.nat(4), fc.nat(4), async (at, other) => {
         const line = lines[at]!;
         const without = lines.toSpliced(at, 1);
@@ -118,11 +119,11 @@ describe('the file', () => {
         expect(await isWhole(lines.toSpliced(at + 1, 0, line))).toBe(false);
         if (other !== at) expect(await isWhole(lines.with(at, lines[other]!).with(other, line))).toBe(false);
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
-  it('goes on in a new one after a rotation', async () => {
+  it('continues in a new file after a rotation', async () => {
     await using trail = await open();
     trail.record(asked);
     await trail.rotate();
@@ -142,14 +143,14 @@ describe('the file', () => {
     expect((await verifyAuditTrail([`${file}.1`, file])).isWhole).toBe(false);
   });
 
-  it('that cannot be written keeps the service from starting', async () => {
+  it('prevents the service from starting if it cannot be written', async () => {
     await expect(open({ STAIN_AUDIT_FILE: join(folder, 'none/audit') })).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
       data: { key: 'audit.file' },
     });
   });
 
-  it.skipIf(process.platform !== 'linux')('that fails later is told of, and not ready', async () => {
+  it.skipIf(process.platform !== 'linux')('reports when writing fails later, and is not ready', async () => {
     const lost: string[] = [];
     {
       await using trail = await open({ STAIN_AUDIT_FILE: '/dev/full' }, (way) => lost.push(way));
@@ -161,7 +162,7 @@ describe('the file', () => {
       );
       expect(lost).toEqual([]);
     }
-    // What waited for room is lost with the process.
+    // Events that are still waiting are lost with the process.
     expect(lost).toEqual(['file']);
   });
 });
@@ -212,7 +213,7 @@ describe('syslog over TLS', () => {
     return found;
   };
 
-  it('sends each event as a message of RFC 5424', async () => {
+  it('sends each event as an RFC 5424 message', async () => {
     await using trail = await toSyslog();
     for (let i = 0; i < 3; i++) trail.record({ ...asked, template: `ü${i}` });
     await expect.poll(messages, { timeout: 30_000 }).toHaveLength(3);
@@ -226,23 +227,33 @@ describe('syslog over TLS', () => {
 
   it('keeps what it cannot send until the receiver is back', async () => {
     server.close();
+    const attempts = vi.fn();
+    const refusing = createTcpServer((socket) => {
+      attempts();
+      socket.destroy();
+    }).listen(port, '127.0.0.1');
     await using trail = await toSyslog();
     trail.record(asked);
     trail.record(asked);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await expect.poll(() => attempts.mock.calls.length, { timeout: 30_000 }).toBeGreaterThan(0);
+    refusing.close();
+    await once(refusing, 'close');
     await listen();
     await vi.waitFor(() => expect(messages()).toHaveLength(2), { timeout: 15_000 });
   });
 
-  it('tells nothing to a receiver that it cannot be sure of', async () => {
+  it('sends nothing to a receiver whose certificate it cannot verify', async () => {
     await using other = await makeCertificate();
+    const attempts = vi.fn();
+    server.on('connection', attempts);
     await using trail = await toSyslog({ STAIN_AUDIT_SYSLOG_CA_FILE: other.certFile });
     trail.record(asked);
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    // It has given up the first connection when it tries again.
+    await expect.poll(() => attempts.mock.calls.length, { timeout: 30_000 }).toBeGreaterThan(1);
     expect(received).toBe('');
   });
 
-  it('is told where the file ends, so that it knows when that is cut', async () => {
+  it('has an anchor at the end of the file, so that truncation can be detected', async () => {
     {
       await using trail = await toSyslog({ STAIN_AUDIT_FILE: file });
       trail.record(asked);
@@ -265,7 +276,7 @@ describe('syslog over TLS', () => {
     expect((await verifyAuditTrail([file], { anchors })).findings).toMatchObject([{ kind: 'tail', lost: 1 }]);
   });
 
-  it('counts what has not left at the end', async () => {
+  it('counts unsent events at the end', async () => {
     server.close();
     const lost: string[] = [];
     {
@@ -275,7 +286,7 @@ describe('syslog over TLS', () => {
     expect(lost).toEqual(['syslog']);
   });
 
-  it('counts what is too much to keep, and tells it when it leaves', async () => {
+  it('counts events that it cannot keep, and reports them when it can send again', async () => {
     server.close();
     const lost: string[] = [];
     await using trail = await toSyslog({}, (way) => lost.push(way));

@@ -1,4 +1,4 @@
-/** Access asks the archive with the token of each user, and learns of the archive for all of them. */
+/** Access queries the archive with each user's token, and learns the archive's habits for all of them. */
 import { expect, it } from 'vitest';
 import { archiveAccess } from '../../server/src/auth/access.ts';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
@@ -19,7 +19,7 @@ async function withAccess(
   await test(archiveAccess(server.url, credentials), server.requests);
 }
 
-it('what one user met at the archive is not tried again with the token of the next', async () => {
+it('a habit met with the token of one user is not tried again with the token of the next', async () => {
   await withAccess(
     (request, response) =>
       void (request.headers.accept === 'application/json'
@@ -33,7 +33,7 @@ it('what one user met at the archive is not tried again with the token of the ne
   );
 });
 
-it('an archive that does not filter by Series Instance UID shows whoever asks all that he may see', async () => {
+it('an archive that does not filter by Series Instance UID shows each user what that user may see', async () => {
   await withAccess(
     (request, response) => {
       const limit = Number(parametersOf(request.url).get('limit') ?? 100);
@@ -46,7 +46,7 @@ it('an archive that does not filter by Series Instance UID shows whoever asks al
   );
 });
 
-it('an archive that cannot answer is no refusal of the user', async () => {
+it('an archive that cannot answer does not count as a refusal of the user', async () => {
   await withAccess(
     (_, response) => void response.writeHead(406).end(),
     (access) =>

@@ -1,6 +1,6 @@
 /**
- * What users of one service see of each other: an archive that grants by token, two users with a study each, one in
- * common, and an administrator.
+ * What users of one service see of each other: an archive that grants access by token, two users with a study each, one
+ * study in common, and an administrator.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -8,22 +8,22 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
-import { createLogger } from '../../server/src/app/log.ts';
+import type { Job } from '../../core/src/contract/index.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { openAccess, openSearch } from '../../server/src/auth/access.ts';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import type { Job } from '../../server/src/contract/index.ts';
 import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { StainError } from '../../server/src/errors.ts';
+import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
+import { createLogger } from '../../server/src/http/log.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { readEvents } from '../app/read-events.ts';
+import { readEvents } from '../http/read-events.ts';
 import { openJobs, SteeredWork } from '../jobs/support.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
 import { startApp, type TestApp } from '../support/test-app.ts';
 
-/** Study by user; 1.1 belongs to alice, 1.2 to bob, 1.3 to both. */
+/** Users by study: 1.1 belongs to alice, 1.2 to bob, 1.3 to both. */
 const GRANTS: Record<string, string[]> = { alice: ['1.1', '1.3'], bob: ['1.2', '1.3'], admin: [] };
 
 let issuer: Issuer;
@@ -81,7 +81,7 @@ beforeAll(async () => {
       login,
       credentials,
     ),
-    searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl }), credentials),
+    searchSeries: openSearch(config, login, createDicomWebClient({ url: archiveUrl }), credentials).series,
   });
   tokens['alice'] = await issuer.token('alice');
   tokens['bob'] = await issuer.token('bob');
@@ -137,14 +137,14 @@ describe('without a valid token', () => {
     ['DELETE', '/api/templates/x'],
     ['GET', '/dicom-web/studies'],
     ['POST', '/dicom-web/studies'],
-  ])('%s %s is refused, and nothing of the archive is touched', async (method, path) => {
+  ])('%s %s is refused, and the archive receives nothing', async (method, path) => {
     const response = await ask(undefined, path, undefined, method);
     expect(response.status).toBe(401);
     expect(response.headers.get('WWW-Authenticate')).toContain('Bearer');
     expect(archiveSees).toEqual([]);
   });
 
-  it('health, error codes and the description of the API are there', async () => {
+  it('health, error codes and the OpenAPI document are available', async () => {
     for (const path of ['/health', '/api/errors', '/openapi.json', '/docs/'])
       expect((await ask(undefined, path)).status).toBe(200);
   });
@@ -157,7 +157,7 @@ describe('a scope', () => {
     ['reader', 'POST', '/dicom-web/studies'],
     ['reader', 'DELETE', '/api/templates/x'],
     ['reader', 'PUT', '/api/templates/x'],
-  ])('that is missing: %s %s %s', async (user, method, path) => {
+  ])('does not exist: %s %s %s', async (user, method, path) => {
     const response = await ask(user, path, method === 'POST' ? {} : undefined, method);
     expect(response.status).toBe(403);
     expect(response.headers.get('WWW-Authenticate')).toContain('insufficient_scope');
@@ -169,17 +169,17 @@ describe('a slide that the archive does not show a user', () => {
     ['/api/normalizations', requestFor('1.2')],
     ['/api/preview', { ...requestFor('1.2'), region: { x: 0, y: 0, width: 10, height: 10 } }],
     ['/api/templates', { ...requestFor('1.2'), template: undefined, name: 'n', licence: 'l' }],
-  ])('is not there: %s', async (path, body) => {
+  ])('does not exist: %s', async (path, body) => {
     expect(await told(ask('alice', path, body))).toEqual([404, 'SERIES_NOT_FOUND']);
   });
 
-  it('is not there: its stain', async () => {
+  it('does not exist: its stain', async () => {
     const path = '/api/studies/1.2/series/1.2.9/stain';
     expect(await told(ask('alice', path))).toEqual([404, 'SERIES_NOT_FOUND']);
     expect(await told(ask('bob', path))).not.toEqual([404, 'SERIES_NOT_FOUND']);
   });
 
-  it('is asked for with the token of the user, and never with the credentials of the service', async () => {
+  it("is queried with the user's token, and never with the credentials of the service", async () => {
     await ask('alice', '/api/normalizations', requestFor('1.2'));
     await ask('alice', '/dicom-web/studies/1.1/series');
     expect(new Set(archiveSees)).toEqual(new Set([`Bearer ${tokens['alice']}`]));
@@ -187,7 +187,7 @@ describe('a slide that the archive does not show a user', () => {
 });
 
 describe('jobs', () => {
-  it('of a study that both see are seen by both; of others, by those who asked', async () => {
+  it('of a study that both see are visible to both; others, to those who requested them', async () => {
     const [own, common] = [await submit('bob', '1.2'), await submit('bob', '1.3')];
     const path = (job: Job) => `/api/normalizations/${job.id}`;
     expect(await told(ask('alice', path(own)))).toEqual([404, 'JOB_NOT_FOUND']);
@@ -203,21 +203,21 @@ describe('jobs', () => {
     expect(await list('bob')).toEqual(expect.arrayContaining([own.id, common.id]));
   });
 
-  it('are cancelled by those who asked for them', async () => {
+  it('can be cancelled by those who requested them', async () => {
     const job = await submit('bob', '1.3');
     const path = `/api/normalizations/${job.id}/cancel`;
     expect(await told(ask('alice', path, {}))).toEqual([403, 'FORBIDDEN']);
     expect([200, 202]).toContain((await ask('bob', path, {})).status);
   });
 
-  it('are nobody else’s business while the archive cannot be asked', async () => {
+  it('are hidden from others while the archive cannot be queried', async () => {
     const job = await submit('bob', '1.3');
     archiveWorks = false;
     expect((await ask('alice', `/api/normalizations/${job.id}`)).status).toBe(502);
     expect((await ask('bob', `/api/normalizations/${job.id}`)).status).toBe(200);
   });
 
-  it('tell who asked for them, and hold no token', async () => {
+  it('name their requester, and contain no token', async () => {
     const job = await submit('alice', '1.1');
     expect(job.requestedBy).toBe(`${issuer.url}#alice`);
     const response = await ask('alice', `/api/normalizations/${job.id}`);
@@ -227,12 +227,12 @@ describe('jobs', () => {
   });
 });
 
-it('a stream of events ends with the token', async () => {
+it('an event stream ends with the token', async () => {
   const { id } = await submit('alice', '1.1');
   tokens['short'] = await issuer.forge({ sub: 'alice', exp: Math.floor(Date.now() / 1000) + 2 });
   const response = await ask('short', `/api/normalizations/${id}/events`);
   expect(response.status).toBe(200);
-  // It ends by itself, though the job goes on.
+  // The stream ends by itself, although the job continues.
   const events = [];
   for await (const event of readEvents(response)) events.push(event);
   expect(events.length).toBeGreaterThan(0);

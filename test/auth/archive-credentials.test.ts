@@ -1,12 +1,12 @@
-/** How the archive is told who asks: by a real issuer's tokens for the service, and by exchanged ones for users. */
+/** The credentials that the archive receives: tokens of a real issuer for the service, exchanged tokens for users. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { isPassing } from '../../server/src/dicomweb/retry.ts';
+import { isRetryable } from '../../server/src/dicomweb/retry.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
 
 const settings = (env: Record<string, string>) =>
@@ -28,7 +28,7 @@ describe('the service', () => {
   });
   afterEach(() => issuer[Symbol.asyncDispose]());
 
-  it('has a token of the issuer, and asks for no other while it is good', async () => {
+  it('has a token of the issuer, and requests no other while it is valid', async () => {
     const credentials = settings({
       STAIN_DICOMWEB_OAUTH_TOKEN_ENDPOINT: `${issuer.url}/token`,
       STAIN_DICOMWEB_HEADERS: '{"X-Tenant":"one"}',
@@ -38,11 +38,11 @@ describe('the service', () => {
     expect(decodeJwt(headers['Authorization']!.replace('Bearer ', '')).sub).toBe('stain');
     await issuer.stop();
     expect(await credentials.service()).toEqual(headers);
-    // What users bring is not exchanged unless told so.
+    // Tokens of users are only exchanged if that is configured.
     expect(await credentials.ofUser('theirs')).toBe('theirs');
   });
 
-  it('may get one later where the issuer is away, and never where it does not know the client', async () => {
+  it('gets one later if the issuer is unreachable, and never if it does not know the client', async () => {
     const endpoint = `${issuer.url}/token`;
     const failure = (env: Record<string, string>): Promise<unknown> =>
       settings({ STAIN_DICOMWEB_OAUTH_TOKEN_ENDPOINT: endpoint, ...env })
@@ -53,15 +53,15 @@ describe('the service', () => {
         );
     const refused = await failure({ STAIN_DICOMWEB_OAUTH_CLIENT_SECRET: 'wrong' });
     expect(refused).toMatchObject({ code: 'ARCHIVE_LOGIN_FAILED' });
-    expect(isPassing(refused)).toBe(false);
+    expect(isRetryable(refused)).toBe(false);
     await issuer.stop();
     const away = await failure({});
     expect(away).toMatchObject({ code: 'ARCHIVE_LOGIN_FAILED' });
-    expect(isPassing(away)).toBe(true);
+    expect(isRetryable(away)).toBe(true);
     expect(String(away)).not.toContain('secret');
   });
 
-  it('has what is configured where there is no token endpoint', async () => {
+  it('has the configured headers if there is no token endpoint', async () => {
     const credentials = settings({ STAIN_DICOMWEB_HEADERS: '{"Authorization":"Basic abc"}' });
     expect(await credentials.service()).toEqual({ Authorization: 'Basic abc' });
   });
@@ -71,12 +71,11 @@ describe('a token of a user', () => {
   let server: Server;
   let endpoint: string;
   let asked: URLSearchParams[];
-  let seconds = 300;
+  const seconds = 300;
 
-  // The issuer of the other tests has no such grant.
+  // The issuer of the other tests does not support this grant.
   beforeEach(async () => {
     asked = [];
-    seconds = 300;
     server = createServer(async (request, response) => {
       let body = '';
       for await (const chunk of request) body += chunk;
@@ -100,6 +99,7 @@ describe('a token of a user', () => {
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
   });
   afterEach(() => {
+    vi.useRealTimers();
     server.closeAllConnections();
     server.close();
   });
@@ -110,7 +110,7 @@ describe('a token of a user', () => {
       STAIN_DICOMWEB_USERS: 'exchanged',
     });
 
-  it('is exchanged for one for the archive (RFC 8693), once while that is good', async () => {
+  it('is exchanged for one for the archive (RFC 8693), once while that is valid', async () => {
     const credentials = exchanging();
     expect(await credentials.ofUser('alice')).toBe('for-alice-1');
     expect(Object.fromEntries(asked[0]!)).toMatchObject({
@@ -123,26 +123,26 @@ describe('a token of a user', () => {
     expect(await credentials.ofUser('alice')).toBe('for-alice-1');
   });
 
-  it('is exchanged again when that has run out', async () => {
-    seconds = 0;
+  it('is exchanged again when that has expired', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
     const credentials = exchanging();
     await credentials.ofUser('alice');
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    vi.setSystemTime(Date.now() + seconds * 1000);
     expect(await credentials.ofUser('alice')).toBe('for-alice-2');
   });
 
-  it('that the issuer does not take is not tried again and again', async () => {
+  it('is not tried again and again if the issuer refuses it', async () => {
     const error = await exchanging()
       .ofUser('unknown')
       .catch((thrown) => thrown);
     expect(error).toMatchObject({ code: 'ARCHIVE_LOGIN_FAILED' });
-    expect(isPassing(error)).toBe(false);
+    expect(isRetryable(error)).toBe(false);
   });
 });
 
 it.each([
   [{ STAIN_DICOMWEB_USERS: 'exchanged' }],
   [{ STAIN_DICOMWEB_OAUTH_TOKEN_ENDPOINT: 'https://x.example/t', STAIN_DICOMWEB_OAUTH_CLIENT_SECRET: '' }],
-])('settings in part are refused', (env: Record<string, string>) => {
+])('incomplete settings are refused', (env: Record<string, string>) => {
   expect(() => settings(env)).toThrow(expect.objectContaining({ code: 'CONFIGURATION_INVALID' }));
 });

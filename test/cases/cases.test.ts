@@ -1,14 +1,15 @@
 /**
- * Small inputs with a defect each (../shared/data/cases), through the whole product: the right pixels, or a refusal that
- * names the reason. Each stands for public reports of its kind.
+ * Small inputs with one defect each (../shared/data/cases), through the whole product: the right pixels, or a refusal
+ * that names the reason. Each stands for public reports of its kind.
  */
+import '../../server/src/codec/node-codecs.ts';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeFrame } from '../../core/src/codec/decode-frame.ts';
 import { normalizeCommand } from '../../server/src/cli/normalize-command.ts';
-import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { meanDifference } from '../codec/frames.ts';
 import { createWorkplace, normalizeOnlySlide, TEMPLATE, type Workplace } from '../support/normalize.ts';
@@ -27,9 +28,9 @@ interface Image {
   readonly text: string;
   /** Frame after frame. */
   readonly pixels: Uint8Array;
-  /** Pixels along a side of a frame. */
+  /** Side of a frame in pixels. */
   readonly tile: number;
-  /** Millimetres a pixel. */
+  /** Millimetres per pixel. */
   readonly spacing: number;
 }
 
@@ -50,7 +51,7 @@ beforeAll(async () => {
 });
 afterAll(() => place?.[Symbol.asyncDispose]());
 
-/** Normalises a case, once. */
+/** Normalises each case once. */
 function derived(name: string): Promise<Derived> {
   const known = made.get(name) ?? normalize(name);
   made.set(name, known);
@@ -88,10 +89,15 @@ async function normalize(name: string): Promise<Derived> {
     });
   }
   images.sort((a, b) => b.width - a.width);
-  return { images, levels: images.map(({ text }) => text), pixels: images[0]!.pixels, notes };
+  return {
+    images,
+    levels: images.map(({ text }) => text),
+    pixels: images[0]!.pixels,
+    notes: notes.map(({ message }) => message),
+  };
 }
 
-/** Mean of a square of pixels, by channel. */
+/** Mean of a square of pixels, per channel. */
 function meanOf({ width, tile, pixels }: Image, x: number, y: number, size: number): number[] {
   const sums = [0, 0, 0];
   for (let row = y; row < y + size; row++)
@@ -107,7 +113,7 @@ const CONTROL = ['VOLUME NONE 1000 x 800', 'VOLUME RESAMPLED 500 x 400'];
 
 describe.skipIf(missing)(`A slide with a defect${note}`, () => {
   it.each<[string, string, number, readonly string[]]>([
-    ['JPEG without end marker, data whole', 'e01-no-eoi', 0, CONTROL],
+    ['JPEG without end marker, data complete', 'e01-no-eoi', 0, CONTROL],
     ['a 0 byte before the end marker of JPEG-LS', 'e06-jpegls-zero-before-eoi', RECODED, CONTROL],
     ['no sequence delimiter at the end', 'f01-no-sequence-delimiter', 0, CONTROL],
     ['RGB JPEG without JFIF or Adobe marker', 'p01-rgb-jpeg-ids-012', RECODED, CONTROL.slice(0, 1)],
@@ -119,18 +125,18 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
     ],
     ['decompressed RGB still tagged YBR_FULL_422', 's20-native-422-rgb', RECODED, CONTROL],
     ['a deflated data set', 'e10-deflated', RECODED, CONTROL],
-    ['a level whose Image Type is in small letters', 's05b-type-secondary-mixed', 0, CONTROL],
-  ])('has the pixels of the sound one: %s', async (_what, name, most, levels) => {
+    ['a level whose Image Type is in lower case', 's05b-type-secondary-mixed', 0, CONTROL],
+  ])('has the pixels of the intact one: %s', async (_what, name, maxDifference, levels) => {
     const [found, control] = [await derived(name), await derived('c00-control')];
     expect(found.levels.slice(0, levels.length)).toEqual(levels);
     const difference = meanDifference(found.pixels, control.pixels);
-    if (most === 0) expect(difference).toBe(0);
-    else expect(difference).toBeLessThan(most);
+    if (maxDifference === 0) expect(difference).toBe(0);
+    else expect(difference).toBeLessThan(maxDifference);
   });
 
   it.each<[string, string, string, RegExp]>([
     [
-      'two slides in one series, of which none is asked for',
+      'two slides in one series, none of them requested',
       't03-two-slides-one-series',
       'SEVERAL_SLIDES',
       /container C1 .*; container C2 /,
@@ -142,13 +148,13 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
       /an image for each/,
     ],
     [
-      'Image Type of two values',
+      'Image Type with two values',
       's03-imagetype-two-values',
       'NO_VOLUME_LEVEL',
       /Image Type is DERIVED\\PRIMARY/,
     ],
     [
-      'bytes that do not belong before a restart marker',
+      'extra bytes before a restart marker',
       'w20-extraneous-before-rst',
       'FRAME_INVALID',
       /frame 1 of instance [\d.]+/,
@@ -157,9 +163,9 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
     await expect(normalize(name)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
 
-  it('two slides in one series become two, with the container, frame of reference and pixels of their own', async () => {
+  it('two slides in one series become two, each with its own container, frame of reference and pixels', async () => {
     const folder = join(CASES, 't03-two-slides-one-series');
-    /** What the derived images of these files say of their slide, and SHA-256 of their frames. */
+    /** What the derived images of these files say about their slide, and SHA-256 of their frames. */
     const derive = async (name: string, ...files: string[]) => {
       const source = await place.fill(name, ...files.map((file) => join(folder, file)));
       const destination = join(place.folder, `${name}-derived`);
@@ -221,7 +227,7 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
     expect(notes).toContainEqual(expect.stringMatching(/^The thumbnail is left out: .* frame 1 of instance/));
   });
 
-  it('bytes behind the end marker of glass, a black smallest level, HTJ2K that is JPEG 2000', async () => {
+  it('bytes after the end marker of glass, a black smallest level, HTJ2K that is JPEG 2000', async () => {
     expect((await derived('g01-glass-trailing-crlf')).levels).toHaveLength(3);
     expect((await derived('u01-smallest-black')).levels).toHaveLength(4);
     expect((await derived('x1-htj2k-is-j2k')).levels).toEqual(['VOLUME NONE 555 x 742']);

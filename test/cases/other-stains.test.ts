@@ -1,12 +1,15 @@
-/** Real pictures (../shared/data) as a job would judge them: other stains are refused or noted, unusual H&E is not refused. */
+/**
+ * Real pictures (../shared/data), judged as a job would judge them: other stains are refused or noted, unusual H&E is
+ * not refused.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { OutOfDistribution } from '../../core/src/stain/other-stain.ts';
 import { readImage } from '../../server/src/codec/image-file.ts';
 import type { StainNetwork } from '../../server/src/inference/network.ts';
-import { fitStain } from '../../server/src/normalization/fit.ts';
+import { fitStain } from '../../server/src/pipeline/fit.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
-import type { OutOfDistribution } from '../../server/src/stain/other-stain.ts';
 import { openShippedNetwork } from '../support/network.ts';
 import { repository } from '../support/peers.ts';
 
@@ -51,7 +54,7 @@ describe.skipIf(missing)('H&E is not refused', () => {
     ['faded', 'varied/kather_stroma_faded.png'],
     ['bluish and grey', 'varied/bci_1_he.png'],
     ['under a yellow lamp', 'varied/retroscope_yellow_light_glands.png'],
-    ['pale, hardly any eosin', 'paired/protocols/A3_p2.png'],
+    ['pale, with hardly any eosin', 'paired/protocols/A3_p2.png'],
     ['eosin alone', 'cases/pictures/i14-eosin-only.png'],
     ['with pen', 'cases/pictures/i12-pen.png'],
     ['out of focus', 'cases/pictures/j13-blur-4.png'],

@@ -1,10 +1,10 @@
-/** Pictures of what is not ordinary (../shared/data/cases/pictures), moved to the shipped templates. */
+/** Unusual pictures (../shared/data/cases/pictures), normalised to the shipped templates. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Raster } from '../../core/src/image/raster.ts';
 import { normalizeImageCommand } from '../../server/src/cli/image-commands.ts';
 import { readImage } from '../../server/src/codec/image-file.ts';
-import type { Raster } from '../../server/src/slide/raster.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 
@@ -36,15 +36,15 @@ async function moved(name: string, template: string): Promise<Moved> {
 }
 
 /** Largest difference of any channel within a rectangle. */
-function mostChanged({ before, after }: Moved, x: number, y: number, width: number, height: number): number {
-  let most = 0;
+function maxChange({ before, after }: Moved, x: number, y: number, width: number, height: number): number {
+  let max = 0;
   for (let row = y; row < y + height; row++)
     for (let at = (row * before.width + x) * 3; at < (row * before.width + x + width) * 3; at++)
-      most = Math.max(most, Math.abs(before.rgb[at]! - after.rgb[at]!));
-  return most;
+      max = Math.max(max, Math.abs(before.rgb[at]! - after.rgb[at]!));
+  return max;
 }
 
-/** Part of the neighbours in a row, more than 2 grey levels apart, whose order of brightness is turned round. */
+/** Fraction of neighbours in a row, more than 2 grey levels apart, whose order of brightness is reversed. */
 function reversed({ before, after }: Moved): number {
   const brightness = ({ rgb }: Raster, pixel: number): number =>
     (rgb[3 * pixel]! + rgb[3 * pixel + 1]! + rgb[3 * pixel + 2]!) / 3;
@@ -66,13 +66,13 @@ describe.skipIf(missing)(`A picture${missing ? ' (skipped: no cases)' : ''}`, ()
     async (template) => {
       const result = await moved('i12-pen.png', template);
       // Within the bars of blue and of green ink, and in the tissue between them.
-      expect(mostChanged(result, 55, 105, 590, 70)).toBe(0);
-      expect(mostChanged(result, 55, 405, 590, 50)).toBe(0);
-      expect(mostChanged(result, 250, 250, 200, 100)).toBeGreaterThan(10);
+      expect(maxChange(result, 55, 105, 590, 70)).toBe(0);
+      expect(maxChange(result, 55, 405, 590, 50)).toBe(0);
+      expect(maxChange(result, 250, 250, 200, 100)).toBeGreaterThan(10);
     },
   );
 
-  it('out of focus gets no contour that it did not have', async () => {
+  it('out of focus gets no new contours', async () => {
     expect(reversed(await moved('j13-blur-4.png', 'he-pink-violet'))).toBeLessThan(0.01);
   });
 
@@ -81,7 +81,7 @@ describe.skipIf(missing)(`A picture${missing ? ' (skipped: no cases)' : ''}`, ()
     expect(notes.join(' ')).toMatch(/Nothing has the colour of haematoxylin/);
   });
 
-  it('of several pages is read in part, and that is said', async () => {
+  it('of several pages is read in part, with a note', async () => {
     const { notes } = await moved('i17c-two-pages.tif', 'he-magenta');
     expect(notes.join(' ')).toMatch(/Only the first of the \d pages/);
   });

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Template } from '../../core/src/stain/template-document.ts';
 import type { FitResult } from '../../server/src/cli/fit-command.ts';
-import type { Template } from '../../server/src/stain/template-document.ts';
 import { repository } from '../support/peers.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -48,7 +48,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('the command line', () => {
-  it('tells what it is and has', async () => {
+  it('describes itself', async () => {
     const { code, stdout } = await run('info');
     expect(code).toBe(0);
     expect(stdout).toMatch(/CPUExecutionProvider/);
@@ -79,7 +79,7 @@ describe('the command line', () => {
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('TEMPLATE_EXISTS') });
   });
 
-  it('makes one template of several template files, each counted alike', async () => {
+  it('makes one template from several template files, with equal weights', async () => {
     const file = (name: string): string => join(repository, `models/onnx/templates/${name}.json`);
     const files = ['he-violet', 'he-magenta'].map(file);
     const described = ['--name', 'Two', '--licence', 'CC0-1.0'];
@@ -96,7 +96,7 @@ describe('the command line', () => {
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('--provenance') });
   });
 
-  it('tells the transfer of a picture as numbers', async () => {
+  it('prints the transfer of a picture as numbers', async () => {
     const pale = await picture('pale.png', { strength: 0.6 });
     const { stdout } = await run('--json', 'fit', pale, '--template', 'he-violet');
     const found = JSON.parse(stdout) as FitResult;
@@ -157,17 +157,17 @@ describe('the command line', () => {
       'REQUEST_INVALID',
     ],
     [
-      'an archive that is not there',
+      'an archive that does not exist',
       ['normalize', 'http://127.0.0.1:9/dicom-web', 'out', '--template', 'he-pink-violet'],
       'ARCHIVE_UNREACHABLE',
     ],
     [
-      'the id of a template of the product',
+      'the id of a shipped template',
       ['template', 'add', 'he-violet', join(repository, 'models/onnx/templates/he-violet.json'), '--replace'],
       'TEMPLATE_SHIPPED',
     ],
-    ['CUDA where there is none', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
-    ['a CUDA package that is none', ['install-cuda', '--from', 'nothing.whl'], 'CUDA_PACKAGE_INVALID'],
+    ['CUDA on a machine without it', ['--device', 'cuda', 'info'], 'DEVICE_UNAVAILABLE'],
+    ['a file that is not a CUDA package', ['install-cuda', '--from', 'nothing.whl'], 'CUDA_PACKAGE_INVALID'],
   ])('says what is wrong with %s, and what to do', async (_what, args, expected) => {
     const { code, stderr } = await run(...args);
     expect(code).toBe(1);
@@ -177,14 +177,14 @@ describe('the command line', () => {
     expect(error.code).toBe(expected);
   });
 
-  it('checks what CUDA needs, and ends with 1 where something is missing', async () => {
+  it('checks what CUDA needs, and exits with 1 if something is missing', async () => {
     const { code, stdout } = await run('install-cuda', '--check');
     const json = JSON.parse((await run('--json', 'install-cuda', '--check')).stdout);
     expect(code).toBe(json.missing.length > 0 ? 1 : 0);
     for (const { name } of [...json.libraries, ...json.missing]) expect(stdout).toContain(name);
   });
 
-  it('ends with 2 for a wrong use', async () => {
+  it('exits with 2 for wrong usage', async () => {
     for (const args of [
       ['normalize'],
       ['normalize-image', 'a', 'b'],
@@ -195,7 +195,7 @@ describe('the command line', () => {
   });
 
   it.each(['normalize', 'normalize-all', 'normalize-image'])(
-    '%s names the transfers that there are',
+    '%s names the valid transfers',
     async (command) => {
       const { code, stderr } = await run(command, 'a', 'b', '--template', 't', '--transfer', 'other');
       expect(code).toBe(2);

@@ -1,4 +1,4 @@
-/** `info --archive`: an archive before the first slide, by servers that behave as archives are known to. */
+/** `info --archive` examines an archive before the first slide. The servers here behave like known archives. */
 import { execFile } from 'node:child_process';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ afterAll(async () => {
   await place[Symbol.asyncDispose]();
 });
 
-/** Keeps what the archive is asked from now on. */
+/** Records the requests to the archive from now on. */
 function watch(): void {
   seen = [];
   proxy.inject((request) => {
@@ -41,7 +41,7 @@ function watch(): void {
   }, answer(500));
 }
 
-/** The outcome of each check, and its words. */
+/** The outcome of each check, with its text. */
 async function profileOf(url: string) {
   watch();
   const info = await infoArchiveCommand(url, place.composition, signal);
@@ -51,7 +51,7 @@ async function profileOf(url: string) {
 
 const isJson = ({ url }: IncomingMessage): boolean => !/\/frames\/|\/instances\/[\d.]+$/.test(url!);
 
-/** Passes the data sets on with these attributes only. */
+/** Passes on the data sets with these attributes only. */
 const thinned =
   (kept: readonly string[]): Fault =>
   async ({ ask, response }) => {
@@ -72,7 +72,7 @@ describe('info --archive', () => {
     expect(checks['storing (STOW-RS)']).toBe('not tried');
     expect(new Set(seen.map(({ method }) => method))).toEqual(new Set(['GET']));
     expect(seen.length).toBeLessThan(12);
-    // Neither what was tried with nor whose slide it is.
+    // Neither the slide that it tried nor its patient.
     expect(text).not.toMatch(/2\.25|CMU|Sample\^/);
     expect(JSON.stringify(info)).not.toMatch(/2\.25|CMU|Sample\^/);
   });
@@ -92,13 +92,13 @@ describe('info --archive', () => {
     ],
     [
       'instances as stored',
-      'listed',
+      'list the readable',
       ({ url, headers }) => /instances\/[\d.]+$/.test(url!) && headers.accept!.endsWith('=*'),
       answer(400),
     ],
     [
       'attributes by includefield',
-      'counted',
+      'continue from',
       ({ url }) => parametersOf(url).has('includefield'),
       answer(400),
     ],
@@ -108,16 +108,21 @@ describe('info --archive', () => {
       ({ url }) => Number(parametersOf(url).get('limit')) > 200,
       answer(400),
     ],
-    ['search for slides (modality SM)', 'no limit', ({ url }) => parametersOf(url).has('limit'), answer(400)],
+    [
+      'search for slides (modality SM)',
+      'does not support limit',
+      ({ url }) => parametersOf(url).has('limit'),
+      answer(400),
+    ],
     [
       'metadata of a slide',
-      'each instance is asked',
+      'each instance are requested',
       ({ url }) => /series\/[\d.]+\/metadata$/.test(url!),
       thinned(UIDS),
     ],
     ['metadata of a slide', 'up to its pixel data', ({ url }) => url!.endsWith('/metadata'), thinned(UIDS)],
-    ['search for instances', 'leaves out', ({ url }) => /\/instances\?/.test(url!), thinned(UIDS)],
-  ])('tells that it works round %s (%s)', async (what, words, matches, fault) => {
+    ['search for instances', 'omits', ({ url }) => /\/instances\?/.test(url!), thinned(UIDS)],
+  ])('reports that it works round %s (%s)', async (what, words, matches, fault) => {
     proxy.inject(matches, fault);
     const { info, checks, text } = await profileOf(proxy.url);
     expect(checks[what]).toBe('worked round');
@@ -137,7 +142,7 @@ describe('info --archive', () => {
       answer(404),
     ],
     ['search for instances', false, ({ url }) => /\/instances\?/.test(url!), answer(204)],
-  ])('tells that it lacks %s, and with what effect', async (what, isUsable, matches, fault) => {
+  ])('reports that the archive lacks %s, and the effect', async (what, isUsable, matches, fault) => {
     proxy.inject(matches, fault);
     const { info, checks, text } = await profileOf(proxy.url);
     expect(checks[what]).toBe('lacking');
@@ -146,7 +151,7 @@ describe('info --archive', () => {
     expect(text).not.toMatch(/2\.25/);
   });
 
-  it('tells of an archive that ignores offset, and of one that does not filter by modality', async () => {
+  it('reports an archive that ignores offset, and one that does not filter by modality', async () => {
     const series = (uid: string, modality: string) => ({
       '0020000D': { vr: 'UI', Value: ['1.2'] },
       '0020000E': { vr: 'UI', Value: [uid] },
@@ -168,13 +173,13 @@ describe('info --archive', () => {
     });
   });
 
-  it('says that there is no slide to try with', async () => {
+  it('says that there is no slide to try', async () => {
     const { info, text } = await profileOf(await place.fill('empty'));
     expect(info).toMatchObject({ isUsable: true, hasSlides: false });
     expect(text).toContain('no slide');
   });
 
-  it('ends with what does not answer, and leaves out the rest', async () => {
+  it('ends with the check that gets no answer, and skips the rest', async () => {
     await using server = await startFaultServer((request, response) => {
       if (!request.url!.includes('/metadata'))
         response.end(
@@ -218,7 +223,7 @@ describe('as a command', () => {
       );
     });
 
-  it('asks the archive of the configuration with its credentials, and does not print them', async () => {
+  it('queries the configured archive with its credentials, and does not print them', async () => {
     watch();
     const { code, output } = await run();
     expect(output).toContain('can be normalised');
@@ -227,7 +232,7 @@ describe('as a command', () => {
     expect(output).not.toContain('the-token');
   });
 
-  it('ends with 1 for an archive that cannot be used, and prints no password of its address', async () => {
+  it('exits with 1 for an archive that cannot be used, and prints no password of its address', async () => {
     proxy.inject(({ url }) => /instances\/[\d.]+$/.test(url!), answer(403));
     const { code, output } = await run(proxy.url.replace('://', '://user:hidden@'));
     expect(code).toBe(1);

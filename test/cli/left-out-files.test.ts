@@ -3,17 +3,17 @@ import { describeLeftOut } from '../../server/src/cli/left-out-files.ts';
 
 const files = (reason: string, ...paths: string[]) => ({ reason, paths });
 
-it('says nothing where nothing is left out', () => {
+it('prints nothing if no file is left out', () => {
   expect(describeLeftOut([], { names: true })).toBe('');
 });
 
-it('says how many files are left out, and why; names only where they may be read', () => {
+it('says how many files are left out, and why; names appear only where they may be read', () => {
   const leftOut = [
     files('They are damaged.', '/in/Doe^Jane.dcm', '/in/b.dcm'),
     files('It is none.', '/in/c'),
   ];
   expect(describeLeftOut(leftOut, { names: true })).toBe(
-    'Files of the folder that are left out:\n  2  They are damaged. One is Doe^Jane.dcm.\n  1  It is none. It is c.\n',
+    'Files of the folder that were left out:\n  2  They are damaged. One is Doe^Jane.dcm.\n  1  It is none. It is c.\n',
   );
   expect(describeLeftOut(leftOut, { names: false })).not.toContain('Doe');
 });

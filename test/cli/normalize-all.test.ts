@@ -1,4 +1,4 @@
-/** A folder of slides through the command line: good ones, one that is no slide, and the same again. */
+/** A folder of slides through the command line: good ones, a series that is not a slide, and a second run. */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,7 +54,7 @@ const stored = async () =>
     .filter((name) => name.endsWith('.dcm'))
     .sort();
 
-it('goes on after a slide that fails, and says how each went', async () => {
+it('continues after a slide that fails, and reports each outcome', async () => {
   const { code, stdout } = await run('--report', 'report.json');
   expect(code).toBe(1);
   expect(stdout).toContain('TOO_LITTLE_TISSUE');
@@ -64,7 +64,7 @@ it('goes on after a slide that fails, and says how each went', async () => {
   expect(await readdir(join(folder, 'spool'))).toEqual([]);
 });
 
-it('run again leaves out what is done', async () => {
+it('skips what is done when run again', async () => {
   const before = await stored();
   const { stdout } = await run('--report', 'report.csv');
   expect(stdout).toContain('1 skipped');
@@ -72,7 +72,7 @@ it('run again leaves out what is done', async () => {
   expect(await stored()).toEqual(before);
 });
 
-it('takes only what the query matches, and refuses one that it cannot read', async () => {
+it('processes only what the query matches, and refuses a malformed query', async () => {
   const { code, stdout } = await run('--query', `StudyInstanceUID=${testUid('glass-study')}`);
   expect([code, stdout]).toEqual([1, expect.stringMatching(/^1 failed/)]);
   for (const query of ['PatientName=x', 'StudyDate'])

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('an archive with nothing in it gets the sample slide, and nothing that is no slide', async () => {
+test('an empty archive gets the sample slide, and nothing but slides', async () => {
   const archive = join(folder, 'archive');
   await addSample(archive);
   await addSample(archive);
@@ -20,7 +20,7 @@ test('an archive with nothing in it gets the sample slide, and nothing that is n
   ]);
 });
 
-test('one that holds anything is left alone', async () => {
+test('an archive with contents is left alone', async () => {
   await writeFile(join(folder, 'mine.dcm'), '');
   await addSample(folder);
   expect(await readdir(folder)).toEqual(['mine.dcm']);

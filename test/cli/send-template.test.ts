@@ -1,4 +1,4 @@
-/** What leaves this host with a template, and to whom. */
+/** What leaves this host with a template, and where it goes. */
 import { describe, expect, it } from 'vitest';
 import { sendTemplate } from '../../server/src/cli/send-template.ts';
 import { startFaultServer } from '../support/fault-server.ts';
@@ -13,13 +13,13 @@ describe('a template is sent nowhere', () => {
     ['over http to another host with a token', 'http://stain.example', 't'],
     ['with a password in the address', 'https://me:secret@stain.example', undefined],
     ['to a file', 'file:///etc', undefined],
-    ['to no address', 'stain.example', undefined],
+    ['to a malformed address', 'stain.example', undefined],
   ])('%s', async (_what, to, token) => {
     await expect(send(to, token)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
   });
 });
 
-it('a token follows no redirect to another host', async () => {
+it('a token does not follow a redirect to another host', async () => {
   await using thief = await startFaultServer((_request, response) => void response.end('{}'));
   await using service = await startFaultServer((_request, response) => {
     response.writeHead(307, { Location: thief.url }).end();
@@ -29,13 +29,13 @@ it('a token follows no redirect to another host', async () => {
   expect(thief.requests).toEqual([]);
 });
 
-it('what answers as no service is told, without its words', async () => {
+it('a server that is not this service is reported, without its text', async () => {
   await using page = await startFaultServer((_request, response) => {
     response.writeHead(404, { 'Content-Type': 'text/html' }).end('<h1>secret page</h1>');
   });
   await expect(send(`${page.url}/stain/`)).rejects.toMatchObject({
     code: 'SERVICE_UNREACHABLE',
-    message: `${page.url}/stain answered 404, and not as this service does.`,
+    message: `${page.url}/stain answered 404, but not like this service.`,
   });
   expect(page.requests).toEqual(['PUT /dicom-web/stain/api/templates/one']);
 });

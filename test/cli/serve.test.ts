@@ -1,4 +1,4 @@
-/** The service as a process: a slide in its archive is normalised over HTTP, and it stops when it is told to. */
+/** The service as a process: it normalises a slide of its archive over HTTP, and stops on SIGTERM. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Job, Model, Template } from '../../server/src/contract/index.ts';
+import type { Job, Model, Template } from '../../core/src/contract/index.ts';
 import { repository } from '../support/peers.ts';
 import { tissueSlide } from '../support/tissue-slide.ts';
 
@@ -92,7 +92,7 @@ it('normalises a slide of its archive and shows the derived series in the same s
   expect(await readdir(join(folder, 'spool'))).toEqual([]);
 });
 
-it('is ready and tells its device and model', async () => {
+it('is ready and reports its device and model', async () => {
   expect(await getJson('/ready')).toMatchObject({ status: 'ok' });
   expect(await getJson('/api/device')).toMatchObject({
     executionProvider: 'CPUExecutionProvider',
@@ -101,7 +101,7 @@ it('is ready and tells its device and model', async () => {
   expect(await getJson('/api/models')).toMatchObject({ models: [{ name: 'reference' }, { name: 'fast' }] });
 });
 
-it('tells the stain that a job would fit, and the graphs that it would run', async () => {
+it('returns the stain that a job would fit, and the graphs that it would run', async () => {
   const [job] = ((await getJson('/api/normalizations')) as { jobs: Job[] }).jobs;
   const { studyInstanceUid, seriesInstanceUid } = job!.request;
   const path = `/api/studies/${studyInstanceUid}/series/${seriesInstanceUid}/stain`;
@@ -118,7 +118,7 @@ it('tells the stain that a job would fit, and the graphs that it would run', asy
   expect((await fetch(`${url}${address.replace(sha256, '0'.repeat(64))}`)).status).toBe(404);
 });
 
-it('tells what uncompressed frames hold, where their header cannot be right', async () => {
+it('returns what uncompressed frames contain if their header cannot be right', async () => {
   const slide = tissueSlide('in doubt', { photometricInterpretation: 'YBR_FULL_422' });
   const [head, tail] = ['--part\r\nContent-Type: application/dicom\r\n\r\n', '\r\n--part--'];
   const stored = await fetch(`${url}/dicom-web/studies`, {
@@ -131,7 +131,7 @@ it('tells what uncompressed frames hold, where their header cannot be right', as
   expect(await getJson(path)).toMatchObject({ nativeColours: 'RGB' });
 });
 
-it('makes a template of a region, keeps it apart from others of its name, and removes it', async () => {
+it('makes a template from a region, keeps it apart from others of the same name, and removes it', async () => {
   const [job] = ((await getJson('/api/normalizations')) as { jobs: Job[] }).jobs;
   const { studyInstanceUid, seriesInstanceUid } = job!.request;
   const make = (changes: object = {}): Promise<Response> =>

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => place[Symbol.asyncDispose]());
 
-it('takes a slide of an archive that has the same instances after a while, and no other', async () => {
+it('takes a slide of an archive whose instances have stayed the same, and no other', async () => {
   const folder = await place.fill('growing', join(SAMPLE, 'level-2.dcm'), join(SAMPLE, 'level-3.dcm'));
   await using served = await serveArchive({ folder });
   await using source = await place.open(served.url);
@@ -47,7 +47,7 @@ it('takes a slide of an archive that has the same instances after a while, and n
   expect(after).not.toBe(before);
 });
 
-it('sees what comes into a folder meanwhile, whatever times the files have, and waits no more when nothing does', async () => {
+it('sees files that arrive in a folder meanwhile, whatever their times, and stops waiting when none arrive', async () => {
   const folder = await place.fill('copied', join(SAMPLE, 'level-3.dcm'));
   // As copied with the times of the scanner.
   await utimes(join(folder, 'level-3.dcm'), 1e9, 1e9);
@@ -63,7 +63,7 @@ it('sees what comes into a folder meanwhile, whatever times the files have, and 
   await expect.poll(quiet, { timeout: 20_000 }).toBeUndefined();
 });
 
-it('reads no headers of a slide whose files have lain there for a while', async () => {
+it('reads no headers of a slide whose files have been there for a while', async () => {
   let read = 0;
   const source = { seriesMetadata: async () => void read++ } as unknown as DicomWebClient;
   const environment = place.composition.environment({ source, destination: source });

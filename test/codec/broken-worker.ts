@@ -1,10 +1,10 @@
-/** A codec worker for tests that does what the first byte of its frame says. */
+/** A codec worker for tests; the first byte of its frame says what it does. */
 import { parentPort } from 'node:worker_threads';
 
 const [HANG, EXIT, THROW_LATER] = [1, 2, 3];
 
 export default async function run({ bytes }: { bytes: Uint8Array }): Promise<Uint8Array> {
-  // Neither the event loop nor a promise gets a turn, as in a decoder.
+  // Blocks the event loop and promises, like a decoder.
   if (bytes[0] === HANG) for (;;);
   if (bytes[0] === EXIT) process.exit(7);
   if (bytes[0] === THROW_LATER) {

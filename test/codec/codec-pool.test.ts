@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import type { ColourTable } from '../../core/src/codec/colour-table.ts';
+import { applyTables, linearTables } from '../../core/src/stain/linear-tables.ts';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
 import { colourMap } from '../../server/src/codec/colour-map.ts';
-import type { ColourTable } from '../../server/src/codec/colour-table.ts';
-import { applyTables, linearTables } from '../../server/src/stain/linear-tables.ts';
 import { peakDuring } from '../support/peak.ts';
 import { frameFormat, testFrame } from './frames.ts';
 
@@ -23,7 +23,7 @@ const TABLES = linearTables(
   },
   0.02,
 );
-/** Turns every colour round. */
+/** Inverts every colour. */
 function colourTable(): ColourTable {
   const nodes = new Uint8Array(new SharedArrayBuffer(52 ** 3 * 3));
   for (let node = 0; node < 52 ** 3; node++)
@@ -45,7 +45,7 @@ describe('codec pool', () => {
     expect(decoded).toEqual(frames);
   });
 
-  it('takes the buffer that it is given, but no neighbour in it', async () => {
+  it('transfers the given buffer, but no neighbour in it', async () => {
     const own = testFrame(64, 48);
     await pool.encode(own, options, signal);
     expect(own.length).toBe(0);
@@ -56,7 +56,7 @@ describe('codec pool', () => {
     expect(shared.every((value) => value === 7)).toBe(true);
   });
 
-  it('decodes no more pixels at once than it has memory for, however many threads it has', async () => {
+  it('decodes no more pixels at once than fit into memory, however many threads it has', async () => {
     const own = new CodecPool({ threads: 4, worker: new URL('./broken-worker.ts', import.meta.url) });
     const format = frameFormat(NATIVE, 9000, 9000);
     const { peak } = await peakDuring(
@@ -73,7 +73,7 @@ describe('codec pool', () => {
     await own.close();
   });
 
-  it('gives every result in a buffer of its own size', async () => {
+  it('returns every result in a buffer of its own size', async () => {
     const jpeg = await pool.encode(testFrame(64, 48), { ...options, encoding: 'jpeg' }, signal);
     expect(jpeg.buffer.byteLength).toBe(jpeg.byteLength);
     const rgb = await pool.decode(jpeg, frameFormat('1.2.840.10008.1.2.4.50', 64, 48), {
@@ -89,7 +89,7 @@ describe('codec pool', () => {
     expect(decoded).toEqual(new Uint8Array(8 * 8 * 3).fill(255));
   });
 
-  it('maps a frame in one go to what decoding, tables and encoding make of it', async () => {
+  it('maps a frame in one step to the same as decoding, tables and encoding', async () => {
     const output = { columns: 64, rows: 48, encoding: 'htj2k', quality: 90 } as const;
     const format = frameFormat(NATIVE, 64, 48);
     const table = colourTable();
@@ -106,7 +106,7 @@ describe('codec pool', () => {
     expect(after).not.toEqual(testFrame(64, 48));
   });
 
-  it('hands on errors with their code and data', async () => {
+  it('passes on errors with their code and data', async () => {
     const decoded = pool.decode(
       await pool.encode(testFrame(64, 48), options, signal),
       frameFormat(HTJ2K, 48, 64),
@@ -119,14 +119,14 @@ describe('codec pool', () => {
     });
   });
 
-  it('drops what waits and what runs when aborted, with the reason, and goes on afterwards', async () => {
+  it('drops waiting and running tasks when aborted, with the reason, and continues afterwards', async () => {
     const controller = new AbortController();
     const reason = new DOMException('too late', 'TimeoutError');
     const big = { columns: 1024, rows: 1024, encoding: 'jpeg2000', quality: 90 } as const;
     const tasks = Array.from({ length: 20 }, () =>
       pool.encode(testFrame(1024, 1024), big, controller.signal),
     );
-    setTimeout(() => controller.abort(reason), 50);
+    void Promise.race(tasks).then(() => controller.abort(reason));
     const results = await Promise.allSettled(tasks);
     expect(results.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(10);
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toBe(reason);
@@ -150,12 +150,13 @@ describe('the native encoder', () => {
           signal: end,
         }),
     ],
-  ])('outlives cancellations that come while frames are %s', async (_, work) => {
-    // The process would end with this test.
+  ])('survives cancellations while frames are %s', async (_, work) => {
+    // Otherwise the process would end with this test.
     const own = new CodecPool({ threads: 2 });
     for (let round = 0; round < 40; round++) {
       const controller = new AbortController();
       const frames = Array.from({ length: 6 }, () => work(own, controller.signal));
+      // At any moment of the work.
       setTimeout(() => controller.abort(new Error('enough')), (round % 8) * 15);
       await Promise.allSettled(frames);
     }
@@ -174,7 +175,7 @@ describe('frames that are mapped', () => {
       signal,
     });
 
-  it('too slowly cost the batch and say so', async () => {
+  it('too slowly fail their batch with a message', async () => {
     const own = new CodecPool({ threads: 1, timeLimitMs: 1 });
     await expect(map(own, 3)).rejects.toMatchObject({
       code: 'FRAME_INVALID',
@@ -183,7 +184,7 @@ describe('frames that are mapped', () => {
     await own.close();
   });
 
-  it('while the pool is closed fail as all others do', async () => {
+  it('while the pool is closed fail like all others', async () => {
     const own = new CodecPool({ threads: 1 });
     await map(own, 1);
     const under = expect(map(own, 8)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
@@ -191,7 +192,7 @@ describe('frames that are mapped', () => {
     await under;
   });
 
-  it('repeat their edge over what is beyond the slide', async () => {
+  it('repeat their edge beyond the slide', async () => {
     const bytes = testFrame(64, 48);
     const [mapped] = await pool.map(
       [{ bytes, visible: { width: 40, height: 48 } }],
@@ -208,7 +209,7 @@ describe('frames that are mapped', () => {
   });
 });
 
-describe('a codec that breaks down', () => {
+describe('a codec that crashes', () => {
   const worker = new URL('./broken-worker.ts', import.meta.url);
   const broken = (threads: number, timeLimitMs?: number): CodecPool =>
     new CodecPool({ threads, worker, ...(timeLimitMs && { timeLimitMs }) });
@@ -220,7 +221,7 @@ describe('a codec that breaks down', () => {
     ['hangs', HANGS, 'A frame kept its codec busy for more than 2 s.'],
     ['ends its thread', EXITS, 'A frame made its codec break down.'],
     ['throws outside of its task', THROWS, 'A frame made its codec break down.'],
-  ])('that %s costs its own frame, and those behind it are decoded', async (_what, fault, message) => {
+  ])('that %s fails only its own frame, and those behind it are decoded', async (_what, fault, message) => {
     const pool = broken(1, 2000);
     try {
       const results = await Promise.allSettled([fault, SOUND, fault, SOUND].map((first) => ask(pool, first)));
@@ -235,7 +236,7 @@ describe('a codec that breaks down', () => {
     }
   });
 
-  it('does not hold up others', async () => {
+  it('does not delay others', async () => {
     const pool = broken(2);
     const controller = new AbortController();
     const hanging = ask(pool, HANGS, controller.signal);
@@ -249,7 +250,7 @@ describe('a codec that breaks down', () => {
     }
   });
 
-  it('does not hold up the cancellation of what waits behind it', async () => {
+  it('does not delay the cancellation of tasks behind it', async () => {
     const pool = broken(1);
     const controller = new AbortController();
     const hanging = ask(pool, HANGS);

@@ -1,9 +1,9 @@
-/** One table for profile and transfer: the same bits as both, one after the other. */
+/** One table for profile and transfer: the same bits as both in sequence. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { applyColourTable, type ColourTable } from '../../core/src/codec/colour-table.ts';
+import { applyTables, linearTables } from '../../core/src/stain/linear-tables.ts';
 import { applyColourMap, colourMap } from '../../server/src/codec/colour-map.ts';
-import { applyColourTable, type ColourTable } from '../../server/src/codec/colour-table.ts';
-import { applyTables, linearTables } from '../../server/src/stain/linear-tables.ts';
 
 const TABLES = linearTables(
   {
@@ -25,7 +25,7 @@ describe.each([
 ])('a colour map %s', (_, profile) => {
   const map = colourMap(profile, TABLES);
 
-  it('gives every colour what profile and transfer give it, the first time and later', () => {
+  it('gives every colour the result of profile and transfer, the first time and later', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 3, maxLength: 300 }), (bytes) => {
         const pixels = bytes.slice(0, bytes.length - (bytes.length % 3));
@@ -40,7 +40,7 @@ describe.each([
     );
   });
 
-  it('knows black from a colour that it has not met', () => {
+  it('distinguishes black from a colour that has not occurred', () => {
     const black = new Uint8Array(3);
     applyColourMap(map, black);
     expect(map.colours[0]).not.toBe(0);

@@ -1,2 +1,2 @@
-/** A converter of ICC profiles that dies as native code does. */
+/** A converter of ICC profiles that crashes like native code. */
 process.kill(process.pid, 'SIGSEGV');

@@ -1,7 +1,7 @@
 /** Frames to encode and headers to decode them with. */
-import type { FrameFormat } from '../../server/src/codec/frame-format.ts';
+import type { FrameFormat } from '../../core/src/codec/frame-format.ts';
 
-/** A picture with slopes, edges and some noise, never far out of the gamut of YCbCr: width x height x 3 bytes. */
+/** A picture with slopes, edges and some noise, never far outside the gamut of YCbCr: width x height x 3 bytes. */
 export function testFrame(width: number, height: number, seed = 1): Uint8Array {
   const rgb = new Uint8Array(width * height * 3);
   let state = seed >>> 0 || 1;
@@ -47,7 +47,7 @@ export function meanDifference(a: Uint8Array, b: Uint8Array): number {
   return sum / a.length;
 }
 
-/** YCbCr of full range (ITU-T T.871), by floating point. */
+/** Full-range YCbCr (ITU-T T.871), in floating point. */
 export function toYbrFull(rgb: Uint8Array): Uint8Array {
   const ybr = new Uint8ClampedArray(rgb.length);
   for (let i = 0; i < rgb.length; i += 3) {

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { applyColourTable } from '../../server/src/codec/colour-table.ts';
+import { applyColourTable } from '../../core/src/codec/colour-table.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { makeColourTable, srgbProfile } from '../../server/src/codec/icc.ts';
-import { StainError } from '../../server/src/errors.ts';
 import { largestDifference } from './frames.ts';
 import { ADOBE_RGB, type Matrix, matrixProfile, SRGB } from './profiles.ts';
 
@@ -15,7 +15,7 @@ const SRGB_INVERSE: Matrix = [
 const times = (m: Matrix, [x, y, z]: readonly number[]): number[] =>
   m.map(([a, b, c]) => a * x! + b * y! + c * z!);
 
-/** The same by floating point: linear light, XYZ, linear sRGB, clipped, the sRGB curve. */
+/** The same in floating point: linear light, XYZ, linear sRGB, clipped, the sRGB curve. */
 function expected(primaries: Matrix, gamma: number, rgb: Uint8Array): Uint8Array {
   const result = new Uint8Array(rgb.length);
   for (let i = 0; i < rgb.length; i += 3) {
@@ -30,7 +30,7 @@ function expected(primaries: Matrix, gamma: number, rgb: Uint8Array): Uint8Array
   return result;
 }
 
-/** Colours of every kind, the corners of the cube among them; no channel so dark that its curve is all steps. */
+/** All kinds of colours, including the corners of the cube; no channel so dark that its curve has only steps. */
 function colours(lowest: number): Uint8Array {
   const levels = [lowest, 33, 61, 97, 128, 164, 201, 233, 250, 255];
   return Uint8Array.from(levels.flatMap((r) => levels.flatMap((g) => levels.flatMap((b) => [r, g, b]))));
@@ -43,7 +43,7 @@ describe('colour table', () => {
     ['wide primaries', ADOBE_RGB, 2.19921875],
     ['swapped primaries', SRGB.map(([r, g, b]) => [g, r, b] as const), 1.8],
   ] as const)(
-    'is the conversion by LittleCMS, that is by the formulas, within 2 grey levels: %s',
+    'equals the conversion of LittleCMS, that is the formulas, within 2 grey levels: %s',
     async (_name, primaries, gamma) => {
       const table = await makeColourTable(matrixProfile(primaries, gamma));
       const rgb = colours(12);
@@ -57,7 +57,7 @@ describe('colour table', () => {
     expect(await makeColourTable(await srgbProfile())).toBeUndefined();
   });
 
-  it('lies in shared memory', async () => {
+  it('is in shared memory', async () => {
     const table = await makeColourTable(matrixProfile(SRGB, 1.8));
     expect(table!.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
@@ -78,7 +78,7 @@ describe('colour table', () => {
     await expect(made).rejects.toMatchObject({ code: 'ICC_PROFILE_INVALID' });
   });
 
-  it('is refused, and nothing else happens, where a profile crashes LittleCMS', async () => {
+  it('is refused if a profile crashes LittleCMS, with no other effect', async () => {
     const crashing = fileURLToPath(new URL('./crashing-converter.ts', import.meta.url));
     await expect(makeColourTable(matrixProfile(SRGB, 1.8), crashing)).rejects.toMatchObject({
       code: 'ICC_PROFILE_INVALID',
@@ -86,7 +86,7 @@ describe('colour table', () => {
     });
   });
 
-  it('is an error of the product where the converter is not there', async () => {
+  it('is an internal error if the converter is missing', async () => {
     await expect(makeColourTable(matrixProfile(SRGB, 1.8), '/nowhere.js')).rejects.toMatchObject({
       code: 'INTERNAL',
     });

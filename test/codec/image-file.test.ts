@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('image files', () => {
-  it.each(['a.png', 'a.tif', 'a.TIFF'])('gives back exactly what was written: %s', async (name) => {
+  it.each(['a.png', 'a.tif', 'a.TIFF'])('returns exactly what was written: %s', async (name) => {
     await writeImage(join(folder, name), raster);
     expect(await readImage(join(folder, name))).toEqual(raster);
   });
@@ -67,7 +67,7 @@ describe('image files', () => {
     await expect(readImage(path)).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
   });
 
-  it('refuses what is no picture, is truncated, or cannot be written', async () => {
+  it('refuses files that are not pictures, are truncated, or cannot be written', async () => {
     await writeFile(join(folder, 'text.png'), 'not a picture');
     const png = await image().png().toBuffer();
     await writeFile(join(folder, 'half.png'), png.subarray(0, png.length / 2));

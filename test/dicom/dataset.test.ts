@@ -1,16 +1,16 @@
 import dicomParser from 'dicom-parser';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DataSet } from '../../server/src/dicom/dataset.ts';
+import { DataSet, type Element, isSequence } from '../../server/src/dicom/dataset.ts';
 import { readDataSet } from '../../server/src/dicom/dataset-reader.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
-import { type Element, isSequence } from '../../server/src/dicom/element.ts';
+import { dataSetFromJson } from '../../server/src/dicom/from-json.ts';
 
-/** Tags, VRs and bytes, to compare data sets by. */
+/** Tags, VRs and bytes, for comparing data sets. */
 function plain(dataSet: DataSet): unknown {
   return dataSet.elements.map((element) =>
     isSequence(element)
-      ? [element.tag, 'SQ', element.items.map(plain)]
+      ? [element.tag, 'SQ', [...element.items].map(plain)]
       : [element.tag, element.vr, Buffer.from(element.bytes).toString('hex')],
   );
 }
@@ -20,7 +20,7 @@ function read(bytes: Uint8Array, explicitVr = true): DataSet {
 }
 
 const evenBytes = fc.uint8Array({ maxLength: 20 }).map((bytes) => bytes.subarray(0, bytes.length & ~1));
-/** Elements the dictionary knows, so that implicit VR gives the same VRs back. */
+/** Elements in the dictionary, so that implicit VR gives the same VRs again. */
 const KNOWN = [
   ...[
     ['00080060', 'CS'],
@@ -77,7 +77,7 @@ function otherWriter(dataSet: DataSet, explicitVr: boolean, undefinedLength: boo
     dataSet.elements.map((element) => {
       const start = tagBytes(element.tag);
       if (isSequence(element)) {
-        const items = element.items.map((item) =>
+        const items = [...element.items].map((item) =>
           wrap(tagBytes('FFFEE000'), otherWriter(item, explicitVr, undefinedLength), 'FFFEE00D'),
         );
         const header = explicitVr ? Buffer.concat([start, Buffer.from('SQ\0\0')]) : start;
@@ -93,7 +93,7 @@ function otherWriter(dataSet: DataSet, explicitVr: boolean, undefinedLength: boo
 }
 
 describe('reading and writing', () => {
-  test('a written data set is read back the same', () => {
+  test('a written data set is read back unchanged', () => {
     fc.assert(
       fc.property(dataSets, (dataSet) => {
         expect(plain(read(writeDataSet(dataSet)))).toEqual(plain(dataSet));
@@ -114,7 +114,7 @@ describe('reading and writing', () => {
   test('dicom-parser reads the same values', () => {
     fc.assert(
       fc.property(dataSets, (dataSet) => {
-        fc.pre(dataSet.elements.length > 0); // dicom-parser takes no empty data set.
+        fc.pre(dataSet.elements.length > 0); // dicom-parser does not accept an empty data set.
         const bytes = writeDataSet(dataSet);
         const stream = new dicomParser.ByteStream(dicomParser.littleEndianByteArrayParser, bytes, 0);
         const other = { elements: {} as dicomParser.DataSet['elements'], byteArray: bytes, warnings: [] };
@@ -192,13 +192,13 @@ describe('values', () => {
     expect(DataSet.of({ Modality: 'ABC' }).bytes('Modality')).toEqual(new TextEncoder().encode('ABC '));
   });
 
-  test('with and without leave the original alone', () => {
+  test('with and without leave the original unchanged', () => {
     const changed = dataSet.with({ Rows: 1 }).without('ImageType');
     expect([changed.number('Rows'), changed.has('ImageType')]).toEqual([1, false]);
     expect([dataSet.number('Rows'), dataSet.has('ImageType')]).toEqual([256, true]);
   });
 
-  test('text is read in the character set of the data set, in items too', () => {
+  test('text is read in the character set of the data set, also within items', () => {
     const name: Element = { tag: '00100010', vr: 'PN', bytes: Buffer.from('Müller', 'latin1') };
     const latin = DataSet.of({ SpecificCharacterSet: 'ISO_IR 100' }).withElements([name]);
     expect(latin.string('PatientName')).toBe('Müller');
@@ -210,7 +210,7 @@ describe('values', () => {
     );
   });
 
-  test('too long or non-ASCII values of our own are faults', () => {
+  test('values of ours that are too long or not ASCII are faults', () => {
     expect(() => DataSet.of({ Modality: 'x'.repeat(17) })).toThrow(/too long/);
     expect(() => DataSet.of({ Manufacturer: 'ä' })).toThrow(/ASCII/);
     expect(() => DataSet.of({ NoSuchKeyword: 'x' })).toThrow(/keyword/);
@@ -219,7 +219,7 @@ describe('values', () => {
 
 describe('DICOM JSON', () => {
   test('gives the same values as the file', () => {
-    const dataSet = DataSet.fromDicomJson({
+    const dataSet = dataSetFromJson({
       '00080008': { vr: 'CS', Value: ['DERIVED', 'PRIMARY'] },
       '00100010': { vr: 'PN', Value: [{ Alphabetic: 'Müller^A', Ideographic: '' }] },
       '00280008': { vr: 'IS', Value: [12] },
@@ -246,13 +246,13 @@ describe('DICOM JSON', () => {
         ),
         (json) => {
           try {
-            DataSet.fromDicomJson(json).strings('Rows');
+            dataSetFromJson(json).strings('Rows');
           } catch (error) {
             expect(error).toMatchObject({ code: 'DICOM_INVALID' });
           }
         },
       ),
     );
-    expect(() => DataSet.fromDicomJson({ '00280010': { vr: 'US', Value: ['x'] } })).toThrow(/00280010/);
+    expect(() => dataSetFromJson({ '00280010': { vr: 'US', Value: ['x'] } })).toThrow(/00280010/);
   });
 });

@@ -1,4 +1,4 @@
-/** The stain that a header declares: by codes, of which only certain ones decide. */
+/** The stain that a header declares: by codes, only some of which decide. */
 import { describe, expect, it } from 'vitest';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { declaredStain } from '../../server/src/dicom/declared-stain.ts';
@@ -70,7 +70,7 @@ describe('a header that declares another stain', () => {
     expect(declaredStain(header([item(USING, stain)]))).toEqual({ stain: 'other', names: [name] });
   });
 
-  it('is not helped by a laboratory system that stamps H&E on it', () => {
+  it('is not changed by a laboratory system that declares H&E for everything', () => {
     const dataset = header(
       [item(USING, HAEMATOXYLIN), item(USING, EOSIN)],
       [item(USING, ['45106005', 'SCT', 'Congo red stain'])],
@@ -86,7 +86,7 @@ describe('a header that declares another stain', () => {
     expect(declaredStain(dataset)).toEqual({ stain: 'other', names: ['an antibody against CD45'] });
   });
 
-  it('does not repeat free text, which may say who the patient is', () => {
+  it('does not repeat free text, which may identify the patient', () => {
     const dataset = header([text(['246094008', 'SCT', 'Component investigated'], 'Miller^Ann')]);
     expect(declaredStain(dataset)).toEqual({ stain: 'other', names: ['an antibody'] });
   });
@@ -104,15 +104,15 @@ describe('a header that declares another stain', () => {
   });
 });
 
-describe('a header that says nothing', () => {
+describe('a header that declares nothing', () => {
   it.each<[string, DataSet]>([
     ['without the sequences', DataSet.of({})],
     ['without steps', header()],
-    ['with haematoxylin alone', header([item(USING, HAEMATOXYLIN)])],
+    ['with haematoxylin only', header([item(USING, HAEMATOXYLIN)])],
     ['with a stain in words only', header([text(USING, 'Masson trichrome')])],
-    ['with a code of a scheme that is not known', header([item(USING, ['406989007', '99LAB', 'trichrome'])])],
-    ['with a code that is not known', header([item(USING, ['1', 'SCT', 'Immunohistochemistry'])])],
-    ['with what marks margins', header([item(USING, ['406972004', 'SCT', 'India ink stain'])])],
+    ['with a code of an unknown scheme', header([item(USING, ['406989007', '99LAB', 'trichrome'])])],
+    ['with an unknown code', header([item(USING, ['1', 'SCT', 'Immunohistochemistry'])])],
+    ['with ink for margins', header([item(USING, ['406972004', 'SCT', 'India ink stain'])])],
     ['with paraffin', header([item(USING, ['311731000', 'SCT', 'Paraffin wax'])])],
   ])('%s', (_name, dataset) => expect(declaredStain(dataset)).toBeUndefined());
 });

@@ -4,6 +4,7 @@ import { deflatedStart, inflateFile } from '../../server/src/dicom/deflated.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
+import { runs } from '../support/property-runs.ts';
 import { collect, noise, storableSlide } from '../support/storable.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -27,17 +28,17 @@ describe('a deflated file', () => {
     for (const [i, frame] of frames.entries()) expect(Buffer.compare(await file.frame(i), frame)).toBe(0);
   });
 
-  it('comes out the same in steps of any size', async () => {
+  it('gives the same in steps of any size', async () => {
     const whole = await collect(inflateFile(inSteps(deflated, deflated.length)));
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: deflated.length }), async (step) => {
         expect((await collect(inflateFile(inSteps(deflated, step)))).equals(whole)).toBe(true);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 
-  it('that ends too early or is damaged is refused', async () => {
+  it('is refused if it ends too early or is damaged', async () => {
     const damaged = Buffer.from(deflated);
     damaged[deflatedStart(deflated)!.end] = 0xff;
     for (const bytes of [damaged, deflated.subarray(0, deflated.length - 8)])
@@ -47,7 +48,7 @@ describe('a deflated file', () => {
       });
   });
 
-  it('is inflated no further than it is read, and its source is let go of', async () => {
+  it('is inflated no further than it is read, and its source is released', async () => {
     const bomb = deflateFile(
       storableSlide('bomb', { ...uncompressed, frames: [new Uint8Array(300e6)] }).bytes,
     );
@@ -73,7 +74,7 @@ describe('a deflated file', () => {
   });
 });
 
-it('any other file is passed through as it is, what is no DICOM too', async () => {
+it('any other file passes through unchanged, even one that is not DICOM', async () => {
   for (const bytes of [
     plain.bytes,
     storableSlide('jpeg').bytes,

@@ -1,20 +1,22 @@
-/** Metadata that are not what PS3.18 annex F says: an error of the table, never a TypeError or a wrong value. */
-import { describe, expect, it } from 'vitest';
-import { DataSet } from '../../server/src/dicom/dataset.ts';
-import type { DicomJsonDataSet } from '../../server/src/dicom/dicom-json.ts';
-import { itemsOf } from '../../server/src/dicomweb/dicom-json.ts';
+/** Metadata that violate PS3.18 annex F give an error of the table, never a TypeError or a wrong value. */
 
-const read = (json: unknown): DataSet => DataSet.fromDicomJson(json as DicomJsonDataSet);
-/** An object that cannot be made text or a number. */
+import { describe, expect, it } from 'vitest';
+import { LazyList } from '../../core/src/lazy-list.ts';
+import type { DataSet } from '../../server/src/dicom/dataset.ts';
+import { dataSetFromJson } from '../../server/src/dicom/from-json.ts';
+import { type DicomJson, itemsOf, textOf } from '../../server/src/dicom/json-model.ts';
+
+const read = (json: unknown): DataSet => dataSetFromJson(json as DicomJson);
+/** An object that cannot be converted to text or a number. */
 const OBJECT = { toString: null, valueOf: 1 };
 
 describe('DICOM JSON', () => {
   it.each([
     ['a value that is an object', { '00280010': { vr: 'US', Value: [OBJECT] } }],
     ['a value that is a list', { '00280010': { vr: 'US', Value: [[]] } }],
-    ['a value that is a truth', { '00280010': { vr: 'US', Value: [true] } }],
-    ['a tag that is none', { '00209165': { vr: 'AT', Value: ['nonsense'] } }],
-    ['binary data that are no text', { '00282000': { vr: 'OB', InlineBinary: OBJECT } }],
+    ['a boolean value', { '00280010': { vr: 'US', Value: [true] } }],
+    ['a malformed tag', { '00209165': { vr: 'AT', Value: ['nonsense'] } }],
+    ['binary data that are not text', { '00282000': { vr: 'OB', InlineBinary: OBJECT } }],
     ['sequences 33 deep', nested(33)],
   ])('refuses %s', (_what, json) => {
     expect(() => read(json)).toThrow(expect.objectContaining({ code: 'DICOM_INVALID' }));
@@ -31,7 +33,15 @@ describe('DICOM JSON', () => {
     expect(named({ Alphabetic: 'A', Ideographic: OBJECT, Phonetic: null })).toBe('A');
   });
 
-  it('has no items where a sequence is no list', () => {
+  it('returns the first of very many values without creating the others', () => {
+    const Value = new LazyList(1000, (index) => {
+      if (index > 0) throw new Error('Nobody wants this value.');
+      return 'first';
+    });
+    expect(textOf({ '00080008': { Value } }, '00080008')).toBe('first');
+  });
+
+  it('has no items if a sequence is not a list', () => {
     for (const Value of ['text', 1, {}, null])
       expect(itemsOf({ '00081199': { vr: 'SQ', Value } } as never, '00081199')).toEqual([]);
   });

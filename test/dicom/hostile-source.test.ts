@@ -1,13 +1,12 @@
-/** What a source may say that cannot be written again: the result is made all the same, or refused before any work. */
+/** Source attributes that cannot be written again: the result is stored nevertheless, or refused before any work. */
 import { describe, expect, it } from 'vitest';
-import { DataSet } from '../../server/src/dicom/dataset.ts';
-import { deriveLevel } from '../../server/src/dicom/derived-series.ts';
-import type { Element } from '../../server/src/dicom/element.ts';
+import { deriveLevel } from '../../server/src/derived/derived-series.ts';
+import { DataSet, type Element } from '../../server/src/dicom/dataset.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
+import { levelOf, record } from '../derived/derive-for-tests.ts';
 import { makeSlideHeader } from '../support/make-slide.ts';
-import { levelOf, record } from './derive-for-tests.ts';
 
-const options = { instanceNumber: 1, sopInstanceUid: '2.25.1', encodedBytes: 100, sourceIsLossy: true };
+const options = { instanceNumber: 1, sopInstanceUid: '2.25.1', lossyRatio: 10, sourceIsLossy: true };
 
 function header(...elements: readonly Element[]): DataSet {
   const frames = [new Uint8Array(2)];
@@ -34,7 +33,7 @@ describe('a source', () => {
       );
   });
 
-  it('keeps of its compression history what a header may hold, ratio with method', () => {
+  it('keeps as much of its compression history as a header may hold, ratio with method', () => {
     const source = header(
       element('00282112', 'DS', '10\\20.123456789012345678\\30\\40'),
       element('00282114', 'CS', 'ISO_10918_1\\ISO_10918_1\\ISO_\xff\\ISO_15444_1'),

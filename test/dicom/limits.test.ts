@@ -1,4 +1,4 @@
-/** What a header or pixel data may hold of anything: small files must not take much memory or time. */
+/** Limits on the contents of headers and pixel data: small files must not take much memory or time. */
 import { open } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
@@ -35,19 +35,19 @@ describe('a header', () => {
     expect(() => read(nested(33))).toThrow(invalid);
   });
 
-  it('may not hold more than 10 million items, though each takes eight bytes only', () => {
+  it('may not contain more than 10 million items, although each has only eight bytes', () => {
     const items = Buffer.alloc(8 * 10_000_001, Buffer.from([...ITEM, 0, 0, 0, 0]));
     expect(() => read(sequence(items))).toThrow(/more than 10000000 elements/);
   });
 
-  it('may not hold an element of more than a million values', () => {
+  it('may not contain an element with more than a million values', () => {
     const text = (vr: string, bytes: Uint8Array): DataSet => new DataSet([{ tag: '00280008', vr, bytes }]);
     expect(text('UC', Buffer.alloc(999_999, '\\')).strings('NumberOfFrames')).toHaveLength(1_000_000);
     expect(() => text('UC', Buffer.alloc(1_000_000, '\\')).string('NumberOfFrames')).toThrow(invalid);
     expect(() => text('US', Buffer.alloc(2_000_002)).number('NumberOfFrames')).toThrow(invalid);
   });
 
-  it('may hold a value of millions of blanks, which takes no time', { timeout: 5000 }, () => {
+  it('may contain a value of millions of blanks, which takes no time', { timeout: 5000 }, () => {
     const bytes = Buffer.alloc(4_000_000, ' ');
     bytes.write('x', 2_000_000);
     expect(new DataSet([{ tag: '00080018', vr: 'UT', bytes }]).string('SOPInstanceUID')).toBe('x');
@@ -69,7 +69,7 @@ describe('pixel data', () => {
       }),
     );
 
-  it('may not have more than 4 million fragments, though they may be empty', async () => {
+  it('may not have more than 4 million fragments, even if they are empty', async () => {
     await using folder = await temporaryFolder();
     const whole = slide(1);
     const fragments = Buffer.alloc(8 * 4_000_001, Buffer.from([...ITEM, 0, 0, 0, 0]));
@@ -89,7 +89,7 @@ describe('pixel data', () => {
     expect(new Uint16Array(frame.slice(4).buffer)).toEqual(Uint16Array.from(parts.keys()));
   });
 
-  it('may have an offset table of any length: one that has not an entry for each frame is not read', async () => {
+  it('may have an offset table of any length: one without an entry for each frame is not read', async () => {
     await using folder = await temporaryFolder();
     const whole = slide(2, {
       fragmentsPerFrame: 2,
@@ -97,7 +97,7 @@ describe('pixel data', () => {
     });
     const table = whole.lastIndexOf(Buffer.from([0x4f, 0x42, 0, 0, 0xff, 0xff, 0xff, 0xff])) + 8;
     const path = folder.file('a.dcm');
-    // Sparse: a table of 4 GiB takes no room on the disk, and would take all the memory.
+    // Sparse: a table of 4 GiB takes no space on disk, but would take all the memory.
     const length = 0xfffffff0;
     const file = await open(path, 'w');
     await file.write(whole.subarray(0, table), 0, table, 0);

@@ -1,16 +1,17 @@
 import { open } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { StainError } from '../../core/src/errors.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
-import { StainError } from '../../server/src/errors.ts';
 import {
   EXPLICIT_LITTLE_ENDIAN,
   makeSlideInstance,
   type SlideInstanceOptions,
 } from '../support/make-slide.ts';
+import { runs } from '../support/property-runs.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
-/** Frames that begin like JPEG; each has a length and content of its own. */
+/** Frames that begin like JPEG; each has its own length and content. */
 function frames(count: number, size = 40): Uint8Array[] {
   return Array.from({ length: count }, (_, i) =>
     Uint8Array.from({ length: size + i }, (_, at) => [0xff, 0xd8][at] ?? (i * 7 + at) & 0x7f),
@@ -64,7 +65,7 @@ describe('frames', () => {
     expectFrames(await framesOf(slide({ padFragments: false })), frames(6));
   });
 
-  test('an offset table that points elsewhere does not matter with one fragment a frame', async () => {
+  test('a wrong offset table does not matter with one fragment per frame', async () => {
     const bytes = Buffer.from(slide({}));
     const table = bytes.indexOf(Buffer.from([0xe0, 0x7f, 0x10, 0x00])) + 20;
     bytes.writeUInt32LE(0x12345678, table + 4);
@@ -81,7 +82,7 @@ describe('frames', () => {
     expectFrames(await framesOf(slide(options)), raw);
   });
 
-  test('fragments that cannot be told apart are refused', async () => {
+  test('ambiguous fragments are refused', async () => {
     const unmarked = frames(6).map((frame) => frame.fill(1));
     expect(
       await failure(slide({ frames: unmarked, offsetTable: 'empty', fragmentsPerFrame: 2 })),
@@ -131,7 +132,7 @@ describe('header', () => {
     expect(await failure(new Uint8Array(0))).toMatchObject({ code: 'DICOM_INVALID' });
   });
 
-  test('an aborted signal stops the opening', async () => {
+  test('an aborted signal stops opening', async () => {
     await using folder = await temporaryFolder();
     const path = await folder.write('a.dcm', slide({}));
     await expect(openPart10(path, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
@@ -142,12 +143,12 @@ describe('header', () => {
 const DELIMITER_BYTES = 8;
 
 describe('damage', () => {
-  test('a file that lacks its sequence delimiter alone is read', async () => {
+  test('a file that only lacks its sequence delimiter is read', async () => {
     const bytes = slide({ tiling: 'TILED_SPARSE' });
     expect(await failure(bytes.subarray(0, -DELIMITER_BYTES))).toBeUndefined();
   });
 
-  test('a file cut off anywhere else is refused', async () => {
+  test('a file truncated anywhere else is refused', async () => {
     const bytes = slide({ tiling: 'TILED_SPARSE' });
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), async (length) => {
@@ -156,11 +157,11 @@ describe('damage', () => {
         expect(error).toBeInstanceOf(StainError);
         expect(['DICOM_INVALID', 'FRAME_INVALID']).toContain((error as StainError).code);
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
-  test('any byte changed gives a StainError or a readable file, never anything else', async () => {
+  test('any changed byte gives a StainError or a readable file, never anything else', async () => {
     const bytes = slide({ tiling: 'TILED_SPARSE', offsetTable: 'extended', fragmentsPerFrame: 2 });
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(255), async (at, value) => {
@@ -169,7 +170,7 @@ describe('damage', () => {
         const error = await failure(damaged);
         if (error !== undefined) expect(error).toBeInstanceOf(StainError);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });
@@ -186,7 +187,7 @@ test('frames beyond 4 GiB are found', async () => {
     header.writeUInt32LE(length, 4);
     return header;
   };
-  // A sparse file: two fragments of 3 GiB of zeros take no room on the disk.
+  // A sparse file: two fragments of 3 GiB of zeros take no space on disk.
   const file = await open(path, 'w');
   await file.write(bytes.subarray(0, start), 0, start, 0);
   await file.write(item(large), 0, 8, start);

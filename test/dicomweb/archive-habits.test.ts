@@ -1,9 +1,12 @@
-/** Archives that refuse the usual way of asking, each by a server that behaves so: what is asked instead, once. */
+/**
+ * Archives that refuse the usual requests: each server here refuses one of them, and the client must try another way
+ * once.
+ */
 import { describe, expect, it, test } from 'vitest';
+import { StainError } from '../../core/src/errors.ts';
+import { textOf } from '../../server/src/dicom/json-model.ts';
 import { ArchiveHabits } from '../../server/src/dicomweb/archive-habits.ts';
 import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
-import { StainError } from '../../server/src/errors.ts';
 import { bodyOf, type Handler } from '../support/fault-server.ts';
 import { collect, storableSlide } from '../support/storable.ts';
 import { parametersOf, withServer } from '../support/with-server.ts';
@@ -33,7 +36,7 @@ describe('an archive that does not know application/dicom+json', () => {
     response.end(request.method === 'POST' ? '{}' : JSON.stringify([series(1)]));
   };
 
-  it('is asked for application/json, from then on at once', async () => {
+  it('is asked for application/json, and from then on directly', async () => {
     await withServer(jsonOnly, async (client, server) => {
       expect(await client.searchSeries({ limit: 1 }, signal)).toHaveLength(1);
       expect(server.requests).toHaveLength(2);
@@ -43,18 +46,18 @@ describe('an archive that does not know application/dicom+json', () => {
     });
   });
 
-  it('is sent instances with that Accept too', async () => {
+  it('also gets that Accept when instances are stored', async () => {
     const slide = storableSlide('json only');
     await withServer(jsonOnly, async (client) => {
       await client.searchSeries({ limit: 1 }, signal);
-      // It says nothing of the instance and shows none; a 406 would be ARCHIVE_REFUSED.
+      // The answer does not mention the instance, and searches do not find it; a 406 would be ARCHIVE_REFUSED.
       await expect(client.storeInstance(slide.studyUid, slide, signal)).rejects.toMatchObject({
         code: 'STORE_UNVERIFIED',
       });
     });
   });
 
-  it('gives an error that names what it lacks where it knows neither', async () => {
+  it('causes an error that says what it lacks if it knows neither', async () => {
     await withServer(
       (_, response) => void response.writeHead(406).end(),
       async (client, server) => {
@@ -77,7 +80,7 @@ describe('an archive that refuses transfer-syntax=*', () => {
       response.setHeader('Content-Type', 'application/octet-stream').end('pixels');
     };
 
-  it.each([400, 406, 415, 501])('is given the list of those that are read (%i)', async (status) => {
+  it.each([400, 406, 415, 501])('gets the list of readable transfer syntaxes (%i)', async (status) => {
     const takes = (accept: string): boolean =>
       /type="image\/jpeg"; transfer-syntax=1\.2\.840\.10008\.1\.2\.4\.50\b/.test(accept);
     await withServer(answering(status, takes), async (client, server) => {
@@ -87,7 +90,7 @@ describe('an archive that refuses transfer-syntax=*', () => {
     });
   });
 
-  it('chooses itself where it refuses that too, for instances as for frames', async () => {
+  it('chooses itself if it refuses that too, both for instances and for frames', async () => {
     const takes = (accept: string): boolean => !accept.includes('transfer-syntax');
     await withServer(answering(406, takes), async (client, server) => {
       expect(String(await collect(client.retrieveInstance('1', '2', '3', signal)))).toBe('pixels');
@@ -100,20 +103,20 @@ describe('an archive that refuses transfer-syntax=*', () => {
     });
   });
 
-  it('gives an error that names what it lacks where it refuses all', async () => {
+  it('causes an error that says what it lacks if it refuses all', async () => {
     await withServer(
       answering(406, () => false),
       async (client, server) => {
         await expect(framesOf(client, [1])).rejects.toMatchObject({
           code: 'ARCHIVE_LACKING',
-          message: expect.stringContaining('gives frames neither with transfer-syntax=*'),
+          message: expect.stringContaining('returns frames neither with transfer-syntax=*'),
         });
         expect(server.requests).toHaveLength(3);
       },
     );
   });
 
-  it('gives the first refusal where that may be about something else', async () => {
+  it('results in the first refusal if that may have another cause', async () => {
     await withServer(
       answering(400, () => false),
       (client) =>
@@ -124,7 +127,7 @@ describe('an archive that refuses transfer-syntax=*', () => {
     );
   });
 
-  it('is asked in the usual way again where the other one met a fault that passes', async () => {
+  it('is asked in the usual way again if the other way hit a transient fault', async () => {
     let isBusy = true;
     await withServer(
       (request, response) => {
@@ -143,7 +146,7 @@ describe('an archive that refuses transfer-syntax=*', () => {
     );
   });
 
-  it('is asked with it again after it was mended', async () => {
+  it('is asked with it again once it is fixed', async () => {
     let takes = (accept: string): boolean => !accept.includes('transfer-syntax');
     await withServer(
       (request, response, number) => answering(406, takes)(request, response, number),
@@ -168,7 +171,7 @@ describe('an archive that refuses parameters of a search', () => {
       response.end(JSON.stringify(all.slice(start, end)));
     };
 
-  it('is asked without includefield, and from then on at once', async () => {
+  it('is asked without includefield, and from then on directly', async () => {
     await withServer(
       refusing((parameters) => parameters.has('includefield')),
       async (client, server) => {
@@ -183,7 +186,7 @@ describe('an archive that refuses parameters of a search', () => {
   it.each([
     ['limit', (parameters: URLSearchParams) => parameters.has('limit'), 1],
     ['offset', (parameters: URLSearchParams) => parameters.has('offset'), 0],
-  ])('is asked for everything at once where it takes no %s', async (_, refused, missed) => {
+  ])('is asked for everything at once if it does not support %s', async (_, refused, missed) => {
     await withServer(
       refusing(refused),
       async (client, server) => {
@@ -191,7 +194,7 @@ describe('an archive that refuses parameters of a search', () => {
         const before = server.requests.length;
         await client.searchSeries({}, signal);
         expect(server.requests.length - before).toBe(1);
-        // What is asked for by number is cut out here.
+        // Attributes requested by number are left out here.
         expect(uidsOf(await client.searchSeries({ limit: 2, offset: 3 }, signal))).toEqual(['1.3', '1.4']);
         expect(server.requests.length - before - missed).toBeLessThanOrEqual(2);
       },
@@ -199,7 +202,7 @@ describe('an archive that refuses parameters of a search', () => {
     );
   });
 
-  it('is asked without both of two that it refuses', async () => {
+  it('is asked without either of two that it refuses', async () => {
     await withServer(
       refusing((parameters) => Number(parameters.get('limit')) > 200 || parameters.has('includefield')),
       async (client, server) => {
@@ -213,7 +216,7 @@ describe('an archive that refuses parameters of a search', () => {
     );
   });
 
-  it('gives the first refusal where nothing helps, after each way once', async () => {
+  it('results in the first refusal if nothing helps, after trying each way once', async () => {
     await withServer(
       refusing(() => true, 422),
       async (client, server) => {
@@ -227,7 +230,7 @@ describe('an archive that refuses parameters of a search', () => {
     );
   });
 
-  it('gives an error where it takes no limit and says that it left some out', async () => {
+  it('causes an error if it does not support limit and says that results are missing', async () => {
     await withServer(
       (request, response) => {
         if (parametersOf(request.url).has('limit')) return void response.writeHead(400).end();
@@ -250,7 +253,7 @@ describe('an archive that refuses parameters of a search', () => {
     );
   });
 
-  it('may leave out the UIDs that stand in the path', async () => {
+  it('may omit the UIDs that are in the path', async () => {
     const { '0020000D': _, ...bare } = series(7) as Record<string, unknown>;
     await withServer(
       (_, response) => void response.end(JSON.stringify([bare])),
@@ -263,7 +266,7 @@ describe('an archive that refuses parameters of a search', () => {
 });
 
 describe('404 to a search', () => {
-  it('is no match where the study is named, and behind the last page', async () => {
+  it('means no match if the study is named, and after the last page', async () => {
     await withServer(
       (request, response) =>
         void (parametersOf(request.url).has('offset') || request.url!.includes('/studies/')
@@ -278,7 +281,7 @@ describe('404 to a search', () => {
     );
   });
 
-  it('is no match where the same search without a condition is answered, which is asked once', async () => {
+  it('means no match if the same search without a condition is answered, which is tried once', async () => {
     await withServer(
       (request, response) =>
         void (parametersOf(request.url).has('Modality')
@@ -292,7 +295,7 @@ describe('404 to a search', () => {
     );
   });
 
-  it('is an address without DICOMweb where nothing is found', async () => {
+  it('means that there is no DICOMweb at the address if nothing is found', async () => {
     await withServer(
       (_, response) => void response.writeHead(404).end(),
       async (client) => {
@@ -305,7 +308,7 @@ describe('404 to a search', () => {
     );
   });
 
-  it('is a search that the archive does not have where it has studies', async () => {
+  it('means that the archive lacks the search if it has studies', async () => {
     await withServer(
       (request, response) =>
         void (request.url!.startsWith('/dicom-web/studies')
@@ -322,13 +325,13 @@ describe('404 to a search', () => {
   });
 });
 
-describe('what comes from before the archive', () => {
+describe('answers from in front of the archive', () => {
   const page: Handler = (_, response) =>
     void response
       .setHeader('Content-Type', 'Text/HTML; charset=utf-8')
       .end('<!DOCTYPE html>\n<title>Sign in</title>');
 
-  it('is told to be a web page, whatever was asked for', async () => {
+  it('are reported as a web page, whatever was requested', async () => {
     const expected = { code: 'ARCHIVE_PROTOCOL', message: expect.stringContaining('login page') };
     await withServer(page, async (client) => {
       await expect(client.searchStudies({}, signal)).rejects.toMatchObject(expected);
@@ -339,7 +342,7 @@ describe('what comes from before the archive', () => {
     });
   });
 
-  it('is told to be another host, by name but without what its address holds', async () => {
+  it('are reported as another host, by name but without the rest of its URL', async () => {
     await withServer(
       (_, response) =>
         void response.writeHead(302, { Location: 'https://login.example/authorize?state=secret' }).end(),
@@ -353,14 +356,14 @@ describe('what comes from before the archive', () => {
   });
 });
 
-it('reads JSON behind a byte order mark', async () => {
+it('reads JSON after a byte order mark', async () => {
   await withServer(
     (_, response) => void response.end(`\ufeff${JSON.stringify([series(1)])}`),
     async (client) => expect(await client.searchSeries({}, signal)).toHaveLength(1),
   );
 });
 
-test('one odd instance does not change how all others are asked for, once the usual way has brought some', async () => {
+test('one odd instance does not change how the others are requested, once the usual way has worked', async () => {
   const habits = new ArchiveHabits();
   const refused = new StainError('ARCHIVE_REFUSED', 'No.', { data: { status: 406 } });
   const ways = {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { boundaryOf, readMultipart } from '../../server/src/dicomweb/multipart-reader.ts';
+import { runs } from '../support/property-runs.ts';
 
 async function* chunked(body: Buffer, cuts: readonly number[]): AsyncGenerator<Uint8Array> {
   let from = 0;
@@ -37,7 +38,7 @@ function compose(parts: readonly Uint8Array[], boundary: string, preamble = '', 
   return Buffer.concat([...pieces, Buffer.from(`\r\n--${boundary}--${epilogue}`)]);
 }
 
-// Bodies made of the bytes that delimiters are made of, which is where a reader goes wrong.
+// Bodies made of the bytes that occur in delimiters, where readers make mistakes.
 const nearDelimiter = fc
   .array(fc.constantFrom('\r', '\n', '-', '--', '\r\n', '\r\n-', '\r\n--', 'b', 'x', '\0'))
   .map((pieces) => Buffer.from(pieces.join('')));
@@ -45,7 +46,7 @@ const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(by
 const cuts = fc.array(fc.nat(5000), { maxLength: 60 });
 
 describe('readMultipart', () => {
-  it('gives the same parts however the body is cut into chunks', async () => {
+  it('returns the same parts however the body is cut into chunks', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.oneof(nearDelimiter, anyBytes), { minLength: 1, maxLength: 6 }),
@@ -56,11 +57,11 @@ describe('readMultipart', () => {
           expect(parts.map(({ body }) => body)).toEqual(bodies);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
-  it('reads a body that comes byte by byte', async () => {
+  it('reads a body that arrives byte by byte', async () => {
     const body = compose([Buffer.from('\r\n--b'), Buffer.alloc(0), Buffer.from('end\r\n')], 'bb');
     const parts = await partsOf(
       body,
@@ -75,7 +76,7 @@ describe('readMultipart', () => {
     expect(parts).toEqual([{ type: 'image/jpeg', body: Buffer.from('x') }]);
   });
 
-  it('takes a part without header, blanks behind a delimiter and an empty body without its own line break', async () => {
+  it('accepts a part without a header, spaces after a delimiter, and an empty body without its own line break', async () => {
     const parts = await partsOf(
       Buffer.from('--b \t\r\n\r\none\r\n--b\r\nContent-Type: a/b\r\n\r\n--b--'),
       'b',
@@ -86,7 +87,7 @@ describe('readMultipart', () => {
     ]);
   });
 
-  it('skips what is left of a part that was not read', async () => {
+  it('skips the unread rest of a part', async () => {
     const body = compose([Buffer.alloc(1000, 'a'), Buffer.from('second')], 'b');
     const read: string[] = [];
     for await (const part of readMultipart(chunked(body, [200, 500]), 'b', { maxParts: 9 })) {
@@ -98,7 +99,7 @@ describe('readMultipart', () => {
     expect(read).toEqual(['aaaaaa', 'second']);
   });
 
-  it('closes its source when it is left early', async () => {
+  it('closes its source when the caller stops early', async () => {
     let closed = false;
     async function* source(): AsyncGenerator<Uint8Array> {
       try {
@@ -124,16 +125,16 @@ describe('readMultipart', () => {
     ['an endless preamble', `${'x'.repeat(70_000)}\r\n--b\r\n\r\n\r\n--b--`],
     ['an endless epilogue', `--b\r\n\r\n\r\n--b--${'x'.repeat(70_000)}`],
     ['an endless header', `--b\r\nX: ${'y'.repeat(20_000)}\r\n\r\nbody\r\n--b--`],
-    ['a header without colon', '--b\r\nnonsense\r\n\r\nbody\r\n--b--'],
-    ['endless blanks behind a delimiter', `--b${' '.repeat(1000)}\r\n\r\n\r\n--b--`],
-    ['a boundary that goes on', '--b\r\n\r\nbody\r\n--bcd\r\n\r\n\r\n--b--'],
+    ['a header without a colon', '--b\r\nnonsense\r\n\r\nbody\r\n--b--'],
+    ['endless blanks after a delimiter', `--b${' '.repeat(1000)}\r\n\r\n\r\n--b--`],
+    ['a boundary that continues', '--b\r\n\r\nbody\r\n--bcd\r\n\r\n\r\n--b--'],
   ])('refuses %s as malformed', async (_, body) => {
     await expect(partsOf(Buffer.from(body), 'b', [100, 5000])).rejects.toMatchObject({
       code: 'ARCHIVE_PROTOCOL',
     });
   });
 
-  it('refuses more parts than it was told to take', async () => {
+  it('refuses more parts than allowed', async () => {
     const many = Buffer.from(`--b${'\r\n\r\n\r\n--b'.repeat(50)}--`);
     await expect(partsOf(many, 'b', [], { maxParts: 49 })).rejects.toMatchObject({
       code: 'ARCHIVE_PROTOCOL',
@@ -146,7 +147,7 @@ describe('boundaryOf', () => {
   it.each([
     ['multipart/related; boundary=simple', 'simple'],
     ['multipart/related; type="application/dicom"; boundary="with space;and=more"', 'with space;and=more'],
-    // As Orthanc sends it: a transfer syntax inside the quotes, a long boundary without.
+    // As Orthanc sends it: a transfer syntax in quotes, and a long boundary without them.
     [
       `Multipart/Related; type="image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50"; boundary=${'a-1'.repeat(40)}`,
       'a-1'.repeat(40),

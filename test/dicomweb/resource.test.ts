@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { StainError } from '../../core/src/errors.ts';
 import { type DicomWebTarget, methodsOf, parseTarget, targetOf } from '../../server/src/dicomweb/resource.ts';
-import { StainError } from '../../server/src/errors.ts';
+import { runs } from '../support/property-runs.ts';
 
 const INSTANCE = '/studies/1.2/series/1.3/instances/1.4';
 
-describe('resources of DICOMweb', () => {
+describe('DICOMweb resources', () => {
   it.each<[string, DicomWebTarget['resource']]>([
     ['/studies', { kind: 'search', level: 'studies' }],
     ['/series', { kind: 'search', level: 'series' }],
@@ -67,23 +68,26 @@ describe('resources of DICOMweb', () => {
     ['/studies?orderby=-StudyDate', undefined],
     [`${INSTANCE}/rendered?quality=90&viewport=512,512&window=40,400,linear`, undefined],
     [`${INSTANCE}/frames/1%2C2%2c3`, `${INSTANCE}/frames/1,2,3`],
-  ])('%s keeps its meaning', (target, written = target.replaceAll(/(?<==[^&]*),/g, '%2C')) => {
-    expect(targetOf(parseTarget('GET', target))).toBe(written);
-  });
+  ])(
+    '%s is rebuilt without a change of meaning',
+    (target, written = target.replaceAll(/(?<==[^&]*),/g, '%2C')) => {
+      expect(targetOf(parseTarget('GET', target))).toBe(written);
+    },
+  );
 });
 
-describe('what is refused', () => {
+describe('refused targets', () => {
   it.each([
     ['another service behind a fragment', '/studies#/../../system'],
     ['a fragment in the query', '/studies?limit=1#/../../system'],
     ['parent folders', '/studies/../../system'],
     ['encoded parent folders', '/studies/%2e%2e/system'],
-    ['a doubly encoded one', '/studies/%252e%252e/system'],
-    ['a back slash', '/studies\\..\\system'],
+    ['doubly encoded parent folders', '/studies/%252e%252e/system'],
+    ['a backslash', '/studies\\..\\system'],
     ['an encoded slash', '/studies%2f..%2fsystem'],
     ['a matrix parameter', '/studies;a=b/1.2'],
     ['an empty segment', '//studies'],
-    ['a slash at the end', '/studies/'],
+    ['a trailing slash', '/studies/'],
     ['the absolute form', 'http://archive:8042/dicom-web/studies'],
     ['the asterisk form', '*'],
     ['nothing', ''],
@@ -109,9 +113,9 @@ describe('what is refused', () => {
     ['bulk data by a path', `${INSTANCE}/bulk/00282000`],
     ['an unknown parameter', '/studies?lookup=1'],
     ['a parameter of another resource', `${INSTANCE}/frames/1?limit=1`],
-    ['a parameter that every object has', '/studies?constructor=1'],
-    ['an attribute outside of a search', '/studies/1.2/metadata?PatientID=1'],
-    ['a limit that is none', '/studies?limit=1;x'],
+    ['a parameter named like a member of every object', '/studies?constructor=1'],
+    ['an attribute outside a search', '/studies/1.2/metadata?PatientID=1'],
+    ['a malformed limit', '/studies?limit=1;x'],
     ['too many parameters', `/studies?${Array(101).fill('limit=1').join('&')}`],
     ['an endless target', `/studies?PatientID=${'x'.repeat(8192)}`],
   ])('%s', (_what, target) => {
@@ -132,12 +136,14 @@ describe('what is refused', () => {
     expect(() => parseTarget(method, target)).toThrow(expect.objectContaining({ code: 'TARGET_REFUSED' }));
   });
 
-  it('without saying the address again', () => {
-    expect(() => parseTarget('GET', '/studies?Doe%5EJane=1')).toThrow(/^There is no parameter of this name/);
+  it('without repeating the URL', () => {
+    expect(() => parseTarget('GET', '/studies?Doe%5EJane=1')).toThrow(
+      /^This resource has no parameter of this name/,
+    );
   });
 });
 
-/** What an archive below `/root` may see, by rules of its own. */
+/** Our own rules for what an archive below `/root` may receive. */
 const DICOMWEB = (() => {
   const uid = String.raw`\d+(?:\.\d+)*`;
   const shown = '(?:/(?:metadata|rendered|thumbnail))';
@@ -168,7 +174,7 @@ const PIECES = [
 ];
 const METHODS = ['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'OPTIONS'];
 
-/** A seed with pieces put into it, taken out of it, or moved. */
+/** A seed with pieces inserted, removed or moved. */
 function mutate(seed: string, cuts: readonly number[]): string {
   let target = seed;
   for (const cut of cuts) {
@@ -182,7 +188,7 @@ function mutate(seed: string, cuts: readonly number[]): string {
   return target;
 }
 
-it('of a million generated targets an archive sees only DICOMweb addresses below its root', () => {
+it('of a hundred thousand generated targets an archive sees only DICOMweb addresses below its root', () => {
   let passed = 0;
   const property = fc.property(
     fc.nat(SEEDS.length - 1),
@@ -197,7 +203,7 @@ it('of a million generated targets an archive sees only DICOMweb addresses below
       }
       passed++;
       const written = targetOf(target);
-      // As every other reader of URLs understands it, and understood by us in the same way again.
+      // Parsed as every other URL parser does, and then by us again with the same result.
       const read = new URL(`http://archive/root${written}`);
       const again = parseTarget(METHODS[method]!, written);
       return (
@@ -209,7 +215,7 @@ it('of a million generated targets an archive sees only DICOMweb addresses below
       );
     },
   );
-  fc.assert(property, { numRuns: 1_000_000 });
-  // It says nothing where nothing passes.
-  expect(passed).toBeGreaterThan(50_000);
-}, 300_000);
+  fc.assert(property, { numRuns: runs(100_000) });
+  // The property is only meaningful if some targets pass.
+  expect(passed).toBeGreaterThan(5000);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseRetryAfter, passing, retryPause } from '../../server/src/dicomweb/retry.ts';
-import { StainError } from '../../server/src/errors.ts';
+import { StainError } from '../../core/src/errors.ts';
+import { parseRetryAfter, retryPause } from '../../server/src/dicomweb/retry.ts';
 
 const NOW = Date.parse('Wed, 25 Nov 2026 20:00:00 GMT');
 
@@ -8,14 +8,14 @@ describe('Retry-After', () => {
   it.each([
     ['seconds', '7', 7000],
     ['a date', 'Wed, 25 Nov 2026 20:00:30 GMT', 30_000],
-    ['a date that is over', 'Wed, 25 Nov 2026 19:59:00 GMT', 0],
+    ['a date in the past', 'Wed, 25 Nov 2026 19:59:00 GMT', 0],
     ['neither', 'soon', undefined],
     ['nothing', undefined, undefined],
   ])('may be %s', (_, value, expected) => expect(parseRetryAfter(value, NOW)).toBe(expected));
 
-  it('is heeded up to a minute', () => {
+  it('is respected up to a minute', () => {
     const pause = (asked: number): number =>
-      retryPause(passing(new StainError('ARCHIVE_ERROR', 'Busy.'), asked), 0, {
+      retryPause(new StainError('ARCHIVE_ERROR', 'Busy.', { retry: { afterMs: asked } }), 0, {
         maxRetries: 1,
         retryDelayMs: 1,
       });

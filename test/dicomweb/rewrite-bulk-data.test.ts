@@ -3,8 +3,9 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rewriteBulkData } from '../../server/src/dicomweb/rewrite-bulk-data.ts';
+import { runs } from '../support/property-runs.ts';
 
-/** Takes the addresses of `archive`, and no others. */
+/** Rewrites addresses of `archive` only. */
 const replace = (address: string) =>
   address.startsWith('archive') ? address.replace('archive', 'ours') : undefined;
 
@@ -17,7 +18,7 @@ async function rewrite(text: string | Buffer, chunkBytes = Number.POSITIVE_INFIN
   return (await buffer(rewriteBulkData(Readable.from(chunks), replace))).toString();
 }
 
-describe('addresses of bulk data', () => {
+describe('URLs of bulk data', () => {
   it.each([
     ['{"vr":"OB","BulkDataURI":"archive/1"}', '{"vr":"OB","BulkDataURI":"ours/1"}'],
     ['{"BulkDataURI" : "archive/1" , "vr":"OB"}', '{"BulkDataURI" : "ours/1" , "vr":"OB"}'],
@@ -49,11 +50,11 @@ describe('addresses of bulk data', () => {
     '{"BulkDataURI":"\\x"}',
     `{"BulkDataURI":"${'x'.repeat(20_000)}"}`,
     `{"a":1,${' '.repeat(20_000)}"BulkDataURI":"evil"}`,
-  ])('an address that cannot be read ends the answer', async (given) => {
+  ])('a malformed URL ends the response', async (given) => {
     await expect(rewrite(given)).rejects.toMatchObject({ code: 'ARCHIVE_PROTOCOL' });
   });
 
-  it('any JSON in any chunks is what it was but for them', async () => {
+  it('nothing else in the JSON changes, however it is split into chunks', async () => {
     const strings = fc.oneof(
       fc.constantFrom('BulkDataURI', 'archive/1', 'evil', 'vr', '"', '\\', '{"BulkDataURI":"evil"}'),
       fc.string(),
@@ -94,16 +95,16 @@ describe('addresses of bulk data', () => {
           expect(JSON.parse(rewritten)).toEqual(expected(JSON.parse(JSON.stringify(value))));
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 
-  it('hundreds of megabytes pass in little memory', async () => {
+  it('hundreds of megabytes pass through in little memory', async () => {
     const part = Buffer.from(
       `,{"00480105":{"vr":"SQ","Value":[{"BulkDataURI":"evil"},${'1.25,"text",'.repeat(80_000)}0]}}`,
     );
     let bytes = 0;
-    let most = 0;
+    let maxBytes = 0;
     const parts = 300;
     const stream = rewriteBulkData(
       Readable.from(
@@ -117,10 +118,10 @@ describe('addresses of bulk data', () => {
     for await (const chunk of stream) {
       bytes += chunk.length;
       const { heapUsed, external } = process.memoryUsage();
-      most = Math.max(most, heapUsed + external - before.heapUsed - before.external);
+      maxBytes = Math.max(maxBytes, heapUsed + external - before.heapUsed - before.external);
     }
     expect(bytes).toBe(parts * (part.length - '"BulkDataURI":"evil"'.length));
     expect(bytes).toBeGreaterThan(250e6);
-    expect(most).toBeLessThan(150e6);
+    expect(maxBytes).toBeLessThan(150e6);
   });
 });

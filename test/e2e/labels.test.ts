@@ -3,8 +3,9 @@
  * with frames that come late or never, a worker that dies, a view that moves and templates that change on the way.
  */
 import { join } from 'node:path';
-import type { Browser, Page, Route } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { PluginModel } from '../../extension/src/state.ts';
 import {
   meanDifference,
   type Part,
@@ -13,6 +14,7 @@ import {
   pictureAtRest,
   takePicture,
 } from '../support/pictures.ts';
+import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -21,28 +23,24 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
-import { button, PANEL, state, studyOf, until } from './panel.ts';
-
-interface Label {
-  readonly role: string;
-  readonly text: string;
-}
+import {
+  button,
+  holdFrames,
+  type Label,
+  labelsOf,
+  noticesGone,
+  PANEL,
+  show as showSeries,
+  slidePart,
+  state,
+  studyOf,
+  turnWheel,
+  until,
+} from './panel.ts';
 
 interface Moment {
   readonly labels: readonly Label[];
   readonly picture: Picture;
-}
-
-/** Labels as far as they can be seen: what a pane cuts off does not count. */
-function labelsOf(page: Page): Promise<Label[]> {
-  return page.evaluate(() =>
-    [...document.querySelectorAll<HTMLElement>('.stain-pane-label')]
-      .filter((label) => {
-        const [box, pane] = [label, label.parentElement!].map((one) => one.getBoundingClientRect());
-        return Math.min(box!.right, pane!.right) > Math.max(box!.left, pane!.left);
-      })
-      .map((label) => ({ role: label.dataset['role']!, text: label.innerText })),
-  );
 }
 
 /** A picture with the labels that were there before and after it was taken. */
@@ -56,18 +54,6 @@ async function moment(page: Page, name?: string): Promise<Moment> {
 }
 
 const SIDE = 16;
-
-/** Where the slide is, without labels, overview and scale. */
-async function slidePart(page: Page): Promise<Part> {
-  const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
-  const [left, top] = [Math.ceil(x) + 256, Math.ceil(y) + 120];
-  return {
-    x: left,
-    y: top,
-    width: Math.floor(x + width) - left - 16,
-    height: Math.floor(y + height) - top - 48,
-  };
-}
 
 /** Of the places in which two pictures of a view differ: how many look like the one, the other, or neither. */
 function likeness(picture: Picture, original: Picture, normalized: Picture, part: Part) {
@@ -84,46 +70,6 @@ function likeness(picture: Picture, original: Picture, normalized: Picture, part
   return counts;
 }
 
-/** Frames that the page asks for are kept waiting from now on, and refused or let through on demand. */
-async function holdFrames(page: Page) {
-  const waiting: Route[] = [];
-  let decision: 'wait' | 'go' | 'refuse' = 'wait';
-  const answer = (route: Route): Promise<void> =>
-    decision === 'go' ? route.continue() : route.fulfill({ status: 503, body: 'no' });
-  await page.route('**/frames/*', (route) => {
-    if (decision !== 'wait') return answer(route);
-    waiting.push(route);
-  });
-  const decide = async (what: 'go' | 'refuse'): Promise<void> => {
-    decision = what;
-    await Promise.all(waiting.splice(0).map((route) => answer(route).catch(() => {})));
-  };
-  const go = async (count: number): Promise<void> => {
-    await Promise.all(waiting.splice(0, count).map((route) => route.continue().catch(() => {})));
-  };
-  const tilesDone = async (): Promise<number> => (await state(page)).preview?.tilesDone ?? 0;
-  return {
-    count: () => waiting.length,
-    go,
-    refuse: () => decide('refuse'),
-    /** Lets frames through until there is a tile: one at a time, and the next when that alone has not made it. */
-    async untilTile() {
-      await expect.poll(() => waiting.length, { timeout: 60_000 }).toBeGreaterThan(0);
-      while ((await tilesDone()) < 1) {
-        await go(1);
-        await expect
-          .poll(tilesDone, { timeout: 2000 })
-          .toBeGreaterThan(0)
-          .catch(() => {});
-      }
-    },
-    async end() {
-      await decide('go');
-      await page.unroute('**/frames/*');
-    },
-  };
-}
-
 /** Words of the panel, without those of its styles. */
 const panelText = (page: Page): Promise<string> =>
   page
@@ -134,6 +80,7 @@ const panelText = (page: Page): Promise<string> =>
 const isWhole = ({ preview }: Awaited<ReturnType<typeof state>>): boolean => preview?.isWhole === true;
 
 describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
+  const shared = suiteResources();
   let service: RunningService;
   let browser: Browser;
   let study: string;
@@ -142,15 +89,10 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
   let original: Picture;
 
   beforeAll(async () => {
-    service = await startService();
-    browser = await launchBrowser();
+    service = shared.use(await startService());
+    browser = shared.use(await launchBrowser());
     study = await studyOf(new URL(service.url).origin);
   }, 120_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    await service?.[Symbol.asyncDispose]();
-  });
 
   beforeEach(async () => {
     open = await openPage(browser);
@@ -172,12 +114,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
     await zoom(1);
   };
 
-  const zoom = async (turns: number): Promise<void> => {
-    const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
-    await page.mouse.move(x + width / 2, y + height / 3);
-    for (let turn = 0; turn < Math.abs(turns); turn++) await page.mouse.wheel(0, turns > 0 ? -240 : 240);
-    await page.mouse.move(x + width - 2, y + height - 2);
-  };
+  const zoom = (turns: number): Promise<void> => turnWheel(page, turns, [1 / 2, 1 / 3]);
 
   const templates = async (): Promise<readonly { id: string; name: string }[]> => {
     const { templates } = await state(page);
@@ -187,7 +124,11 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
   const choose = (name: string) =>
     page.locator(PANEL).getByRole('radio', { name, exact: true }).check({ force: true });
 
-  const startPreview = () => button(page, 'Preview').click();
+  /** One that is drawn over the slide, tile by tile. */
+  const startPreview = async (): Promise<void> => {
+    await page.locator(PANEL).getByLabel('Transfer').selectOption('paper');
+    await button(page, 'Preview').click();
+  };
 
   test('while tiles come, what is not normalised is striped, and the label counts', async () => {
     const frames = await holdFrames(page);
@@ -195,7 +136,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
     await expect.poll(() => frames.count(), { timeout: 60_000 }).toBeGreaterThan(0);
     const moments = [await moment(page, 'no-tile')];
     expect(moments[0]!.labels).toEqual([
-      { role: 'partial', text: expect.stringMatching(/^Preview: 0 of \d+ tiles\nTemplate .*\nStriped/) },
+      { role: 'partial', text: expect.stringMatching(/^Preview: 0 of \d+ parts\nTemplate .*\nStriped/) },
     ]);
     let done = 0;
     while (!isWhole(await state(page))) {
@@ -323,6 +264,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
     await choose(first!.name);
     await startPreview();
     await until(page, isWhole);
+    await pictureAtRest(page);
     const before = await moment(page);
     expect(before.labels[0]!.text).toContain(`Template ${first!.name}`);
     const frames = await holdFrames(page);
@@ -345,6 +287,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
     // Changed faster than any preview begins.
     for (const { name } of [first!, second!, first!]) await choose(name);
     await until(page, (now) => isWhole(now) && now.preview!.template === first!.id);
+    await pictureAtRest(page);
     const last = await moment(page);
     expect(last.labels[0]!.text).toContain(`Template ${first!.name}`);
     expect(meanDifference(before.picture, last.picture, part)).toBe(0);
@@ -381,24 +324,12 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
         page,
         ({ job, comparison }) => job?.id !== before?.id && job?.state === 'COMPLETED' && comparison !== null,
       );
+      await noticesGone(page);
       return job!.result!.seriesInstanceUid;
     };
 
-    /** Shows a series as a double click on its thumbnail does. */
     const show = async (series: string): Promise<void> => {
-      await page.evaluate((uid) => {
-        const { displaySetService, viewportGridService } = (
-          globalThis as unknown as { services: import('../../extension/src/ohif/types.ts').Services }
-        ).services;
-        const found = displaySetService
-          .getActiveDisplaySets()
-          .find(({ SeriesInstanceUID }) => SeriesInstanceUID === uid)!;
-        viewportGridService.setDisplaySetsForViewport({
-          viewportId: viewportGridService.getActiveViewportId(),
-          displaySetInstanceUIDs: [found.displaySetInstanceUID],
-        });
-      }, series);
-      await until(page, (now) => now.series?.seriesInstanceUid === series);
+      await showSeries(page, series);
       await expect.poll(async () => (await labelsOf(page)).length).toBe(1);
     };
 
@@ -417,7 +348,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       const beside = await moment(page, 'side-by-side');
       expect(beside.labels).toEqual([
         { role: 'original', text: 'Original' },
-        { role: 'normalized', text: expect.stringContaining(`Template ${second!.id}`) },
+        { role: 'normalized', text: expect.stringContaining(`Template ${second!.name}`) },
       ]);
 
       await button(page, 'Swipe').click();
@@ -437,11 +368,11 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       const blinkOn = await moment(page, 'blink');
       expect(blinkOn.labels).toMatchObject([{ role: 'normalized' }]);
       expect(meanDifference(blinkOn.picture, allNormalized, part)).toBe(0);
-      await page.keyboard.down('b');
+      await page.keyboard.down('o');
       const blinkOff = await moment(page, 'blink-held');
       expect(blinkOff.labels).toMatchObject([{ role: 'original' }]);
       expect(meanDifference(blinkOff.picture, allOriginal, part)).toBe(0);
-      await page.keyboard.up('b');
+      await page.keyboard.up('o');
 
       const frames = await holdFrames(page);
       await button(page, 'Difference').click();
@@ -450,7 +381,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       expect(none.labels).toEqual([
         {
           role: 'partial',
-          text: expect.stringMatching(/^Difference: 0 of \d+ tiles\nStriped: still the original/),
+          text: expect.stringMatching(/^Difference: 0 of \d+ parts\nStriped: still the original/),
         },
       ]);
       expect(likeness(none.picture, allOriginal, allNormalized, part)).toMatchObject({
@@ -484,11 +415,11 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       const alone = await pictureAtRest(page, join(PICTURES, 'label-derived.png'));
       expect(likeness(alone, allOriginal, allNormalized, part)).toMatchObject({ original: 0 });
       expect(await labelsOf(page)).toEqual([
-        { role: 'normalized', text: `Normalised\nTemplate ${second!.id}\nNot for primary diagnosis` },
+        { role: 'normalized', text: `Normalised\nTemplate ${second!.name}\nNot for primary diagnosis` },
       ]);
       const said = await panelText(page);
-      expect(said).toContain(second!.id);
-      expect(said).not.toContain(`Template\n${first!.id}`);
+      expect(said).toContain(second!.name);
+      expect(said).not.toContain(`Template\n${first!.name}`);
       expect(said).toContain('Stain of its source');
       expect(said).not.toContain('Stain of this slide');
       expect(await button(page, 'Normalize').count()).toBe(0);
@@ -514,7 +445,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       await strip((tag) => tag.startsWith('3401'));
       await enter();
       await show(derived);
-      expect((await labelsOf(page))[0]!.text).toContain(`Template ${second!.id}`);
+      expect((await labelsOf(page))[0]!.text).toContain(`Template ${second!.name}`);
       await page.unroute('**/series/*/metadata*');
       // Derivation Description, Series Description, Related and Referenced Series.
       await strip((tag) => tag.startsWith('3401') || /^(00082111|0008103E|00081250|00081115)$/.test(tag));
@@ -530,5 +461,35 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
       expect(left).not.toContain('Stain of');
       expect((await state(page)).results).toEqual([]);
     });
+  });
+
+  test('a slide keeps its label where OHIF forgets the viewer that shows it', async () => {
+    await button(page, 'Normalize').click();
+    const { job } = await until(
+      page,
+      ({ job, comparison }) => job?.state === 'COMPLETED' && comparison !== null,
+    );
+    await button(page, 'Back to original').click();
+    await showSeries(page, job!.result!.seriesInstanceUid);
+    const shown = () => labelsOf(page).then((labels) => labels.map(({ role }) => role));
+    await expect.poll(shown, { timeout: 30_000 }).toEqual(['normalized']);
+    // As it does by itself if another series is shown before the first one is there.
+    const left = await page.evaluate(async (panel) => {
+      const { model } = document.querySelector(panel) as unknown as { model: PluginModel };
+      const { services } = globalThis as unknown as {
+        services: { microscopyService: { managedViewers: Set<unknown>; getAllManagedViewers(): unknown[] } };
+      };
+      const noticed = new Promise<void>((resolve) => {
+        const stop = model.subscribe(() => {
+          stop();
+          resolve();
+        });
+      });
+      services.microscopyService.managedViewers.clear();
+      await noticed;
+      return services.microscopyService.getAllManagedViewers().length;
+    }, PANEL);
+    expect(left).toBe(0);
+    expect(await shown()).toEqual(['normalized']);
   });
 });

@@ -1,8 +1,9 @@
 /** With a login: OHIF sends the user to the issuer, comes back with a token, and the plugin works with it. */
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../support/free-port.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
+import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -14,25 +15,23 @@ import { button, until } from './panel.ts';
 
 describe.skipIf(browserMissing)('a viewer with a login', { timeout: 180_000 }, () => {
   let issuer: Issuer;
+  const shared = suiteResources();
   let service: RunningService;
   let browser: Browser;
 
   beforeAll(async () => {
     const port = await freePort();
-    issuer = await startIssuer(['reader'], `http://127.0.0.1:${port}`);
-    service = await startService({
-      STAIN_SERVER_PORT: String(port),
-      STAIN_OIDC_ISSUER: issuer.url,
-      STAIN_OIDC_AUDIENCE: AUDIENCE,
-      STAIN_OIDC_VIEWER: JSON.stringify({ client_id: 'ohif', resource: AUDIENCE }),
-    });
-    browser = await launchBrowser();
+    issuer = shared.use(await startIssuer(['reader'], `http://127.0.0.1:${port}`));
+    service = shared.use(
+      await startService({
+        STAIN_SERVER_PORT: String(port),
+        STAIN_OIDC_ISSUER: issuer.url,
+        STAIN_OIDC_AUDIENCE: AUDIENCE,
+        STAIN_OIDC_VIEWER: JSON.stringify({ client_id: 'ohif', resource: AUDIENCE }),
+      }),
+    );
+    browser = shared.use(await launchBrowser());
   }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await service?.[Symbol.asyncDispose]();
-    await issuer?.[Symbol.asyncDispose]();
-  });
 
   test('shows slides and normalises them for those who have signed in', async () => {
     expect((await fetch(`${service.url}dicom-web/studies`)).status).toBe(401);

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { makeCtSeries } from '../support/make-ct.ts';
-import { meanDifference, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
+import { meanDifference, PICTURES, type Picture, pictureAtRest, takePicture } from '../support/pictures.ts';
+import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -32,16 +33,18 @@ const BELOW_THE_BARS = 92;
 describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () => {
   const ct = makeCtSeries('volume');
   let folder: string;
+  const shared = suiteResources();
   let service: RunningService;
   let browser: Browser;
   let slide: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'other-modes-'));
+    shared.defer(() => rm(folder, { recursive: true, force: true }));
     await cp(sample, folder, { recursive: true, filter: (path) => !path.endsWith('.md') });
     for (const [i, file] of ct.files.entries()) await writeFile(join(folder, `ct-${i}.dcm`), file);
-    service = await startService({ STAIN_ARCHIVE_FOLDER: folder });
-    browser = await launchBrowser();
+    service = shared.use(await startService({ STAIN_ARCHIVE_FOLDER: folder }));
+    browser = shared.use(await launchBrowser());
     const answer = await fetch(`${service.url}dicom-web/studies`, {
       headers: { Accept: 'application/dicom+json' },
     });
@@ -50,12 +53,6 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
     );
     slide = studies.find((uid) => uid !== ct.studyInstanceUid)!;
   }, 120_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    await service?.[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
 
   const address = (mode: string, study: string) => `/${mode}?StudyInstanceUIDs=${study}`;
 
@@ -74,11 +71,20 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
   /** The viewport is there, and OHIF's tour of the basic viewer, which comes when it likes, is gone. */
   const arrive = async (page: Page, mode: string): Promise<void> => {
     await page.locator('[data-cy="viewport-grid"]').waitFor({ timeout: 60_000 });
+    // A busy machine is at rest before the slide is drawn, too: the viewport is black then.
+    if (mode === 'microscopy')
+      await expect
+        .poll(async () => brightness(await takePicture(page), 0.55), { timeout: 60_000 })
+        .toBeGreaterThan(80);
     if (mode !== 'viewer') return;
     await page.getByText('Skip all').click({ timeout: 60_000 });
     await thumbnail(page);
     await page.mouse.move(640, 715);
   };
+
+  /** Brightness of a pixel at half the height. @param across part of the width */
+  const brightness = ({ rgb, width, height }: Picture, across: number): number =>
+    rgb[(Math.round(height / 2) * width + Math.round(width * across)) * 3]!;
 
   const shown = async (mode: string, study: string, plugin: 'with' | 'without'): Promise<Picture> => {
     await using open = await openPage(browser);
@@ -103,8 +109,7 @@ describe.skipIf(browserMissing)('other modes of OHIF', { timeout: 240_000 }, () 
   );
 
   test('/viewer shows the volume at all', async () => {
-    const { rgb, width, height } = await shown('viewer', ct.studyInstanceUid, 'with');
-    expect(rgb[(Math.round(height / 2) * width + Math.round(width * 0.6)) * 3]).toBeGreaterThan(80);
+    expect(brightness(await shown('viewer', ct.studyInstanceUid, 'with'), 0.6)).toBeGreaterThan(80);
   });
 
   test('/microscopy shows the same slide, with a label, a button and a panel more', async () => {

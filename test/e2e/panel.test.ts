@@ -1,6 +1,9 @@
 /** What the main way through the viewer does not touch: other modes, templates, a service that is away, a sub-path. */
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { PICTURES, pictureAtRest } from '../support/pictures.ts';
+import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -8,24 +11,20 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
-import { button, PANEL, state, studyOf, until } from './panel.ts';
+import { button, normalizeSample, PANEL, show, state, studyOf, until } from './panel.ts';
 
 describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
+  const shared = suiteResources();
   let service: RunningService;
   let browser: Browser;
   let study: string;
 
   beforeAll(async () => {
     // The service under a path of its own, as behind a hospital's proxy.
-    service = await startService({ STAIN_SERVER_BASE_PATH: '/stain-normalization' });
-    browser = await launchBrowser();
+    service = shared.use(await startService({ STAIN_SERVER_BASE_PATH: '/stain-normalization' }));
+    browser = shared.use(await launchBrowser());
     study = await studyOf(`${service.url}stain-normalization`);
   }, 120_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    await service?.[Symbol.asyncDispose]();
-  });
 
   const openMode = async (page: Page, mode: string): Promise<void> => {
     await page.goto(`${service.url}${mode}?StudyInstanceUIDs=${study}`);
@@ -47,7 +46,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     await openMode(page, 'stain');
     await until(page, ({ stain }) => stain.state === 'ready');
     await page.waitForTimeout(1000);
-    await button(page, 'Use a region as template').click();
+    await button(page, 'Template from region').click();
     const pad = page.locator('.stain-region-pad');
     const { x, y, width, height } = (await pad.boundingBox())!;
     await page.mouse.move(x + width * 0.4, y + height * 0.2);
@@ -94,6 +93,35 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     expect(job).toMatchObject({ request: { transfer: 'paper' }, result: { transfer: 'paper' } });
     expect(results[0]!.derived).toMatchObject({ transfer: 'class by class, as published' });
     expect(faults).toEqual([]);
+  });
+
+  test('a derived series tells in full how it was made, with the service away too', async () => {
+    const derived = await normalizeSample(`${service.url}stain-normalization`, study);
+    await using open = await openPage(browser, {
+      viewport: { width: 1280, height: 900 },
+      locale: 'de-DE',
+    });
+    const { page } = open;
+    await page.route('**/api/**', (route) => route.abort());
+    await openMode(page, 'stain');
+    const label = page.locator('.stain-pane-label');
+    await label.filter({ hasText: 'Original' }).waitFor();
+    await show(page, derived);
+    await label.filter({ hasText: 'Template he-magenta' }).waitFor();
+    await page.locator(PANEL).getByText('In full').click();
+    const facts = await page.locator(`${PANEL} dl`).first().innerText();
+    expect(facts).toMatch(
+      /^Template\s+he-magenta\s+Model\s+Fast [\d.]+\s+Transfer\s+Linear\s+Made from\s+CMU/,
+    );
+    expect(facts).toMatch(/Measured\s+at \d+ places; \d+\s%\s+tissue/);
+    expect(facts).toMatch(
+      /Looks like\s+H&E\s+Stored as\s+JPEG, 90\s+Computed on\s+CPU\s+Made\s+\d\d\.\d\d\.\d{4}/,
+    );
+    const all = await page.locator(`${PANEL} section`).first().innerText();
+    expect(all).toMatch(/Model \(SHA-256\)\s+[0-9a-f]{64}\s+Template \(SHA-256\)\s+[0-9a-f]{64}/);
+    // Numbers as the browser is set.
+    expect(all).toContain('2.220 × 2.967 pixels');
+    await pictureAtRest(page, join(PICTURES, 'panel-provenance.png'));
   });
 
   test('with the stain of the slide out of reach, a preview fits what is visible', async () => {

@@ -1,25 +1,28 @@
 /** The preview's worker in Chromium against the server, from frames as they are stored. */
+import { textOf } from '../../server/src/dicom/json-model.ts';
+import '../../server/src/codec/node-codecs.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeFrame } from '../../core/src/codec/decode-frame.ts';
+import { blankRaster, copyOverlap, WHITE } from '../../core/src/image/raster.ts';
+import { windowAround } from '../../core/src/image/windows.ts';
+import { makeTransfer, type Transfer } from '../../core/src/stain/transfer.ts';
+import { TRANSFERS } from '../../core/src/stain/transfer-name.ts';
 import type { WorkerRequest } from '../../extension/src/preview/messages.ts';
-import { tileWindow } from '../../extension/src/preview/tile-window.ts';
-import { openArchiveLocation } from '../../server/src/cli/archive-location.ts';
-import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
-import { compose } from '../../server/src/composition.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { fitStain } from '../../server/src/normalization/fit.ts';
-import { openSeries } from '../../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../../server/src/normalization/progress.ts';
-import { blankRaster, copyOverlap, WHITE } from '../../server/src/slide/raster.ts';
-import { makeTransfer, type Transfer } from '../../server/src/stain/transfer.ts';
-import { TRANSFERS } from '../../server/src/stain/transfer-name.ts';
+import { fitStain } from '../../server/src/pipeline/fit.ts';
+import { openSeries } from '../../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../../server/src/pipeline/progress.ts';
+import { openArchiveLocation } from '../../server/src/wiring/archive-location.ts';
+import { compose } from '../../server/src/wiring/composition.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { frameFormat, testFrame } from '../codec/frames.ts';
+import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
   launchBrowser,
@@ -32,13 +35,14 @@ const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
 const signal = AbortSignal.timeout(180_000);
 
 describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, () => {
+  const shared = suiteResources();
   let service: RunningService;
   let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
-    service = await startService();
-    browser = await launchBrowser();
+    service = shared.use(await startService());
+    browser = shared.use(await launchBrowser());
     ({ page } = await openPage(browser));
     await page.goto(service.url);
     await page.evaluate(async () => {
@@ -57,42 +61,53 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     });
   }, 120_000);
 
-  afterAll(async () => {
-    await browser?.close();
-    await service?.[Symbol.asyncDispose]();
-  });
-
   /** The core of a window from the worker, RGB. */
-  async function normalized(request: Omit<Extract<WorkerRequest, { kind: 'normalize' }>, 'kind' | 'glass'>) {
+  async function normalized(
+    request: Omit<Extract<WorkerRequest, { kind: 'normalize' }>, 'kind' | 'glass' | 'transfer'> & {
+      readonly transfer: Transfer;
+    },
+  ) {
     const { window, core, transfer, table } = request;
     const base64 = (bytes: ArrayBuffer | Uint8Array): string =>
       Buffer.from(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)).toString('base64');
-    const rgba = await page.evaluate(
+    const rgb = await page.evaluate(
       async ({ window, core, table, transfer }) => {
         const bytesOf = (text: string) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
         const { ask } = globalThis as unknown as {
-          ask(message: object): Promise<{ kind: string; message?: string; bitmap: ImageBitmap }>;
+          ask(message: object): Promise<{
+            kind: string;
+            message?: string;
+            code?: string;
+            bitmap: ImageBitmap;
+            rgb: Uint8Array;
+          }>;
         };
-        const answer = await ask({
-          kind: 'normalize',
-          window: {
-            ...window,
-            frames: window.frames.map((frame) => ({ ...frame, bytes: bytesOf(frame.bytes).buffer })),
-          },
-          core,
-          table: table === null ? null : bytesOf(table),
-          glass: [255, 255, 255],
-          transfer: JSON.parse(transfer, (_, value) => {
-            const arrays = { Float32Array, Int32Array, Uint8Array };
-            const [name, values] = Object.entries(value ?? {})[0] ?? [];
-            const array = arrays[name as keyof typeof arrays];
-            return array ? array.from(values as number[]) : value;
-          }),
-        });
-        if (answer.kind !== 'tile') throw new Error(answer.message);
+        const frames = window.frames.map((frame) => ({ ...frame, bytes: bytesOf(frame.bytes).buffer }));
+        const colours = table === null ? null : bytesOf(table);
+        const by = JSON.parse(transfer, (_, value) => {
+          const arrays = { Float32Array, Int32Array, Uint8Array };
+          const [name, values] = Object.entries(value ?? {})[0] ?? [];
+          const array = arrays[name as keyof typeof arrays];
+          return array ? array.from(values as number[]) : value;
+        }) as Transfer;
+        const answer = await ask(
+          by.name === 'linear'
+            ? { kind: 'map', window: { ...window, ...core, frames }, table: colours, tables: by.tables }
+            : {
+                kind: 'normalize',
+                window: { ...window, frames },
+                core,
+                table: colours,
+                glass: [255, 255, 255],
+                transfer: by,
+              },
+        );
+        if (answer.kind === 'pixels') return [...answer.rgb];
+        if (answer.kind !== 'tile') throw new Error(`${answer.code}: ${answer.message}`);
         const context = new OffscreenCanvas(core.width, core.height).getContext('2d')!;
         context.drawImage(answer.bitmap, 0, 0);
-        return [...context.getImageData(0, 0, core.width, core.height).data];
+        const { data } = context.getImageData(0, 0, core.width, core.height);
+        return [...data].filter((_, at) => at % 4 < 3);
       },
       {
         window: {
@@ -107,10 +122,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
         ),
       },
     );
-    return Uint8Array.from(
-      { length: (rgba.length / 4) * 3 },
-      (_, i) => rgba[Math.floor(i / 3) * 4 + (i % 3)]!,
-    );
+    return Uint8Array.from(rgb);
   }
 
   test.each(TRANSFERS)('a tile is the server’s result, to two grey levels: %s', async (name) => {
@@ -120,7 +132,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     );
     await using archive = await openArchiveLocation(sample, composition.config, { create: false });
     const [json] = await archive.client.searchSeries({}, signal);
-    const uid = (tag: string): string => String(json![tag]!.Value![0]);
+    const uid = (tag: string): string => textOf(json!, tag)!;
     const series = { studyInstanceUid: uid('0020000D'), seriesInstanceUid: uid('0020000E') };
     const environment = composition.environment({ source: archive.client, destination: archive.client });
     await using open = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
@@ -134,7 +146,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     const level = open.slide.levels[0]!;
     const { columns, rows } = level;
     const core = { x: 4 * columns, y: 4 * rows, width: columns, height: rows };
-    const window = tileWindow(core, base, { halo, alignment });
+    const window = windowAround(core, base, { halo, alignment });
     const { width, height } = window;
     const tile = (await base.read(window, signal)).rgb;
     const rgb =

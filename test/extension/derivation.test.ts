@@ -1,9 +1,9 @@
-/** What a derived series is, from its header alone, whatever an archive left of it. */
+/** What a derived series is, from its header alone, however much of it an archive returns. */
 import { expect, test } from 'vitest';
 import { derivationOf } from '../../extension/src/ohif/derivation.ts';
 import type { NaturalizedInstance } from '../../extension/src/ohif/types.ts';
 
-/** As the service writes it, and as OHIF keeps it. */
+/** As the service writes it, and as OHIF stores it. */
 const WHOLE: NaturalizedInstance = {
   ManufacturerModelName: 'stain-normalization',
   SeriesDescription: 'Normalized he-magenta (fast 0.3.0, linear, HTJ2K) RUO',
@@ -30,7 +30,7 @@ const FACTS = {
   transfer: 'linear map of optical density',
 };
 
-test('the private block says what it is', () => {
+test('the private block identifies the series', () => {
   const others = { SeriesDescription: 'changed', DerivationDescription: 'changed, template none' };
   expect(derivationOf([{ ...WHOLE, ...others }])).toMatchObject(FACTS);
 });
@@ -49,7 +49,41 @@ test('in a block of another number, with values in lists', () => {
   expect(derivationOf([moved])).toMatchObject({ ...FACTS, template: 'he-violet' });
 });
 
-test('without private attributes the description does', () => {
+test('the full record has the quality of the fit, the notes and the rest', () => {
+  const written = {
+    identity: { createdAt: '2026-11-26T10:00:00+00:00', revision: 1 },
+    request: { encoding: 'jpeg', quality: 90 },
+    facts: {
+      executionProvider: 'CPUExecutionProvider',
+      fit: { sampledTiles: 29, tissueFraction: 0.36, outOfDistribution: { verdict: 'he', score: 0.1 } },
+    },
+    notes: ['Pale.'],
+  };
+  const recorded = (record: unknown) => {
+    const instance = { ...WHOLE, '34011001': 'ab12', '3401100C': 'cd34', '3401100A': JSON.stringify(record) };
+    return derivationOf([instance, instance])!;
+  };
+  expect(recorded(written)).toMatchObject({
+    modelHash: 'ab12',
+    templateHash: 'cd34',
+    record: {
+      madeAt: '2026-11-26T10:00:00+00:00',
+      encoding: 'jpeg',
+      quality: 90,
+      executionProvider: 'CPUExecutionProvider',
+      fit: { sampledTiles: 29, tissueFraction: 0.36, verdict: 'he' },
+      notes: ['Pale.'],
+    },
+  });
+  // Written by another version, or incomplete.
+  const { fit: _, ...facts } = written.facts;
+  expect(recorded({ ...written, facts, notes: undefined }).record).toMatchObject({ fit: null, notes: [] });
+  expect(recorded({ ...written, request: { encoding: 'htj2k', quality: 90 } }).record?.quality).toBeNull();
+  for (const nothing of [null, 1, 'no', []]) expect(recorded(nothing).record?.fit ?? null).toBeNull();
+  expect(derivationOf([{ ...WHOLE, '3401100A': '{"cut off' }])!.record).toBeNull();
+});
+
+test('without private attributes the description identifies it', () => {
   expect(derivationOf([without(...PRIVATE, 'SeriesDescription')])).toMatchObject(FACTS);
 });
 
@@ -66,7 +100,7 @@ test.each([
   expect(derivationOf([derived])?.template).toBe(template);
 });
 
-test('the series description does where nothing else is left, unless it may be cut off', () => {
+test('the series description is used if nothing else is left, unless it may be truncated', () => {
   const left = without(
     ...PRIVATE,
     'DerivationDescription',
@@ -84,7 +118,7 @@ test('the series description does where nothing else is left, unless it may be c
   expect(described(long)).toMatchObject({ template: null });
 });
 
-test('one of a version that named no transfer tells none', () => {
+test('a series of a version that named no transfer has none', () => {
   const older = {
     ...without('3401100D'),
     SeriesDescription: 'Normalized he-magenta (fast 0.3.0, HTJ2K) RUO',
@@ -97,7 +131,7 @@ test('one of a version that named no transfer tells none', () => {
   });
 });
 
-test('a description that others may have written is no mark of ours', () => {
+test('a description that others may have written is not a mark of ours', () => {
   for (const SeriesDescription of ['Normalized', 'Normalized counts (v2)', 'Normalized H&E RUO'])
     expect(derivationOf([{ SeriesDescription }])).toBeNull();
 });
@@ -108,17 +142,20 @@ test.each([
   ['the private creator', '34010010'],
   ['the derivation description', 'DerivationDescription'],
   ['the series description', 'SeriesDescription'],
-])('%s alone tells that it is none of the originals', (_what, kept) => {
+])('%s alone shows that it is not an original', (_what, kept) => {
   expect(derivationOf([{ [kept]: WHOLE[kept] }])).toMatchObject({ sourceSeriesInstanceUid: null });
 });
 
-test('what nothing tells is unknown, and what levels disagree on too', () => {
+test('a series without any sign is unknown, and so is one whose levels disagree', () => {
   expect(derivationOf([{ ManufacturerModelName: 'stain-normalization' }])).toEqual({
     sourceSeriesInstanceUid: null,
     template: null,
     model: null,
     transfer: null,
+    modelHash: null,
+    templateHash: null,
     description: '',
+    record: null,
   });
   expect(derivationOf([WHOLE, { ...WHOLE, '34011003': 'he-violet' }])).toMatchObject({
     ...FACTS,
@@ -133,7 +170,7 @@ test('a sequence of one item is that item', () => {
   expect(sourceSeriesInstanceUid).toBe('1.2.source');
 });
 
-test('a slide of a scanner is an original', () => {
+test("a scanner's slide is an original", () => {
   const slide = {
     ManufacturerModelName: 'Scanner',
     SeriesDescription: 'HE',

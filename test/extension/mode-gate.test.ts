@@ -1,4 +1,4 @@
-/** In which modes of the viewer the plugin works. */
+/** The modes of the viewer in which the plugin works. */
 import { expect, test } from 'vitest';
 import { PANEL_ID } from '../../extension/src/identity.ts';
 import { ModeGate } from '../../extension/src/mode-gate.ts';
@@ -31,7 +31,7 @@ function viewer(...listed: string[]) {
   return { panelService, listeners, add, session, gate: new ModeGate(session) };
 }
 
-test('a mode without the panel is left alone', () => {
+test('a mode without the panel is not affected', () => {
   const { gate, panelService, session, listeners } = viewer('another');
   gate.enterMode(panelService);
   expect(session.isIn).toBe(false);
@@ -39,7 +39,7 @@ test('a mode without the panel is left alone', () => {
   expect(listeners.size).toBe(0);
 });
 
-test('a mode that lists it, at once or later, has it until it ends', () => {
+test('a mode that lists it, at once or later, has it until the mode ends', () => {
   const { gate, panelService, session, listeners, add } = viewer('another', PANEL_ID);
   gate.enterMode(panelService);
   expect(session.isIn).toBe(true);
@@ -54,7 +54,7 @@ test('a mode that lists it, at once or later, has it until it ends', () => {
   expect(session.isIn).toBe(false);
 });
 
-test('so has one that shows it as part of another panel, or runs a command', () => {
+test('so has a mode that shows it as part of another panel, or runs a command', () => {
   const part = viewer('several panels in one');
   part.gate.panelMounted(true);
   expect(part.session.isIn).toBe(false);

@@ -1,13 +1,13 @@
-/** Uncompressed frames whose header names other colours: the preview's pixels are those that the server works with. */
+/** Uncompressed frames whose header names the wrong colours: the preview has the same pixels as the server. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WHITE } from '../../core/src/image/raster.ts';
 import { FrameSource } from '../../extension/src/preview/frame-source.ts';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
 import { readWindow } from '../../extension/src/preview/window-pixels.ts';
 import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { openRemoteSeries } from '../../server/src/normalization/remote-series.ts';
-import { WHITE } from '../../server/src/slide/raster.ts';
+import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
 import { toYbrFull } from '../codec/frames.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
 import { tissueSlide } from '../support/tissue-slide.ts';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => place[Symbol.asyncDispose]());
 
-/** As the viewer's client answers. */
+/** Responds like the viewer's client. */
 const viewerClient = ({ retrieveFrames }: DicomWebClient) => ({
   headers: {},
   retrieveSeriesMetadata: async () => [],
@@ -83,7 +83,7 @@ describe('the preview of uncompressed frames', () => {
   });
 });
 
-test('a frame that was read as other colours before is decoded anew', async () => {
+test('a frame that was decoded with other colours before is decoded again', async () => {
   const frame = { x: 0, y: 0, width: 4, height: 4, key: 'one frame', planarConfiguration: 0 };
   const bytes = new Uint8Array(48).fill(100).buffer;
   const read = async (photometricInterpretation: string): Promise<Uint8Array> => {

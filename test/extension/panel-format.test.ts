@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { classColour, formatStage, formatTimeLeft } from '../../extension/src/panel/format.ts';
 
-test('time left is told as roughly as it is known', () => {
+test('the time left is rounded according to its uncertainty', () => {
   expect([2, 31, 300, 7300].map(formatTimeLeft)).toEqual([
     'about 5 s left',
     'about 35 s left',

@@ -1,10 +1,8 @@
-/** How the preview comes by frames: which encoding they have, how many are asked for at a time, what is kept. */
-import * as fc from 'fast-check';
+/** How the preview gets frames: their encoding, the number of simultaneous requests, and the cache. */
 import { describe, expect, test } from 'vitest';
-import { ByteCache } from '../../extension/src/preview/byte-cache.ts';
+import { codestreamSyntax } from '../../core/src/codec/codestream-syntax.ts';
 import { FrameSource } from '../../extension/src/preview/frame-source.ts';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
-import { transferSyntaxOf } from '../../server/src/codec/codestream-syntax.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { testFrame } from '../codec/frames.ts';
@@ -18,40 +16,29 @@ describe('the transfer syntax of a frame', () => {
   test.each<[string, string, () => Promise<Uint8Array> | Uint8Array, number?]>([
     ['JPEG', '1.2.840.10008.1.2.4.50', () => encode('jpeg')],
     ['JPEG 2000', '1.2.840.10008.1.2.4.91', () => encode('jpeg2000')],
-    // The decoder itself tells the two apart.
+    // Only the decoder can tell them apart.
     ['HTJ2K', '1.2.840.10008.1.2.4.91', () => encode('htj2k')],
     ['JPEG-LS', '1.2.840.10008.1.2.4.81', () => encodeJpegLs(picture, columns, rows, 2)],
+    [
+      'JPEG-LS behind application data (SPIFF)',
+      '1.2.840.10008.1.2.4.81',
+      async () => {
+        const frame = await encodeJpegLs(picture, columns, rows, 2);
+        return Buffer.concat([
+          frame.subarray(0, 2),
+          Buffer.from('ffe80006', 'hex'),
+          Buffer.from('SPIF'),
+          frame.subarray(2),
+        ]);
+      },
+    ],
     ['RLE', '1.2.840.10008.1.2.5', () => encodeRle(picture)],
     ['native pixels', '1.2.840.10008.1.2.1', () => picture],
     ['native pixels padded to even length', '1.2.840.10008.1.2.1', () => new Uint8Array(28), 27],
     ['native pixels that begin like a JPEG', '1.2.840.10008.1.2.1', () => new Uint8Array(27).fill(255), 27],
   ])('%s', async (_name, uid, make, size = picture.length) => {
-    expect(transferSyntaxOf(await make(), size)).toBe(uid);
+    expect(codestreamSyntax(await make(), size)).toBe(uid);
   });
-});
-
-test('what is kept is never more than allowed, and what goes is released once', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.record({ key: fc.stringMatching(/^[a-f]$/), bytes: fc.integer({ min: 1, max: 50 }) })),
-      (steps) => {
-        const held = new Set<number>();
-        const cache = new ByteCache<{ id: number; bytes: number }>(100, ({ id }) => {
-          expect(held.delete(id)).toBe(true);
-        });
-        for (const [id, { key, bytes }] of steps.entries()) {
-          held.add(id);
-          cache.set(key, { id, bytes }, bytes);
-          const kept = [...cache.values()];
-          expect(kept.reduce((sum, one) => sum + one.bytes, 0)).toBeLessThanOrEqual(100);
-          expect(new Set(kept.map((one) => one.id))).toEqual(held);
-          expect(cache.get(key)?.id).toBe(id);
-        }
-        cache.clear();
-        expect(held.size).toBe(0);
-      },
-    ),
-  );
 });
 
 describe('frames', () => {
@@ -68,18 +55,20 @@ describe('frames', () => {
   ])[0]!;
   const all = { x: 0, y: 0, width: 160, height: 160 };
 
-  function source() {
+  /** @param bytes the archive's answer, for each frame */
+  function source(bytes = 8) {
     const asked: number[] = [];
-    const running = { now: 0, most: 0 };
+    const running = { now: 0, max: 0 };
     const client = {
       headers: {},
       retrieveSeriesMetadata: async () => [],
       async retrieveInstanceFrames({ frameNumbers }: { frameNumbers: readonly number[] }) {
         asked.push(frameNumbers[0]!);
-        running.most = Math.max(running.most, ++running.now);
+        running.max = Math.max(running.max, ++running.now);
+        // An archive takes its time.
         await new Promise((resolve) => setTimeout(resolve, 1));
         running.now--;
-        return [new ArrayBuffer(8)];
+        return [new ArrayBuffer(bytes)];
       },
     };
     const series = { studyInstanceUid: '1', seriesInstanceUid: '1.1' } as ConstructorParameters<
@@ -88,17 +77,17 @@ describe('frames', () => {
     return { frames: new FrameSource(series, () => client), asked, running };
   }
 
-  test('are asked for once, six at a time, whoever needs them', async () => {
+  test('are requested once, six at a time, whoever needs them', async () => {
     const { frames, asked, running } = source();
     const { signal } = new AbortController();
     const both = [frames.window(level, all, null, signal), frames.window(level, all, null, signal)];
     const windows = await Promise.all(both);
     expect(windows.map((window) => window.frames.length)).toEqual([100, 100]);
     expect(asked.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
-    expect(running.most).toBe(6);
+    expect(running.max).toBe(6);
   });
 
-  test('are not asked for any more when the view has moved; another view gets them', async () => {
+  test('are no longer requested when the view has moved; another view gets them', async () => {
     const { frames, asked } = source();
     const gone = new AbortController();
     const first = frames.window(level, all, null, gone.signal);
@@ -112,5 +101,27 @@ describe('frames', () => {
     await expect(first).rejects.toThrow('moved');
     expect((await second).frames).toHaveLength(4);
     expect(asked.length).toBeLessThan(12);
+  });
+
+  test('are kept while they fit into the memory for them; those used last stay', async () => {
+    // Three fit.
+    const { frames, asked } = source(10 << 20);
+    const { signal } = new AbortController();
+    for (const frame of [0, 1, 2, 0, 3, 0, 1])
+      await frames.window(level, { ...all, x: frame * 16, width: 16, height: 16 }, null, signal);
+    expect(asked).toEqual([1, 2, 3, 4, 2]);
+  });
+
+  test.each([
+    ['larger than the memory for frames', 33 << 20],
+    ['empty', 0],
+  ])('that are %s are asked for once, for all windows over them', async (_name, bytes) => {
+    const { frames, asked } = source(bytes);
+    const { signal } = new AbortController();
+    for (const x of [0, 8]) {
+      const { frames: found } = await frames.window(level, { x, y: 0, width: 8, height: 8 }, null, signal);
+      expect(found.map((frame) => frame.bytes.byteLength)).toEqual([bytes]);
+    }
+    expect(asked).toEqual([1]);
   });
 });

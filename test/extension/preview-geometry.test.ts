@@ -1,8 +1,8 @@
-/** Which frames a preview needs, and that it gives the network what the server would. */
+/** Which frames a preview needs, and that the network gets the same input as on the server. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { windowAround } from '../../core/src/image/windows.ts';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
-import { tileWindow } from '../../extension/src/preview/tile-window.ts';
 import { isInSight, visibleTiles } from '../../extension/src/preview/visible-tiles.ts';
 
 const instance = (columns: number, rows: number, more: object = {}) => ({
@@ -17,7 +17,7 @@ const instance = (columns: number, rows: number, more: object = {}) => ({
 });
 
 describe('levels', () => {
-  test('are sorted finest first; labels and overviews are none', () => {
+  test('are sorted finest first, without labels and overviews', () => {
     const levels = slideLevels([
       instance(512, 512),
       instance(2048, 2048),
@@ -29,7 +29,7 @@ describe('levels', () => {
     ]);
   });
 
-  test('TILED_FULL counts frames in rows, over the parts of a concatenation', () => {
+  test('TILED_FULL counts frames in rows, across the parts of a concatenation', () => {
     const [level] = slideLevels([
       instance(700, 300, { SOPInstanceUID: '1.1', NumberOfFrames: 4 }),
       instance(700, 300, { SOPInstanceUID: '1.2', NumberOfFrames: 2, ConcatenationFrameOffsetNumber: 4 }),
@@ -39,7 +39,7 @@ describe('levels', () => {
     expect(level!.frameAt(3, 0)).toBeUndefined();
   });
 
-  test('TILED_SPARSE has frames where their positions say, and nowhere else', () => {
+  test('TILED_SPARSE has frames only at the stated positions', () => {
     const at = (column: number, row: number) => ({
       PlanePositionSlideSequence: {
         ColumnPositionInTotalImagePixelMatrix: column,
@@ -72,9 +72,9 @@ describe('visible tiles', () => {
     expect(fine).toHaveLength(1);
   });
 
-  test('a coarser level where more would be in sight than can be kept', () => {
-    const at = (most: number) =>
-      visibleTiles(levels, [0.25, 0, 0, 0.25, 0, 0], { width: 1024, height: 1024 }, 1, most).map(
+  test('a coarser level, if the finer one has more in sight than can be kept', () => {
+    const at = (maxPixels: number) =>
+      visibleTiles(levels, [0.25, 0, 0, 0.25, 0, 0], { width: 1024, height: 1024 }, 1, maxPixels).map(
         ({ level }) => level,
       );
     expect(at(17 * 256 ** 2)).toContain(1);
@@ -82,7 +82,7 @@ describe('visible tiles', () => {
     expect(at(0)).toEqual([2]);
   });
 
-  test('nothing beside the slide', () => {
+  test('nothing outside the slide', () => {
     expect(visibleTiles(levels, [1, 0, 0, 1, 9000, 9000], { width: 100, height: 100 }, 1, Infinity)).toEqual(
       [],
     );
@@ -101,13 +101,13 @@ test.each([
   expect(isInSight(rectangle, [-1, 0, 0, -1, 100, 100], viewport)).toBe(expected);
 });
 
-test('a tile goes through the network with its whole halo, at an aligned origin, inside the slide', () => {
+test('a tile passes through the network with its whole halo, at an aligned origin, inside the slide', () => {
   const side = fc.integer({ min: 1, max: 5000 });
   fc.assert(
     fc.property(side, side, fc.nat(), fc.nat(), (width, height, a, b) => {
       const tile = { x: a % width, y: b % height, width: 0, height: 0 };
       Object.assign(tile, { width: Math.min(256, width - tile.x), height: Math.min(256, height - tile.y) });
-      const window = tileWindow(tile, { width, height }, { halo: 16, alignment: 4 });
+      const window = windowAround(tile, { width, height }, { halo: 16, alignment: 4 });
       for (const value of Object.values(window)) expect(value % 4).toBe(0);
       expect(window.x).toBeLessThanOrEqual(Math.max(0, tile.x - 16));
       expect(window.y).toBeLessThanOrEqual(Math.max(0, tile.y - 16));

@@ -1,4 +1,4 @@
-/** The user's token on every request to the service, and what happens when it has run out. */
+/** The user's token on every request to the service, and what happens when it has expired. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -33,34 +33,36 @@ afterEach(() => {
   server.close();
 });
 
-test('a request carries the token of the moment', async () => {
+test('a request carries the current token', async () => {
   token = 'Bearer new';
   expect(await client.health(signal)).toEqual({ version: '1' });
   expect(seen).toEqual(['Bearer new']);
 });
 
-test('a refused request goes out again when the viewer has renewed the token', async () => {
+test('a refused request is repeated when the viewer has renewed the token', async () => {
   token = 'Bearer old';
+  // The viewer is slow: it renews the token after the request was refused.
   setTimeout(() => (token = 'Bearer new'), 100);
   expect(await client.health(signal)).toEqual({ version: '1' });
   expect(seen).toEqual(['Bearer old', 'Bearer new']);
   expect(expired).toBe(0);
 });
 
-test('without a new token the viewer is told that the session has ended', async () => {
+test('without a new token the viewer learns that the session has ended', async () => {
   token = 'Bearer old';
   await expect(client.health(signal)).rejects.toMatchObject({ user: { code: 'SESSION_EXPIRED' } });
   expect([seen.length, expired]).toEqual([1, 1]);
 });
 
-test('a renewed token that is refused as well is not tried a third time', async () => {
+test('a renewed token that is refused too is not tried a third time', async () => {
   [token, valid] = ['Bearer old', 'Bearer other'];
+  // As slow as above.
   setTimeout(() => (token = 'Bearer new'), 50);
   await expect(client.health(signal)).rejects.toMatchObject({ user: { code: 'SESSION_EXPIRED' } });
   expect([seen.length, expired]).toEqual([2, 1]);
 });
 
-test('a service that is away is told from one that refuses', async () => {
+test('an unreachable service is distinguished from one that refuses', async () => {
   server.close();
   server.closeAllConnections();
   await expect(client.health(signal)).rejects.toMatchObject({ user: { code: 'SERVICE_AWAY' } });

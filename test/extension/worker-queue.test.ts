@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { WorkerAnswer, WorkerRequest } from '../../extension/src/preview/messages.ts';
 import { WorkerQueue } from '../../extension/src/preview/worker-queue.ts';
 
-function fakeWorker(longestMs?: number) {
+function fakeWorker(timeoutMs?: number) {
   const asked: WorkerRequest[] = [];
   let answer = (_: WorkerAnswer): void => {};
   let fail = (_: string): void => {};
@@ -15,7 +15,7 @@ function fakeWorker(longestMs?: number) {
     terminate() {},
   };
   return {
-    queue: new WorkerQueue(worker, longestMs),
+    queue: new WorkerQueue(worker, timeoutMs),
     asked,
     answer: (data: WorkerAnswer) => answer(data),
     fail: (message: string) => fail(message),
@@ -42,7 +42,7 @@ test('one request at a time, in order', async () => {
   await expect(second).rejects.toThrow('no memory');
 });
 
-test('what is given up before its turn never reaches the worker', async () => {
+test('a request aborted before its turn never reaches the worker', async () => {
   const { queue, asked, answer } = fakeWorker();
   const given = new AbortController();
   const first = queue.ask(request('a'), never);
@@ -57,7 +57,7 @@ test('what is given up before its turn never reaches the worker', async () => {
   await third;
 });
 
-test('a worker that breaks down fails all that wait, and all that ask later', async () => {
+test('a worker that crashes fails all waiting requests, and all later ones', async () => {
   const { queue, fail } = fakeWorker();
   const waiting = [queue.ask(request('a'), never), queue.ask(request('b'), never)];
   expect(queue.isBroken).toBe(false);
@@ -67,7 +67,7 @@ test('a worker that breaks down fails all that wait, and all that ask later', as
   await expect(queue.ask(request('c'), never)).rejects.toThrow('out of memory');
 });
 
-test('a worker that was killed and says nothing is given up', async () => {
+test('a worker that was killed and stays silent is abandoned', async () => {
   const { queue } = fakeWorker(20);
   await expect(queue.ask(request('a'), never)).rejects.toThrow('does not answer');
   expect(queue.isBroken).toBe(true);

@@ -1,7 +1,10 @@
-/** An archive that fails for a while, in each way that it can: the job is done in the end, once, with the same bytes. */
+/**
+ * An archive that fails for a while, in every way that it can: the job still stores its series, once, with the same
+ * bytes.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Job } from '../../server/src/contract/index.ts';
+import type { Job } from '../../core/src/contract/index.ts';
 import {
   answer,
   type Fault,
@@ -27,7 +30,7 @@ const OUT_OF_RESOURCES = 0xa700;
 const DUPLICATE = 0x0111;
 const PROCESSING_FAILURE = 0x0110;
 
-/** Failures after which the same attempt, or the next one, gets there by itself. */
+/** Failures that the same attempt, or the next one, overcomes by itself. */
 const PASSING: readonly (readonly [string, Matcher, Fault, number])[] = [
   ['connection reset while fetching', isInstance, reset, 2],
   ['connection reset half-way through an instance', isInstance, resetAfter(30_000), 3],
@@ -38,15 +41,15 @@ const PASSING: readonly (readonly [string, Matcher, Fault, number])[] = [
   ['503 to stores', isStore, answer(503), 2],
   ['202: out of resources', isStore, refuseStore(202, OUT_OF_RESOURCES), 2],
   ['202: processing failure of one level', isStore, refuseStore(202, PROCESSING_FAILURE), 1],
-  ['409: stored, told as a duplicate', isStore, storeAsDuplicate, 2],
-  ['502 to more tries than an attempt makes', isInstance, answer(502), 5],
+  ['409: stored, reported as duplicate', isStore, storeAsDuplicate, 2],
+  ['502 to more requests than are retried', isInstance, answer(502), 5],
 ];
 
-/** Failures that say nothing of passing: the job fails with a code, and the same request completes the series. */
-const TOLD: readonly (readonly [string, Matcher, Fault, RegExp])[] = [
+/** Failures that do not look transient: the job fails with a code, and the same request completes the series. */
+const PERMANENT: readonly (readonly [string, Matcher, Fault, RegExp])[] = [
   ['200 with nothing stored', isStore, storeNothing, /^STORE_UNVERIFIED$/],
-  ['200 with nothing stored, and nothing said', isStore, answer(200, {}, {}), /^STORE_UNVERIFIED$/],
-  ['409: a duplicate that is not there', isStore, refuseStore(409, DUPLICATE), /^STORE_REJECTED$/],
+  ['200 with nothing stored, empty data set', isStore, answer(200, {}, {}), /^STORE_UNVERIFIED$/],
+  ['409: duplicate of no instance', isStore, refuseStore(409, DUPLICATE), /^STORE_REJECTED$/],
   ['instance cut off in its frames', isInstance, truncateInstance, /^DICOM_INVALID$/],
 ];
 
@@ -81,9 +84,9 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
           }),
         );
 
-        it.each(TOLD)('%s', (fault, matches, cause, code) =>
+        it.each(PERMANENT)('%s', (fault, matches, cause, code) =>
           recorded(fault, async () => {
-            // The second one: a part of the series is stored, or fetched, when it comes.
+            // At the second request, so that part of the series is already stored or fetched.
             const injection = site.proxy.inject(second(matches), cause);
             const first = await site.submit(small);
             const failed = await site.end(first.id);
@@ -100,7 +103,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
         it('resets of any connection', () =>
           recorded('connection resets at random', async () => {
             const random = randomFrom(`${seed} ${name} resets`);
-            // Chance must not leave it out altogether.
+            // Ensures that it happens at least once.
             let asked = 0;
             const injection = site.proxy.inject(() => asked++ === 0 || random() < 0.3, reset, 12);
             const { id } = await untilAccepted(() => site.submit(small));
@@ -116,7 +119,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
             return { times: injection.met, finding };
           }));
 
-        it('away while a job runs: it waits, says for what, and goes on', () =>
+        it('away while a job runs: the job waits, says for what, and continues', () =>
           recorded('archive away', async () => {
             site.proxy.inject(isInstance, slow(400_000));
             const { id } = await site.submit(pyramid);
@@ -124,7 +127,7 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
             await site.proxy.goAway();
             const waiting = await site.see(id, (job) => job.waiting !== null);
             expect(waiting).toMatchObject({ state: 'SCHEDULED', waiting: { code: 'ARCHIVE_UNREACHABLE' } });
-            // It is tried again meanwhile.
+            // The job tries again meanwhile.
             await pause(8000);
             expect((await site.job(id)).state).not.toBe('FAILED');
             await site.proxy.comeBack();
@@ -136,13 +139,13 @@ describe.each(ARCHIVES.map((archive) => [archive.name, archive] as const))(
   },
 );
 
-/** Every matching request but the first. */
+/** Every matching request except the first. */
 function second(matches: Matcher): Matcher {
   let seen = 0;
   return (request) => matches(request) && ++seen > 1;
 }
 
-/** A job that failed says so where the archive holds a part of its series. */
+/** A failed job says so if part of its series is in the archive. */
 function expectToldInPart(job: Job, stored: readonly string[]): void {
   expect(job.stored?.instances ?? 0).toBe(stored.length);
 }

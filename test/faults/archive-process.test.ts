@@ -1,7 +1,7 @@
-/** An archive that is killed while it receives, and one that stays away. */
+/** An archive that is killed while it receives, and one that stays down. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { isFinal } from '../../server/src/contract/index.ts';
+import { isFinal } from '../../core/src/contract/index.ts';
 import { answer, delay, isAny, isStore, slow } from '../support/fault-proxy.ts';
 import { startArchiveProcess } from './archives.ts';
 import { randomFrom, seed } from './random.ts';
@@ -40,7 +40,7 @@ describe('an archive', () => {
       let kills = 0;
       let halves = 0;
       for (; kills < KILLS && !isFinal((await site.job(id)).state); kills++) {
-        // The last ones while it receives.
+        // The last kills come while it receives.
         if (kills >= KILLS / 2) await site.see(id, ({ progress }) => progress?.stage === 'store');
         await pause(random() * 1500);
         await archive.kill();
@@ -77,7 +77,7 @@ describe('an archive that', () => {
       recorded(`archive ${what} for good`, async () => {
         site.proxy.inject(isStore, delay(500));
         const { id } = await site.submit(pyramid);
-        // A part of the series is there.
+        // Part of the series is there.
         await site.see(id, ({ stored }) => stored?.instances === 1);
         await fail();
         const failed = await site.end(id);

@@ -1,4 +1,4 @@
-/** The two archives that the faults are caused in front of, with what a test does behind the product's back. */
+/** The two archives behind the fault proxy, and what a test does to them behind the product's back. */
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,21 +45,21 @@ async function embedded(): Promise<TestArchive> {
   };
 }
 
-/** The embedded archive as a process of its own, which can be killed. */
+/** The embedded archive as a separate process, which can be killed. */
 export async function startArchiveProcess(): Promise<TestArchive & Pick<ServiceProcess, 'kill' | 'start'>> {
   const folder = await mkdtemp(join(tmpdir(), 'faults-archive-'));
   const port = await freePort();
   const files = join(folder, 'archive');
   await mkdir(files);
   const service = await startProcess('serve', {
-    // At the same address after each start.
+    // At the same address after every start.
     STAIN_SERVER_PORT: String(port),
     STAIN_ARCHIVE_FOLDER: files,
     STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
     STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
     STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
   });
-  // Its index is made anew at each start.
+  // It rebuilds its index at every start.
   const restart = async (): Promise<void> => {
     await service.kill();
     await service.start();

@@ -1,7 +1,7 @@
-/** Two workers are killed and started again, over and over, under a batch of ten slides on one PostgreSQL. */
+/** Two workers are killed and restarted repeatedly during a batch of ten slides on one PostgreSQL. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isFinal, type Job } from '../../server/src/contract/index.ts';
+import { isFinal, type Job } from '../../core/src/contract/index.ts';
 import { delay, isAny } from '../support/fault-proxy.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
 import { randomFrom, seed } from './random.ts';
@@ -29,7 +29,7 @@ describe.skipIf(postgresMissing !== undefined)(
       await postgres?.[Symbol.asyncDispose]();
     });
 
-    it(`are all right in the end, and each there once (seed ${seed})`, () =>
+    it(`are all correct in the end, and stored once each (seed ${seed})`, () =>
       recorded('two workers killed under ten slides', async () => {
         const random = randomFrom(`${seed} batch`);
         site.proxy.inject(isAny, delay(100));
@@ -54,7 +54,7 @@ describe.skipIf(postgresMissing !== undefined)(
           finding.duplicated += found.duplicated;
           finding.wrong += found.wrong;
         }
-        // With the undisturbed ones.
+        // Including the undisturbed ones.
         expect(await postgres.query(`SELECT count(*) FROM stain_normalization.job`)).toBe(String(2 * SLIDES));
         return { times: kills, finding };
       }));

@@ -1,4 +1,6 @@
-/** The clock of a worker jumps by an hour while it works, forward and back: nobody takes its job away, nothing changes. */
+/**
+ * A worker's clock jumps by an hour while it works, forward and back: it keeps its job, and the result stays the same.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -38,7 +40,7 @@ describe.skipIf(missing !== undefined)(
           LD_PRELOAD: LIBRARY!,
           FAKETIME_TIMESTAMP_FILE: clock,
           FAKETIME_NO_CACHE: '1',
-          // As when a clock is set: what is measured goes on.
+          // As when a clock is set: monotonic time continues.
           FAKETIME_DONT_FAKE_MONOTONIC: '1',
         },
       });
@@ -66,7 +68,7 @@ describe.skipIf(missing !== undefined)(
         const job = await site.end(id);
         site.proxy.heal();
         await writeFile(clock, '+0\n');
-        // One attempt: the first part of a revision counts them.
+        // One attempt: the first part of a revision counts the attempts.
         expect(job.revision.split('-')[0]).toBe('1');
         expect(Math.abs(Date.parse(job.endedAt!) - Date.parse(createdAt))).toBeLessThan(60_000);
         return { times: 2, finding: await site.findings(pyramid, job) };

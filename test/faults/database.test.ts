@@ -1,4 +1,4 @@
-/** The database server is restarted while jobs run, in order and as by a crash. */
+/** The database server is restarted while jobs run, both in order and as by a crash. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
@@ -8,7 +8,7 @@ import { PYRAMID, Site, type SiteSlide } from './site.ts';
 
 const RESTARTS_A_JOB = 2;
 const AWAY_MS = 1500;
-/** Until a ticket whose job has ended is gone, with a heartbeat missed. */
+/** Time until the ticket of a finished job is gone, including a missed heartbeat. */
 const TICKETS_MS = 90_000;
 
 describe.skipIf(postgresMissing !== undefined)(
@@ -44,7 +44,7 @@ describe.skipIf(postgresMissing !== undefined)(
             }
             const finding = await site.findings(pyramid, await site.end(id));
             expect(site.service.isRunning && site.workers.every(({ isRunning }) => isRunning)).toBe(true);
-            // A ticket is put away after its job has ended.
+            // A ticket is removed after its job has ended.
             await vi.waitFor(
               async () => {
                 const tickets = await postgres.query(

@@ -1,4 +1,4 @@
-/** A spool on a disk that is full: the job waits, says for what, and goes on when there is room. */
+/** A spool on a full disk: the job waits, says for what, and continues when there is space. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { delay, isInstance } from '../support/fault-proxy.ts';
 import { recorded } from './record.ts';
 import { PYRAMID, Site, type SiteSlide } from './site.ts';
 
-/** Enough for what is thought that a job takes. */
+/** Enough for the estimated size of a job. */
 const SIZE = '48m';
 
 const missing = process.getuid?.() === 0 ? undefined : 'only root can mount a small disk';
@@ -24,7 +24,7 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
   beforeAll(async () => {
     disk = await mkdtemp(join(tmpdir(), 'faults-disk-'));
     await mount('-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk);
-    site = await Site.open({ spool: disk, environment: { STAIN_SPOOL_LEAST_FREE_BYTES: '0' } });
+    site = await Site.open({ spool: disk, environment: { STAIN_SPOOL_MIN_FREE_BYTES: '0' } });
     pyramid = await site.add('pyramid', PYRAMID);
   });
   afterAll(async () => {
@@ -40,12 +40,12 @@ describe.skipIf(missing !== undefined)(missing ? `a full disk (skipped: ${missin
     return job?.waiting?.code;
   }
 
-  /** Somebody else takes the disk, but for so many bytes. */
+  /** Another program fills the disk, except for this many bytes. */
   async function fill(left: number): Promise<() => Promise<void>> {
     const filler = join(disk, 'filler');
     const { bavail, bsize } = await statfs(disk);
     const pages = left === 0 ? [] : [`count=${Math.floor(bavail - left / bsize)}`];
-    // It ends with an error where it has met the end of the disk.
+    // Writing fails when the disk is full.
     await promisify(execFile)('dd', ['if=/dev/zero', `of=${filler}`, `bs=${bsize}`, ...pages]).catch(
       () => {},
     );

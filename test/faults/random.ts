@@ -1,4 +1,4 @@
-/** Random moments that can be had again: STAIN_FAULTS_SEED takes the seed that a run printed. */
+/** Reproducible random moments: set STAIN_FAULTS_SEED to the seed that a run printed. */
 import { createHash } from 'node:crypto';
 import { inject } from 'vitest';
 

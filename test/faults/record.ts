@@ -1,20 +1,20 @@
-/** What each fault did, for the table at the end of the suite. */
+/** Records the effect of each fault, for the table at the end of the suite. */
 import { appendFile } from 'node:fs/promises';
 import { expect, inject } from 'vitest';
 
-/** Counts after one job under a fault; all are 0 where nothing went wrong. */
+/** Counts after one job under a fault; all are 0 if nothing went wrong. */
 export interface Finding {
-  /** Jobs that did not come to their end, or whose series is not there. */
+  /** Jobs that did not succeed, or whose series is missing. */
   readonly lost: number;
-  /** Series, instances or jobs too many. */
+  /** Surplus series, instances or jobs. */
   readonly duplicated: number;
-  /** Instances whose bytes are others than an undisturbed job's, levels missing under a base, files and jobs left over. */
+  /** Instances whose bytes differ from those of an undisturbed job, base levels without their other levels, leftover files and jobs. */
   readonly wrong: number;
 }
 
 export interface Entry extends Finding {
   readonly fault: string;
-  /** How often the fault was caused. */
+  /** How often the fault occurred. */
   readonly times: number;
 }
 
@@ -26,7 +26,10 @@ declare module 'vitest' {
 
 export const RIGHT: Finding = { lost: 0, duplicated: 0, wrong: 0 };
 
-/** Runs what causes a fault and looks for its traces, and writes down what came of it; what throws has lost a job. */
+/**
+ * Runs a test that causes a fault and checks for its effects, and records the result. A test that throws counts as a
+ * lost job.
+ */
 export async function recorded(
   fault: string,
   run: () => Promise<{ readonly times: number; readonly finding: Finding }>,
@@ -35,7 +38,7 @@ export async function recorded(
   try {
     const { times, finding } = await run();
     entry = { fault, times, ...finding };
-    expect(times, 'the fault was never met').toBeGreaterThan(0);
+    expect(times, 'the fault never occurred').toBeGreaterThan(0);
     expect(finding).toEqual(RIGHT);
   } finally {
     await appendFile(inject('faultLog'), `${JSON.stringify(entry)}\n`);

@@ -1,18 +1,18 @@
 /**
- * A hospital in small: an archive behind a proxy that fails, the service and its workers as processes. A slide is
- * normalised undisturbed at first; then its derived series is taken out of the archive, and the same request, which makes the
- * next revision, has to give the same bytes under faults, apart from what names the revision.
+ * A small hospital: an archive behind a fault proxy, and the service and its workers as processes. A slide is first
+ * normalised undisturbed. Its derived series is then removed from the archive. The same request makes the next
+ * revision, which must have the same bytes under faults, apart from whatever identifies the revision.
  */
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isFinal, type Job, type JobList } from '../../server/src/contract/index.ts';
-import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
+import { isFinal, type Job, type JobList } from '../../core/src/contract/index.ts';
+import { derivedUids } from '../../server/src/derived/derived-uids.ts';
+import { textOf } from '../../server/src/dicom/json-model.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { uuidFromUid } from '../../server/src/dicom/uid.ts';
 import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { type CopiedSlide, copySample } from '../support/copy-slide.ts';
 import { type DerivedContent, derivedContent } from '../support/derived-content.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -28,24 +28,24 @@ export const TINY = [3];
 const TEMPLATE = 'he-pink-violet';
 const MODEL = 'fast';
 
-/** How long the longest chain of faults and retries here may take. */
+/** Maximum duration of the longest chain of faults and retries here. */
 const END_TIMEOUT_MS = 120_000;
 const TIDY_TIMEOUT_MS = 10_000;
 
 export interface SiteOptions {
-  /** Default: the embedded one. */
+  /** Default: the embedded archive. */
   readonly archive?: ArchiveKind;
   /** Folder for the spool. Default: a temporary one. */
   readonly spool?: string;
   /** PostgreSQL server. Default: the embedded database. */
   readonly databaseUrl?: string;
-  /** Workers beside the service, which then does no work itself. Default 0. */
+  /** Workers beside the service, which then runs no jobs itself. Default 0. */
   readonly workers?: number;
   readonly environment?: Readonly<Record<string, string>>;
   readonly workerEnvironment?: Readonly<Record<string, string>>;
 }
 
-/** A slide in the archive, and what an undisturbed job makes of it. */
+/** A slide in the archive, and the result of an undisturbed job. */
 export interface SiteSlide extends CopiedSlide {
   /** SHA-256 of the content of each derived instance, by the UID of its source. */
   readonly derived: ReadonlyMap<string, string>;
@@ -90,7 +90,7 @@ export class Site implements AsyncDisposable {
       STAIN_SPOOL_DIRECTORY: spool,
       STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
       STAIN_JOBS_HEARTBEAT_SECONDS: '10',
-      // After each row of windows: the slides are small, and are to be broken off between two checkpoints too.
+      // After each row of windows: the slides are small, and must be interrupted between two checkpoints too.
       STAIN_SPOOL_CHECKPOINT_SECONDS: '0',
       ...(databaseUrl === undefined
         ? { STAIN_DATABASE_DIRECTORY: join(folder, 'database') }
@@ -108,7 +108,7 @@ export class Site implements AsyncDisposable {
     return new Site({ proxy, service, workers, spool }, archive, client, resources.move());
   }
 
-  /** Puts a copy of the sample into the archive and normalises it undisturbed. */
+  /** Copies the sample into the archive and normalises it undisturbed. */
   async add(name: string, levels: readonly number[]): Promise<SiteSlide> {
     const copy = await copySample(name, levels);
     await this.put(copy);
@@ -120,17 +120,17 @@ export class Site implements AsyncDisposable {
       derived: new Map((await this.#derivedInstances(copy)).map(({ source, sha256 }) => [source, sha256])),
       baseUid: copy.baseUid,
     };
-    if (slide.derived.size !== levels.length) throw new Error('The undisturbed series is not whole.');
+    if (slide.derived.size !== levels.length) throw new Error('The undisturbed series is incomplete.');
     await this.forget(slide);
     return slide;
   }
 
-  /** Puts a slide into the archive. */
+  /** Copies a slide into the archive. */
   async put({ files }: CopiedSlide): Promise<void> {
     await this.#archive.put(files);
   }
 
-  /** Takes what was derived out of the archive. */
+  /** Removes derived instances from the archive. */
   async forget(slide: SiteSlide): Promise<void> {
     for (const uid of await this.derivedSeries(slide)) await this.#archive.remove(uid);
   }
@@ -152,7 +152,7 @@ export class Site implements AsyncDisposable {
     return this.#json(`/api/normalizations/${id}`, { method: 'DELETE' });
   }
 
-  /** The job as soon as it is so; undefined where it ended otherwise. */
+  /** The job as soon as it satisfies the condition; undefined if it ended without. */
   async see(id: string, isSo: (job: Job) => boolean): Promise<Job | undefined> {
     const deadline = Date.now() + END_TIMEOUT_MS;
     for (;;) {
@@ -168,14 +168,14 @@ export class Site implements AsyncDisposable {
     return (await this.see(id, ({ state }) => isFinal(state)))!;
   }
 
-  /** What is wrong after a job that should have made the series. */
+  /** What is wrong after a job that should have stored the series. */
   async findings(slide: SiteSlide, job: Job): Promise<Finding> {
     const derived = await this.#derivedInstances(slide);
     const series = await this.derivedSeries(slide);
     const wrong = [...slide.derived].filter(
       ([source, sha256]) => !derived.some((one) => one.source === source && one.sha256 === sha256),
     );
-    // Whatever attempts there were: the header says one thing.
+    // However many attempts there were, the header is the same.
     const revisions = new Set(derived.map(({ revision }) => revision));
     const unfinished = await this.#unfinishedJobs();
     const left = await this.leftInSpool();
@@ -186,19 +186,19 @@ export class Site implements AsyncDisposable {
     };
     if (finding.lost + finding.duplicated + finding.wrong > 0)
       console.error(
-        'Not as undisturbed:',
+        'Differs from undisturbed:',
         JSON.stringify({ job, series, wrong, revisions: [...revisions], unfinished, left }),
       );
     return finding;
   }
 
-  /** Series of the study besides the source. */
+  /** Series of the study other than the source. */
   async derivedSeries({ studyInstanceUid, seriesInstanceUid }: CopiedSlide): Promise<string[]> {
     const found = await this.#client.searchSeries({ StudyInstanceUID: studyInstanceUid }, unlimited());
     return found.map((json) => textOf(json, '0020000E')!).filter((uid) => uid !== seriesInstanceUid);
   }
 
-  /** UIDs of the derived instances that the archive shows now. */
+  /** UIDs of the derived instances that the archive shows. */
   async storedInstances({ studyInstanceUid, seriesInstanceUid }: SiteSlide): Promise<string[]> {
     const found = await this.#client.searchInstances({ StudyInstanceUID: studyInstanceUid }, unlimited());
     return found
@@ -206,7 +206,7 @@ export class Site implements AsyncDisposable {
       .map((json) => textOf(json, '00080018')!);
   }
 
-  /** Whether a viewer would open a pyramid of which levels are missing. */
+  /** Whether a viewer would open a pyramid with missing levels. */
   async showsHalfPyramid(slide: SiteSlide): Promise<boolean> {
     const stored = await this.storedInstances(slide);
     const bases = (await this.derivedSeries(slide)).map((uid) =>
@@ -215,7 +215,7 @@ export class Site implements AsyncDisposable {
     return bases.some((uid) => stored.includes(uid)) && stored.length < slide.derived.size;
   }
 
-  /** Files of jobs, once nothing more is removed. */
+  /** Files of jobs, once removal has finished. */
   async leftInSpool(): Promise<string[]> {
     const deadline = Date.now() + TIDY_TIMEOUT_MS;
     for (;;) {
@@ -229,7 +229,7 @@ export class Site implements AsyncDisposable {
     return this.#resources.disposeAsync();
   }
 
-  /** All instances in derived series of the study, as the archive gives them. */
+  /** All instances in derived series of the study, as the archive returns them. */
   async #derivedInstances(slide: CopiedSlide): Promise<DerivedContent[]> {
     const { studyInstanceUid } = slide;
     const found: DerivedContent[] = [];

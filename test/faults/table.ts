@@ -1,4 +1,6 @@
-/** Around the suite: gathers what the tests recorded, prints it as a table, and writes it where STAIN_FAULTS_OUT says. */
+/**
+ * Runs around the suite: collects the records of the tests, prints them as a table, and writes it to STAIN_FAULTS_OUT.
+ */
 import { randomInt } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -9,10 +11,10 @@ import type { Entry } from './record.ts';
 const INTRODUCTION = `# Faults
 
 Made by \`npm run test:faults\`: real processes, a real PostgreSQL, a real Orthanc and the embedded archive behind a proxy
-that fails on purpose. A fault is caused while a slide is normalised; afterwards the derived series must be in the archive
-once, with the bytes that an undisturbed job gives. Lost: a job that did not come to its end, or a series that is not
-there. Duplicated: a series, instance or job too many. Wrong: other bytes, a level missing under a base level, something
-left in the spool or in the queue.
+that fails on purpose. Each fault is caused while a slide is normalised; afterwards the derived series must be in the archive
+once, with the bytes that an undisturbed job stores. Lost: a job that did not succeed, or a missing series. Duplicated: a
+surplus series, instance or job. Wrong: different bytes, a base level without its other levels, something left over in the
+spool or in the queue.
 `;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -40,7 +42,7 @@ function parse(line: string): Entry {
   return JSON.parse(line) as Entry;
 }
 
-/** One entry a fault, in the order of the first ones, and the sum of all. */
+/** One row per fault, in order of first occurrence, and the total. */
 function merge(entries: readonly Entry[]): Entry[] {
   const faults = new Map<string, Entry>();
   const add = (fault: string, { times, lost, duplicated, wrong }: Entry): void => {

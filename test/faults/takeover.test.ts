@@ -1,4 +1,4 @@
-/** Workers that come back from the dead, and a host on which everything dies at once. */
+/** Workers that wake after their job was taken over, and a host that loses power. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { delay, isAny } from '../support/fault-proxy.ts';
@@ -37,7 +37,7 @@ describe.skipIf(postgresMissing !== undefined)(
           const { id } = await site.submit(pyramid);
           await site.see(id, ({ progress }) => progress?.stage === stage);
           const [first, second] = site.workers as [ServiceProcess, ServiceProcess];
-          // Nobody knows which of the two has it: one hangs, then the other.
+          // It is unknown which of the two runs the job: one is stopped, then the other.
           first.freeze();
           const before = (await site.job(id)).revision;
           await pause(2500);
@@ -51,7 +51,7 @@ describe.skipIf(postgresMissing !== undefined)(
           (isOfFirst ? first : second).thaw();
           site.proxy.heal();
           const finding = await site.findings(pyramid, await site.end(id));
-          // What the one that woke might still do.
+          // Time for the worker that woke to do damage.
           await pause(3000);
           const later = await site.findings(pyramid, await site.job(id));
           expect(site.workers.every(({ isRunning }) => isRunning)).toBe(true);

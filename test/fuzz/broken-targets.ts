@@ -1,5 +1,5 @@
-/** Readers with faults, to see that the fuzzer finds each kind: at the fifth input of a process. */
-import { StainError } from '../../server/src/errors.ts';
+/** Faulty readers, to test that the fuzzer finds each kind of fault: at the fifth input of a process. */
+import { StainError } from '../../core/src/errors.ts';
 import type { Target, Targets } from './targets.ts';
 
 const held: Uint8Array[] = [];

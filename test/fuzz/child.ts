@@ -1,10 +1,10 @@
-/** Reads mutants one after the other, in a process of its own: what kills it or holds it up is seen from outside. */
+/** Reads mutants one after the other, in a separate process: the parent notices if one crashes or hangs it. */
 import { openSync, writeSync } from 'node:fs';
-import { StainError } from '../../server/src/errors.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { mutant } from './mutate.ts';
 import type { Targets } from './targets.ts';
 
-/** What the child is to do, as JSON in its first argument. */
+/** The child's task, as JSON in its first argument. */
 export interface Assignment {
   /** Module that exports `targets`. */
   readonly module: string;
@@ -12,26 +12,26 @@ export interface Assignment {
   readonly seed: number;
   readonly first: number;
   readonly end: number;
-  /** File that always holds the index of the input in work, as a double. */
+  /** File that always holds the index of the current input, as a double. */
   readonly stateFile: string;
 }
 
-/** One a line on the standard output. */
+/** One per line on the standard output. */
 export type Report =
   | { readonly kind: 'failure'; readonly index: number; readonly what: string }
   | { readonly kind: 'end'; readonly peakMb: number; readonly refused: Readonly<Record<string, number>> };
 
-/** Memory that one small input may take at most, at its peak. */
+/** Maximum memory for one small input, at its peak. */
 const MAX_GROWTH_KB = 256 * 1024;
 
 const { module, target: name, seed, first, end, stateFile } = JSON.parse(process.argv[2]!) as Assignment;
 const { targets } = (await import(module)) as { targets: Targets };
 const { seeds, read } = await targets[name]!();
-/** How often which error of the table came: shows how deep the mutants get. */
+/** How often each error of the table occurred: shows how deep the mutants get. */
 const refused: Record<string, number> = {};
 const state = openSync(stateFile, 'w');
 
-// The codecs are loaded and the code is compiled before anything is measured.
+// Codecs are loaded and code is compiled before anything is measured.
 for (const { bytes } of seeds) await read(Uint8Array.from(bytes)).catch(() => {});
 for (let index = first; index < end; index++) {
   writeSync(state, new Uint8Array(Float64Array.of(index).buffer), 0, 8, 0);
@@ -45,7 +45,7 @@ for (let index = first; index < end; index++) {
 }
 report({ kind: 'end', peakMb: Math.round(process.resourceUsage().maxRSS / 1024), refused });
 
-/** Undefined for a result and for an error of the table, but for INTERNAL, which is a fault of the product. */
+/** Undefined for a result and for an error of the table, except INTERNAL, which is a fault of the product. */
 async function faultOf(work: () => Promise<void>): Promise<string | undefined> {
   try {
     await work();
@@ -59,7 +59,7 @@ async function faultOf(work: () => Promise<void>): Promise<string | undefined> {
   }
 }
 
-/** Written at once: a crash must not swallow what was found before it. */
+/** Written at once, so that a crash does not lose earlier findings. */
 function report(message: Report): void {
   writeSync(1, `${JSON.stringify(message)}\n`);
 }

@@ -1,11 +1,12 @@
 /** Frames of every transfer syntax through the decoders, and ICC profiles. */
+import '../../server/src/codec/node-codecs.ts';
 import jpegTurbo from '@julusian/jpeg-turbo';
-import { transferSyntaxOf } from '../../server/src/codec/codestream-syntax.ts';
-import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
+import { codestreamSyntax } from '../../core/src/codec/codestream-syntax.ts';
+import { decodeFrame } from '../../core/src/codec/decode-frame.ts';
+import { asYbrFull422 } from '../../core/src/codec/jpeg.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { srgbProfile } from '../../server/src/codec/icc.ts';
 import { convertLattice } from '../../server/src/codec/icc-lattice.ts';
-import { asYbrFull422 } from '../../server/src/codec/jpeg.ts';
 import { encodeJpegLs, encodeRle } from '../codec/encoders.ts';
 import { frameFormat, testFrame, toPlanes } from '../codec/frames.ts';
 import { ADOBE_RGB, matrixProfile } from '../codec/profiles.ts';
@@ -34,7 +35,7 @@ function target(transferSyntaxUid: string, count: number, seeds: readonly Seed[]
     count,
     seeds,
     async read(bytes) {
-      transferSyntaxOf(bytes, SIZE * SIZE * 3);
+      codestreamSyntax(bytes, SIZE * SIZE * 3);
       const pixels = await decodeFrame(bytes, format);
       if (pixels.length !== SIZE * SIZE * 3) throw new Error(`${pixels.length} bytes of pixels.`);
       if (transferSyntaxUid === JPEG) asYbrFull422(bytes, format);

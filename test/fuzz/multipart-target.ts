@@ -1,7 +1,8 @@
 /** Multipart bodies with their content type, in chunks of every size. */
+
+import { StainError } from '../../core/src/errors.ts';
 import { negotiateFrames, negotiateInstances } from '../../server/src/archive/accept.ts';
 import { boundaryOf, readMultipart } from '../../server/src/dicomweb/multipart-reader.ts';
-import { StainError } from '../../server/src/errors.ts';
 import type { Seed } from './mutate.ts';
 import type { Targets } from './targets.ts';
 

@@ -10,7 +10,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../../scripts/arguments.ts';
 import { mutant } from './mutate.ts';
 import { supervise } from './supervise.ts';
 import { targets } from './targets.ts';
@@ -19,21 +19,22 @@ import { targets } from './targets.ts';
 const HANG_SECONDS = 20;
 const KEPT = fileURLToPath(new URL('../../var/fuzz/', import.meta.url));
 
-const { values } = parseArgs({
+const { values } = readArguments({
+  usage: 'npm run test:fuzz --',
+  about: `Fuzzes every reader of foreign bytes. Ends with 1 where an input crashes or hangs a reader, takes much memory, or
+gives an error that is not in the table. Such an input is kept in var/fuzz.`,
   options: {
-    seed: { type: 'string' },
-    target: { type: 'string' },
-    first: { type: 'string', default: '0' },
-    count: { type: 'string' },
-    scale: { type: 'string', default: '1' },
+    seed: { type: 'string', value: 'N', help: 'the same mutants again; printed at the start' },
+    target: { type: 'string', value: 'NAME', choices: Object.keys(targets), help: 'one reader only' },
+    first: { type: 'string', default: '0', value: 'N', help: 'first input' },
+    count: { type: 'string', value: 'N', help: 'how many inputs of each reader' },
+    scale: { type: 'string', default: '1', value: 'N', help: 'how many times as many inputs as usual' },
   },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const first = Number(values.first);
 console.log(`Seed ${seed}.`);
 
-if (values.target !== undefined && !(values.target in targets))
-  throw new Error(`There is no target ${values.target}, but ${Object.keys(targets).join(', ')}.`);
 let [inputs, failed] = [0, 0];
 for (const [name, make] of Object.entries(targets).filter(([name]) => name === (values.target ?? name))) {
   const { seeds, count } = await make();

@@ -1,4 +1,4 @@
-/** Runs a target in a child process and finds what the child cannot tell: that it crashed or hung, and where. */
+/** Runs a target in a child process and finds what the child cannot report: that it crashed or hung, and where. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import type { Assignment, Report } from './child.ts';
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
-/** Until the first input is in work. */
+/** Time until the first input is read. */
 const START_SECONDS = 60;
-/** More are the same one again, most likely. */
+/** More failures are most likely the same one again. */
 const MAX_FAILURES = 10;
 
 export interface Failure {
@@ -23,7 +23,7 @@ export interface Outcome {
   readonly inputs: number;
   readonly failures: readonly Failure[];
   readonly peakMb: number;
-  /** Errors of the table by code; those of a child that was killed are not counted. */
+  /** Errors of the table by code, without those of a killed child. */
   readonly refused: Readonly<Record<string, number>>;
 }
 
@@ -52,7 +52,7 @@ export async function supervise(
   }
 }
 
-/** @returns what was found, and the first input that was not read */
+/** @returns the findings, and the first input that was not read */
 async function runChild(
   assignment: Assignment,
   hangSeconds: number,

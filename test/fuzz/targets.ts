@@ -1,6 +1,7 @@
-/** What is fuzzed: readers as the product uses them, with intact inputs to begin from. */
+/** What is fuzzed: readers as the product uses them, with intact inputs as seeds. */
 import { dicomTargets } from './dicom-targets.ts';
 import { frameTargets } from './frame-targets.ts';
+import { jsonTarget } from './json-target.ts';
 import { multipartTarget } from './multipart-target.ts';
 import type { Seed } from './mutate.ts';
 
@@ -8,10 +9,10 @@ export interface Target {
   readonly seeds: readonly Seed[];
   /** Inputs of a run. */
   readonly count: number;
-  /** @throws what the reader throws; errors of the table are as good as a result */
+  /** @throws whatever the reader throws; errors of the table are acceptable */
   read(bytes: Uint8Array): Promise<void>;
 }
 
 export type Targets = Readonly<Record<string, () => Promise<Target>>>;
 
-export const targets: Targets = { ...dicomTargets, ...multipartTarget, ...frameTargets };
+export const targets: Targets = { ...dicomTargets, ...jsonTarget, ...multipartTarget, ...frameTargets };

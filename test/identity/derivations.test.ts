@@ -1,14 +1,15 @@
 /** Which series a request means, and which revision of it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { NormalizationRequest } from '../../core/src/contract/index.ts';
 import { uidFromUuid } from '../../server/src/dicom/uid.ts';
-import { type Derivation, type Revisions, revisionOf } from '../../server/src/normalization/derivations.ts';
+import { type Derivation, type Revisions, revisionOf } from '../../server/src/pipeline/derivations.ts';
 import {
   type Fingerprint,
   seriesContent,
   seriesIdentity,
-} from '../../server/src/normalization/series-identity.ts';
-import type { NormalizationRequest } from '../../server/src/normalization/types.ts';
+} from '../../server/src/pipeline/series-identity.ts';
+import { runs } from '../support/property-runs.ts';
 
 const REQUEST: NormalizationRequest = {
   studyInstanceUid: '1.2',
@@ -48,27 +49,27 @@ describe('the UID of a series', () => {
       slideUid: fc.constantFrom(undefined, '1.2.3.4', '1.2.3.5'),
     }),
   );
-  /** All that decides bytes; lossless encodings have no quality. */
+  /** Everything that determines bytes; lossless encodings have no quality. */
   const meaning = ([request, fingerprint]: [NormalizationRequest, Fingerprint]): string =>
     JSON.stringify([{ ...request, quality: request.encoding === 'jpeg' && request.quality }, fingerprint]);
 
-  it('is the same for the same work, and another as soon as one part differs', () => {
+  it('is the same for the same request, and differs if one part differs', () => {
     fc.assert(
       fc.property(parts, parts, (a, b) => {
         expect(uuidOf(...a) === uuidOf(...b)).toBe(meaning(a) === meaning(b));
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 
-  it('is what it was before any stain could be asked for, where it is not', () => {
+  it('is the same as before `anyStain` existed, if that is not set', () => {
     const request = { ...REQUEST, studyInstanceUid: '1.2.3', seriesInstanceUid: '1.2.3.4', template: 'one' };
     const before = seriesContent(request, FINGERPRINT).content;
     expect(seriesContent({ ...request, anyStain: false }, FINGERPRINT).content).toBe(before);
     expect(seriesContent({ ...request, anyStain: true }, FINGERPRINT).content).not.toBe(before);
   });
 
-  it('differs by the transfer, of which none is a revision of the other', () => {
+  it('differs by transfer, and none is a revision of the other', () => {
     const [linear, paper] = (['linear', 'paper'] as const).map((transfer) =>
       seriesContent({ ...REQUEST, transfer }, FINGERPRINT),
     );
@@ -76,13 +77,13 @@ describe('the UID of a series', () => {
     expect(linear!.content).not.toBe(paper!.content);
   });
 
-  it('is not changed by the time, nor by what else the request carries', () => {
+  it('depends neither on the time nor on other parts of the request', () => {
     const carrying = { ...REQUEST, templateSha256: 'x', sourceSha256: 'y', slide: '1.2.3.4' };
     expect(uuidOf(carrying, FINGERPRINT)).toBe(uuidOf(REQUEST, FINGERPRINT));
     expect(uuidOf(REQUEST, FINGERPRINT, 2)).not.toBe(uuidOf(REQUEST, FINGERPRINT));
   });
 
-  it('stays what it is: series in archives are found again by it', () => {
+  it('stays stable, because series in archives are found by it', () => {
     expect(uidFromUuid(uuidOf(REQUEST, FINGERPRINT))).toBe('2.25.283234569320588443575015906364585032364');
   });
 });
@@ -101,7 +102,7 @@ describe('the revision that a request makes', () => {
     add: async () => true,
   });
 
-  it('is the first where there is none', async () => {
+  it('is the first if there is none', async () => {
     expect(await revisionOf(content, knowing(undefined))).toMatchObject({
       revision: 1,
       supersedes: undefined,
@@ -112,18 +113,18 @@ describe('the revision that a request makes', () => {
     expect(await revisionOf(content, knowing(derivation()))).toEqual(derivation().identity);
   });
 
-  it('follows one that is over, or that was made of other instances, and names it', async () => {
+  it('follows one that is complete, or that was made from other instances, and names it', async () => {
     const named = { revision: 4, supersedes: uidFromUuid(derivation().identity.seriesUuid) };
     expect(await revisionOf(content, knowing(derivation({ isOver: true })))).toMatchObject(named);
     expect(await revisionOf(content, knowing(derivation({ content: 'other' })))).toMatchObject(named);
   });
 
-  it('names what was stored before, where the last one never was', async () => {
+  it('names what was stored before, if the last one never was', async () => {
     const never = derivation({ isOver: true, wasStored: false });
     expect(await revisionOf(content, knowing(never))).toMatchObject({ revision: 4, supersedes: '2.25.9' });
   });
 
-  it('is that of another request which was faster', async () => {
+  it('is that of a simultaneous request that was faster', async () => {
     let newest: Derivation | undefined;
     const faster = derivation();
     const revisions: Revisions = {

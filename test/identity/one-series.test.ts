@@ -1,15 +1,15 @@
-/** The same work is the same series: for the command line and the service, today and after a deletion. */
+/** The same request is the same series: for the command line and the service, now and after a deletion. */
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Job } from '../../core/src/contract/index.ts';
 import {
   isFailed,
   type NormalizeArguments,
   normalizeCommand,
 } from '../../server/src/cli/normalize-command.ts';
 import { isExisting, type Normalized } from '../../server/src/cli/normalize-once.ts';
-import type { Job } from '../../server/src/contract/index.ts';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
 import { makeKeyObject } from '../support/make-key-object.ts';
 import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
@@ -71,7 +71,7 @@ async function headerOf<T>(seriesUid: string, read: (file: Part10File) => T): Pr
   throw new Error(`no file of ${seriesUid}`);
 }
 
-/** Series that a header names in place of which it was made. */
+/** Series that this one replaces, according to its header. */
 const supersededBy = (seriesUid: string): Promise<string[]> =>
   headerOf(seriesUid, ({ dataset }) =>
     dataset
@@ -81,7 +81,7 @@ const supersededBy = (seriesUid: string): Promise<string[]> =>
   );
 
 describe('the command line', () => {
-  it('does nothing where the destination has the series', async () => {
+  it('does nothing if the destination has the series', async () => {
     const first = await normalize();
     const before = await bytesOf(first.seriesInstanceUid);
     const second = await normalize();
@@ -91,7 +91,7 @@ describe('the command line', () => {
     expect(await filesIn(destination)).toHaveLength(before.size);
   });
 
-  it('completes what is there in part, with the bytes that were missing', async () => {
+  it('completes a partial series, with the bytes that were missing', async () => {
     const first = await normalize();
     const { seriesInstanceUid } = first;
     const before = await bytesOf(seriesInstanceUid);
@@ -102,7 +102,7 @@ describe('the command line', () => {
     expect(await bytesOf(seriesInstanceUid)).toEqual(before);
   });
 
-  it('makes the next revision of a slide that has got more instances, and names the one of the half', async () => {
+  it('makes the next revision for a slide with more instances, and names the revision of the incomplete one', async () => {
     const [last] = (await filesIn(source)).sort().slice(-1);
     const aside = join(place.folder, `aside-${count}.dcm`);
     await cp(last!, aside);
@@ -120,7 +120,7 @@ describe('the command line', () => {
     expect(description[1]).toContain(`Revision 2, in place of series ${half.seriesInstanceUid}.`);
   });
 
-  it('makes another series, and no revision, of another transfer', async () => {
+  it('makes a different series, not a revision, for another transfer', async () => {
     const first = await normalize();
     const other = await normalize({ transfer: 'paper' });
     expect(other).toMatchObject({ revision: 1, supersedes: undefined, transfer: 'paper' });
@@ -182,7 +182,7 @@ describe('the service', () => {
     return job!;
   }
 
-  it('makes the series that the command line makes, and the next revision when it was deleted', async () => {
+  it('makes the same series as the command line, and the next revision after it was deleted', async () => {
     const byHand = await normalize();
     const { studyInstanceUid, sourceSeriesInstanceUid: seriesInstanceUid } = byHand;
     const first = await ask({ studyInstanceUid, seriesInstanceUid });

@@ -1,8 +1,12 @@
-/** Two slides in one series: each becomes a series of its own, with its own headers and pixels, whoever asks for it and how. */
+/**
+ * Two slides in one series: each becomes a series of its own, with its own headers and pixels, whoever requests it and
+ * how.
+ */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Job } from '../../core/src/contract/index.ts';
 import { normalizeAllCommand } from '../../server/src/cli/normalize-all-command.ts';
 import {
   describeOutcomes,
@@ -11,7 +15,6 @@ import {
   normalizeCommand,
 } from '../../server/src/cli/normalize-command.ts';
 import { isExisting, type Normalized, normalizeOnce } from '../../server/src/cli/normalize-once.ts';
-import type { Job } from '../../server/src/contract/index.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
@@ -20,7 +23,7 @@ import { imagesOf, own, PAIR, type SlideName, writeGlass, writeSlides } from '..
 const signal = new AbortController().signal;
 const [BASE_A] = imagesOf('A');
 const [BASE_B] = imagesOf('B');
-/** In the order in which slides of one size are told: by the UIDs of their base levels. */
+/** In the order of slides of the same size: by the UIDs of their base levels. */
 const BOTH: readonly SlideName[] = BASE_A < BASE_B ? ['A', 'B'] : ['B', 'A'];
 const BASES = BOTH.map((slide) => imagesOf(slide)[0]);
 
@@ -49,7 +52,7 @@ async function normalize(changes: Partial<NormalizeArguments> = {}): Promise<Nor
   });
 }
 
-/** What the instances of a derived series say of their slide, and SHA-256 of their frames by size. */
+/** What the instances of a derived series say about their slide, and SHA-256 of their frames by size. */
 async function stored(seriesInstanceUid: string) {
   const says: { container?: string; frameOfReference?: string; specimen?: string }[] = [];
   const frames: Record<string, string> = {};
@@ -96,7 +99,7 @@ describe('the command line', () => {
     expect(found[0]!.frames).not.toEqual(found[1]!.frames);
   });
 
-  it('does nothing for a slide that is named by another of its images, or not named, once it is made', async () => {
+  it('does nothing for an existing result, whether the slide is named by another of its images or not at all', async () => {
     await writeSlides(source, ...BOTH);
     const [first] = await normalize({ slide: BASE_B });
     for (const image of imagesOf('B')) {
@@ -105,12 +108,12 @@ describe('the command line', () => {
     }
     const both = await normalize();
     expect(both.find(isExisting)).toMatchObject({ sourceSlide: BASE_B });
-    // Neither takes the place of the other.
+    // Neither replaces the other.
     const other = { sourceSlide: BASE_A, revision: 1, supersedes: undefined };
     expect(both.find((one) => !isExisting(one))).toMatchObject(other);
   });
 
-  it('takes the only slide of a series as the same, named or not', async () => {
+  it('treats the only slide of a series as the same, named or not', async () => {
     await writeSlides(source, 'A');
     const [first] = await normalize();
     const [named] = await normalize({ slide: imagesOf('A')[1] });
@@ -125,7 +128,7 @@ describe('the command line', () => {
     });
   });
 
-  it('makes the one where the other fails, and says which', async () => {
+  it('makes one if the other fails, and says which', async () => {
     await writeGlass(source, BOTH[0]!);
     await writeSlides(source, BOTH[1]!);
     const outcomes = await normalizeCommand(
@@ -169,7 +172,7 @@ describe('the command line', () => {
     expect(fetched.toSorted()).toEqual(imagesOf('A').toSorted());
   });
 
-  it('has a line for each in the report of normalize-all, and leaves both out the next time', async () => {
+  it('has a line for each in the report of normalize-all, and skips both the next time', async () => {
     await writeSlides(source, ...BOTH);
     const all = async () => {
       const args = {
@@ -218,7 +221,7 @@ describe('the service', () => {
       body: JSON.stringify({ ...PAIR, template: TEMPLATE, model: 'fast', ...body }),
     });
 
-  it('tells the slides to whoever names none, and makes the one that is named', async () => {
+  it('lists the slides if the request names none, and makes the one that is named', async () => {
     const refused = await ask({});
     expect(refused.status).toBe(422);
     expect(await refused.json()).toMatchObject({

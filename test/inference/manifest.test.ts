@@ -27,27 +27,27 @@ async function change(edit: Change): Promise<void> {
 }
 
 describe('model manifest', () => {
-  it('loads the model that is shipped', async () => {
+  it('loads the shipped model', async () => {
     expect(await listModels(modelFolder)).toContain('reference');
     const model = await loadModel(modelFolder, 'reference');
     expect(model).toMatchObject({ name: 'reference', classes: 4, halo: 16, alignment: 4 });
     expect(model.sha256).toMatch(/^[0-9a-f]{64}$/);
     const small = await loadModel(modelFolder, 'fast');
     expect(small).toMatchObject({ name: 'fast', classes: 4, halo: 20, alignment: 4 });
-    // The small network answers as the large one does: a template of either fits both.
-    // Those of the models before, too: their weights were the same.
+    // The small network has the same classes as the large one: a template of either fits both.
+    // So do those of earlier models: their weights were the same.
     expect(small.templatesOf).toEqual(expect.arrayContaining([model.sha256, small.sha256]));
     expect(model.templatesOf).toEqual(small.templatesOf);
   });
 
-  it('refuses a graph of which one bit is another', async () => {
+  it('refuses a graph with one changed bit', async () => {
     const graph = await readFile(path('reference.apply.onnx'));
     graph[graph.length >> 1]! ^= 1;
     await writeFile(path('reference.apply.onnx'), graph);
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
   });
 
-  it('refuses a graph that is absent', async () => {
+  it('refuses a missing graph', async () => {
     await rm(path('reference.statistics.onnx'));
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
   });
@@ -56,7 +56,7 @@ describe('model manifest', () => {
     ['of another version', (manifest) => (manifest.schemaVersion = 2)],
     ['without a digest', ({ models: [model] }) => delete model.graphs.apply.sha256],
     [
-      'that leads out of its folder',
+      'that points outside its folder',
       ({ models: [model] }) => (model.graphs.apply.file = '../reference.apply.onnx'),
     ],
   ])('refuses a manifest %s', async (_name, edit) => {
@@ -64,7 +64,7 @@ describe('model manifest', () => {
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
   });
 
-  it('refuses a manifest that is absent or no JSON, and an unknown model', async () => {
+  it('refuses a manifest that is missing or not JSON, and an unknown model', async () => {
     await expect(loadModel(folder, 'other')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND', status: 404 });
     await writeFile(path('manifest.json'), '{');
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });

@@ -30,7 +30,7 @@ const identity = () => ({
 });
 
 describe('network', () => {
-  it('gives K x 17 sums whose class weights add up to the pixels counted', async () => {
+  it('returns K x 17 sums whose class weights add up to the number of pixels', async () => {
     const input = weighted();
     input.weight.fill(0, 0, 1000);
     const sums = await network.statistics(input, signal);
@@ -40,7 +40,7 @@ describe('network', () => {
     expect(total).toBeLessThanOrEqual(64 * 64 - 1000 + 1e-3);
   });
 
-  it('gives back the tile for the identity, and the same twice', async () => {
+  it('returns the tile unchanged for the identity, twice the same', async () => {
     const source = tile().tile.slice();
     const once = await network.apply({ ...tile(), coefficients: identity() }, signal);
     expect(await network.apply({ ...tile(), coefficients: identity() }, signal)).toEqual(once);
@@ -71,7 +71,7 @@ describe('network', () => {
     await expect(network.statistics(weighted(), controller.signal)).rejects.toBe(reason);
   });
 
-  it('fails for a size the graph cannot take, or pixels that are gone, and answers the next request', async () => {
+  it('fails for a size that the graph does not accept, or pixels that were transferred, and answers the next request', async () => {
     const wrong = {
       tile: new Uint8Array(3 * 7 * 5),
       weight: new Uint8Array(35),
@@ -86,7 +86,7 @@ describe('network', () => {
     expect((await network.statistics(weighted(), signal)).length).toBe(model.classes * 17);
   });
 
-  it('rejects what is under way and what comes when it is closed', async () => {
+  it('rejects running and later requests when it is closed', async () => {
     const closed = await openNetwork({ model, device: 'cpu', threads: 1 });
     const running = [closed.statistics(weighted(512), signal), closed.statistics(weighted(), signal)];
     const settled = Promise.allSettled(running);
@@ -96,12 +96,12 @@ describe('network', () => {
     await expect(closed.statistics(weighted(), signal)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
   });
 
-  it('does not start with a graph that is none', async () => {
+  it('does not start with a file that is not a graph', async () => {
     const broken = { ...model, graphs: { ...model.graphs, apply: new Uint8Array(100) } };
     await expect(openNetwork({ model: broken, device: 'cpu', threads: 1 })).rejects.toThrow();
   });
 
-  it('takes the device that is asked for, or names all that is missing', async () => {
+  it('uses the requested device, or names everything that is missing', async () => {
     const auto = await openNetwork({ model, device: 'auto', threads: 1 });
     await auto.close();
     expect(network.providerReason).toBeUndefined();
@@ -137,7 +137,7 @@ describe('a network on two threads, as on CUDA', () => {
     };
   };
 
-  it('has two runs in flight and gives what one thread gives', async () => {
+  it('runs two requests at once with the results of one thread', async () => {
     const { pair } = await open();
     const finished: number[] = [];
     const sizes = [512, 64, 64];
@@ -149,13 +149,13 @@ describe('a network on two threads, as on CUDA', () => {
       }),
     );
     await pair.close();
-    // The small ones overtake the large one beside them, and keep their own order.
+    // The small ones overtake the large one, and keep their own order.
     expect(finished).toEqual([1, 2, 0]);
     expect(results[0]).toEqual(await network.statistics(weighted(512), signal));
     expect(results[2]).toEqual(await network.statistics(weighted(64), signal));
   });
 
-  it('is broken when one of its threads is gone, and ends the other', async () => {
+  it('breaks when one of its threads is gone, and ends the other', async () => {
     const { pair, workers } = await open();
     const ended = once(workers[1]!, 'exit');
     workers[0]!.postMessage({ kind: 'close' });

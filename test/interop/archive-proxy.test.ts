@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
-import { type Listening, listen } from '../../server/src/app/listen.ts';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
+import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
+import { type Listening, listen } from '../../server/src/http/listen.ts';
 import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
@@ -62,7 +62,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       await orthanc?.[Symbol.asyncDispose]();
     });
 
-    test('frames come as they are stored, although OHIF asks in a way that makes Orthanc decode them', async () => {
+    test('frames arrive as stored, although OHIF requests them in a way that makes Orthanc decode them', async () => {
       const direct = await fetch(orthanc.url + framePath(), { headers: { accept: OHIF_ACCEPT } });
       const through = await get(framePath(), OHIF_ACCEPT);
       expect(through.status).toBe(200);
@@ -77,7 +77,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       expect(rendered.headers.get('content-type')).toBe('image/jpeg');
     });
 
-    test('the addresses in its answers are ours', async () => {
+    test('the addresses in its responses are ours', async () => {
       const url = instance['00081190']!.Value[0]!;
       expect(new URL(url).origin).toBe(service.url);
     });

@@ -1,4 +1,4 @@
-/** The archive as seen by a client that is none of ours: Python's dicomweb-client. */
+/** The archive as seen by an independent client: Python's dicomweb-client. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,10 +1,11 @@
 /** Our codecs against independent ones: imagecodecs (libjpeg-turbo, OpenJPEG, OpenJPH, CharLS), Pillow (LittleCMS). */
+import '../../server/src/codec/node-codecs.ts';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { applyColourTable } from '../../server/src/codec/colour-table.ts';
-import { decodeFrame } from '../../server/src/codec/decode-frame.ts';
+import { applyColourTable } from '../../core/src/codec/colour-table.ts';
+import { decodeFrame } from '../../core/src/codec/decode-frame.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { makeColourTable } from '../../server/src/codec/icc.ts';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
@@ -35,7 +36,7 @@ describe.skipIf(python.missing)(`independent codecs${python.note}`, () => {
     expect(await read('ours.j2k.rgb')).toEqual(rgb);
     expect(await read('ours.jph.rgb')).toEqual(rgb);
     const decoded = await decodeFrame(jpeg, frameFormat('1.2.840.10008.1.2.4.50', COLUMNS, ROWS));
-    // Another inverse DCT: no more than some grey levels apart.
+    // With another inverse DCT: the difference is a few grey levels at most.
     expect(largestDifference(await read('ours.jpg.rgb'), decoded)).toBeLessThanOrEqual(6);
     expect(meanDifference(await read('ours.jpg.rgb'), decoded)).toBeLessThan(1.5);
   });
@@ -89,7 +90,7 @@ describe.skipIf(python.missing)(`independent codecs${python.note}`, () => {
     await runPython('codec_peers.py', 'icc', folder);
     applyColourTable((await makeColourTable(profile))!, colours);
     const reference = await read('converted.rgb');
-    // Where a colour leaves the gamut of sRGB there is a bend within a cell of the lattice.
+    // At the limits of the gamut of sRGB there is a bend within a cell of the lattice.
     expect(largestDifference(colours, reference)).toBeLessThanOrEqual(4);
     const off = colours.filter((value, i) => Math.abs(value - reference[i]!) > 2).length;
     expect(off / colours.length).toBeLessThan(0.005);
@@ -109,14 +110,14 @@ describe('real slides', () => {
     expect(file.dataset.string('PhotometricInterpretation')).toBe('RGB');
     const pixels = await decodeFrame(await file.frame(0), format(file));
     await file.close();
-    // Taken for RGB, chroma would be green and blue: near 128 everywhere, and never as bright as glass.
+    // Read as RGB, chroma would be green and blue: near 128 everywhere, and never as bright as glass.
     for (const channel of [1, 2])
       expect(pixels.filter((_, i) => i % 3 === channel).toSorted()[pixels.length / 6]).toBeGreaterThan(180);
   });
 
   const srgb = sharedSlide('highdicom_sm_image.dcm');
   it.skipIf(srgb.missing)(
-    `the sRGB profile of the International Color Consortium is seen to be one${srgb.note}`,
+    `the sRGB profile of the International Color Consortium is recognised${srgb.note}`,
     async () => {
       const file = await openPart10(srgb.path);
       const profile = file.dataset.items('OpticalPathSequence')[0]!.bytes('ICCProfile')!;

@@ -1,4 +1,4 @@
-"""Independent codecs (imagecodecs, Pillow, pydicom) at work on the files of a folder, for codec-peers.test.ts.
+"""Runs independent codecs (imagecodecs, Pillow, pydicom) on the files of a folder, for codec-peers.test.ts.
 
 decode FOLDER: reads ours.jpg, ours.j2k, ours.jph; writes NAME.rgb beside each.
 encode FOLDER ROWS COLUMNS: reads frame.rgb; writes what other systems would store.

@@ -36,7 +36,7 @@ def pixels(file: str) -> np.ndarray:
 
 
 def reduced(image: np.ndarray, by: int) -> np.ndarray:
-    """Averages of by x by pixels; what is left over at the edges is dropped."""
+    """Averages of by x by pixels; incomplete blocks at the edges are dropped."""
     rows, columns = image.shape[0] // by, image.shape[1] // by
     blocks = image[: rows * by, : columns * by].reshape(rows, by, columns, by, 3)
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
@@ -60,7 +60,7 @@ def write_svs(file: Path, *images: tuple[np.ndarray, dict]) -> None:
 def main(sample: str, folder: str) -> None:
     base = pixels(sample)
     slide, base_alone = Path(folder) / "slide.svs", Path(folder) / "base.svs"
-    # Behind the base level lies the thumbnail, which has no tiles.
+    # The thumbnail follows the base level, without tiles.
     write_svs(slide, (base, TILES), (reduced(base, 8), {}), (reduced(base, 4), TILES))
     write_svs(base_alone, (base, TILES))
 

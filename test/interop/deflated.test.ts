@@ -1,10 +1,10 @@
-/** Deflated instances out of a real archive: as it stores them, which is how our client asks for them. */
+/** Deflated instances from a real archive, as stored: our client requests them in that form. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ArchiveLocation } from '../../server/src/cli/archive-location.ts';
-import { DEFLATED } from '../../server/src/dicom/transfer-syntax.ts';
-import { readSeriesStain } from '../../server/src/normalization/series-stain.ts';
+import { DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN } from '../../core/src/dicom/transfer-syntaxes.ts';
+import { readSeriesStain } from '../../server/src/pipeline/series-stain.ts';
+import type { ArchiveLocation } from '../../server/src/wiring/archive-location.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
@@ -49,17 +49,17 @@ for (const peer of [installedOrthanc, newerOrthanc])
       const bytes = await collect(
         archive.client.retrieveInstance(studyUid, seriesUid, sopInstanceUid, signal),
       );
-      expect(bytes.includes(DEFLATED)).toBe(true);
+      expect(bytes.includes(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)).toBe(true);
       expect(bytes.length).toBeLessThan(slide.bytes.length);
     });
 
-    it('is normalised as the same slide that is not deflated', async () => {
+    it('is normalised to the same result as the slide before deflation', async () => {
       const { seconds: _, ...through } = await normalizeOnlySlide(place, archive, archive, { model: 'fast' });
       const { seconds: __, ...plain } = await normalizeOnlySlide(place, folder, folder, { model: 'fast' });
       expect(through).toEqual(plain);
     });
 
-    // The older one answers 500 where single frames of it are asked for.
+    // The older one responds with 500 to requests for single frames of it.
     if (peer === newerOrthanc)
       it('has its stain read from frames', async () => {
         const reference = { studyInstanceUid: slide.studyUid, seriesInstanceUid: slide.seriesUid };

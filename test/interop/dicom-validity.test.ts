@@ -1,17 +1,17 @@
-/** The derived instances as dicom3tools judges them: no error for a valid source, no new one for an invalid. */
+/** The derived instances as judged by dicom3tools: no error for a valid source, no new one for an invalid source. */
 import { createWriteStream, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { compressSync, FORMAT_RGB, SAMP_422 } from '@julusian/jpeg-turbo';
 import { describe, expect, test } from 'vitest';
-import { deriveLevel } from '../../server/src/dicom/derived-series.ts';
-import { derivedUids } from '../../server/src/dicom/derived-uids.ts';
-import { EncapsulatedInstance } from '../../server/src/dicom/encapsulated-instance.ts';
-import { FrameSpool } from '../../server/src/dicom/frame-spool.ts';
+import { deriveLevel } from '../../server/src/derived/derived-series.ts';
+import { derivedUids } from '../../server/src/derived/derived-uids.ts';
+import { EncapsulatedInstance } from '../../server/src/derived/encapsulated-instance.ts';
 import { inputDeviceProfile } from '../../server/src/dicom/icc-class.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import type { Level } from '../../server/src/slide/types.ts';
-import { levelOf, record } from '../dicom/derive-for-tests.ts';
+import { FrameSpool } from '../../server/src/spool/frame-spool.ts';
+import { levelOf, record } from '../derived/derive-for-tests.ts';
 import { temporaryFolder } from '../dicom/temporary-folder.ts';
 import { makeSlideInstance, type SlideInstanceOptions } from '../support/make-slide.ts';
 import { dicomErrors, program, sharedSlide } from '../support/peers.ts';
@@ -54,7 +54,7 @@ async function derive(
   );
   const level = levelOf(headers, role);
   await using spool = await FrameSpool.create(`${path}.frames`, level.frames.length);
-  for (const i of level.frames.keys()) await spool.append(i, jpeg(level.rows, level.columns, i + 1));
+  for (let i = 0; i < level.frames.length; i++) await spool.append(i, jpeg(level.rows, level.columns, i + 1));
   const derivation = record({ iccProfile: await srgb() });
   const dataset = deriveLevel({
     level,
@@ -62,7 +62,7 @@ async function derive(
     instanceNumber: number,
     sopInstanceUid: derivedUids(derivation.identity).instance(`1.2.${number}`),
     sourceIsLossy: true,
-    encodedBytes: spool.totalBytes,
+    lossyRatio: 10,
   });
   const instance = new EncapsulatedInstance({ dataset, transferSyntaxUid: '1.2.840.10008.1.2.4.50', spool });
   await pipeline(instance.stream(), createWriteStream(path));

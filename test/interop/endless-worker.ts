@@ -1,4 +1,4 @@
-/** A process that takes jobs and never ends one, to be killed. Prints the id of each. Argument: the database. */
+/** A process that takes jobs and never finishes one, to be killed. Prints the id of each. Argument: the database. */
 import { openJobs } from '../jobs/support.ts';
 
 await openJobs({

@@ -1,12 +1,12 @@
 /**
- * Real slides through the whole product: the embedded archive and a real Orthanc give the same pixels, validators
- * find nothing that the source did not have, and independent readers see what was computed.
+ * Real slides through the whole product: the embedded archive and a real Orthanc give the same pixels, validators find
+ * no new errors, and independent readers see what was computed.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { NormalizationResult } from '../../core/src/contract/index.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
-import type { NormalizationResult } from '../../server/src/normalization/types.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { dicomErrors, program, python, repository, runPython, sharedSlide } from '../support/peers.ts';
@@ -76,7 +76,7 @@ describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as con
           const report = JSON.parse(
             await runPython('read_derived.py', source, derived, expected, JSON.stringify(sizes)),
           );
-          // JPEG 4:2:2 at quality 90; single pixels at sharp colour edges may be far off, the mean may not.
+          // JPEG 4:2:2 at quality 90: single pixels at sharp colour edges may differ much, the mean may not.
           expect(report.wsidicom.mean).toBeLessThan(6);
           if (report.highdicom) expect(report.highdicom.mean).toBeLessThan(6);
           expect(report.levels).toHaveLength(result.instances.length - 1);

@@ -1,4 +1,4 @@
-/** What a data scientist does with `fit --json` (scripts/normalize_tile.py) against what the service does, bit for bit. */
+/** `fit --json` with scripts/normalize_tile.py, as a data scientist uses it, equals the service bit for bit. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ const { signal } = new AbortController();
 const file = (name: string): string => join(place.folder, name);
 
 it.skipIf(python.missing).each(['he-magenta', 'he-pink-violet'])(
-  `a tile comes out of NumPy as of the service: %s${python.note}`,
+  `a tile is the same from NumPy and from the service: %s${python.note}`,
   async (template) => {
     await writeImage(file('tile.png'), tissue(301, 203, { part: 0.7, glass: [240, 241, 243] }));
     const fit = await fitCommand(

@@ -1,12 +1,12 @@
-/** A real Orthanc set up so that it tells little, or behind something that lets no transfer syntax through. */
+/** A real Orthanc that returns little metadata, or behind a proxy that accepts no transfer syntax. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WHITE } from '../../core/src/image/raster.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { infoArchiveCommand } from '../../server/src/cli/info-archive-command.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
-import { openRemoteSeries } from '../../server/src/normalization/remote-series.ts';
-import { WHITE } from '../../server/src/slide/raster.ts';
+import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
 import { answer, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
@@ -56,7 +56,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
     });
     afterEach(() => proxy.heal());
 
-    it('is known before the first slide by what is worked round', async () => {
+    it('is recognised before the first slide, with what is worked round', async () => {
       const { checks, isUsable } = await infoArchiveCommand(orthanc.url, place.composition, signal);
       expect(isUsable).toBe(true);
       const outcomes = (outcome: string) =>
@@ -65,7 +65,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       expect(outcomes('lacking')).toEqual([]);
     });
 
-    it('gives the pixels of a slide, decompressed, where it is told no transfer syntax', async () => {
+    it('returns the pixels of a slide, decompressed, if no transfer syntax is requested', async () => {
       const refusal = proxy.inject(
         ({ headers }) => /transfer-syntax/.test(headers.accept ?? ''),
         answer(406),
@@ -84,7 +84,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       expect(difference / through.length).toBeLessThan(2);
     });
 
-    it('gets the result that a folder gets, byte for byte, and shows it', async () => {
+    it('gets the same result as a folder, byte for byte, and shows it', async () => {
       await using folder = await place.open(source);
       const { studyInstanceUid, seriesInstanceUid } = await normalizeOnlySlide(place, folder, folder);
       const derived = join(source, studyInstanceUid, seriesInstanceUid);

@@ -1,19 +1,32 @@
-/** Jobs of several processes on one real PostgreSQL: asked for here, run there, taken over, through restarts of the server. */
+/**
+ * Jobs of several processes on one real PostgreSQL: requested here, run there, taken over, through restarts of the
+ * server.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Job } from '../../core/src/contract/index.ts';
+import { StainError } from '../../core/src/errors.ts';
+import { type Database, openDatabase } from '../../server/src/jobs/database.ts';
 import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import { type Pruned, pruneRecords } from '../../server/src/jobs/prune.ts';
+import { migrate } from '../../server/src/jobs/schema/migrate.ts';
+import { MIGRATIONS } from '../../server/src/jobs/schema/migrations.ts';
 import { create, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
 import { repository } from '../support/peers.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
+import { startProcess } from '../support/service-process.ts';
+import { describeTables, TABLES_OF_0_9 } from '../support/tables.ts';
 
 describe.skipIf(postgresMissing !== undefined)(
   `jobs on PostgreSQL${postgresMissing ? ` (skipped: ${postgresMissing})` : ''}`,
   () => {
     let postgres: RunningPostgres;
     let work: SteeredWork;
-    /** Answers requests and works on none, as `serve` does beside workers. */
+    /** Answers requests and runs no jobs, like `serve` beside workers. */
     let front: JobService;
     let worker: JobService;
 
@@ -39,7 +52,7 @@ describe.skipIf(postgresMissing !== undefined)(
       await front?.close();
     });
 
-    it('are asked for in one process, run in another and followed from the first', async () => {
+    it('are requested in one process, run in another and followed from the first', async () => {
       const next = work.next();
       const { job } = await create(front, request());
       const call = await next;
@@ -59,7 +72,7 @@ describe.skipIf(postgresMissing !== undefined)(
       expect(call.signal.aborted).toBe(true);
     });
 
-    it('are one job when two processes are asked for the same at the same time', async () => {
+    it('are one job if two processes request the same at the same time', async () => {
       const next = work.next();
       const wanted = request();
       const both = await Promise.all([create(front, wanted), create(worker, wanted)]);
@@ -70,12 +83,39 @@ describe.skipIf(postgresMissing !== undefined)(
       expect(work.calls).toHaveLength(1);
     });
 
-    it.each(['fast', 'immediate'] as const)('outlast a restart of the server (%s)', async (mode) => {
+    it('that are old are deleted without waiting for those who hold them', async () => {
+      const ended: Job[] = [];
+      for (const user of ['ann', 'ben']) {
+        const next = work.next();
+        const { job } = await create(front, request(), { requestedBy: user });
+        (await next).fail(new StainError('TOO_LITTLE_TISSUE', 'Glass.'));
+        ended.push(await until(front, job.id, 'FAILED'));
+      }
+      const ids = ended.map(({ id }) => `'${id}'`).join();
+      await postgres.query(
+        `UPDATE stain_normalization.job SET ended_at = ended_at - interval '31 days' WHERE id IN (${ids})`,
+      );
+      const holder = spawn('psql', ['--no-psqlrc', '--quiet', postgres.url], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      holder.stdin.write(
+        `BEGIN; SELECT 'holds' FROM stain_normalization.job WHERE id = '${ended[0]!.id}' FOR UPDATE;\n`,
+      );
+      await says(holder, 'holds');
+      const prune = (): Promise<Pruned> => pruneRecords(front.database, 30, AbortSignal.timeout(10_000));
+      expect(await prune()).toEqual({ batches: 0, jobs: 1 });
+      expect((await front.get(ended[0]!.id)).state).toBe('FAILED');
+      holder.stdin.end('ROLLBACK;\n');
+      await once(holder, 'exit');
+      expect(await prune()).toEqual({ batches: 0, jobs: 1 });
+    });
+
+    it.each(['fast', 'immediate'] as const)('survive a restart of the server (%s)', async (mode) => {
       const next = work.next();
       const { job } = await create(front, request());
       const call = await next;
       await postgres.stop(mode);
-      // The work ends while there is nobody to tell.
+      // The job ends while the database is away.
       call.succeed();
       await postgres.start();
       await expect.poll(async () => (await front.get(job.id)).state, { timeout: 20_000 }).toBe('COMPLETED');
@@ -96,7 +136,7 @@ describe.skipIf(postgresMissing !== undefined)(
         },
       );
       const { job } = await create(front, request());
-      await saysThatItRuns(doomed, job.id);
+      await says(doomed, job.id);
       doomed.kill('SIGKILL');
       await once(doomed, 'exit');
 
@@ -110,7 +150,50 @@ describe.skipIf(postgresMissing !== undefined)(
   },
 );
 
-async function saysThatItRuns(worker: ChildProcess, id: string): Promise<void> {
-  for await (const said of worker.stdout!) if (String(said).includes(id)) return;
-  throw new Error('The worker ended before it took the job.');
+describe.skipIf(postgresMissing !== undefined)('tables of version 0.9 on PostgreSQL', () => {
+  it('are migrated once by processes that start at the same time', async () => {
+    await using postgres = await startPostgres();
+    await postgres.query(await readFile(TABLES_OF_0_9, 'utf8'));
+    const open = (): Promise<Database> =>
+      openDatabase({ directory: '', url: postgres.url, heartbeatSeconds: 30, onError: () => {} });
+    const started = await Promise.all([open(), open(), open(), open()]);
+    // A step that cannot run twice.
+    const steps = [...MIGRATIONS, 'ALTER TABLE stain_normalization.job ADD COLUMN twice integer'];
+    await Promise.all(started.map((database) => migrate((sql) => database.query(sql), steps)));
+    expect(await postgres.query('SELECT count(*) FROM stain_normalization.schema_version')).toBe(
+      String(steps.length),
+    );
+    expect(await postgres.query('SELECT count(*) FROM stain_normalization.job')).toBe('6');
+    const fresh = await openDatabase({ directory: 'memory://', heartbeatSeconds: 30, onError: () => {} });
+    await migrate((sql) => fresh.query(sql), steps);
+    expect(await describeTables(started[0]!)).toEqual(await describeTables(fresh));
+    await Promise.all([...started, fresh].map((database) => database.close()));
+  });
+
+  it('are taken over by a service, which deletes what is old', async () => {
+    await using postgres = await startPostgres();
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'taken-over-'));
+    await postgres.query(await readFile(TABLES_OF_0_9, 'utf8'));
+    await postgres.query(`UPDATE stain_normalization.job SET ended_at = ended_at - interval '400 days'`);
+    const states = (): Promise<string> =>
+      postgres.query(`SELECT string_agg(DISTINCT state, ', ' ORDER BY state) FROM stain_normalization.job`);
+    expect(await states()).toBe('CANCELED, COMPLETED, FAILED, IN PROGRESS, SCHEDULED');
+    await using service = await startProcess('serve', {
+      STAIN_DATABASE_URL: postgres.url,
+      STAIN_JOBS_CONCURRENCY: '0',
+      STAIN_ARCHIVE_FOLDER: join(folder.path, 'archive'),
+      STAIN_SPOOL_DIRECTORY: join(folder.path, 'spool'),
+      STAIN_TEMPLATES_DIRECTORY: join(folder.path, 'templates'),
+    });
+    await expect.poll(states, { timeout: 30_000 }).toBe('COMPLETED, IN PROGRESS, SCHEDULED');
+    const { templates } = (await (await fetch(`${service.url}/api/templates`)).json()) as {
+      templates: { id: string }[];
+    };
+    expect(templates.map(({ id }) => id)).toContain('one');
+  });
+});
+
+async function says(process: ChildProcess, words: string): Promise<void> {
+  for await (const said of process.stdout!) if (String(said).includes(words)) return;
+  throw new Error(`The process ended before it said ${words}.`);
 }

@@ -35,7 +35,7 @@ def opened_by_highdicom(file: Path) -> highdicom.Image | None:
 
 
 def total_matrix(file: Path) -> np.ndarray:
-    """All tiles of a TILED_FULL level put together by pydicom: rows x columns x 3, RGB."""
+    """All tiles of a TILED_FULL level, assembled by pydicom: rows x columns x 3, RGB."""
     ds = pydicom.dcmread(file)
     rows, columns = ds.TotalPixelMatrixRows, ds.TotalPixelMatrixColumns
     across = -(-columns // ds.Columns)
@@ -55,7 +55,7 @@ def main(source: str, derived: str, expected_file: str, sizes: str) -> None:
     with WsiDicom.open(files) as slide:
         region = np.asarray(slide.read_region((0, 0), 0, (columns, rows)).convert("RGB"))
         report["wsidicom"] = difference(region, expected) | {"levels": len(slide.levels)}
-    # wsidicom leaves out levels whose tiles are smaller than those of the base: the source shows how many.
+    # wsidicom omits levels whose tiles are smaller than those of the base: the source shows how many.
     with WsiDicom.open(sorted(Path(source).rglob("*.dcm"))) as slide:
         report["wsidicom"]["levelsOfSource"] = len(slide.levels)
 

@@ -1,4 +1,4 @@
-"""Reads the base level of a slide that is no DICOM with openslide.
+"""Reads the base level of a slide in another format than DICOM, with openslide.
 
     python read_slide.py SLIDE PIXELS.rgb
 

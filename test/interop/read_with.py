@@ -2,7 +2,7 @@
 
     python read_with.py DERIVED_FOLDER
 
-Prints JSON: for each reader the mean difference in grey levels, or the reader's own words where it cannot.
+Prints JSON: for each reader the mean difference in grey levels, or the reader's error message.
 The truth is each frame as imagecodecs decodes it, at the place that its header states.
 """
 
@@ -68,7 +68,7 @@ def by_wsidicom(folder: str, base: list[tuple[Path, Header]]) -> np.ndarray:
 def by_openslide(folder: str, base: list[tuple[Path, Header]]) -> np.ndarray:
     with openslide.OpenSlide(base[0][0]) as slide:
         picture = slide.read_region((0, 0), 0, slide.dimensions)
-    # Where there is no tile it gives transparent pixels.
+    # Where there is no tile it returns transparent pixels.
     white = np.full((*np.asarray(picture).shape[:2], 3), 255, np.uint8)
     rgba = np.asarray(picture)
     return np.where(rgba[..., 3:] > 0, rgba[..., :3], white)

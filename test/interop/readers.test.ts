@@ -1,4 +1,4 @@
-/** Which independent reader opens a derived series of which encoding and layout: the table in docs/conformance.md. */
+/** Which independent reader opens a derived series, by encoding and layout: the table in docs/conformance.md. */
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { python, repository, runPython } from '../support/peers.ts';
 
 const READERS = ['pydicom', 'highdicom', 'wsidicom', 'openslide'] as const;
 const ENCODINGS = ['jpeg', 'jpeg2000', 'htj2k'] as const;
-/** Grey levels on average between decoders of one codestream: they scale chroma up in different ways. */
+/** Mean difference in grey levels between decoders of one codestream: they upsample chroma in different ways. */
 const SAME = 1.5;
 
 const LAYOUTS: Record<string, (frames: readonly Uint8Array[]) => Partial<SlideInstanceOptions>[]> = {
@@ -24,7 +24,7 @@ const LAYOUTS: Record<string, (frames: readonly Uint8Array[]) => Partial<SlideIn
     })),
 };
 
-/** The table, by encoding and layout: how each reader does. */
+/** The table, by encoding and layout: the result of each reader. */
 function table(): Map<string, string[]> {
   const text = readFileSync(join(repository, 'docs/conformance.md'), 'utf8');
   const rows = [...text.matchAll(/^\| (jpeg|jpeg2000|htj2k) \| ([\w ]+) \| (.+) \|$/gm)];

@@ -1,19 +1,22 @@
 /**
- * The topology of compose.yaml as plain processes: a real PostgreSQL, a real Orthanc, a service that leaves the work to two
- * workers, a login. Their environment is read from compose.yaml itself, with the names of its hosts replaced.
+ * The topology of compose.yaml as plain processes: a real PostgreSQL, a real Orthanc, a service that leaves the jobs to
+ * two workers, a login. The environment is read from compose.yaml itself, with the names of its hosts replaced.
  */
+
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { Job } from '../../server/src/contract/index.ts';
+import type { Job } from '../../core/src/contract/index.ts';
+import { textOf } from '../../server/src/dicom/json-model.ts';
 import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { repository } from '../support/peers.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
 import { type ServiceProcess, startProcess } from '../support/service-process.ts';
+import { storeFiles } from '../support/store-files.ts';
 
 const missing = orthancMissing ?? postgresMissing;
 const signal = AbortSignal.timeout(300_000);
@@ -54,7 +57,7 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
         await startProcess(command![0] as 'serve' | 'worker', {
           ...here,
           STAIN_SERVER_HOST: '127.0.0.1',
-          // The volume that both have.
+          // The volume that both share.
           STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
           STAIN_TEMPLATES_DIRECTORY: join(folder, `${name}-templates`),
         }),
@@ -66,7 +69,7 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
   });
   afterAll(() => open.disposeAsync());
 
-  /** The value of a variable of the file, with what is here in place of what is there, or its default. */
+  /** The value of a variable of the file, with local addresses in place of its hosts, or its default. */
   function replaced(value: string): string {
     const here = value
       .replace(/^postgres:.*@database:5432.*$/, postgres.url)
@@ -75,12 +78,13 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
       .replace(/^\$\{OIDC_AUDIENCE:.*\}$/, AUDIENCE)
       .replace(/\$\{POSTGRES_PASSWORD:[^}]*\}/, 'unused')
       .replace(/\$\{ORTHANC_BASIC:[^}]*\}/, 'c3RhaW46c2VjcmV0')
-      .replace(/\$\{\w+:-([^}]*)\}/, '$1');
+      .replace(/\$\{\w+:-([^}]*)\}/, '$1')
+      .replace(/\$\{\w+:\+[^}]*\}/, '');
     if (here.includes('$')) throw new Error(`What stands here for ${value}?`);
     return here;
   }
 
-  it('leaves nothing to passwords that everybody knows', async () => {
+  it('leaves nothing to well-known passwords', async () => {
     const text = await readFile(join(repository, 'compose.yaml'), 'utf8');
     for (const variable of [
       'POSTGRES_PASSWORD',
@@ -93,18 +97,12 @@ describe.skipIf(missing)(`the topology of compose.yaml${missing ? ` (skipped: ${
     expect(workers).toHaveLength(2);
   });
 
-  it('makes a slide that lies in Orthanc, by a worker, and asks who wants it', async () => {
+  it('normalises a slide in Orthanc, by a worker, and requires a login', async () => {
     const client = createDicomWebClient({ url: orthanc.url });
-    const file = await readFile(join(repository, 'scripts/sample/level-3.dcm'));
-    const [head, tail] = ['--b\r\nContent-Type: application/dicom\r\n\r\n', '\r\n--b--\r\n'];
-    const stow = await fetch(`${orthanc.url}/studies`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=b' },
-      body: Buffer.concat([Buffer.from(head), file, Buffer.from(tail)]),
-    });
+    const stow = await storeFiles(orthanc.url, [join(repository, 'scripts/sample/level-3.dcm')]);
     expect(stow.ok).toBe(true);
     const [found] = await client.searchSeries({ Modality: 'SM' }, signal);
-    const uid = (tag: string) => found![tag]!.Value![0] as string;
+    const uid = (tag: string) => textOf(found!, tag)!;
     const wanted = {
       studyInstanceUid: uid('0020000D'),
       seriesInstanceUid: uid('0020000E'),

@@ -1,14 +1,15 @@
-/** Batches of several users over an archive that is slow, away or full of results of ours. */
+/** Batches of several users over an archive that is slow, away or full of our own results. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { BatchReport, BatchSeries } from '../../server/src/contract/index.ts';
-import { passing } from '../../server/src/dicomweb/retry.ts';
-import { StainError } from '../../server/src/errors.ts';
+import type { BatchReport, BatchSeries } from '../../core/src/contract/index.ts';
+import { StainError } from '../../core/src/errors.ts';
 import {
   type BatchLineFacts,
   BatchService,
   type BatchServiceOptions,
 } from '../../server/src/jobs/batch-service.ts';
 import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import { migrate } from '../../server/src/jobs/schema/migrate.ts';
+import { MIGRATIONS } from '../../server/src/jobs/schema/migrations.ts';
 import { severalSlides } from '../../server/src/slide/several-slides.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from './support.ts';
 
@@ -45,10 +46,10 @@ async function open(
     },
     ...jobOptions,
   });
-  batches = await BatchService.open({ jobs, retrySeconds: 0.05, pollMs: 20, onFault: () => {}, ...options });
+  batches = new BatchService({ jobs, retrySeconds: 0.05, pollMs: 20, onFault: () => {}, ...options });
 }
 
-/** A batch of so many series of a kind, which its UIDs begin with. */
+/** A batch with this many series of one kind, which is the prefix of their UIDs. */
 async function ask(user: string, kind: number, count: number): Promise<string> {
   const series = Array.from({ length: count }, () => ({
     studyInstanceUid: '1.2',
@@ -67,14 +68,15 @@ const submitted = ({ series }: BatchReport): BatchSeries[] => series.filter(({ j
 const AWAY = '5';
 const SILENT = '6';
 const away = async (series: string): Promise<void> => {
-  if (series.startsWith(AWAY)) throw passing(new StainError('ARCHIVE_ERROR', 'The archive answered 503.'));
+  if (series.startsWith(AWAY))
+    throw new StainError('ARCHIVE_ERROR', 'The archive answered 503.', { retry: {} });
 };
 const silent = (series: string, signal: AbortSignal): Promise<void> =>
   series.startsWith(SILENT)
     ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     : Promise.resolve();
 
-it('a batch of an older version, which named no transfer, goes on with the usual one', async () => {
+it('a batch of an older version, without a transfer, continues with the default one', async () => {
   await open(async () => {});
   const { transfer: _, ...older } = REQUEST;
   const line = { studyInstanceUid: '1.2', seriesInstanceUid: '1.2.3' };
@@ -83,8 +85,8 @@ it('a batch of an older version, which named no transfer, goes on with the usual
   expect((await jobs.get(series[0]!.job!)).request.transfer).toBe('linear');
 });
 
-describe('a series that the archive cannot show', () => {
-  it('attack: an archive that answers 503 for some series; they are set aside, and everything else goes on', async () => {
+describe('a series that the archive cannot return', () => {
+  it('attack: an archive that answers 503 for some series; they are set aside, and everything else continues', async () => {
     const told: [string, BatchLineFacts][] = [];
     let isAway = true;
     await open((series) => (isAway ? away(series) : Promise.resolve()), {
@@ -111,7 +113,7 @@ describe('a series that the archive cannot show', () => {
     expect(healed.series[0]).toMatchObject({ code: null, message: null, nextTryAt: null });
   });
 
-  it('is refused with the code of its fault when that has lasted for too long', async () => {
+  it('is refused with the code of its fault when that has lasted too long', async () => {
     const told: string[] = [];
     await open(away, { retryHours: 0.2 / 3600, onLine: (what) => told.push(what) });
     const report = await until(await ask('ann', 5, 1), ({ counts }) => counts['REFUSED'] === 1);
@@ -122,9 +124,9 @@ describe('a series that the archive cannot show', () => {
   it('attack: ten series of one user that the archive never answers for; nobody waits for them', async () => {
     await open(silent, { trySeconds: 0.3, retrySeconds: 60 });
     const slow = await ask('ann', 6, 10);
-    // While they are tried.
+    // While they are being tried.
     await until(await ask('ben', 1, 5), (report) => submitted(report).length === 5);
-    // And after: those of the same user come before their second try.
+    // And afterwards: the series of the same user come before their second attempt.
     await until(await ask('ann', 1, 2), (report) => submitted(report).length === 2);
     const { series } = await until(slow, ({ series }) => series.every(({ attempts }) => attempts === 1));
     expect(series[0]).toMatchObject({ code: 'ARCHIVE_TIMEOUT', state: 'WAITING' });
@@ -140,7 +142,7 @@ describe('room', () => {
         const before = tried.get(series) ?? 0;
         tried.set(series, before + 1);
         if (!series.startsWith(SILENT)) return;
-        if (before === 0) throw passing(new StainError('ARCHIVE_ERROR', 'The archive answered 503.'));
+        if (before === 0) throw new StainError('ARCHIVE_ERROR', 'The archive answered 503.', { retry: {} });
         hanging++;
         await silent(series, signal);
       },
@@ -153,24 +155,26 @@ describe('room', () => {
     expect(hanging).toBe(2);
   });
 
-  it('attack: a user whose jobs are at their limit; the batches of others go on', async () => {
+  it('attack: a user whose jobs are at their limit; the batches of others continue', async () => {
     await open(silent, {}, { limits: { ...LIMITS, jobsPerUser: 6 } });
     const large = await ask('ann', 1, 20);
     const other = await ask('ben', 1, 3);
     await until(other, (report) => submitted(report).length === 3);
     const full = await until(large, (report) => submitted(report).length === 3);
     expect(full.counts['WAITING']).toBe(17);
-    // Its own requests one by one have room too.
+    // The user's own single requests have room too.
     await create(jobs, request(), { requestedBy: 'ann' });
   });
 
   it('attack: a batch larger than the queue; a request that somebody waits for is taken', async () => {
     await open(silent, {}, { limits: { ...LIMITS, maxQueuedJobs: 4 } });
     const large = await ask('ann', 1, 20);
-    // One in work, two waiting.
+    // One running, two waiting.
     await until(large, (report) => submitted(report).length === 3);
     for (let i = 0; i < 4; i++) await create(jobs, request(), { requestedBy: i % 2 ? 'ann' : 'ben' });
-    await expect(create(jobs, request(), { requestedBy: 'ben' })).rejects.toThrow('4 jobs are waiting');
+    await expect(create(jobs, request(), { requestedBy: 'ben' })).rejects.toThrow(
+      '4 jobs are already waiting',
+    );
   });
 
   it('attack: batch after batch of one user; there is a limit, and others are free of it', async () => {
@@ -196,20 +200,21 @@ describe('turns', () => {
     go.resolve();
     await until(own, (report) => submitted(report).length === 5);
     await until(other, (report) => submitted(report).length === 5);
-    // One in two is the other user's; of the rest, one in two is of the later batch. Some were on their way already.
+    // Every second one is the other user's; of the rest, every second one is from the later batch. Some had already
+    // started.
     expect(order.lastIndexOf('3')).toBeLessThan(25);
     expect(order.lastIndexOf('2')).toBeLessThan(40);
     await until(large, (report) => submitted(report).length === 200);
   });
 });
 
-it('leaves out what this product has made, without a job', async () => {
+it('skips results of this product, without a job', async () => {
   await open(silent);
   const report = await until(await ask('ann', 9, 1), ({ counts }) => counts['SKIPPED'] === 1);
   expect(report.series[0]).toMatchObject({ code: 'ALREADY_NORMALIZED', job: null });
 });
 
-it('leaves no job behind where the batch is cancelled while its series is looked at', async () => {
+it('leaves no job behind if the batch is cancelled while its series is being read', async () => {
   const looked = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
   await open(async () => {
@@ -226,18 +231,18 @@ it('leaves no job behind where the batch is cancelled while its series is looked
   expect((await batches.report(id)).counts).toEqual({ REFUSED: 1 });
 });
 
-it('goes on with what another process has left in the middle', async () => {
+it('continues what another process left unfinished', async () => {
   await open(away);
   const id = await ask('ann', 5, 1);
   await until(id, ({ series }) => series[0]!.attempts > 0);
   await batches.close();
   await jobs.database.query(`UPDATE stain_normalization.batch_series SET next_try = now()`);
-  batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
+  batches = new BatchService({ jobs, pollMs: 20, onFault: () => {} });
   await until(id, ({ series }) => series[0]!.attempts > 1);
 });
 
 describe('a slide that is still arriving', () => {
-  it('gets its job when two looks have found the same instances, and tells that it waits', async () => {
+  it('gets its job when two checks have found the same instances, and says that it is waiting', async () => {
     let source = 'one level';
     await open(
       async () => {},
@@ -260,14 +265,14 @@ describe('a slide that is still arriving', () => {
     expect((await jobs.get(line!.job!)).request).toMatchObject({ sourceSha256: 'two levels' });
   });
 
-  it('is taken as it is where nobody wants to wait', async () => {
+  it('is normalised as it is if no waiting time is set', async () => {
     await open(async () => {}, { stableSeconds: 0 });
     await until(await ask('ann', 1, 2), (report) => submitted(report).length === 2);
   });
 });
 
 describe('a series of several slides', () => {
-  it('is split when two looks have found the same slides: none that is still arriving is lost', async () => {
+  it('is split when two checks have found the same slides, so that none still arriving is lost', async () => {
     const slide = (uid: string) => ({
       container: uid,
       totalColumns: 9,
@@ -306,7 +311,7 @@ describe('a series of several slides', () => {
   const refusal = (doubt?: string) =>
     severalSlides([told('7.1'), told('7.2'), told('7.3')], new Set(['Container Identifier']), doubt);
 
-  it('has a line and a job for each slide, beside the others of the series', async () => {
+  it('has a line and a job for each slide, in addition to the other lines of the batch', async () => {
     await open(
       async () => {},
       { stableSeconds: 0.1 },
@@ -327,7 +332,7 @@ describe('a series of several slides', () => {
       expect((await jobs.get(job!)).request).toMatchObject({ seriesInstanceUid, slide });
   });
 
-  it('has them too in a database of a version that knew one slide a series', async () => {
+  it('also has them in a database of a version that knew one slide per series', async () => {
     let isAway = true;
     await open(
       async () => {},
@@ -348,15 +353,18 @@ describe('a series of several slides', () => {
       'ALTER TABLE stain_normalization.batch_series DROP COLUMN part, DROP COLUMN slide',
       'ALTER TABLE stain_normalization.batch_series ADD PRIMARY KEY (batch, position)',
       'UPDATE stain_normalization.batch_series SET next_try = now()',
+      'DROP TABLE stain_normalization.schema_version',
     ])
       await jobs.database.query(change);
+    // The later steps are still there.
+    await migrate((sql) => jobs.database.query(sql), MIGRATIONS.slice(0, 1));
     isAway = false;
-    batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
+    batches = new BatchService({ jobs, pollMs: 20, onFault: () => {} });
     const report = await until(id, (now) => submitted(now).length === 3);
     expect(report.series.map(({ slide }) => slide)).toEqual(['7.1', '7.2', '7.3']);
   });
 
-  it('is refused where they cannot be told apart', async () => {
+  it('is refused if they cannot be told apart', async () => {
     await open(async () => {
       throw refusal('They cannot be told apart.');
     });

@@ -1,4 +1,4 @@
-/** The folder of the embedded database holds what no other user of the host may read. */
+/** The folder of the embedded database contains what no other user of the host may read. */
 import { chmod, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 describe('limits', () => {
-  it('ends a job that takes too long as TIMED_OUT, even when the work does not stop', async () => {
+  it('ends a job that takes too long with TIMED_OUT, even if the work does not stop', async () => {
     const deaf = () => new Promise<never>(() => {});
     const faults: unknown[] = [];
     jobs = await openJobs({
@@ -35,7 +35,7 @@ describe('limits', () => {
     expect(faults).toMatchObject([{ message: expect.stringContaining('did not stop') }]);
   });
 
-  it('refuses a job when the queue is full, but not one that is in it already', async () => {
+  it('refuses a job when the queue is full, but not one that is already queued', async () => {
     const work = new SteeredWork();
     jobs = await openJobs({
       run: work.run,
@@ -46,7 +46,7 @@ describe('limits', () => {
     await next;
     const waiting = request();
     await create(jobs, waiting);
-    await expect(create(jobs, request())).rejects.toThrow('1 jobs are waiting');
+    await expect(create(jobs, request())).rejects.toThrow('1 jobs are already waiting');
     expect((await create(jobs, waiting)).existing).toBe(true);
   });
 });
@@ -78,7 +78,7 @@ describe('a restart on the same database', () => {
     expect((await jobs.get(interrupted.id)).state).toBe('COMPLETED');
   });
 
-  it('runs what a crash left in work, but gives a slide up that got no further before five crashes', async () => {
+  it('reruns what a crash left unfinished, but gives up a slide that crashed five times without progress', async () => {
     const directory = await databaseFolder();
     const work = new SteeredWork();
     jobs = await openJobs({ database: { directory }, run: work.run });
@@ -100,7 +100,7 @@ describe('a restart on the same database', () => {
     });
   });
 
-  it('does not run a job that was to be cancelled when the crash came', async () => {
+  it('does not run a job whose cancellation was requested before the crash', async () => {
     const directory = await databaseFolder();
     const work = new SteeredWork();
     jobs = await openJobs({ database: { directory }, run: work.run });
@@ -114,7 +114,7 @@ describe('a restart on the same database', () => {
     expect(work.calls).toHaveLength(1);
   });
 
-  it('is refused while another process has the folder', async () => {
+  it('is refused while another process holds the folder', async () => {
     const directory = await databaseFolder();
     await writeFile(`${directory}.lock`, String(process.ppid));
     await expect(openJobs({ database: { directory } })).rejects.toMatchObject({
@@ -129,7 +129,7 @@ describe('a restart on the same database', () => {
   });
 });
 
-/** The record as a killed process leaves it: in work, and not known to be interrupted. */
+/** The record as a killed process leaves it: IN PROGRESS, and not marked as interrupted. */
 async function asAfterCrash(
   directory: string,
   id: string,

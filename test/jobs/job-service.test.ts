@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StainError } from '../../core/src/errors.ts';
 import { uidFromUuid } from '../../server/src/dicom/uid.ts';
-import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { create, FINGERPRINT, openJobs, progressAt, RESULT, request, SteeredWork, until } from './support.ts';
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => jobs.close());
 
-/** A job in work, with the hand on it. */
+/** A running job, controlled by the test. */
 async function running() {
   const next = work.next();
   const { job } = await create(jobs, request());
@@ -30,7 +30,7 @@ async function running() {
 }
 
 describe('a job', () => {
-  it('is the first revision of its series, and keeps the result', async () => {
+  it('makes the first revision of its series, and keeps the result', async () => {
     const { id, job, call } = await running();
     expect(call).toMatchObject({ job: id, request: job.request, identity: { revision: 1 } });
     expect(call.identity.supersedes).toBeUndefined();
@@ -38,6 +38,21 @@ describe('a job', () => {
     const done = await until(jobs, id, 'COMPLETED');
     expect(done).toMatchObject({ result: RESULT, error: null, cancelRequested: false });
     expect(Date.parse(done.endedAt!)).toBeGreaterThanOrEqual(Date.parse(done.startedAt!));
+  });
+
+  it('of an earlier version, which kept notes as sentences, tells their codes', async () => {
+    const { id, call } = await running();
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    const sentences = ['Hardly anything is pink: no eosin is seen.', 'Something else.'];
+    await jobs.database.query(
+      `UPDATE stain_normalization.job SET result = jsonb_set(result, '{notes}', $2::jsonb) WHERE id = $1`,
+      [id, JSON.stringify(sentences)],
+    );
+    expect((await jobs.get(id)).result!.notes).toEqual([
+      { code: 'NO_EOSIN', message: sentences[0], data: {} },
+      { code: 'OTHER', message: sentences[1], data: {} },
+    ]);
   });
 
   it('fails with the code, message, remedy and data of its error', async () => {
@@ -51,7 +66,7 @@ describe('a job', () => {
     });
   });
 
-  it('shows no text of an unforeseen error, and reports it', async () => {
+  it('does not show the text of an unexpected error, but reports it', async () => {
     const { id, call } = await running();
     const fault = new Error('https://me:secret@archive');
     call.fail(fault);
@@ -60,7 +75,7 @@ describe('a job', () => {
     expect(faults).toContain(fault);
   });
 
-  it('is the same as one that waits, runs or has stored the same', async () => {
+  it('is the existing one if the same work is waiting, running or stored', async () => {
     const next = work.next();
     const wanted = request();
     const first = await create(jobs, wanted);
@@ -73,7 +88,7 @@ describe('a job', () => {
     expect(await create(jobs, wanted)).toMatchObject({ existing: true, job: { id: first.job.id } });
   });
 
-  it('completes the series of one that failed; where it is gone from the archive, it makes the next revision', async () => {
+  it('completes the series of one that failed; if the series is gone from the archive, makes the next revision', async () => {
     const wanted = request();
     const begin = async () => {
       const next = work.next();
@@ -99,7 +114,7 @@ describe('a job', () => {
     await until(jobs, third.job.id, 'COMPLETED');
   });
 
-  it('leaves a part that was rejected, or that cannot be completed, and names it in the next revision', async () => {
+  it('leaves a partial series that was rejected or cannot be completed, and names it in the next revision', async () => {
     const wanted = request();
     const begin = async () => {
       const next = work.next();
@@ -128,7 +143,7 @@ describe('a job', () => {
     await until(jobs, third.id, 'COMPLETED');
   });
 
-  it('is another one when parameters or the content of the template differ', async () => {
+  it('is a different one if parameters or the content of the template differ', async () => {
     const { id, call } = await running();
     const wanted = request();
     const first = await create(jobs, wanted);
@@ -145,9 +160,10 @@ describe('a job', () => {
     await until(jobs, id, 'COMPLETED');
   });
 
-  it('waits while another one is in work', async () => {
+  it('waits while another one is running', async () => {
     const { id, call } = await running();
     const waiting = await create(jobs, request());
+    // Time in which a job that does not wait would begin.
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect((await jobs.get(waiting.job.id)).state).toBe('SCHEDULED');
     const next = work.next();
@@ -159,8 +175,8 @@ describe('a job', () => {
   });
 });
 
-describe('a passing fault', () => {
-  it('puts the job back with the reason, and it goes on later', async () => {
+describe('a transient fault', () => {
+  it('requeues the job with the reason, and it continues later', async () => {
     const { id, call } = await running();
     const again = work.next();
     call.fail(new StainError('SPOOL_FULL', 'The disk is full.'));
@@ -176,7 +192,7 @@ describe('a passing fault', () => {
   });
 });
 
-it('a job that waits for the room of other jobs waits for as long as they take', async () => {
+it('a job that waits for the room of other jobs waits as long as they take', async () => {
   await using impatient = await openImpatient();
   const inLine = new StainError('SPOOL_FULL', 'Others have the room.', { data: { inLine: true } });
   const next = impatient.work.next();
@@ -184,12 +200,12 @@ it('a job that waits for the room of other jobs waits for as long as they take',
   (await next).fail(inLine);
   const again = impatient.work.next();
   expect(await until(impatient.jobs, job.id, 'SCHEDULED')).toMatchObject({ waiting: { code: 'SPOOL_FULL' } });
-  // A disk that is full is waited for no longer than jobs.retryHours.
+  // A full disk is waited for no longer than jobs.retryHours.
   (await again).fail(new StainError('SPOOL_FULL', 'The disk is full.'));
   expect((await until(impatient.jobs, job.id, 'FAILED')).error).toMatchObject({ code: 'SPOOL_FULL' });
 });
 
-it('a job that waits for room in the spool is tried as soon as another one has given some back', async () => {
+it('a job that waits for room in the spool is retried as soon as another one releases some', async () => {
   const steered = new SteeredWork();
   const both = await openJobs({ run: steered.run, concurrency: 2 });
   await using _open = { [Symbol.asyncDispose]: () => both.close() };
@@ -220,7 +236,7 @@ async function openImpatient() {
 }
 
 describe('requesters', () => {
-  it('take turns, and a person comes before a batch', async () => {
+  it('take turns, and single requests come before batches', async () => {
     const { id, call } = await running();
     const order: string[] = [];
     const ask = async (name: string, requestedBy: string, priority: 'interactive' | 'batch') => {
@@ -246,10 +262,32 @@ describe('requesters', () => {
     expect(order).toEqual(['c1', 'a1', 'b1', 'a2', 'a3']);
     for (const one of ids) await until(jobs, one, 'COMPLETED');
   });
+
+  it('do not wait for the turn of a batch or a rule that asked for the same before them', async () => {
+    const { id, call } = await running();
+    const wanted = request({ template: 'wanted' });
+    const before = await create(jobs, request({ template: 'batch' }), {
+      requestedBy: 'a',
+      priority: 'batch',
+    });
+    const low = await create(jobs, wanted, { requestedBy: 'rule:night', priority: 'low' });
+    expect((await create(jobs, wanted, { requestedBy: 'a', priority: 'batch' })).job.priority).toBe('batch');
+    const asked = await create(jobs, wanted, { requestedBy: 'c' });
+    expect(asked).toMatchObject({ existing: true, job: { id: low.job.id, priority: 'interactive' } });
+    const next = work.next();
+    call.succeed();
+    await until(jobs, id, 'COMPLETED');
+    const first = await next;
+    expect(first.job).toBe(low.job.id);
+    const second = work.next();
+    first.succeed();
+    (await second).succeed();
+    await until(jobs, before.job.id, 'COMPLETED');
+  });
 });
 
 describe('cancel', () => {
-  it('ends a waiting job at once, and it is never run', async () => {
+  it('ends a waiting job at once, and it never runs', async () => {
     const { id, call } = await running();
     const { job } = await create(jobs, request());
     expect(await jobs.cancel(job.id)).toMatchObject({
@@ -272,7 +310,7 @@ describe('cancel', () => {
     expect(await until(jobs, id, 'CANCELED')).toMatchObject({ error: null, result: null });
   });
 
-  it('is refused for a job that has ended, and for one that never was', async () => {
+  it('is refused for a job that has ended, and for one that does not exist', async () => {
     const { id, call } = await running();
     call.succeed();
     await until(jobs, id, 'COMPLETED');
@@ -282,7 +320,7 @@ describe('cancel', () => {
 });
 
 describe('events', () => {
-  it('tell the state now, each progress, and the end', async () => {
+  it('report the current state, each progress, and the end', async () => {
     const { id, call } = await running();
     const events = jobs.events(id, AbortSignal.timeout(10_000));
     expect((await events.next()).value).toMatchObject({ job: { state: 'IN PROGRESS', progress: null } });
@@ -298,12 +336,13 @@ describe('events', () => {
     expect(await events.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('do not repeat the revision that the reader knows', async () => {
+  it('do not repeat the revision that the reader already has', async () => {
     const { id, call } = await running();
     call.progress(0.1);
     const { revision } = await jobs.get(id);
     const events = jobs.events(id, AbortSignal.timeout(10_000), revision);
     const first = events.next();
+    // Time in which the known revision would come, if it came.
     const silence = new Promise((resolve) => setTimeout(resolve, 200, 'nothing yet'));
     expect(await Promise.race([first, silence])).toBe('nothing yet');
     call.progress(0.2);

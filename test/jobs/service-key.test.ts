@@ -3,15 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../server/src/jobs/database.ts';
-import { SECRET_SCHEMA, serviceKey } from '../../server/src/jobs/service-key.ts';
+import { serviceKey } from '../../server/src/jobs/service-key.ts';
 
-async function open(directory: string): Promise<Database> {
-  const database = await openDatabase({ directory, heartbeatSeconds: 30, onError: () => {} });
-  await database.define(SECRET_SCHEMA);
-  return database;
+function open(directory: string): Promise<Database> {
+  return openDatabase({ directory, heartbeatSeconds: 30, onError: () => {} });
 }
 
-it('a key is the same at every call and after a restart, another for another purpose and another database', async () => {
+it('a key is the same in every call and after a restart, and differs by purpose and database', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'service-key-'));
   try {
     const first = await open(join(folder, 'one'));

@@ -1,20 +1,20 @@
-/** Jobs whose work does what the test tells it to. */
-import type { Job } from '../../server/src/contract/index.ts';
-import type { JobOrigin } from '../../server/src/jobs/job-records.ts';
-import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
-import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
-import type { DerivationRecords } from '../../server/src/normalization/derivations.ts';
-import type { TemplateStore } from '../../server/src/normalization/template-store.ts';
+/** Jobs whose work does what the test tells it to do. */
 import type {
+  Job,
   NormalizationRequest,
   NormalizationResult,
   Progress,
-  SeriesIdentity,
-} from '../../server/src/normalization/types.ts';
+} from '../../core/src/contract/index.ts';
+import type { JobOrigin } from '../../server/src/jobs/job-records.ts';
+import { JobService, type JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import type { RunNormalization } from '../../server/src/jobs/running-job.ts';
+import type { DerivationRecords } from '../../server/src/pipeline/derivations.ts';
+import type { SeriesIdentity } from '../../server/src/pipeline/series-identity.ts';
+import type { TemplateStore } from '../../server/src/pipeline/template-store.ts';
 
 let nextSeries = 1;
 
-/** A request that is like no other. */
+/** A request unlike any other. */
 export function request(changes: Partial<NormalizationRequest> = {}): NormalizationRequest {
   return {
     studyInstanceUid: '1.2.3',
@@ -51,7 +51,7 @@ export function progressAt(fraction: number): Progress {
   return { stage: 'normalize', done: fraction * 100, total: 100, unit: 'tiles', fraction };
 }
 
-/** One call of the work, for the test to steer. */
+/** One call of the work, controlled by the test. */
 export interface Call {
   /** Id of the job. */
   readonly job: string;
@@ -66,7 +66,7 @@ export interface Call {
   fail(error: unknown): void;
 }
 
-/** Work that waits for the test, and stops when it is aborted. */
+/** Work that waits for the test and stops when aborted. */
 export class SteeredWork {
   readonly calls: Call[] = [];
   readonly #waiting: ((call: Call) => void)[] = [];
@@ -94,7 +94,7 @@ export class SteeredWork {
       this.#waiting.shift()?.(call);
     });
 
-  /** The next call that begins. Ask for it before the job is made. */
+  /** The next call that starts. Ask for it before creating the job. */
   next(): Promise<Call> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -134,14 +134,14 @@ export function openJobs(options: Partial<JobServiceOptions> = {}): Promise<JobS
   });
 }
 
-/** The job once it is in one of the states. */
+/** The job, once it is in one of these states. */
 export async function until(jobs: JobService, id: string, ...states: Job['state'][]): Promise<Job> {
   for await (const { job } of jobs.events(id, AbortSignal.timeout(20_000)))
     if (states.includes(job.state)) return job;
   throw new Error(`never ${states.join(' or ')}: ${JSON.stringify(await jobs.get(id))}`);
 }
 
-/** As the product does: the content that the template has now, or that was asked for. */
+/** As in the product: the current content of the template, or the requested content. */
 export function fingerprintFrom(templates: () => TemplateStore): JobServiceOptions['fingerprint'] {
   return async ({ template, templateSha256 }) => ({
     ...FINGERPRINT,

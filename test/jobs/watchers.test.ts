@@ -1,4 +1,4 @@
-/** Many watchers of one thing, and how often it is read for them. */
+/** Many watchers of one job share the reads of it. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Watch, Watchers } from '../../server/src/jobs/watchers.ts';
 
@@ -24,8 +24,8 @@ function start() {
   return { read, watchers };
 }
 
-describe('those who watch one job', () => {
-  it('share one look for each poll and each change, however many they are', async () => {
+describe('watchers of one job', () => {
+  it('share one read per poll and per change, however many there are', async () => {
     const { read, watchers } = start();
     const leave = new AbortController();
     const seen = Array.from({ length: MANY }, (): number[] => []);
@@ -42,12 +42,12 @@ describe('those who watch one job', () => {
     leave.abort();
     await Promise.all(all);
     await vi.advanceTimersByTimeAsync(10 * POLL_MS);
-    // Nobody is left, and nobody looks.
+    // Nobody is left, so nothing is read.
     expect(read.mock.calls.length - before).toBe(11);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('see no look that began before a change', async () => {
+  it('do not see a read that began before a change', async () => {
     const { read, watchers } = start();
     const slow = Promise.withResolvers<number>();
     read.mockImplementationOnce(() => slow.promise);
@@ -62,7 +62,7 @@ describe('those who watch one job', () => {
     watch.close();
   });
 
-  it('get what there is when they come, and not what was found before', async () => {
+  it('get the current state when they start, not an earlier read', async () => {
     const { watchers } = start();
     const first = watchers.watch('a');
     const second = watchers.watch('a');
@@ -73,7 +73,7 @@ describe('those who watch one job', () => {
     for (const watch of [first, second, third]) watch.close();
   });
 
-  it('are not woken by changes of another', async () => {
+  it('are not woken by changes of another job', async () => {
     const { watchers } = start();
     const watch = watchers.watch('a');
     await watch.look();
@@ -87,7 +87,7 @@ describe('those who watch one job', () => {
     watch.close();
   });
 
-  it('hear of a fault, and those who come after it do not', async () => {
+  it('get an error, but watchers that start after it do not', async () => {
     const { read, watchers } = start();
     read.mockRejectedValueOnce(new Error('away'));
     const [first, second] = [watchers.watch('a'), watchers.watch('a')];

@@ -5,10 +5,10 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createLogger } from '../../server/src/app/log.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { StainError } from '../../server/src/errors.ts';
+import { createLogger } from '../../server/src/http/log.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { JobWatch } from '../../server/src/monitoring/job-watch.ts';
 import { Metrics } from '../../server/src/monitoring/metrics.ts';
@@ -47,7 +47,7 @@ async function metric(series: string): Promise<number | undefined> {
   return line === undefined ? undefined : Number(line.split(' ').at(-1));
 }
 
-it('counts jobs, by state and by how they ended, and what they did', async () => {
+it('counts jobs, by state and outcome, and the pixels that they made', async () => {
   const first = work.next();
   const done = (await create(jobs, request())).job;
   const failing = (await create(jobs, request())).job;
@@ -71,13 +71,29 @@ it('counts jobs, by state and by how they ended, and what they did', async () =>
   ]);
 });
 
+it('begins at 0 wherever a rule asks for an increase', async () => {
+  const fresh = (await testMetrics(jobs).text()).split('\n');
+  for (const series of [
+    'stain_jobs_ended_total{state="COMPLETED",code=""}',
+    'stain_jobs_ended_total{state="FAILED",code="INTERNAL"}',
+    'stain_jobs_ended_total{state="CANCELED",code="INTERNAL"}',
+    'stain_jobs_requeued_total{code="interrupted"}',
+    'stain_jobs_requeued_total{code="SPOOL_FULL"}',
+    'stain_batch_lines_set_aside_total{code="ARCHIVE_ERROR"}',
+    'stain_audit_lost_total{way="syslog"}',
+    'stain_megapixels_total',
+    'stain_normalized_frame_seconds_count{outcome="failed"}',
+  ])
+    expect(fresh).toContain(`${series} 0`);
+});
+
 it('measures the stages of an attempt', async () => {
   const stages = watch.stages('the-job');
   for (const stage of ['open', 'fit', 'fit', 'normalize'] as const)
     stages.onProgress({ stage, done: 0, total: 1, unit: 'tiles', fraction: 0 });
   stages.end();
   expect(await metric('stain_stage_seconds_count{stage="fit"}')).toBe(1);
-  expect(await metric('stain_stage_seconds_count{stage="store"}')).toBeUndefined();
+  expect(await metric('stain_stage_seconds_count{stage="store"}')).toBe(0);
   expect(lines.filter(({ job }) => job === 'the-job').map(({ stage }) => stage)).toEqual([
     'open',
     'fit',
@@ -85,7 +101,7 @@ it('measures the stages of an attempt', async () => {
   ]);
 });
 
-it('makes a span of each stage, for those who trace', async () => {
+it('makes a span of each stage, for tracing', async () => {
   const exporter = new InMemorySpanExporter();
   trace.setGlobalTracerProvider(
     new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
@@ -101,7 +117,7 @@ it('makes a span of each stage, for those who trace', async () => {
   ]);
 });
 
-it('leaves out what a source does not tell, and says whether the database answers', async () => {
+it('omits what a source does not return, and reports whether the database responds', async () => {
   const broken = new Metrics({
     jobs: async () => {
       throw new StainError('DATABASE_UNAVAILABLE', 'Away.');
@@ -120,6 +136,44 @@ it('leaves out what a source does not tell, and says whether the database answer
   expect(await metric('stain_database_up')).toBe(1);
 });
 
+it('has every counter of a rule from the start, so that the first increase is seen', async () => {
+  const metrics = new Metrics({
+    jobs: async () => ({ byState: {}, oldestWaitingSeconds: 0 }),
+    spool: async () => ({ used: 0, reserved: 0 }),
+    device: async () => ({
+      requested: 'cpu',
+      executionProvider: null,
+      reason: null,
+      proof: null,
+      threads: 1,
+    }),
+  });
+  metrics.readRules(['night'], async () => ({
+    sweepAgeSeconds: 3,
+    rules: [{ name: 'night', counts: { WAITING: 2 }, lagSeconds: 5 }],
+  }));
+  const lines = async (): Promise<string[]> => (await metrics.text()).split('\n');
+  const before = await lines();
+  for (const zero of [
+    'stain_rules_sweeps_total{outcome="ok"} 0',
+    'stain_rules_sweeps_total{outcome="failed"} 0',
+    'stain_rule_series_seen_total{rule="night"} 0',
+    'stain_rule_series_done_total{rule="night",outcome="submitted"} 0',
+    'stain_rule_series_done_total{rule="night",outcome="refused"} 0',
+  ])
+    expect(before).toContain(zero);
+  expect(before).toContain('stain_rules_sweep_age_seconds 3');
+  expect(before).toContain('stain_rule_series{rule="night",state="WAITING"} 2');
+  expect(before).toContain('stain_rule_lag_seconds{rule="night"} 5');
+  metrics.ruleSaw('night', 2);
+  metrics.ruleLine('night', 'refused');
+  metrics.sweepEnded('failed');
+  const after = await lines();
+  expect(after).toContain('stain_rule_series_seen_total{rule="night"} 2');
+  expect(after).toContain('stain_rule_series_done_total{rule="night",outcome="refused"} 1');
+  expect(after).toContain('stain_rules_sweeps_total{outcome="failed"} 1');
+});
+
 it('measures requests by route, and not by address', async () => {
   await fetch(`${app.url}/api/templates?x=secret`);
   expect(
@@ -128,14 +182,14 @@ it('measures requests by route, and not by address', async () => {
   expect(await (await fetch(`${app.url}/metrics`)).text()).not.toContain('secret');
 });
 
-it('needs the scope of administrators where there is a login', async () => {
+it('needs the scope of administrators if there is a login', async () => {
   const env = { STAIN_OIDC_ISSUER: 'http://127.0.0.1:1', STAIN_OIDC_AUDIENCE: 'x' };
   await using other = await startApp(jobs, { login: openLogin(loadConfig({ env })) });
   expect((await fetch(`${other.url}/metrics`)).status).toBe(401);
   expect((await fetch(`${other.url}/ready`)).status).toBe(200);
 });
 
-it('readiness tells which check does not hold, without a word of why, and does not ask for each probe', async () => {
+it('readiness names the failed check without the reason, and is not checked again for each probe', async () => {
   let asked = 0;
   const checks = {
     archive: async () => {

@@ -1,12 +1,12 @@
-/** Attacks on the memory of the embedded archive: what one request can make large, by many requests at once. */
+/** Attacks on the memory of the embedded archive: requests for large data, many at once. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, open, readdir, symlink, writeFile } from 'node:fs/promises';
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Budget } from '../../server/src/budget.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
+import { Budget } from '../../server/src/sharing/budget.ts';
 import { EXPLICIT_LITTLE_ENDIAN, fileBeginning } from '../support/make-slide.ts';
 import { peakDuring } from '../support/peak.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
@@ -14,9 +14,9 @@ import { type StorableSlide, storableSlide } from '../support/storable.ts';
 
 const MAX_HEADER_BYTES = 32e6;
 /** All large headers together, and all small ones (header-room.ts). */
-const MOST_HEADER_BYTES = MAX_HEADER_BYTES + 64 * 2 ** 20;
+const MAX_HEADERS_BYTES = MAX_HEADER_BYTES + 64 * 2 ** 20;
 /** Two frames of the largest size (pictures.ts). */
-const MOST_PIXELS = 200e6;
+const MAX_PIXELS = 200e6;
 
 const pathOf = ({ studyUid, seriesUid, sopInstanceUid }: StorableSlide): string =>
   `/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}`;
@@ -39,7 +39,7 @@ describe('Headers', () => {
     const response = await fetch(`${served.url}${pathOf(slide)}/metadata`);
     return (await response.arrayBuffer()).byteLength;
   };
-  /** A client that reads nothing of the answer. */
+  /** A client that never reads its response. */
   const reader = async (path: string): Promise<IncomingMessage> => {
     const request = httpGet(`${served.url}${path}`, { agent: false });
     request.on('error', () => {});
@@ -53,11 +53,11 @@ describe('Headers', () => {
     );
     expect(result.every((bytes) => bytes > 6e6)).toBe(true);
     expect(peak).toBeGreaterThan(6e6);
-    expect(peak).toBeLessThanOrEqual(MOST_HEADER_BYTES);
+    expect(peak).toBeLessThanOrEqual(MAX_HEADERS_BYTES);
     expect(served.archive.memory).toMatchObject({ headerBytes: 0, waiting: 0 });
   });
 
-  it('of a client that does not read hold up no small one, and waiting ones leave with their client', async () => {
+  it('of a client that does not read block no small ones, and waiting ones leave with their client', async () => {
     const slow = await reader(`${pathOf(huge)}/metadata`);
     await expect.poll(() => served.archive.memory.headerBytes).toBeGreaterThan(24e6);
     const leaving = new AbortController();
@@ -67,7 +67,7 @@ describe('Headers', () => {
         () => 'left',
       ),
     );
-    // Before they wait for room of the large ones they read the beginning, in the room of the small ones.
+    // Before they wait for the budget of large headers, they read the start with that of small ones.
     const alsoHuge = fetch(`${served.url}${pathOf(huge)}/metadata`, { signal: leaving.signal }).catch(
       () => 'left',
     );
@@ -81,7 +81,7 @@ describe('Headers', () => {
     await expect.poll(() => served.archive.memory.headerBytes).toBe(0);
   });
 
-  it('of open files are within one budget, and make way when others want theirs', async () => {
+  it('of open files are within one budget, and yield to requests for others', async () => {
     const files = Array.from({ length: 8 }, (_, i) => withText(`open ${i}`, 20e6));
     await using own = await serveArchive({ maxHeaderBytes: MAX_HEADER_BYTES });
     for (const [i, slide] of files.entries()) await writeFile(join(own.folder, `${i}.dcm`), slide.bytes);
@@ -98,11 +98,11 @@ describe('Headers', () => {
         ),
     );
     expect(result).toEqual(files.map(() => 200));
-    expect(peak).toBeLessThanOrEqual(MOST_HEADER_BYTES);
+    expect(peak).toBeLessThanOrEqual(MAX_HEADERS_BYTES);
     expect(own.archive.memory.waiting).toBe(0);
   });
 
-  it('asked for by a search with all attributes are sent one after the other', async () => {
+  it('requested by a search with all attributes are sent one after the other', async () => {
     const { peak, result } = await peakDuring(
       () => served.archive.memory.headerBytes,
       () =>
@@ -115,14 +115,14 @@ describe('Headers', () => {
         ),
     );
     expect(result.every((bytes) => bytes > 30e6)).toBe(true);
-    expect(peak).toBeLessThanOrEqual(MOST_HEADER_BYTES);
+    expect(peak).toBeLessThanOrEqual(MAX_HEADERS_BYTES);
   });
 });
 
 describe('Pictures', () => {
   let served: ServedArchive;
   let picture: StorableSlide;
-  // As it may say of itself; nobody has to hold the pixels for it.
+  // Its header may say so; nobody has to hold the pixels.
   const gigantic = storableSlide('gigantic', { rows: 40_000, columns: 40_000 });
   const native = storableSlide('tile', {
     frames: [new Uint8Array(16 * 16 * 3).fill(200)],
@@ -177,11 +177,11 @@ describe('Pictures', () => {
     );
     expect(result).toEqual(Array.from({ length: 8 }, () => 200));
     expect(peak).toBeGreaterThan(36e6);
-    expect(peak).toBeLessThanOrEqual(MOST_PIXELS);
+    expect(peak).toBeLessThanOrEqual(MAX_PIXELS);
     expect(served.archive.memory.pixels).toBe(0);
   });
 
-  it('that nobody waits for any more leave the queue', async () => {
+  it('leave the queue when nobody waits for them any more', async () => {
     const leaving = new AbortController();
     const asked = Array.from({ length: 500 }, () =>
       rendered(picture, leaving.signal).then(
@@ -200,7 +200,7 @@ describe('Pictures', () => {
 });
 
 describe('The folder of the archive', () => {
-  it('with pipes, devices, links in circles, folders without end and files of a terabyte is scanned to its end', async () => {
+  it('is scanned to its end although it contains pipes, devices, circular links, endless folders and files of a terabyte', async () => {
     await using served = await serveArchive();
     const { folder } = served;
     await writeFile(join(folder, 'slide.dcm'), storableSlide('honest').bytes);
@@ -215,7 +215,7 @@ describe('The folder of the archive', () => {
       await mkdir(deep);
     }
     await writeFile(join(deep, 'deep.dcm'), storableSlide('deep').bytes);
-    // Its header is as long as a length can say.
+    // Its header claims the maximum length.
     const file = await open(join(folder, 'terabyte.dcm'), 'w');
     const element = Buffer.from([0x08, 0x00, 0x05, 0x00, ...Buffer.from('UT'), 0, 0, 0xf0, 0xff, 0xff, 0xff]);
     const meta = fileBeginning(DataSet.of({ SOPInstanceUID: '1.2.3' }), EXPLICIT_LITTLE_ENDIAN);
@@ -259,7 +259,7 @@ describe('The folder of the archive', () => {
 describe('A budget', () => {
   const never = new AbortController().signal;
 
-  it('is never overrun, serves in order, and takes back what is given twice only once', async () => {
+  it('is never exceeded, serves in order, and is not credited twice for one release', async () => {
     const budget = new Budget(10);
     const first = await budget.reserve(6, never);
     const order: string[] = [];
@@ -276,7 +276,7 @@ describe('A budget', () => {
     expect(budget).toMatchObject({ used: 7, waiting: 0 });
   });
 
-  it('lets those behind pass when one who waits in front leaves', async () => {
+  it('lets later requests pass when one that waits in front leaves', async () => {
     const budget = new Budget(10);
     await budget.reserve(6, never);
     const leaving = new AbortController();

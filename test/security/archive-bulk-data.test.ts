@@ -1,4 +1,4 @@
-/** Bulk data of a real Orthanc: on our origin, in a real browser, and for nobody else. */
+/** Bulk data of a real Orthanc: under our origin, in a real browser, and for nobody else. */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer, request as forward } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,7 +15,7 @@ import { browserMissing, launchBrowser, openPage, startService } from '../suppor
 
 const samples = join(repository, 'scripts/sample');
 
-/** Orthanc with the sample slide, and where the slide is below the root. */
+/** Orthanc with the sample slide, and the path of the slide below the root. */
 async function orthancWithSlide(): Promise<{ orthanc: RunningOrthanc; series: string; study: string }> {
   const orthanc = await startOrthanc();
   for (const name of (await readdir(samples)).filter((file) => file.endsWith('.dcm')))
@@ -29,7 +29,7 @@ async function orthancWithSlide(): Promise<{ orthanc: RunningOrthanc; series: st
   return { orthanc, study, series: `/studies/${study}/series/${found!['0020000E']!.Value[0]}` };
 }
 
-/** An archive that says its own address in its answers, as those do that know no Forwarded (RFC 7239). */
+/** An archive that names its own address in its responses, as archives without support for Forwarded (RFC 7239) do. */
 async function startElsewhere(orthanc: RunningOrthanc): Promise<{ url: string } & AsyncDisposable> {
   const server = createServer((request, response) => {
     const { forwarded: _, ...headers } = request.headers;
@@ -108,7 +108,7 @@ describe.skipIf(note)(`tokens of bulk data${note ? ` (skipped: ${note})` : ''}`,
         STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
         STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
       });
-    // At the same time: both want to be the one that makes the secret.
+    // Both at once: each tries to create the secret.
     for (const service of await Promise.all([start(), start()])) services.push(open.use(service));
     for (const user of ['alice', 'bob']) tokens[user] = await issuer.token(user);
   });
@@ -125,7 +125,7 @@ describe.skipIf(note)(`tokens of bulk data${note ? ` (skipped: ${note})` : ''}`,
     return new URL(address!);
   }
 
-  it('open at every process of the service, for the user they were made for', async () => {
+  it('open at every process of the service, for the user they were issued to', async () => {
     const { pathname } = await addressFor('alice');
     for (const { url } of services) {
       const answer = await get(url + pathname, 'alice');

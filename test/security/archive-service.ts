@@ -1,11 +1,11 @@
-/** The proxy as a client meets it, without the rest of the service. */
+/** The proxy as a client sees it, without the rest of the service. */
 import { randomBytes } from 'node:crypto';
 import express from 'express';
-import { archiveProxy } from '../../server/src/app/archive-proxy.ts';
-import { listen } from '../../server/src/app/listen.ts';
-import { createLogger, requestLog } from '../../server/src/app/log.ts';
-import { problemHandler, unknownRoute } from '../../server/src/app/problem.ts';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
+import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
+import { listen } from '../../server/src/http/listen.ts';
+import { createLogger, requestLog } from '../../server/src/http/log.ts';
+import { problemHandler, unknownRoute } from '../../server/src/http/problem.ts';
 
 export interface ArchiveService extends AsyncDisposable {
   readonly url: string;

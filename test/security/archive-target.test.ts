@@ -1,4 +1,4 @@
-/** Attacks on what lies behind the proxy: addresses of a real Orthanc that are none of DICOMweb, sent over raw sockets. */
+/** Attacks on what lies behind the proxy: addresses of a real Orthanc outside DICOMweb, over raw sockets. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -43,7 +43,7 @@ describe.skipIf(orthancMissing)(`a raw client before Orthanc${note}`, () => {
     '/dicom-web/servers',
     '/dicom-web/app/client/index.html',
     '/dicom-web/info',
-  ])('reads nothing but DICOMweb: GET %s', async (target) => {
+  ])('reads nothing outside DICOMweb: GET %s', async (target) => {
     const answer = await send(service.url, `GET ${target} HTTP/1.1`);
     expect(answer).not.toContain('DicomAet');
     expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
@@ -65,12 +65,12 @@ describe.skipIf(orthancMissing)(`a raw client before Orthanc${note}`, () => {
     expect(await stored()).toEqual(instances);
   });
 
-  it('still reads what DICOMweb has', async () => {
+  it('still reads DICOMweb resources', async () => {
     expect(await send(service.url, 'GET /dicom-web/studies?limit=1 HTTP/1.1')).toMatch(/^HTTP\/1\.1 200 /);
   });
 });
 
-/** One request with a body as it stands; the whole answer. */
+/** Sends one request with its body unchanged and returns the whole response. */
 async function send(url: string, line: string, body = ''): Promise<string> {
   const head = [
     line,

@@ -1,4 +1,6 @@
-/** Attack: somebody with the file of the audit trail cuts its end. A real service, a real PostgreSQL, the real command. */
+/**
+ * Attack: somebody with write access truncates the audit trail. A real service, a real PostgreSQL, the real command.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -66,7 +68,7 @@ describe.skipIf(postgresMissing)(postgresMissing ? `${title} (skipped: ${postgre
     });
   }
 
-  it('is anchored at the stop of the service: nothing was written after it', async () => {
+  it('is anchored when the service stops: nothing was written after it', async () => {
     const lines = await linesOf();
     expect(lines.length).toBeGreaterThanOrEqual(7);
     const last = await postgres.query('SELECT max(sequence) FROM stain_normalization.audit_anchor');
@@ -77,7 +79,7 @@ describe.skipIf(postgresMissing)(postgresMissing ? `${title} (skipped: ${postgre
     });
   });
 
-  it('that is missing is told, by the database and by anchors that were kept elsewhere', async () => {
+  it('is reported if it is missing, by the database and by anchors kept elsewhere', async () => {
     const { json: anchors } = await command(['anchors']);
     expect(anchors.length).toBeGreaterThan(0);
     await writeFile(path('anchors'), anchors.map((one: object) => JSON.stringify(one)).join('\n'));
@@ -92,7 +94,7 @@ describe.skipIf(postgresMissing)(postgresMissing ? `${title} (skipped: ${postgre
     expect(await command(alone, {})).toMatchObject(told);
   });
 
-  it('that is missing is told also after the service has gone on', async () => {
+  it('is reported if it is missing, even after the service has written more', async () => {
     const cutAt = (await linesOf()).length;
     await service.start();
     await use();

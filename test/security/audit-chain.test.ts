@@ -1,16 +1,17 @@
-/** Attacks on the file of the audit trail by somebody who can write it, and accidents that must not look like one. */
+/** Attacks on the audit trail by somebody who can write the file, and accidents that must not look like attacks. */
 import { appendFile, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLogger } from '../../server/src/app/log.ts';
 import type { Anchor } from '../../server/src/audit/anchor.ts';
 import { type AuditKey, readAuditKey, sha256 } from '../../server/src/audit/audit-key.ts';
 import { readLine } from '../../server/src/audit/audit-line.ts';
 import { openAuditTrail } from '../../server/src/audit/audit-trail.ts';
 import { type VerifyOptions, verifyAuditTrail } from '../../server/src/audit/verify-trail.ts';
 import { loadConfig } from '../../server/src/config.ts';
+import { createLogger } from '../../server/src/http/log.ts';
+import { runs } from '../support/property-runs.ts';
 
 const log = createLogger({ level: 'silent' });
 let folder: string;
@@ -30,7 +31,7 @@ beforeEach(() => {
   file = join(folder, `audit-${names++}.jsonl`);
 });
 
-/** So many events by one process, and its last anchor. */
+/** This many events by one process, and its last anchor. */
 async function record(count: number, env: Record<string, string> = {}): Promise<Anchor> {
   const anchors: Anchor[] = [];
   {
@@ -51,7 +52,7 @@ async function verdict(lines: readonly string[], options: VerifyOptions = {}) {
   await writeFile(path, lines.length === 0 ? '' : `${lines.join('\n')}\n`);
   return verifyAuditTrail([path], options);
 }
-/** What somebody without the key can do best: the line changed, and all digests from there on made anew. */
+/** The best attack without the key: the line changed, and all digests after it recomputed. */
 function rechained(lines: readonly string[], from: number, change: (line: any) => void): string[] {
   const result = lines.slice(0, from);
   for (const text of lines.slice(from)) {
@@ -65,8 +66,8 @@ function rechained(lines: readonly string[], from: number, change: (line: any) =
   return result;
 }
 
-describe('attack: a line is rewritten, and the chain behind it made anew', () => {
-  it('the key tells which line it was, without any anchor', async () => {
+describe('attack: a line is rewritten, and the chain after it recomputed', () => {
+  it('the key identifies the line, without any anchor', async () => {
     await record(8, sealed());
     const lines = await linesOf();
     expect(await verdict(lines, { keys: [key] })).toMatchObject({ events: 8, findings: [], isWhole: true });
@@ -85,11 +86,11 @@ describe('attack: a line is rewritten, and the chain behind it made anew', () =>
         );
         expect((await verdict(without, { keys: [key] })).isWhole).toBe(false);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 
-  it('without a key the anchors tell', async () => {
+  it('without a key the anchors reveal it', async () => {
     const anchor = await record(8);
     const forged = rechained(await linesOf(), 3, (line) => {
       line.event.outcome = '4';
@@ -104,7 +105,7 @@ describe('attack: a line is rewritten, and the chain behind it made anew', () =>
   it.each([
     ['with', () => sealed()],
     ['without', () => ({})],
-  ])('a change that touches no digest is found at its line, %s a key', async (_how, env) => {
+  ])('a change without new digests is found at its line, %s a key', async (_how, env) => {
     await record(6, env());
     const lines = await linesOf();
     for (let at = 0; at < 6; at++) {
@@ -122,7 +123,7 @@ describe('attack: a line is rewritten, and the chain behind it made anew', () =>
     });
   });
 
-  it('a key may be introduced on the way: what is sealed vouches for what was before', async () => {
+  it('a key may be introduced later: sealed lines vouch for the lines before them', async () => {
     await record(3);
     await record(3, sealed());
     const lines = await linesOf();
@@ -137,7 +138,7 @@ describe('attack: a line is rewritten, and the chain behind it made anew', () =>
       isWhole: false,
       findings: [{ kind: 'rewritten', line: 3 }],
     });
-    // Back to no key: whoever could write that could write anything.
+    // Back to no key: whoever could write this could write anything.
     await record(2);
     expect((await verdict(await linesOf(), { keys: [key] })).findings[0]).toMatchObject({
       kind: 'unsealed',
@@ -146,9 +147,9 @@ describe('attack: a line is rewritten, and the chain behind it made anew', () =>
   });
 });
 
-describe('attack: lines are taken away', () => {
+describe('attack: lines are removed', () => {
   it.each<[string, (lines: string[]) => string[], object]>([
-    ['from the beginning', (lines) => lines.slice(3), { kind: 'beginning', line: 1, lost: 3 }],
+    ['from the start', (lines) => lines.slice(3), { kind: 'beginning', line: 1, lost: 3 }],
     ['from the end', (lines) => lines.slice(0, -3), { kind: 'tail', line: 5, lost: 3 }],
     ['from the middle', (lines) => lines.toSpliced(3, 2), { kind: 'gap', line: 4, lost: 2 }],
     ['all', () => [], { kind: 'missing', line: null, lost: 8 }],
@@ -160,7 +161,7 @@ describe('attack: lines are taken away', () => {
     expect(found.findings).toMatchObject([finding]);
   });
 
-  it('one that stands twice, or elsewhere, is found', async () => {
+  it('one that is duplicated or moved is found', async () => {
     await record(5);
     const lines = await linesOf();
     expect((await verdict(lines.toSpliced(2, 0, lines[1]!))).findings).toMatchObject([
@@ -170,7 +171,7 @@ describe('attack: lines are taken away', () => {
     expect(moved.isWhole).toBe(false);
   });
 
-  it('a beginning that was rotated away is borne where that is said, and nothing else', async () => {
+  it('a missing start is accepted if the file is said to be rotated, and nothing else is', async () => {
     const anchor = await record(8);
     const lines = await linesOf();
     const options = { anchors: [anchor, { ...anchor, trail: crypto.randomUUID() }], isPartial: true };
@@ -178,7 +179,7 @@ describe('attack: lines are taken away', () => {
     expect((await verdict(lines.slice(3, -1), options)).isWhole).toBe(false);
   });
 
-  it('rubbish by the hundred does not hide what comes after it', async () => {
+  it('much rubbish does not hide what follows', async () => {
     await record(4);
     const lines = await linesOf();
     const rubbish = Array.from({ length: 500 }, () => 'x');
@@ -189,8 +190,8 @@ describe('attack: lines are taken away', () => {
   });
 });
 
-describe('attack: lines are made up in the form of version 0.1.0, which needs no key', () => {
-  it('between lines of a trail, behind them and before them they are found', async () => {
+describe('attack: lines are forged in the format of version 0.1.0, which needs no key', () => {
+  it('between the lines of a trail, after them and before them they are found', async () => {
     await record(4, sealed());
     const lines = await linesOf();
     const madeUp = (previous: string) => JSON.stringify({ previous, event: { who: 'bob' } });
@@ -204,7 +205,7 @@ describe('attack: lines are made up in the form of version 0.1.0, which needs no
 });
 
 describe('no attack: a crash, a rotation, an older version', () => {
-  it('a line that was torn is told, and the trail goes on after it', async () => {
+  it('a torn line is reported, and the trail continues after it', async () => {
     const tears = [1, 20, 300];
     let recorded = 0;
     for (const bytes of tears) {
@@ -212,7 +213,7 @@ describe('no attack: a crash, a rotation, an older version', () => {
       recorded += 2;
       const text = await readFile(file);
       await truncate(file, text.length - bytes);
-      // Of the last line all is there but its line break.
+      // Only the line break is missing from the last line.
       if (bytes > 1) recorded--;
     }
     await record(1, sealed());
@@ -225,14 +226,14 @@ describe('no attack: a crash, a rotation, an older version', () => {
     expect(found.findings.map(({ kind }) => kind)).toEqual(['torn', 'torn']);
   });
 
-  it('what another has left at the end of the file is no obstacle', async () => {
+  it('a partial line of another process at the end of the file does no harm', async () => {
     await record(2);
     await appendFile(file, `no json\n${'x'.repeat(5000)}`);
     await record(1);
     expect(await verifyAuditTrail([file])).toMatchObject({ events: 3, isWhole: true, trails: [{ last: 3 }] });
   });
 
-  it('a file of version 0.1.0 is gone on with, and still verified', async () => {
+  it('a file of version 0.1.0 is continued, and still verified', async () => {
     const old: string[] = [];
     for (let i = 0; i < 4; i++)
       old.push(JSON.stringify({ previous: i === 0 ? '0'.repeat(64) : sha256(old[i - 1]!), event: { i } }));
@@ -247,7 +248,7 @@ describe('no attack: a crash, a rotation, an older version', () => {
     expect((await verdict(old)).isWhole).toBe(true);
   });
 
-  it('the trails of several processes are told apart', async () => {
+  it('the trails of several processes are distinguished', async () => {
     await record(3);
     const first = await linesOf();
     file = join(folder, `audit-${names++}.jsonl`);
@@ -260,7 +261,7 @@ describe('no attack: a crash, a rotation, an older version', () => {
   it('only the end of a large file is read at the start', async () => {
     await record(1);
     const [line] = await linesOf();
-    // More than anybody could read in the time of this test; on the disk it is nothing.
+    // More than can be read during this test; it is sparse on disk.
     await truncate(file, 0);
     await truncate(file, 1e12);
     await appendFile(file, `\n${line}\n`);

@@ -1,15 +1,15 @@
-/** Attacks that would fill the audit trail or push others out of it, and disks and receivers that take nothing. */
+/** Attacks that flood the audit trail or displace records, and disks and receivers that accept nothing. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLogger } from '../../server/src/app/log.ts';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
 import { type AuditTrail, openAuditTrail } from '../../server/src/audit/audit-trail.ts';
 import { verifyAuditTrail } from '../../server/src/audit/verify-trail.ts';
 import { loadConfig } from '../../server/src/config.ts';
+import { createLogger } from '../../server/src/http/log.ts';
 
 const run = promisify(execFile);
 let folder: string;
@@ -55,7 +55,7 @@ const countOf = (event: any): number =>
   );
 
 describe('attack: a flood of refusals', () => {
-  it('from one address: the first at once, the rest as one record with their number', async () => {
+  it('from one address: the first is recorded at once, the rest as one record with their number', async () => {
     {
       await using trail = await openTrail();
       for (let i = 0; i < 100_000; i++) trail.record(refused({ requestId: crypto.randomUUID() }));
@@ -70,11 +70,11 @@ describe('attack: a flood of refusals', () => {
     expect(events[1].entity[0]).toMatchObject({ name: 'GET /api/normalizations' });
   });
 
-  it('from as many addresses as somebody likes: the trail grows by so much, and no refusal is uncounted', async () => {
+  it('from any number of addresses: the trail grows by a bounded amount, and every refusal is counted', async () => {
     {
       await using trail = await openTrail();
       for (let i = 0; i < 50_000; i++) trail.record(refused({ address: `2001:db8::${i.toString(16)}` }));
-      // Neither does it hide what users are refused, nor what else is done.
+      // It hides neither refusals of users nor other events.
       trail.record(refused({ principal: 'alice', code: 'FORBIDDEN' }));
       trail.record(read());
     }
@@ -88,7 +88,7 @@ describe('attack: a flood of refusals', () => {
     expect(events.filter(({ subtype }) => subtype[0].code === 'series-read')).toHaveLength(1);
   });
 
-  it('other codes, routes and people are recorded each', async () => {
+  it('refusals with other codes, routes and users are recorded separately', async () => {
     {
       await using trail = await openTrail();
       for (const change of [
@@ -103,7 +103,7 @@ describe('attack: a flood of refusals', () => {
     expect(eventsOf(await readFile(file, 'utf8')).map(countOf)).toEqual([1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
   });
 
-  it('of a user who tries one study after the other: the record names those, as many as it has room for', async () => {
+  it('of a user who tries one study after another: the record names the studies, as far as they fit', async () => {
     {
       await using trail = await openTrail();
       for (let i = 0; i < 200; i++)
@@ -120,7 +120,7 @@ describe('attack: a flood of refusals', () => {
     expect(studiesOf(events[1])[0]).toBe('urn:oid:1.2.1');
   });
 
-  it('after a minute it is summed up, and the next one is recorded at once', async () => {
+  it('is summed up after a minute, and the next refusal is recorded at once', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
       await using trail = await openTrail();
@@ -138,21 +138,21 @@ describe('attack: a flood of refusals', () => {
   });
 });
 
-describe('attack: more events than a disk that hangs can take', () => {
-  it('a pipe that nobody has opened is told at the start, which would wait for ever otherwise', async () => {
+describe('attack: more events than a hanging disk can take', () => {
+  it('a pipe without a reader is reported at the start, which would otherwise wait for ever', async () => {
     await run('mkfifo', [file]);
     await expect(openTrail()).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
   });
 
-  it('what is too much is lost, counted, alarmed, and told in the trail when it works again', async () => {
+  it('surplus events are lost, counted, alarmed, and reported in the trail when it works again', async () => {
     await run('mkfifo', [file]);
-    // Somebody holds the other end and reads nothing: it takes no more.
+    // Somebody holds the other end without reading, so the pipe is full.
     await using other = await open(file, 'r+');
-    const most = 10_000;
+    const maxWaiting = 10_000;
     let text = '';
     {
       await using trail = await openTrail();
-      for (let i = 0; i < most + 300; i++) trail.record(read());
+      for (let i = 0; i < maxWaiting + 300; i++) trail.record(read());
       expect(lost.length).toBeGreaterThan(0);
       expect(lost.length).toBeLessThanOrEqual(300);
       const missing = lost.length;
@@ -176,7 +176,7 @@ describe('attack: more events than a disk that hangs can take', () => {
       expect(countOf(told)).toBe(missing);
       expect(lost).toHaveLength(missing);
     }
-    // Nothing but those: what was written has no gap.
+    // Only the surplus: what was written has no gap.
     const whole = join(folder, 'read-from-pipe');
     await writeFile(whole, text.slice(0, text.lastIndexOf('\n') + 1));
     expect(await verifyAuditTrail([whole])).toMatchObject({ findings: [], isWhole: true });
@@ -184,7 +184,7 @@ describe('attack: more events than a disk that hangs can take', () => {
 
   const missing = process.getuid?.() === 0 ? undefined : 'only root can mount a small disk';
   it.skipIf(missing !== undefined)(
-    `a disk that fills up loses nothing that has room to wait${missing ? ` (skipped: ${missing})` : ''}`,
+    `a disk that fills up loses no event that fits into the queue${missing ? ` (skipped: ${missing})` : ''}`,
     async () => {
       const disk = await mkdtemp(join(tmpdir(), 'stain-audit-disk-'));
       await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]);

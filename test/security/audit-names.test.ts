@@ -1,8 +1,8 @@
-/** Segments that every JavaScript object has a member of: an address with one ended the process of whoever was asked. */
+/** Path segments named like members of every JavaScript object, which once ended the process. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { StainError } from '../../core/src/errors.ts';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
 import type { Login } from '../../server/src/auth/login.ts';
-import { StainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { openJobs } from '../jobs/support.ts';
 import { startApp, type TestApp } from '../support/test-app.ts';
@@ -37,7 +37,7 @@ beforeAll(async () => {
 });
 afterAll(() => open.disposeAsync());
 
-it.each(NAMES)('%s in an address ends no process, and is in the trail', async (name) => {
+it.each(NAMES)('%s in an address does not end the process, and is in the trail', async (name) => {
   audit.length = 0;
   for (const path of [`/dicom-web/${name}/1.2.3`, `/api/templates/${name}`]) {
     const answer = await fetch(service.url + path);

@@ -1,4 +1,4 @@
-/** Whoever is refused is in the audit trail: for every route that openapi.json knows, and the archive. */
+/** Every refusal is in the audit trail: for every route of openapi.json, and for the archive. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
@@ -79,7 +79,7 @@ async function send(method: string, path: string, token?: string, body?: object)
   await response.arrayBuffer();
   return response.status;
 }
-/** What is recorded of a request that is refused with this status; undefined where it is not. */
+/** What is recorded for a request refused with this status; undefined if nothing is. */
 async function recordOf(
   status: number,
   ...request: Parameters<typeof send>
@@ -90,7 +90,7 @@ async function recordOf(
   return audit[0];
 }
 
-it('attack: a valid token tries every door that it has no key to. Each try is recorded, with the name', async () => {
+it('attack: a valid token without scopes tries every route. Each attempt is recorded, with the name', async () => {
   const token = await issuer.forge({ scope: 'openid' });
   let doors = 0;
   for (const [method, path, route] of routes) {
@@ -114,11 +114,11 @@ it('attack: a valid token tries every door that it has no key to. Each try is re
       ...(path.includes('/templates/') && { template: ID }),
     });
   }
-  // All but those that are open to everybody.
+  // All except those that are open to everybody.
   expect(doors).toBeGreaterThanOrEqual(routes.length - 5);
 });
 
-it('attack: addresses that are written in another way. What was asked for is recorded nevertheless', async () => {
+it('attack: addresses in unusual spelling. The requested resource is recorded nevertheless', async () => {
   const token = await issuer.forge({ scope: 'openid' });
   const encoded = (text: string) => `%${text.charCodeAt(0).toString(16)}${text.slice(1)}`;
   for (const [path, expected] of [
@@ -131,13 +131,13 @@ it('attack: addresses that are written in another way. What was asked for is rec
     expect(await recordOf(403, 'GET', path, token)).toMatchObject(expected);
 });
 
-describe('attack: tokens that are not valid, with a name in them', () => {
+describe('attack: invalid tokens with a name in them', () => {
   it.each<[string, () => Promise<string> | undefined]>([
     ['none', () => undefined],
-    ['one that has run out', () => issuer.forge({ exp: soon() - 7200, sub: 'mallory' })],
-    ['one for somebody else', () => issuer.forge({ aud: 'https://other.example', sub: 'mallory' })],
+    ['one that has expired', () => issuer.forge({ exp: soon() - 7200, sub: 'mallory' })],
+    ['one for another audience', () => issuer.forge({ aud: 'https://other.example', sub: 'mallory' })],
     ['an ID token', () => issuer.forge({ at_hash: 'x', sub: 'mallory' })],
-  ])('%s: address and route are recorded, and nothing of what it says', async (_what, make) => {
+  ])('%s: address and route are recorded, and nothing that the token says', async (_what, make) => {
     const token = await make();
     for (const [method, path, route] of routes) {
       const entry = await recordOf(401, method, path, token);
@@ -155,7 +155,7 @@ describe('attack: tokens that are not valid, with a name in them', () => {
   });
 });
 
-it('attack: names of patients in addresses and bodies, to be found in the trail', async () => {
+it('attack: patient names in addresses and bodies, which must not reach the trail', async () => {
   const token = await issuer.forge({ scope: 'openid' });
   const name = 'Quidditch^Zo';
   for (const [method, path] of [

@@ -1,9 +1,11 @@
-/** Batches over real archives that fail for some slides, and two services on one real PostgreSQL that share the work. */
+/**
+ * Batches over real archives that fail for some slides, and two services that share the work on one real PostgreSQL.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Batch, BatchReport, Job } from '../../server/src/contract/index.ts';
+import type { Batch, BatchReport, Job } from '../../core/src/contract/index.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import { ARCHIVES, type TestArchive } from '../faults/archives.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
@@ -61,7 +63,7 @@ for (const { name, missing, start } of ARCHIVES)
       return report();
     };
 
-    it('attack: 503 for one slide of a batch; the others are done, it is told, and done in the end', async () => {
+    it('attack: 503 for one slide of a batch; the others are completed, the fault is shown, and it is completed later', async () => {
       const slides = [];
       for (const slide of ['one', 'two', 'three']) slides.push(await copySample(`${name} ${slide}`, [3]));
       await archive.put(slides.flatMap(({ files }) => files));
@@ -87,7 +89,7 @@ for (const { name, missing, start } of ARCHIVES)
       expect(metrics).toContain('stain_batch_lines{state="set aside"} 1');
       expect(metrics).toMatch(/stain_batch_lines_set_aside_total\{code="ARCHIVE_ERROR"\} [1-9]/);
 
-      // Another batch goes past it.
+      // Another batch overtakes it.
       const [other] = [await copySample(`${name} four`, [3])];
       await archive.put(other.files);
       const second = await ask({ SeriesInstanceUID: other.seriesInstanceUid });
@@ -96,7 +98,7 @@ for (const { name, missing, start } of ARCHIVES)
       await until(id, ({ counts }) => counts['COMPLETED'] === 3);
     });
 
-    it('attack: a user asks for many batches at once; few are searched for, and reports wait their turn', async () => {
+    it('attack: a user submits many batches at once; few are searched for, and reports wait their turn', async () => {
       const slide = await copySample(`${name} at once`, [3]);
       await archive.put(slide.files);
       // No search ends before all others are refused.
@@ -124,15 +126,15 @@ for (const { name, missing, start } of ARCHIVES)
       proxy.heal();
       expect(new Set(asked)).toEqual(new Set([202, 429]));
       expect(asked.filter((status) => status === 202)).toHaveLength(8);
-      // A little more than 8: those that are in work are looked at as well.
+      // Slightly more than 8, because running jobs are checked too.
       expect(search.met).toBeLessThan(20);
-      // Reports wait as well: those of so few series do not take long enough for anybody to be refused for sure.
+      // Reports wait too: with so few series they are too short for a certain refusal.
       const read = await many(async () => (await fetch(`${service.url}/api/batches`)).status);
       expect(read).toContain(200);
       expect(read.filter((status) => status !== 200 && status !== 429)).toEqual([]);
     });
 
-    it('attack: a batch over a study with results of ours; they get no job and are not looked at', async () => {
+    it('attack: a batch over a study with results of ours; they get no job and are not read', async () => {
       const slide = await copySample(`${name} five`, [3]);
       await archive.put(slide.files);
       const { studyInstanceUid, seriesInstanceUid } = slide;
@@ -168,7 +170,7 @@ describe.skipIf(postgresMissing !== undefined)(
     ? `two services on one database (skipped: ${postgresMissing})`
     : 'two services on one database',
   () => {
-    it('attack: both submit the same batches at once; each series is looked at once, by one of them', async () => {
+    it('attack: both submit the same batches at once; each series is read once, by one of them', async () => {
       await using postgres = await startPostgres();
       await using resources = new AsyncDisposableStack();
       const looked: string[][] = [[], []];
@@ -186,7 +188,7 @@ describe.skipIf(postgresMissing !== undefined)(
         });
         resources.defer(() => jobs.close());
         fronts.push(jobs);
-        const batches = await BatchService.open({ jobs, pollMs: 20, onFault: () => {} });
+        const batches = new BatchService({ jobs, pollMs: 20, onFault: () => {} });
         resources.defer(() => batches.close());
         services.push(batches);
       }
@@ -207,23 +209,23 @@ describe.skipIf(postgresMissing !== undefined)(
       expect(Math.min(...looked.map(({ length }) => length))).toBeGreaterThan(0);
     });
 
-    it('attack: the database restarts in the middle of a batch; submission goes on by itself', async () => {
+    it('attack: the database restarts during a batch; submission continues by itself', async () => {
       await using postgres = await startPostgres();
       const work = new SteeredWork();
       const jobs = await openJobs({ database: { directory: '', url: postgres.url }, run: work.run });
       let batches: BatchService | undefined;
       try {
-        batches = await BatchService.open({ jobs, pollMs: 50, onFault: () => {} });
+        batches = new BatchService({ jobs, pollMs: 50, onFault: () => {} });
         const next = work.next();
         await create(jobs, request(), { requestedBy: 'ann' });
-        // What is watched waits for this one: it does not begin before the database is away.
+        // The watched series waits for this one: it does not start before the database is away.
         const busy = await next;
         const watched = (await create(jobs, request(), { requestedBy: 'ann' })).job;
         const events = jobs.events(watched.id, AbortSignal.timeout(120_000));
         expect((await events.next()).value!.job.id).toBe(watched.id);
         await postgres.stop('immediate');
         await expect(batches.list(undefined)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
-        // Whoever watches a job is not cut off.
+        // Streams that watch a job stay open.
         const event = events.next();
         await postgres.start();
         busy.succeed();

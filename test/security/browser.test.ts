@@ -1,15 +1,15 @@
-/** Attacks through the browser of somebody who may use the service: rebound names, pages of other origins, caches. */
+/** Attacks through the browser of an authorised user: DNS rebinding, pages of other origins, caches. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
-import { monitoringHosts } from '../../server/src/app/hosts.ts';
-import { listen } from '../../server/src/app/listen.ts';
-import { createLogger } from '../../server/src/app/log.ts';
-import { createMonitoringApp } from '../../server/src/app/monitoring-app.ts';
 import { LOCAL } from '../../server/src/auth/principal.ts';
 import { loadConfig } from '../../server/src/config.ts';
+import { monitoringHosts } from '../../server/src/http/hosts.ts';
+import { listen } from '../../server/src/http/listen.ts';
+import { createLogger } from '../../server/src/http/log.ts';
+import { createMonitoringApp } from '../../server/src/http/monitoring-app.ts';
 import { type OwnService, startOwnService } from '../support/own-service.ts';
 import { sendRaw } from '../support/raw-connection.ts';
 import { NO_BATCHES, NO_JOBS, startApp, testMetrics } from '../support/test-app.ts';
@@ -18,7 +18,7 @@ import { browserMissing, launchBrowser } from '../support/viewer.ts';
 let open: AsyncDisposableStack;
 afterEach(() => open?.disposeAsync());
 
-/** What a request has reached beyond the checks. */
+/** What a request has reached after the checks. */
 let reached: string[];
 
 async function start(environment: Record<string, string> = {}, hasLogin = false) {
@@ -84,8 +84,8 @@ describe('a rebound name', () => {
     ['an empty Host', ['Host: ']],
     ['user information', ['Host: evil.example@127.0.0.1']],
     ['a zone', ['Host: [fe80::1%25lo]:3080']],
-    ['a port that is none', ['Host: 127.0.0.1:evil']],
-    ['a port too large', ['Host: 127.0.0.1:70000']],
+    ['a malformed port', ['Host: 127.0.0.1:evil']],
+    ['a port that is too large', ['Host: 127.0.0.1:70000']],
     ['a list', ['Host: 127.0.0.1, evil.example']],
     ['a path', ['Host: 127.0.0.1/evil.example']],
   ])('hidden by %s is a malformed request', async (_name, headers) => {
@@ -119,7 +119,7 @@ describe('a rebound name', () => {
     },
   );
 
-  test('does not pass by saying that it was forwarded, from the address of a trusted proxy or not', async () => {
+  test('does not pass by claiming to be forwarded, from the address of a trusted proxy or not', async () => {
     for (const trusted of ['127.0.0.1', '192.0.2.1']) {
       const { url } = await start({
         STAIN_SERVER_TRUSTED_PROXIES: trusted,
@@ -145,7 +145,7 @@ describe('a rebound name', () => {
     }
   });
 
-  test('has no token where there is a login; with configured names it is refused there too', async () => {
+  test('has no token if there is a login; with configured names it is refused there too', async () => {
     const ask = async (url: string) =>
       (await sendRaw(url, ['GET / HTTP/1.1', 'Host: stain.example', 'Connection: close'])).status;
     expect(await ask((await start({}, true)).url)).toBe(200);
@@ -153,7 +153,7 @@ describe('a rebound name', () => {
     expect(await ask((await start({ STAIN_SERVER_ALLOWED_HOSTS: 'other.example' }, true)).url)).toBe(421);
   });
 
-  it('does not reach the monitoring port, which Prometheus and the kubelet do', async () => {
+  it('does not reach the monitoring port, unlike Prometheus and the kubelet', async () => {
     open = new AsyncDisposableStack();
     const isOwnHost = monitoringHosts({ host: '0.0.0.0' }, ['stain-service.stain.svc']);
     const options = { version: '1', checks: {}, metrics: testMetrics(NO_JOBS), isOwnHost };
@@ -181,11 +181,11 @@ describe('a rebound name', () => {
   });
 });
 
-describe('a change by a page of another origin', () => {
+describe('a change from a page of another origin', () => {
   const NOBODY = crypto.randomUUID();
   const post = (url: string, headers: Record<string, string>) =>
     fetch(`${url}/api/normalizations/${NOBODY}/nothing`, { method: 'POST', headers });
-  /** 404: the request has passed, and there is nothing at this address. */
+  /** 404: the request has passed, but nothing has this address. */
   const PASSED = 404;
 
   it.each<[string, (own: string) => Record<string, string>]>([
@@ -217,7 +217,7 @@ describe('a change by a page of another origin', () => {
     expect(reached).toEqual([]);
   });
 
-  test('is none where no browser, our own page or a configured one asks', async () => {
+  test('is none if no browser, our own page or a configured origin sends it', async () => {
     const { url } = await start({ STAIN_SERVER_ALLOWED_ORIGINS: 'https://viewer.example' });
     for (const headers of [
       {},
@@ -228,7 +228,7 @@ describe('a change by a page of another origin', () => {
       expect((await post(url, headers)).status).toBe(PASSED);
   });
 
-  test('is told from our own behind a trusted proxy, by what the client sees', async () => {
+  test('is distinguished from our own behind a trusted proxy, by the address that the client sees', async () => {
     const { url } = await start({
       STAIN_SERVER_TRUSTED_PROXIES: '127.0.0.1',
       STAIN_SERVER_ALLOWED_HOSTS: 'stain.example',
@@ -261,7 +261,7 @@ describe('a cache', () => {
   });
 });
 
-/** A page of the attacker, who tries each request by fetch in both modes, and as a form that sends text. */
+/** The attacker's page: it tries each request by fetch in both modes, and as a form that sends text. */
 const ATTACK_PAGE = `<!DOCTYPE html><title>harmless</title><script>
 async function attack(root, attempts) {
   const statuses = [];
@@ -294,7 +294,7 @@ describe.skipIf(browserMissing)(`Chromium${browserMissing ? ` (${browserMissing}
     service = await startOwnService();
     browser = await launchBrowser([
       '--host-resolver-rules=MAP rebound.example 127.0.0.1',
-      // A guard of its own against pages that reach into this host, which not every browser has.
+      // Not every browser has its own protection against pages that reach into this host.
       '--disable-features=LocalNetworkAccessChecks',
     ]);
     const pages = createServer((_request, response) => {
@@ -315,7 +315,7 @@ describe.skipIf(browserMissing)(`Chromium${browserMissing ? ` (${browserMissing}
     await service?.[Symbol.asyncDispose]();
   });
 
-  /** What the page tried, and what it saw of the answers. */
+  /** What the page tried, and which responses it saw. */
   const attack = (page: Page, root: string, tried: Awaited<ReturnType<typeof attempts>>) =>
     page.evaluate<(number | string)[]>(`attack(${JSON.stringify(root)}, ${JSON.stringify(tried)})`);
 
@@ -356,7 +356,7 @@ describe.skipIf(browserMissing)(`Chromium${browserMissing ? ` (${browserMissing}
     const tried = await attempts();
     const statuses = await attack(page, service.url, tried);
     expect(new Set(statuses)).toEqual(new Set(['failed']));
-    // What needs no leave of the service is sent, without an answer for the page: it was refused.
+    // Requests that need no preflight are sent, but the page gets no response: they were refused.
     expect((await service.answers(403)) - refusedBefore).toBeGreaterThanOrEqual(2 * tried.length);
     expect(await service.everything()).toEqual(before);
     await page.close();
@@ -374,7 +374,7 @@ describe.skipIf(browserMissing)(`Chromium${browserMissing ? ` (${browserMissing}
     const read = await page.evaluate<number[]>(
       `Promise.all(['/api/normalizations', '/dicom-web/series', '/docs/', '/metrics'].map(async (path) => (await fetch(path)).status))`,
     );
-    // For the browser it is of the same origin as the service: nothing but the name stands between them.
+    // For the browser it has the same origin as the service: only the Host differs.
     const changed = await attack(page, rebound, await attempts());
     expect(new Set([...read, ...changed])).toEqual(new Set([421]));
     expect(await service.everything()).toEqual(before);

@@ -1,17 +1,19 @@
-/** The database goes away, freezes, or was never there: what `serve` and `worker` do, as processes, on a real PostgreSQL. */
+/**
+ * The database goes away, freezes, or never existed: what `serve` and `worker` do, as processes, on a real PostgreSQL.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Health } from '../../server/src/contract/index.ts';
+import type { Health } from '../../core/src/contract/index.ts';
 import { freePort } from '../support/free-port.ts';
 import { repository } from '../support/peers.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
 import { serveArchive } from '../support/serve-archive.ts';
 
-/** Nothing here may take longer: the time limits of the product are well below. */
+/** Nothing here may take longer: the product's timeouts are well below. */
 const HANGS_MS = 40_000;
 const PASSWORD = 'pass-of-the-database';
 
@@ -33,7 +35,7 @@ describe.skipIf(postgresMissing !== undefined)(
 
     const url = (): string => postgres.url.replace('postgres@', `postgres:${PASSWORD}@`);
 
-    /** A process as far as it comes, with what it says. */
+    /** A process and its output, however far it gets. */
     class Started {
       readonly child: ChildProcess;
       readonly monitoring: string;
@@ -65,7 +67,7 @@ describe.skipIf(postgresMissing !== undefined)(
         return new Started(command, await freePort(), databaseUrl);
       }
 
-      /** The address of its API. */
+      /** The root of its API. */
       async service(): Promise<string> {
         await this.says(/service\s+http/);
         return /service\s+(http:\S+)/.exec(this.said)![1]!;
@@ -85,7 +87,7 @@ describe.skipIf(postgresMissing !== undefined)(
       }
     }
 
-    /** A request that is not answered is what must not be. */
+    /** A request must always be answered. */
     const ask = (address: string, init: RequestInit = {}): Promise<Response> =>
       fetch(address, { ...init, signal: AbortSignal.timeout(HANGS_MS) });
     const checksOf = async (address: string): Promise<Record<string, string | boolean>> => {
@@ -95,7 +97,7 @@ describe.skipIf(postgresMissing !== undefined)(
     const upOf = async (address: string): Promise<string | undefined> =>
       /^stain_database_up (\d)$/m.exec(await (await ask(`${address}/metrics`)).text())?.[1];
 
-    describe('goes away under a service', () => {
+    describe('goes away while a service runs', () => {
       let process: Started;
       let service: string;
       beforeEach(async () => {
@@ -117,7 +119,7 @@ describe.skipIf(postgresMissing !== undefined)(
           ['/api/batches', {}],
           [`/api/batches/${crypto.randomUUID()}/cancel`, { method: 'POST', body, headers }],
           ['/ups-rs/workitems', { headers: { Accept: 'application/dicom+json' } }],
-          // Several statements at once, of which each may fail.
+          // Several statements at once, any of which may fail.
           ['/api/templates', {}],
           ['/api/templates/he-violet', {}],
           ['/api/templates/he-violet/thumbnail', {}],
@@ -148,12 +150,12 @@ describe.skipIf(postgresMissing !== undefined)(
           .toBe(true);
       };
 
-      it('attack: it is stopped; every request is answered 503, metrics and probes answer, and all is well after', async () => {
+      it('attack: it stops; every request is answered 503, metrics and probes respond, and everything recovers', async () => {
         await postgres.stop('fast');
         try {
           await expectAway();
           expect((await checksOf(service))['database']).toBe('DATABASE_UNAVAILABLE');
-          // What pg-boss meets in the background has its message in the log, once in a while, and no password.
+          // Errors that pg-boss meets in the background are logged occasionally, without a password.
           await expect.poll(() => process.logged).toMatch(/the database is away/);
           expect(process.logged).toMatch(/ECONNREFUSED|terminating connection/);
           const words = process.logged.split('\n').filter((line) => line.includes('the database is away'));
@@ -165,7 +167,7 @@ describe.skipIf(postgresMissing !== undefined)(
         expect(process.logged + process.said).not.toContain(PASSWORD);
       });
 
-      it('attack: it is frozen, takes connections and answers nothing; no request hangs', async () => {
+      it('attack: it freezes, accepts connections and answers nothing; no request hangs', async () => {
         await postgres.freeze();
         try {
           await expectAway();
@@ -176,7 +178,7 @@ describe.skipIf(postgresMissing !== undefined)(
         await expectBack();
       });
 
-      it('attack: it is frozen while the service is to end; the service ends', async () => {
+      it('attack: it freezes while the service shuts down; the service ends', async () => {
         await postgres.freeze();
         try {
           expect(await process.stop('SIGTERM')).toBe(0);
@@ -187,11 +189,11 @@ describe.skipIf(postgresMissing !== undefined)(
     });
 
     describe.each(['serve', 'worker'] as const)('is away when %s starts', (command) => {
-      it('attack: it is waited for, while probes and metrics answer', async () => {
+      it('attack: it is waited for, while probes and metrics respond', async () => {
         await postgres.stop('fast');
         const process = await Started.of(command);
         try {
-          await process.says(/database .*ECONNREFUSED.*Waiting for it/);
+          await process.says(/database .*ECONNREFUSED.*Waiting for the database/);
           expect((await ask(`${process.monitoring}/health`)).status).toBe(200);
           expect(await upOf(process.monitoring)).toBe('0');
           expect((await checksOf(process.monitoring))['database']).toBe('DATABASE_UNAVAILABLE');
@@ -199,7 +201,7 @@ describe.skipIf(postgresMissing !== undefined)(
           await postgres.start();
           await process.says(command === 'serve' ? /service\s+http/ : /a worker on/);
           await expect.poll(() => upOf(process.monitoring)).toBe('1');
-          expect(process.said.match(/Waiting for it/g)).toHaveLength(1);
+          expect(process.said.match(/Waiting for the database/g)).toHaveLength(1);
           expect(process.logged + process.said).not.toContain(PASSWORD);
         } finally {
           await process.stop();
@@ -210,7 +212,7 @@ describe.skipIf(postgresMissing !== undefined)(
         await postgres.freeze();
         const process = await Started.of(command);
         try {
-          await process.says(/Waiting for it/);
+          await process.says(/Waiting for the database/);
           await process.stop('SIGTERM');
           expect(process.said).toContain('SHUTTING_DOWN');
         } finally {
@@ -221,9 +223,9 @@ describe.skipIf(postgresMissing !== undefined)(
     });
 
     it.each([
-      ['a database that there is not', (right: string) => right.replace(/\/postgres$/, '/nothing')],
-      ['a role that there is not', (right: string) => right.replace('postgres:', 'nobody:')],
-    ])('that refuses us for good is not waited for: %s', async (_what, wrong) => {
+      ['a database that does not exist', (right: string) => right.replace(/\/postgres$/, '/nothing')],
+      ['a role that does not exist', (right: string) => right.replace('postgres:', 'nobody:')],
+    ])('that refuses us permanently is not waited for: %s', async (_what, wrong) => {
       const process = await Started.of('serve', url().replace(/.*/, wrong));
       await once(process.child, 'exit');
       expect(process.child.exitCode).toBe(1);

@@ -1,4 +1,4 @@
-/** Attacks by whoever reaches the port, before any login: floods, slow clients, connections that do nothing. */
+/** Attacks by anybody who reaches the port, before a login: floods, slow clients, idle connections. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,20 +6,20 @@ import { join } from 'node:path';
 import express from 'express';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, it, test } from 'vitest';
-import type { AppOptions } from '../../server/src/app/app.ts';
-import type { ListenOptions } from '../../server/src/app/listen.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { StainError } from '../../server/src/errors.ts';
+import type { AppOptions } from '../../server/src/http/app.ts';
+import type { ListenOptions } from '../../server/src/http/listen.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { connectRaw, type RawConnection, sendRaw } from '../support/raw-connection.ts';
 import { startProcess } from '../support/service-process.ts';
 import { NO_BATCHES, NO_JOBS, startApp } from '../support/test-app.ts';
 
-/** Another address of this host than that of everybody else. */
+/** Another address of this host, which no other client uses. */
 const ATTACKER = '127.0.0.2';
 const HOST = 'Host: 127.0.0.1';
 
-/** The certificate is one of the test's own. */
+/** The certificate is the test's own. */
 const anyCertificate = new Agent({ connect: { rejectUnauthorized: false } });
 
 let open: AsyncDisposableStack;
@@ -31,7 +31,7 @@ interface Parts {
   readonly listening?: Partial<ListenOptions>;
 }
 
-/** A service with a login that knows the token `good` alone, and counts how often it was asked. */
+/** A service with a login that accepts only the token `good`, and counts how often it verified one. */
 async function start({ environment = {}, app = {}, listening }: Parts = {}) {
   open = new AsyncDisposableStack();
   const seen = { tokens: 0, created: 0 };
@@ -80,7 +80,7 @@ async function start({ environment = {}, app = {}, listening }: Parts = {}) {
 describe('a flood of bad tokens', () => {
   const environment = { STAIN_LIMITS_REQUESTS_PER_SECOND_PER_ADDRESS: '1' };
 
-  it('is stopped by its address before the tokens are looked at, and stops nobody else', async () => {
+  it('is stopped by address before the tokens are verified, and affects nobody else', async () => {
     const { url, seen, list } = await start({ environment });
     const statuses: number[] = [];
     for (let i = 0; i < 30; i++) statuses.push(await list(`bad${i}`, ATTACKER));
@@ -101,7 +101,7 @@ describe('a flood of bad tokens', () => {
     });
     const statuses = await Promise.all(
       Array.from({ length: 30 }, (_, i) =>
-        // Of one network: whoever has one address of IPv6 has all of these.
+        // Of one network: whoever has one IPv6 address has all of these.
         list('bad', ATTACKER, `X-Forwarded-For: 2001:db8:0:1::${i + 1}`),
       ),
     );
@@ -109,7 +109,7 @@ describe('a flood of bad tokens', () => {
     expect(await list('good', ATTACKER, 'X-Forwarded-For: 2001:db8:0:2::1')).toBe(200);
   });
 
-  it('cannot hide its address by headers where no proxy is trusted', async () => {
+  it('cannot hide its address in headers if no proxy is trusted', async () => {
     const { list } = await start({ environment });
     const statuses = await Promise.all(
       Array.from({ length: 30 }, (_, i) => list('bad', ATTACKER, `X-Forwarded-For: 192.0.2.${i + 1}`)),
@@ -118,11 +118,11 @@ describe('a flood of bad tokens', () => {
   });
 });
 
-describe('a body of somebody without a token', () => {
+describe('a body from a client without a token', () => {
   it.each([
     ['too large', `{"a":"${'x'.repeat(100_000)}"}`],
     ['too deep', `${'['.repeat(5000)}${']'.repeat(5000)}`],
-    ['that is no JSON', '{'],
+    ['that is not JSON', '{'],
   ])('%s is not read', async (_name, body) => {
     const { url } = await start();
     const lines = (token: string) => [
@@ -137,7 +137,7 @@ describe('a body of somebody without a token', () => {
     expect([400, 413]).toContain((await sendRaw(url, lines('good'), { body })).status);
   });
 
-  it('without an end is cut off soon after its refusal', async () => {
+  it('without an end is cut off soon after it is refused', async () => {
     const { connect } = await start();
     const attacker = await connect(ATTACKER);
     attacker.socket.write(
@@ -152,7 +152,7 @@ describe('a body of somebody without a token', () => {
 describe('a slow client', () => {
   const times = { headersMs: 1000, bodyMs: 600, idleMs: 600 };
 
-  /** Sends a byte every now and then until the connection is closed. */
+  /** Sends a byte at intervals until the connection is closed. */
   async function trickle(connection: RawConnection, byte: string): Promise<string> {
     const timer = setInterval(() => connection.socket.write(byte), 20);
     try {
@@ -170,7 +170,7 @@ describe('a slow client', () => {
     expect(await list('good')).toBe(200);
   });
 
-  it('that says nothing at all is cut off, over TLS too', async () => {
+  it('that sends nothing at all is cut off, over TLS too', async () => {
     await using certificate = await makeCertificate();
     const { certFile, keyFile } = certificate;
     for (const tls of [{}, { certFile, keyFile }]) {
@@ -180,7 +180,7 @@ describe('a slow client', () => {
     }
   });
 
-  it('that asks once and then holds its connection is cut off', async () => {
+  it('that sends one request and then keeps its connection open is cut off', async () => {
     const { connect } = await start({ listening: { times } });
     const attacker = await connect(ATTACKER);
     attacker.socket.write(`GET /health HTTP/1.1\r\n${HOST}\r\n\r\n`);
@@ -205,7 +205,7 @@ describe('a slow client', () => {
     expect(await trickle(attacker, '1\r\n"\r\n')).toMatch(/^HTTP\/1.1 408 /);
   });
 
-  it('that does not read its answer is cut off', async () => {
+  it('that does not read its response is cut off', async () => {
     const closed = Promise.withResolvers<void>();
     const archiveRouter = express.Router().use((_request, response) => {
       response.on('close', closed.resolve);
@@ -224,7 +224,7 @@ describe('a slow client', () => {
 
   describe('that stores a slide', () => {
     const times = { headersMs: 1000, bodyMs: 500, idleMs: 3000 };
-    /** An archive that reads all, and says how much it was. */
+    /** An archive that reads everything, and reports how many bytes it got. */
     const archiveRouter = express.Router().post('/studies', async (request, response) => {
       let bytes = 0;
       for await (const chunk of request) bytes += (chunk as Buffer).length;
@@ -233,10 +233,10 @@ describe('a slow client', () => {
     const head = (token: string, length: number) =>
       `POST /dicom-web/studies HTTP/1.1\r\n${HOST}\r\nAuthorization: Bearer ${token}\r\nContent-Length: ${length}\r\n\r\n`;
 
-    it('has all the time that it wants, as long as something comes', async () => {
+    it('has all the time that it needs, as long as data keep arriving', async () => {
       const { connect } = await start({ app: { archiveRouter }, listening: { times } });
       const user = await connect();
-      // Longer than a body may take elsewhere, with pauses shorter than a silence may be.
+      // Longer than other bodies may take, with pauses shorter than the idle timeout.
       const length = 100;
       user.socket.write(head('good', length));
       let sent = 0;
@@ -254,7 +254,7 @@ describe('a slow client', () => {
       await attacker.closed();
     });
 
-    it('without a token is refused at once, and has no time', async () => {
+    it('without a token is refused at once, and gets no extra time', async () => {
       const { connect } = await start({ app: { archiveRouter }, listening: { times } });
       const attacker = await connect(ATTACKER);
       attacker.socket.write(head('bad', 1_000_000));
@@ -275,7 +275,7 @@ describe('a slow client', () => {
       const user = await connect();
       user.socket.write(`${head('good', 1)}x`);
       await asked.promise;
-      // Another one falls silent after that, and is cut off: more time has passed than a silence may last.
+      // Another one falls silent after that and is cut off, so more than the idle timeout has passed.
       const other = await connect();
       other.socket.write(head('good', 1));
       await other.closed();
@@ -285,7 +285,7 @@ describe('a slow client', () => {
   });
 });
 
-describe('connections that do nothing', () => {
+describe('idle connections', () => {
   const opened = async (connect: (from?: string) => Promise<RawConnection>, count: number, from: string) => {
     const connections: RawConnection[] = [];
     for (let i = 0; i < count; i += 100)
@@ -295,7 +295,7 @@ describe('connections that do nothing', () => {
   const left = (connections: readonly RawConnection[]) =>
     connections.filter(({ isClosed }) => !isClosed).length;
 
-  test('2,000 of one address: as many stay as one may have, and others get answers', async () => {
+  test('2,000 from one address: as many stay as one address may have, and others are served', async () => {
     const { connect, list } = await start({
       environment: {},
       listening: { maxConnections: 5000, connectionsPerAddress: 100 },
@@ -304,11 +304,11 @@ describe('connections that do nothing', () => {
     expect(await list('good')).toBe(200);
     await Promise.all(connections.slice(0, 1900).map((connection) => connection.closed()));
     expect(left(connections)).toBe(100);
-    // Those of the same address as well: what is idle longest gives way.
+    // Including clients of the same address: the connection that has been idle longest is closed.
     expect(await list('good', ATTACKER)).toBe(200);
   });
 
-  test('2,000 of many addresses: as many stay as there may be, and others get answers', async () => {
+  test('2,000 from many addresses: as many stay as are allowed in total, and others are served', async () => {
     const { connect, list } = await start({
       listening: { maxConnections: 200, connectionsPerAddress: 100 },
     });
@@ -319,7 +319,7 @@ describe('connections that do nothing', () => {
     expect(left(connections)).toBeLessThanOrEqual(200);
   });
 
-  it('give way, and a request that is being answered does not', async () => {
+  it('are closed in favour of new ones, but never one with a request in progress', async () => {
     const finish = Promise.withResolvers<void>();
     const archiveRouter = express.Router().use(async (_request, response) => {
       response.write('first');
@@ -345,7 +345,7 @@ describe('connections that do nothing', () => {
     }
   });
 
-  it('are bounded in the service as it is started, by its settings', async () => {
+  it('are bounded by the settings of a service as started', async () => {
     open = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'edge-'));
     open.defer(() => rm(folder, { recursive: true, force: true }));
@@ -361,7 +361,7 @@ describe('connections that do nothing', () => {
     const connections = await opened(async (from) => open.use(await connectRaw(url, from)), 200, ATTACKER);
     await Promise.all(connections.slice(0, 180).map((connection) => connection.closed()));
     expect((await sendRaw(url, ['GET /health HTTP/1.1', HOST, 'Connection: close'])).status).toBe(200);
-    // The rest gives nothing, and is closed for it.
+    // The others get nothing, and are closed.
     for (const connection of connections.slice(180)) expect(await connection.closed()).toMatch(/ 408 |^$/);
   });
 

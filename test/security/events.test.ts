@@ -1,10 +1,10 @@
-/** Attacks with event streams: many of one client, many of one job, clients that do not read. */
+/** Attacks with event streams: many by one client, many for one job, clients that do not read. */
 import { afterEach, describe, expect, it, test, vi } from 'vitest';
-import type { AppOptions } from '../../server/src/app/app.ts';
-import type { ListenOptions } from '../../server/src/app/listen.ts';
+import type { Job } from '../../core/src/contract/index.ts';
 import { LOCAL } from '../../server/src/auth/principal.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import type { Job } from '../../server/src/contract/index.ts';
+import type { AppOptions } from '../../server/src/http/app.ts';
+import type { ListenOptions } from '../../server/src/http/listen.ts';
 import { JobRecords } from '../../server/src/jobs/job-records.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { create, openJobs, request, SteeredWork } from '../jobs/support.ts';
@@ -20,7 +20,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
-/** A job in work, and the service that tells of it. */
+/** A running job, and the service that reports on it. */
 async function start(
   environment: Record<string, string> = {},
   app: Partial<AppOptions> = {},
@@ -28,7 +28,7 @@ async function start(
 ) {
   open = new AsyncDisposableStack();
   const work = new SteeredWork();
-  // No poll comes between: what is read is read for changes.
+  // No poll interferes: every read is caused by a change.
   const jobs = await openJobs({ run: work.run, pollMs: 1e9 });
   open.defer(() => jobs.close());
   const begins = work.next();
@@ -41,7 +41,7 @@ async function start(
       listening,
     ),
   );
-  /** A stream that is open, or the refusal. */
+  /** An open stream, or the refusal. */
   const stream = async (from: string, ...headers: string[]): Promise<RawConnection> => {
     const connection = open.use(await connectRaw(service.url, from));
     connection.socket.write(
@@ -56,7 +56,7 @@ async function start(
   return { url: service.url, jobs, job, call, stream, list };
 }
 
-/** Some at a time, so that the test itself has no more connections on their way than the system takes. */
+/** A few at a time, so that the test itself has no more pending connections than the system accepts. */
 async function times<T>(count: number, make: () => Promise<T>): Promise<T[]> {
   const made: T[] = [];
   while (made.length < count)
@@ -67,7 +67,7 @@ async function times<T>(count: number, make: () => Promise<T>): Promise<T[]> {
 const isOpen = ({ received }: RawConnection): boolean => received.startsWith('HTTP/1.1 200');
 
 describe('many event streams of one client', () => {
-  test('1,000: as many as one may have are open, the API answers it and all others', async () => {
+  test('1,000: as many stay as one client may have, and the API serves it and all others', async () => {
     const { stream, list } = await start({ STAIN_LIMITS_REQUESTS_PER_SECOND: '1000' });
     const streams = await times(1000, () => stream(ATTACKER));
     expect(streams.filter(isOpen)).toHaveLength(32);
@@ -78,7 +78,7 @@ describe('many event streams of one client', () => {
     expect(isOpen(await stream('127.0.0.1'))).toBe(true);
   });
 
-  it('are counted by user where there is a login, wherever they come from', async () => {
+  it('are counted per user if there is a login, wherever they come from', async () => {
     const { stream } = await start(
       { STAIN_LIMITS_EVENT_STREAMS_PER_USER: '3' },
       {
@@ -103,7 +103,7 @@ describe('many event streams of one client', () => {
     expect((await stream('127.0.0.6')).received).toContain('4 event streams are open');
   });
 
-  it('that have ended make room, and those that broke off', async () => {
+  it('that have ended or broken off free their places', async () => {
     const { stream, call } = await start({ STAIN_LIMITS_EVENT_STREAMS_PER_USER: '1' });
     const first = await stream(ATTACKER);
     expect(isOpen(await stream(ATTACKER))).toBe(false);
@@ -123,11 +123,11 @@ describe('many event streams of one client', () => {
     expect(third.received).toContain('COMPLETED');
   });
 
-  it('whose client has left while it was looked at leave nothing behind', async () => {
+  it('whose client left while the job was read leave nothing behind', async () => {
     const asked = Promise.withResolvers<void>();
     const left = Promise.withResolvers<void>();
     const metrics = testMetrics(NO_JOBS);
-    // Heard when a response is closed.
+    // The event of a closed response.
     vi.spyOn(metrics, 'requestEnded').mockImplementation(() => left.resolve());
     const { url, job, stream } = await start(
       { STAIN_LIMITS_EVENT_STREAMS_PER_USER: '1' },
@@ -153,7 +153,7 @@ describe('many event streams of one client', () => {
 });
 
 describe('many event streams of one job', () => {
-  it.each([1, 300])('cost the database one look for each change: %d', async (count) => {
+  it.each([1, 300])('cost the database one read per change: %d', async (count) => {
     const { jobs, job, call } = await start();
     const end = new AbortController();
     const seen = await Promise.all(
@@ -178,7 +178,7 @@ describe('many event streams of one job', () => {
 });
 
 describe('a client that does not read its stream', () => {
-  it('holds back its own events only, and is cut off', async () => {
+  it('delays only its own events, and is cut off', async () => {
     open = new AsyncDisposableStack();
     const ended = Promise.withResolvers<void>();
     let told = 0;
@@ -205,7 +205,7 @@ describe('a client that does not read its stream', () => {
     attacker.socket.pause();
     attacker.socket.write(`GET /api/normalizations/${job.id}/events HTTP/1.1\r\n${HOST}\r\n\r\n`);
     await ended.promise;
-    // What fits into the buffers of two sockets, and not what might have been told in that time.
+    // What fits into the buffers of two sockets, not everything that could have been sent in that time.
     expect(told * 100_000).toBeLessThan(100e6);
     expect((await sendRaw(service.url, ['GET /health HTTP/1.1', HOST, 'Connection: close'])).status).toBe(
       200,

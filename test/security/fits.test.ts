@@ -1,29 +1,31 @@
-/** Attack: one slide that never ends, or one user who asks for much, holds up the stains, previews and templates of all. */
+/** Attack: one endless slide, or one greedy user, must not block stains, previews and templates of all others. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { maxStoredBytes } from '../../core/src/codec/frame-format.ts';
+import { StainError, toStainError } from '../../core/src/errors.ts';
 import type { Login } from '../../server/src/auth/login.ts';
 import { SCOPES } from '../../server/src/auth/principal.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
-import { stainService } from '../../server/src/cli/stain-service.ts';
-import { mostStoredBytes } from '../../server/src/codec/frame-format.ts';
 import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { StainError, toStainError } from '../../server/src/errors.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { TemplateService } from '../../server/src/jobs/template-service.ts';
-import { FrameBatches } from '../../server/src/normalization/frame-batches.ts';
-import type { SeriesReference } from '../../server/src/normalization/open-series.ts';
-import { Turns } from '../../server/src/turns.ts';
+import { FrameBatches } from '../../server/src/pipeline/frame-batches.ts';
+import { Looks } from '../../server/src/pipeline/looks.ts';
+import type { SeriesReference } from '../../server/src/pipeline/series-reference.ts';
+import { Turns } from '../../server/src/sharing/turns.ts';
+import { TemplateService } from '../../server/src/templates/template-service.ts';
+import { stainService } from '../../server/src/wiring/stain-service.ts';
 import { FINGERPRINT, openJobs, SteeredWork } from '../jobs/support.ts';
 import { type FaultProxy, hang, startFaultProxy } from '../support/fault-proxy.ts';
 import { startFaultServer } from '../support/fault-server.ts';
 import { createWorkplace, TEMPLATE, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
+import { runs } from '../support/property-runs.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { startApp, type TestApp } from '../support/test-app.ts';
 
-/** Whoever a request says that it is from: who may log in is the matter of other tests. */
+/** Believes what a request says about its user: logins are tested elsewhere. */
 const login: Login = {
   isRequired: true,
   async identify(authorization) {
@@ -31,8 +33,8 @@ const login: Login = {
     return { id: authorization, scopes: new Set(SCOPES) };
   },
 };
-/** Requests of one user for slides that hang, in work or waiting. */
-const MOST_OF_ONE = 16;
+/** Requests of one user for hanging slides, running or waiting. */
+const MAX_OF_ONE = 16;
 
 let place: Workplace;
 let archive: ServedArchive;
@@ -58,7 +60,12 @@ beforeAll(async () => {
     limits: composition.config.limits,
   });
   app = await startApp(jobs, {
-    ...stainService(composition, composition.environment({ source, destination: source }), templates),
+    ...stainService(
+      composition,
+      composition.environment({ source, destination: source }),
+      new Looks(composition.config.limits),
+      templates,
+    ),
     templates,
     login,
   });
@@ -97,7 +104,7 @@ const hanging = (count: number): SeriesReference[] =>
   Array.from({ length: count }, (_, i) => ({ ...series, seriesInstanceUid: `1.2.666.${i}` }));
 
 describe('A user whose slides never end', () => {
-  it('is refused beyond a number, holds up nobody else, and leaves room when he goes', async () => {
+  it('is refused beyond a number, blocks nobody else, and frees the slots on leaving', async () => {
     const met = proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
     const leaving = new AbortController();
     const refused: Response[] = [];
@@ -108,26 +115,26 @@ describe('A user whose slides never end', () => {
         () => left++,
       ),
     );
-    await expect.poll(() => refused.length, { timeout: 20_000 }).toBe(50 - MOST_OF_ONE);
+    await expect.poll(() => refused.length, { timeout: 20_000 }).toBe(50 - MAX_OF_ONE);
     for (const response of refused) {
       expect(response.status).toBe(429);
       expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
       expect(await response.json()).toMatchObject({ code: 'QUEUE_FULL' });
     }
-    // Half of the slots are all that he gets.
+    // One user gets half of the slots.
     await expect.poll(() => met.met).toBe(2);
     expect((await stain('alice', series)).status).toBe(200);
     expect((await preview('bob', series)).status).toBe(200);
     expect(met.met).toBe(2);
     leaving.abort();
     await Promise.all(asked);
-    expect(left).toBe(MOST_OF_ONE);
+    expect(left).toBe(MAX_OF_ONE);
     proxy.heal();
-    // His own slots are free again, too.
+    // The user's own slots are free again, too.
     await expect.poll(async () => (await preview('mallory', series)).status).toBe(200);
   });
 
-  it('is not alone with the slide: however many look at it, it holds up nobody who looks at another one', async () => {
+  it('is no worse in numbers: however many read the slide, others can read another one', async () => {
     const met = proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
     const leaving = new AbortController();
     const [slide] = hanging(1);
@@ -141,7 +148,7 @@ describe('A user whose slides never end', () => {
     proxy.heal();
   });
 
-  it('shares its fit with another one who asks for the same slide: the archive is asked once', async () => {
+  it('shares its fit with other requests for the same slide: the archive is read once', async () => {
     const met = proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
     const leaving = new AbortController();
     const [slide] = hanging(1);
@@ -155,17 +162,17 @@ describe('A user whose slides never end', () => {
 });
 
 describe('A fit', () => {
-  it('ends at its deadline with a code, and gives its slot back', async () => {
+  it('ends at its deadline with a code, and releases its slot', async () => {
     await using hasty = await createWorkplace({
       STAIN_LIMITS_FIT_TIMEOUT_SECONDS: '0.2',
       STAIN_LIMITS_FITS_AT_ONCE: '1',
     });
     proxy.inject(({ url }) => url!.includes('/1.2.666.'), hang);
     const { composition } = hasty;
-    // Loading the model is no part of the fit.
+    // Loading the model does not count as fitting.
     await composition.network('fast');
     const environment = composition.environment({ source, destination: source });
-    const service = stainService(composition, environment, templates);
+    const service = stainService(composition, environment, new Looks(composition.config.limits), templates);
     const { signal } = new AbortController();
     const [slide] = hanging(1);
     for (let tries = 0; tries < 2; tries++)
@@ -189,7 +196,7 @@ describe('A fit', () => {
 });
 
 describe('A frame', () => {
-  it('that an archive pads to many times its pixels is not held: 40 MB for 16 x 16', async () => {
+  it('that an archive pads to many times its pixels is not held in memory: 40 MB for 16 x 16', async () => {
     let sent = 0;
     await using server = await startFaultServer(async (_request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
@@ -200,8 +207,8 @@ describe('A frame', () => {
     });
     const client = createDicomWebClient({ url: server.url, maxRetries: 0 });
     const batches = new FrameBatches(client, series);
-    const most = mostStoredBytes({ rows: 16, columns: 16 });
-    await expect(batches.frame('1.2.3', 1, most, new AbortController().signal)).rejects.toMatchObject({
+    const maxBytes = maxStoredBytes({ rows: 16, columns: 16 });
+    await expect(batches.frame('1.2.3', 1, maxBytes, new AbortController().signal)).rejects.toMatchObject({
       code: 'ARCHIVE_PROTOCOL',
     });
     await client.close();
@@ -211,7 +218,7 @@ describe('A frame', () => {
 
 describe('Turns', () => {
   const never = new AbortController().signal;
-  /** Work that ends when it is told to. */
+  /** Work that ends when told to. */
   function steered(): { work: () => Promise<void>; end: () => void; begun: () => boolean } {
     const done = Promise.withResolvers<void>();
     let hasBegun = false;
@@ -226,8 +233,8 @@ describe('Turns', () => {
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-  it('go round: one request of a user comes before the many of another', async () => {
-    const turns = new Turns({ atOnce: 1, atOnceOfOne: 1, mostOfOne: 100 });
+  it('alternate: one request of a user comes before the many of another', async () => {
+    const turns = new Turns({ atOnce: 1, atOnceOfOne: 1, maxOfOne: 100 });
     const order: string[] = [];
     const ask = (user: string): Promise<void> =>
       turns.take(user, never, async () => {
@@ -239,7 +246,7 @@ describe('Turns', () => {
     expect(turns).toMatchObject({ running: 0, waiting: 0 });
   });
 
-  it('never give more slots than there are, or than one user may have, whoever comes, leaves and fails', async () => {
+  it('never exceed the slots of all or of one user, whoever comes, leaves or fails', async () => {
     const step = fc.record({
       user: fc.constantFrom('a', 'b', 'c'),
       what: fc.constantFrom('ask', 'end', 'fail', 'leave'),
@@ -247,7 +254,7 @@ describe('Turns', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const limits = { atOnce: 3, atOnceOfOne: 2, mostOfOne: 5 };
+        const limits = { atOnce: 3, atOnceOfOne: 2, maxOfOne: 5 };
         const turns = new Turns(limits);
         const running = new Map<string, number>();
         const all: { end: () => void; fail: () => void; leave: () => void; done: Promise<unknown> }[] = [];
@@ -278,12 +285,12 @@ describe('Turns', () => {
         for (const code of ends) expect([undefined, 'QUEUE_FULL', 'CANCELLED', 'INTERNAL']).toContain(code);
         expect(turns).toMatchObject({ running: 0, waiting: 0 });
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
-  it('go past what waits at a busy subject, and come back to it', async () => {
-    const turns = new Turns({ atOnce: 4, atOnceOfOne: 4, mostOfOne: 10, atOnceOfSubject: 1 });
+  it('skip requests for a busy subject, and return to them', async () => {
+    const turns = new Turns({ atOnce: 4, atOnceOfOne: 4, maxOfOne: 10, atOnceOfSubject: 1 });
     const { signal } = new AbortController();
     const order: string[] = [];
     const ends = new Map<string, () => void>();
@@ -306,8 +313,8 @@ describe('Turns', () => {
     expect([turns.running, turns.waiting]).toEqual([0, 0]);
   });
 
-  it('leave a place to who comes when one goes', async () => {
-    const turns = new Turns({ atOnce: 1, atOnceOfOne: 1, mostOfOne: 2 });
+  it('leave a place to the next request when one ends', async () => {
+    const turns = new Turns({ atOnce: 1, atOnceOfOne: 1, maxOfOne: 2 });
     const [first, second] = [steered(), steered()];
     const running = turns.take('a', never, first.work);
     const leaving = new AbortController();

@@ -1,18 +1,18 @@
 /**
- * What one user can find out about the work of another: nothing, not even that there is any. The archive here grants by
- * token; what is hidden and what is not there must answer alike, header for header.
+ * What users can find out about the work of others: nothing, not even that it exists. The archive here grants access by
+ * token; what is hidden and what does not exist must get the same response, header for header.
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Job } from '../../core/src/contract/index.ts';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
 import { openAccess, openSearch } from '../../server/src/auth/access.ts';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import type { Job } from '../../server/src/contract/index.ts';
 import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { openJobs } from '../jobs/support.ts';
@@ -68,7 +68,7 @@ beforeAll(async () => {
       login,
       access: openAccess(config, login, credentials),
       audit: { record: (entry) => void audit.push(entry) },
-      searchSeries: openSearch(config, login, createDicomWebClient({ url }), credentials),
+      searchSeries: openSearch(config, login, createDicomWebClient({ url }), credentials).series,
     }),
   );
   for (const user of ['alice', 'bob']) tokens[user] = await issuer.token(user);
@@ -100,7 +100,10 @@ const submit = async (user: string, study: string): Promise<Job> => {
   expect(response.status).toBe(202);
   return (await response.json()) as Job;
 };
-/** Whatever a client can tell apart, without what it has asked for itself and what differs with each request (its id, the hash of it). */
+/**
+ * Everything that a client can distinguish, without its own input and what differs in every request (the id and its
+ * hash).
+ */
 async function shapeOf(response: Response, ...asked: readonly string[]): Promise<string> {
   const headers = [...response.headers].filter(
     ([name]) =>
@@ -119,7 +122,7 @@ const createWorkitem = (user: string, uid: string, study: string) =>
     type: 'application/dicom+json',
   });
 
-describe('attack: counting the jobs of others by the gaps in lists', () => {
+describe('attack: counting the jobs of others by gaps in lists', () => {
   const pages = async (user: string, limit: number, filter = ''): Promise<string[][]> => {
     const found: string[][] = [];
     for (let cursor: string | null = ''; cursor !== null; ) {
@@ -145,7 +148,7 @@ describe('attack: counting the jobs of others by the gaps in lists', () => {
     await submit('bob', '1.2');
   });
 
-  it('pages are full, and the last one knows that it is the last', async () => {
+  it('pages are full, and the last one is known to be the last', async () => {
     expect(await pages('alice', 2)).toEqual([own.slice(0, 2), own.slice(2, 4), own.slice(4)]);
     expect(await pages('alice', 5)).toEqual([own]);
     expect(await pages('alice', 100)).toEqual([own]);
@@ -153,7 +156,7 @@ describe('attack: counting the jobs of others by the gaps in lists', () => {
     expect(await pages('alice', 5, '&series=1.2.1')).toEqual([[]]);
   });
 
-  it('cursors tell no numbers, and are of no use to others', async () => {
+  it('cursors reveal no numbers, and are useless to others', async () => {
     const read = async (): Promise<string> =>
       ((await (await ask('alice', '/api/normalizations?limit=1')).json()) as { next: string }).next;
     const [one, two] = [await read(), await read()];
@@ -169,7 +172,7 @@ describe('attack: counting the jobs of others by the gaps in lists', () => {
     expect(await shapeOf(await use('alice', '17'))).toBe(garbage);
   });
 
-  it('so is the search for work items: offset and limit count what is seen', async () => {
+  it('the search for work items counts offset and limit among visible ones', async () => {
     const uids = async (query: string): Promise<string[]> => {
       const response = await ask('alice', `/ups-rs/workitems?${query}`);
       if (response.status === 204) return [];
@@ -183,7 +186,7 @@ describe('attack: counting the jobs of others by the gaps in lists', () => {
   });
 });
 
-describe('attack: asking for what is hidden, to see whether it is there', () => {
+describe('attack: requesting what is hidden, to see whether it exists', () => {
   it.each([
     ['GET', ''],
     ['GET', '/events'],
@@ -209,7 +212,7 @@ describe('attack: asking for what is hidden, to see whether it is there', () => 
     ['POST', '/cancelrequest', undefined],
   ])('a work item, %s %s, also while the archive is away', async (method, path, json) => {
     for (const works of [true, false]) {
-      // Each of its own series: what the archive has said of one is remembered.
+      // Each requests its own series, because what the archive said about one is remembered.
       const [uid, unknown] = [`1.2.840.7.${next++}`, `1.2.840.8.${next++}`];
       archiveWorks = true;
       expect((await createWorkitem('bob', uid, '1.2')).status).toBe(201);
@@ -231,8 +234,8 @@ describe('attack: asking for what is hidden, to see whether it is there', () => 
     }
   });
 
-  it('a series, by asking for its normalisation', async () => {
-    // What it means by now is no part of a request.
+  it('a series, by requesting its normalisation', async () => {
+    // The meaning of the request at this time is not part of it.
     const {
       templateSha256: _,
       sourceSha256: __,
@@ -273,8 +276,8 @@ describe('attack: asking for what is hidden, to see whether it is there', () => 
   });
 });
 
-describe('attack: making a work item whose UID somebody else may have', () => {
-  it('a UID that a hidden work item has is free, and each finds the own one under it', async () => {
+describe('attack: creating a work item whose UID another user may have', () => {
+  it("a hidden work item's UID is free, and each user finds the own item under it", async () => {
     const [taken, free] = [`1.2.840.5.${next++}`, `1.2.840.5.${next++}`];
     expect((await createWorkitem('bob', taken, '1.2')).status).toBe(201);
     const answers = [
@@ -288,7 +291,7 @@ describe('attack: making a work item whose UID somebody else may have', () => {
         '0020000D'
       ].Value[0];
     expect([await seriesOf('alice'), await seriesOf('bob')]).toEqual(['1.1', '1.2']);
-    // Cancelling touches the own one alone.
+    // Cancelling affects only the own one.
     expect((await ask('alice', `/ups-rs/workitems/${taken}/cancelrequest`, { method: 'POST' })).status).toBe(
       202,
     );
@@ -302,12 +305,12 @@ describe('attack: making a work item whose UID somebody else may have', () => {
     ]);
   });
 
-  it('a UID that was made for a hidden job is free as well', async () => {
+  it('the UID generated for a hidden job is free as well', async () => {
     const { workitemUid } = await submit('bob', '1.2');
     expect((await createWorkitem('alice', workitemUid, '1.1')).status).toBe(201);
   });
 
-  it('one that the user has or sees is taken', async () => {
+  it('the UID of a visible work item is taken', async () => {
     const [own, common] = [`1.2.840.6.${next++}`, `1.2.840.6.${next++}`];
     expect((await createWorkitem('alice', own, '1.1')).status).toBe(201);
     expect((await createWorkitem('alice', own, '1.1')).status).toBe(409);
@@ -316,7 +319,7 @@ describe('attack: making a work item whose UID somebody else may have', () => {
   });
 });
 
-describe('who was refused stands in the audit trail, and what was asked for', () => {
+describe('the audit trail names who was refused, and what was requested', () => {
   const refused = async (send: Promise<Response>): Promise<AuditEntry | undefined> => {
     await (await send).text();
     const find = () => audit.find(({ event }) => event === 'access-refused');
@@ -325,7 +328,7 @@ describe('who was refused stands in the audit trail, and what was asked for', ()
   };
   const alice = () => ({ principal: `${issuer.url}#alice`, address: '127.0.0.1', outcome: 'failure' });
 
-  it('a hidden job, also where nothing else is audited', async () => {
+  it('a hidden job, also if nothing else is audited', async () => {
     const { id } = await submit('bob', '1.2');
     expect(await refused(ask('alice', `/api/normalizations/${id}`))).toMatchObject({
       ...alice(),
@@ -357,7 +360,7 @@ describe('who was refused stands in the audit trail, and what was asked for', ()
     });
   });
 
-  it('a hidden work item, and making one of a hidden series', async () => {
+  it('a hidden work item, and creating one for a hidden series', async () => {
     const uid = `1.2.840.4.${next++}`;
     await createWorkitem('bob', uid, '1.2');
     audit.length = 0;
@@ -374,7 +377,7 @@ describe('who was refused stands in the audit trail, and what was asked for', ()
   });
 });
 
-it('attack: the batch of somebody else, read off a job that both may see', async () => {
+it('attack: finding the batch of another user through a job that both may see', async () => {
   await ask('bob', '/api/batches', {
     method: 'POST',
     json: { query: { StudyInstanceUID: '1.3' }, template: 'one' },

@@ -1,4 +1,4 @@
-/** Attack: searches of the embedded archive that take for ever, or answer without end. */
+/** Attack: searches of the embedded archive that never end, or return endless results. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -6,13 +6,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FolderIndex } from '../../server/src/archive/folder-index.ts';
 import { matches, matchesWildcards } from '../../server/src/archive/matching.ts';
-import { MOST_RESULTS, parseQuery, runQuery } from '../../server/src/archive/query.ts';
+import { MAX_RESULTS, parseQuery, runQuery } from '../../server/src/archive/query.ts';
+import { runs } from '../support/property-runs.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { storableSlide } from '../support/storable.ts';
 
 const element = (vr: string, ...Value: string[]) => ({ vr, Value });
 
-/** What a star and a question mark mean, said without regard to time. */
+/** The meaning of asterisk and question mark, in a naive implementation. */
 function isMatch(text: readonly string[], pattern: readonly string[]): boolean {
   const [first, ...rest] = pattern;
   if (first === undefined) return text.length === 0;
@@ -21,7 +22,7 @@ function isMatch(text: readonly string[], pattern: readonly string[]): boolean {
 }
 
 describe('Wildcards', () => {
-  it('`*?*?*?...` and the like end: the pattern that hung the process', () => {
+  it('`*?*?*?...` and the like end: the pattern once hung the process', () => {
     const text = 'a'.repeat(1024);
     for (const pattern of [
       `${'*?'.repeat(100)}b`,
@@ -32,20 +33,20 @@ describe('Wildcards', () => {
       for (const vr of ['LO', 'PN', 'UT']) expect(matches(element(vr, text), pattern)).toBe(false);
   });
 
-  it('mean what the standard says, whatever the pattern', () => {
+  it('mean what the standard says, for any pattern', () => {
     const letters = fc.array(fc.constantFrom('a', 'b', '𝒳', '.', '*'), { maxLength: 8 });
     const pattern = fc.array(fc.constantFrom('a', 'b', '𝒳', '.', '*', '?'), { maxLength: 8 });
     fc.assert(
       fc.property(letters, pattern, (text, wanted) => {
         expect(matchesWildcards(text.join(''), wanted.join(''))).toBe(isMatch(text, wanted));
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(5000) },
     );
   });
 });
 
 describe('A search of very many instances', () => {
-  /** An index of the size of a hospital's, of which nothing is on a disk. */
+  /** An index the size of a hospital's, without files on disk. */
   function hugeIndex(instances: number): FolderIndex {
     const json = { '00100010': { vr: 'PN', Value: [{ Alphabetic: 'a'.repeat(64) }] } };
     const series = new Map(
@@ -58,7 +59,7 @@ describe('A search of very many instances', () => {
   }
   const query = parseQuery(new URLSearchParams(`PatientName=${'*a'.repeat(30)}b`));
 
-  it('gives others their turn while it lasts', async () => {
+  it('lets other requests take turns while it runs', async () => {
     let [turns, isDone] = [0, false];
     const others = (async () => {
       for (; !isDone; turns++) await setImmediate();
@@ -96,7 +97,7 @@ describe('The embedded archive', () => {
     return { status: response.status, body: await response.json() };
   };
 
-  it('answers a search of many wildcards, and others after it', async () => {
+  it('answers a search with many wildcards, and others after it', async () => {
     const wanted = encodeURIComponent(`${'*?'.repeat(60)}b`);
     expect(await search(`SeriesDescription=${wanted}`)).toEqual({ status: 200, body: [] });
     expect((await search('Modality=SM')).body).toHaveLength(2);
@@ -116,21 +117,21 @@ describe('The embedded archive', () => {
     expect(await search(query)).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
   });
 
-  it('keeps no attribute of a file in memory that is longer than it may be', async () => {
+  it('keeps no oversized attribute of a file in memory', async () => {
     const { body } = await search('includefield=all&Modality=SM');
     const descriptions = (body as Record<string, { Value?: string[] }>[]).map(
       (one) => one['0008103E']?.Value?.[0],
     );
-    // The one that is too long comes from the file itself, where it was asked for.
+    // The oversized one comes from the file itself, if it is requested.
     expect(descriptions.map((text) => text?.length).sort()).toEqual([2000, 64].sort());
     const { body: plain } = await search('Modality=SM');
     expect((plain as Record<string, unknown>[]).filter((one) => '0008103E' in one)).toHaveLength(1);
   });
 
-  it('answers no more results at once than it can hold, and tells that there are more', async () => {
+  it('returns no more results at once than it can hold, and says that there are more', async () => {
     const response = await fetch(`${served.url}/series?limit=1000000000`);
     expect(response.status).toBe(200);
-    expect(parseQuery(new URLSearchParams('limit=1000000000')).limit).toBe(MOST_RESULTS);
-    expect(parseQuery(new URLSearchParams()).limit).toBe(MOST_RESULTS);
+    expect(parseQuery(new URLSearchParams('limit=1000000000')).limit).toBe(MAX_RESULTS);
+    expect(parseQuery(new URLSearchParams()).limit).toBe(MAX_RESULTS);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Attack: text made for a regular expression that tries too many ways (ReDoS). Every expression of the product is looked
- * at, as nobody can say for each which text it will meet in a year.
+ * Attack: text made for a regular expression with exponential backtracking (ReDoS). All expressions of the product are
+ * checked, because nobody can say which text each will meet.
  */
 import { join } from 'node:path';
 import { check } from 'recheck';
@@ -12,7 +12,7 @@ import { repository } from '../support/peers.ts';
 const PROJECTS = ['tsconfig.json', 'extension/tsconfig.json'].map((name) => join(repository, name));
 const SOURCES = ['server/src/', 'extension/src/'].map((folder) => join(repository, folder));
 
-/** Expressions that may be slow all the same, each with the reason; and places where one is made of text. */
+/** Expressions that may be slow nevertheless, each with the reason; and places where one is built from text. */
 const EXCEPTIONS: ReadonlyMap<string, string> = new Map();
 
 interface Found {
@@ -20,10 +20,10 @@ interface Found {
   readonly file: string;
   /** As it stands in the source. */
   readonly text: string;
-  readonly kind: 'literal' | 'made of text';
+  readonly kind: 'literal' | 'built from text';
 }
 
-/** All regular expressions of the sources, by the parser of TypeScript itself. */
+/** All regular expressions of the sources, by TypeScript's own parser. */
 function expressions(): Found[] {
   const api = new API({ cwd: repository });
   const found = new Map<string, Found>();
@@ -36,9 +36,9 @@ function expressions(): Found[] {
           found.set(`${file} ${text}`, { file, text, kind });
         const visit = (node: Node): void => {
           if (node.kind === SyntaxKind.RegularExpressionLiteral) take(node.getText(), 'literal');
-          // `RegExp` as a value: called, made with `new`, or handed on.
+          // `RegExp` as a value: called, constructed, or passed on.
           if (node.kind === SyntaxKind.Identifier && node.getText() === 'RegExp' && !isType(node.parent))
-            take(node.parent.getText(), 'made of text');
+            take(node.parent.getText(), 'built from text');
           node.forEachChild(visit);
         };
         const source = program.getSourceFile(path);
@@ -64,8 +64,8 @@ describe('Regular expressions', () => {
     expect(all.length).toBeGreaterThan(50);
   });
 
-  it('are never made of text, which may be that of a request', () => {
-    const made = all.filter(({ kind, text }) => kind === 'made of text' && !EXCEPTIONS.has(text));
+  it('are never built from text, which may come from a request', () => {
+    const made = all.filter(({ kind, text }) => kind === 'built from text' && !EXCEPTIONS.has(text));
     expect(made).toEqual([]);
   });
 
@@ -81,11 +81,11 @@ describe('Regular expressions', () => {
 
   it('that backtrack are noticed by this test', async () => {
     expect((await backtracking('/^(a+)+$/')).status).toBe('vulnerable');
-    // What a search for `*?*?*?` was made to.
+    // The expression that a search for `*?*?*?` was once converted to.
     expect((await backtracking(`/^${'.*.'.repeat(5)}b$/su`)).status).toBe('vulnerable');
   });
 
-  it('that are excepted are still there', () => {
+  it('that are excepted still exist', () => {
     const texts = new Set(all.map(({ text }) => text));
     expect([...EXCEPTIONS.keys()].filter((text) => !texts.has(text))).toEqual([]);
   });
@@ -95,7 +95,7 @@ async function backtracking(literal: string): Promise<{ status: string; attack: 
   const end = literal.lastIndexOf('/');
   const found = await check(literal.slice(1, end), literal.slice(end + 1), {
     timeout: 20_000,
-    // The same answer each time.
+    // The result is the same each time.
     randomSeed: 1,
   });
   return { status: found.status, attack: found.status === 'vulnerable' ? found.attack.pattern : undefined };

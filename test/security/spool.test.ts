@@ -1,15 +1,18 @@
-/** Slides that lie about their size, jobs that want more than there is, processes that die: the spool is never overrun. */
+/**
+ * Slides that lie about their size, jobs that want more than there is, processes that die: the spool never exceeds its
+ * quota.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { isFinal } from '../../core/src/contract/index.ts';
+import { toStainError } from '../../core/src/errors.ts';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
-import { isFinal } from '../../server/src/contract/index.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
-import { toStainError } from '../../server/src/errors.ts';
-import { openJobSpool, spoolUse } from '../../server/src/normalization/spool.ts';
+import { openJobSpool, spoolUse } from '../../server/src/spool/spool.ts';
 import { ARCHIVES } from '../faults/archives.ts';
 import { PYRAMID, Site, type SiteSlide } from '../faults/site.ts';
 import { copySample } from '../support/copy-slide.ts';
@@ -25,13 +28,13 @@ const orthanc = ARCHIVES.find(({ name }) => name === 'Orthanc')!;
 const unless = (missing: string | undefined, name: string) =>
   missing ? `${name} (skipped: ${missing})` : name;
 
-/** Levels of the sample: small, with all that a slide has. */
+/** Levels of the sample: small, but with everything that a slide has. */
 const LEVELS = [1, 2, 3];
 /** As estimated for them. */
 const ESTIMATE = 12e6;
 
 describe.skipIf(orthanc.missing !== undefined)(
-  unless(orthanc.missing, 'three slides in work at once, in front of Orthanc'),
+  unless(orthanc.missing, 'three running slides, in front of Orthanc'),
   () => {
     let site: Site;
     let slides: SiteSlide[];
@@ -41,7 +44,7 @@ describe.skipIf(orthanc.missing !== undefined)(
         archive: orthanc,
         environment: {
           STAIN_SPOOL_QUOTA_BYTES: String(quotaBytes),
-          STAIN_SPOOL_LEAST_FREE_BYTES: '0',
+          STAIN_SPOOL_MIN_FREE_BYTES: '0',
           STAIN_JOBS_CONCURRENCY: '3',
         },
       });
@@ -53,7 +56,7 @@ describe.skipIf(orthanc.missing !== undefined)(
     it.each([
       ['room for two', 2.1 * ESTIMATE],
       ['room for less than was estimated for one', 11e6],
-    ])('attack: three jobs on %s all get through, within the quota', async (_what, quotaBytes) => {
+    ])('attack: three jobs on %s all succeed, within the quota', async (_what, quotaBytes) => {
       await open(quotaBytes);
       const watch = watchSpool(site.spool);
       const jobs = await Promise.all(slides.map((slide) => site.submit(slide)));
@@ -70,9 +73,9 @@ describe.skipIf(orthanc.missing !== undefined)(
 );
 
 describe('a slide that can never fit', () => {
-  it('attack: is refused when it is asked for, with the numbers, and takes no place in the queue', async () => {
+  it('attack: is refused when it is requested, with the numbers, and takes no place in the queue', async () => {
     await using small = await Site.open({
-      environment: { STAIN_SPOOL_QUOTA_BYTES: '100000', STAIN_SPOOL_LEAST_FREE_BYTES: '0' },
+      environment: { STAIN_SPOOL_QUOTA_BYTES: '100000', STAIN_SPOOL_MIN_FREE_BYTES: '0' },
     });
     const slide = await copySample('a', PYRAMID);
     await small.put(slide);
@@ -95,8 +98,8 @@ describe('a slide that can never fit', () => {
   });
 });
 
-describe('a slide that is larger than its metadata let expect', () => {
-  /** Says that it is compressed with loss, and is not. */
+describe('a slide that is larger than its metadata suggest', () => {
+  /** Claims lossy compression, but is uncompressed. */
   let liar: Buffer;
   let source: ServedArchive;
   let destination: ServedArchive;
@@ -117,7 +120,7 @@ describe('a slide that is larger than its metadata let expect', () => {
     await place[Symbol.asyncDispose]();
   });
 
-  /** How the archive may answer. */
+  /** How the archive may respond. */
   const announcing: Fault = async ({ ask, pass }) => pass(await ask());
   const silent: Fault = async ({ ask, pass }) => {
     const answer = await ask();
@@ -125,7 +128,7 @@ describe('a slide that is larger than its metadata let expect', () => {
     await pass(answer);
   };
 
-  /** @returns code of the failure, and the most bytes that were in the spool */
+  /** @returns code of the failure, and the maximum number of bytes that were in the spool */
   async function run(
     fault: Fault,
     quotaBytes: number,
@@ -143,7 +146,7 @@ describe('a slide that is larger than its metadata let expect', () => {
       seriesUuid: '0d0c5b0e-0d1c-4a3f-9d3f-5a1c7e6b2f99',
       createdAt: '2020-01-01T00:00:00.000Z',
     });
-    await busy.reserve({ least: other, likely: other });
+    await busy.reserve({ minimum: other, likely: other });
     const watch = watchSpool(place.spool);
     const error = await normalizeOnlySlide(place, input, output).then(() => undefined, toStainError);
     const peak = await watch.peak();
@@ -154,10 +157,10 @@ describe('a slide that is larger than its metadata let expect', () => {
   it.each([
     ['that announces the length', announcing],
     ['that announces no length', silent],
-  ])('attack: with an archive %s it never overruns the quota', async (_what, fault) => {
+  ])('attack: with an archive %s it never exceeds the quota', async (_what, fault) => {
     const estimated = 8e6;
     expect(liar.length).toBeGreaterThan(5.9e6);
-    // There is room for what was estimated, and for what is true somebody else has it.
+    // There is room for the estimated size, but another job has the room for the real one.
     const waiting = await run(fault, 20e6, 20e6 - estimated);
     expect(waiting.error).toMatchObject({ code: 'SPOOL_FULL' });
     expect(waiting.peak).toBeLessThanOrEqual(estimated);
@@ -168,7 +171,7 @@ describe('a slide that is larger than its metadata let expect', () => {
     expect(never.peak).toBeLessThanOrEqual(4e6);
     if (fault === announcing) expect(never.peak).toBe(0);
     await place[Symbol.asyncDispose]();
-    // There is room: it takes more than was set aside, and gets through.
+    // There is room: the slide takes more than was reserved, and succeeds.
     const through = await run(fault, 40e6);
     expect(through.error).toBeUndefined();
     expect(through.peak).toBeGreaterThan(5.9e6);
@@ -177,6 +180,12 @@ describe('a slide that is larger than its metadata let expect', () => {
 
 describe('processes that share a spool', () => {
   let directory: string;
+  interface User {
+    readonly child: ChildProcess;
+    /** A process is in the middle of its work, or has ended. */
+    readonly busy: Promise<unknown>;
+    readonly ended: Promise<unknown>;
+  }
   const children: ChildProcess[] = [];
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'stain-shared-spool-'));
@@ -186,16 +195,18 @@ describe('processes that share a spool', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  function start(quotaBytes: number, jobs: readonly string[]): ChildProcess {
+  /** Listens from the start: a user may do all its work, and end, while the test waits for another one. */
+  function start(quotaBytes: number, jobs: readonly string[]): User {
     const program = join(repository, 'test/support/spool-user.ts');
     const child = spawn(process.execPath, [program, directory, String(quotaBytes), ...jobs], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     children.push(child);
-    return child;
+    const ended = once(child, 'exit');
+    return { child, busy: Promise.race([once(child.stdout, 'data'), ended]), ended };
   }
 
-  it('attack: killed at any moment, they never overrun the quota, and what they held is free again', async () => {
+  it('attack: killed at any moment, they never exceed the quota, and what they held is free again', async () => {
     const quotaBytes = 4e6;
     const ids = (from: number) =>
       Array.from({ length: 8 }, (_, i) => `0d0c5b0e-0d1c-4a3f-9d3f-${String(from + i).padStart(12, '0')}`);
@@ -204,25 +215,19 @@ describe('processes that share a spool', () => {
     const users = starts.map((from) => start(quotaBytes, ids(from)));
     for (let kills = 0; kills < 6; kills++) {
       const victim = users[kills % users.length]!;
-      // In the middle of something, whatever that is.
-      await Promise.race([once(victim.stdout!, 'data'), once(victim, 'exit')]);
-      victim.kill('SIGKILL');
-      if (victim.exitCode === null && victim.signalCode === null) await once(victim, 'exit');
+      await victim.busy;
+      victim.child.kill('SIGKILL');
+      await victim.ended;
       users[kills % users.length] = start(quotaBytes, ids(starts[kills % users.length]!));
     }
-    await Promise.all(
-      users.map(async (user) => {
-        user.stdout!.resume();
-        if (user.exitCode === null) await once(user, 'exit');
-        expect(user.exitCode).toBe(0);
-      }),
-    );
+    await Promise.all(users.map(({ ended }) => ended));
+    expect(users.map(({ child }) => child.exitCode)).toEqual([0, 0, 0]);
     expect(await watch.peak()).toBeLessThanOrEqual(quotaBytes);
     const last = await openJobSpool(
       { directory, quotaBytes },
       { seriesUuid: ids(9000)[0]!, createdAt: '2026' },
     );
-    await last.reserve({ least: 0, likely: 0.9 * quotaBytes });
+    await last.reserve({ minimum: 0, likely: 0.9 * quotaBytes });
     await last.take(quotaBytes);
     expect(await bytesIn(directory)).toBe(0);
     expect(await spoolUse({ directory, quotaBytes })).toMatchObject({
@@ -243,7 +248,7 @@ describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two work
       workers: 2,
       environment: {
         STAIN_SPOOL_QUOTA_BYTES: String(quotaBytes),
-        STAIN_SPOOL_LEAST_FREE_BYTES: '0',
+        STAIN_SPOOL_MIN_FREE_BYTES: '0',
       },
     });
   });
@@ -252,10 +257,10 @@ describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two work
     await postgres?.[Symbol.asyncDispose]();
   });
 
-  it('attack: one is killed with all the room in its hand, and all jobs get through', async () => {
+  it('attack: one is killed with all the room in its hands, and all jobs succeed', async () => {
     const slides = [await site.add('a', LEVELS), await site.add('b', LEVELS)];
     const watch = watchSpool(site.spool);
-    // Long enough to be met at work.
+    // Long enough to be caught at work.
     site.proxy.inject(isAny, delay(500));
     const jobs: string[] = [];
     for (const slide of slides) jobs.push((await site.submit(slide)).id);
@@ -277,7 +282,7 @@ describe.skipIf(postgresMissing !== undefined)(unless(postgresMissing, 'two work
   });
 });
 
-/** A level of the sample with its pixels as they are, whose header says that they are compressed with loss. */
+/** A level of the sample with uncompressed pixels, whose header claims lossy compression. */
 async function uncompressedLevel(): Promise<Buffer> {
   await using file = await openPart10(join(repository, 'scripts/sample/level-1.dcm'));
   const codecs = new CodecPool({ threads: 1 });

@@ -1,13 +1,13 @@
 /**
- * Templates attacked and lost by ordinary users and ordinary days: real processes, a service that leaves the work to a worker
- * on another host (another folder, another file system in effect), PostgreSQL, Orthanc, a login.
+ * Templates attacked and lost by ordinary users on ordinary days: real processes, a service that leaves the work to a
+ * worker on another host (in effect: another folder on another file system), PostgreSQL, Orthanc, a login.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Job, Template } from '../../server/src/contract/index.ts';
+import type { Job, Template } from '../../core/src/contract/index.ts';
 import { type CopiedSlide, copySample } from '../support/copy-slide.ts';
 import { AUDIENCE, type Issuer, startIssuer } from '../support/issuer.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
@@ -27,7 +27,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
   let issuer: Issuer;
   let service: ServiceProcess;
   let worker: ServiceProcess;
-  /** The slide that templates are made of, and those of another patient. */
+  /** The slide that templates are made from, and slides of another patient. */
   let source: CopiedSlide;
   const slides: CopiedSlide[] = [];
 
@@ -47,7 +47,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     tokens['admin'] = await issuer.token('admin', 'stain.administer');
     source = await store('the source of the template');
     for (let i = 0; i < 3; i++) slides.push(await store(`another patient ${i}`));
-    // A file of the time before, and one that would hide a template of the product.
+    // A file of an older version, and one that would hide a template of the product.
     const shipped = JSON.parse(
       await readFile(join(repository, 'models/onnx/templates/he-violet.json'), 'utf8'),
     );
@@ -130,7 +130,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     expect(await (await ask('bob', '/api/templates/he-magenta')).json()).toEqual(before);
   });
 
-  it('a worker without the folder of the service: runs what the service has, and says which content it was', async () => {
+  it("a worker without the service's folder: uses the service's template, and names the content", async () => {
     const made = (await (await make('alice', 'lab', { region: REGION })).json()) as Template;
     const job = await ended((await normalize('bob', slides[0]!, 'lab')).id);
     expect(job).toMatchObject({
@@ -138,7 +138,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
       request: { templateSha256: made.sha256 },
       result: { template: 'lab', templateSha256: made.sha256 },
     });
-    // Nothing of the one patient is in what was made of the other's slide.
+    // The result for one patient contains nothing of the other patient's slide.
     const { studyInstanceUid, seriesInstanceUid, instances } = job.result!;
     const answer = await fetch(
       `${orthanc.url}/studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${instances[0]!.sopInstanceUid}`,
@@ -151,7 +151,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     for (const secret of theirs) expect(bytes.includes(secret), secret).toBe(false);
   });
 
-  it('another user’s template: neither replaced nor removed by others, removed by its owner', async () => {
+  it("another user's template: neither replaced nor removed by others, removed by its owner", async () => {
     expect((await make('alice', 'hers')).status).toBe(201);
     expect(await codeOf(await make('bob', 'hers', { replace: true }))).toEqual([403, 'FORBIDDEN']);
     expect(await codeOf(await ask('bob', '/api/templates/hers', undefined, 'DELETE'))).toEqual([
@@ -161,7 +161,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     expect((await ask('alice', '/api/templates/hers', undefined, 'DELETE')).status).toBe(204);
   });
 
-  it('a template that is replaced and removed while a job waits: the job makes what it was asked for', async () => {
+  it('a template that is replaced and removed while a job waits: the job uses the requested version', async () => {
     const first = (await (await make('alice', 'moving')).json()) as Template;
     await worker.kill();
     const waiting = await normalize('bob', slides[1]!, 'moving');
@@ -179,7 +179,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     expect(one.result).toMatchObject({ templateSha256: first.sha256 });
     expect(two.result).toMatchObject({ templateSha256: second.sha256 });
     expect(one.result!.seriesInstanceUid).not.toBe(two.result!.seriesInstanceUid);
-    // Derived series stay explained.
+    // Derived series can still be explained.
     for (const { sha256 } of [first, second])
       expect(await (await ask('bob', `/api/templates/moving?sha256=${sha256}`)).json()).toMatchObject({
         current: false,
@@ -210,7 +210,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     expect(templates.find(({ id }) => id === 'older')).toMatchObject({ usable: false });
   });
 
-  it('files of the time before: brought in once, for administrators to change, and not again after a removal', async () => {
+  it('files of an older version: imported once, owned by administrators, and not imported again after removal', async () => {
     expect(await (await ask('bob', '/api/templates/from-before')).json()).toMatchObject({
       name: 'From before',
       mayRemove: false,
@@ -221,7 +221,7 @@ describe.skipIf(missing)(`templates${missing ? ` (skipped: ${missing})` : ''}`, 
     expect((await ask('bob', '/api/templates/from-before')).status).toBe(404);
   });
 
-  it('a template of the command line: brought into the service by a token that may, and by no other', async () => {
+  it('a template of the command line: added to the service with a token that may do so, and with no other', async () => {
     const add = (token: string | undefined, ...args: string[]) =>
       new Promise<{ code: number; said: string }>((resolve) => {
         execFile(

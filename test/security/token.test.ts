@@ -1,4 +1,4 @@
-/** Tokens that the issuer has signed and that are no access tokens for this service: none of them opens a door. */
+/** Tokens signed by the issuer that are not access tokens for this service: all are refused. */
 import type { JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Login, openLogin } from '../../server/src/auth/login.ts';
@@ -7,7 +7,7 @@ import { AUDIENCE, type Issuer, soon, startIssuer } from '../support/issuer.ts';
 
 let issuer: Issuer;
 let login: Login;
-/** As it is set up for issuers whose access tokens say no more of themselves than JWT. */
+/** The configuration for issuers whose access tokens have only the type JWT. */
 let broad: Login;
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ const expectRefused = async (at: Login, token: string): Promise<void> => {
 };
 
 describe('attack: another kind of token of the same issuer in place of an access token', () => {
-  it('what the issuer gives as an access token is taken', async () => {
+  it("the issuer's access token is accepted", async () => {
     const token = await issuer.token('alice', 'stain.read');
     expect(await login.identify(`Bearer ${token}`)).toMatchObject({ id: `${issuer.url}#alice` });
   });
@@ -43,7 +43,7 @@ describe('attack: another kind of token of the same issuer in place of an access
     ['the type of a request object', 'oauth-authz-req+jwt'],
     ['the type of an introspection answer', 'token-introspection+jwt'],
     ['the type of a proof of possession', 'dpop+jwt'],
-    ['a type that is none', 'at+jwt,JWT'],
+    ['a malformed type', 'at+jwt,JWT'],
     ['a type that is a list', ['at+jwt'] as unknown as string],
     ['a type that is a number', 1 as unknown as string],
   ])('%s is refused', async (_what, typ) => {
@@ -56,7 +56,7 @@ describe('attack: another kind of token of the same issuer in place of an access
     ['an access token of Entra ID', { scope: undefined, scp: 'stain.read', ver: '2.0' }],
     ['an access token of Entra ID for an application', { scope: undefined, roles: ['stain.read'] }],
     ['an access token of Okta', { scope: undefined, scp: ['stain.read'], auth_time: 1 }],
-  ])('where JWT is configured: %s is taken', async (_what, claims) => {
+  ])('where JWT is configured: %s is accepted', async (_what, claims) => {
     for (const typ of ['JWT', undefined])
       expect(await broad.identify(`Bearer ${await issuer.forge(claims, { typ })}`)).toMatchObject({
         id: `${issuer.url}#alice`,
@@ -78,7 +78,7 @@ describe('attack: another kind of token of the same issuer in place of an access
     await expectRefused(broad, await issuer.forge(claims, { typ: undefined }));
   });
 
-  it('an ID token that the issuer calls an access token is refused by what it holds', async () => {
+  it('an ID token that the issuer calls an access token is refused by its content', async () => {
     await expectRefused(login, await issuer.forge({ at_hash: 'x' }));
     await expectRefused(login, await issuer.forge({ events: {} }));
     await expectRefused(login, await issuer.forge({ typ: 'ID' }));
@@ -91,7 +91,7 @@ describe('attack: another kind of token of the same issuer in place of an access
   });
 });
 
-describe('attack: a subject that names nobody, or spoils records', () => {
+describe('attack: a subject that names nobody, or corrupts records', () => {
   it.each<[string, unknown]>([
     ['an empty one', ''],
     ['blanks', '   '],
@@ -101,13 +101,13 @@ describe('attack: a subject that names nobody, or spoils records', () => {
     ['null', null],
     ['a line break', 'alice\nbob'],
     ['a NUL', 'alice\0'],
-    ['a mark that turns text around', 'alice\u202eecila'],
-    ['one without an end', 'a'.repeat(256)],
+    ['a mark that changes the direction of text', 'alice\u202eecila'],
+    ['an endless one', 'a'.repeat(256)],
   ])('%s is refused', async (_what, sub) => {
     await expectRefused(login, await issuer.forge({ sub: sub as string }));
   });
 
-  it('one as long as OpenID Connect allows is taken', async () => {
+  it('one of the maximum length of OpenID Connect is accepted', async () => {
     const sub = 'a'.repeat(255);
     expect((await login.identify(`Bearer ${await issuer.forge({ sub })}`)).id).toBe(`${issuer.url}#${sub}`);
   });
@@ -118,16 +118,16 @@ describe('attack: times and headers that a verifier may overlook', () => {
     ['not valid before tomorrow', { nbf: soon() + 86_400 }],
     ['issued tomorrow', { iat: soon() + 86_400 }],
     ['issued at no time', { iat: 'now' as unknown as number }],
-    ['an end that is no number', { exp: '9999999999' as unknown as number }],
+    ['an expiry that is not a number', { exp: '9999999999' as unknown as number }],
   ])('%s: refused', async (_what, claims) => {
     await expectRefused(login, await issuer.forge(claims));
   });
 
-  it('an extension that must be understood, and is not: refused', async () => {
+  it('an unknown critical extension: refused', async () => {
     await expectRefused(login, await issuer.forge({}, { crit: ['limit'], limit: 1 }));
   });
 
-  it('a very long one is refused before anybody looks into it', async () => {
+  it('a very long one is refused before it is parsed', async () => {
     const token = await issuer.forge({ groups: 'g'.repeat(20_000) });
     await expectRefused(login, token);
     await expect(login.identify(`Bearer ${'a'.repeat(10_000_000)}`)).rejects.toMatchObject(REFUSED);

@@ -1,28 +1,29 @@
 /**
- * Attack: an archive, or who has stored into it, gives UIDs that are none, to lead requests and files elsewhere or to end
- * the work of others. One poisoned result is left out and told; a slide that has one is refused by name.
+ * Attack: an archive, or somebody who stored into it, supplies malformed UIDs, to divert requests and files or to end
+ * the work of others. One poisoned result is skipped and counted; a slide that has one is refused by name.
  */
 import type { ServerResponse } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toDicomJson } from '../../server/src/archive/to-dicom-json.ts';
+import { toStainError } from '../../core/src/errors.ts';
+import { type DicomJson, textOf } from '../../server/src/dicom/json-model.ts';
+import { toDicomJson } from '../../server/src/dicom/to-json.ts';
 import { isUid } from '../../server/src/dicom/uid.ts';
 import {
   createDicomWebClient,
   type DicomWebClient,
   type DicomWebClientOptions,
 } from '../../server/src/dicomweb/client.ts';
-import { type DicomJson, textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { instancePath } from '../../server/src/dicomweb/resource-path.ts';
-import { toStainError } from '../../server/src/errors.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { inspectSeries } from '../../server/src/normalization/open-series.ts';
-import { freeSeriesNumber } from '../../server/src/normalization/store-series.ts';
+import { inspectSeries } from '../../server/src/pipeline/inspect-series.ts';
+import { freeSeriesNumber } from '../../server/src/pipeline/store-series.ts';
 import { FINGERPRINT, openJobs, SteeredWork } from '../jobs/support.ts';
 import { startFaultServer } from '../support/fault-server.ts';
 import { makeSlideHeader, type SlideInstanceOptions } from '../support/make-slide.ts';
 import { orthancMissing, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { runs } from '../support/property-runs.ts';
 import { storableSlide } from '../support/storable.ts';
 import { startApp } from '../support/test-app.ts';
 
@@ -49,7 +50,7 @@ const valid = (number: number): Record<string, unknown> => ({
   [TAGS.instances]: { vr: 'UI', Value: [`1.2.3.4.${number}`] },
 });
 
-/** A client of an archive that answers with this, whatever it is asked. */
+/** A client of an archive that gives this answer to everything. */
 async function withAnswer(
   answer: (url: URL, response: ServerResponse) => unknown,
   work: (client: DicomWebClient) => Promise<void>,
@@ -79,33 +80,36 @@ describe('A search', () => {
     (['studies', 'series', 'instances'] as const).map((level) => ({ what, element, level })),
   );
 
-  it.each(cases)('for $level goes on past a UID that is $what, and counts it', async ({ element, level }) => {
-    // The whole second page is poisoned, and one of the first.
-    const pages = [[valid(1), poison(2), valid(3)], [4, 5, 6].map(poison), [valid(7)], []];
-    function poison(number: number): unknown {
-      return { ...valid(number), [TAGS[level]]: element };
-    }
-    await withAnswer(
-      (url) => pages[Number(url.searchParams.get('offset')) / 3],
-      async (client) => {
-        const told: number[] = [];
-        const found = await ask[level](client, (count) => told.push(count));
-        expect(found.map((one) => textOf(one, TAGS[level]))).toEqual(
-          [1, 3, 7].map((number) => textOf(valid(number) as never as DicomJson, TAGS[level])),
-        );
-        expect(told).toEqual([4]);
-      },
-    );
-  });
+  it.each(cases)(
+    'for $level continues past a UID that is $what, and counts it',
+    async ({ element, level }) => {
+      // The whole second page is poisoned, and one result of the first.
+      const pages = [[valid(1), poison(2), valid(3)], [4, 5, 6].map(poison), [valid(7)], []];
+      function poison(number: number): unknown {
+        return { ...valid(number), [TAGS[level]]: element };
+      }
+      await withAnswer(
+        (url) => pages[Number(url.searchParams.get('offset')) / 3],
+        async (client) => {
+          const told: number[] = [];
+          const found = await ask[level](client, (count) => told.push(count));
+          expect(found.map((one) => textOf(one, TAGS[level]))).toEqual(
+            [1, 3, 7].map((number) => textOf(valid(number) as never as DicomJson, TAGS[level])),
+          );
+          expect(told).toEqual([4]);
+        },
+      );
+    },
+  );
 
-  it('for series leaves out those whose study is poisoned', async () => {
+  it('for series skips those whose study is poisoned', async () => {
     await withAnswer(
       () => [{ ...valid(1), [TAGS.studies]: { vr: 'UI', Value: ['../../system'] } }, valid(2)],
       async (client) => expect(await client.searchSeries({}, signal)).toHaveLength(1),
     );
   });
 
-  it('ends with an archive that sends the same page for ever, with a poisoned result in it', async () => {
+  it('ends if the archive sends the same page for ever, with a poisoned result in it', async () => {
     await withAnswer(
       () => [valid(1), { ...valid(2), [TAGS.series]: null }, valid(3)],
       async (client) => {
@@ -118,7 +122,7 @@ describe('A search', () => {
     );
   });
 
-  it('ends with an archive whose results never end', async () => {
+  it('ends if the results of the archive never end', async () => {
     await withAnswer(
       (url) =>
         [0, 1, 2].map((i) => ({ ...valid(Number(url.searchParams.get('offset')) + i), x: 'x'.repeat(1e5) })),
@@ -163,7 +167,7 @@ describe('A slide', () => {
       signal,
     );
 
-  it('is whole where all is well', async () => {
+  it('is complete if all is well', async () => {
     await withAnswer(
       () => [level(1, 1024), level(2, 512)],
       async (client) => expect((await inspect(client)).levels).toHaveLength(2),
@@ -171,7 +175,7 @@ describe('A slide', () => {
   });
 
   it.each(POISONED)(
-    'never becomes a smaller one for an instance whose UID is %s: it is refused by name',
+    'is never silently reduced by an instance whose UID is %s: it is refused by name',
     async (_, element) => {
       for (const tag of Object.values(TAGS))
         await withAnswer(
@@ -188,7 +192,7 @@ describe('A slide', () => {
     },
   );
 
-  it('is refused where two instances have one UID, or one belongs to another series', async () => {
+  it('is refused if two instances have one UID, or one belongs to another series', async () => {
     await withAnswer(
       () => [level(1, 1024), { ...level(2, 512), [TAGS.instances]: level(1, 1024)[TAGS.instances] }],
       async (client) =>
@@ -204,13 +208,13 @@ describe('A slide', () => {
   });
 });
 
-/** Asks a service before that archive for a batch, which is not worked on afterwards. */
+/** Submits a batch to a service in front of that archive, which does not process it afterwards. */
 async function askForBatch(
   jobs: JobService,
   client: DicomWebClient,
   query: object,
 ): Promise<{ status: number; warning: string | null; body: unknown }> {
-  const batches = await BatchService.open({ jobs, onFault: () => {} });
+  const batches = new BatchService({ jobs, onFault: () => {} });
   await using app = await startApp(jobs, {
     batches,
     searchSeries: (_principal, wanted, searchSignal, options) =>
@@ -238,7 +242,7 @@ describe('A batch', () => {
   });
   afterAll(() => jobs.close());
 
-  it('is made of the series that can be named, and tells how many cannot', async () => {
+  it('contains the series that can be named, and says how many cannot', async () => {
     await withAnswer(
       () => [valid(1), { ...valid(2), [TAGS.series]: { vr: 'UI', Value: ['../../system'] } }],
       async (client) => {
@@ -257,16 +261,19 @@ describe('A batch with a series of which more is wrong', () => {
     ['text where there are numbers', { '00201209': { vr: 'US', Value: ['many'] } }],
     ['a sequence of texts', { '00081032': { vr: 'SQ', Value: ['text'] } }],
     ['an element of no kind', { '00080070': 'Manufacturer' }],
-  ])('attack: %s; the others get their jobs, it is told with the series', async (_what, poison) => {
-    await using jobs = await openForOne();
-    await withAnswer(
-      () => [valid(1), { ...valid(2), ...poison }],
-      async (client) => {
-        const { status, body } = await askForBatch(jobs.service, client, {});
-        expect([status, body]).toMatchObject([202, { counts: { WAITING: 2 } }]);
-      },
-    );
-  });
+  ])(
+    'attack: %s; the others get their jobs, and the fault is shown with the series',
+    async (_what, poison) => {
+      await using jobs = await openForOne();
+      await withAnswer(
+        () => [valid(1), { ...valid(2), ...poison }],
+        async (client) => {
+          const { status, body } = await askForBatch(jobs.service, client, {});
+          expect([status, body]).toMatchObject([202, { counts: { WAITING: 2 } }]);
+        },
+      );
+    },
+  );
 
   async function openForOne() {
     const service = await openJobs({ run: new SteeredWork().run, fingerprint: async () => FINGERPRINT });
@@ -275,7 +282,7 @@ describe('A batch with a series of which more is wrong', () => {
 });
 
 describe('A path', () => {
-  it('is made of UIDs alone, whatever they are made of', () => {
+  it('contains only UIDs, whatever the archive sends', () => {
     const text = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[0-9./#?%]{0,70}$/));
     fc.assert(
       fc.property(text, text, text, (studyUid, seriesUid, sopUid) => {
@@ -288,7 +295,7 @@ describe('A path', () => {
         expect(path !== undefined).toBe([studyUid, seriesUid, sopUid].every((uid) => isUid(uid)));
         if (path) expect(path.join('/')).toMatch(/^studies\/[\d.]+\/series\/[\d.]+\/instances\/[\d.]+$/);
       }),
-      { numRuns: 5_000 },
+      { numRuns: runs(5_000) },
     );
   });
 });
@@ -300,7 +307,7 @@ describe.skipIf(orthancMissing)(`Orthanc${orthancMissing ? ` (skipped: ${orthanc
   });
   afterAll(() => orthanc?.[Symbol.asyncDispose]());
 
-  it('that was given an instance with a path for a UID still answers searches with the others', async () => {
+  it('that was given an instance with a path as its UID still answers searches with the others', async () => {
     const honest = storableSlide('honest');
     const poisoned = storableSlide('poisoned', {
       overrides: { SeriesInstanceUID: Buffer.from('../../system') },

@@ -1,4 +1,4 @@
-/** A model that is not installed is the request's fault, at once and on every route that takes one. */
+/** A model that is not installed is the fault of the request, reported at once by every route that accepts one. */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +53,7 @@ it.each<[string, () => Promise<Response>]>([
   ['GET .../stain', () => fetch(`${seriesUrl()}/stain?model=unknown`)],
   ['GET .../colour-table', () => fetch(`${seriesUrl()}/colour-table?model=unknown`)],
   ['GET .../graphs', () => fetch(`${service.url}/api/models/unknown/graphs/apply`)],
-])('attack: a model that is not there makes the service look broken (500). %s', async (_route, send) => {
+])('attack: a missing model makes the service look broken (500). %s', async (_route, send) => {
   const response = await send();
   expect([response.status, await response.json()]).toEqual([
     404,
@@ -61,7 +61,7 @@ it.each<[string, () => Promise<Response>]>([
   ]);
 });
 
-it('no job and no batch is left of it', async () => {
+it('no job and no batch is left behind', async () => {
   for (const [path, list] of [
     ['/api/normalizations', 'jobs'],
     ['/api/batches', 'batches'],

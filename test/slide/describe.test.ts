@@ -30,13 +30,13 @@ const small = {
 };
 
 describe('a series', () => {
-  it('is described with its levels from the finest to the coarsest, whatever order they come in', () => {
+  it('is described with its levels from the finest to the coarsest, in whatever order they come', () => {
     const slide = describeSlide([header(small), header()], limits);
     expect(slide.levels.map(({ role, totalColumns }) => [role, totalColumns])).toEqual([
       ['base', 32],
       ['level', 16],
     ]);
-    expect(slide.levels[0]!.frames.map(({ x, y }) => [x, y])).toEqual([
+    expect([...slide.levels[0]!.frames].map(({ x, y }) => [x, y])).toEqual([
       [0, 0],
       [16, 0],
       [0, 16],
@@ -69,7 +69,7 @@ describe('a series', () => {
       ];
       const frames = positions.map(() => new Uint8Array(2));
       const [level] = describeSlide([header({ tiling, positions, frames })], limits).levels;
-      expect(level!.frames.map(({ frame, x, y }) => ({ frame, x, y }))).toEqual(
+      expect([...level!.frames].map(({ frame, x, y }) => ({ frame, x, y }))).toEqual(
         positions.map((at, frame) => ({ frame, ...at })),
       );
     },
@@ -85,7 +85,7 @@ describe('a series', () => {
       });
     const [level] = describeSlide([part(2), part(1)], limits).levels;
     expect(level!.instances.map(({ sopInstanceUid }) => sopInstanceUid)).toEqual(['2.25.1', '2.25.2']);
-    expect(level!.frames.map(({ instance, frame, x, y }) => [instance, frame, x, y])).toEqual([
+    expect([...level!.frames].map(({ instance, frame, x, y }) => [instance, frame, x, y])).toEqual([
       [0, 0, 0, 0],
       [0, 1, 16, 0],
       [1, 0, 0, 16],
@@ -108,7 +108,7 @@ describe('is refused before any work', () => {
   it.each<[string, string, Partial<SlideInstanceOptions>]>([
     ['another SOP class', 'NOT_WHOLE_SLIDE', { overrides: { SOPClassUID: '1.2.840.10008.5.1.4.1.1.2' } }],
     ['another modality', 'NOT_WHOLE_SLIDE', { overrides: { Modality: 'CT' } }],
-    ['one sample a pixel', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { SamplesPerPixel: 1 } }],
+    ['one sample per pixel', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { SamplesPerPixel: 1 } }],
     ['16 bits', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { BitsAllocated: 16, BitsStored: 16 } }],
     [
       'fluorescence',
@@ -136,12 +136,12 @@ describe('is refused before any work', () => {
       { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 3, y: 0 }] },
     ],
     [
-      'a tile outside of the slide',
+      'a tile outside the slide',
       'SLIDE_STRUCTURE_INVALID',
       { tiling: 'TILED_SPARSE', frames: [new Uint8Array(2)], positions: [{ x: 320, y: 0 }] },
     ],
     [
-      'two tiles at one place',
+      'two tiles at the same position',
       'SLIDE_STRUCTURE_INVALID',
       {
         tiling: 'TILED_SPARSE',
@@ -153,17 +153,17 @@ describe('is refused before any work', () => {
       },
     ],
     ['frames without number', 'SLIDE_STRUCTURE_INVALID', { overrides: { NumberOfFrames: 0 } }],
-    [
-      'two thousand million frames',
-      'SLIDE_STRUCTURE_INVALID',
-      { overrides: { NumberOfFrames: 2 ** 31 - 1 } },
-    ],
+    ['two billion frames', 'SLIDE_STRUCTURE_INVALID', { overrides: { NumberOfFrames: 2 ** 31 - 1 } }],
     [
       'frames of more than 100 megapixels',
       'SLIDE_STRUCTURE_INVALID',
       { rows: 10_001, columns: 10_000, frames: [new Uint8Array(2)] },
     ],
-    ['a slide of more than a million pixels a side', 'SLIDE_STRUCTURE_INVALID', { totalColumns: 1_000_001 }],
+    [
+      'a slide with a side of more than a million pixels',
+      'SLIDE_STRUCTURE_INVALID',
+      { totalColumns: 1_000_001 },
+    ],
   ])('%s', (_what, code, changes) => {
     expect(codeOf([header(changes)])).toBe(code);
   });
@@ -179,7 +179,7 @@ describe('is refused before any work', () => {
     expect(() => describeSlide([half('2.25.1'), half('2.25.2')], limits)).toThrow(/2000002 frames/);
   });
 
-  it('two images of one size', () => {
+  it('two images of the same size', () => {
     expect(codeOf([header(), header({ overrides: { SOPInstanceUID: '2.25.9' } })])).toBe(
       'SLIDE_STRUCTURE_INVALID',
     );
@@ -189,7 +189,7 @@ describe('is refused before any work', () => {
 describe('pixels of a level', () => {
   const signal = new AbortController().signal;
 
-  it('come from the tiles, repeat at the edge, and are glass where there is no tile', async () => {
+  it('come from the tiles, repeat at the edge, and are glass where tiles are missing', async () => {
     const positions = [
       { x: 16, y: 0 },
       { x: 0, y: 0 },

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { blankRaster } from '../../core/src/image/raster.ts';
 import { readGlassMap } from '../../server/src/slide/glass-map.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
-import { blankRaster } from '../../server/src/slide/raster.ts';
 
 const { signal } = new AbortController();
 
 describe('glass map', () => {
-  it('never calls a rectangle glass that shows a dense pixel of the overview', async () => {
+  it('never calls a rectangle glass if the overview shows a dense pixel in it', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 60 }),
@@ -41,7 +41,7 @@ describe('glass map', () => {
     );
   });
 
-  it('leaves a margin around what is dense', async () => {
+  it('leaves a margin around dense pixels', async () => {
     const overview = blankRaster(20, 20, [245, 245, 245]);
     overview.rgb.fill(100, (10 * 20 + 10) * 3, (10 * 20 + 10) * 3 + 3);
     const map = await readGlassMap({ width: 320, height: 320 }, memorySource(overview), 0.08, signal);

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Pyramid } from '../../core/src/image/pyramid.ts';
+import { blankRaster, copyOverlap, type Raster, WHITE } from '../../core/src/image/raster.ts';
+import { LazyList } from '../../core/src/lazy-list.ts';
 import { contentGrid, ownPlacement, placementOn } from '../../server/src/slide/placement.ts';
-import { Pyramid } from '../../server/src/slide/pyramid.ts';
-import { blankRaster, copyOverlap, type Raster, WHITE } from '../../server/src/slide/raster.ts';
-import type { Level } from '../../server/src/slide/types.ts';
+import type { FramePosition, Level } from '../../server/src/slide/types.ts';
+import { runs } from '../support/property-runs.ts';
 
 const SPACING = 0.00025;
-/** Width and height of what is found again, in pixels of the base level. */
+/** Width and height of the landmark, in pixels of the base level. */
 const LANDMARK = 20;
 
 function level(changes: Partial<Level>): Level {
@@ -18,11 +20,17 @@ function level(changes: Partial<Level>): Level {
     spacing: undefined,
     origin: undefined,
   };
-  const whole = { role: 'level' as const, instances: [], frames: [], ...grid, ...changes };
+  const whole = {
+    role: 'level' as const,
+    instances: [],
+    frames: LazyList.from<FramePosition>([]),
+    ...grid,
+    ...changes,
+  };
   return { ...whole, placement: ownPlacement(whole) };
 }
 
-/** Centre of what is dark, in pixels from the upper left corner. */
+/** Centre of the dark pixels, in pixels from the upper left corner. */
 function landmark({ width, rgb }: Raster): { x: number; y: number } {
   let [mass, x, y] = [0, 0, 0];
   for (let i = 0; i < rgb.length / 3; i++) {
@@ -42,7 +50,7 @@ const sizes = {
 };
 
 describe('a level of a pyramid', () => {
-  it('shows a landmark at the millimetres at which its base level shows it, however it is rounded or padded', async () => {
+  it('shows a landmark at the same millimetres as its base level, however it is rounded or padded', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 60, max: 200 }),
@@ -96,13 +104,13 @@ describe('a level of a pyramid', () => {
             const [down, across] = levels[i]!.spacing!;
             const reduction = across / SPACING;
             lost += reduction ** 2 / (8 * LANDMARK);
-            const most = lost * SPACING + 0.05 * across;
-            expect(Math.abs(x * across - truth!.x * SPACING)).toBeLessThan(most);
-            expect(Math.abs(y * down - truth!.y * SPACING)).toBeLessThan(most);
+            const maxError = lost * SPACING + 0.05 * across;
+            expect(Math.abs(x * across - truth!.x * SPACING)).toBeLessThan(maxError);
+            expect(Math.abs(y * down - truth!.y * SPACING)).toBeLessThan(maxError);
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -114,7 +122,7 @@ describe('a level of a pyramid', () => {
     spacing: [0.0005, 0.0005],
   });
 
-  it('is told from its padding by Pixel Spacing', () => {
+  it('is distinguished from its padding by Pixel Spacing', () => {
     const padded = level({
       totalColumns: 1536,
       totalRows: 1536,
@@ -128,7 +136,7 @@ describe('a level of a pyramid', () => {
     });
   });
 
-  it('lies by its size where the spacing was rounded, or is not there', () => {
+  it('is placed by its size if the spacing was rounded, or is missing', () => {
     const reduction = { across: 4, down: 4 };
     for (const spacing of [undefined, [0.00199, 0.00201] as const, [0.002, 0.002] as const])
       expect(placementOn(base, level({ totalColumns: 640, totalRows: 640, spacing }))).toMatchObject({
@@ -136,7 +144,7 @@ describe('a level of a pyramid', () => {
       });
   });
 
-  it('is refused where it shows another part of the slide', () => {
+  it('is refused if it shows another part of the slide', () => {
     const other = { totalColumns: 900, totalRows: 1280, spacing: [0.001, 0.001] as const };
     expect(() => placementOn(base, level(other))).toThrow(
       /same part of the slide: 2560 x 2560 .* 900 x 1280/,
@@ -145,7 +153,7 @@ describe('a level of a pyramid', () => {
     expect(() => placementOn(base, level({ ...padded, columns: 512 }))).toThrow(/same part/);
   });
 
-  it('may give its corner by the centre of its first pixel, and no other corner', () => {
+  it('may give its corner as the centre of its first pixel, but no other corner', () => {
     const from = { ...base, origin: { x: 10, y: 20 } };
     const half = { totalColumns: 1280, totalRows: 1280, spacing: [0.001, 0.001] as const };
     expect(placementOn(from, level({ ...half, origin: { x: 10.0005, y: 20.0005 } })).reduction.across).toBe(

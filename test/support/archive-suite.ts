@@ -1,7 +1,7 @@
-/** What our client must be able to do with any archive: run against Orthanc and against the embedded one. */
+/** What our client must be able to do with any archive. Runs against Orthanc and against the embedded one. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { numberOf, textOf } from '../../server/src/dicom/json-model.ts';
 import { createDicomWebClient, type DicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { numberOf, textOf } from '../../server/src/dicomweb/dicom-json.ts';
 import { collect, noise, storableSlide } from './storable.ts';
 
 export function describeArchive(
@@ -40,7 +40,7 @@ export function describeArchive(
       }
     });
 
-    it('stores an instance a second time without fault', async () => {
+    it('stores an instance a second time without an error', async () => {
       await client.storeInstance(slide.studyUid, slide, signal);
       expect(
         await client.searchInstances(
@@ -50,7 +50,7 @@ export function describeArchive(
       ).toHaveLength(1);
     });
 
-    it('finds studies, series and instances, page by page too', async () => {
+    it('finds studies, series and instances, also in pages', async () => {
       expect(
         (await client.searchStudies({ StudyInstanceUID: slide.studyUid }, signal)).map((study) =>
           textOf(study, '0020000D'),
@@ -71,20 +71,20 @@ export function describeArchive(
       expect(await client.searchStudies({ StudyInstanceUID: '2.25.404' }, signal)).toEqual([]);
     });
 
-    it('gives the metadata of a series', async () => {
+    it('returns the metadata of a series', async () => {
       const metadata = await client.seriesMetadata(slide.studyUid, slide.seriesUid, signal);
       expect(metadata.map((one) => one.string('SOPInstanceUID'))).toEqual([slide.sopInstanceUid]);
       expect(metadata[0]!.number('TotalPixelMatrixColumns')).toBe(16 * slide.frames.length);
     });
 
-    it('gives the instance byte for byte', async () => {
+    it('returns the instance byte for byte', async () => {
       const bytes = await collect(
         client.retrieveInstance(slide.studyUid, slide.seriesUid, slide.sopInstanceUid, signal),
       );
       expect(bytes.equals(slide.bytes)).toBe(true);
     });
 
-    it('gives frames as stored, in batches and in any order', async () => {
+    it('returns frames as stored, in batches and in any order', async () => {
       const wanted = slide.frames.map((_, i) => slide.frames.length - i);
       let count = 0;
       for await (const { index, frameNumber, bytes } of client.retrieveFrames(
@@ -101,7 +101,7 @@ export function describeArchive(
       expect(count).toBe(wanted.length);
     });
 
-    it('says what is not there', async () => {
+    it('reports what does not exist', async () => {
       await expect(client.seriesMetadata(slide.studyUid, '2.25.404', signal)).rejects.toMatchObject({
         code: 'SERIES_NOT_FOUND',
       });

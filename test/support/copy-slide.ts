@@ -1,6 +1,7 @@
-/** Slides of the project's sample under other UIDs, as many as a test needs. */
+/** Copies of the project's sample slide under other UIDs, as many as a test needs. */
 import { join } from 'node:path';
-import { EncapsulatedInstance } from '../../server/src/dicom/encapsulated-instance.ts';
+import { EncapsulatedInstance } from '../../server/src/derived/encapsulated-instance.ts';
+import type { Attributes } from '../../server/src/dicom/dataset.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { testUid } from './make-slide.ts';
 import { repository } from './peers.ts';
@@ -11,17 +12,25 @@ export interface CopiedSlide {
   readonly seriesInstanceUid: string;
   /** SOP Instance UID of its finest level. */
   readonly baseUid: string;
-  /** Part 10 files, one an instance. */
+  /** Part 10 files, one per instance. */
   readonly files: readonly Buffer[];
 }
 
-/** @param levels of scripts/sample, 0 is the base @param name gives the UIDs */
-export async function copySample(name: string, levels: readonly number[]): Promise<CopiedSlide> {
+/**
+ * @param name determines the UIDs @param levels of scripts/sample, 0 is the base
+ * @param attributes of a level, in place of those of the sample
+ */
+export async function copySample(
+  name: string,
+  levels: readonly number[],
+  attributes: (level: number) => Attributes = () => ({}),
+): Promise<CopiedSlide> {
   const [studyInstanceUid, seriesInstanceUid] = [testUid(`${name} study`), testUid(`${name} series`)];
   const files = levels.map(async (level) => {
     await using file = await openPart10(join(repository, `scripts/sample/level-${level}.dcm`));
     const copy = new EncapsulatedInstance({
       dataset: file.dataset.with({
+        ...attributes(level),
         StudyInstanceUID: studyInstanceUid,
         SeriesInstanceUID: seriesInstanceUid,
         SOPInstanceUID: testUid(`${name} level ${level}`),

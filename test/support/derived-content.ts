@@ -1,11 +1,11 @@
-/** What a derived instance holds apart from its revision: two revisions of one series are alike in it, to the bit. */
+/** The content of a derived instance apart from its revision: equal, to the bit, in two revisions of one series. */
 import { createHash } from 'node:crypto';
-import { toDicomJson } from '../../server/src/archive/to-dicom-json.ts';
+import { fullRecordOf } from '../../server/src/derived/private-block.ts';
 import type { DataSet } from '../../server/src/dicom/dataset.ts';
 import type { Part10File } from '../../server/src/dicom/part10-file.ts';
-import { fullRecordOf } from '../../server/src/dicom/private-block.ts';
+import { toDicomJson } from '../../server/src/dicom/to-json.ts';
 
-/** Attributes that all instances of a revision share, and no other revision. */
+/** Attributes that are the same in all instances of a revision, and differ between revisions. */
 const OF_THE_REVISION = [
   'SeriesInstanceUID',
   'PyramidUID',
@@ -21,11 +21,11 @@ const OF_THE_REVISION = [
 const [SERIES_UID, FULL_RECORD] = ['34011009', '3401100A'];
 
 export interface DerivedContent {
-  /** SOP Instance UID of the image that it was derived from. */
+  /** SOP Instance UID of the source image. */
   readonly source: string;
   /** Of its frames and of all attributes that do not depend on the revision. */
   readonly sha256: string;
-  /** The attributes that do: the same for all instances of a series. */
+  /** The attributes that depend on the revision: the same for all instances of a series. */
   readonly revision: string;
 }
 

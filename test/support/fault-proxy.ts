@@ -1,4 +1,4 @@
-/** A streaming proxy in front of a real archive. It fails on purpose, as it is told while it runs. */
+/** A streaming proxy in front of a real archive. It causes faults on request while it runs. */
 import { request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -7,27 +7,27 @@ import { bodyOf, type FaultServer, startFaultServer } from './fault-server.ts';
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The archive's answer to the request, which is sent on as it comes. */
+  /** The archive's response to the request, which is streamed. */
   ask(upload?: BodyFilter): Promise<IncomingMessage>;
-  /** Hands the archive's answer on. */
+  /** Passes the archive's response on. */
   pass(answer: IncomingMessage, download?: BodyFilter): Promise<void>;
 }
 
-/** What is done to a body on its way. */
+/** Changes a body on its way. */
 export type BodyFilter = (body: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
 
-/** What happens to a request instead of being passed on. */
+/** What happens to a request that is not passed on. */
 export type Fault = (exchange: Exchange) => void | Promise<void>;
 
 export type Matcher = (request: IncomingMessage) => boolean;
 
 export interface Injection {
-  /** Requests that met the fault so far. */
+  /** Number of requests that have met the fault. */
   readonly met: number;
 }
 
 export interface FaultProxy extends Omit<FaultServer, 'requests'> {
-  /** The requests that match meet the fault, the first `times` of them. The fault given last comes first. */
+  /** The first `times` matching requests meet the fault. The fault injected last takes precedence. */
   inject(matches: Matcher, fault: Fault, times?: number): Injection;
   /** From now on everything is passed on. */
   heal(): void;
@@ -47,7 +47,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         await injection.fault(exchange);
       }
     } catch {
-      // The client or the archive went away: so does the other one.
+      // If the client or the archive closes its connection, the other one is closed too.
       response.destroy();
     }
   });
@@ -72,7 +72,7 @@ function exchangeWith(target: string, request: IncomingMessage, response: Server
       const { host: _, ...headers } = request.headers;
       const url = target + request.url!.replace(/^\/dicom-web/, '');
       const onward = forward(url, { method: request.method ?? 'GET', headers });
-      // A client that goes away takes its request with it.
+      // A client that leaves takes its request with it.
       response.once('close', () => onward.destroy());
       const answered = new Promise<IncomingMessage>((resolve, reject) => {
         onward.once('response', resolve).once('error', reject);
@@ -92,12 +92,12 @@ export const isInstance: Matcher = ({ method, url }) =>
 export const isStore: Matcher = ({ method }) => method === 'POST';
 export const isAny: Matcher = () => true;
 
-/** The connection is reset before anything was answered. */
+/** Resets the connection before any response. */
 export const reset: Fault = ({ request }) => {
   request.socket.resetAndDestroy();
 };
 
-/** The connection is reset after the first bytes of the body. */
+/** Resets the connection after the first bytes of the body. */
 export function resetAfter(bytes: number): Fault {
   return async ({ request, ask, pass }) => {
     await pass(await ask(), async function* (body) {
@@ -106,7 +106,7 @@ export function resetAfter(bytes: number): Fault {
         yield chunk.subarray(0, left);
         left -= chunk.length;
         if (left > 0) continue;
-        // What was handed over is on its way before the connection breaks.
+        // The bytes written so far must be sent before the connection breaks.
         await pause(20);
         request.socket.resetAndDestroy();
         return;
@@ -115,16 +115,16 @@ export function resetAfter(bytes: number): Fault {
   };
 }
 
-/** The archive does what it is asked, and its answer is lost. */
+/** The archive carries the request out, but its response is lost. */
 export const loseAnswer: Fault = async ({ request, ask }) => {
   await bodyOf(await ask());
   request.socket.resetAndDestroy();
 };
 
-/** Nothing is ever answered. */
+/** Never responds. */
 export const hang: Fault = () => {};
 
-/** The request waits, and is then passed on. */
+/** Delays the request, and then passes it on. */
 export function delay(milliseconds: number): Fault {
   return async ({ ask, pass }) => {
     await pause(milliseconds);
@@ -132,7 +132,7 @@ export function delay(milliseconds: number): Fault {
   };
 }
 
-/** Bodies trickle, in both directions. */
+/** Slows bodies down, in both directions. */
 export function slow(bytesPerSecond: number): Fault {
   const trickle: BodyFilter = async function* (body) {
     const piece = Math.max(1, Math.round(bytesPerSecond / 20));
@@ -145,7 +145,7 @@ export function slow(bytesPerSecond: number): Fault {
   return async ({ ask, pass }) => pass(await ask(trickle), trickle);
 }
 
-/** The proxy answers, and the archive hears nothing of it. */
+/** The proxy responds; the archive never receives the request. */
 export function answer(status: number, headers: Record<string, string> = {}, json?: object): Fault {
   return async ({ request, response }) => {
     await bodyOf(request);
@@ -154,7 +154,7 @@ export function answer(status: number, headers: Record<string, string> = {}, jso
   };
 }
 
-/** Bytes in the middle of the body are others than the archive's. */
+/** Changes bytes in the middle of the body. */
 export const corrupt: Fault = async ({ ask, pass }) => {
   await pass(await ask(), async function* (body) {
     let at = 0;
@@ -165,12 +165,12 @@ export const corrupt: Fault = async ({ ask, pass }) => {
   });
 };
 
-/** Everything from `start` on but for the last bytes, which may be the end of a multipart body. */
+/** Everything from `start` on, except for the last bytes, which may be the end of a multipart body. */
 function damaged(chunk: Buffer, start: number): Buffer {
   return Buffer.from(chunk).fill(0xee, start, Math.max(start, chunk.length - 200));
 }
 
-/** A whole answer in multipart, of an instance that is cut off in its frames. */
+/** A complete multipart response with an instance that is truncated within its frames. */
 export const truncateInstance: Fault = async ({ response, ask }) => {
   const answered = await ask();
   const body = await bodyOf(answered);
@@ -180,13 +180,13 @@ export const truncateInstance: Fault = async ({ response, ask }) => {
   response.writeHead(answered.statusCode!, { ...headers, 'content-length': cut.length }).end(cut);
 };
 
-/** STOW-RS: says that the instance was stored, and stores nothing. */
+/** STOW-RS: claims that the instance was stored, and stores nothing. */
 export const storeNothing: Fault = async ({ request, response }) => {
   const { sopClassUid, sopInstanceUid } = instanceIn(await bodyOf(request));
   answerStore(response, 200, { '00081199': sequence(sopClassUid, sopInstanceUid) });
 };
 
-/** STOW-RS: stores nothing and says why, as Failure Reason (PS3.18 table 10.5.3-2). */
+/** STOW-RS: stores nothing and returns this Failure Reason (PS3.18 table 10.5.3-2). */
 export function refuseStore(status: 202 | 409, reason: number): Fault {
   return async ({ request, response }) => {
     const { sopClassUid, sopInstanceUid } = instanceIn(await bodyOf(request));
@@ -194,13 +194,13 @@ export function refuseStore(status: 202 | 409, reason: number): Fault {
   };
 }
 
-/** STOW-RS: stores the instance and answers that it had it already. */
+/** STOW-RS: stores the instance and responds that it was already there. */
 export const storeAsDuplicate: Fault = async ({ response, ask }) => {
   await bodyOf(await ask());
   response.writeHead(409).end();
 };
 
-/** The UIDs in the File Meta Information of the one instance of a body. */
+/** The UIDs in the File Meta Information of the only instance in a body. */
 function instanceIn(body: Buffer): { sopClassUid: string; sopInstanceUid: string } {
   const valueAt = (element: number): string => {
     const at = body.indexOf(Buffer.from([0x02, 0x00, element, 0x00, 0x55, 0x49]));

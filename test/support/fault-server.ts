@@ -1,4 +1,4 @@
-/** An archive that misbehaves on purpose: each test gives the handler for the requests it expects. */
+/** An archive that misbehaves on purpose: each test provides the handler of its requests. */
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -10,7 +10,7 @@ export interface FaultServer extends AsyncDisposable {
   readonly requests: readonly string[];
   /** Connections that are open now. */
   readonly connections: () => Promise<number>;
-  /** Cuts all connections and refuses new ones, as an archive does that is away. */
+  /** Closes all connections and refuses new ones, like an archive that is down. */
   goAway(): Promise<void>;
   /** Listens again, at the same address. */
   comeBack(): Promise<void>;
@@ -22,7 +22,7 @@ export type Handler = (
   number: number,
 ) => void | Promise<void>;
 
-/** @param handle gets the number of the request too, from 0 on */
+/** @param handle also receives the number of the request, from 0 on */
 export async function startFaultServer(handle: Handler): Promise<FaultServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
@@ -54,7 +54,15 @@ export async function startFaultServer(handle: Handler): Promise<FaultServer> {
   };
 }
 
-/** Reads a request, or an answer, to its end. */
+/**
+ * Sends bytes and breaks the connection after the client has had time to read them. Unread bytes would be lost with the
+ * connection, which is not the slow archive that is simulated here.
+ */
+export function breakOffAfter(response: ServerResponse, bytes: Uint8Array): void {
+  response.write(bytes, () => setTimeout(() => response.destroy(), 20));
+}
+
+/** Reads a request, or a response, to its end. */
 export async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of message) chunks.push(chunk as Buffer);

@@ -1,4 +1,4 @@
-/** A port that nobody listens on now, for programs that take no 0. */
+/** A port that is free now, for programs that do not accept port 0. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 

@@ -1,4 +1,4 @@
-/** A real OpenID Connect issuer on this host, whose key the tests hold too: they make the tokens that it would never issue. */
+/** A real OpenID Connect issuer on this host. The tests also have its key, to make tokens that it would never issue. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
@@ -9,15 +9,15 @@ const SCOPES = 'stain.read stain.normalize stain.administer';
 
 export interface Issuer extends AsyncDisposable {
   readonly url: string;
-  /** A token as the issuer gives it to a client of that name. */
+  /** A token as issued to a client of that name. */
   token(client: string, scope?: string): Promise<string>;
-  /** A token signed with the issuer's key, with claims of the test's choice in place of the right ones. */
+  /** A token signed with the issuer's key, with claims that replace the right ones. */
   forge(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>;
   /** The public key, as JSON Web Key. */
   publicKey(): Promise<Record<string, unknown>>;
-  /** From now on it signs with another key, and does not publish the old one any more. */
+  /** Signs with another key from now on, and no longer publishes the old one. */
   rotate(): Promise<void>;
-  /** It does not answer any more, until `start`. */
+  /** Does not respond any more, until `start`. */
   stop(): Promise<void>;
   start(): Promise<void>;
 }
@@ -94,7 +94,7 @@ export async function startIssuer(clients: readonly string[], viewer?: string): 
           headers: { authorization: `Basic ${Buffer.from(`${client}:secret`).toString('base64')}` },
           body: new URLSearchParams({ grant_type: 'client_credentials', scope }),
         });
-      // A connection that was kept is of no use once the issuer has been started anew.
+      // Kept connections are useless once the issuer has been restarted.
       const response = await ask().catch(ask);
       const answer = (await response.json()) as { access_token?: string };
       if (!answer.access_token) throw new Error(`no token: ${JSON.stringify(answer)}`);
@@ -108,7 +108,7 @@ export async function startIssuer(clients: readonly string[], viewer?: string): 
           kid: key.jwk.kid,
           ...header,
         } as JWTHeaderParameters)
-        // Also what jose itself would not sign: extensions that nobody knows.
+        // Including tokens that jose itself would not sign: with unknown critical extensions.
         .sign(key.privateKey, { crit: Object.fromEntries((header.crit ?? []).map((name) => [name, true])) }),
     publicKey: async () => ({ ...(await exportJWK(key.publicKey)) }),
     async rotate() {

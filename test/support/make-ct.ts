@@ -1,4 +1,4 @@
-/** A small CT series, for the modes of OHIF that show volumes: a bright ball in water, one axial slice an instance. */
+/** A small CT series, for OHIF's modes that show volumes: a bright ball in water, one axial slice per instance. */
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
 import { EXPLICIT_LITTLE_ENDIAN, fileBeginning, testUid } from './make-slide.ts';
@@ -14,7 +14,7 @@ export interface CtSeries {
   readonly files: readonly Uint8Array[];
 }
 
-/** @param name gives the UIDs */
+/** @param name determines the UIDs */
 export function makeCtSeries(name: string): CtSeries {
   const [studyInstanceUid, seriesInstanceUid] = [testUid(`${name} study`), testUid(`${name} series`)];
   const files = Array.from({ length: SLICES }, (_, slice) => {

@@ -1,7 +1,7 @@
-/** A Key Object Selection Document (PS3.3 A.35.4) about every instance of a series, with a title of the test's choice. */
+/** A Key Object Selection Document (PS3.3 A.35.4) about every instance of a series, with any title. */
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
-import type { SeriesReference } from '../../server/src/normalization/open-series.ts';
+import type { SeriesReference } from '../../server/src/pipeline/series-reference.ts';
 import { EXPLICIT_LITTLE_ENDIAN, fileBeginning, testUid } from './make-slide.ts';
 
 /** @param title Code Value of CID 7010 or 7011 (DCM). @returns a Part 10 file */

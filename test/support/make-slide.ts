@@ -1,4 +1,6 @@
-/** Synthetic whole-slide instances, valid by dciodvfy, with every variant of tiling and encapsulation we must read. */
+/**
+ * Synthetic whole-slide instances, valid by dciodvfy, in every variant of tiling and encapsulation that we must read.
+ */
 import { type Attributes, DataSet } from '../../server/src/dicom/dataset.ts';
 import { writeDataSet } from '../../server/src/dicom/dataset-writer.ts';
 import { nameBasedUuid, uidFromUuid } from '../../server/src/dicom/uid.ts';
@@ -9,7 +11,7 @@ export const WHOLE_SLIDE_SOP_CLASS = '1.2.840.10008.5.1.4.1.1.77.1.6';
 
 const NAMESPACE = '7d444840-9dc0-11d1-b245-5ffdce74fad2';
 
-/** A UID that is the same for the same name. */
+/** A UID that depends only on the name. */
 export function testUid(name: string): string {
   return uidFromUuid(nameBasedUuid(NAMESPACE, name));
 }
@@ -27,7 +29,7 @@ export interface SlideInstanceOptions {
   readonly photometricInterpretation?: string;
   /** `none`: positions per frame without a Dimension Organization Type. Default TILED_FULL. */
   readonly tiling?: 'TILED_FULL' | 'TILED_SPARSE' | 'none';
-  /** Upper left corners of the frames, 0-based, where not TILED_FULL. Default: row by row. */
+  /** Upper left corners of the frames, 0-based, unless TILED_FULL. Default: row by row. */
   readonly positions?: readonly { readonly x: number; readonly y: number }[];
   /** Default ORIGINAL\PRIMARY\VOLUME\NONE. */
   readonly imageType?: readonly string[];
@@ -42,12 +44,12 @@ export interface SlideInstanceOptions {
   readonly fragmentsPerFrame?: number;
   /** Pads fragments to even length. Default true. */
   readonly padFragments?: boolean;
-  /** Millimetres a pixel. Default 0.0005. */
+  /** Millimetres per pixel. Default 0.0005. */
   readonly pixelSpacing?: number;
   readonly iccProfile?: Uint8Array;
-  /** Set after everything else. */
+  /** Set last, over everything else. */
   readonly overrides?: Attributes;
-  /** Removed at last. */
+  /** Removed at the end. */
   readonly remove?: readonly string[];
 }
 
@@ -215,10 +217,10 @@ function perFrameGroups({
   const across = Math.ceil(totalColumns / columns);
   const spacing = pixelSpacing ?? 0.0005;
   return frames.map((_, i) => {
-    const place = i + (concatenation?.frameOffset ?? 0);
+    const index = i + (concatenation?.frameOffset ?? 0);
     const { x, y } = positions?.[i] ?? {
-      x: (place % across) * columns,
-      y: Math.floor(place / across) * rows,
+      x: (index % across) * columns,
+      y: Math.floor(index / across) * rows,
     };
     return DataSet.of({
       FrameContentSequence: [DataSet.of({ DimensionIndexValues: [y / rows + 1, x / columns + 1] })],
@@ -284,7 +286,7 @@ function encapsulatedPixelData({
   };
 }
 
-/** Cuts at even places, as all but the last fragment of a frame must be even. */
+/** Splits at even offsets, because all but the last fragment of a frame must be even. */
 function splitEvenly(frame: Uint8Array, count: number): Uint8Array[] {
   const size = Math.max(2, 2 * Math.ceil(frame.length / count / 2));
   const parts = Array.from({ length: count }, (_, i) =>

@@ -2,16 +2,13 @@
 import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { type ArchiveLocation, openArchiveLocation } from '../../server/src/cli/archive-location.ts';
+import type { NormalizationRequest, NormalizationResult } from '../../core/src/contract/index.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
-import { type Composition, compose } from '../../server/src/composition.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import {
-  type NormalizationOptions,
-  normalizeSeries,
-} from '../../server/src/normalization/normalize-series.ts';
-import { removeJobSpool } from '../../server/src/normalization/spool.ts';
-import type { NormalizationRequest, NormalizationResult } from '../../server/src/normalization/types.ts';
+import { type NormalizationOptions, normalizeSeries } from '../../server/src/pipeline/normalize-series.ts';
+import { removeJobSpool } from '../../server/src/spool/spool.ts';
+import { type ArchiveLocation, openArchiveLocation } from '../../server/src/wiring/archive-location.ts';
+import { type Composition, compose } from '../../server/src/wiring/composition.ts';
 
 export const TEMPLATE = 'he-pink-violet';
 /** One identity for all, so that two archives get the same bytes. */
@@ -25,7 +22,7 @@ export interface Workplace extends AsyncDisposable {
   readonly folder: string;
   readonly spool: string;
   readonly composition: Composition;
-  /** A folder of its own that holds copies of these files, or of all files of a folder. */
+  /** A new folder with copies of these files, or of all files of a folder. */
   fill(name: string, ...sources: string[]): Promise<string>;
   open(location: string): Promise<ArchiveLocation>;
 }

@@ -1,8 +1,8 @@
-/** A real Orthanc with its DICOMweb plugin, on a free port over a temporary folder. */
+/** A real Orthanc with its DICOMweb plugin, on a free port, over a temporary folder. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,9 +10,9 @@ import { freePort } from './free-port.ts';
 import { repository } from './peers.ts';
 
 export interface Orthanc {
-  /** With its version, and with what is missing where tests skip it: for their titles. */
+  /** Name and version, or what is missing if tests are skipped: for their titles. */
   readonly name: string;
-  /** What is missing to run it here. Undefined where it can run, and in CI, where starting it fails without it. */
+  /** What is missing to run it here. Undefined if it can run, and in CI, where starting it fails instead. */
   readonly missing: string | undefined;
   readonly program: string;
   readonly plugin: string;
@@ -29,7 +29,7 @@ export const newerOrthanc = orthanc(
   join(NEWER, 'usr/share/orthanc/plugins'),
 );
 
-/** For tests that any Orthanc does for. */
+/** For tests that work with any Orthanc. */
 export const orthancMissing = installedOrthanc.missing;
 
 function orthanc(what: string, program: string, plugins: string): Orthanc {
@@ -83,6 +83,17 @@ export async function startOrthanc(
     throw error;
   }
   return { url, [Symbol.asyncDispose]: stop };
+}
+
+/** Stores the sample slide. */
+export async function sendSample({ url }: RunningOrthanc): Promise<void> {
+  const folder = join(repository, 'scripts/sample');
+  for (const name of await readdir(folder))
+    if (name.endsWith('.dcm'))
+      await fetch(url.replace('/dicom-web', '/instances'), {
+        method: 'POST',
+        body: await readFile(join(folder, name)),
+      });
 }
 
 async function untilItAnswers(url: string, orthanc: ChildProcess): Promise<void> {

@@ -1,23 +1,26 @@
-/** `serve` without a login over a copy of the sample slide, with a job that waits and a template of its user: something to attack. */
+/**
+ * `serve` without a login over a copy of the sample slide, with a waiting job and a template of its user: a target for
+ * attacks.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Batch, Job } from '../../server/src/contract/index.ts';
+import type { Batch, Job } from '../../core/src/contract/index.ts';
 import { type CopiedSlide, copySample } from './copy-slide.ts';
 import { startProcess } from './service-process.ts';
 
 export interface OwnService extends AsyncDisposable {
   readonly url: string;
   readonly slide: CopiedSlide;
-  /** Id of a job that waits: there is no worker. */
+  /** Id of a job that waits, because there is no worker. */
   readonly job: string;
   /** Id of a template of the user. */
   readonly template: string;
-  /** Another slide as the body of a STOW-RS request, with the boundary `x`, a character for each byte. */
+  /** Another slide as the body of a STOW-RS request, with the boundary `x`, one character per byte. */
   readonly storable: string;
-  /** All that could be changed. */
+  /** Everything that an attack could change. */
   everything(): Promise<{ jobs: Job[]; batches: Batch[]; templates: unknown; series: unknown }>;
-  /** Requests that it has answered with a status. */
+  /** Requests that were answered with this status. */
   answers(status: number): Promise<number>;
 }
 

@@ -1,6 +1,6 @@
-/** Watches a number while something goes on. */
+/** Observes a number during an operation. */
 
-/** The largest value that is seen, in every turn of the event loop, until the work is done. */
+/** The largest value, observed in every turn of the event loop until the work is done. */
 export async function peakDuring<T>(
   look: () => number,
   work: () => Promise<T>,

@@ -1,6 +1,6 @@
 /**
- * Real programs and real slides that tests need. In CI a missing one is a failure; elsewhere the test is skipped
- * and its title says what is missing.
+ * Real programs and real slides that tests need. In CI a missing one is a failure; elsewhere the test is skipped and
+ * its title names what is missing.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,7 +12,7 @@ export const repository = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface Peer {
   readonly missing: boolean;
-  /** To be put into the title of the test. */
+  /** For the title of the test. */
   readonly note: string;
 }
 
@@ -35,7 +35,7 @@ const PYTHON = process.env.STAIN_PYTHON ?? join(repository, '.venv/bin/python');
 /** Python with the packages of test/interop/requirements.txt. */
 export const python: Peer = peer('Python with test/interop/requirements.txt', existsSync(PYTHON));
 
-/** Runs a script of test/interop and gives what it prints. */
+/** Runs a script of test/interop and returns its output. */
 export async function runPython(script: string, ...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(PYTHON, [join(repository, 'test/interop', script), ...args], {
     maxBuffer: 64e6,
@@ -43,7 +43,7 @@ export async function runPython(script: string, ...args: string[]): Promise<stri
   return stdout;
 }
 
-/** The slides that lie beside the checkout on the developers' machines; never part of the project, so never required. */
+/** The slides beside the checkout on the developers' machines. They are not part of the project, so never required. */
 const SHARED_SLIDES = process.env.STAIN_TEST_DATA ?? join(repository, '../shared/data/dicom');
 
 export function sharedSlide(name: string): Peer & { readonly path: string } {
@@ -54,7 +54,7 @@ export function sharedSlide(name: string): Peer & { readonly path: string } {
 /** Errors that dciodvfy or dcentvfy reports, without the values, which differ between source and derived. */
 export async function dicomErrors(validator: 'dciodvfy' | 'dcentvfy', ...files: string[]): Promise<string[]> {
   const text = await new Promise<string>((resolve, reject) => {
-    // They exit with 1 for findings.
+    // They exit with 1 if there are findings.
     execFile(validator, files, { encoding: 'latin1', maxBuffer: 64e6 }, (error, stdout, stderr) => {
       if (error && typeof error.code === 'string') reject(error);
       else resolve(stdout + stderr);

@@ -4,16 +4,16 @@ import { connect, type Socket } from 'node:net';
 
 export interface RawConnection extends Disposable {
   readonly socket: Socket;
-  /** All that has come. */
+  /** Everything received so far. */
   readonly received: string;
   readonly isClosed: boolean;
-  /** Until what has come matches. @throws when the connection closes before */
+  /** Resolves when the received text matches. @throws if the connection closes before */
   until(pattern: RegExp): Promise<string>;
-  /** Until the other side has closed, with all that has come. */
+  /** Resolves when the other side has closed, with everything received. */
   closed(): Promise<string>;
 }
 
-/** @param from address of this host to come from, such as 127.0.0.2 */
+/** @param from source address, such as 127.0.0.2 */
 export async function connectRaw(url: string, from = '127.0.0.1'): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), localAddress: from });
@@ -21,7 +21,7 @@ export async function connectRaw(url: string, from = '127.0.0.1'): Promise<RawCo
   socket.setEncoding('latin1').on('data', (text) => {
     received += text;
   });
-  // A reset is a way to close.
+  // A reset counts as closing.
   socket.on('error', () => {});
   await once(socket, 'connect');
   return {
@@ -40,7 +40,7 @@ export async function connectRaw(url: string, from = '127.0.0.1'): Promise<RawCo
       return received;
     },
     async closed() {
-      // Not by `once`, which throws where an error comes first.
+      // Not `once`, which throws if an error comes first.
       if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
       return received;
     },
@@ -48,7 +48,10 @@ export async function connectRaw(url: string, from = '127.0.0.1'): Promise<RawCo
   };
 }
 
-/** One request as it stands, and the whole answer. Without a Connection header the answer ends when the server wants. */
+/**
+ * Sends one request unchanged and returns the whole response. Without a Connection header the server decides when it
+ * ends.
+ */
 export async function sendRaw(
   url: string,
   lines: readonly string[],

@@ -1,27 +1,28 @@
-/** What the levels of a result must be, computed in another way. */
-import { fitStain } from '../../server/src/normalization/fit.ts';
-import { normalizePixels } from '../../server/src/normalization/normalize-pixels.ts';
-import { imagesOf, openSeries } from '../../server/src/normalization/open-series.ts';
-import { ProgressTracker } from '../../server/src/normalization/progress.ts';
-import type { NormalizationResult } from '../../server/src/normalization/types.ts';
+/** The levels that a result must have, computed in another way. */
+
+import type { NormalizationResult } from '../../core/src/contract/index.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../core/src/image/raster.ts';
+import { makeTransfer } from '../../core/src/stain/transfer.ts';
+import { fitStain } from '../../server/src/pipeline/fit.ts';
+import { imagesOf } from '../../server/src/pipeline/inspect-series.ts';
+import { normalizePixels } from '../../server/src/pipeline/normalize-pixels.ts';
+import { openSeries } from '../../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../../server/src/pipeline/progress.ts';
 import { memorySource } from '../../server/src/slide/pixel-source.ts';
-import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
-import { makeTransfer } from '../../server/src/stain/transfer.ts';
 import type { Workplace } from './normalize.ts';
 
 const { signal } = new AbortController();
 
 export interface Recomputed {
-  /** Of all levels, one behind the other. */
+  /** Of all levels, concatenated. */
   readonly pixels: Uint8Array;
-  /** Width and height of what each level shows of the slide, without what pads it. */
+  /** Width and height of what each level shows of the slide, without padding. */
   readonly sizes: readonly (readonly [number, number])[];
 }
 
 /**
- * Every level again, each as one picture in memory and in one piece: not the way the product goes. The largest first, one behind the
- * other.
- * @param pixels of the source's base level, where others have read them
+ * Computes every level again, each as one picture in memory, unlike the product. The largest comes first.
+ * @param pixels of the source's base level, if a peer has read them
  */
 export async function recompute(
   { composition, open }: Workplace,

@@ -1,4 +1,4 @@
-/** Another patient in a DICOM file: values replaced byte for byte, so that the rest stays as it is. */
+/** Puts another patient into a DICOM file: values are replaced byte for byte, and the rest stays the same. */
 import { tagOf } from '../../server/src/dicom/dictionary.ts';
 
 /** @param values by keyword; padded to the length of those in the file, explicit VR little endian with short lengths */

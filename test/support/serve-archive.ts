@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { type Archive, type ArchiveOptions, createArchive } from '../../server/src/archive/archive.ts';
-import { createTemporarySpool } from '../../server/src/normalization/spool.ts';
+import { createTemporarySpool } from '../../server/src/spool/spool.ts';
 
 export interface ServedArchive extends AsyncDisposable {
   readonly archive: Archive;
   readonly folder: string;
-  /** Where it inflates what is deflated. */
+  /** Folder for inflated files. */
   readonly spool: string;
   /** Root of its DICOMweb service. */
   readonly url: string;

@@ -1,4 +1,4 @@
-/** `serve` and `worker` as real processes, which can be killed at any moment and started again. */
+/** `serve` and `worker` as real processes, which can be killed at any moment and restarted. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -6,26 +6,27 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { repository } from './peers.ts';
 
 export interface ServiceProcess extends AsyncDisposable {
-  /** Root of the API, of `serve` alone. Another one after each start. */
+  /** Root of the API, for `serve` only. It changes with every start. */
   readonly url: string;
+  readonly pid: number;
   readonly isRunning: boolean;
   /** Starts it again, and waits until it is ready. */
   start(): Promise<void>;
-  /** SIGKILL: nothing is tidied up. */
+  /** SIGKILL: nothing is cleaned up. */
   kill(): Promise<void>;
-  /** SIGSTOP: it is there and does nothing, as on a machine that hangs. */
+  /** SIGSTOP: the process exists but does nothing, as on a machine that hangs. */
   freeze(): void;
   thaw(): void;
-  /** SIGTERM, and the exit code. */
+  /** SIGTERM. Returns the exit code. */
   stop(): Promise<number | null>;
 }
 
-/** What each of them says when it has started. */
+/** What each command prints when it has started. */
 const STARTED = { serve: /service\s+(http:\S+)/, worker: /a worker on\s+(\S+)/ } as const;
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** @param environment variables besides those of this process; the folders must be given */
+/** @param environment variables besides those of this process; must include the folders */
 export async function startProcess(
   command: 'serve' | 'worker',
   environment: Readonly<Record<string, string>>,
@@ -43,6 +44,9 @@ export async function startProcess(
     get url() {
       return url;
     },
+    get pid() {
+      return child.pid!;
+    },
     get isRunning() {
       return child.exitCode === null && child.signalCode === null;
     },
@@ -55,11 +59,11 @@ export async function startProcess(
           STAIN_VIEWER_ENABLED: 'false',
           STAIN_ARCHIVE_SAMPLE: 'false',
           STAIN_DEVICE: 'cpu',
-          // Slides of tests have arrived.
+          // The slides of tests have arrived completely.
           STAIN_JOBS_STABLE_SECONDS: '0',
           STAIN_THREADS: '1',
           STAIN_LOG_LEVEL: 'error',
-          // Tests look at a job as often as they can.
+          // Tests poll jobs as often as they can.
           STAIN_LIMITS_REQUESTS_PER_SECOND: '1000',
           ...environment,
         },
@@ -77,17 +81,17 @@ export async function startProcess(
       await end('SIGKILL');
     },
   };
-  // A test run that is broken off leaves nothing behind.
+  // An interrupted test run must leave nothing behind.
   process.once('exit', () => child.kill('SIGKILL'));
   await service.start();
   return service;
 }
 
-/** What the process says, as far as the pattern's group goes. */
+/** Output of the process, up to the match of the pattern. */
 function saidBy(child: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
-    // Listened to as long as the process lives: it would break down on a pipe that nobody reads.
+    // Read as long as the process lives: it would fail on a pipe without a reader.
     child.stderr!.on('data', (chunk) => {
       said += chunk;
       const found = pattern.exec(said)?.[1];

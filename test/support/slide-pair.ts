@@ -1,9 +1,9 @@
-/** Two slides of constructed tissue, of one size, in the series of one study: as converters leave them. */
+/** Two constructed slides of the same size in one series, as some converters leave them. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { blankRaster, type Raster } from '../../core/src/image/raster.ts';
 import { encodeFrame } from '../../server/src/codec/encode-frame.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
-import { blankRaster, type Raster } from '../../server/src/slide/raster.ts';
 import { makeSlideInstance, testUid } from './make-slide.ts';
 import { halved, tilesOf } from './tiles.ts';
 import { tissue } from './tissue.ts';
@@ -15,7 +15,7 @@ export type SlideName = 'A' | 'B';
 
 export const PAIR = { studyInstanceUid: testUid('pair-study'), seriesInstanceUid: testUid('pair-series') };
 
-/** What the headers of a slide say of it alone. */
+/** Attributes that belong to one slide only. */
 export function own(slide: SlideName) {
   return {
     container: `container ${slide}`,
@@ -24,12 +24,12 @@ export function own(slide: SlideName) {
   };
 }
 
-/** SOP Instance UIDs: of the base level, the coarser level and the thumbnail. */
+/** SOP Instance UIDs of the base level, the coarser level and the thumbnail. */
 export function imagesOf(slide: SlideName): [string, string, string] {
   return [0, 1, 2].map((image) => testUid(`${slide} image ${image}`)) as [string, string, string];
 }
 
-/** Writes the images of these slides into a folder, which may hold others. */
+/** Writes the images of these slides into a folder, which may contain others. */
 export async function writeSlides(folder: string, ...slides: SlideName[]): Promise<void> {
   for (const slide of slides)
     await writeSlide(

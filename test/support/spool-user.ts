@@ -1,11 +1,11 @@
 /**
- * Uses a spool as a process of its own, until it is killed: takes room for jobs whose sizes nobody knows before, writes, puts
- * down, removes. Called with the folder, the quota and the ids of the jobs; says a line for each job that is done.
+ * Uses a spool as a separate process, until it is killed: reserves room for jobs of unknown size, writes, requeues,
+ * removes. Called with the folder, the quota and the ids of the jobs; prints a line for each job that is done.
  */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
-import { toStainError } from '../../server/src/errors.ts';
-import { openJobSpool, removeJobSpool } from '../../server/src/normalization/spool.ts';
+import { toStainError } from '../../core/src/errors.ts';
+import { openJobSpool, removeJobSpool } from '../../server/src/spool/spool.ts';
 
 const [directory, quota, ...jobs] = process.argv.slice(2) as [string, string, ...string[]];
 const options = { directory, quotaBytes: Number(quota) };
@@ -15,7 +15,7 @@ async function attempt(seriesUuid: string, createdAt: string): Promise<boolean> 
   const spool = await openJobSpool(options, { seriesUuid, createdAt });
   try {
     const truth = Math.round(Math.random() * options.quotaBytes);
-    await spool.reserve({ least: 0, likely: Math.random() * options.quotaBytes });
+    await spool.reserve({ minimum: 0, likely: Math.random() * options.quotaBytes });
     for (let written = 0; written < truth; written += CHUNK) {
       await spool.take(CHUNK);
       await writeFile(spool.newFile('frames'), new Uint8Array(CHUNK));

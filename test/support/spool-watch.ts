@@ -1,19 +1,19 @@
-/** Looks at a spool all the time, as somebody who pays for the disk. */
+/** Observes a spool continuously from outside, like somebody who pays for the disk. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 export interface SpoolWatch {
-  /** Stops looking. @returns most bytes that all files together had */
+  /** Stops observing. @returns the maximum number of bytes that all files had together */
   peak(): Promise<number>;
 }
 
 export function watchSpool(directory: string): SpoolWatch {
-  let most = 0;
+  let max = 0;
   let isOver = false;
   const watching = (async () => {
     while (!isOver) {
-      most = Math.max(most, await bytesIn(directory));
+      max = Math.max(max, await bytesIn(directory));
       await setTimeout(2);
     }
   })();
@@ -21,7 +21,7 @@ export function watchSpool(directory: string): SpoolWatch {
     async peak() {
       isOver = true;
       await watching;
-      return most;
+      return max;
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Part 10 bytes as something the client can store. */
+/** Part 10 bytes as something that the client can store. */
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import type { StorableInstance } from '../../server/src/dicomweb/client.ts';
 import {
@@ -15,7 +15,7 @@ export interface StorableSlide extends StorableInstance {
   readonly frames: readonly Uint8Array[];
 }
 
-/** A slide of one row of 16 x 16 tiles whose frames are noise: enough for everything but looking at it. */
+/** A slide of one row of 16 x 16 tiles with noise in its frames: enough if nobody looks at it. */
 export function storableSlide(name: string, options: Partial<SlideInstanceOptions> = {}): StorableSlide {
   const frames = options.frames ?? [noise(1000, 1), noise(402, 2), noise(20, 3)];
   const [studyUid, seriesUid, sopInstanceUid] = ['study', 'series', 'instance'].map((level) =>
@@ -56,7 +56,7 @@ export function storableSlide(name: string, options: Partial<SlideInstanceOption
   };
 }
 
-/** Bytes that are the same in every run. They hold line breaks and dashes as often as anything else. */
+/** Pseudo-random bytes, the same in every run, with line breaks and dashes as often as any others. */
 export function noise(length: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let state = seed * 2654435761 + 1;

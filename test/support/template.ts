@@ -1,13 +1,14 @@
-/** Templates for tests: documents that a service takes, each with content of its own. */
-import type { TemplateRecord } from '../../server/src/jobs/template-records.ts';
-import { contentOf, sha256Of, TEMPLATE_KIND } from '../../server/src/stain/template.ts';
-import type { Template } from '../../server/src/stain/template-document.ts';
+/** Templates for tests: documents that a service accepts, each with different content. */
+
+import { contentOf, sha256Of, TEMPLATE_KIND } from '../../core/src/stain/template.ts';
+import type { Template } from '../../core/src/stain/template-document.ts';
+import type { TemplateRecord } from '../../server/src/templates/template-records.ts';
 
 /** A JPEG of one grey pixel. */
 export const THUMBNAIL =
   '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AVN//2Q==';
 
-/** @param seed another number is another content */
+/** @param seed another number gives another content */
 export function templateOf(id: string, seed = 0, changes: Partial<Template> = {}): Template {
   const classes: Template['classes'] = Array.from({ length: 3 }, (_, i) => ({
     share: 0.3,
@@ -43,7 +44,7 @@ export function templateOf(id: string, seed = 0, changes: Partial<Template> = {}
   };
 }
 
-/** As a store tells it. */
+/** As a store returns it. */
 export function recordOf(template: Template, changes: Partial<TemplateRecord> = {}): TemplateRecord {
   const content = contentOf(template);
   return {

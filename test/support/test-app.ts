@@ -1,17 +1,17 @@
-/** The HTTP app with parts that do nothing, for tests that are about some of its routes. */
+/** The HTTP app with parts that do nothing, for tests of some of its routes. */
 import { join } from 'node:path';
-import { type AppOptions, createApp } from '../../server/src/app/app.ts';
-import { type Listening, type ListenOptions, listen } from '../../server/src/app/listen.ts';
-import { createLogger } from '../../server/src/app/log.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { OPEN_ACCESS } from '../../server/src/auth/access.ts';
 import { openLogin } from '../../server/src/auth/login.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { StainError } from '../../server/src/errors.ts';
+import { type AppOptions, createApp } from '../../server/src/http/app.ts';
+import { type Listening, type ListenOptions, listen } from '../../server/src/http/listen.ts';
+import { createLogger } from '../../server/src/http/log.ts';
 import { loadModel } from '../../server/src/inference/manifest.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { TemplateService } from '../../server/src/jobs/template-service.ts';
 import { Metrics } from '../../server/src/monitoring/metrics.ts';
+import { TemplateService } from '../../server/src/templates/template-service.ts';
 import { repository } from './peers.ts';
 import { templateOf } from './template.ts';
 
@@ -31,20 +31,19 @@ export function testMetrics(jobs: JobService): Metrics {
   });
 }
 
-/** Jobs of which there are none. */
+/** No jobs. */
 export const NO_JOBS = {
   statistics: async () => ({ byState: {}, oldestWaitingSeconds: 0 }),
   list: async () => ({ jobs: [], cursors: [], next: null }),
   database: {
     query: async () => [{ value: '' }],
-    define: async () => {},
   },
 } as unknown as JobService;
 
-/** Templates that nobody asks for. */
+/** Templates that nobody requests. */
 const NO_TEMPLATES = { list: async () => [] } as unknown as TemplateService;
 
-/** Batches that nobody asks for. */
+/** Batches that nobody requests. */
 export const NO_BATCHES = { list: async () => [], close: async () => {} } as unknown as BatchService;
 
 export interface TestApp extends AsyncDisposable {
@@ -61,8 +60,8 @@ export async function startApp(
   listening: Partial<ListenOptions> = {},
 ): Promise<TestApp> {
   const config = options.config ?? loadConfig({ env: {} });
-  const batches = options.batches ?? (await BatchService.open({ jobs, onFault: () => {} }));
-  // As if it came with the product: requests name it.
+  const batches = options.batches ?? new BatchService({ jobs, onFault: () => {} });
+  // As if it were shipped: requests name it.
   const templates =
     options.templates ??
     (jobs === NO_JOBS

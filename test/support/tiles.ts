@@ -1,7 +1,7 @@
-/** Pictures cut and made smaller, as levels of a slide are. */
-import { blankRaster, copyOverlap, type Raster } from '../../server/src/slide/raster.ts';
+/** Pictures cut into tiles and downsampled, like the levels of a slide. */
+import { blankRaster, copyOverlap, type Raster } from '../../core/src/image/raster.ts';
 
-/** Row by row; sides that are no multiple of a tile's are padded with black. */
+/** Row by row; sides that are not multiples of a tile's are padded with black. */
 export function tilesOf(raster: Raster, side: number): Uint8Array[] {
   const tiles: Uint8Array[] = [];
   for (let y = 0; y < raster.height; y += side)
@@ -13,7 +13,7 @@ export function tilesOf(raster: Raster, side: number): Uint8Array[] {
   return tiles;
 }
 
-/** Half the size, by the mean of four pixels. */
+/** Half the size, as the mean of four pixels. */
 export function halved({ width, height, rgb }: Raster): Raster {
   const half = blankRaster(width / 2, height / 2);
   for (let y = 0; y < half.height; y++)

@@ -7,7 +7,7 @@ import { tissue } from './tissue.ts';
 const TILE = 128;
 const SIDE = 4 * TILE;
 
-/** @param change of a frame as RGB, before it is written */
+/** @param change applied to each frame as RGB, before it is written */
 export function tissueSlide(
   name: string,
   options: Partial<SlideInstanceOptions> = {},

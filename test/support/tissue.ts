@@ -1,5 +1,5 @@
-/** Constructed H&E-like pictures: nuclei and stroma of the asked colours on glass, the same for the same seed. */
-import { blankRaster, type Raster, type Rgb } from '../../server/src/slide/raster.ts';
+/** Constructed H&E-like pictures: nuclei and stroma of given colours on glass, the same for the same seed. */
+import { blankRaster, type Raster, type Rgb } from '../../core/src/image/raster.ts';
 
 export interface TissueOptions {
   readonly seed?: number;
@@ -8,7 +8,7 @@ export interface TissueOptions {
   readonly part?: number;
   /** Factor on the optical density of the tissue: 1 is ordinary, 0.2 faint. */
   readonly strength?: number;
-  /** Grey levels of noise, either way. */
+  /** Amplitude of the noise, in grey levels. */
   readonly noise?: number;
 }
 

@@ -1,4 +1,4 @@
-/** The product as a user meets it: the service as a process of its own, OHIF in a real Chromium. */
+/** The product as users see it: the service as a process, and OHIF in a real Chromium. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -11,11 +11,11 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const CHROMIUM = '/usr/bin/chromium';
 
-/** What is missing to run a browser here; undefined where it can run. In CI it must. */
+/** What is missing to run a browser here; undefined if it can run. In CI it must. */
 export const browserMissing = existsSync(CHROMIUM) ? undefined : 'no Chromium';
 if (browserMissing && process.env.CI) throw new Error(`${browserMissing}; .ci/run installs it`);
 
-/** WebGL in software; nothing that would call home. */
+/** WebGL in software; nothing that contacts other hosts. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -34,7 +34,7 @@ export interface RunningService extends AsyncDisposable {
   readonly url: string;
 }
 
-/** `serve` over the sample slide, or over an archive elsewhere. @param environment variables besides the folders */
+/** `serve` over the sample slide, or in front of another archive. @param environment variables besides the folders */
 export async function startService(environment: Record<string, string> = {}): Promise<RunningService> {
   const folder = await mkdtemp(join(tmpdir(), 'viewer-test-'));
   const archive = join(folder, 'archive');
@@ -50,7 +50,7 @@ export async function startService(environment: Record<string, string> = {}): Pr
       ...process.env,
       STAIN_SERVER_PORT: '0',
       STAIN_ARCHIVE_FOLDER: archive,
-      // Fetched once for all runs in this checkout; relative, as it is in the default configuration.
+      // Downloaded once for all runs in this checkout; a relative path, as in the default configuration.
       STAIN_VIEWER_DIRECTORY: relative(folder, join(root, 'var/viewer')),
       STAIN_LOG_LEVEL: 'error',
       ...environment,
@@ -74,7 +74,7 @@ export async function startService(environment: Record<string, string> = {}): Pr
 function viewerAddress(service: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
-    // Listened to as long as the service lives: it would break down on a pipe that nobody reads.
+    // Read as long as the service lives: it would fail on a pipe without a reader.
     service.stderr!.on('data', (chunk) => {
       said += chunk;
       const url = /viewer\s+(http:\/\/[^\s/]+\/)/.exec(said)?.[1];
@@ -86,7 +86,7 @@ function viewerAddress(service: ChildProcess): Promise<string> {
 
 export interface OpenPage extends AsyncDisposable {
   readonly page: Page;
-  /** Errors of the console and of scripts, and answers of 400 and above, since the page was opened. */
+  /** Errors of the console and of scripts, and responses of 400 and above, since the page was opened. */
   readonly faults: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** A client of ours and an archive that answers as a test says. */
+/** Our client, and an archive that responds as the test says. */
 import {
   createDicomWebClient,
   type DicomWebClient,

@@ -1,4 +1,4 @@
-/** A UPS-RS work item as clients create it, with no more than they must give (PS3.4 table CC.2.5-3). */
+/** A UPS-RS work item as clients create it, with the required attributes only (PS3.4 table CC.2.5-3). */
 
 const code = (value: string, scheme: string) => ({
   '00080100': { vr: 'SH', Value: [value] },

@@ -1,4 +1,4 @@
-/** The viewer's package and the pages it is served as, with a small made-up package. */
+/** The viewer's package and the pages that it is served as, with a small invented package. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import vm from 'node:vm';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Listening, listen } from '../../server/src/app/listen.ts';
+import { type Listening, listen } from '../../server/src/http/listen.ts';
 import { ensureOhif } from '../../server/src/viewer/ohif-package.ts';
 import { viewerRouter } from '../../server/src/viewer/viewer-router.ts';
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('the package', () => {
-  test('two who start at once get one viewer, and later ones find it', async () => {
+  test('two simultaneous starts download one viewer, and later ones find it', async () => {
     const directory = join(folder, 'kept');
     const options = { directory, archive, release: { version: '1', integrity }, signal };
     const found = await Promise.all([ensureOhif(options), ensureOhif(options)]);
@@ -44,7 +44,7 @@ describe('the package', () => {
     expect(await ensureOhif({ ...options, archive: join(folder, 'gone.tgz') })).toBe(found[0]);
   });
 
-  test('one that is not what it should be is refused, and nothing of it stays', async () => {
+  test('a package with wrong contents is refused, and nothing of it stays', async () => {
     const directory = join(folder, 'refused');
     const release = { version: '1', integrity: 'sha512-AAAA' };
     await expect(ensureOhif({ directory, archive, release, signal })).rejects.toMatchObject({
@@ -60,7 +60,12 @@ describe('the pages', () => {
     const plugin = join(folder, 'plugin');
     await mkdir(plugin);
     await writeFile(join(plugin, 'stain-normalization.mjs'), 'export default {}');
-    const router = await viewerRouter({ dist: join(folder, 'package/dist'), plugin, basePath: '/stain' });
+    const router = await viewerRouter({
+      dist: join(folder, 'package/dist'),
+      plugin,
+      basePath: '/stain',
+      templates: async () => [{ id: 'he-one', name: 'H&E "one"' }],
+    });
     server = await listen(express().use(router), { host: '127.0.0.1', port: 0 });
   });
   afterAll(() => server.close());
@@ -85,14 +90,19 @@ describe('the pages', () => {
     }
   });
 
-  test('what is no page and not there is not found', async () => {
+  test('an address that is neither a page nor a file is not found', async () => {
     expect((await get('/nothing.json', 'application/json')).status).toBe(404);
     expect((await get('/plugins/gone.mjs')).status).toBe(404);
     expect((await fetch(`${server.url}/`, { method: 'POST' })).status).toBe(404);
     expect((await get('/plugins/..%2f..%2fpackage.tgz', '*/*')).status).not.toBe(200);
+    for (const path of ['/%E0%A4%A', '/plugins/%E0%A4%A']) {
+      const refused = await get(path, '*/*');
+      expect(refused.status).toBe(400);
+      expect(await refused.text()).toContain('REQUEST_INVALID');
+    }
   });
 
-  test('modules come as scripts and WebAssembly as such; what has a digest in its name is kept', async () => {
+  test('modules are served as scripts, WebAssembly with its own type; files with a digest in their name are cached', async () => {
     const module = await get('/plugins/stain-normalization.mjs', '*/*');
     expect(module.headers.get('Content-Type')).toMatch(/javascript/);
     expect(module.headers.get('Cache-Control')).toBe('no-cache');
@@ -106,6 +116,13 @@ describe('the pages', () => {
     const window: { config?: { dataSources: { configuration: object }[]; extensions: string[] } } = {};
     vm.runInNewContext(await (await get('/app-config.js', '*/*')).text(), { window });
     expect(window.config!.extensions).toEqual(['/plugins/stain-normalization.mjs']);
-    expect(window.config!.dataSources[0]!.configuration).toMatchObject({ wadoRoot: '/stain/dicom-web' });
+    const [archive, normalized, ...others] = window.config!.dataSources;
+    expect(archive!.configuration).toMatchObject({ name: 'dicomweb', wadoRoot: '/stain/dicom-web' });
+    expect(normalized!.configuration).toMatchObject({
+      name: 'normalized-he-one',
+      friendlyName: 'Normalised to H&E "one"',
+      wadoRoot: '/stain/normalized/he-one/dicom-web',
+    });
+    expect(others).toEqual([]);
   });
 });

@@ -1,16 +1,16 @@
 /**
  * Original and normalised slide in one viewport of OHIF. The viewport keeps its viewer, and with it the user's
- * annotations; a second viewer that shares its view is put beside it or over it.
+ * annotations; a second viewer that shares its view is placed beside it or over it.
  */
 import { createMapSurface } from '../microscopy/map-surface.ts';
-import { mapOf, type SlideMap } from '../microscopy/open-layers.ts';
+import { mapOf, type SlideMap, whenComplete } from '../microscopy/open-layers.ts';
 import { captionOverview } from '../microscopy/overview-caption.ts';
 import { openSecondViewer, type SecondViewer } from '../microscopy/second-viewer.ts';
 import type { ManagedViewer, MicroscopyModule, WadoClient } from '../ohif/types.ts';
 import { userErrorOf } from '../plugin-error.ts';
 import type { Surface } from '../preview/surface.ts';
 import type { TileProgress } from '../preview/tile-overlay.ts';
-import type { ComparisonMode, SlideSeries } from '../state.ts';
+import type { PreviewMode, SlideSeries } from '../state.ts';
 import { createDivider } from './divider.ts';
 import {
   addPaneLabel,
@@ -22,9 +22,6 @@ import {
   type PaneLabel,
 } from './pane-label.ts';
 
-/** Held down to see the original. */
-export const BLINK_KEY = 'b';
-
 export interface ComparisonOptions {
   /** Viewer of the viewport; shows one of the two series. */
   readonly viewer: ManagedViewer;
@@ -32,7 +29,13 @@ export interface ComparisonOptions {
   readonly normalized: SlideSeries;
   readonly module: MicroscopyModule;
   readonly client: WadoClient;
-  /** Draws the difference over a surface until the answered function is called. */
+  /** By its identifier. */
+  templateName(id: string): string;
+  /** What is said of the normalised slide; default: what its header says. */
+  readonly normalizedLabel?: LabelContent;
+  /** Ends the opening. */
+  readonly signal: AbortSignal;
+  /** Draws the difference over a surface until the returned function is called. */
   showDifference(
     surface: Surface,
     legend: HTMLElement,
@@ -50,20 +53,23 @@ export class Comparison {
   readonly #second: SecondViewer;
   readonly #isFirstOriginal: boolean;
   #leaveMode: () => void = () => {};
+  /** Shows the original in place of the normalised slide, in the mode that can. */
+  #swap: ((isOriginal: boolean) => void) | undefined;
 
   static async open(options: ComparisonOptions): Promise<Comparison> {
-    const { viewer, original, normalized, module, client } = options;
+    const { viewer, original, normalized, module, client, signal } = options;
     const isFirstOriginal = viewer.seriesInstanceUID === original.seriesInstanceUid;
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
     const other = document.createElement('div');
     other.className = 'stain-second-viewer';
-    other.style.cssText = 'position:absolute;inset:0;z-index:2;background:#000';
+    // Until a mode shows it, the slide below is seen.
+    other.style.cssText = 'position:absolute;inset:0;z-index:2;background:#000;visibility:hidden';
     parent.append(other);
     try {
       const first = mapOf(viewer.viewer);
       const series = isFirstOriginal ? normalized : original;
-      const second = await openSecondViewer({ module, client, series, container: other, first });
+      const second = await openSecondViewer({ module, client, series, container: other, first, signal });
       return new Comparison(options, parent, other, second, isFirstOriginal);
     } catch (error) {
       other.remove();
@@ -96,14 +102,27 @@ export class Comparison {
       : { original: this.#second.map, normalized: first };
   }
 
-  setMode(mode: ComparisonMode): void {
+  /** Applies the colour profile on the second side, or does not any more. */
+  toggleSecondProfile(): void {
+    this.#second.toggleProfile();
+  }
+
+  /** Resolves when all that is in sight of the second viewer is drawn. @throws the signal's reason */
+  whenDrawn(signal: AbortSignal): Promise<void> {
+    return whenComplete(this.#second.map, signal);
+  }
+
+  /** @param mode `alone`: what lies over the viewport's own slide is seen alone */
+  setMode(mode: PreviewMode): void {
     this.#leaveMode();
+    this.#other.style.visibility = 'visible';
     const cleanups: (() => void)[] = [];
     const enter = {
       'side-by-side': this.#sideBySide,
       swipe: this.#swipe,
       blink: this.#blink,
       difference: this.#difference,
+      alone: this.#alone,
     };
     enter[mode].call(this, (cleanup) => cleanups.push(cleanup));
     this.#leaveMode = () => {
@@ -113,32 +132,37 @@ export class Comparison {
     this.#resize();
   }
 
+  lookAtOriginal(isWanted: boolean): void {
+    this.#swap?.(isWanted);
+  }
+
   close(): void {
     this.#leaveMode();
     this.#second.close();
     this.#other.remove();
-    // The viewport may have gone before, with the viewer in it.
+    // The viewport may have been removed before, with its viewer.
     if (this.viewer.container.isConnected) mapOf(this.viewer.viewer).updateSize();
   }
 
-  /** A part of the viewport with its label, which the part's edges cut off: it never lies over the other's pixels. */
-  #pane(series: SlideSeries, side: 'left' | 'right', cleanup: Cleanup): HTMLElement {
+  /**
+   * A part of the viewport with its label, which is clipped to the part, so that it never covers the other's pixels.
+   */
+  #pane(shown: Side, side: 'left' | 'right', cleanup: Cleanup): HTMLElement {
     const pane = document.createElement('div');
     pane.style.cssText = 'position:absolute;top:0;bottom:0;z-index:4;overflow:hidden;pointer-events:none';
     pane.style[side] = '0';
     pane.style.width = '50%';
     this.#parent.append(pane);
-    addPaneLabel(pane, this.#labelOf(series), side);
+    addPaneLabel(pane, this.#labelOf(shown), side);
     cleanup(() => pane.remove());
     return pane;
   }
 
-  #labelOf(series: SlideSeries): LabelContent {
-    return series.derived ? normalizedLabel(series.derived) : originalLabel();
-  }
-
-  get #first(): SlideSeries {
-    return this.#isFirstOriginal ? this.original : this.normalized;
+  #labelOf(shown: Side): LabelContent {
+    const { normalizedLabel: given, normalized } = this.#options;
+    if (shown === 'normalized' && given) return given;
+    const { derived } = shown === 'normalized' ? normalized : this.original;
+    return derived ? normalizedLabel(derived, this.#options.templateName) : originalLabel();
   }
 
   #sideBySide(cleanup: Cleanup): void {
@@ -148,22 +172,26 @@ export class Comparison {
     const half = 'position:absolute;top:0;height:100%;width:50%';
     left.style.cssText = `${half};left:0`;
     right.style.cssText = `${half};left:50%;box-shadow:-2px 0 #fff`;
+    // One overview is enough for both.
+    const overview = this.#other.querySelector<HTMLElement>('.ol-overviewmap');
+    if (overview) overview.style.display = 'none';
     cleanup(() => {
+      if (overview) overview.style.display = '';
       container.style.cssText = before[0];
       this.#other.style.cssText = before[1];
     });
-    this.#pane(this.original, 'left', cleanup);
-    const pane = this.#pane(this.normalized, 'right', cleanup);
+    this.#pane('original', 'left', cleanup);
+    const pane = this.#pane('normalized', 'right', cleanup);
     Object.assign((pane.firstElementChild as HTMLElement).style, { left: '10px', right: 'auto' });
   }
 
   #swipe(cleanup: Cleanup): void {
     const panes = [
-      this.#pane(this.original, 'left', cleanup),
-      this.#pane(this.normalized, 'right', cleanup),
+      this.#pane('original', 'left', cleanup),
+      this.#pane('normalized', 'right', cleanup),
     ] as const;
     const divider = createDivider(this.#parent, (position) => {
-      // The original is on the left, whichever of the two lies on top.
+      // The original is on the left, whichever of the two is on top.
       this.#other.style.clipPath = this.#isFirstOriginal
         ? `inset(0 0 0 ${position * 100}%)`
         : `inset(0 ${(1 - position) * 100}% 0 0)`;
@@ -177,25 +205,14 @@ export class Comparison {
   }
 
   #blink(cleanup: Cleanup): void {
-    const label = this.#label(this.#labelOf(this.normalized), cleanup);
+    const label = this.#label(this.#labelOf('normalized'), cleanup);
     const show = (isOriginal: boolean): void => {
-      this.#other.style.visibility = isOriginal === this.#isFirstOriginal ? 'hidden' : 'visible';
-      label.say(this.#labelOf(isOriginal ? this.original : this.normalized));
+      this.#cover(!isOriginal);
+      label.say(this.#labelOf(isOriginal ? 'original' : 'normalized'));
     };
-    const key = (event: KeyboardEvent): void => {
-      if (event.key.toLowerCase() !== BLINK_KEY || isTyping(event)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      if (!event.repeat) show(event.type === 'keydown');
-    };
-    const release = (): void => show(false);
-    window.addEventListener('keydown', key, true);
-    window.addEventListener('keyup', key, true);
-    window.addEventListener('blur', release);
+    this.#swap = show;
     cleanup(() => {
-      window.removeEventListener('keydown', key, true);
-      window.removeEventListener('keyup', key, true);
-      window.removeEventListener('blur', release);
+      this.#swap = undefined;
       this.#other.style.visibility = '';
     });
     show(false);
@@ -205,13 +222,14 @@ export class Comparison {
     this.#other.style.visibility = 'hidden';
     const { container } = this.viewer;
     const below = this.#isFirstOriginal ? 'original' : 'normalized';
-    const ground = this.#labelOf(this.#first);
+    const ground = this.#labelOf(below);
     const label = this.#label(differenceLabel({ done: 0, total: 0, isWhole: false }, below), cleanup);
     const surface = createMapSurface(mapOf(this.viewer.viewer), container);
     const legend = document.createElement('div');
     legend.className = 'stain-legend';
+    // Above the scale, away from the overview.
     legend.style.cssText =
-      'position:absolute;bottom:12px;left:12px;z-index:4;pointer-events:none;padding:8px 12px;border-radius:4px;' +
+      'position:absolute;bottom:48px;right:8px;z-index:4;pointer-events:none;padding:8px 12px;border-radius:4px;' +
       'background:rgba(4,6,24,.85);color:#fff;font:13px/1.4 Inter,Arial,sans-serif';
     this.#parent.append(legend);
     const uncaption = captionOverview(container, ground.title);
@@ -236,6 +254,21 @@ export class Comparison {
     });
   }
 
+  /** Shows either of the two where both are in one place. */
+  #cover(isNormalized: boolean): void {
+    this.#other.style.visibility = isNormalized === this.#isFirstOriginal ? 'visible' : 'hidden';
+  }
+
+  #alone(cleanup: Cleanup): void {
+    // The tools of the viewer below go on to work.
+    this.#other.style.pointerEvents = 'none';
+    this.#swap = (isOriginal) => this.#cover(!isOriginal);
+    cleanup(() => {
+      this.#swap = undefined;
+      this.#other.style.pointerEvents = '';
+    });
+  }
+
   #label(content: LabelContent, cleanup: Cleanup): PaneLabel {
     const label = addPaneLabel(this.#parent, content);
     cleanup(label.remove);
@@ -244,12 +277,9 @@ export class Comparison {
 
   #resize(): void {
     mapOf(this.viewer.viewer).updateSize();
-    this.#second.map.updateSize();
+    this.#second.resize();
   }
 }
 
 type Cleanup = (cleanup: () => void) => void;
-
-function isTyping({ target }: KeyboardEvent): boolean {
-  return target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]');
-}
+type Side = 'original' | 'normalized';

@@ -1,12 +1,12 @@
 /**
- * Says in words what a pane shows at the moment. On whatever we made the warning is always there (it is not part of the
- * pixels).
+ * Describes what a pane shows. On everything that this product made the warning is always visible (it is not part of
+ * the pixels).
  */
 import type { Derivation, PreviewStatus } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 
 export interface LabelContent {
-  /** `partial`: some of it is the original still. */
+  /** `partial`: the original still shows in part. */
   readonly role: 'original' | 'normalized' | 'partial' | 'difference';
   readonly title: string;
   readonly lines?: readonly string[];
@@ -25,7 +25,7 @@ const BORDER: Record<LabelContent['role'], string> = {
   difference: '#f98e09',
 };
 
-/** A label in an upper corner of `container`. It lies over that pane's pixels only: the pane must cut it off. */
+/** A label in an upper corner of `container`. It covers only that pane's pixels: the pane must clip it. */
 export function addPaneLabel(
   container: HTMLElement,
   content: LabelContent,
@@ -70,14 +70,18 @@ export function originalLabel(): LabelContent {
   return { role: 'original', title: translate('viewport.original') };
 }
 
-export function normalizedLabel({ template }: Derivation): LabelContent {
+/** @param nameOf name of a template by its identifier */
+export function normalizedLabel(
+  { template }: Derivation,
+  nameOf: (template: string) => string,
+): LabelContent {
   return {
     role: 'normalized',
     title: translate('viewport.normalized'),
     lines: [
       template === null
         ? translate('viewport.templateUnknown')
-        : translate('viewport.template', { template }),
+        : translate('viewport.template', { template: nameOf(template) }),
     ],
   };
 }
@@ -91,14 +95,23 @@ export function previewLabel({
   isWhole,
 }: PreviewStatus): LabelContent {
   if (state === 'starting') return { ...originalLabel(), lines: [translate('preview.starting')] };
-  const lines = [translate('viewport.template', { template })];
+  const whole = previewedLabel(template);
   return isWhole
-    ? { role: 'normalized', title: translate('viewport.preview'), lines }
+    ? whole
     : {
         role: 'partial',
         title: translate('viewport.previewPartial', { done, total }),
-        lines: [...lines, translate('viewport.striped.original')],
+        lines: [...whole.lines, translate('viewport.striped.original')],
       };
+}
+
+/** @param template its name */
+export function previewedLabel(template: string) {
+  return {
+    role: 'normalized',
+    title: translate('viewport.preview'),
+    lines: [translate('viewport.template', { template })],
+  } as const satisfies LabelContent;
 }
 
 export function failedPreviewLabel(reason: string): LabelContent {
@@ -119,7 +132,7 @@ export function differenceLabel(
       };
 }
 
-/** @param below what is visible now that there is no difference */
+/** @param below what is visible instead of the difference */
 export function failedDifferenceLabel(below: LabelContent, reason: string): LabelContent {
   return { ...below, title: translate('viewport.differenceFailed', { label: below.title, reason }) };
 }

@@ -1,29 +1,30 @@
-/** Labels on every viewport with a slide: nobody is to take a normalised image for the original. */
-import type { ManagedViewer } from '../ohif/types.ts';
+/** Labels wherever a slide is shown, so that nobody mistakes a normalised image for the original. */
+import type { Pane } from '../ohif/viewer-host.ts';
 import { addPaneLabel, type LabelContent, type PaneLabel } from './pane-label.ts';
 
 export class ViewportLabels {
-  readonly #labels = new Map<ManagedViewer, PaneLabel>();
+  readonly #labels = new Map<HTMLElement, PaneLabel>();
 
-  /** @param contentOf what to say over a viewer; null where others say it, or where it is not known */
-  update(viewers: readonly ManagedViewer[], contentOf: (viewer: ManagedViewer) => LabelContent | null): void {
-    for (const [viewer, label] of this.#labels)
-      if (!viewers.includes(viewer) || !label.element.isConnected) this.#remove(viewer);
-    for (const viewer of viewers) {
-      const content = contentOf(viewer);
-      const parent = viewer.container.parentElement;
-      const label = this.#labels.get(viewer);
-      if (!content || !parent) this.#remove(viewer);
+  /** @param contentOf label of a pane; null if others label it, or if it is unknown */
+  update(panes: readonly Pane[], contentOf: (pane: Pane) => LabelContent | null): void {
+    const elements = new Set(panes.map(({ element }) => element));
+    for (const [element, label] of this.#labels)
+      if (!elements.has(element) || !label.element.isConnected) this.#remove(element);
+    for (const pane of panes) {
+      const { element } = pane;
+      const content = contentOf(pane);
+      const label = this.#labels.get(element);
+      if (!content) this.#remove(element);
       else if (label) label.say(content);
       else {
-        parent.style.position = 'relative';
-        this.#labels.set(viewer, addPaneLabel(parent, content));
+        element.style.position = 'relative';
+        this.#labels.set(element, addPaneLabel(element, content));
       }
     }
   }
 
-  #remove(viewer: ManagedViewer): void {
-    this.#labels.get(viewer)?.remove();
-    this.#labels.delete(viewer);
+  #remove(element: HTMLElement): void {
+    this.#labels.get(element)?.remove();
+    this.#labels.delete(element);
   }
 }

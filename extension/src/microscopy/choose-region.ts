@@ -1,4 +1,4 @@
-/** Lets the user drag a rectangle on a slide. */
+/** Rectangles of a slide: one that the user drags, and the visible part. */
 import type { Surface } from '../preview/surface.ts';
 
 export interface Region {
@@ -23,7 +23,7 @@ export function chooseRegion(
     'position:absolute;border:2px dashed #5acce6;background:rgba(90,204,230,.15);display:none';
   pad.append(box);
   surface.element.append(pad);
-  // The map below would pan.
+  // Otherwise the map below would pan.
   for (const type of ['pointerdown', 'pointermove', 'pointerup'])
     pad.addEventListener(type, (event) => event.stopPropagation());
   return new Promise<Region>((resolve, reject) => {
@@ -55,7 +55,22 @@ export function chooseRegion(
   }).finally(() => pad.remove());
 }
 
-/** undefined for a mere click. */
+/** The visible part of a slide; undefined if nothing is visible. */
+export function visibleRegion(
+  surface: Surface,
+  slide: { readonly totalColumns: number; readonly totalRows: number },
+): Region | undefined {
+  const { clientWidth, clientHeight } = surface.element;
+  return regionOf(surface, slide, [0, 0], [clientWidth, clientHeight]);
+}
+
+/** The quarter turns, clockwise, by which a slide is rotated; 0 if none is shown. */
+export function quarterTurns(surface: Surface): number {
+  const [a, b] = surface.transform() ?? [1, 0];
+  return (Math.round(Math.atan2(b, a) / (Math.PI / 2)) + 4) % 4;
+}
+
+/** Undefined for a mere click. */
 function regionOf(
   surface: Surface,
   { totalColumns, totalRows }: { totalColumns: number; totalRows: number },
@@ -68,7 +83,7 @@ function regionOf(
   const corners = [from, [to[0], from[1]], to, [from[0], to[1]]].map(([x, y]) =>
     toSlide.transformPoint({ x: x!, y: y! }),
   );
-  const clamp = (value: number, most: number): number => Math.min(most, Math.max(0, Math.round(value)));
+  const clamp = (value: number, max: number): number => Math.min(max, Math.max(0, Math.round(value)));
   const [left, right] = [Math.min, Math.max].map((pick) =>
     clamp(pick(...corners.map(({ x }) => x)), totalColumns),
   );

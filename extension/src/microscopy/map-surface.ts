@@ -1,4 +1,5 @@
 /** A map as the surface on which overlays are drawn. */
+import { untilCalled } from '../../../core/src/abortable.ts';
 import type { Surface } from '../preview/surface.ts';
 import { pixelTransform, type SlideMap } from './open-layers.ts';
 
@@ -20,4 +21,24 @@ export function createMapSurface(map: SlideMap, container: HTMLElement): Surface
     },
     dispose: () => element.remove(),
   };
+}
+
+/** Works on a surface of its own, which is gone afterwards. @throws whatever the work throws */
+export async function onMapSurface<T>(
+  map: SlideMap,
+  container: HTMLElement,
+  work: (surface: Surface) => T | Promise<T>,
+): Promise<T> {
+  const surface = createMapSurface(map, container);
+  try {
+    return await work(surface);
+  } finally {
+    surface.dispose();
+  }
+}
+
+/** Resolves when a map has drawn a frame: the visible part is unknown before. @throws the signal's reason */
+export async function whenDrawn(surface: Surface, signal: AbortSignal): Promise<void> {
+  if (surface.transform()) return;
+  await untilCalled((drawn) => surface.onRender(() => surface.transform() && drawn()), signal);
 }

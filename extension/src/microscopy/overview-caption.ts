@@ -1,6 +1,6 @@
-/** The viewer's overview in the corner goes on to show the slide itself while something is drawn over the slide. */
+/** The viewer's overview in the corner still shows the slide itself while something is drawn over the slide. */
 
-/** Says what the overview of a viewer shows; answers the function that ends it. */
+/** Labels the overview of a viewer; returns a function that removes the label. */
 export function captionOverview(container: HTMLElement, text: string): () => void {
   const overview = container.querySelector('.ol-overviewmap-map');
   const caption = document.createElement('div');

@@ -1,9 +1,13 @@
 /** A second slide viewer that shares the view of a first one: centre, resolution and rotation cannot differ. */
+import { untilAborted } from '../../../core/src/abortable.ts';
 import type { MicroscopyModule, VolumeImageViewer, WadoClient } from '../ohif/types.ts';
-import { mapOf, type SlideMap } from './open-layers.ts';
+import { disposeOf, mapOf, type SlideMap, whenShown } from './open-layers.ts';
 
 export interface SecondViewer {
   readonly map: SlideMap;
+  /** To be called after its container was resized. */
+  resize(): void;
+  toggleProfile(): void;
   close(): void;
 }
 
@@ -14,9 +18,10 @@ export interface SecondViewerOptions {
   readonly container: HTMLElement;
   /** The first viewer. Both slides must have the same geometry, as a derived one has by construction. */
   readonly first: SlideMap;
+  readonly signal: AbortSignal;
 }
 
-/** Flavours that a slide viewer shows (PS3.3 C.8.12.4.1.1): labels and overviews of the glass are no levels. */
+/** Flavours that a slide viewer shows (PS3.3 C.8.12.4.1.1): labels and overviews of the glass are not levels. */
 const SHOWN = new Set(['VOLUME', 'THUMBNAIL']);
 
 export async function openSecondViewer({
@@ -25,11 +30,15 @@ export async function openSecondViewer({
   series,
   container,
   first,
+  signal,
 }: SecondViewerOptions): Promise<SecondViewer> {
-  const instances = await client.retrieveSeriesMetadata({
-    studyInstanceUID: series.studyInstanceUid,
-    seriesInstanceUID: series.seriesInstanceUid,
-  });
+  const instances = await untilAborted(
+    client.retrieveSeriesMetadata({
+      studyInstanceUID: series.studyInstanceUid,
+      seriesInstanceUID: series.seriesInstanceUid,
+    }),
+    signal,
+  );
   const images = instances
     .map((metadata) => new module.metadata.VLWholeSlideMicroscopyImage({ metadata }))
     .filter(({ ImageType }) => SHOWN.has(ImageType[2] ?? ''));
@@ -40,11 +49,25 @@ export async function openSecondViewer({
     controls: [],
   });
   viewer.render({ container });
-  // The first viewer's overview stands for both.
-  container.querySelector<HTMLElement>('.ol-overviewmap')?.style.setProperty('display', 'none');
   // The same gestures as in OHIF's own viewport.
   viewer.activateDragPanInteraction({ bindings: { mouseButtons: ['left', 'middle'] } });
   const map = mapOf(viewer);
+  const own = map.getView();
+  try {
+    await whenShown(map, signal);
+  } catch (error) {
+    disposeOf(map);
+    throw error;
+  }
   map.setView(first.getView());
-  return { map, close: () => viewer.cleanup() };
+  return {
+    map,
+    resize: () => viewer.resize(),
+    toggleProfile: () => viewer.toggleICCProfiles(),
+    close() {
+      // Detaches the shared view from this map; the first map keeps it.
+      map.setView(own);
+      disposeOf(map);
+    },
+  };
 }

@@ -1,21 +1,24 @@
 /**
  * What a series of this product is, by its own header (docs/conformance.md, "Derived series"). Archives strip private
- * attributes and some rewrite others: each fact is looked for in every place it is told, and is unknown otherwise.
+ * attributes and some rewrite others: each fact is read from any attribute that contains it, and is unknown otherwise.
  */
 import { DERIVED_BY } from '../identity.ts';
 import type { Derivation } from '../state.ts';
+import { fullRecordOf } from './full-record.ts';
 import type { NaturalizedInstance } from './types.ts';
 
 const PRIVATE_GROUP = '3401';
 const PRIVATE_CREATOR = 'STAIN NORMALIZATION';
-/** A Series Description of the most characters that LO allows (PS3.5 6.2) may have been cut off. */
-const LONGEST_LO = 64;
+/** A Series Description of the maximum length of LO (PS3.5 6.2) may be truncated. */
+const MAX_LO_LENGTH = 64;
 
 const DESCRIBED = /^Stain normali[sz]ation\b/i;
-/** As it is written, and as version 0.1.0 wrote it at first. A name that was too long has a tilde where it was cut. */
+/** The current format, and the first one of version 0.1.0. A name that was too long has a tilde where it was cut. */
 const DESCRIBED_SERIES = /^Normalized ([\w.~-]+) \([^()]*\) RUO$|^Stain normali[sz]ed to ([\w.-]+)/i;
 
-/** @param instances of one series; what they do not agree on is unknown. Answers null for what others made */
+/**
+ * @param instances of one series; values in which they disagree are unknown. Returns null for series of other products
+ */
 export function derivationOf(instances: readonly NaturalizedInstance[]): Derivation | null {
   const marked = instances.filter(isOurs);
   if (marked.length === 0) return null;
@@ -28,7 +31,10 @@ export function derivationOf(instances: readonly NaturalizedInstance[]): Derivat
     template: agreed(templateOf),
     model: agreed(modelOf),
     transfer: agreed(transferOf),
+    modelHash: agreed((instance) => privateText(instance, '01')),
+    templateHash: agreed((instance) => privateText(instance, '0C')),
     description: agreed((instance) => text(instance['DerivationDescription'])) ?? '',
+    record: fullRecordOf(agreed((instance) => privateText(instance, '0A'))),
   };
 }
 
@@ -63,7 +69,7 @@ function templateOf(instance: NaturalizedInstance): string | null {
 function seriesTemplate(description: string): string | null {
   const [, name, formerName] = DESCRIBED_SERIES.exec(description) ?? [];
   if (name !== undefined) return name.includes('~') ? null : name;
-  return description.length < LONGEST_LO ? (formerName ?? null) : null;
+  return description.length < MAX_LO_LENGTH ? (formerName ?? null) : null;
 }
 
 function modelOf(instance: NaturalizedInstance): string | null {
@@ -95,7 +101,7 @@ function privateText(instance: NaturalizedInstance, element: string): string | n
   return text(instance[tag] ?? instance[tag.toLowerCase()]);
 }
 
-/** A value as the viewer keeps it: alone, in a list, or as an element with its VR. Empty is as if it were not there. */
+/** A value as the viewer keeps it: alone, in a list, or as an element with its VR. Empty values count as missing. */
 function text(value: unknown): string | null {
   if (Array.isArray(value)) return text(value[0]);
   if (value instanceof Object && 'Value' in value) return text(value.Value);
@@ -103,7 +109,7 @@ function text(value: unknown): string | null {
   return trimmed === '' ? null : trimmed;
 }
 
-/** The viewer keeps a sequence of one item as that item. */
+/** The viewer represents a sequence of one item as that item. */
 function items(sequence: unknown): NaturalizedInstance[] {
   if (sequence === undefined || sequence === null) return [];
   return Array.isArray(sequence) ? sequence : [sequence as NaturalizedInstance];

@@ -9,17 +9,29 @@ export interface DisplaySet {
   readonly StudyInstanceUID: string;
   readonly SeriesInstanceUID: string;
   readonly SeriesDescription?: string;
+  readonly SeriesNumber?: number | string;
   readonly Modality: string;
   readonly instance?: NaturalizedInstance;
   /** All instances of a slide. */
   readonly others?: readonly NaturalizedInstance[];
-  /** Annotations: drawn over the slide that the other method answers. */
+  /** Annotations: drawn over the slide that the other method returns. */
   readonly isOverlayDisplaySet?: boolean;
   getSourceDisplaySet?(): DisplaySet | undefined;
+  /** Picture in the list of series. */
+  thumbnailSrc?: string | null;
+  getThumbnailSrc?(options: {
+    getImageSrc(imageId: string): Promise<string>;
+  }): Promise<string | null> | string | null;
 }
 
 export interface Subscription {
   unsubscribe(): void;
+}
+
+/** A button in a notice. */
+export interface NotificationAction {
+  readonly label: string;
+  onClick(): void;
 }
 
 interface Publisher {
@@ -41,8 +53,11 @@ export interface MicroscopyModule {
 
 export interface VolumeImageViewer {
   render(options: { container: HTMLElement }): void;
-  cleanup(): void;
   resize(): void;
+  /** Of the slide that is shown, in no particular order; empty before that, and for a slide without any. */
+  getICCProfiles(): readonly (ArrayBuffer | ArrayBufferView)[];
+  /** Applies them, or does not any more. */
+  toggleICCProfiles(): void;
   activateDragPanInteraction(options: object): void;
 }
 
@@ -95,6 +110,8 @@ export interface Services {
   readonly displaySetService: Publisher & {
     getActiveDisplaySets(): readonly DisplaySet[];
     getDisplaySetByUID(uid: string): DisplaySet | undefined;
+    sortDisplaySets(compare: (a: DisplaySet, b: DisplaySet) => number, direction: 'ascending'): void;
+    setDisplaySetMetadataInvalidated(uid: string, invalidateData: boolean): void;
   };
   /** Of the microscopy extension: undefined until a mode has loaded it. */
   readonly microscopyService?: {
@@ -107,7 +124,11 @@ export interface Services {
       message: string;
       type: 'info' | 'success' | 'warning' | 'error';
       duration?: number;
-    }): void;
+      position?: 'bottom-center';
+      action?: NotificationAction;
+    }): unknown;
+    /** @param notice returned by show */
+    hide(notice: unknown): void;
   };
   readonly userAuthenticationService: {
     getAuthorizationHeader(): { Authorization?: string } | undefined;
@@ -120,7 +141,7 @@ export interface Services {
   readonly panelService: Publisher & {
     addPanel(position: 'left' | 'right', panelId: string): void;
     activatePanel(panelId: string, forceActive?: boolean): void;
-    getPanels(position: 'left' | 'right'): readonly { id: string }[];
+    getPanels(position: 'left' | 'right'): readonly { id: string; label: string }[];
   };
   readonly customizationService: { getCustomization(id: string): unknown };
 }
@@ -129,19 +150,56 @@ export interface ServicesManager {
   readonly services: Services;
 }
 
+/** Of the viewer's module of common utilities. */
+interface CornerstoneExports {
+  getCornerstoneLibraries(): {
+    readonly cornerstone: {
+      readonly utilities: {
+        loadImageToCanvas(options: {
+          canvas: HTMLCanvasElement;
+          imageId: string;
+          thumbnail: true;
+        }): Promise<unknown>;
+      };
+    };
+  };
+}
+
 export interface ExtensionManager {
   getActiveDataSource(): readonly DataSource[];
+  getModuleEntry(id: string): { readonly exports: CornerstoneExports };
 }
 
 export interface CommandsManager {
   runCommand(name: string, options?: object, context?: string): unknown;
 }
 
+/** A key and the command that it runs; the key in the spelling of Mousetrap. */
+export interface Hotkey {
+  readonly commandName: string;
+  readonly commandOptions?: Readonly<Record<string, unknown>>;
+  readonly context?: string;
+  readonly label: string;
+  readonly keys?: string | readonly string[];
+  readonly isEditable?: boolean;
+}
+
+export interface HotkeysManager {
+  /** As they are now, by a digest of command and options: the user's where there are some. */
+  readonly hotkeyDefinitions: Readonly<Record<string, Hotkey>>;
+  readonly hotkeyDefaults: readonly Hotkey[];
+  /** Binds them too, with the user's own keys. */
+  setDefaultHotKeys(hotkeys: readonly Hotkey[]): void;
+}
+
 export interface RegistrationContext {
   readonly servicesManager: ServicesManager;
+  readonly hotkeysManager: HotkeysManager;
   readonly extensionManager: ExtensionManager;
   readonly commandsManager: CommandsManager;
   readonly appConfig: {
+    /** Path of OHIF's pages. */
+    readonly routerBasename?: string;
     readonly stainNormalization?: { readonly service?: string; readonly plugins?: string };
   };
 }

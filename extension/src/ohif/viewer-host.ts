@@ -1,28 +1,43 @@
 /** OHIF as the plugin sees it: which slide is shown, where its viewer is, how a new series gets into the study. */
-import { PANEL_ID } from '../identity.ts';
+import { PANEL_ID, PANEL_NAME } from '../identity.ts';
 import { pause } from '../pause.ts';
 import { PluginError } from '../plugin-error.ts';
 import type { Authorization } from '../service/service-client.ts';
 import type { SlideSeries } from '../state.ts';
 import { derivationOf } from './derivation.ts';
+import { addThumbnail } from './thumbnail.ts';
 import type {
   DataSource,
   DisplaySet,
   ManagedViewer,
   MicroscopyModule,
   NaturalizedInstance,
+  NotificationAction,
   RegistrationContext,
   Services,
   WadoClient,
 } from './types.ts';
 
-/** OHIF tells nobody when a slide's viewer is there; it is looked for this often. */
+/** OHIF has no event for a slide's viewer: this is the interval at which we look for it. */
 const LOOK_EVERY_MS = 200;
 
-export class ViewerHost {
-  readonly #context: Omit<RegistrationContext, 'appConfig'>;
+/** How long a notice stays: OHIF's own two seconds are too short for two sentences. */
+const NOTICE_MS = 8000;
+const ACTION_MS = 30_000;
 
-  constructor(context: Omit<RegistrationContext, 'appConfig'>) {
+/** A viewport that shows a slide. */
+export interface Pane {
+  readonly element: HTMLElement;
+  /** Undefined if OHIF does not know it. */
+  readonly viewer: ManagedViewer | undefined;
+  readonly series: SlideSeries | null;
+}
+
+export class ViewerHost {
+  readonly #context: Omit<RegistrationContext, 'appConfig' | 'hotkeysManager'>;
+  readonly #notices: unknown[] = [];
+
+  constructor(context: Omit<RegistrationContext, 'appConfig' | 'hotkeysManager'>) {
     this.#context = context;
   }
 
@@ -61,6 +76,28 @@ export class ViewerHost {
     return this.services.microscopyService?.getAllManagedViewers() ?? [];
   }
 
+  /**
+   * All viewports that show slides. OHIF 3.13 forgets the viewer of a slide if another one is shown before the first is
+   * ready: the viewport still names its series.
+   */
+  panes(): Pane[] {
+    const { viewportGridService, displaySetService } = this.services;
+    const panes: Pane[] = this.viewers().flatMap((viewer) => {
+      const element = viewer.container.parentElement;
+      return element ? [{ element, viewer, series: this.seriesOf(viewer) }] : [];
+    });
+    for (const [id, { displaySetInstanceUIDs }] of viewportGridService.getState().viewports) {
+      // The container of the viewer, if it has one.
+      const element = document.querySelector(`[data-viewportid="${CSS.escape(id)}"]`)?.parentElement;
+      if (!element || panes.some((pane) => pane.element === element)) continue;
+      const [uid] = displaySetInstanceUIDs;
+      const displaySet = uid === undefined ? undefined : displaySetService.getDisplaySetByUID(uid);
+      const series = displaySet ? slideSeries(displaySet) : null;
+      if (series) panes.push({ element, viewer: undefined, series });
+    }
+    return panes;
+  }
+
   /** The slide whose pixels a viewer shows: its own series, or the one that its annotations (SR) are about. */
   seriesOf({ seriesInstanceUID }: ManagedViewer): SlideSeries | null {
     const shown = this.services.displaySetService
@@ -72,14 +109,18 @@ export class ViewerHost {
     return shown.map((displaySet) => displaySet && slideSeries(displaySet)).find((series) => series) ?? null;
   }
 
+  /** The viewer that shows a series, if there is one now. */
+  viewerNow({ seriesInstanceUid }: SlideSeries): ManagedViewer | undefined {
+    return this.viewers().find(
+      ({ seriesInstanceUID, container }) => seriesInstanceUID === seriesInstanceUid && container.isConnected,
+    );
+  }
+
   /** The viewer that shows a series, once it is there. */
-  async viewerOf({ seriesInstanceUid }: SlideSeries, signal: AbortSignal): Promise<ManagedViewer> {
+  async viewerOf(series: SlideSeries, signal: AbortSignal): Promise<ManagedViewer> {
     for (;;) {
       signal.throwIfAborted();
-      const found = this.viewers().find(
-        ({ seriesInstanceUID, container }) =>
-          seriesInstanceUID === seriesInstanceUid && container.isConnected,
-      );
+      const found = this.viewerNow(series);
       if (found) return found;
       await pause(LOOK_EVERY_MS, signal);
     }
@@ -94,7 +135,7 @@ export class ViewerHost {
     });
   }
 
-  /** The client that fetches pixels and metadata, with the user's token as it is now. */
+  /** The client that fetches pixels and metadata, with the user's current token. */
   wadoClient(): WadoClient {
     const client = this.#dataSource().retrieve.getWadoDicomWebClient();
     client.headers = { ...client.headers, ...this.authorization.header() };
@@ -108,14 +149,23 @@ export class ViewerHost {
     return microscopyService.importDicomMicroscopyViewer();
   }
 
+  /** Whether the archive had a series when the study was opened; it may still be on its way. */
+  async isInStudy(studyInstanceUid: string, seriesInstanceUid: string): Promise<boolean> {
+    const series = await this.#dataSource().retrieve.series.metadata({
+      StudyInstanceUID: studyInstanceUid,
+      returnPromises: true,
+    });
+    return series.some(({ metadata }) => metadata.SeriesInstanceUID === seriesInstanceUid);
+  }
+
   /**
    * Brings a series that was stored meanwhile into the open study.
    * @throws RESULT_MISSING when the archive does not show it
    */
   async loadNewSeries(studyInstanceUid: string, seriesInstanceUid: string): Promise<SlideSeries> {
     const source = this.#dataSource();
-    // OHIF remembers what it was told of the study when it was opened, under the source's name and the study's UID;
-    // its own way to make it forget (3.13.2) looks for the UID alone.
+    // OHIF caches the study when it is opened, under the source's name and the study's UID; its own function for
+    // clearing the cache (3.13.2) only looks for the UID.
     source.deleteStudyMetadataPromise(studyInstanceUid);
     source.deleteStudyMetadataPromise(`${source.getConfig().name}:${studyInstanceUid}`);
     const retrieved = await source.retrieve.series.metadata({
@@ -125,19 +175,25 @@ export class ViewerHost {
     await retrieved.find(({ metadata }) => metadata.SeriesInstanceUID === seriesInstanceUid)?.start();
     const series = this.allSeries().find((found) => found.seriesInstanceUid === seriesInstanceUid);
     if (!series) throw new PluginError('RESULT_MISSING');
+    const { displaySetService } = this.services;
+    const displaySet = displaySetService.getDisplaySetByUID(series.displaySetInstanceUid)!;
+    // Without the picture the series is there all the same.
+    addThumbnail(displaySet, this.#context.extensionManager, displaySetService).catch(() => {});
     return series;
   }
 
-  /** Calls back whenever another slide may be shown or a viewer came or went. Answers the function that ends it. */
+  /** Calls back when another slide may be shown, or a viewer appeared or left. Returns a function that ends it. */
   onChange(listener: () => void): () => void {
     const { viewportGridService: grid, displaySetService: sets } = this.services;
     const subscriptions = [
       ...[grid.EVENTS['ACTIVE_VIEWPORT_ID_CHANGED'], grid.EVENTS['GRID_STATE_CHANGED']].map((event) =>
         grid.subscribe(event!, listener),
       ),
-      ...[sets.EVENTS['DISPLAY_SETS_ADDED'], sets.EVENTS['DISPLAY_SETS_CHANGED']].map((event) =>
-        sets.subscribe(event!, listener),
-      ),
+      sets.subscribe(sets.EVENTS['DISPLAY_SETS_ADDED']!, () => {
+        this.#sortSeries();
+        listener();
+      }),
+      sets.subscribe(sets.EVENTS['DISPLAY_SETS_CHANGED']!, listener),
     ];
     let known: readonly ManagedViewer[] = [];
     const looking = setInterval(() => {
@@ -153,16 +209,51 @@ export class ViewerHost {
   }
 
   openPanel(): void {
-    this.services.panelService.activatePanel(PANEL_ID, true);
+    // OHIF 3.13 reopens a panel that was closed by hand only by its own button, which exists only then.
+    const closed = document.getElementById(`${PANEL_NAME}-btn`);
+    if (closed) closed.click();
+    else this.services.panelService.activatePanel(PANEL_ID, true);
   }
 
-  notify(title: string, message: string, type: 'info' | 'success' | 'warning' | 'error'): void {
-    this.services.uiNotificationService.show({ title, message, type });
+  /** @param action offered to the user: the notice then stays long enough to be noticed */
+  notify(
+    title: string,
+    message: string,
+    type: 'info' | 'success' | 'warning' | 'error',
+    action?: NotificationAction,
+  ): void {
+    const notice = this.services.uiNotificationService.show({
+      title,
+      message,
+      type,
+      duration: action ? ACTION_MS : NOTICE_MS,
+      // At the right it would be over the panel's buttons; at the left OHIF 3.13 cuts off 50 pixels of it.
+      position: 'bottom-center',
+      ...(action && { action }),
+    });
+    this.#notices.push(notice);
+  }
+
+  /** Removes notices when another mode starts. */
+  hideNotices(): void {
+    for (const notice of this.#notices.splice(0)) this.services.uiNotificationService.hide(notice);
+  }
+
+  /** The viewer's list has series as they came, which is another order each time (OHIF 3.13.2). */
+  #sortSeries(): void {
+    const { displaySetService } = this.services;
+    const sets = displaySetService.getActiveDisplaySets();
+    if (sets.some((set, i) => i > 0 && bySeriesNumber(sets[i - 1]!, set) > 0))
+      displaySetService.sortDisplaySets(bySeriesNumber, 'ascending');
   }
 
   #dataSource(): DataSource {
     return this.#context.extensionManager.getActiveDataSource()[0]!;
   }
+}
+
+function bySeriesNumber(a: DisplaySet, b: DisplaySet): number {
+  return Number(a.SeriesNumber ?? 0) - Number(b.SeriesNumber ?? 0) || 0;
 }
 
 function instancesOf({ others, instance }: DisplaySet): readonly NaturalizedInstance[] {
@@ -182,6 +273,7 @@ function slideSeries(displaySet: DisplaySet): SlideSeries | null {
     seriesInstanceUid: displaySet.SeriesInstanceUID,
     displaySetInstanceUid: displaySet.displaySetInstanceUID,
     description: displaySet.SeriesDescription ?? '',
+    number: Number(base['SeriesNumber'] ?? 0) || 0,
     totalColumns: base['TotalPixelMatrixColumns'],
     totalRows: base['TotalPixelMatrixRows'],
     derived: derivationOf(instances),

@@ -1,27 +1,39 @@
-/** Ways to compare, for slides of which there is a normalised series. */
+/** Ways to compare, for slides of which there is a normalised series or a preview. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { COMPARISON_MODES, type PluginModel } from '../state.ts';
+import { resultName } from '../names.ts';
+import { formatKeys } from '../shortcuts/format-keys.ts';
+import { boundShortcuts } from '../shortcuts/shortcuts.ts';
+import { COMPARISON_MODES, type ComparisonStatus, type PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
+import { howMade } from './provenance.ts';
+
+/** Keys that press a button. */
+const PRESSING = new Set(['Enter', ' ']);
 
 export function comparisonCard(model: PluginModel): TemplateResult | typeof nothing {
-  const { results, comparison, series } = model.state;
-  if (results.length === 0) return nothing;
-  const { seriesInstanceUid: chosen } = comparison?.normalized ?? (series?.derived ? series : results[0]!);
+  const { results, comparison, series, preview } = model.state;
+  // One that is drawn over the original cannot be put beside it.
+  const previewed = preview?.mode ?? null;
+  if (results.length === 0 && !previewed) return nothing;
+  const newest = series?.derived ? series : results[0];
+  const chosen = previewed ? undefined : (comparison?.normalized ?? newest)?.seriesInstanceUid;
+  const shown = previewed ?? comparison?.mode;
   return html`<section>
     <h2>${translate('comparison.title')}</h2>
-    ${results.length > 1 ? choice(model, chosen) : nothing}
+    ${results.length + (previewed ? 1 : 0) > 1 ? choice(model, chosen) : nothing}
     <div class="row" role="group" aria-label=${translate('comparison.title')}>
       ${COMPARISON_MODES.map(
         (mode) => html`<button
           type="button"
-          aria-pressed=${String(comparison?.mode === mode)}
+          aria-pressed=${String(shown === mode)}
           @click=${() => model.compare(mode, chosen)}
         >
           ${translate(`comparison.${mode}`)}
         </button>`,
       )}
     </div>
-    ${comparison?.mode === 'blink' ? html`<p class="muted">${translate('comparison.blinkHint')}</p>` : nothing}
+    ${comparison && comparison.normalized.seriesInstanceUid !== series?.seriesInstanceUid ? made(comparison, model) : nothing}
+    ${shown === 'blink' ? holdButton(model) : nothing}
     ${
       comparison
         ? html`<p>
@@ -29,10 +41,57 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
           </p>`
         : nothing
     }
+    ${
+      previewed && previewed !== 'alone'
+        ? html`<p>
+            <button type="button" @click=${() => model.comparePreview('alone')}>
+              ${translate('comparison.previewAlone')}
+            </button>
+          </p>`
+        : nothing
+    }
   </section>`;
 }
 
-function choice(model: PluginModel, chosen: string): TemplateResult {
+/** For whoever has no key for it, or no keyboard. */
+function holdButton(model: PluginModel): TemplateResult {
+  const look =
+    (isWanted: boolean, isKey = false) =>
+    (event: Event): void => {
+      if (!isKey || PRESSING.has((event as KeyboardEvent).key)) model.lookAtOriginal(isWanted);
+    };
+  const keys = boundShortcuts().find(({ command }) => command === 'holdOriginal')?.keys;
+  return html`<p>
+    <button
+      type="button"
+      @pointerdown=${look(true)}
+      @pointerup=${look(false)}
+      @pointercancel=${look(false)}
+      @pointerleave=${look(false)}
+      @blur=${look(false)}
+      @keydown=${look(true, true)}
+      @keyup=${look(false, true)}
+    >
+      ${translate('comparison.hold')}
+    </button>
+    ${keys ? html`<kbd>${formatKeys(keys)}</kbd>` : nothing}
+  </p>`;
+}
+
+/** Of the series that is compared; one that is shown alone says it in its own card. */
+function made(
+  { normalized, original }: ComparisonStatus,
+  model: PluginModel,
+): TemplateResult | typeof nothing {
+  if (!normalized.derived) return nothing;
+  return html`<details>
+    <summary>${translate('origin.title')}</summary>
+    ${howMade(normalized.derived, original, model)}
+  </details>`;
+}
+
+/** @param chosen undefined: the preview */
+function choice(model: PluginModel, chosen: string | undefined): TemplateResult {
   const { results, comparison } = model.state;
   const choose = ({ target }: Event): void =>
     model.compare(comparison?.mode ?? 'side-by-side', (target as HTMLSelectElement).value);
@@ -40,9 +99,16 @@ function choice(model: PluginModel, chosen: string): TemplateResult {
     <label>
       ${translate('result.choose')}
       <select @change=${choose}>
+        ${
+          chosen === undefined
+            ? html`<option selected>${translate('comparison.ofPreview')}</option>`
+            : nothing
+        }
         ${results.map(
-          ({ seriesInstanceUid, description }) =>
-            html`<option value=${seriesInstanceUid} .selected=${seriesInstanceUid === chosen}>${description}</option>`,
+          (result) =>
+            html`<option value=${result.seriesInstanceUid} .selected=${result.seriesInstanceUid === chosen}>
+              ${resultName(result, model.state)}
+            </option>`,
         )}
       </select>
     </label>

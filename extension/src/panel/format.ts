@@ -1,22 +1,28 @@
-/** Numbers and times in words. */
+/** Times, stages and colours, as the panel shows them. */
 
-import type { Job } from '../../../server/src/contract/index.ts';
-import type { ClassStatistics } from '../../../server/src/normalization/types.ts';
+import type { Job } from '../../../core/src/contract/index.ts';
+import type { ClassStatistics } from '../../../core/src/stain/class-statistics.ts';
+import { language } from '../strings/language.ts';
 import { translate } from '../strings/translate.ts';
 
-const number = new Intl.NumberFormat('en');
+const date = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
+const day = new Intl.DateTimeFormat(language, { dateStyle: 'medium' });
 
-export function formatCount(value: number): string {
-  return number.format(value);
+/** @param iso what it says where it is no date */
+export function formatDate(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? iso : date.format(time);
 }
 
-/** @param fraction 0 to 1 */
-export function formatPercent(fraction: number): string {
-  return `${Math.round(fraction * 100)} %`;
+/** @param date DA (PS3.5 6.2): 20261126; what it says where it is none */
+export function formatDicomDate(date: string): string {
+  const [, year, month, dayOfMonth] = /^(\d{4})(\d{2})(\d{2})$/.exec(date) ?? [];
+  return year ? day.format(new Date(Number(year), Number(month) - 1, Number(dayOfMonth))) : date;
 }
 
-export function formatSeconds(seconds: number): string {
-  return seconds < 10 ? seconds.toFixed(1) : String(Math.round(seconds));
+/** @param name of a part of ONNX Runtime, as it calls it */
+export function formatProvider(name: string): string {
+  return name.replace('ExecutionProvider', '');
 }
 
 /** Rounded, so that it does not pretend to know better. */

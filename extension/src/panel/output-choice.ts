@@ -1,9 +1,9 @@
 /** How the result is encoded. */
+
 import { html, nothing, type TemplateResult } from 'lit';
+import { OUTPUT_ENCODINGS } from '../../../core/src/contract/output.ts';
 import type { OutputChoice, PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
-
-const ENCODINGS = ['jpeg', 'htj2k', 'jpeg2000'] as const;
 
 export function outputChoice(model: PluginModel): TemplateResult {
   const { encoding, quality } = model.state.output;
@@ -22,7 +22,7 @@ export function outputChoice(model: PluginModel): TemplateResult {
       <label>
         ${translate('output.encoding')}
         <select @change=${chooseEncoding}>
-          ${ENCODINGS.map(
+          ${OUTPUT_ENCODINGS.map(
             (one) =>
               html`<option value=${one} ?selected=${one === encoding}>${translate(`output.${one}`)}</option>`,
           )}

@@ -1,21 +1,29 @@
 /** What is shown, and its stain at a glance. */
 import { html, nothing, type TemplateResult } from 'lit';
-import type { Stain } from '../../../server/src/contract/index.ts';
-import type { Derivation, PluginModel, SlideSeries } from '../state.ts';
+import type { Stain } from '../../../core/src/contract/index.ts';
+import type { PluginModel } from '../state.ts';
+import { formatPercent } from '../strings/language.ts';
+import { wordNote } from '../strings/service-words.ts';
 import { translate } from '../strings/translate.ts';
 import { errorBox } from './error-box.ts';
-import { classColour, formatCount, formatPercent } from './format.ts';
+import { classColour } from './format.ts';
+import { provenance } from './provenance.ts';
+import { linkToCopy, toolsRow } from './tools-row.ts';
 
 export function slideCard(model: PluginModel): TemplateResult {
   const { series, stain } = model.state;
   if (!series) return html`<p class="muted">${translate('panel.noSlide')}</p>`;
-  const size = { columns: formatCount(series.totalColumns), rows: formatCount(series.totalRows) };
+  const size = { columns: series.totalColumns, rows: series.totalRows };
   const retry = { label: translate('action.retry'), act: () => model.retry() };
   return html`<section>
-    <strong>${translate(series.derived ? 'viewport.normalized' : 'viewport.original')}</strong>
+    <div class="titled">
+      <strong>${translate(series.derived ? 'viewport.normalized' : 'viewport.original')}</strong>
+      ${toolsRow(model)}
+    </div>
+    ${linkToCopy(model)}
     <div>${series.description}</div>
     <div class="muted">${translate('panel.size', size)}</div>
-    ${series.derived ? origin(series.derived, model) : nothing}
+    ${profileLine(model)} ${series.derived ? provenance(series.derived, model) : nothing}
     ${
       stain.state === 'idle'
         ? nothing
@@ -25,32 +33,6 @@ export function slideCard(model: PluginModel): TemplateResult {
     ${stain.state === 'failed' ? errorBox(stain.error, retry) : nothing}
     ${stain.state === 'ready' ? atAGlance(stain.value) : nothing}
   </section>`;
-}
-
-/** How a derived series was made, as its own header says it: not what is chosen in the panel, nor the newest job. */
-function origin(derived: Derivation, model: PluginModel): TemplateResult {
-  const { source, comparison } = model.state;
-  const facts = [
-    ['result.template', derived.template ?? translate('origin.unknown')],
-    ['result.model', derived.model ?? translate('origin.unknown')],
-    ...(derived.transfer === null ? [] : [['transfer.title', derived.transfer] as const]),
-    ['origin.source', sourceName(derived, source)],
-  ] as const;
-  return html`<div class="warning">${translate('viewport.warning')}</div>
-    <dl>
-      ${facts.map(([key, value]) => html`<dt>${translate(key)}</dt><dd>${value}</dd>`)}
-    </dl>
-    ${derived.description ? html`<p class="muted">${derived.description}</p>` : nothing}
-    ${
-      source && !comparison
-        ? html`<button type="button" @click=${() => model.showOriginal()}>${translate('comparison.back')}</button>`
-        : nothing
-    }`;
-}
-
-function sourceName({ sourceSeriesInstanceUid }: Derivation, source: SlideSeries | null): string {
-  if (source) return source.description || translate('origin.unnamed');
-  return translate(sourceSeriesInstanceUid === null ? 'origin.unknown' : 'origin.away');
 }
 
 function atAGlance({ classes, tissueFraction, notes }: Stain): TemplateResult {
@@ -64,5 +46,22 @@ function atAGlance({ classes, tissueFraction, notes }: Stain): TemplateResult {
       )}
     </div>
     <div class="muted">${translate('stain.tissue', { percent: formatPercent(tissueFraction) })}</div>
-    ${notes.map((note) => html`<p class="warning">${note}</p>`)}`;
+    ${notes.map((note) => html`<p class="warning">${wordNote(note)}</p>`)}`;
+}
+
+function profileLine(model: PluginModel): TemplateResult | typeof nothing {
+  const { profile } = model.state;
+  if (profile === undefined) return nothing;
+  if (profile === null) return html`<div class="muted">${translate('profile.none')}</div>`;
+  const { name, isApplied } = profile;
+  return html`<div class="titled">
+    <span class="muted">
+      ${name === null ? translate('profile.unnamed') : translate('profile.named', { name })}
+    </span>
+    <p>
+      <button type="button" aria-pressed=${String(isApplied)} @click=${() => model.toggleProfile()}>
+        ${translate('profile.apply')}
+      </button>
+    </p>
+  </div>`;
 }

@@ -1,8 +1,7 @@
 /** Templates as pictures with names, and how to make one. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { ref } from 'lit/directives/ref.js';
-import type { Template } from '../../../server/src/contract/index.ts';
-import type { PluginModel } from '../state.ts';
+import type { Template } from '../../../core/src/contract/index.ts';
+import { PICTURE_SUBJECTS, type PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 import { errorBox } from './error-box.ts';
 
@@ -10,7 +9,10 @@ export function templateList(model: PluginModel): TemplateResult {
   const { templates } = model.state;
   const retry = { label: translate('action.retry'), act: () => model.retry() };
   return html`<section>
-    <h2 id="templates">${translate('templates.title')}</h2>
+    <div class="titled">
+      <h2 id="templates">${translate('templates.title')}</h2>
+      ${templates.state === 'ready' ? subjects(model) : nothing}
+    </div>
     ${templates.state === 'loading' ? html`<p class="muted">${translate('templates.loading')}</p>` : nothing}
     ${templates.state === 'failed' ? errorBox(templates.error, retry) : nothing}
     ${
@@ -24,13 +26,38 @@ export function templateList(model: PluginModel): TemplateResult {
   </section>`;
 }
 
+/** What the pictures show; what is in view is looked at anew by pressing it again. */
+function subjects(model: PluginModel): TemplateResult {
+  const { of } = model.state.pictures;
+  return html`<p role="group" aria-label=${translate('pictures.title')}>
+    ${PICTURE_SUBJECTS.map(
+      (subject) =>
+        html`<button
+          type="button"
+          aria-pressed=${subject === of ? 'true' : 'false'}
+          title=${translate(`pictures.${subject}.hint`)}
+          @click=${() => model.showPictures(subject)}
+        >
+          ${translate(`pictures.${subject}`)}
+        </button>`,
+    )}
+  </p>`;
+}
+
+function picture(id: string, thumbnail: string, { state: { pictures } }: PluginModel): TemplateResult {
+  const url = pictures.of === 'template' ? thumbnail : pictures.urls[id];
+  return url === undefined
+    ? html`<span class="picture waiting" aria-hidden="true"></span>`
+    : html`<img src=${url} alt="" data-turns=${pictures.turns} />`;
+}
+
 function choice(
   { id, name, description, thumbnail, mayRemove, usable }: Template,
   model: PluginModel,
 ): TemplateResult {
   return html`<div>
     <label title=${usable ? description : translate('templates.outdated')}>
-      <img src=${thumbnail} alt="" />
+      ${picture(id, thumbnail, model)}
       <input
         type="radio"
         name="template"
@@ -50,9 +77,6 @@ function choice(
   </div>`;
 }
 
-/** Screen readers tell of a question when it gets the focus; one function, so that it gets it once. */
-const focus = (element?: Element): void => (element as HTMLElement | undefined)?.focus();
-
 /** Asks before a template is removed, and says what becomes of what was made with it. */
 function removal(model: PluginModel): TemplateResult | typeof nothing {
   const { removingTemplate } = model.state;
@@ -66,7 +90,7 @@ function removal(model: PluginModel): TemplateResult | typeof nothing {
     </p>
     <p class="row">
       <button type="button" @click=${() => model.removeTemplate()}>${translate('templates.removal.yes')}</button>
-      <button type="button" ${ref(focus)} @click=${() => model.keepTemplate()}>${translate('action.abandon')}</button>
+      <button type="button" data-asks @click=${() => model.keepTemplate()}>${translate('action.abandon')}</button>
     </p>
   </div>`;
 }
@@ -82,7 +106,8 @@ function making(model: PluginModel): TemplateResult {
     case 'naming':
       return html`<form class="row" @submit=${(event: SubmitEvent) => submit(event, model)}>
         <label>
-          ${translate('templates.name')} <input type="text" name="name" required maxlength="80" />
+          ${translate('templates.name')}
+          <input type="text" name="name" required maxlength="80" data-asks />
         </label>
         <button class="primary">${translate('templates.create')}</button>${abandon}
       </form>`;

@@ -1,6 +1,6 @@
 /** How the stain is moved, in a preview and in a job. */
 import { html, type TemplateResult } from 'lit';
-import { TRANSFERS, type TransferName } from '../../../server/src/stain/transfer-name.ts';
+import { TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
 import type { PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 

@@ -1,4 +1,4 @@
-// The codecs' packages declare no types; CodecFactory says what of them is used.
+// The codecs' packages declare no types; CodecFactory declares what is used of them.
 declare module '@cornerstonejs/*' {
   const factory: unknown;
   export default factory;

@@ -1,6 +1,6 @@
 /** Colours of the difference view: from black (equal) over violet and orange to pale yellow. */
 
-/** Differences from here on have the last colour; about 2 is what an observer just notices. */
+/** Differences from here on have the last colour; about 2 is just noticeable. */
 export const LARGEST_DIFFERENCE = 20;
 
 const STOPS = [

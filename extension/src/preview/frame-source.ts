@@ -1,26 +1,28 @@
 /** Frames of one series, as they are stored, through the viewer's DICOMweb client. */
+import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { isDoubtful, type NativeColours } from '../../../server/src/codec/native-colours.ts';
-import type { Rectangle } from '../../../server/src/slide/windows.ts';
+import { isDoubtful, type NativeColours } from '../../../core/src/codec/native-colours.ts';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { WadoClient } from '../ohif/types.ts';
 import type { SlideSeries } from '../state.ts';
-import { ByteCache } from './byte-cache.ts';
+import { translate } from '../strings/translate.ts';
+import { boundedBytes } from './byte-bound.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
-import type { FrameReference, SlideLevel } from './slide-levels.ts';
+import type { FrameLayout, FrameReference, SlideLevel } from './slide-levels.ts';
 
-/** Encoded frames are kept up to this many bytes. */
-const MOST_BYTES = 32 << 20;
-/** Requests at a time, as browsers allow to one host: the viewer's own need room too. */
-const MOST_REQUESTS = 6;
+/** Maximum bytes of encoded frames in the cache. */
+const MAX_BYTES = 32 << 20;
+/** Simultaneous requests. Browsers allow this many to one host, and the viewer's own need room too. */
+const MAX_REQUESTS = 6;
 
 export class FrameSource {
   readonly #series: SlideSeries;
   readonly #client: () => WadoClient;
-  readonly #frames = new ByteCache<ArrayBuffer>(MOST_BYTES);
+  readonly #frames = new LRUCache(boundedBytes<ArrayBuffer>(MAX_BYTES, (frame) => frame.byteLength));
   readonly #underWay = new Map<string, Promise<ArrayBuffer>>();
-  readonly #limit = pLimit(MOST_REQUESTS);
+  readonly #limit = pLimit(MAX_REQUESTS);
 
-  /** @param client asked for each request, because the user's token changes */
+  /** @param client called for each request, because the user's token changes */
   constructor(series: SlideSeries, client: () => WadoClient) {
     this.#series = series;
     this.#client = client;
@@ -29,8 +31,8 @@ export class FrameSource {
   /**
    * A rectangle of a level with the frames under it.
    * @param window its origin may not be negative
-   * @param native what the service has found in uncompressed frames whose header cannot be right
-   * @throws the signal's reason; frames whose turn has not come by then are not asked for
+   * @param native what the service found in uncompressed frames with a wrong header
+   * @throws the signal's reason; frames whose turn has not come by then are not requested
    */
   async window(
     level: SlideLevel,
@@ -38,7 +40,7 @@ export class FrameSource {
     native: NativeColours | null,
     signal: AbortSignal,
   ): Promise<WindowPixels> {
-    const { columns, rows, totalColumns, totalRows, planarConfiguration } = level;
+    const { columns, rows, totalColumns, totalRows } = level;
     const frames: Promise<EncodedFrame>[] = [];
     for (let row = Math.floor(window.y / rows); row * rows < window.y + window.height; row++)
       for (
@@ -48,20 +50,44 @@ export class FrameSource {
       ) {
         const reference = level.frameAt(column, row);
         if (!reference) continue;
-        const key = `${reference.sopInstanceUid}/${reference.frameNumber}`;
-        const place = { x: column * columns, y: row * rows, width: columns, height: rows };
-        frames.push(
-          this.#frame(key, reference, signal).then((bytes) => ({
-            ...place,
-            key,
-            bytes,
-            photometricInterpretation:
-              native && isDoubtful(level, bytes.byteLength) ? native : level.photometricInterpretation,
-            planarConfiguration,
-          })),
-        );
+        const at = { x: column * columns, y: row * rows };
+        frames.push(this.#encoded(level, reference, at, native, signal));
       }
     return { ...window, frames: await Promise.all(frames), planeWidth: totalColumns, planeHeight: totalRows };
+  }
+
+  /** One frame by itself, with what it holds beyond the edge of the slide. @throws as `window` */
+  async frame(
+    layout: FrameLayout,
+    reference: FrameReference,
+    native: NativeColours | null,
+    signal: AbortSignal,
+  ): Promise<WindowPixels> {
+    const { columns: width, rows: height } = layout;
+    const frame = await this.#encoded(layout, reference, { x: 0, y: 0 }, native, signal);
+    return { x: 0, y: 0, width, height, frames: [frame], planeWidth: width, planeHeight: height };
+  }
+
+  async #encoded(
+    layout: FrameLayout,
+    reference: FrameReference,
+    at: { readonly x: number; readonly y: number },
+    native: NativeColours | null,
+    signal: AbortSignal,
+  ): Promise<EncodedFrame> {
+    const { columns: width, rows: height, photometricInterpretation, planarConfiguration } = layout;
+    const key = `${reference.sopInstanceUid}/${reference.frameNumber}`;
+    const bytes = await this.#frame(key, reference, signal);
+    return {
+      ...at,
+      width,
+      height,
+      key,
+      bytes,
+      photometricInterpretation:
+        native && isDoubtful(layout, bytes.byteLength) ? native : photometricInterpretation,
+      planarConfiguration,
+    };
   }
 
   async #frame(key: string, reference: FrameReference, signal: AbortSignal): Promise<ArrayBuffer> {
@@ -70,13 +96,13 @@ export class FrameSource {
       known() ??
       this.#limit(() => {
         signal.throwIfAborted();
-        // Somebody else's turn may have come first.
+        // Another caller may have fetched it meanwhile.
         return known() ?? this.#fetch(key, reference);
       })
     );
   }
 
-  /** Shared by all who need the frame: none of them can end it for the others. */
+  /** Shared by all callers that need the frame: none can abort it for the others. */
   #fetch(key: string, { sopInstanceUid, frameNumber }: FrameReference): Promise<ArrayBuffer> {
     const frame = this.#client()
       .retrieveInstanceFrames({
@@ -86,10 +112,15 @@ export class FrameSource {
         frameNumbers: [frameNumber],
         mediaTypes: [{ mediaType: 'application/octet-stream', transferSyntaxUID: '*' }],
       })
-      .then(([bytes]) => {
-        this.#frames.set(key, bytes!, bytes!.byteLength);
-        return bytes!;
-      })
+      .then(
+        ([bytes]) => {
+          this.#frames.set(key, bytes!);
+          return bytes!;
+        },
+        (cause: unknown) => {
+          throw new Error(translate('reason.frame'), { cause });
+        },
+      )
       .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, frame);
     return frame;

@@ -1,13 +1,15 @@
-/** What the page and the preview's worker tell each other. */
-import type { ClassStatistics, DensityStatistics } from '../../../server/src/normalization/types.ts';
-import type { Glass } from '../../../server/src/slide/optical-density.ts';
-import type { Rgb } from '../../../server/src/slide/raster.ts';
-import type { Rectangle } from '../../../server/src/slide/windows.ts';
-import type { Transfer } from '../../../server/src/stain/transfer.ts';
+/** Messages between the page and the preview's worker. */
 
-/** A frame under a window, at its place in the level. */
+import type { Rgb } from '../../../core/src/image/raster.ts';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
+import type { ClassStatistics, DensityStatistics } from '../../../core/src/stain/class-statistics.ts';
+import type { LinearTables } from '../../../core/src/stain/linear-tables.ts';
+import type { Glass } from '../../../core/src/stain/optical-density.ts';
+import type { PaperTransfer } from '../../../core/src/stain/transfer.ts';
+
+/** A frame under a window, with its position in the level. */
 export interface EncodedFrame extends Rectangle {
-  /** The same for the same pixels: decoded frames are kept by it. */
+  /** Equal for equal pixels: key of the decoded frame in the cache. */
   readonly key: string;
   readonly bytes: ArrayBuffer;
   readonly photometricInterpretation: string;
@@ -33,9 +35,16 @@ export type WorkerRequest =
       readonly window: WindowPixels;
       readonly core: Rectangle;
       readonly table: Uint8Array | null;
-      /** Colour of the places where the slide has no frame. */
+      /** Colour where the slide has no frame. */
       readonly glass: Rgb;
-      readonly transfer: Transfer;
+      readonly transfer: PaperTransfer;
+    }
+  | {
+      /** The pixels of a window by tables: no network is needed. */
+      readonly kind: 'map';
+      readonly window: WindowPixels;
+      readonly table: Uint8Array | null;
+      readonly tables: LinearTables;
     }
   | { readonly kind: 'fit'; readonly window: WindowPixels; readonly table: Uint8Array | null }
   | {
@@ -43,7 +52,8 @@ export type WorkerRequest =
       readonly original: WindowPixels;
       /** From the colours of the original to sRGB, which the normalised series is in. */
       readonly table: Uint8Array | null;
-      readonly normalized: WindowPixels;
+      /** Frames of a series, or the tables that make them from the original. */
+      readonly normalized: WindowPixels | LinearTables;
     };
 
 export interface VisibleFit {
@@ -55,5 +65,13 @@ export interface VisibleFit {
 export type WorkerAnswer =
   | { readonly kind: 'opened'; readonly executionProvider: 'webgpu' | 'wasm' }
   | { readonly kind: 'tile'; readonly bitmap: ImageBitmap }
+  | { readonly kind: 'pixels'; readonly rgb: Uint8Array }
   | ({ readonly kind: 'fitted' } & VisibleFit)
-  | { readonly kind: 'failed'; readonly message: string };
+  | WorkerFailure;
+
+export interface WorkerFailure {
+  readonly kind: 'failed';
+  readonly message: string;
+  /** What is wrong with a frame: one of the codes of core/src/errors.ts. */
+  readonly code?: string;
+}

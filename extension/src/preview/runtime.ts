@@ -1,4 +1,4 @@
-/** ONNX Runtime in the browser: WebGPU where there is a device for it, WebAssembly otherwise. Loaded at first use. */
+/** ONNX Runtime in the browser: WebGPU if there is a device for it, WebAssembly otherwise. Loaded at first use. */
 import type { InferenceSession, Tensor } from 'onnxruntime-web';
 
 type Runtime = typeof import('onnxruntime-web');
@@ -11,7 +11,7 @@ export interface OpenRuntime {
 
 export type { Tensor };
 
-const MOST_THREADS = 4;
+const MAX_THREADS = 4;
 
 export async function openRuntime(wasmPaths: string): Promise<OpenRuntime> {
   const executionProvider = (await hasWebGpu()) ? 'webgpu' : 'wasm';
@@ -23,7 +23,7 @@ export async function openRuntime(wasmPaths: string): Promise<OpenRuntime> {
   runtime.env.wasm.wasmPaths = wasmPaths;
   // Threads need shared memory, which a page has only when it is isolated (COOP and COEP).
   runtime.env.wasm.numThreads = crossOriginIsolated
-    ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
+    ? Math.min(MAX_THREADS, navigator.hardwareConcurrency)
     : 1;
   runtime.env.logLevel = 'fatal';
   return {
@@ -47,6 +47,6 @@ async function hasWebGpu(): Promise<boolean> {
     };
   };
   const adapter = await gpu?.requestAdapter().catch(() => null);
-  // One that is emulated on the processor is slower than WebAssembly.
+  // A software device is slower than WebAssembly.
   return !!adapter && !(adapter.isFallbackAdapter ?? adapter.info?.isFallbackAdapter);
 }

@@ -1,4 +1,4 @@
-/** The levels of a slide and where their frames lie, from the metadata that the viewer holds (PS3.3 C.8.12.4, C.7.6.17). */
+/** The levels of a slide and the positions of their frames, from the viewer's metadata (PS3.3 C.8.12.4, C.7.6.17). */
 import type { NaturalizedInstance } from '../ohif/types.ts';
 
 export interface FrameReference {
@@ -7,17 +7,21 @@ export interface FrameReference {
   readonly frameNumber: number;
 }
 
-export interface SlideLevel {
-  readonly totalColumns: number;
-  readonly totalRows: number;
+/** What the frames of an image have in common. */
+export interface FrameLayout {
   /** Size of a frame in pixels. */
   readonly columns: number;
   readonly rows: number;
-  /** Base level pixels per pixel of this level. */
-  readonly downsample: number;
   readonly photometricInterpretation: string;
   readonly planarConfiguration: number;
-  /** The frame in a column and row of the tile grid; undefined where a sparse slide has none. */
+}
+
+export interface SlideLevel extends FrameLayout {
+  readonly totalColumns: number;
+  readonly totalRows: number;
+  /** Base level pixels per pixel of this level. */
+  readonly downsample: number;
+  /** The frame in a column and row of the tile grid; undefined if a sparse slide has none. */
   frameAt(column: number, row: number): FrameReference | undefined;
 }
 
@@ -32,9 +36,19 @@ export function slideLevels(instances: readonly NaturalizedInstance[]): SlideLev
   return sorted.map(([totalColumns, parts]) => level(parts, base / totalColumns));
 }
 
+export function frameLayout(instance: NaturalizedInstance): FrameLayout {
+  return {
+    columns: instance['Columns'],
+    rows: instance['Rows'],
+    photometricInterpretation: instance['PhotometricInterpretation'] ?? 'RGB',
+    planarConfiguration: Number(instance['PlanarConfiguration'] ?? 0),
+  };
+}
+
 function level(parts: readonly NaturalizedInstance[], downsample: number): SlideLevel {
   const first = parts[0]!;
-  const { Columns: columns, Rows: rows } = first;
+  const layout = frameLayout(first);
+  const { columns, rows } = layout;
   const { TotalPixelMatrixColumns: totalColumns, TotalPixelMatrixRows: totalRows } = first;
   const across = Math.ceil(totalColumns / columns);
   const frames = new Map<number, FrameReference>();
@@ -53,13 +67,10 @@ function level(parts: readonly NaturalizedInstance[], downsample: number): Slide
     }
   }
   return {
+    ...layout,
     totalColumns,
     totalRows,
-    columns,
-    rows,
     downsample,
-    photometricInterpretation: first['PhotometricInterpretation'] ?? 'RGB',
-    planarConfiguration: Number(first['PlanarConfiguration'] ?? 0),
     frameAt: (column, row) =>
       column < 0 || row < 0 || column >= across ? undefined : frames.get(row * across + column),
   };
@@ -69,7 +80,7 @@ function values(attribute: string | readonly string[] | undefined): readonly str
   return typeof attribute === 'string' ? attribute.split('\\') : (attribute ?? []);
 }
 
-/** OHIF keeps a sequence of one item as that item. */
+/** OHIF represents a sequence of one item as that item. */
 function items(sequence: unknown): NaturalizedInstance[] {
   if (sequence === undefined || sequence === null) return [];
   return Array.isArray(sequence) ? sequence : [sequence as NaturalizedInstance];

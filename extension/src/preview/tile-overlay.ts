@@ -1,24 +1,30 @@
 /**
- * Tiles made in the browser, drawn over a slide: follows pan and zoom, and gives up what is not visible any more. Where a
- * tile of the present view is not there yet, the slide below is striped: nobody is to take it for a tile.
+ * Tiles made in the browser and drawn over a slide. Follows pan and zoom, and aborts tiles that are no longer visible.
+ * Where a tile of the present view is missing, the slide below is striped, so that nobody mistakes it for a tile.
  */
-import type { Rectangle } from '../../../server/src/slide/windows.ts';
-import { ByteCache } from './byte-cache.ts';
+import { LRUCache } from 'lru-cache';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
+import { boundedBytes } from './byte-bound.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Surface } from './surface.ts';
 import { isInSight, type Tile, visibleTiles } from './visible-tiles.ts';
 
-/** The view has come to rest when it has not moved for this long. */
+/** The view counts as still when it has not moved for this long. */
 const REST_MS = 120;
-/** Finished tiles are kept up to this many bytes, four a pixel. */
-const MOST_BYTES = 192 << 20;
+/** Maximum bytes of finished tiles, four per pixel. */
+const MAX_BYTES = 192 << 20;
 
 export interface TileProgress {
-  /** Tiles of the present view that are drawn, and that it has. */
+  /** Tiles of the present view: drawn, and in total. */
   readonly done: number;
   readonly total: number;
   /** Nothing of the slide below is visible. */
   readonly isWhole: boolean;
+}
+
+interface MadeTile {
+  readonly tile: Tile;
+  readonly bitmap: ImageBitmap;
 }
 
 export interface TileOverlayOptions {
@@ -26,9 +32,9 @@ export interface TileOverlayOptions {
   readonly levels: SlideLevels;
   /** Makes a tile, as large as its frame. */
   produce(tile: Tile, signal: AbortSignal): Promise<ImageBitmap>;
-  /** What is visible now: called with each drawing, before the browser shows it. */
+  /** The current progress, called with each drawing, before the browser shows it. */
   onProgress(progress: TileProgress): void;
-  /** A tile cannot be made. The overlay draws on; whether it stays is the caller's decision. */
+  /** A tile cannot be made. The overlay continues; the caller decides whether it stays. */
   onError(error: unknown): void;
 }
 
@@ -36,10 +42,10 @@ export class TileOverlay {
   readonly #options: TileOverlayOptions;
   readonly #canvas = document.createElement('canvas');
   readonly #stripes = stripes(this.#canvas.getContext('2d')!);
-  readonly #bitmaps = new ByteCache<{ readonly tile: Tile; readonly bitmap: ImageBitmap }>(
-    MOST_BYTES,
-    ({ bitmap }) => bitmap.close(),
-  );
+  readonly #bitmaps = new LRUCache<string, MadeTile>({
+    ...boundedBytes(MAX_BYTES, ({ bitmap }: MadeTile) => bitmap.width * bitmap.height * 4),
+    dispose: ({ bitmap }) => bitmap.close(),
+  });
   readonly #stopListening: () => void;
   #work = new AbortController();
   #rest: ReturnType<typeof setTimeout> | undefined;
@@ -81,7 +87,7 @@ export class TileOverlay {
         try {
           const bitmap = await produce(tile, signal);
           if (signal.aborted) return bitmap.close();
-          this.#bitmaps.set(keyOf(tile), { tile, bitmap }, bitmap.width * bitmap.height * 4);
+          this.#bitmaps.set(keyOf(tile), { tile, bitmap });
           this.#draw();
         } catch (error) {
           if (!signal.aborted) onError(error);
@@ -94,7 +100,7 @@ export class TileOverlay {
   #tiles(): Tile[] {
     const { surface, levels } = this.#options;
     const transform = surface.transform();
-    return transform ? visibleTiles(levels, transform, this.#size(), devicePixelRatio, MOST_BYTES / 4) : [];
+    return transform ? visibleTiles(levels, transform, this.#size(), devicePixelRatio, MAX_BYTES / 4) : [];
   }
 
   #size(): { width: number; height: number } {
@@ -109,6 +115,8 @@ export class TileOverlay {
     if (this.#canvas.width !== w || this.#canvas.height !== h)
       [this.#canvas.width, this.#canvas.height] = [w, h];
     const context = this.#canvas.getContext('2d')!;
+    // The viewer takes the nearest pixel of a level: what it shows of the result would be sharper otherwise.
+    context.imageSmoothingEnabled = false;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, w, h);
     const transform = surface.transform();
@@ -125,32 +133,23 @@ export class TileOverlay {
     toDevice();
     context.beginPath();
     for (const tile of missing) {
-      const { x, y, width: across, height: down } = this.#placeOf(tile);
+      const { x, y, width: across, height: down } = this.#rectangleOf(tile);
       context.rect(x, y, across, down);
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = this.#stripes;
     context.fill();
     toDevice();
-    // Tiles end between device pixels: each reaches over its neighbour a little, or the slide would show in between.
+    const drawn = [...this.#bitmaps.values()].filter(({ tile }) =>
+      isInSight(this.#rectangleOf(tile), transform, { width, height }),
+    );
+    // Tiles end between device pixels, where the slide would show: below each level lies the same, reaching over its
+    // neighbours a little. What is seen of it is the seam alone, as all else is drawn over it where it belongs.
     const overlap = 0.75 / (Math.hypot(transform[0], transform[1]) * devicePixelRatio);
     // Coarse tiles first, finer ones over them.
-    const drawn = [...this.#bitmaps.values()].sort((a, b) => b.tile.level - a.tile.level);
-    for (const { tile, bitmap } of drawn) {
-      const place = this.#placeOf(tile);
-      if (!isInSight(place, transform, { width, height })) continue;
-      const { downsample } = this.#options.levels[tile.level]!;
-      context.drawImage(
-        bitmap,
-        0,
-        0,
-        place.width / downsample,
-        place.height / downsample,
-        place.x,
-        place.y,
-        place.width + overlap,
-        place.height + overlap,
-      );
+    for (let level = this.#options.levels.length - 1; level >= 0; level--) {
+      const ofLevel = drawn.filter(({ tile }) => tile.level === level);
+      for (const beyond of [overlap, 0]) for (const one of ofLevel) this.#drawTile(context, one, beyond);
     }
     onProgress({
       done: tiles.length - missing.length,
@@ -159,8 +158,26 @@ export class TileOverlay {
     });
   }
 
+  /** @param beyond how far it reaches over its edges, in pixels of the base level */
+  #drawTile(context: CanvasRenderingContext2D, { tile, bitmap }: MadeTile, beyond: number): void {
+    const { x, y, width, height } = this.#rectangleOf(tile);
+    const { downsample } = this.#options.levels[tile.level]!;
+    const [across, down] = [width / downsample, height / downsample];
+    context.drawImage(
+      bitmap,
+      0,
+      0,
+      across,
+      down,
+      x - beyond,
+      y - beyond,
+      width + 2 * beyond,
+      height + 2 * beyond,
+    );
+  }
+
   /** In pixels of the base level. */
-  #placeOf({ level, column, row }: Tile): Rectangle {
+  #rectangleOf({ level, column, row }: Tile): Rectangle {
     const { columns, rows, downsample, totalColumns, totalRows } = this.#options.levels[level]!;
     const [x, y] = [column * columns, row * rows];
     return {
@@ -176,7 +193,7 @@ function keyOf({ level, column, row }: Tile): string {
   return `${level}/${column}/${row}`;
 }
 
-/** Dark and light stripes, which are seen on glass and on tissue. */
+/** Dark and light stripes, visible on glass and on tissue. */
 function stripes(context: CanvasRenderingContext2D): CanvasPattern {
   const side = 24;
   const sample = new OffscreenCanvas(side, side);

@@ -1,5 +1,5 @@
 /** Which tiles of which level a viewport needs: plain geometry. */
-import type { Rectangle } from '../../../server/src/slide/windows.ts';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Affine } from './surface.ts';
 
@@ -17,15 +17,15 @@ const COARSE = 3.9;
  * Tiles under the viewport, in the order in which they are to be drawn: a coarse pass, then the finest level that a
  * screen can show, each from the centre outwards.
  * @param scale device pixels per CSS pixel
- * @param mostPixels that may be kept at a time. On a large screen a level with more in sight is passed over for a
- *   coarser one: better less sharp than with holes, where tiles had to go for others
+ * @param maxPixels of tiles that may be kept. If more are in sight, as on a large screen, a coarser level is used: better
+ *   less sharp than with holes where tiles were evicted
  */
 export function visibleTiles(
   levels: SlideLevels,
   transform: Affine,
   size: { readonly width: number; readonly height: number },
   scale: number,
-  mostPixels: number,
+  maxPixels: number,
 ): Tile[] {
   const pixels = Math.hypot(transform[0], transform[1]) * scale; // device pixels per base level pixel
   const fits = levels.findLastIndex(({ downsample }) => downsample * pixels <= 1.01);
@@ -34,7 +34,7 @@ export function visibleTiles(
     const tiles = [...(coarse > fine ? [coarse] : []), fine].flatMap((level) =>
       tilesOf(levels, level, transform, size),
     );
-    if (fine === levels.length - 1 || pixelsOf(levels, tiles) <= mostPixels) return tiles;
+    if (fine === levels.length - 1 || pixelsOf(levels, tiles) <= maxPixels) return tiles;
   }
 }
 
@@ -74,7 +74,7 @@ function tilesOf(
   return tiles.sort((a, b) => a.distance - b.distance).map(({ tile }) => tile);
 }
 
-/** Whether any of a rectangle, in pixels of the base level, is in the viewport (or, when turned, may be). */
+/** Whether any part of a rectangle, in pixels of the base level, is in the viewport (if rotated: may be). */
 export function isInSight(
   { x, y, width, height }: Rectangle,
   [a, b, c, d, e, f]: Affine,

@@ -1,8 +1,9 @@
-/** Puts decoded frames together to the pixels of a window. Frames are decoded as the server decodes them. */
+/** Assembles decoded frames to the pixels of a window. Frames are decoded like on the server. */
 
-import { transferSyntaxOf, uncompressedSize } from '../../../server/src/codec/codestream-syntax.ts';
-import { applyColourTable } from '../../../server/src/codec/colour-table.ts';
-import { decodeFrame } from '../../../server/src/codec/decode-frame.ts';
+import { LRUCache } from 'lru-cache';
+import { codestreamSyntax, uncompressedSize } from '../../../core/src/codec/codestream-syntax.ts';
+import { applyColourTable } from '../../../core/src/codec/colour-table.ts';
+import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
 import {
   blankRaster,
   copyOverlap,
@@ -10,23 +11,22 @@ import {
   type Rgb,
   repeatEdges,
   WHITE,
-} from '../../../server/src/slide/raster.ts';
-import { ByteCache } from './byte-cache.ts';
+} from '../../../core/src/image/raster.ts';
+import { boundedBytes } from './byte-bound.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
 
-/** Neighbouring windows share frames: decoded pixels are kept up to this many bytes. */
-const MOST_BYTES = 48 << 20;
+/** Neighbouring windows share frames: maximum bytes of decoded pixels in the cache. */
+const MAX_BYTES = 48 << 20;
 
-const decoded = new ByteCache<Uint8Array>(MOST_BYTES);
+const decoded = new LRUCache(boundedBytes<Uint8Array>(MAX_BYTES, (rgb) => rgb.byteLength));
 
 async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
-  // The same frame as it is stored and in sRGB, or read as other colours, are different pixels.
+  // The same frame has different pixels as stored and in sRGB, or decoded with other colours.
   const key = `${frame.key} ${frame.photometricInterpretation} ${table ? 'sRGB' : 'stored'}`;
   const known = decoded.get(key);
   if (known) return known;
-  const size = frame.width * frame.height * 3;
   const rgb = await decode(frame, table);
-  decoded.set(key, rgb, size);
+  decoded.set(key, rgb);
   return rgb;
 }
 
@@ -36,7 +36,7 @@ async function decode(frame: EncodedFrame, table: Uint8Array | null): Promise<Ui
   const format = { rows: height, columns: width, photometricInterpretation, planarConfiguration };
   const rgb = await decodeFrame(bytes, {
     ...format,
-    transferSyntaxUid: transferSyntaxOf(bytes, uncompressedSize(format)),
+    transferSyntaxUid: codestreamSyntax(bytes, uncompressedSize(format)),
   });
   if (table) applyColourTable(table, rgb);
   return rgb;

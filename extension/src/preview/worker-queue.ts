@@ -1,5 +1,7 @@
 /** Requests to a worker: one at a time in the order they came, those that nobody waits for any more left out. */
-import type { WorkerAnswer, WorkerRequest } from './messages.ts';
+import { wordFault } from '../strings/service-words.ts';
+import { translate } from '../strings/translate.ts';
+import type { WorkerAnswer, WorkerFailure, WorkerRequest } from './messages.ts';
 
 export interface WorkerLike {
   postMessage(message: WorkerRequest): void;
@@ -16,28 +18,28 @@ interface Waiting {
 }
 
 /** The first request loads the runtime; the others are a tile each, which takes a second on a slow machine. */
-const LONGEST_MS = 120_000;
+const TIMEOUT_MS = 120_000;
 
 export class WorkerQueue {
   readonly #worker: WorkerLike;
-  readonly #longestMs: number;
+  readonly #timeoutMs: number;
   readonly #waiting: Waiting[] = [];
   #running: Waiting | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #broken: Error | undefined;
 
-  /** @param longestMs for one request; a worker that was killed says nothing any more */
-  constructor(worker: WorkerLike, longestMs = LONGEST_MS) {
+  /** @param timeoutMs for one request; a worker that was killed stays silent */
+  constructor(worker: WorkerLike, timeoutMs = TIMEOUT_MS) {
     this.#worker = worker;
-    this.#longestMs = longestMs;
+    this.#timeoutMs = timeoutMs;
     worker.addEventListener('message', ({ data }) => {
       const running = this.#running;
       this.#next();
-      if (data.kind === 'failed') running?.reject(new Error(data.message));
+      if (data.kind === 'failed') running?.reject(new Error(reasonOf(data)));
       else running?.resolve(data);
     });
     worker.addEventListener('error', ({ message }) =>
-      this.#break(new Error(message || 'the worker cannot be loaded')),
+      this.#break(new Error(message || translate('reason.workerMissing'))),
     );
   }
 
@@ -77,6 +79,11 @@ export class WorkerQueue {
     }
     if (!this.#running) return;
     this.#worker.postMessage(this.#running.request);
-    this.#timer = setTimeout(() => this.#break(new Error('the worker does not answer')), this.#longestMs);
+    this.#timer = setTimeout(() => this.#break(new Error(translate('reason.workerSilent'))), this.#timeoutMs);
   }
+}
+
+/** The code is kept in it, to be reported. */
+function reasonOf({ message, code }: WorkerFailure): string {
+  return code === undefined ? message : `${wordFault({ code, message, remedy: '' }).message} (${code})`;
 }

@@ -1,7 +1,11 @@
 /** The preview's worker: decodes, runs the network, draws differences. One request at a time. */
+import './browser-codecs.ts';
 import type { InferenceSession } from 'onnxruntime-web';
-import { StainError } from '../../../server/src/errors.ts';
-import { ciede2000, labOf } from '../../../server/src/slide/ciede2000.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../../core/src/image/raster.ts';
+import { ciede2000, labOf } from '../../../core/src/stain/ciede2000.ts';
+import { gainOf } from '../../../core/src/stain/linear.ts';
+import { applyTables } from '../../../core/src/stain/linear-tables.ts';
 import {
   BLACK_DENSITY,
   densityAt,
@@ -9,11 +13,8 @@ import {
   isNowhereDenser,
   requireTissue,
   tissueDensity,
-} from '../../../server/src/slide/optical-density.ts';
-import { blankRaster, copyOverlap, type Raster } from '../../../server/src/slide/raster.ts';
-import { gainOf } from '../../../server/src/stain/linear.ts';
-import { applyTables } from '../../../server/src/stain/linear-tables.ts';
-import { classStatistics, densityStatistics } from '../../../server/src/stain/statistics.ts';
+} from '../../../core/src/stain/optical-density.ts';
+import { classStatistics, densityStatistics } from '../../../core/src/stain/statistics.ts';
 import { differenceColour } from './difference-scale.ts';
 import type { WorkerAnswer, WorkerRequest } from './messages.ts';
 import { type OpenRuntime, openRuntime } from './runtime.ts';
@@ -33,9 +34,8 @@ async function normalize({ window, core, table, glass, transfer }: Of<'normalize
   const raster = await readWindow(window, table, glass);
   const tile = blankRaster(core.width, core.height);
   copyOverlap(raster, window, tile, core);
-  if (transfer.name === 'linear') applyTables(transfer.tables, tile.rgb);
-  // What the network would return unchanged is not sent through it.
-  else if (!isNowhereDenser(tile, transfer.fade.low)) {
+  // Windows that the network would return unchanged skip it.
+  if (!isNowhereDenser(tile, transfer.fade.low)) {
     const { scale, offset, fade } = transfer.coefficients;
     const { runtime, apply } = network!;
     const { width, height } = raster;
@@ -51,12 +51,18 @@ async function normalize({ window, core, table, glass, transfer }: Of<'normalize
   return { kind: 'tile', bitmap: await bitmapOf(tile) };
 }
 
+async function map({ window, table, tables }: Of<'map'>): Promise<WorkerAnswer> {
+  const { rgb } = await readWindow(window, table);
+  applyTables(tables, rgb);
+  return { kind: 'pixels', rgb };
+}
+
 async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   const { runtime, statistics } = network!;
   const raster = await readWindow(window, table);
   const { width, height, rgb } = raster;
   const glass = findGlass([raster]);
-  const least = tissueDensity(glass.density);
+  const minDensity = tissueDensity(glass.density);
   const weight = new Uint8Array(width * height);
   let [tissue, sum] = [0, 0];
   for (let pixel = 0; pixel < weight.length; pixel++) {
@@ -64,7 +70,7 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
     // The black rim of a scan does not count.
     if (density >= BLACK_DENSITY) continue;
     weight[pixel] = 1;
-    if (density <= least) continue;
+    if (density <= minDensity) continue;
     tissue++;
     sum += density;
   }
@@ -84,7 +90,9 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
 }
 
 async function difference({ original, table, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
-  const [a, b] = [await readWindow(original, table), await readWindow(normalized, null)];
+  const a = await readWindow(original, table);
+  const b = 'frames' in normalized ? await readWindow(normalized, null) : { ...a, rgb: a.rgb.slice() };
+  if (!('frames' in normalized)) applyTables(normalized, b.rgb);
   const map = blankRaster(a.width, a.height);
   for (let at = 0; at < a.rgb.length; at += 3) {
     const before = labOf(a.rgb[at]!, a.rgb[at + 1]!, a.rgb[at + 2]!);
@@ -111,6 +119,8 @@ function answer(request: WorkerRequest): Promise<WorkerAnswer> {
       return open(request);
     case 'normalize':
       return normalize(request);
+    case 'map':
+      return map(request);
     case 'fit':
       return fit(request);
     case 'difference':
@@ -118,15 +128,18 @@ function answer(request: WorkerRequest): Promise<WorkerAnswer> {
   }
 }
 
-/** Decoders say by a stable code what is wrong with a frame. */
-function describe(error: unknown): string {
-  if (error instanceof StainError) return `${error.message} (${error.code})`;
-  return error instanceof Error ? error.message : String(error);
+function failure(error: unknown): WorkerAnswer {
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: 'failed', message, ...(error instanceof StainError && { code: error.code }) };
+}
+
+/** What is handed over rather than copied. */
+function movedWith(reply: WorkerAnswer): Transferable[] {
+  if (reply.kind === 'tile') return [reply.bitmap];
+  return reply.kind === 'pixels' ? [reply.rgb.buffer as ArrayBuffer] : [];
 }
 
 self.addEventListener('message', async ({ data }: MessageEvent<WorkerRequest>) => {
-  const reply = await answer(data).catch(
-    (error: unknown): WorkerAnswer => ({ kind: 'failed', message: describe(error) }),
-  );
-  self.postMessage(reply, { transfer: reply.kind === 'tile' ? [reply.bitmap] : [] });
+  const reply = await answer(data).catch(failure);
+  self.postMessage(reply, { transfer: movedWith(reply) });
 });

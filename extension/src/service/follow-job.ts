@@ -1,27 +1,22 @@
 /** Follows a job by server-sent events, over fetch because an EventSource cannot send an Authorization header. */
 import { createParser } from 'eventsource-parser';
-import type { Job, JobState } from '../../../server/src/contract/index.ts';
+import type { Job } from '../../../core/src/contract/index.ts';
+import { isFinal } from '../../../core/src/contract/job-state.ts';
 import { pause } from '../pause.ts';
 import { PluginError } from '../plugin-error.ts';
 import type { ServiceClient } from './service-client.ts';
 
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 15_000;
-
-const FINAL: readonly JobState[] = ['COMPLETED', 'CANCELED', 'FAILED'];
-
-export function isFinal({ state }: Job): boolean {
-  return FINAL.includes(state);
-}
+const MAX_PAUSE_MS = 15_000;
 
 export interface FollowOptions {
   readonly signal: AbortSignal;
   onJob(job: Job): void;
-  /** False when the connection broke, true when it is there again. */
+  /** False when the connection breaks, true when it is restored. */
   onConnection(isLive: boolean): void;
 }
 
-/** Resolves when the job has ended. A broken connection is made again for as long as it takes. */
+/** Resolves when the job has ended. Reconnects for as long as it takes. */
 export async function followJob(
   client: ServiceClient,
   id: string,
@@ -36,7 +31,7 @@ export async function followJob(
         signal,
         headers: { Accept: 'text/event-stream', ...(known ? { 'Last-Event-ID': known } : {}) },
       });
-      // "No Content": there is nothing left to tell.
+      // "No Content": there is nothing more to report.
       if (response.status === 204) return;
       onConnection(true);
       wait = FIRST_PAUSE_MS;
@@ -44,7 +39,7 @@ export async function followJob(
         onEvent({ id: revision, data }) {
           known = revision;
           const job = JSON.parse(data) as Job;
-          ended = isFinal(job);
+          ended = isFinal(job.state);
           onJob(job);
         },
       });
@@ -54,12 +49,12 @@ export async function followJob(
         parser.feed(decoder.decode(chunk.value, { stream: true }));
     } catch (error) {
       if (signal.aborted) return;
-      // A broken stream is a TypeError of fetch; what the service refuses will not get better by asking again.
+      // A broken stream is a TypeError of fetch; a refusal of the service does not improve by asking again.
       if (!(error instanceof TypeError) && !(error instanceof PluginError)) throw error;
     }
     if (ended) return;
     onConnection(false);
     await pause(wait, signal).catch(() => {}); // the loop ends by itself
-    wait = Math.min(LONGEST_PAUSE_MS, wait * 2);
+    wait = Math.min(MAX_PAUSE_MS, wait * 2);
   }
 }

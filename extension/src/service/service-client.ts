@@ -1,26 +1,32 @@
 /** The service's HTTP API, with the user's authorization on every request. */
 import type {
+  Batch,
+  BatchCreate,
+  BatchReport,
   Device,
   Health,
   Job,
   JobList,
   Model,
   NormalizationCreate,
+  PreviewCreate,
   Problem,
   Stain,
   Template,
   TemplateDetail,
-} from '../../../server/src/contract/index.ts';
+} from '../../../core/src/contract/index.ts';
 import { PluginError, ServiceError } from '../plugin-error.ts';
+import { wordFault } from '../strings/service-words.ts';
+import { translate } from '../strings/translate.ts';
 
 export interface Authorization {
-  /** As it is now: tokens are renewed behind our back. */
+  /** The current one: the viewer renews tokens without notice. */
   header(): { Authorization?: string } | undefined;
   /** Nobody is signed in any more. */
   expired(): void;
 }
 
-/** How long a renewal that is under way may take until a request is given up. */
+/** Maximum wait for a renewal in progress before a request fails. */
 const RENEWAL_MS = 3000;
 
 export class ServiceClient {
@@ -42,7 +48,7 @@ export class ServiceClient {
     return Promise.all(
       templates.map(async (template) => ({
         ...template,
-        // A template can be chosen by its name where its picture cannot be had.
+        // A template can be chosen by its name if its picture is unavailable.
         thumbnail: await this.#picture(template.thumbnail, signal).catch(() => ''),
       })),
     );
@@ -51,11 +57,11 @@ export class ServiceClient {
   async model(name: string, signal: AbortSignal): Promise<Model> {
     const { models } = await this.#json<{ models: Model[] }>('/api/models', { signal });
     const found = models.find((model) => model.name === name);
-    if (!found) throw new PluginError('PREVIEW_FAILED', { reason: `no model "${name}"` });
+    if (!found) throw new PluginError('PREVIEW_FAILED', { reason: translate('reason.noModel') });
     return found;
   }
 
-  /** @param anyStain of a slide that is not H&E too, which is refused otherwise */
+  /** @param anyStain also if the slide is not H&E, which is refused otherwise */
   stain = (series: SeriesIdentity, model: string, signal: AbortSignal, anyStain = false): Promise<Stain> =>
     this.#json(
       `/api/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/stain?model=${encodeURIComponent(model)}${anyStain ? '&anyStain=true' : ''}`,
@@ -68,7 +74,7 @@ export class ServiceClient {
   template = (id: string, signal: AbortSignal): Promise<TemplateDetail> =>
     this.#json(`/api/templates/${encodeURIComponent(id)}`, { signal });
 
-  /** Its user has been asked, and knows of the jobs that use it. */
+  /** The user has confirmed it, and knows of the jobs that use it. */
   async removeTemplate(id: string, signal: AbortSignal): Promise<void> {
     await this.request(`/api/templates/${encodeURIComponent(id)}?confirm=true`, { method: 'DELETE', signal });
   }
@@ -86,31 +92,49 @@ export class ServiceClient {
   cancel = (id: string, signal: AbortSignal): Promise<Job> =>
     this.#json(`/api/normalizations/${id}/cancel`, { method: 'POST', signal });
 
-  /** Bytes at an address that the service gave: relative to the root of its host. */
+  /** Of the archive, as the service sees it (QIDO-RS). @param path below the archive's root: studies?PatientID=1 */
+  search = (path: string, signal: AbortSignal): Promise<readonly object[]> =>
+    this.#json(`/dicom-web/${path}`, { signal, headers: { Accept: 'application/dicom+json' } });
+
+  createBatch = (body: BatchCreate, signal: AbortSignal): Promise<Batch> =>
+    this.#json('/api/batches', { method: 'POST', body, signal });
+
+  batches = (signal: AbortSignal): Promise<{ readonly batches: readonly Batch[] }> =>
+    this.#json('/api/batches', { signal });
+
+  batch = (id: string, signal: AbortSignal): Promise<BatchReport> =>
+    this.#json(`/api/batches/${encodeURIComponent(id)}`, { signal });
+
+  cancelBatch = (id: string, signal: AbortSignal): Promise<Batch> =>
+    this.#json(`/api/batches/${encodeURIComponent(id)}/cancel`, { method: 'POST', signal });
+
+  async batchCsv(id: string, signal: AbortSignal): Promise<Blob> {
+    return (await this.request(`/api/batches/${encodeURIComponent(id)}/report.csv`, { signal })).blob();
+  }
+
+  /** Bytes at an address from the service: relative to the root of its host. */
   async bytes(address: string, signal: AbortSignal): Promise<Uint8Array> {
     const response = await this.#fetch(this.#absolute(address), { signal });
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  /** @throws ServiceError as the service says it; PluginError SERVICE_AWAY, SESSION_EXPIRED */
+  /** @throws ServiceError with the service's message; PluginError SERVICE_AWAY, SESSION_EXPIRED */
   request(path: string, options: RequestOptions): Promise<Response> {
     return this.#fetch(this.#root + path, options);
+  }
+
+  /** A region of a slide, normalised, as a data URL. */
+  async preview(body: PreviewCreate, signal: AbortSignal): Promise<string> {
+    return dataUrlOf(await this.request('/api/preview', { method: 'POST', body, signal }));
   }
 
   async #json<T>(path: string, options: RequestOptions): Promise<T> {
     return (await this.request(path, options)).json() as Promise<T>;
   }
 
-  /** As a data URL: an img element would ask without the user's authorization. */
+  /** As a data URL: an img element would send no authorization. */
   async #picture(address: string, signal: AbortSignal): Promise<string> {
-    const response = await this.#fetch(this.#absolute(address), { signal });
-    const reader = new FileReader();
-    reader.readAsDataURL(await response.blob());
-    await new Promise((resolve, reject) => {
-      reader.onload = resolve;
-      reader.onerror = () => reject(reader.error);
-    });
-    return reader.result as string;
+    return dataUrlOf(await this.#fetch(this.#absolute(address), { signal }));
   }
 
   #absolute(address: string): string {
@@ -154,7 +178,7 @@ export class ServiceClient {
     }
   }
 
-  /** The viewer renews tokens by itself; a request that met an old one waits for the new one. */
+  /** The viewer renews tokens by itself; a request with an old one waits for the new one. */
   async #renewal(
     used: { Authorization?: string } | undefined,
     signal: AbortSignal,
@@ -182,13 +206,20 @@ interface RequestOptions {
   readonly signal: AbortSignal;
 }
 
+async function dataUrlOf(response: Response): Promise<string> {
+  const reader = new FileReader();
+  reader.readAsDataURL(await response.blob());
+  await new Promise((resolve, reject) => {
+    reader.onload = resolve;
+    reader.onerror = () => reject(reader.error);
+  });
+  return reader.result as string;
+}
+
 async function serviceError(response: Response): Promise<Error> {
   const problem = (await response.json().catch(() => undefined)) as Problem | undefined;
-  // A proxy in between answers in its own words.
+  // A proxy in between responds in its own format.
   if (!problem?.code) return new PluginError('SERVICE_AWAY');
-  return new ServiceError(response.status, {
-    code: problem.code,
-    message: problem.detail,
-    remedy: problem.remedy,
-  });
+  const { code, detail: message, remedy, data } = problem;
+  return new ServiceError(response.status, wordFault({ code, message, remedy, data }));
 }

@@ -1,78 +1,79 @@
 /**
- * A DICOMweb archive over a folder of DICOM files: QIDO-RS, WADO-RS and STOW-RS without delete, for trying the
- * product without a PACS, and for tests. It has no access control of its own; who may reach it decides the app.
+ * A DICOMweb archive over a folder of DICOM files: QIDO-RS, WADO-RS and STOW-RS without delete, to try the product
+ * without a PACS, and for tests. It has no access control of its own: the app decides who may reach it.
  */
+
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Request, type Response, Router } from 'express';
+import { type NextFunction, type Request, type Response, Router } from 'express';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import { setStoredStudies, setStoring } from '../audit/stored-studies.ts';
 import { CodecPool } from '../codec/codec-pool.ts';
+import { PIXEL_DATA } from '../dicom/part10-header.ts';
 import { isUid } from '../dicom/uid.ts';
-import type { DicomJson } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
-import { leaving } from '../leaving.ts';
-import { setStoredStudies, setStoring } from '../stored-studies.ts';
+import type { PrivateFolder } from '../spool/inflated-file.ts';
+import { sendJson } from '../web/json-response.ts';
+import { leaving } from '../web/leaving.ts';
+import { sendProblem } from '../web/problem.ts';
 import type { QueryLevel } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { HeaderReader } from './header.ts';
-import type { PrivateFolder } from './inflated-file.ts';
-import { sendJson } from './json-response.ts';
-import { write } from './multipart-response.ts';
+import { write, writeAll } from './multipart-response.ts';
 import { OpenFiles } from './open-files.ts';
 import { Pictures } from './pictures.ts';
-import { sendProblem } from './problem.ts';
 import { parseQuery, runQuery, type Scope } from './query.ts';
 import { sendRendered } from './rendered.ts';
 import { sendBulkData, sendFrames, sendInstances, sendMetadata } from './retrieve.ts';
+import { searchResultPieces } from './search-result.ts';
 import { Store } from './store.ts';
-import { toDicomJson } from './to-dicom-json.ts';
 
 export interface ArchiveOptions {
   /** The user's DICOM files, in any layout; never changed unless it is also `writable`. */
   readonly folder: string;
-  /** Where STOW-RS stores, as study/series/instance.dcm. Default: `folder`. Made when missing. */
+  /** Where STOW-RS stores, as study/series/instance.dcm. Default: `folder`. Created if missing. */
   readonly writable?: string;
-  /** Largest instance that is stored, and that a deflated one may hold, in bytes. */
+  /** Maximum size of a stored instance, and of a deflated one once inflated, in bytes. */
   readonly maxInstanceBytes: number;
-  /** Largest header that is read, in bytes. Default 256 MB. */
+  /** Maximum size of a header, in bytes. Default 256 MB. */
   readonly maxHeaderBytes?: number;
-  /** For deflated instances whose frames are asked for. */
+  /** For deflated instances whose frames are requested. */
   makeFolder(): Promise<PrivateFolder>;
 }
 
 export interface Archive {
-  /** To be mounted under any prefix, such as `/dicom-web`. */
+  /** Can be mounted under any prefix, such as `/dicom-web`. */
   readonly router: Router;
   readonly statistics: IndexStatistics;
-  /** What is in memory for all requests together, each within its budget. */
+  /** Memory used by all requests together, each kind within its budget. */
   readonly memory: ArchiveMemory;
-  /** Looks for new, changed and removed files; resolves when all have been seen. */
+  /** Scans for new, changed and removed files; resolves when the scan is complete. */
   rescan(): Promise<void>;
-  /** When the newest file of a series was written, by what was seen last: milliseconds since 1970. */
+  /** When the newest file of a series was written, as of the last scan: milliseconds since 1970. */
   changedAtMs(studyUid: string, seriesUid: string): number;
   close(): Promise<void>;
 }
 
 export interface ArchiveMemory {
-  /** Of headers that are read, and of the files that are open for their frames. */
+  /** Headers being read, and headers of files that are open for their frames. */
   readonly headerBytes: number;
-  /** Of frames as stored and decoded, and of the pictures made of them, three bytes being one pixel. */
+  /** Frames as stored and decoded, and the pictures made from them; three bytes count as one pixel. */
   readonly pixels: number;
-  /** Requests that wait for room. */
+  /** Number of requests waiting for memory. */
   readonly waiting: number;
 }
 
-/** A search looks for new files when the last look is older than this. */
+/** A search scans for new files if the last scan is older than this. */
 const MAX_INDEX_AGE_MS = 10_000;
-/** A search in a folder that is still being scanned answers after this with what was found so far. */
+/** While the folder is still being scanned, a search answers after this time with what was found so far. */
 const MAX_SEARCH_WAIT_MS = 5_000;
 const MAX_OPEN_FILES = 32;
 const KEEP_INFLATED_MS = 60_000;
-/** Threads that decode for viewers; those of the jobs are others, so that neither waits for the other. */
+/** Threads that decode for viewers; jobs have their own, so that neither waits for the other. */
 const CODEC_THREADS = 2;
-/** How long the rest of a refused upload is read, so that the client sees the refusal instead of a broken pipe. */
+/** How long to go on reading a refused upload, so that the client sees the refusal instead of a broken pipe. */
 const LINGER_MS = 2_000;
 
-/** Begins to scan the folder and returns at once. @throws Error where `writable` cannot be made */
+/** Starts to scan the folder and returns at once. @throws Error if `writable` cannot be created */
 export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   const maxHeaderBytes = options.maxHeaderBytes ?? 256e6;
   const folder = resolve(options.folder);
@@ -114,7 +115,7 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   };
 }
 
-interface Rooms {
+interface ArchiveContext {
   readonly index: FolderIndex;
   readonly store: Store;
   readonly files: OpenFiles;
@@ -131,12 +132,16 @@ interface UidParameters {
 const SERIES = '/studies/:study/series/:series';
 const INSTANCE = `${SERIES}/instances/:instance`;
 
-function makeRouter(rooms: Rooms): Router {
-  const { index, files, pictures, headers } = rooms;
+function makeRouter(context: ArchiveContext): Router {
+  const { index, files, pictures, headers } = context;
   const router = Router();
   for (const name of ['study', 'series', 'instance'])
     router.param(name, (_request, _response, next, uid: string) =>
-      next(isUid(uid) ? undefined : new StainError('REQUEST_INVALID', `The ${name} of the URL is no UID.`)),
+      next(
+        isUid(uid)
+          ? undefined
+          : new StainError('REQUEST_INVALID', `The ${name} in the URL is not a valid UID.`),
+      ),
     );
 
   const searches: readonly (readonly [string, QueryLevel])[] = [
@@ -148,7 +153,7 @@ function makeRouter(rooms: Rooms): Router {
     [`${SERIES}/instances`, 'instances'],
   ];
   for (const [path, level] of searches)
-    router.get(path, (request, response) => search(rooms, level, request, response));
+    router.get(path, (request, response) => search(context, level, request, response));
 
   for (const path of ['/studies/:study', SERIES, INSTANCE]) {
     router.get(path, async (request, response) => {
@@ -195,8 +200,8 @@ function makeRouter(rooms: Rooms): Router {
   });
 
   router.post(['/studies', '/studies/:study'], (request, response) => {
-    const storing = storeInstances(rooms, request, response);
-    // For the audit trail: it may end after the client has left.
+    const storing = storeInstances(context, request, response);
+    // For the audit trail: storing may end after the client has left.
     setStoring(response, storing);
     return storing;
   });
@@ -204,14 +209,17 @@ function makeRouter(rooms: Rooms): Router {
   router.use((_request, _response, next) =>
     next(new StainError('NOT_FOUND', 'The archive has no such resource.')),
   );
-  router.use((error: unknown, _request: Request, response: Response, _next: unknown) =>
-    sendProblem(response, error),
-  );
+  // Unexpected errors go to the app, which has a log.
+  router.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
+    const known = toStainError(error);
+    if (known.code === 'INTERNAL') next(error);
+    else sendProblem(response, known);
+  });
   return router;
 }
 
 async function search(
-  { index, headers }: Rooms,
+  { index, headers }: ArchiveContext,
   level: QueryLevel,
   request: Request,
   response: Response,
@@ -228,27 +236,45 @@ async function search(
       ? [`There are ${total - query.offset - page.length} additional results that can be requested`]
       : []),
     ...(isComplete ? [] : ['The folder is still being scanned']),
-    ...(query.ignored.length > 0 ? ['Some parameters are not supported and had no effect'] : []),
+    ...(query.ignored.length > 0 ? ['Unsupported parameters were ignored'] : []),
   ];
   for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
   response.setHeader('Content-Type', 'application/dicom+json');
   const wanted = query.include;
   for (const [i, { json, instance }] of page.entries()) {
-    // One after the other: where attributes beyond the index are wanted, each may be as large as a header.
-    const sendWith = (source: DicomJson): Promise<void> => {
-      const extra = Object.entries(source).filter(([tag]) => wanted === 'all' || wanted.has(tag));
-      const result = JSON.stringify({ ...Object.fromEntries(extra), ...json });
-      return write(response, Buffer.from(`${i === 0 ? '[' : ','}${result}`));
-    };
-    if (wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag]))
-      await sendWith(instance.json);
-    else await headers.with(instance.path, signal, ({ dataset }) => sendWith(toDicomJson(dataset)));
+    const before = i === 0 ? '[' : ',';
+    if (wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag])) {
+      const indexed = Object.entries(instance.json).filter(([tag]) => wanted.has(tag));
+      const result = JSON.stringify({ ...Object.fromEntries(indexed), ...json });
+      await write(response, Buffer.from(`${before}${result}`));
+    }
+    // One after the other: each result may be as large as a header.
+    else
+      await headers.with(
+        instance.path,
+        signal,
+        ({ dataset }) => writeAll(response, before, searchResultPieces(json, dataset, wanted)),
+        wanted === 'all' ? undefined : behind(wanted),
+      );
   }
-  // An empty array rather than 204: viewers parse the body without looking at the status.
+  // An empty array rather than 204: viewers parse the body without checking the status.
   response.end(page.length === 0 ? '[]' : ']');
 }
 
-async function storeInstances({ store }: Rooms, request: Request, response: Response): Promise<void> {
+/** The first tag after all of these: what follows may be hundreds of thousands of per-frame groups, and is not read. */
+function behind(tags: ReadonlySet<string>): string {
+  const last = Math.max(...Array.from(tags, (tag) => Number.parseInt(tag, 16)));
+  return Math.min(last + 1, Number.parseInt(PIXEL_DATA, 16))
+    .toString(16)
+    .toUpperCase()
+    .padStart(8, '0');
+}
+
+async function storeInstances(
+  { store }: ArchiveContext,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const { study } = request.params as Partial<UidParameters>;
   try {
     const { status, json } = await store.store({
@@ -263,13 +289,13 @@ async function storeInstances({ store }: Rooms, request: Request, response: Resp
     sendJson(response, 'application/dicom+json', json);
   } catch (error) {
     response.set('Connection', 'close');
-    sendProblem(response, error);
     request.resume();
     setTimeout(() => request.destroy(), LINGER_MS).unref();
+    throw error;
   }
 }
 
-/** Instances of a study, series or one instance. @throws SERIES_NOT_FOUND, NOT_FOUND */
+/** Instances of a study or series, or a single one. @throws SERIES_NOT_FOUND, NOT_FOUND */
 async function find(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance[]> {
   const look = (): IndexedInstance[] => {
     const all = index.instances(parameters.study ?? '', parameters.series);
@@ -279,25 +305,25 @@ async function find(index: FolderIndex, parameters: Partial<UidParameters>): Pro
   };
   const found = look();
   if (found.length > 0) return found;
-  // It may be in a file that was put there a moment ago, or that the first scan has not come to.
+  // It may be in a file that was only just added, or that the first scan has not reached.
   await index.refresh(1000, 60_000);
   const again = look();
   if (again.length > 0) return again;
   throw parameters.instance === undefined
-    ? new StainError('SERIES_NOT_FOUND', 'The archive holds no such study or series.')
-    : new StainError('NOT_FOUND', 'The archive holds no such instance.');
+    ? new StainError('SERIES_NOT_FOUND', 'The archive has no such study or series.')
+    : new StainError('NOT_FOUND', 'The archive has no such instance.');
 }
 
 async function findOne(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance> {
   return (await find(index, parameters))[0]!;
 }
 
-/** The smallest file stands for a series when a picture of it is asked for: a thumbnail or the coarsest level. */
+/** A picture of a series shows its smallest file: a thumbnail or the coarsest level. */
 function smallest(instances: readonly IndexedInstance[]): IndexedInstance {
-  return instances.reduce((least, one) => (one.size < least.size ? one : least));
+  return instances.reduce((smallest, one) => (one.size < smallest.size ? one : smallest));
 }
 
-/** Absolute, because clients use the URLs in answers as they are. */
+/** Absolute, because clients use the URLs in responses as they are. */
 function baseUrlOf(request: Request): string {
   return `${request.protocol}://${request.host}${request.baseUrl}`;
 }

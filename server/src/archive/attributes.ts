@@ -1,4 +1,4 @@
-/** What the index keeps of every instance, and what a search answers at each level (PS3.18 tables 10.6.3-3 to -5). */
+/** What the index keeps of every instance, and what a search returns at each level (PS3.18 tables 10.6.3-3 to -5). */
 import * as dictionary from '../dicom/dictionary.ts';
 
 export const TAG = {
@@ -50,10 +50,10 @@ export const LEVEL_TAGS: Readonly<Record<QueryLevel, readonly string[]>> = {
   instances: INSTANCE_TAGS,
 };
 
-/** Everything the index keeps in memory of an instance. */
+/** Everything that the index keeps in memory for an instance. */
 export const INDEXED_TAGS: ReadonlySet<string> = new Set([...STUDY_TAGS, ...SERIES_TAGS, ...INSTANCE_TAGS]);
 
-/** Tag of a keyword or of a tag in hexadecimal, as queries name attributes; undefined for neither. */
+/** The tag for a keyword or hexadecimal tag, as used in queries; undefined for anything else. */
 export function tagOf(name: string): string | undefined {
   try {
     return dictionary.tagOf(name);

@@ -1,24 +1,23 @@
 /**
- * What lies in the archive's folders: every DICOM file's identity and searchable attributes, in memory.
- * Files are read again only when their size or time of change differ. About 5 KB of memory an instance.
+ * Index of the archive's folders: identity and searchable attributes of every DICOM file, in memory. A file is read
+ * again only if its size or modification time has changed. Takes about 5 KB per instance.
  */
 import type { Stats } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Element } from '../dicom/element.ts';
-import { isSequence } from '../dicom/element.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { type Element, isSequence } from '../dicom/dataset.ts';
+import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
+import { toDicomJson } from '../dicom/to-json.ts';
 import { isUid } from '../dicom/uid.ts';
-import { type DicomJson, numberOf, textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
 import { INDEXED_TAGS, TAG } from './attributes.ts';
 import { type HeaderReader, isDicomFile } from './header.ts';
-import { toDicomJson } from './to-dicom-json.ts';
 
 export interface IndexedInstance {
   readonly path: string;
   readonly size: number;
   readonly mtimeMs: number;
-  /** When it was written here, whatever time was copied with it: milliseconds since 1970. */
+  /** When it was written here, even if an older time was copied with it: milliseconds since 1970. */
   readonly changedAtMs: number;
   readonly studyUid: string;
   readonly seriesUid: string;
@@ -29,9 +28,14 @@ export interface IndexedInstance {
   readonly json: DicomJson;
 }
 
-/** What lies in the folders and is not shown, for one reason: files, or a folder with all that is in it. */
+/** A text that changes whenever the file does. */
+export function versionOf({ sopUid, size, mtimeMs }: IndexedInstance): string {
+  return `${sopUid} ${size} ${mtimeMs}`;
+}
+
+/** What lies in the folders but is not shown, for one reason: files, or a folder with everything in it. */
 export interface LeftOutFiles {
-  /** A sentence. Nothing of a patient is in it. */
+  /** A sentence, without patient data. */
   readonly reason: string;
   /** May name a patient. */
   readonly paths: readonly string[];
@@ -39,7 +43,7 @@ export interface LeftOutFiles {
 
 export interface IndexStatistics {
   readonly instances: number;
-  /** The most frequent reason first. */
+  /** Most frequent reason first. */
   readonly leftOut: readonly LeftOutFiles[];
 }
 
@@ -49,13 +53,16 @@ type Study = Map<string, Series>;
 interface Entry {
   readonly size: number;
   readonly mtimeMs: number;
-  /** Or why it is left out. */
+  /** The instance, or the reason why it is left out. */
   readonly instance: IndexedInstance | string;
 }
 
-/** Per-frame groups and pixels lie behind all that is indexed; leaving them unread makes the scan fast. */
+/** Per-frame groups and pixels come after all indexed attributes; the scan is fast because it does not read them. */
 const BEHIND_INDEXED_TAGS = '00490000';
-/** Bytes of an attribute that is kept: no more than the standard allows for any of them. A longer one is left out. */
+/**
+ * Maximum size of an indexed attribute in bytes: no less than the standard allows for any of them. Longer ones are left
+ * out.
+ */
 const MAX_INDEXED_BYTES = 1024;
 const DOUBLE = 'Another file has the same SOP Instance UID.';
 const UNKNOWN_SIZE = { size: -1, mtimeMs: -1 };
@@ -68,7 +75,7 @@ export class FolderIndex {
   #studies = new Map<string, Study>();
   #bySop = new Map<string, IndexedInstance>();
   #scan: Promise<void> | undefined;
-  /** The scan after the one that runs. */
+  /** The scan that follows the current one. */
   #next: Promise<void> | undefined;
   #scannedAt = Number.NEGATIVE_INFINITY;
 
@@ -96,7 +103,7 @@ export class FolderIndex {
     return this.#bySop.get(sopUid);
   }
 
-  /** Instances of a study or series by Series and Instance Number; empty where there are none. */
+  /** Instances of a study or series, sorted by Series and Instance Number; empty if there are none. */
   instances(studyUid: string, seriesUid?: string): IndexedInstance[] {
     const study = this.#studies.get(studyUid) ?? new Map<string, Series>();
     const series =
@@ -111,8 +118,8 @@ export class FolderIndex {
   }
 
   /**
-   * Scans the folders and sees all that is there now: where a scan runs already, which may have passed it by, another one
-   * follows. Never rejects: what cannot be read is left out.
+   * Scans the folders for everything that is there now. If a scan is already running, which may have missed something,
+   * another one follows. Never rejects: what cannot be read is left out.
    */
   rescan(): Promise<void> {
     if (this.#scan === undefined) return this.#begin();
@@ -124,8 +131,8 @@ export class FolderIndex {
   }
 
   /**
-   * Scans again when the last scan is older than `maxAgeMs`, so that files put into the folder appear.
-   * @returns false where the scan goes on after `waitMs`: the index is then not complete
+   * Scans again if the last scan is older than `maxAgeMs`, so that files added to the folder appear.
+   * @returns false if the scan takes longer than `waitMs`: the index is then incomplete
    */
   async refresh(maxAgeMs: number, waitMs: number): Promise<boolean> {
     if (this.#scan === undefined && Date.now() - this.#scannedAt < maxAgeMs) return true;
@@ -137,7 +144,7 @@ export class FolderIndex {
     return Promise.race([scan, late]).finally(() => clearTimeout(timer));
   }
 
-  /** Takes up one file that was just written. */
+  /** Adds a file that was just written. */
   async add(path: string): Promise<void> {
     await this.#take(path, await stat(path));
   }
@@ -182,7 +189,7 @@ export class FolderIndex {
     ).catch(reasonOf);
     if (this.#closed.signal.aborted) return;
     this.#files.set(path, { size, mtimeMs, instance });
-    // A first scan shows what it has found so far; what was removed or doubled is settled at its end.
+    // A first scan shows what it has found so far; removed and duplicate files are handled at its end.
     if (typeof instance !== 'string') this.#show(instance);
   }
 
@@ -193,7 +200,7 @@ export class FolderIndex {
       if (typeof instance !== 'string') this.#show(instance);
   }
 
-  /** Unless another file of this SOP Instance UID is shown. */
+  /** Shows the instance unless another file with its SOP Instance UID is already shown. */
   #show(instance: IndexedInstance): void {
     const shown = this.#bySop.get(instance.sopUid);
     if (shown && shown.path !== instance.path) return;
@@ -212,7 +219,7 @@ async function readInstance(
   headers: HeaderReader,
   signal: AbortSignal,
 ): Promise<IndexedInstance | string> {
-  if (!(await isDicomFile(path))) return 'They are no DICOM files.';
+  if (!(await isDicomFile(path))) return 'They are not DICOM files.';
   const { json, transferSyntaxUid } = await headers.with(
     path,
     signal,
@@ -245,13 +252,13 @@ async function readInstance(
   };
 }
 
-/** Texts of the system name the file. */
+/** The messages of system errors contain file names. */
 function reasonOf(error: unknown): string {
   if (error instanceof StainError) return error.message;
   return `They cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}).`;
 }
 
-/** Nobody misses what was removed while it was looked at. */
+/** A file removed during the scan is not reported. */
 function reasonUnlessGone(error: unknown): string | undefined {
   return codeOf(error) === 'ENOENT' ? undefined : reasonOf(error);
 }
@@ -262,14 +269,14 @@ function isIndexed(element: Element): boolean {
 
 interface Found {
   readonly path: string;
-  /** Why it is no file that can be looked into. */
+  /** Why it is not a readable file. */
   readonly reason?: string;
 }
 
-/** All files below a folder, in any layout; hidden ones (and with them half-received instances) are left out. */
+/** All files below a folder, in any layout, without hidden ones (which include half-received instances). */
 async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<Found> {
   try {
-    // Symbolic links are followed, but not in circles.
+    // Follows symbolic links, but not in circles.
     const real = await realpath(folder);
     if (visited.has(real)) return;
     visited.add(real);
@@ -278,23 +285,23 @@ async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<Fo
       if (entry.name.startsWith('.')) continue;
       const path = join(folder, entry.name);
       const found = entry.isSymbolicLink() ? await stat(path).catch(codeOf) : entry;
-      if (typeof found === 'string') yield { path, reason: `They are links that lead nowhere (${found}).` };
+      if (typeof found === 'string') yield { path, reason: `They are broken links (${found}).` };
       else if (found.isDirectory()) yield* filesIn(path, visited);
       else if (found.isFile()) yield { path };
-      else yield { path, reason: 'They are no files.' };
+      else yield { path, reason: 'They are not regular files.' };
     }
   } catch (error) {
     const code = codeOf(error);
-    // Removed while it was read.
+    // Removed during the scan.
     if (code !== 'ENOENT')
       yield {
         path: folder,
-        reason: `They are folders that cannot be read, with all that is in them (${code}).`,
+        reason: `They are folders that cannot be read, with everything in them (${code}).`,
       };
   }
 }
 
-/** @throws what is no error of the system */
+/** @throws anything that is not a system error */
 function codeOf(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;

@@ -1,21 +1,21 @@
-/** Memory for the headers of files, over all requests: one may take 256 MB, and anybody may ask for a hundred of them at once. */
-import { Budget, type Reservation } from '../budget.ts';
+/** Memory for file headers, over all requests: one may take 256 MB, and anybody may request a hundred at once. */
+import { Budget, type Reservation } from '../sharing/budget.ts';
 
-/** A header of at most this size is a small one; those of slides with a table of offsets are a hundredth of it. */
+/** Maximum size of a small header; the headers of slides with an offset table take a hundredth of it. */
 const SMALL_BYTES = 2 ** 20;
 const ALL_SMALL_BYTES = 64 * SMALL_BYTES;
 
-/** Small headers have room of their own, so that one huge slide, or a client that reads one slowly, holds up none of them. */
+/** Small headers have a budget of their own, so that one huge slide, or one slow client, does not hold them up. */
 export class HeaderRoom {
   readonly #small = new Budget(ALL_SMALL_BYTES);
   readonly #large: Budget;
 
-  /** @param maxHeaderBytes of one header, and of all large ones together */
+  /** @param maxHeaderBytes limit for one header, and for all large ones together */
   constructor(maxHeaderBytes: number) {
     this.#large = new Budget(Math.max(maxHeaderBytes, SMALL_BYTES));
   }
 
-  /** Bytes that are taken now. */
+  /** Bytes in use. */
   get bytes(): number {
     return this.#small.used + this.#large.used;
   }
@@ -24,7 +24,7 @@ export class HeaderRoom {
     return this.#small.waiting + this.#large.waiting;
   }
 
-  /** @throws the reason of the signal for one who leaves while waiting */
+  /** @throws the reason of the signal if the client leaves while waiting */
   reserve(bytes: number, signal: AbortSignal): Promise<Reservation> {
     return (bytes <= SMALL_BYTES ? this.#small : this.#large).reserve(bytes, signal);
   }

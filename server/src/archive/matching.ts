@@ -1,36 +1,42 @@
 /**
- * Attribute matching of searches (PS3.4 C.2.2.2): single value, list of UIDs, wildcards, ranges, universal. What is
- * searched for comes from anybody, so nothing here becomes a regular expression.
+ * Attribute matching of searches (PS3.4 C.2.2.2): single value, list of UIDs, wildcards, ranges, universal. Search
+ * values come from anybody, so none of them becomes a regular expression.
  */
-import type { DicomJsonElement, DicomJsonValue } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
+
+import { StainError } from '../../../core/src/errors.ts';
+import { type DicomJsonElement, valuesOf } from '../dicom/json-model.ts';
 
 const RANGE_VRS = new Set(['DA', 'TM', 'DT']);
 const WILDCARD_VRS = new Set(['AE', 'CS', 'LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UR', 'UT']);
 
-/** Characters of what is searched for: a list of UIDs may be long, anything else is shorter than the longest LO or PN. */
-const MOST_CHARACTERS = { list: 4096, other: 256 } as const;
-/** UIDs of a list. */
-const MOST_UIDS = 64;
+/** Maximum length of a search value: a list of UIDs may be long; anything else is shorter than the longest LO or PN. */
+const MAX_CHARACTERS = { list: 4096, other: 256 } as const;
+/** Maximum number of UIDs in a list. */
+const MAX_UIDS = 64;
 
 /**
- * @param vr of the attribute by the dictionary; the VR of an element that is found may be another one
- * @throws REQUEST_INVALID for a value that is longer than a search needs
+ * @param vr of the attribute in the dictionary; an element in a file may have another VR
+ * @throws REQUEST_INVALID for a value that is longer than any search needs
  */
 export function requireModestValue(name: string, value: string, vr: string | undefined): void {
   const isList = vr === 'UI';
-  const most = isList ? MOST_CHARACTERS.list : MOST_CHARACTERS.other;
-  if (value.length > most)
-    throw new StainError('REQUEST_INVALID', `The value of ${name} has more than ${most} characters.`);
-  if (isList && uidsOf(value).length > MOST_UIDS)
-    throw new StainError('REQUEST_INVALID', `${name} lists more than ${MOST_UIDS} UIDs.`);
+  const maxCharacters = isList ? MAX_CHARACTERS.list : MAX_CHARACTERS.other;
+  if (value.length > maxCharacters)
+    throw new StainError(
+      'REQUEST_INVALID',
+      `The value of ${name} has more than ${maxCharacters} characters.`,
+    );
+  if (isList && uidsOf(value).length > MAX_UIDS)
+    throw new StainError('REQUEST_INVALID', `${name} lists more than ${MAX_UIDS} UIDs.`);
 }
 
-/** Whether an element matches the value of a query; any one of its values is enough. */
+/** Whether an element matches the value of a query; one matching value is enough. */
 export function matches(element: DicomJsonElement | undefined, wanted: string): boolean {
   if (wanted === '' || wanted === '*') return true;
   const vr = element?.vr ?? 'UN';
-  return (element?.Value ?? []).flatMap(textsOf).some((text) => matchesText(text, wanted, vr));
+  return valuesOf(element)
+    .flatMap(textsOf)
+    .some((text) => matchesText(text, wanted, vr));
 }
 
 function matchesText(text: string, wanted: string, vr: string): boolean {
@@ -46,11 +52,12 @@ function uidsOf(list: string): string[] {
 }
 
 /**
- * `*` stands for any characters, none as well, `?` for one. Where what follows a star does not fit, the star takes one
- * character more; an earlier star never has to be looked at again. At most length of text x length of pattern steps.
+ * `*` matches any number of characters, even none; `?` matches one. If the part after a star does not match, the star
+ * takes one more character; earlier stars never have to be revisited. Takes at most (length of text) x (length of
+ * pattern) steps.
  */
 export function matchesWildcards(text: string, pattern: string): boolean {
-  // By characters: `?` is not half of one.
+  // By code points, so that `?` does not match half a character.
   const [characters, wanted] = [[...text], [...pattern]];
   let [at, next] = [0, 0];
   let star: { readonly next: number; at: number } | undefined;
@@ -69,7 +76,7 @@ export function matchesWildcards(text: string, pattern: string): boolean {
   return next === wanted.length;
 }
 
-/** A time or date is compared at the precision of the bound: `1200-13` holds 13:59:59. */
+/** A time or date is compared at the precision of the bound: `1200-13` includes 13:59:59. */
 function matchesRange(text: string, wanted: string, vr: string): boolean {
   const clean = (value: string): string => (vr === 'TM' ? value.replaceAll(':', '') : value);
   const dash = dashOf(wanted, vr);
@@ -82,8 +89,8 @@ function matchesRange(text: string, wanted: string, vr: string): boolean {
 }
 
 /**
- * Where the range is divided; -1 where there is none. In a DT the first dash may be that of a time zone: four digits
- * and another dash follow it.
+ * Position of the dash that divides a range; -1 without a dash. In a DT the first dash may belong to a time zone:
+ * four digits and another dash follow it.
  */
 function dashOf(wanted: string, vr: string): number {
   const first = wanted.indexOf('-');
@@ -91,10 +98,9 @@ function dashOf(wanted: string, vr: string): number {
   return isZone ? first + 5 : first;
 }
 
-/** A value as text; a person's name is matched by each of its groups. */
-function textsOf(value: DicomJsonValue): string[] {
+/** A value as texts; a person's name is matched against each of its component groups. */
+function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (typeof value === 'number') return [String(value)];
-  if (value === null) return [];
-  return Object.values(value).filter((group): group is string => typeof group === 'string');
+  return Object.values(value ?? {}).filter((group): group is string => typeof group === 'string');
 }

@@ -1,27 +1,30 @@
-/** Writes multipart/related answers part by part, as fast as the client reads. */
+/** Writes multipart/related responses part by part, as fast as the client reads. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Response } from 'express';
 
 /**
- * What an answer holds in memory is not free for others before the client has it: one that takes less than a slice in
- * this time, 17 KB a second, is cut off.
+ * Memory held by a response is not available to others until the client has read it: a client that reads less than a
+ * slice in this time (17 KB per second) is cut off.
  */
 const SLICE_BYTES = 2 ** 20;
 const SLICE_TIME_MS = 60_000;
+
+/** Number of characters written at once. */
+const TEXT_AT_ONCE = 2 ** 16;
 
 export interface OutgoingPart {
   readonly contentType: string;
   readonly location?: string;
   readonly body: AsyncIterable<Uint8Array> | Uint8Array;
-  /** Length of the body; with it on all parts, the answer has a Content-Length and a broken one is noticed. */
+  /** Length of the body. If all parts have one, the response has a Content-Length, and a broken response is noticed. */
   readonly byteLength?: number;
 }
 
 /**
- * @param type media type of the parts, as the `type` parameter of the answer
- * @param parts in order; each is asked for when the one before it has been written
- * @throws what the parts throw; an answer that was begun must then be cut off
+ * @param type media type of the parts, for the `type` parameter of the response
+ * @param parts in order; each is requested once the previous one has been written
+ * @throws the errors of the parts; a response that has begun must then be cut off
  */
 export async function sendMultipart(
   response: Response,
@@ -48,9 +51,42 @@ export async function sendMultipart(
   response.end(isFirst ? `--${boundary}--\r\n` : tail);
 }
 
+/** One part without multipart, or all parts with it. */
+export async function sendParts(
+  response: Response,
+  type: string,
+  parts: readonly OutgoingPart[] | AsyncGenerator<OutgoingPart>,
+  multipart: boolean,
+): Promise<void> {
+  if (multipart) {
+    await sendMultipart(response, type, parts);
+    return;
+  }
+  for await (const { contentType, body, byteLength } of parts) {
+    // Not with `type()`, which would add a charset.
+    response.setHeader('Content-Type', contentType);
+    if (byteLength !== undefined) response.setHeader('Content-Length', byteLength);
+    if (body instanceof Uint8Array) await write(response, body);
+    else for await (const chunk of body) await write(response, chunk);
+  }
+  response.end();
+}
+
+/** Writes text in pieces of a certain size. @throws like `write` */
+export async function writeAll(response: Response, start: string, pieces: Iterable<string>): Promise<void> {
+  let text = start;
+  for (const piece of pieces) {
+    text += piece;
+    if (text.length < TEXT_AT_ONCE) continue;
+    await write(response, Buffer.from(text));
+    text = '';
+  }
+  await write(response, Buffer.from(text));
+}
+
 /**
- * Writes and waits for the client to keep up.
- * @throws AbortError where it went away, or took less than a slice in the time that it has for one
+ * Writes, and waits for the client to keep up.
+ * @throws AbortError if the client went away, or read less than a slice in the time allowed
  */
 export async function write(response: Response, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; at += SLICE_BYTES) {

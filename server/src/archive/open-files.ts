@@ -1,31 +1,35 @@
-/** Opened slides, kept for a while: a viewer asks for hundreds of frames of one instance, each in its own request. */
-import { untilAborted } from '../abortable.ts';
-import type { Reservation } from '../budget.ts';
+/** Keeps opened slides for a while: a viewer fetches hundreds of frames of one instance, each in its own request. */
+import { LRUCache } from 'lru-cache';
+import { untilAborted } from '../../../core/src/abortable.ts';
+import { DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
-import { DEFLATED } from '../dicom/transfer-syntax.ts';
+import type { Reservation } from '../sharing/budget.ts';
+import { type InflateOptions, openInflated } from '../spool/inflated-file.ts';
 import type { IndexedInstance } from './folder-index.ts';
 import { HeaderRoom } from './header-room.ts';
-import { type InflateOptions, openInflated } from './inflated-file.ts';
 
 export interface OpenFilesOptions extends InflateOptions {
-  /** Files kept open while nobody uses them; each holds a descriptor and the offsets of its frames. */
+  /** Maximum number of unused files kept open; each holds a file descriptor and its frame offsets. */
   readonly capacity: number;
   readonly maxHeaderBytes: number;
-  /** How long an inflated file is kept while nobody uses it: it takes room on the disk that jobs may want. */
+  /** How long to keep an unused inflated file, which takes disk space that jobs may need. */
   readonly keepInflatedMs: number;
 }
 
 interface Held {
   readonly file: Promise<Part10File>;
-  /** Gives up opening it. */
+  /** Cancels the opening. */
   readonly abort: AbortController;
+  /** How long to keep it open while nobody uses it, in milliseconds; 0 for as long as there is room. */
+  readonly ttl: number;
   isOpen: boolean;
   users: number;
-  closing?: NodeJS.Timeout;
+  closed?: Promise<void>;
 }
 
 export class OpenFiles {
-  readonly #held = new Map<string, Held>();
+  readonly #used = new Map<string, Held>();
+  readonly #unused: LRUCache<string, Held>;
   readonly #options: OpenFilesOptions;
   readonly #closed = new AbortController();
   readonly #room: HeaderRoom;
@@ -33,48 +37,55 @@ export class OpenFiles {
   constructor(options: OpenFilesOptions) {
     this.#options = options;
     this.#room = new HeaderRoom(options.maxHeaderBytes);
+    this.#unused = new LRUCache({
+      max: options.capacity,
+      ttlAutopurge: true,
+      dispose: (held) => {
+        // One that is taken out to be used stays open.
+        if (held.users === 0) close(held);
+      },
+    });
   }
 
-  /** Bytes of the headers that are in memory, of files in use and of those that are kept. */
+  /** Bytes of headers in memory, for files in use and files kept open. */
   get headerBytes(): number {
     return this.#room.bytes;
   }
 
-  /** Files that wait for room. */
+  /** Number of files waiting for memory. */
   get waiting(): number {
     return this.#room.waiting;
   }
 
   /**
-   * Runs `work` with the opened file, which stays open at least until it ends.
-   * @param signal of whoever waits for the file; others who wait for it go on
-   * @throws what `openPart10` and `openInflated` throw, the reason of the signal, and what `work` throws
+   * Runs `work` with the opened file, which stays open at least until `work` ends.
+   * @param signal of the requester; others waiting for the same file are not affected
+   * @throws whatever `openPart10` and `openInflated` throw, the reason of the signal, and whatever `work` throws
    */
   async with<T>(
     instance: IndexedInstance,
     signal: AbortSignal,
     work: (file: Part10File) => Promise<T>,
   ): Promise<T> {
-    // A file that was replaced is another file.
+    // A replaced file counts as a different file.
     const key = `${instance.path} ${instance.size} ${instance.mtimeMs}`;
-    const held = this.#held.get(key) ?? this.#open(key, instance);
-    // Behind all others: the first in the map is the one longest unused.
-    this.#held.delete(key);
-    this.#held.set(key, held);
+    const held = this.#unused.get(key) ?? this.#used.get(key) ?? this.#open(key, instance);
     held.users++;
+    this.#used.set(key, held);
+    this.#unused.delete(key);
     try {
       return await work(await untilAborted(held.file, signal));
     } finally {
       held.users--;
-      if (held.users === 0 && !held.isOpen) held.abort.abort();
-      void this.#closeUnused(this.#room.waiting > 0 ? 0 : this.#options.capacity);
-      if (instance.transferSyntaxUid === DEFLATED) this.#closeLater(key, held);
+      if (held.users === 0) this.#release(key, held);
     }
   }
 
   async close(): Promise<void> {
     this.#closed.abort();
-    await this.#closeUnused(0);
+    const unused = [...this.#unused.values()];
+    this.#unused.clear();
+    await Promise.all(unused.map(({ closed }) => closed));
   }
 
   #open(key: string, { path, transferSyntaxUid }: IndexedInstance): Held {
@@ -84,44 +95,39 @@ export class OpenFiles {
       maxHeaderBytes: this.#options.maxHeaderBytes,
       reserve: (bytes: number, signal: AbortSignal) => this.#reserve(bytes, signal),
     };
-    const file =
-      transferSyntaxUid === DEFLATED ? openInflated(path, this.#options, options) : openPart10(path, options);
-    const held: Held = { file, abort, isOpen: false, users: 0 };
-    const forget = (): void => {
-      if (this.#held.get(key) === held) this.#held.delete(key);
-    };
-    // One that could not be opened is tried anew the next time; one that nobody waits for any more is not joined.
+    const isDeflated = transferSyntaxUid === DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+    const file = isDeflated ? openInflated(path, this.#options, options) : openPart10(path, options);
+    const ttl = isDeflated ? this.#options.keepInflatedMs : 0;
+    const held: Held = { file, abort, ttl, isOpen: false, users: 0 };
+    const forget = (): void => this.#forget(key, held);
+    // If opening failed, the next request tries again; an opening that nobody waits for any more is not joined.
     abort.signal.addEventListener('abort', forget, { once: true });
     file.then(() => (held.isOpen = true)).catch(forget);
     return held;
   }
 
-  /** Room for a header. What is only kept makes way. */
+  #forget(key: string, held: Held): void {
+    if (this.#used.get(key) === held) this.#used.delete(key);
+  }
+
+  #release(key: string, held: Held): void {
+    this.#forget(key, held);
+    const isKept = held.isOpen && !this.#closed.signal.aborted && this.#room.waiting === 0;
+    if (isKept) this.#unused.set(key, held, { ttl: held.ttl });
+    else {
+      held.abort.abort();
+      close(held);
+    }
+  }
+
+  /** Reserves memory for a header; unused files are closed to make room. */
   #reserve(bytes: number, signal: AbortSignal): Promise<Reservation> {
     const room = this.#room.reserve(bytes, signal);
-    if (this.#room.waiting > 0) void this.#closeUnused(0);
+    if (this.#room.waiting > 0) this.#unused.clear();
     return room;
   }
+}
 
-  async #closeUnused(keep: number): Promise<void> {
-    const closing: Promise<void>[] = [];
-    for (const [key, held] of this.#held) {
-      if (this.#held.size <= keep) break;
-      if (held.users === 0) closing.push(this.#close(key, held));
-    }
-    await Promise.all(closing);
-  }
-
-  #closeLater(key: string, held: Held): void {
-    clearTimeout(held.closing);
-    held.closing = setTimeout(() => {
-      if (held.users === 0 && this.#held.get(key) === held) void this.#close(key, held);
-    }, this.#options.keepInflatedMs).unref();
-  }
-
-  #close(key: string, { file, closing }: Held): Promise<void> {
-    clearTimeout(closing);
-    this.#held.delete(key);
-    return file.then((opened) => opened.close()).catch(() => {});
-  }
+function close(held: Held): void {
+  held.closed = held.file.then((file) => file.close()).catch(() => {});
 }

@@ -1,18 +1,20 @@
-/** Pixels that are decoded for viewers, over all requests: a frame of the largest size takes 300 MB, and anybody may ask for hundreds. */
-import { Budget, type Reservation } from '../budget.ts';
+/** Pixels decoded for viewers, over all requests: the largest frame takes 300 MB, and anybody may request hundreds. */
+
+import type { FrameFormat } from '../../../core/src/codec/frame-format.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { Part10File } from '../dicom/part10-file.ts';
-import { StainError } from '../errors.ts';
-import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
+import { Budget, type Reservation } from '../sharing/budget.ts';
 
-/** Two frames of the largest size: one of them does not hold up all others. */
+/** Two frames of the largest size, so that one of them does not block all others. */
 const PIXELS_AT_ONCE = 2 * MAX_FRAME_PIXELS;
 const BYTES_PER_PIXEL = 3;
 
-/** A frame and the room that it takes; whoever has it gives the room back. */
+/** A frame and the memory it occupies; its holder must dispose it. */
 export interface HeldFrame extends Disposable {
   readonly bytes: Uint8Array;
-  /** What was made of the frame is in memory in its place. */
+  /** What was made from the frame now occupies the memory instead. */
   replacedBy(bytes: Uint8Array): void;
 }
 
@@ -24,18 +26,18 @@ export class Pictures {
     this.#codecs = codecs;
   }
 
-  /** Pixels that are in memory now. */
+  /** Pixels in memory now. */
   get pixels(): number {
     return this.#room.used;
   }
 
-  /** Frames that wait for room. */
+  /** Number of frames waiting for memory. */
   get waiting(): number {
     return this.#room.waiting;
   }
 
   /**
-   * A frame as it is stored.
+   * A frame as stored.
    * @param index 0-based
    * @throws FRAME_TOO_LARGE, FRAME_INVALID, the reason of the signal
    */
@@ -47,7 +49,8 @@ export class Pictures {
   /**
    * A frame as rows x columns RGB.
    * @param index 0-based
-   * @throws FRAME_TOO_LARGE, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, those of decoding, the reason of the signal
+   * @throws FRAME_TOO_LARGE, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, the errors of decoding, the reason of the
+   * signal
    */
   async decoded(file: Part10File, index: number, signal: AbortSignal): Promise<HeldFrame> {
     const { dataset, transferSyntaxUid } = file;
@@ -58,15 +61,26 @@ export class Pictures {
       photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
       planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
     };
+    return this.decodedFrame(format, file.frameLength(index), () => file.frame(index), signal);
+  }
+
+  /**
+   * Any frame as rows x columns RGB.
+   * @param length of the stored frame, in bytes
+   * @throws like `decoded`, and whatever `read` throws
+   */
+  async decodedFrame(
+    format: FrameFormat,
+    length: number,
+    read: () => Promise<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<HeldFrame> {
     if (format.rows * format.columns > MAX_FRAME_PIXELS) throw tooLarge();
-    // What is stored may be larger than what it is said to be.
-    const pixels = Math.max(
-      format.rows * format.columns,
-      Math.ceil(file.frameLength(index) / BYTES_PER_PIXEL),
-    );
+    // The stored frame may be larger than its header says.
+    const pixels = Math.max(format.rows * format.columns, Math.ceil(length / BYTES_PER_PIXEL));
     const room = await this.#reserve(pixels, signal);
     return this.#held(room, async () =>
-      this.#codecs.decode(await file.frame(index), format, { table: undefined, signal }),
+      this.#codecs.decode(await read(), format, { table: undefined, signal }),
     );
   }
 
@@ -91,7 +105,7 @@ export class Pictures {
 function tooLarge(): StainError {
   return new StainError(
     'FRAME_TOO_LARGE',
-    `A frame has more than ${MAX_FRAME_PIXELS / 1e6} megapixels, or takes as much memory.`,
+    `A frame has more than ${MAX_FRAME_PIXELS / 1e6} megapixels, or needs that much memory.`,
     { data: { limit: MAX_FRAME_PIXELS } },
   );
 }

@@ -1,10 +1,8 @@
-/** QIDO-RS (PS3.18 10.6): a query string over the index. */
+/** QIDO-RS (PS3.18 10.6): runs a query string on the index. */
 import { setImmediate } from 'node:timers/promises';
-
+import { StainError } from '../../../core/src/errors.ts';
 import { entryOfTag } from '../dicom/dictionary.ts';
-import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
-import { numberOf, textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
+import { type DicomJson, type DicomJsonElement, numberOf, textOf } from '../dicom/json-model.ts';
 import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
 import type { FolderIndex, IndexedInstance } from './folder-index.ts';
 import { matches, requireModestValue } from './matching.ts';
@@ -14,7 +12,7 @@ export interface Query {
   readonly include: 'all' | ReadonlySet<string>;
   readonly limit: number;
   readonly offset: number;
-  /** Parameters that were not understood or are not indexed; they have no effect. */
+  /** Parameters that are unknown or not indexed; they have no effect. */
   readonly ignored: readonly string[];
 }
 
@@ -24,7 +22,7 @@ export interface Scope {
 }
 
 export interface QueryResult {
-  /** The page. `instance` stands for the result where attributes beyond the index are wanted. */
+  /** The page. `instance` represents the result if attributes beyond the index are requested. */
   readonly page: readonly { readonly json: DicomJson; readonly instance: IndexedInstance }[];
   readonly total: number;
 }
@@ -36,15 +34,15 @@ const COMPUTED_TAGS: ReadonlySet<string> = new Set([
   TAG.NumberOfStudyRelatedInstances,
   TAG.NumberOfSeriesRelatedInstances,
 ]);
-/** Results of one answer; a client asks for the rest with `offset` (PS3.18 8.3.4.4), as the Warning tells it. */
-export const MOST_RESULTS = 5000;
-/** Attributes that are compared, and that are asked for. */
-const MOST_FILTERS = 32;
-const MOST_INCLUDED = 256;
-/** Results that are compared before others have their turn: some milliseconds. */
+/** Results per response; a client requests the rest with `offset` (PS3.18 8.3.4.4), as the Warning says. */
+export const MAX_RESULTS = 5000;
+/** Maximum numbers of attributes to match, and to return. */
+const MAX_FILTERS = 32;
+const MAX_INCLUDED = 256;
+/** Results compared before other requests get their turn: some milliseconds. */
 const LOOKED_AT_ONCE = 500;
 
-/** @throws REQUEST_INVALID for a limit or offset that is no whole number, for overlong values and too many of them */
+/** @throws REQUEST_INVALID for an invalid limit or offset, for values that are too long, and for too many of them */
 export function parseQuery(parameters: URLSearchParams): Query {
   const filters: { tag: string; value: string }[] = [];
   const include = new Set<string>();
@@ -67,23 +65,23 @@ export function parseQuery(parameters: URLSearchParams): Query {
       filters.push({ tag, value });
     } else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
   }
-  if (filters.length > MOST_FILTERS || include.size > MOST_INCLUDED)
+  if (filters.length > MAX_FILTERS || include.size > MAX_INCLUDED)
     throw new StainError(
       'REQUEST_INVALID',
-      `A search compares at most ${MOST_FILTERS} attributes and includes at most ${MOST_INCLUDED}.`,
+      `A search can match at most ${MAX_FILTERS} attributes and include at most ${MAX_INCLUDED}.`,
     );
   return {
     filters,
     include: all ? 'all' : include,
-    limit: Math.min(wholeNumber(parameters.get('limit'), 'limit') ?? MOST_RESULTS, MOST_RESULTS),
+    limit: Math.min(wholeNumber(parameters.get('limit'), 'limit') ?? MAX_RESULTS, MAX_RESULTS),
     offset: wholeNumber(parameters.get('offset'), 'offset') ?? 0,
     ignored,
   };
 }
 
 /**
- * Results in a stable order, so that pages fit together: studies from the newest, the rest by their numbers. Others have
- * their turn while a large index is searched.
+ * Results in a stable order, so that pages are consistent: studies newest first, the rest by their numbers. Other
+ * requests get their turn while a large index is searched.
  * @throws the reason of the signal
  */
 export async function runQuery(
@@ -183,7 +181,7 @@ function describeInstance({ json }: IndexedInstance, url: string): DicomJson {
   return { ...pick(json, LEVEL_TAGS.instances), [TAG.RetrieveURL]: { vr: 'UR', Value: [url] } };
 }
 
-/** The instance that speaks for its study or series: always the same one, whatever order the files were read in. */
+/** The instance that represents its study or series: always the same one, in whatever order the files were read. */
 function firstOf(instances: readonly IndexedInstance[]): IndexedInstance {
   return instances.reduce((first, one) => (one.sopUid < first.sopUid ? one : first));
 }

@@ -1,11 +1,12 @@
 /** Rendered frames and thumbnails (PS3.18 10.4.1.1.3): pictures for a browser, made on request. */
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
-import { StainError } from '../errors.ts';
-import { leaving } from '../leaving.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import type { Raster } from '../../../core/src/image/raster.ts';
+import { leaving } from '../web/leaving.ts';
 import { negotiateRendered } from './accept.ts';
 import { isUnchanged } from './caching.ts';
-import type { IndexedInstance } from './folder-index.ts';
+import { type IndexedInstance, versionOf } from './folder-index.ts';
 import { write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { Pictures } from './pictures.ts';
@@ -16,7 +17,7 @@ const MAX_VIEWPORT = 4096;
 /**
  * One frame as JPEG or PNG; `viewport=width,height` bounds its size.
  * @param frameNumber 1-based
- * @throws NOT_ACCEPTABLE, REQUEST_INVALID, NOT_FOUND, and those of decoding
+ * @throws NOT_ACCEPTABLE, REQUEST_INVALID, NOT_FOUND, and the errors of decoding
  */
 export async function sendRendered(
   request: Request,
@@ -32,20 +33,14 @@ export async function sendRendered(
   using held = new DisposableStack();
   const picture = await files.with(instance, signal, async (file) => {
     if (!Number.isInteger(frameNumber) || frameNumber < 1 || frameNumber > file.numberOfFrames)
-      throw new StainError('NOT_FOUND', `There is no such frame; the instance has ${file.numberOfFrames}.`);
-    if (isUnchanged(request, response, [instance])) return undefined;
+      throw new StainError(
+        'NOT_FOUND',
+        `There is no such frame; the instance has ${file.numberOfFrames} frames.`,
+      );
+    if (isUnchanged(request, response, [versionOf(instance)])) return undefined;
     const frame = held.use(await pictures.decoded(file, frameNumber - 1, signal));
-    const raw = {
-      width: file.dataset.number('Columns') ?? 0,
-      height: file.dataset.number('Rows') ?? 0,
-      channels: 3,
-    } as const;
-    const image = sharp(frame.bytes, { raw });
-    if (viewport) image.resize({ ...viewport, fit: 'inside', withoutEnlargement: true });
-    const made = await (type === 'image/png'
-      ? image.png()
-      : image.jpeg({ quality: JPEG_QUALITY })
-    ).toBuffer();
+    const size = { width: file.dataset.number('Columns') ?? 0, height: file.dataset.number('Rows') ?? 0 };
+    const made = await pictureOf({ ...size, rgb: frame.bytes }, type, viewport);
     frame.replacedBy(made);
     return made;
   });
@@ -56,7 +51,21 @@ export async function sendRendered(
   response.end();
 }
 
-function parseViewport(text: unknown): { width: number; height: number } | undefined {
+export type PictureType = 'image/jpeg' | 'image/png';
+
+/** @param viewport maximum size */
+export function pictureOf(
+  { width, height, rgb }: Raster,
+  type: PictureType,
+  viewport: { readonly width: number; readonly height: number } | undefined,
+): Promise<Buffer> {
+  const image = sharp(rgb, { raw: { width, height, channels: 3 } });
+  if (viewport) image.resize({ ...viewport, fit: 'inside', withoutEnlargement: true });
+  return (type === 'image/png' ? image.png() : image.jpeg({ quality: JPEG_QUALITY })).toBuffer();
+}
+
+/** @throws REQUEST_INVALID */
+export function parseViewport(text: unknown): { width: number; height: number } | undefined {
   if (text === undefined) return undefined;
   const [width, height] = String(text).split(',').map(Number);
   if (!isSize(width) || !isSize(height))

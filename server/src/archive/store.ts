@@ -1,26 +1,26 @@
 /**
- * STOW-RS (PS3.18 10.5). A request is received whole before anything of it is stored: a body that breaks off, or
- * an aborted one, leaves nothing. Each instance then appears under its final name at once, or not at all.
+ * STOW-RS (PS3.18 10.5). A request is received completely before any of it is stored: a body that is aborted or breaks
+ * off leaves nothing. Each instance then appears under its final name in one step, or not at all.
  */
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import type { DicomJson, DicomJsonElement } from '../dicom/json-model.ts';
 import { isUid } from '../dicom/uid.ts';
-import type { DicomJson, DicomJsonElement } from '../dicomweb/dicom-json.ts';
 import { parseMediaType } from '../dicomweb/media-type.ts';
 import { boundaryOf, type MultipartPart, readMultipart } from '../dicomweb/multipart-reader.ts';
-import { StainError, toStainError } from '../errors.ts';
 import type { FolderIndex } from './folder-index.ts';
 import type { HeaderReader } from './header.ts';
 
 export interface StoreRequest {
   readonly contentType: string | undefined;
   readonly body: AsyncIterable<Uint8Array>;
-  /** The study of the URL; instances of others are refused. */
+  /** The study in the URL; instances of other studies are refused. */
   readonly studyUid: string | undefined;
   readonly baseUrl: string;
-  /** Of a client that leaves. */
+  /** Fires when the client leaves. */
   readonly signal: AbortSignal;
 }
 
@@ -52,8 +52,8 @@ export class Store {
   readonly #headers: HeaderReader;
   readonly #maxInstanceBytes: number;
   /**
-   * What is stored last, by SOP Instance UID: two of the same UID cannot meet, and one that takes long, as it is compared
-   * with what is there, holds up no other.
+   * The last store operation for each SOP Instance UID: two with the same UID run one after the other, and a slow
+   * comparison with an existing file delays no other.
    */
   readonly #last = new Map<string, Promise<unknown>>();
 
@@ -64,12 +64,12 @@ export class Store {
     this.#maxInstanceBytes = maxInstanceBytes;
   }
 
-  /** Removes what an earlier run was receiving when it ended. */
+  /** Removes what an earlier run was still receiving when it ended. */
   async clear(): Promise<void> {
     await rm(join(this.#folder, INCOMING), { recursive: true, force: true });
   }
 
-  /** @throws REQUEST_INVALID for a body that is no multipart, PAYLOAD_TOO_LARGE, SPOOL_FULL */
+  /** @throws REQUEST_INVALID for a body that is not multipart, PAYLOAD_TOO_LARGE, SPOOL_FULL */
   async store(request: StoreRequest): Promise<StoreAnswer> {
     const boundary = boundaryOf(request.contentType, FAULTS);
     const incoming = join(this.#folder, INCOMING, randomUUID());
@@ -80,8 +80,8 @@ export class Store {
         files.push(
           isDicom(part) ? await this.#receive(part.body, join(incoming, String(files.length))) : undefined,
         );
-      if (files.length === 0) throw new StainError('REQUEST_INVALID', 'The multipart body has no part.');
-      // All of them first: a client that leaves while its headers wait for room leaves nothing.
+      if (files.length === 0) throw new StainError('REQUEST_INVALID', 'The multipart body has no parts.');
+      // All of them first: if the client leaves while its headers wait for memory, nothing is stored.
       const received: (ReceivedFile | undefined)[] = [];
       for (const file of files)
         received.push(file === undefined ? undefined : await this.#identify(file, request.signal));
@@ -101,11 +101,9 @@ export class Store {
       for await (const chunk of body) {
         bytes += chunk.length;
         if (bytes > this.#maxInstanceBytes)
-          throw new StainError(
-            'PAYLOAD_TOO_LARGE',
-            `An instance has more than ${this.#maxInstanceBytes} bytes.`,
-            { data: { maxInstanceBytes: this.#maxInstanceBytes } },
-          );
+          throw new StainError('PAYLOAD_TOO_LARGE', `An instance exceeds ${this.#maxInstanceBytes} bytes.`, {
+            data: { maxInstanceBytes: this.#maxInstanceBytes },
+          });
         await writeAll(file, chunk);
       }
       await file.sync();
@@ -115,7 +113,7 @@ export class Store {
     }
   }
 
-  /** Undefined for what is no DICOM file or has no valid UIDs, which also become the names of its folders. */
+  /** Undefined if it is not a DICOM file or lacks valid UIDs, which also become its folder names. */
   async #identify(path: string, signal: AbortSignal): Promise<ReceivedFile | undefined> {
     try {
       return await this.#headers.with(path, signal, ({ meta, dataset }) => {
@@ -137,7 +135,7 @@ export class Store {
     }
   }
 
-  /** Gives one received file its place. */
+  /** Moves a received file to its final place. */
   async #file({ path, identity }: ReceivedFile, studyUid: string | undefined): Promise<Outcome> {
     if (identity.isInconsistent || (studyUid !== undefined && identity.studyUid !== studyUid))
       return { ...identity, failure: REASON.mismatch };
@@ -155,7 +153,7 @@ export class Store {
     }
   }
 
-  /** The same bytes again are stored already; another image under a known UID is refused. */
+  /** If the same bytes are already stored, that is success; another image under a known UID is refused. */
   async #place(
     path: string,
     identity: Required<Pick<Outcome, 'sopUid' | 'studyUid' | 'seriesUid'>>,
@@ -175,7 +173,7 @@ export class Store {
 }
 
 interface Identity extends Required<Omit<Outcome, 'failure'>> {
-  /** The file meta information names another instance than the data set. */
+  /** The file meta information names a different instance from the data set. */
   readonly isInconsistent: boolean;
 }
 
@@ -195,7 +193,7 @@ async function areEqual(a: string, b: string): Promise<boolean> {
   const options = { highWaterMark: 1 << 20 };
   const second = createReadStream(b, options)[Symbol.asyncIterator]();
   try {
-    // Both streams read in steps of the same size, so their chunks line up.
+    // Both streams read chunks of the same size, so their chunks line up.
     for await (const chunk of createReadStream(a, options)) {
       const { value } = await second.next();
       if (value === undefined || !(chunk as Buffer).equals(value)) return false;
@@ -210,7 +208,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length; ) written += (await file.write(bytes, written)).bytesWritten;
 }
 
-/** Makes a rename last through a power failure. */
+/** Makes a rename survive a power failure. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {

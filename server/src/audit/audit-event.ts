@@ -1,8 +1,8 @@
 /**
- * One event of the audit trail as a FHIR R4 AuditEvent, by the patterns of IHE Basic Audit Log Patterns (BALP): who
- * (agent), with what (source), on what (entity), how it ended. Events have the codes of DICOM's audit trail (PS3.16
- * CID 400 and 401) where there is one, and codes of our own besides. Series are named by their UIDs; nothing else of a
- * patient is in it, and no token.
+ * One event of the audit trail as a FHIR R4 AuditEvent, following the patterns of IHE Basic Audit Log Patterns (BALP):
+ * who (agent), with what (source), on what (entity), and the outcome. Events use the codes of DICOM's audit trail
+ * (PS3.16 CID 400 and 401) where they exist, and our own codes in addition. Series are named by their UIDs; events
+ * contain nothing else about a patient, and no token.
  */
 
 import type { TrailHead } from './audit-line.ts';
@@ -12,7 +12,7 @@ const OWN = 'urn:stain-normalization:audit-event';
 
 type Action = 'C' | 'R' | 'U' | 'D' | 'E';
 
-/** What is audited: FHIR action, DICOM code and display. */
+/** Audited events: FHIR action, DICOM code and display text. */
 export const AUDITED = {
   'application-start': { action: 'E', dcm: ['110120', 'Application Start'] },
   'application-stop': { action: 'E', dcm: ['110121', 'Application Stop'] },
@@ -21,6 +21,8 @@ export const AUDITED = {
   'normalization-cancelled': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'batch-requested': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'batch-cancelled': { action: 'U', dcm: ['110100', 'Application Activity'] },
+  'series-announced': { action: 'C', dcm: ['110100', 'Application Activity'] },
+  'rule-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'normalization-ended': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'series-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'series-stored': { action: 'C', dcm: ['110104', 'DICOM Instances Transferred'] },
@@ -38,15 +40,15 @@ export type AuditedEvent = keyof typeof AUDITED;
 
 export interface AuditEntry {
   readonly event: AuditedEvent;
-  /** `failure`: refused, or not possible now. `fault`: our own. */
+  /** `failure`: refused, or not possible now. `fault`: our own error. */
   readonly outcome: 'success' | 'failure' | 'fault';
   /** Id of the principal. */
   readonly principal?: string | undefined;
-  /** Address of the client. With neither the service itself has done it. */
+  /** Address of the client. If there is neither principal nor address, the service itself acted. */
   readonly address?: string | undefined;
-  /** Of the request: what was asked for, without what may identify somebody. */
+  /** Method of the request. */
   readonly method?: string | undefined;
-  /** Pattern of its route. */
+  /** Pattern of the route. */
   readonly route?: string | undefined;
   readonly studyInstanceUid?: string | undefined;
   readonly seriesInstanceUid?: string | undefined;
@@ -55,9 +57,9 @@ export interface AuditEntry {
   readonly workitemUid?: string | undefined;
   readonly template?: string | undefined;
   readonly requestId?: string | undefined;
-  /** Of the error. */
+  /** Code of the error. */
   readonly code?: string | undefined;
-  /** Of what is told together: how many, and when the first and the last was (ISO 8601). */
+  /** For a summary of several events: their number, and the times of the first and the last (ISO 8601). */
   readonly count?: number | undefined;
   readonly studies?: readonly string[] | undefined;
   readonly from?: string | undefined;
@@ -93,7 +95,7 @@ export function auditEvent(entry: AuditEntry, observer: string, recorded: string
   };
 }
 
-/** Whoever has no valid token is nobody that we know: what the token says of him is not believed. */
+/** A client without a valid token is unknown: what the token says about it is not trusted. */
 function whoOf({ principal, address }: AuditEntry, observer: string): object {
   if (principal === undefined && address !== undefined) return { display: 'not authenticated' };
   return { identifier: { value: principal ?? observer } };

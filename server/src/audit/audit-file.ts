@@ -1,36 +1,37 @@
 /**
- * The audit trail in a file: one event a line, appended and put on the disk, each chained to the one before
- * (audit-line.ts). The chain goes on after a restart, in the new file after a rotation (SIGHUP), and after a line that was
- * torn by a crash or a full disk. What cannot be written waits, and is tried again.
+ * The audit trail in a file: one event per line, appended and synced to disk, each chained to the line before
+ * (audit-line.ts). The chain continues after a restart, in the new file after a rotation (SIGHUP), and after a line
+ * that was torn by a crash or a full disk. What cannot be written is kept and retried.
  */
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, fstat, write } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { invalidSetting } from '../setting.ts';
 import type { AuditKey } from './audit-key.ts';
 import { beginTrail, nextLine, readLine, type TrailHead } from './audit-line.ts';
 import { type Loss, WaitingEvents } from './waiting-events.ts';
 
-const MOST_WAITING = 10_000;
-/** Lines that are put on the disk together. */
+const MAX_WAITING = 10_000;
+/** Maximum number of lines synced together. */
 const LINES_AT_ONCE = 256;
 const RETRY_MS = 1000;
-/** A pipe that is full for longer cannot be written: its reader hangs. */
+/** A pipe that stays full for more attempts than this cannot be written: its reader hangs. */
 const PIPE_TRIES = 50;
 const PIPE_PAUSE_MS = 20;
-/** How long the end of the process waits for a disk that hangs. */
+/** How long a stopping process waits for a disk that hangs. */
 const CLOSE_MS = 5000;
-/** In which the last whole line of a file must lie: a line has a few hundred bytes. */
+/** The last complete line of a file must lie within this many bytes of its end: a line has a few hundred bytes. */
 const TAIL_BYTES = 1 << 20;
 
 export interface AuditFileOptions {
   readonly key?: AuditKey | undefined;
-  /** After an event was lost. @param isFirst since it worked last */
+  /** Called when an event is lost. @param isFirst the first since writing last worked */
   onLost(isFirst: boolean): void;
-  /** At the first failure, and again after each time that it worked. */
+  /** Called at the first failure, and again at the first one after each success. */
   onFault(error: unknown): void;
-  /** The event that tells of a loss. */
+  /** The event that reports a loss. */
   tell(loss: Loss): object;
 }
 
@@ -39,34 +40,34 @@ export class AuditFile {
   readonly #options: AuditFileOptions;
   readonly #waiting: WaitingEvents<object>;
   readonly #end = new AbortController();
-  #file: FileHandle;
-  /** False for a pipe or the standard output of a container: nothing can be read back or be put on a disk. */
+  #file: Appendable;
+  /** False for a pipe or the standard output of a container, which cannot be read back or synced. */
   readonly #isFile: boolean;
   #head: TrailHead;
-  /** The file ends within a line: the next one begins with a line break. */
+  /** The file ends within a line: start the next one with a line break. */
   #isTorn: boolean;
   #fault: unknown;
-  /** What is being done with the file, one thing after the other. */
+  /** Operations on the file run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #isWriting = false;
 
   private constructor(
     path: string,
     options: AuditFileOptions,
-    file: FileHandle,
+    file: Appendable,
     isFile: boolean,
     { head, isTorn }: FileEnd,
   ) {
     this.#path = path;
     this.#options = options;
-    this.#waiting = new WaitingEvents({ most: MOST_WAITING, ...options });
+    this.#waiting = new WaitingEvents({ max: MAX_WAITING, ...options });
     this.#file = file;
     this.#isFile = isFile;
     this.#head = head;
     this.#isTorn = isTorn;
   }
 
-  /** @throws CONFIGURATION_INVALID when it cannot be written */
+  /** @throws CONFIGURATION_INVALID if it cannot be written */
   static async open(path: string, options: AuditFileOptions): Promise<AuditFile> {
     try {
       const file = await openToAppend(path);
@@ -78,17 +79,17 @@ export class AuditFile {
     }
   }
 
-  /** The last line that is on the disk. */
+  /** The last line on disk. */
   get head(): TrailHead {
     return this.#head;
   }
 
-  /** Why the trail does not get on, if it does not. */
+  /** The error that blocks the trail, if any. */
   get fault(): unknown {
     return this.#fault;
   }
 
-  /** How long the oldest event waits that is not on the disk. */
+  /** How long the oldest unwritten event has been waiting. */
   get waitsMs(): number {
     return this.#waiting.waitsMs;
   }
@@ -97,13 +98,13 @@ export class AuditFile {
     return this.#waiting.hasLost;
   }
 
-  /** Events are written in the order of the calls. */
+  /** Events are written in call order. */
   append(event: object): void {
     this.#waiting.add(event);
     if (!this.#isWriting) void this.#write();
   }
 
-  /** Goes on in a new file under the same name, after the old one was renamed. */
+  /** Continues in a new file under the same name, after the old one was renamed. */
   reopen(): Promise<void> {
     return this.#inTurn(async () => {
       const old = this.#file;
@@ -113,7 +114,7 @@ export class AuditFile {
     });
   }
 
-  /** Resolves when all is written, or cannot be now, or the disk has had its time. */
+  /** Resolves when everything is written, cannot be written now, or the disk has exceeded its time. */
   async settle(): Promise<void> {
     const late = new AbortController();
     const settled = async (): Promise<void> => {
@@ -123,14 +124,14 @@ export class AuditFile {
     late.abort();
   }
 
-  /** What is not written by then is lost. */
+  /** Whatever is not written by then is lost. */
   async close(): Promise<void> {
     await this.settle();
     this.#end.abort();
-    // The disk may have room again by now.
+    // The disk may have space again by now.
     if (this.#fault && this.#waiting.length > 0) await this.#inTurn(() => this.#writeSome());
     if (this.#waiting.length > 0) this.#waiting.lose(this.#waiting.length);
-    // A disk that hangs keeps its file: the process ends without it.
+    // A disk that hangs keeps its file: the process ends without closing it.
     else await this.#inTurn(() => this.#file.close());
   }
 
@@ -156,7 +157,7 @@ export class AuditFile {
     this.#isWriting = false;
   }
 
-  /** @returns why not all was written */
+  /** @returns why not everything was written */
   async #writeSome(): Promise<unknown> {
     const heads: { readonly head: TrailHead; readonly end: number }[] = [];
     let text = this.#isTorn ? '\n' : '';
@@ -174,7 +175,7 @@ export class AuditFile {
     } catch (error) {
       failure = error ?? new Error('The file cannot be written.');
     }
-    // Of a disk that filled up, whole lines stay, and a part of one that is no line.
+    // On a disk that filled up, the complete lines stay, and perhaps part of another.
     const whole = heads.findLastIndex(({ end }) => end <= done) + 1;
     if (done > 0) this.#isTorn = done !== (heads[whole - 1]?.end ?? (this.#isTorn ? 1 : 0));
     if (whole > 0) this.#head = heads[whole - 1]!.head;
@@ -189,16 +190,40 @@ interface FileEnd {
 }
 
 /**
- * Of a pipe that nobody reads neither opening nor writing may wait: that would hold a thread for ever, also at the end of the
- * process. For files O_NONBLOCK means nothing.
+ * If nobody reads a pipe, neither opening nor writing may wait: that would block a thread for ever, even at the end of
+ * the process. For files O_NONBLOCK has no effect.
  */
-function openToAppend(path: string): Promise<FileHandle> {
+async function openToAppend(path: string): Promise<Appendable> {
   const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
-  return open(path, O_APPEND | O_CREAT | O_NONBLOCK | O_WRONLY, 0o600);
+  try {
+    return await open(path, O_APPEND | O_CREAT | O_NONBLOCK | O_WRONLY, 0o600);
+  } catch (error) {
+    const own = STREAMS[path];
+    if (own === undefined) throw error;
+    return standardStream(own);
+  }
 }
 
-/** As many bytes as there is room for; a pipe whose reader is slow has some again in a moment. */
-async function writeSome(file: FileHandle, bytes: Buffer, done: number): Promise<number> {
+/** What the trail needs of a file. */
+type Appendable = Pick<FileHandle, 'write' | 'datasync' | 'close' | 'stat'>;
+
+const STREAMS: Readonly<Record<string, number>> = { '/dev/stdout': 1, '/dev/stderr': 2 };
+
+/**
+ * A stream that cannot be opened by its name: a socket, as systemd gives it to its services, or a pipe of another user.
+ * It stays open, because the log is written to it too.
+ */
+function standardStream(descriptor: number): Appendable {
+  return {
+    stat: async () => promisify(fstat)(descriptor),
+    write: async (bytes: Buffer, done: number) => promisify(write)(descriptor, bytes, done),
+    datasync: async () => {},
+    close: async () => {},
+  } as Appendable;
+}
+
+/** Writes as many bytes as there is room for; a slow reader makes room in a pipe again soon. */
+async function writeSome(file: Appendable, bytes: Buffer, done: number): Promise<number> {
   for (let tries = 1; ; tries++)
     try {
       return (await file.write(bytes, done)).bytesWritten;
@@ -208,7 +233,7 @@ async function writeSome(file: FileHandle, bytes: Buffer, done: number): Promise
     }
 }
 
-/** Where the trail of a file stands: read from its end. A file without a whole line begins a trail. */
+/** The state of the trail at the end of a file. A file without a complete line starts a new trail. */
 async function endOf(path: string): Promise<FileEnd> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();

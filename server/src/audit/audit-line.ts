@@ -1,37 +1,37 @@
 /**
- * A line of an audit trail: an event, its number, the digest of the line before, and its own. With a key the digest is an
- * HMAC, so that nobody without the key can rewrite a line and all that follow.
+ * A line of an audit trail: an event, its number, the digest of the previous line, and its own digest. With a key the
+ * digest is an HMAC, so that nobody without the key can rewrite a line and all that follow.
  */
 import { type AuditKey, sha256 } from './audit-key.ts';
 
-/** What the first line of a trail follows. */
+/** The "previous digest" of the first line of a trail. */
 const BEGINNING = '0'.repeat(64);
 
-/** Where a trail stands: its last line. */
+/** The last line of a trail. */
 export interface TrailHead {
-  /** UUID of the trail: one process writes it, across restarts. */
+  /** UUID of the trail, which a single process writes, across restarts. */
   readonly trail: string;
-  /** Lines are numbered from 1; 0 before the first. */
+  /** Lines are numbered from 1; 0 before the first line. */
   readonly sequence: number;
   readonly digest: string;
 }
 
 export interface AuditLine extends TrailHead {
   readonly previous: string;
-  /** Id of the key that sealed it. */
+  /** Id of the key that sealed the line. */
   readonly key: string | undefined;
-  /** What the digest is of. */
+  /** The text that the digest covers. */
   readonly body: string;
 }
 
-/** A line of version 0.1.0: no trail, no number; the next one has the SHA-256 of all of it. */
+/** A line of version 0.1.0: without trail and number; the next line has the SHA-256 of the whole line. */
 export interface OldAuditLine {
   readonly previous: string;
   readonly digest: string;
   readonly trail?: undefined;
 }
 
-/** @param digest of the line before in the file, of another trail or an older version */
+/** @param digest of the previous line in the file, if that belongs to another trail or an older version */
 export function beginTrail(trail: string, digest = BEGINNING): TrailHead {
   return { trail, sequence: 0, digest };
 }
@@ -40,7 +40,7 @@ export function isBeginning(digest: string): boolean {
   return digest === BEGINNING;
 }
 
-/** The line after `head`, without its line break, and where the trail stands with it. */
+/** The line after `head`, without its line break, and the new head of the trail. */
 export function nextLine(
   { trail, sequence, digest: previous }: TrailHead,
   event: object,
@@ -55,10 +55,10 @@ export function nextLine(
   };
 }
 
-/** `event` comes before the digest and is not looked at: it may hold anything. */
+/** `event` comes before the digest and is not inspected: it may contain anything. */
 const SEALED = /^(.*),"digest":"([0-9a-f]{64})"\}$/s;
 
-/** Undefined for what is no line of a trail, such as the rest of one that was torn. */
+/** Undefined if the text is not a line of a trail, such as the rest of a torn one. */
 export function readLine(text: string): AuditLine | OldAuditLine | undefined {
   let line: { trail?: unknown; sequence?: unknown; previous?: unknown; key?: unknown };
   try {

@@ -1,8 +1,8 @@
-/** The audit trail: to a file, to syslog over TLS, or to both. A fault of it stops no work, and is not kept quiet. */
+/** The audit trail: to a file, to syslog over TLS, or to both. A fault does not stop any work, but it is reported. */
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
-import { StainError } from '../errors.ts';
 import type { AnchorStore } from './anchor.ts';
 import { type AuditEntry, auditEvent } from './audit-event.ts';
 import { AuditFile } from './audit-file.ts';
@@ -11,23 +11,25 @@ import { RepeatedRefusals } from './repeated-refusals.ts';
 import { Syslog } from './syslog.ts';
 import type { Loss } from './waiting-events.ts';
 
-/** A disk that takes nothing for this long hangs. */
+/** A disk that accepts nothing for this long counts as hanging. */
 const SILENCE_MS = 10_000;
 
 export interface AuditTrail extends AsyncDisposable {
-  /** Refusals that repeat themselves are summed up. */
+  /** Repeated refusals are summarised. */
   record(entry: AuditEntry): void;
-  /** Opens the file anew, after it was renamed. */
+  /** Reopens the file after it was renamed. */
   rotate(): Promise<void>;
-  /** @throws AUDIT_FAILED while the file cannot be written, or events were lost and that is not in the trail yet */
+  /** @throws AUDIT_FAILED while the file cannot be written, or if events were lost and the trail does not say so yet */
   check(): Promise<void>;
-  /** From now on anchors are written there, too: at once, at the interval, and when what is returned is disposed of. */
+  /**
+   * From now on, also writes anchors to the store: at once, at the interval, and when the returned object is disposed.
+   */
   anchorIn(store: AnchorStore): Promise<AsyncDisposable>;
 }
 
 export interface AuditTrailOptions {
   readonly log: Logger;
-  /** After an event was lost on one of its ways. */
+  /** Called when an event is lost on one of the ways. */
   readonly onLost: (way: 'file' | 'syslog') => void;
 }
 
@@ -58,7 +60,7 @@ export async function openAuditTrail(
           { ...audit.syslog, host },
           {
             ...optionsOf('syslog'),
-            onFault: (err) => log.warn({ err }, 'no connection to the receiver of the audit trail'),
+            onFault: (err) => log.warn({ err }, 'the receiver of the audit trail cannot be reached'),
           },
         );
   const write = (entry: AuditEntry): void => {
@@ -70,7 +72,7 @@ export async function openAuditTrail(
   const refusals = new RepeatedRefusals(write);
 
   let store: AnchorStore | undefined;
-  /** Where the trail was at the last anchor, on each way. */
+  /** Sequence number of the last anchor, for each way. */
   const anchored = { store: 0, syslog: 0 };
   const anchor = async (): Promise<void> => {
     await file?.settle();

@@ -1,22 +1,25 @@
 /**
- * Sums up refusals that repeat themselves: the same person or address, code and route within a minute. The first is
- * recorded at once, the others as one record with their number. A flood fills neither the disk nor the place of others:
- * the table is bounded, those who are known have one of their own, and what finds no room is counted together.
+ * Summarises repeated refusals: the same user or address, code and route within a minute. The first is recorded at
+ * once, the rest as one record with their number. A flood can neither fill the disk nor crowd out others: the table is
+ * bounded, known users have a table of their own, and whatever does not fit is counted together.
  */
 import type { AuditEntry } from './audit-event.ts';
 
 const WINDOW_MS = 60_000;
-/** Users with a valid token are few. Addresses without one are as many as somebody likes, each with two records a minute. */
-const MOST_KNOWN = 1000;
-const MOST_UNKNOWN = 100;
-/** Named in one record. */
-const MOST_STUDIES = 50;
+/**
+ * There are few users with a valid token. Addresses without one are as many as an attacker likes, each with two records
+ * a minute.
+ */
+const MAX_KNOWN = 1000;
+const MAX_UNKNOWN = 100;
+/** Maximum number of studies named in one record. */
+const MAX_STUDIES = 50;
 
-/** What finds no room in the table. */
+/** Code for whatever does not fit into the table. */
 const OTHERS = 'FURTHER_REFUSALS';
 
 interface Repeated {
-  /** What all of them have in common. */
+  /** What all of them share. */
   readonly common: AuditEntry;
   readonly studies: Set<string>;
   count: number;
@@ -40,7 +43,7 @@ export class RepeatedRefusals {
     const table = isKnown ? this.#tables.known : this.#tables.unknown;
     const key = JSON.stringify([principal ?? address, code, method, route]);
     const before = table.get(key);
-    const hasRoom = table.size < (isKnown ? MOST_KNOWN : MOST_UNKNOWN);
+    const hasRoom = table.size < (isKnown ? MAX_KNOWN : MAX_UNKNOWN);
     if (before) this.#count(before, entry);
     else if (hasRoom) {
       table.set(key, counted({ event, outcome, principal, address, code, method, route }));
@@ -53,7 +56,7 @@ export class RepeatedRefusals {
     this.#sweep ??= setInterval(() => this.flush(), WINDOW_MS).unref();
   }
 
-  /** Records what has been counted; the next refusal of each kind is recorded at once again. */
+  /** Records what was counted; the next refusal of each kind is recorded at once again. */
   flush(): void {
     for (const table of Object.values(this.#tables)) {
       for (const { common, studies, count, from, to } of table.values())
@@ -72,8 +75,8 @@ export class RepeatedRefusals {
     if (repeated.count === 0) repeated.from = now;
     repeated.count++;
     repeated.to = now;
-    // Whose slides a user has tried to see; what strangers write into addresses is worth nothing.
-    if (principal !== undefined && studyInstanceUid !== undefined && repeated.studies.size < MOST_STUDIES)
+    // Keep which studies a user tried to see; what strangers write into URLs is worthless.
+    if (principal !== undefined && studyInstanceUid !== undefined && repeated.studies.size < MAX_STUDIES)
       repeated.studies.add(studyInstanceUid);
   }
 }

@@ -1,32 +1,32 @@
 /**
- * Syslog over TLS (RFC 5425 framing of RFC 5424 messages). What cannot be sent waits, up to a limit; what is over it is
- * lost and counted.
+ * Syslog over TLS (RFC 5424 messages in RFC 5425 framing). Messages that cannot be sent are queued up to a limit;
+ * beyond it they are lost and counted.
  */
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Config } from '../config.ts';
-import { readSettingFile } from '../setting.ts';
+import { readTlsFiles } from '../tls.ts';
 import { type Loss, WaitingEvents } from './waiting-events.ts';
 
 /** Facility 10 (security/authorization), severity 5 (notice). */
 const PRIORITY = 10 * 8 + 5;
 const APPLICATION = 'stain-normalization';
 const MESSAGE_ID = 'FHIR-AuditEvent';
-const MOST_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 60_000;
-/** A receiver that takes nothing for this long is taken for gone. */
+const MAX_PAUSE_MS = 60_000;
+/** A receiver that accepts nothing for this long counts as gone. */
 const SILENCE_MS = 30_000;
-/** What the end of the process waits for a receiver, and how often it looks. */
+/** How long a stopping process waits for the receiver, and how often it checks. */
 const CLOSE_MS = 2000;
 const CLOSE_LOOK_MS = 20;
 
 export interface SyslogOptions {
-  /** After a message was lost. @param isFirst since it worked last */
+  /** Called when a message is lost. @param isFirst the first since sending last worked */
   onLost(isFirst: boolean): void;
   onFault(error: unknown): void;
-  /** The event that tells of a loss. */
+  /** The event that reports a loss. */
   tell(loss: Loss): object;
 }
 
@@ -37,7 +37,7 @@ export class Syslog {
   readonly #options: SyslogOptions;
   readonly #waiting: WaitingEvents<Buffer>;
   #socket: TLSSocket | undefined;
-  /** The receiver has shown its certificate: what is written before could be lost. */
+  /** The receiver has presented its certificate: messages written earlier could be lost. */
   #isReady = false;
   #pause = FIRST_PAUSE_MS;
   #retry: NodeJS.Timeout | undefined;
@@ -47,22 +47,16 @@ export class Syslog {
     this.#connect = connectTo;
     this.#options = options;
     this.#waiting = new WaitingEvents({
-      most: MOST_WAITING,
+      max: MAX_WAITING,
       onLost: options.onLost,
       tell: (loss) => messageOf(options.tell(loss), loss.to),
     });
   }
 
-  /** A receiver that is away is no reason not to start. @throws CONFIGURATION_INVALID for files that cannot be read */
+  /** The service starts even if the receiver is away. @throws CONFIGURATION_INVALID for files that cannot be used */
   static async open(settings: Settings, options: SyslogOptions): Promise<Syslog> {
     const { host, port } = settings;
-    const read = async (key: string, file: string | undefined) => file && readSettingFile(key, file);
-    const [ca, cert, key] = await Promise.all([
-      read('audit.syslog.caFile', settings.caFile),
-      read('audit.syslog.certFile', settings.certFile),
-      read('audit.syslog.keyFile', settings.keyFile),
-    ]);
-    const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+    const files = await readTlsFiles('audit.syslog', settings);
     const connectTo = (): TLSSocket =>
       connect({ host, port, servername: host, minVersion: 'TLSv1.2', ...files });
     return new Syslog(connectTo, options);
@@ -78,9 +72,9 @@ export class Syslog {
     this.#flush();
   }
 
-  /** Gives what waits a moment to leave; the rest is lost. */
+  /** Gives queued messages a moment to leave; the rest is lost. */
   async close(): Promise<void> {
-    // A receiver that does not hear us yet may do so in a moment.
+    // A receiver that is not connected yet may be in a moment.
     const end = performance.now() + CLOSE_MS;
     while (this.#socket && this.#waiting.length > 0 && performance.now() < end) await pause(CLOSE_LOOK_MS);
     if (this.#waiting.length > 0) this.#waiting.lose(this.#waiting.length);
@@ -129,9 +123,9 @@ export class Syslog {
         this.#retry = undefined;
         if (this.#waiting.length > 0) this.#open();
       }, this.#pause).unref();
-      this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
+      this.#pause = Math.min(MAX_PAUSE_MS, this.#pause * 2);
     });
-    // Nothing is to be read; without it the end of the connection would not be noticed.
+    // There is nothing to read, but otherwise the end of the connection would go unnoticed.
     socket.resume();
   }
 }
@@ -139,7 +133,7 @@ export class Syslog {
 /** Octet counting (RFC 5425 section 4.3). */
 function messageOf(event: object, recorded: string): Buffer {
   const header = `<${PRIORITY}>1 ${recorded} ${hostname().slice(0, 255)} ${APPLICATION} ${process.pid} ${MESSAGE_ID} -`;
-  // The byte order mark says that the message is UTF-8 (RFC 5424 section 6.4).
+  // The byte order mark marks the message as UTF-8 (RFC 5424 section 6.4).
   const message = Buffer.from(`${header} \ufeff${JSON.stringify(event)}`);
   return Buffer.concat([Buffer.from(`${message.length} `), message]);
 }

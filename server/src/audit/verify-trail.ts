@@ -1,19 +1,19 @@
-/** Whether audit trails are whole: the chain of their lines, the seals of the key, and what the anchors know. */
+/** Checks whether audit trails are complete: the chain of lines, the seals of the key, and the anchors. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Anchor } from './anchor.ts';
 import { type AuditKey, sha256 } from './audit-key.ts';
 import { type AuditLine, isBeginning, readLine } from './audit-line.ts';
 
-/** Of each kind; what is over it changes the verdict, but is not listed. */
-const MOST_FINDINGS = 100;
+/** Maximum number of findings listed per kind; further ones still count for the verdict. */
+const MAX_FINDINGS = 100;
 
 export interface Finding {
   /**
-   * rewritten: the line is not what was written. gap, repeated: lines before it are missing, or it stands here a second
-   * time. beginning: the first lines are not in the files. tail: the last are not. torn: the rest of a line that a crash
-   * or a full disk has cut; the chain goes on after it. unsealed: no key vouches for it. missing: the whole trail is not in
-   * the files.
+   * rewritten: the line is not what was written. gap, repeated: lines before it are missing, or it appears a second
+   * time. beginning: the first lines are not in the files. tail: the last lines are not. torn: the rest of a line cut
+   * by a crash or a full disk; the chain continues after it. unsealed: no key vouches for it. missing: the whole trail
+   * is not in the files.
    */
   readonly kind:
     | 'rewritten'
@@ -26,10 +26,10 @@ export interface Finding {
     | 'unknown key'
     | 'missing';
   readonly trail: string | null;
-  /** Where it shows, 1-based; null for what is in no file. */
+  /** Line of the finding, 1-based; null if it is in no file. */
   readonly file: string | null;
   readonly line: number | null;
-  /** Events that are not there, where that is known. */
+  /** Number of missing events, if known. */
   readonly lost: number | null;
 }
 
@@ -38,15 +38,15 @@ export interface AuditVerification {
   readonly trails: readonly { readonly trail: string; readonly first: number; readonly last: number }[];
   readonly anchors: number;
   readonly findings: readonly Finding[];
-  /** No finding but torn lines; with `isPartial` none but those, beginnings and missing trails. */
+  /** No finding except torn lines; with `isPartial`, also except beginnings and missing trails. */
   readonly isWhole: boolean;
 }
 
 export interface VerifyOptions {
-  /** Those that may have sealed lines. Without any, seals cannot be checked, and sealed lines are findings. */
+  /** Keys that may have sealed lines. Without keys, seals cannot be checked, and sealed lines are findings. */
   readonly keys?: readonly AuditKey[];
   readonly anchors?: readonly Anchor[];
-  /** The files are a part of what there is: older ones and those of other processes are elsewhere. */
+  /** The files are only a part: older ones and those of other processes are elsewhere. */
   readonly isPartial?: boolean;
 }
 
@@ -59,11 +59,11 @@ interface Trail {
   readonly first: number;
   last: AuditLine;
   place: Place;
-  /** Whether a sealed line vouches for what stands before. */
+  /** Whether a sealed line vouches for what comes before. */
   isSealed: boolean;
 }
 
-/** @param paths of the files of one or more trails, each trail's oldest first */
+/** @param paths files of one or more trails, the oldest of each trail first */
 export async function verifyAuditTrail(
   paths: readonly string[],
   { keys = [], anchors = [], isPartial = false }: VerifyOptions = {},
@@ -75,15 +75,15 @@ export async function verifyAuditTrail(
   const find = (kind: Finding['kind'], trail: string | null, place?: Place, lost: number | null = null) => {
     const { file, line } = place ?? { file: null, line: null };
     const last = findings.at(-1);
-    // One line that was changed shows in itself, by the next and by its anchor.
+    // A changed line shows in itself, in the next line and in its anchor: report it once.
     if (last && line !== null && last.kind === kind && last.file === file && last.line === line) return;
     isWhole &&= kind === 'torn' || (isPartial && (kind === 'beginning' || kind === 'missing'));
-    if (findings.filter((one) => one.kind === kind).length < MOST_FINDINGS)
+    if (findings.filter((one) => one.kind === kind).length < MAX_FINDINGS)
       findings.push({ kind, trail, file, line, lost });
   };
   let isWhole = true;
   let events = 0;
-  /** Of the line before in the same file or files, whatever its trail. */
+  /** The previous line in the same file or files, whatever its trail. */
   let before: { readonly digest: string; readonly place: Place; readonly isOld: boolean } | undefined;
 
   const follow = (line: AuditLine, place: Place): void => {
@@ -106,14 +106,14 @@ export async function verifyAuditTrail(
     }
     trails.set(trail, { first: sequence, last: line, place, isSealed: line.key !== undefined });
     if (sequence > 1) find('beginning', trail, place, sequence - 1);
-    // A trail that begins in a file behind another one, or behind lines of an older version, vouches for them.
+    // A trail that begins in a file behind another trail, or behind lines of an older version, vouches for them.
     else if (isBeginning(previous) ? isBehindOld(place) : previous !== before?.digest) {
       if (before?.place.file === place.file) find('rewritten', trail, before.place);
       else find('beginning', trail, place);
     }
   };
 
-  /** A trail that goes on after lines of an older version says so. */
+  /** A trail that continues after lines of an older version says so. */
   const isBehindOld = ({ file }: Place): boolean => before?.isOld === true && before.place.file === file;
 
   const isAsSealed = ({ key, body, digest }: AuditLine): boolean => {
@@ -139,8 +139,8 @@ export async function verifyAuditTrail(
           find('unknown key', line.trail, place);
         else follow(line, place);
       } else {
-        // Where the oldest files are gone, the trail begins with whatever line is the first. No older version has written
-        // behind a newer one: nobody vouches for such a line.
+        // If the oldest files are gone, the trail begins with its first remaining line. No older version has written
+        // after a newer one: nobody vouches for such a line.
         if (before && (!before.isOld || line.previous !== before.digest))
           find('rewritten', null, wasOld ? before.place : place);
         wasOld = true;

@@ -1,18 +1,21 @@
-/** What waits on one way of the audit trail. Bounded: what is over the bound is lost, counted, and told when there is room. */
+/**
+ * The queue for one way of the audit trail. It is bounded: events beyond the limit are lost, counted, and reported when
+ * there is room.
+ */
 
 /** How many events were lost, and when. */
 export interface Loss {
   readonly count: number;
-  /** ISO 8601, of the first and the last of them. */
+  /** Times of the first and the last lost event (ISO 8601). */
   readonly from: string;
   readonly to: string;
 }
 
 export interface WaitingEventsOptions<Item> {
-  readonly most: number;
-  /** After an event was lost. @param isFirst since there was room last */
+  readonly max: number;
+  /** Called when an event is lost. @param isFirst the first since there was room */
   onLost(isFirst: boolean): void;
-  /** The event that tells of a loss. */
+  /** The event that reports a loss. */
   tell(loss: Loss): Item;
 }
 
@@ -29,26 +32,26 @@ export class WaitingEvents<Item> {
     return this.#items.length;
   }
 
-  /** How long the oldest waits. */
+  /** How long the oldest event has been waiting. */
   get waitsMs(): number {
     const [oldest] = this.#items;
     return oldest ? performance.now() - oldest.since : 0;
   }
 
-  /** Events were lost, and there has been no room to tell of it yet. */
+  /** Events were lost, and there has been no room to report that yet. */
   get hasLost(): boolean {
     return this.#loss !== undefined;
   }
 
   add(item: Item): void {
-    if (this.#items.length >= this.#options.most) this.lose(1);
+    if (this.#items.length >= this.#options.max) this.lose(1);
     else {
       this.#tell();
       this.#push(item);
     }
   }
 
-  /** Counts events that will not be written any more. */
+  /** Counts events that will never be written. */
   lose(count: number): void {
     const now = new Date().toISOString();
     for (let i = 0; i < count; i++) {
@@ -62,7 +65,7 @@ export class WaitingEvents<Item> {
     return this.#items.slice(0, count).map(({ item }) => item);
   }
 
-  /** The first of them have left. */
+  /** Removes the first events, which have been sent. */
   drop(count: number): void {
     this.#items.splice(0, count);
     if (this.#items.length === 0) this.#tell();

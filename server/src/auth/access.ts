@@ -1,10 +1,12 @@
 /**
- * Who may see a series: those to whom the archive shows it. The user's own token is used to ask, and the answer holds for
- * a minute.
+ * Who may see a series: the users to whom the archive shows it. The archive is queried with the user's own token, and
+ * the answer is reused for a minute.
  */
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
+import { type DicomJson, textOf } from '../dicom/json-model.ts';
 import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import {
   createDicomWebClient,
@@ -12,30 +14,28 @@ import {
   type SearchOptions,
   type SearchParameters,
 } from '../dicomweb/client.ts';
-import { type DicomJson, textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
-import type { SeriesReference } from '../normalization/open-series.ts';
+import type { SeriesReference } from '../pipeline/series-reference.ts';
 import type { ArchiveCredentials } from './archive-credentials.ts';
 import type { Login } from './login.ts';
 import type { Principal } from './principal.ts';
 import { hiding } from './refusal.ts';
 
 const ANSWER_HOLDS_MS = 60_000;
-const MOST_ANSWERS = 10_000;
+const MAX_ANSWERS = 10_000;
 const PROBE_TIMEOUT_MS = 15_000;
 
 export interface Access {
-  /** @throws ARCHIVE_UNREACHABLE and the like where the archive cannot be asked */
+  /** @throws ARCHIVE_UNREACHABLE and the like if the archive cannot be queried */
   canRead(principal: Principal, series: SeriesReference): Promise<boolean>;
 }
 
-/** Where the archive knows no users: whoever may read here may read all. */
+/** For an archive without users: whoever may read here may read everything. */
 export const OPEN_ACCESS: Access = { canRead: async () => true };
 
-/** Asks the archive at this address. */
+/** Queries the archive at this URL. */
 export function archiveAccess(url: string, credentials: ArchiveCredentials): Access {
-  // The token itself is not kept, only what tells it from others.
-  const answers = new LRUCache<string, Promise<boolean>>({ max: MOST_ANSWERS, ttl: ANSWER_HOLDS_MS });
+  // The token itself is not kept, only a hash of it.
+  const answers = new LRUCache<string, Promise<boolean>>({ max: MAX_ANSWERS, ttl: ANSWER_HOLDS_MS });
   const habits = new ArchiveHabits();
   return {
     async canRead({ token }, series) {
@@ -47,7 +47,7 @@ export function archiveAccess(url: string, credentials: ArchiveCredentials): Acc
       if (!answer) {
         answer = probe({ url, habits, credentials }, token, series);
         answers.set(key, answer);
-        // What could not be answered is asked again.
+        // A query that failed is repeated next time.
         answer.catch(() => answers.delete(key));
       }
       return answer;
@@ -55,32 +55,38 @@ export function archiveAccess(url: string, credentials: ArchiveCredentials): Acc
   };
 }
 
-/** Searches for series as the archive shows them to a user. */
-export type SearchSeries = (
+/** Searches the archive as a given user. */
+export type SearchAsUser = (
   principal: Principal,
   parameters: SearchParameters,
   signal: AbortSignal,
   options?: SearchOptions,
 ) => Promise<DicomJson[]>;
 
-/** @param source asks with the credentials of the service, where the archive knows no users */
+export interface UserSearches {
+  readonly studies: SearchAsUser;
+  readonly series: SearchAsUser;
+}
+
+/** @param source uses the service's own credentials; for an archive without users */
 export function openSearch(
   { dicomweb }: Pick<Config, 'dicomweb'>,
   login: Login,
   source: DicomWebClient,
   credentials: ArchiveCredentials,
-): SearchSeries {
+): UserSearches {
   const url = urlForUsers(dicomweb, login);
   const habits = new ArchiveHabits();
-  return async ({ token = '' }, parameters, signal, options) =>
-    url === undefined
-      ? source.searchSeries(parameters, signal, options)
-      : asUser({ url, habits, credentials }, token, (client) =>
-          client.searchSeries(parameters, signal, options),
-        );
+  const of =
+    (level: 'searchStudies' | 'searchSeries'): SearchAsUser =>
+    async ({ token = '' }, parameters, signal, options) =>
+      url === undefined
+        ? source[level](parameters, signal, options)
+        : asUser({ url, habits, credentials }, token, (client) => client[level](parameters, signal, options));
+  return { studies: of('searchStudies'), series: of('searchSeries') };
 }
 
-/** @throws SERIES_NOT_FOUND, which does not tell whether there is such a series */
+/** @throws SERIES_NOT_FOUND, which does not reveal whether the series exists */
 export async function requireAccess(
   access: Access,
   principal: Principal,
@@ -90,12 +96,12 @@ export async function requireAccess(
   throw hiding(
     new StainError(
       'SERIES_NOT_FOUND',
-      `The archive shows you no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
+      `You see no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid} of the archive.`,
     ),
   );
 }
 
-/** The embedded archive knows no users, and without a login there are none. */
+/** The embedded archive has no users, and neither has a service without a login. */
 export function openAccess(
   { dicomweb }: Pick<Config, 'dicomweb'>,
   login: Login,
@@ -105,17 +111,17 @@ export function openAccess(
   return url === undefined ? OPEN_ACCESS : archiveAccess(url, credentials);
 }
 
-/** Whether the archive itself is told who asks: then its own trail tells who read what. */
+/** Whether the archive itself learns who is asking: then its own trail says who read what. */
 export function archiveKnowsUsers(config: Pick<Config, 'dicomweb'>, login: Login): boolean {
   return urlForUsers(config.dicomweb, login) !== undefined;
 }
 
-/** Of an archive that takes the tokens of users. */
-function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
+/** URL of an archive that accepts the tokens of users. */
+export function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
   return isRequired && users !== 'unknown' ? url : undefined;
 }
 
-/** One archive for all its users: what it takes does not hang on who asks. */
+/** One archive for all users: what it supports does not depend on the user. */
 interface AskedArchive {
   readonly url: string;
   readonly habits: ArchiveHabits;
@@ -129,6 +135,7 @@ async function asUser<T>(
 ): Promise<T> {
   const client = createDicomWebClient({
     url,
+    tls: credentials.tls,
     headers: { authorization: `Bearer ${await credentials.ofUser(token)}` },
     timeoutMs: PROBE_TIMEOUT_MS,
     maxRetries: 1,
@@ -142,7 +149,7 @@ async function asUser<T>(
 }
 
 async function probe(archive: AskedArchive, token: string, series: SeriesReference): Promise<boolean> {
-  // Without a limit: an archive that does not filter by Series Instance UID would give another series.
+  // Without a limit: an archive that does not filter by Series Instance UID might return only another series.
   const wanted = {
     StudyInstanceUID: series.studyInstanceUid,
     SeriesInstanceUID: series.seriesInstanceUid,
@@ -153,7 +160,7 @@ async function probe(archive: AskedArchive, token: string, series: SeriesReferen
     );
     return found.some((json) => textOf(json, '0020000E') === series.seriesInstanceUid);
   } catch (error) {
-    // The archive does not take the token, or shows nothing under these identifiers.
+    // The archive does not accept the token, or has nothing under these UIDs.
     if (
       error instanceof StainError &&
       ['ARCHIVE_REFUSED', 'NOT_FOUND', 'SERIES_NOT_FOUND'].includes(error.code)

@@ -1,28 +1,31 @@
 /**
- * How the archive is told who asks: for the work of the service its own credentials, which outlive any user's token; for
- * what a user may see that user's token, or one that it was exchanged for. No token is written down.
+ * How the archive learns who is asking. The service's own work uses its own credentials, which outlive any user's
+ * token. What a user may see is queried with the user's token, or with one obtained in exchange for it. No token is
+ * stored.
  */
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import * as oauth from 'oauth4webapi';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
-import { passing } from '../dicomweb/retry.ts';
-import { StainError } from '../errors.ts';
 import { invalidSetting } from '../setting.ts';
+import { codeOf, isCertificateFault, type TlsFiles } from '../tls.ts';
 
 const TIMEOUT_MS = 10_000;
-/** A token is not used in its last seconds: the archive's clock may be ahead, a request takes its time. */
+/** A token is not used in its last seconds: the archive's clock may be ahead, and a request takes time. */
 const MARGIN_SECONDS = 30;
-/** Where the issuer does not say how long a token is good for (RFC 6749 section 5.1 only recommends it). */
+/** Assumed lifetime if the issuer does not state one (RFC 6749 section 5.1 only recommends it). */
 const SHORT_LIFE_SECONDS = 60;
-const MOST_EXCHANGED = 1000;
+const MAX_EXCHANGED = 1000;
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 export interface ArchiveCredentials {
+  /** Identifies the service on every connection, whoever asks. */
+  readonly tls: TlsFiles;
   /** Headers of the service's own requests. @throws ARCHIVE_LOGIN_FAILED */
   service(): Promise<Record<string, string>>;
-  /** The token with which the archive is asked for a user. @throws ARCHIVE_LOGIN_FAILED */
+  /** The token for querying the archive on behalf of a user. @throws ARCHIVE_LOGIN_FAILED */
   ofUser(token: string): Promise<string>;
 }
 
@@ -32,22 +35,22 @@ interface Token {
   readonly goodUntil: number;
 }
 
-/** @throws CONFIGURATION_INVALID for settings that are there in part */
-export function archiveCredentials({
-  headers,
-  users,
-  oauth: settings,
-}: Pick<Config['dicomweb'], 'headers' | 'users' | 'oauth'>): ArchiveCredentials {
+/** @param tls what `dicomweb.tls` names. @throws CONFIGURATION_INVALID for incomplete settings */
+export function archiveCredentials(
+  { headers, users, oauth: settings }: Pick<Config['dicomweb'], 'headers' | 'users' | 'oauth'>,
+  tls: TlsFiles = {},
+): ArchiveCredentials {
   const { tokenEndpoint } = settings;
   if (tokenEndpoint === undefined) {
     if (users === 'exchanged')
-      throw invalidSetting('dicomweb.oauth.tokenEndpoint', 'tokens of users are exchanged at this address.');
-    return { service: async () => headers, ofUser: async (token) => token };
+      throw invalidSetting('dicomweb.oauth.tokenEndpoint', 'required to exchange the tokens of users.');
+    return { tls, service: async () => headers, ofUser: async (token) => token };
   }
   const ask = tokenRequest({ ...settings, tokenEndpoint });
   let own: Promise<Token> | undefined;
-  const exchanged = new LRUCache<string, Promise<Token>>({ max: MOST_EXCHANGED });
+  const exchanged = new LRUCache<string, Promise<Token>>({ max: MAX_EXCHANGED });
   return {
+    tls,
     async service() {
       let token = await own;
       if (!token || token.goodUntil < Date.now()) {
@@ -61,7 +64,7 @@ export function archiveCredentials({
     },
     async ofUser(subject) {
       if (users !== 'exchanged') return subject;
-      // The user's token itself is not kept, only what tells it from others.
+      // The user's token itself is not kept, only a hash of it.
       const key = createHash('sha256').update(subject).digest('hex');
       let token = await exchanged.get(key);
       if (!token || token.goodUntil < Date.now()) {
@@ -80,7 +83,7 @@ type Settings = Config['dicomweb']['oauth'] & { readonly tokenEndpoint: string }
 /** Asks the token endpoint (RFC 6749 section 4.4, RFC 8693). */
 function tokenRequest({ tokenEndpoint, clientId, clientSecret, scope, audience }: Settings) {
   if (clientId === undefined || clientSecret === undefined)
-    throw invalidSetting('dicomweb.oauth', 'clientId and clientSecret are needed with tokenEndpoint.');
+    throw invalidSetting('dicomweb.oauth', 'tokenEndpoint requires clientId and clientSecret.');
   const server: oauth.AuthorizationServer = {
     issuer: new URL(tokenEndpoint).origin,
     token_endpoint: tokenEndpoint,
@@ -103,11 +106,20 @@ function tokenRequest({ tokenEndpoint, clientId, clientSecret, scope, audience }
       const seconds = Math.max(expires_in - MARGIN_SECONDS, expires_in / 2);
       return { value: access_token, goodUntil: Date.now() + seconds * 1000 };
     } catch (cause) {
-      const error = new StainError('ARCHIVE_LOGIN_FAILED', 'There is no token for the archive.', { cause });
-      // What the issuer refuses (RFC 6749 section 5.2) is not granted later either.
+      const code = codeOf(cause);
+      if (isCertificateFault(code))
+        throw new StainError(
+          'ARCHIVE_LOGIN_FAILED',
+          `The certificate of the token endpoint is not accepted (${code}): NODE_EXTRA_CA_CERTS must name its CA.`,
+          { cause },
+        );
+      // What the issuer refuses (RFC 6749 section 5.2) will not be granted later either.
       const isRefused =
         cause instanceof oauth.ResponseBodyError || cause instanceof oauth.WWWAuthenticateChallengeError;
-      throw isRefused ? error : passing(error);
+      throw new StainError('ARCHIVE_LOGIN_FAILED', 'No token for the archive could be obtained.', {
+        cause,
+        retry: isRefused ? undefined : {},
+      });
     }
   };
 }

@@ -1,37 +1,40 @@
-/** The login of the service: tokens of an OpenID Connect issuer, or none, for a service that only its own host reaches. */
+/**
+ * The login of the service: tokens of an OpenID Connect issuer; or none, for a service reachable only from its own
+ * host.
+ */
 import { isIP } from 'node:net';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
-import { StainError } from '../errors.ts';
 import { invalidSetting } from '../setting.ts';
 import { LOCAL, type Principal, type Scope } from './principal.ts';
 import { createTokenVerifier } from './token-verifier.ts';
 
 export interface Login {
-  /** False where everybody is LOCAL. */
+  /** False if everybody is LOCAL. */
   readonly isRequired: boolean;
   /**
-   * Who asks; what they may do is another question (`requireScopeOf`).
-   * @param authorization value of the header
+   * Identifies the user; `requireScopeOf` decides what the user may do.
+   * @param authorization value of the Authorization header
    * @throws UNAUTHENTICATED, LOGIN_UNAVAILABLE
    */
   identify(authorization: string | undefined): Promise<Principal>;
 }
 
-/** @throws CONFIGURATION_INVALID for a login that is set up in part, or none where others reach the service */
+/** @throws CONFIGURATION_INVALID for an incomplete login, or if others can reach the service without one */
 export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Login {
   const { issuer, audience } = oidc;
   if (issuer === undefined) {
     if (!isLoopback(server.host))
       throw invalidSetting(
         'server.host',
-        'without a login (oidc.issuer) the service listens on 127.0.0.1 or ::1 only.',
+        'without a login (oidc.issuer) the service may listen only on 127.0.0.1 or ::1.',
       );
     return { isRequired: false, identify: async () => LOCAL };
   }
   if (audience === undefined)
-    throw invalidSetting('oidc.audience', 'say which audience the tokens for this service have.');
+    throw invalidSetting('oidc.audience', 'set the audience of the tokens for this service.');
   if (isInTheClear(new URL(issuer)))
-    throw invalidSetting('oidc.issuer', 'the keys of an issuer on another host must come over https.');
+    throw invalidSetting('oidc.issuer', 'an issuer on another host must use https.');
   const verify = createTokenVerifier({ ...oidc, issuer, audience });
   return {
     isRequired: true,
@@ -51,12 +54,12 @@ export function requireScopeOf({ scopes }: Principal, scope: Scope): void {
     });
 }
 
-/** Whether what is sent to an address crosses a network for everybody to read. */
+/** Whether traffic to this URL crosses a network unencrypted. */
 export function isInTheClear({ protocol, hostname }: URL): boolean {
   return protocol !== 'https:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
-/** Whether an address is reached from this host only. */
+/** Whether an address can be reached only from this host. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

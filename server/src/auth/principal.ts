@@ -1,18 +1,20 @@
-/** Who asks, and what they may do. */
+/** The user, and what the user may do. */
 
-/** Reading jobs, slides and templates; asking for normalisations and storing; what concerns all users. Each holds those before it. */
+/**
+ * Read jobs, slides and templates; request normalisations and store; administer. Each scope includes those before it.
+ */
 export const SCOPES = ['read', 'normalize', 'administer'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Principal {
-  /** `<issuer>#<subject>` of the token; `local` where there is no login. */
+  /** `<issuer>#<subject>` of the token; `local` if there is no login. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** As it came, for the archive. It is neither logged nor stored. */
+  /** The token as received, for the archive. It is neither logged nor stored. */
   readonly token?: string;
-  /** When the token ends, in milliseconds since 1970. */
+  /** When the token expires, in milliseconds since 1970. */
   readonly expiresAt?: number;
 }
 
-/** Everybody, where there is no login: the service then listens to its own host only. */
+/** Everybody, if there is no login: the service is then reachable only from its own host. */
 export const LOCAL: Principal = { id: 'local', scopes: new Set(SCOPES) };

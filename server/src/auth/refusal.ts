@@ -1,14 +1,7 @@
-/** Which answers hide something. The client hears that there is nothing; the audit trail, that somebody was refused. */
-import type { StainError } from '../errors.ts';
+/** Errors that hide something: the client learns that there is nothing, the audit trail that a user was refused. */
+import { StainError } from '../../../core/src/errors.ts';
 
-const hidingErrors = new WeakSet<StainError>();
-
-/** Marks an error that is said because the user may not see what was asked for. */
-export function hiding(error: StainError): StainError {
-  hidingErrors.add(error);
-  return error;
-}
-
-export function isHiding(error: StainError): boolean {
-  return hidingErrors.has(error);
+/** The error as shown to a user who may not see what was requested. */
+export function hiding({ code, message, data, cause }: StainError): StainError {
+  return new StainError(code, message, { data, cause, hides: true });
 }

@@ -1,27 +1,28 @@
 /**
- * Bearer tokens (JWT, RFC 9068) of one OpenID Connect issuer. Its keys are found by discovery, cached, and looked at again
- * when a token names one that is not among them, so that the issuer can change its keys at any time.
+ * Verifies bearer tokens (JWT, RFC 9068) of one OpenID Connect issuer. Its keys are found by discovery and cached; an
+ * unknown key in a token triggers a new look-up, so the issuer can change its keys at any time.
  */
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
-import { StainError } from '../errors.ts';
+import { codeOf, isCertificateFault } from '../tls.ts';
 import { type Principal, SCOPES, type Scope } from './principal.ts';
 
 const ISSUER_TIMEOUT_MS = 5000;
-/** Keys may change meanwhile; one that was withdrawn is refused after this time at the latest. */
+/** The issuer may change its keys; a withdrawn key is refused after this time at the latest. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
-/** Tokens with unknown keys make us ask the issuer no more often than this. */
+/** Tokens with unknown keys cause at most one request to the issuer in this time. */
 const KEYS_COOLDOWN_MS = 10_000;
 
-/** Larger ones are not looked into: a request's headers have room for 16 kB together. */
-const LONGEST_TOKEN = 12_288;
-/** 255 characters at most (OpenID Connect Core section 2), none of them invisible. */
+/** Larger tokens are not parsed: the request headers have room for 16 kB in total. */
+const MAX_TOKEN = 12_288;
+/** At most 255 characters (OpenID Connect Core section 2), none of them invisible. */
 const SUBJECT = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u;
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
-/** @throws UNAUTHENTICATED for a token that is not valid, LOGIN_UNAVAILABLE where the issuer does not answer */
+/** @throws UNAUTHENTICATED if the token is invalid, LOGIN_UNAVAILABLE if the issuer does not answer */
 export type VerifyToken = (token: string) => Promise<Principal>;
 
 export function createTokenVerifier(
@@ -30,7 +31,8 @@ export function createTokenVerifier(
   const options = {
     issuer: oidc.issuer,
     audience: oidc.audience,
-    // Never "none", and no algorithm whose key could be mistaken for another's: the schema takes asymmetric ones only.
+    // Never "none", and no algorithm whose key could be mistaken for another's: the schema accepts only asymmetric
+    // ones.
     algorithms: [...oidc.algorithms],
     clockTolerance: oidc.clockToleranceSeconds,
     requiredClaims: ['exp', 'sub'],
@@ -38,7 +40,7 @@ export function createTokenVerifier(
   let keys: Promise<JWTVerifyGetKey> | undefined;
   const types = new Set(oidc.tokenTypes.map(mediaType));
   return async (token) => {
-    if (token.length > LONGEST_TOKEN) throw refused();
+    if (token.length > MAX_TOKEN) throw refused();
     keys ??= discoverKeys(oidc.issuer).catch((error) => {
       keys = undefined;
       throw error;
@@ -74,7 +76,7 @@ async function discoverKeys(issuer: string): Promise<JWTVerifyGetKey> {
   } catch (error) {
     throw unavailable(error);
   }
-  // OpenID Connect Discovery 4.3: another issuer's document would bring another's keys.
+  // OpenID Connect Discovery 4.3: another issuer's document would provide another's keys.
   if (document.issuer !== issuer) throw unavailable(new Error('the document is of another issuer'));
   return createRemoteJWKSet(new URL(document.jwks_uri), {
     timeoutDuration: ISSUER_TIMEOUT_MS,
@@ -83,49 +85,51 @@ async function discoverKeys(issuer: string): Promise<JWTVerifyGetKey> {
   });
 }
 
-/** The token's fault, and not that of the way to the issuer. */
+/** Whether the token is at fault, not the connection to the issuer. */
 function isRefusal(error: unknown): boolean {
   return (
     error instanceof errors.JOSEError &&
     !(error instanceof errors.JWKSTimeout) &&
     !(error instanceof errors.JWKSInvalid) &&
-    // What jose throws when the issuer answers its keys with another status than 200.
+    // What jose throws if the issuer answers a request for its keys with a status other than 200.
     error.code !== 'ERR_JOSE_GENERIC'
   );
 }
 
-/** A media type in its short form (RFC 7515 section 4.1.9); what is no text is no type. */
+/** A media type in its short form (RFC 7515 section 4.1.9); anything but text counts as no type. */
 function mediaType(typ: unknown): string {
   if (typeof typ !== 'string') return '';
   return typ.toLowerCase().replace(/^application\//, '');
 }
 
 /**
- * Tells ID, refresh and logout tokens from access tokens, where an issuer gives all of them one type. Claims decide that
- * access tokens of Keycloak, Entra ID and Okta do not have, or have beside their scopes only.
+ * Distinguishes access tokens from ID, refresh and logout tokens, if an issuer gives all of them the same type. Decides
+ * by claims that access tokens of Keycloak, Entra ID and Okta lack, or have only together with their scopes.
  */
 function isAccessToken(payload: JWTPayload, type: string): boolean {
   const has = (...claims: string[]): boolean => claims.some((claim) => payload[claim] !== undefined);
-  // Logout tokens (OpenID Connect Back-Channel Logout 2.4), and ID tokens with the hash of another one.
+  // Logout tokens (OpenID Connect Back-Channel Logout 2.4), and ID tokens with the hash of another token.
   if (has('events', 'at_hash', 'c_hash', 's_hash')) return false;
-  // Keycloak says which kind a token is of: Bearer, ID, Refresh, Offline, Logout.
+  // Keycloak states the kind of a token: Bearer, ID, Refresh, Offline, Logout.
   if (has('typ')) return String(payload['typ']).toLowerCase() === 'bearer';
   return type === 'at+jwt' || has('scope', 'scp') || !has('nonce', 'auth_time');
 }
 
 function refused(cause?: unknown): StainError {
   const why =
-    (cause as errors.JOSEError | undefined)?.code === 'ERR_JWT_EXPIRED' ? 'has run out' : 'is not valid here';
+    (cause as errors.JOSEError | undefined)?.code === 'ERR_JWT_EXPIRED' ? 'has expired' : 'is not valid here';
   return new StainError('UNAUTHENTICATED', `The token ${why}.`, { cause });
 }
 
 function unavailable(cause: unknown): StainError {
-  return new StainError('LOGIN_UNAVAILABLE', 'The issuer of the tokens does not answer as it should.', {
-    cause,
-  });
+  const code = codeOf(cause);
+  const what = isCertificateFault(code)
+    ? `The certificate of the token issuer is not accepted (${code}).`
+    : 'The token issuer does not answer correctly.';
+  return new StainError('LOGIN_UNAVAILABLE', what, { cause });
 }
 
-/** Names in `scope` (RFC 9068), `scp` and `roles`, whichever the issuer uses. */
+/** Scopes from `scope` (RFC 9068), `scp` and `roles`, whichever the issuer uses. */
 function scopesOf(payload: JWTPayload, oidc: Config['oidc']): ReadonlySet<Scope> {
   const granted = new Set(
     ['scope', 'scp', 'roles'].flatMap((claim) => {

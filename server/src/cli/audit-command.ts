@@ -1,21 +1,21 @@
-/** `audit verify FILE...`: whether audit trails are whole. `audit anchors`: what the database knows of them. */
+/** `audit verify FILE...`: whether audit trails are complete. `audit anchors`: the anchors in the database. */
 import { readFile, stat } from 'node:fs/promises';
-import { type Anchor, openAnchorTable, parseAnchors } from '../audit/anchor.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { type Anchor, anchorTable, parseAnchors } from '../audit/anchor.ts';
 import { readAuditKey } from '../audit/audit-key.ts';
 import { type AuditVerification, type Finding, verifyAuditTrail } from '../audit/verify-trail.ts';
 import type { Config } from '../config.ts';
-import { StainError } from '../errors.ts';
 import { openDatabase } from '../jobs/database.ts';
 
 export interface AuditVerifyArguments {
-  /** Of each trail oldest first. */
+  /** The oldest of each trail first. */
   readonly files: readonly string[];
   readonly keyFile: readonly string[];
   readonly anchors?: string | undefined;
   readonly partial: boolean;
 }
 
-/** @throws REQUEST_INVALID for files that are not there, CONFIGURATION_INVALID */
+/** @throws REQUEST_INVALID for missing files, CONFIGURATION_INVALID */
 export async function auditVerifyCommand(
   { files, keyFile, anchors, partial }: AuditVerifyArguments,
   config: Pick<Config, 'audit' | 'database' | 'jobs'>,
@@ -35,7 +35,7 @@ export async function auditVerifyCommand(
   return verifyAuditTrail(files, { keys, anchors: known, isPartial: partial });
 }
 
-/** @throws CONFIGURATION_INVALID, also while a service has the embedded database open */
+/** @throws DATABASE_NEWER; CONFIGURATION_INVALID, also while a service has the embedded database open */
 export async function auditAnchorsCommand({
   database,
   jobs,
@@ -43,24 +43,24 @@ export async function auditAnchorsCommand({
   const opened = await openDatabase({
     ...database,
     heartbeatSeconds: jobs.heartbeatSeconds,
-    // What the queue does in the background is nothing to this command.
+    // Background work of the queue does not matter to this command.
     onError: () => {},
   });
   try {
-    return await (await openAnchorTable(opened)).all();
+    return await anchorTable(opened).all();
   } finally {
     await opened.close();
   }
 }
 
 const MEANINGS: Record<Finding['kind'], string> = {
-  rewritten: 'is not as it was written',
-  gap: 'does not follow the one before: lines between them are missing',
-  repeated: 'stands here a second time, or out of its place',
-  beginning: 'is not the first: what was before it is missing',
-  tail: 'was not the last: what was after it is missing',
-  torn: 'is the rest of a line that a crash or a full disk has cut; the trail goes on after it',
-  unsealed: 'is sealed by no key',
+  rewritten: 'was changed after it was written',
+  gap: 'does not follow the previous line: lines are missing in between',
+  repeated: 'is repeated or out of place',
+  beginning: 'is not the first: the lines before it are missing',
+  tail: 'was not the last: the lines after it are missing',
+  torn: 'is the rest of a line cut off by a crash or a full disk; the trail continues after it',
+  unsealed: 'is not sealed by any key',
   'unknown key': 'is sealed by a key that was not given (--key-file)',
   missing: 'is in none of the files',
 };
@@ -72,13 +72,13 @@ export function describeVerification({
   findings,
   isWhole,
 }: AuditVerification): string {
-  const known = anchors > 0 ? `${anchors} anchors` : 'no anchors: an end that was cut off is not noticed';
+  const known = anchors > 0 ? `${anchors} anchors` : 'no anchors: a missing end goes unnoticed';
   return [
     `${events} events, ${trails.length} trails, ${known}.`,
     ...findings.map(({ kind, trail, file, line, lost }) => {
       const what = file === null ? `The trail ${trail}` : `${file}, line ${line}:`;
       return `${what} ${MEANINGS[kind]}${lost === null ? '' : ` (${lost} lines)`}.`;
     }),
-    isWhole ? 'The trail is whole.' : 'The trail is broken.',
+    isWhole ? 'The trail is complete.' : 'The trail is broken.',
   ].join('\n');
 }

@@ -1,8 +1,9 @@
-/** Finds the slide a person means when they named no series: the only one there is, or a list to choose from. */
+/** Finds the series if the user named none: the only one there is, or a list to choose from. */
+
+import { StainError } from '../../../core/src/errors.ts';
+import { textOf } from '../dicom/json-model.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { textOf } from '../dicomweb/dicom-json.ts';
-import { StainError } from '../errors.ts';
-import type { SlideReference } from '../normalization/open-series.ts';
+import type { SlideReference } from '../pipeline/series-reference.ts';
 
 export async function chooseSeries(
   client: DicomWebClient,
@@ -32,19 +33,19 @@ export async function chooseSeries(
     return { studyInstanceUid, seriesInstanceUid, slide };
   }
   if (choices.length === 0)
-    throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series (modality SM).');
+    throw new StainError('SERIES_NOT_FOUND', 'The source has no whole-slide series (modality SM).');
   const list = choices.map(
     ({ studyInstanceUid, seriesInstanceUid, description }) =>
       `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${description}`,
   );
   throw new StainError(
     'REQUEST_INVALID',
-    `The source holds ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`,
+    `The source has ${choices.length} whole-slide series. Choose one:\n${list.join('\n')}`,
     { data: { series: choices } },
   );
 }
 
-/** For a person at the terminal. */
+/** Printed for the user at the terminal. */
 export function sayLeftOut(count: number): void {
-  process.stderr.write(`${count} series of the source have no valid UID and are left out\n`);
+  process.stderr.write(`${count} series of the source have no valid UID and were skipped\n`);
 }

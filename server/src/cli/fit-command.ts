@@ -1,17 +1,17 @@
-/** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for those who normalise tiles themselves. */
+/** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for users who normalise tiles themselves. */
 import { createHash } from 'node:crypto';
+import { opticalMap } from '../../../core/src/stain/linear.ts';
+import { type LinearTables, linearTables } from '../../../core/src/stain/linear-tables.ts';
+import { keptGlass } from '../../../core/src/stain/stain.ts';
+import { requireTemplateOf, versionOf } from '../../../core/src/stain/template.ts';
 import { readImage } from '../codec/image-file.ts';
-import type { Composition } from '../composition.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import { type Fit, fitStain } from '../normalization/fit.ts';
-import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '../normalization/require-he.ts';
-import { readSeriesStain } from '../normalization/series-stain.ts';
+import { type Fit, fitStain } from '../pipeline/fit.ts';
+import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '../pipeline/require-he.ts';
+import { readSeriesStain } from '../pipeline/series-stain.ts';
 import { memorySource } from '../slide/pixel-source.ts';
-import { opticalMap } from '../stain/linear.ts';
-import { type LinearTables, linearTables } from '../stain/linear-tables.ts';
-import { keptGlass } from '../stain/stain.ts';
-import { requireTemplateOf, versionOf } from '../stain/template.ts';
-import { openArchiveLocation } from './archive-location.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import type { Composition } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture } from './image-commands.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -32,22 +32,22 @@ export interface FitResult {
   readonly intercept: readonly number[];
   readonly glass: {
     readonly density: number;
-    /** Density of the glass that stays as it is; 0 where it is moved. */
+    /** Density of the glass that stays as it is; 0 if glass is moved too. */
     readonly kept: number;
   };
-  /** What the network's input was multiplied by. */
+  /** Factor by which the network's input was multiplied. */
   readonly gain: number;
   readonly stain: Pick<Fit, 'classes' | 'densities' | 'glassDensity'>;
-  /** What `scripts/normalize_tile.py` computes with. */
+  /** The tables used by `scripts/normalize_tile.py`. */
   readonly tables: Readonly<Record<keyof LinearTables, readonly number[]>>;
   readonly sha256: { readonly template: string; readonly model: string; readonly tables: string };
-  /** The tables are for sRGB: where this says that the source was converted, convert tiles too. */
+  /** The tables are for sRGB: if this says that the source was converted, convert tiles too. */
   readonly colourPolicy: string;
   readonly outOfDistribution: Fit['outOfDistribution'];
   readonly notes: readonly string[];
 }
 
-/** @throws STAIN_NOT_HE, and what `fitStain` and opening the source refuse */
+/** @throws STAIN_NOT_HE, and whatever `fitStain` and opening the source refuse */
 export async function fitCommand(
   args: FitArguments,
   composition: Composition,

@@ -1,21 +1,21 @@
-/** Commands on pictures: normalise one, or make a template of several. */
+/** Commands on pictures: normalise one, or make a template from several. */
 import { basename, extname } from 'node:path';
+import { StainError } from '../../../core/src/errors.ts';
+import { blankRaster, copyOverlap, type Raster } from '../../../core/src/image/raster.ts';
+import type { ClassStatistics } from '../../../core/src/stain/class-statistics.ts';
+import type { Stain } from '../../../core/src/stain/stain.ts';
+import { requireTemplateOf } from '../../../core/src/stain/template.ts';
+import type { Template } from '../../../core/src/stain/template-document.ts';
+import { makeTransfer } from '../../../core/src/stain/transfer.ts';
+import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
 import { readImage, thumbnailJpeg, writeImage } from '../codec/image-file.ts';
-import type { Composition } from '../composition.ts';
-import { StainError } from '../errors.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import { fitStain } from '../normalization/fit.ts';
-import { makeTemplate } from '../normalization/make-template.ts';
-import { normalizePixels } from '../normalization/normalize-pixels.ts';
-import { requireHe, type StainPolicy } from '../normalization/require-he.ts';
-import type { ClassStatistics } from '../normalization/types.ts';
+import { fitStain } from '../pipeline/fit.ts';
+import { makeTemplate } from '../pipeline/make-template.ts';
+import { normalizePixels } from '../pipeline/normalize-pixels.ts';
+import { requireHe, type StainPolicy } from '../pipeline/require-he.ts';
 import { memorySource } from '../slide/pixel-source.ts';
-import { blankRaster, copyOverlap, type Raster } from '../slide/raster.ts';
-import type { Stain } from '../stain/stain.ts';
-import { requireTemplateOf } from '../stain/template.ts';
-import type { Template } from '../stain/template-document.ts';
-import { makeTransfer } from '../stain/transfer.ts';
-import type { TransferName } from '../stain/transfer-name.ts';
+import type { Composition } from '../wiring/composition.ts';
 
 export interface NormalizeImageResult {
   readonly output: string;
@@ -26,7 +26,7 @@ export interface NormalizeImageResult {
 }
 
 /**
- * @param args template: the id of a template, or the path of a picture to take the stain from
+ * @param args template: the id of a template, or the path of a picture with the target stain
  * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set
  */
 export async function normalizeImageCommand(
@@ -66,7 +66,7 @@ export async function normalizeImageCommand(
   };
 }
 
-/** True for a path that ends like a picture. */
+/** Whether a path has a picture's extension. */
 export function isPicture(path: string): boolean {
   return /^\.(png|jpe?g|tiff?)$/i.test(extname(path));
 }
@@ -89,7 +89,7 @@ async function targetStain(
   return found;
 }
 
-/** Each picture is a slide: they count alike, whatever their size. */
+/** Each picture counts as a slide, with equal weight whatever its size. */
 export async function templateFromImages(
   paths: readonly string[],
   description: {
@@ -123,7 +123,7 @@ export async function templateFromImages(
   );
 }
 
-/** As many as a template can tell. */
+/** As many names as a template can hold. */
 function namesOf(paths: readonly string[]): string {
   const names = paths.map((path) => basename(path)).join(', ');
   return names.length <= 400 ? names : `${paths.length} pictures`;

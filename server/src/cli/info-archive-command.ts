@@ -1,21 +1,24 @@
-/** `info --archive URL`: what an archive can, what is worked round, and what is lacking, before the first slide. */
+/**
+ * `info --archive URL`: what an archive supports, which workarounds are in use, and what it lacks, before the first
+ * slide.
+ */
 
-import { scrub } from '../app/scrub.ts';
-import type { Composition } from '../composition.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import { type ArchiveProfile, profileArchive } from '../dicomweb/archive-profile.ts';
-import { StainError } from '../errors.ts';
-import { openArchiveLocation } from './archive-location.ts';
+import { scrub } from '../http/scrub.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import type { Composition } from '../wiring/composition.ts';
 
-/** For all that is asked. */
+/** Time limit for all checks. */
 const TIME_MS = 120_000;
-/** Of one answer: a page of a search, or the headers of a slide. */
+/** Maximum size of one response: a page of a search, or the headers of a slide. */
 const MAX_ANSWER_BYTES = 64e6;
 
 export interface ArchiveInfo extends ArchiveProfile {
   readonly archive: string;
 }
 
-/** @param url of an archive, or a folder; the archive of the configuration where it is left out */
+/** @param url of an archive, or a folder; if undefined, the configured archive */
 export async function infoArchiveCommand(
   url: string | undefined,
   { config }: Composition,
@@ -29,7 +32,7 @@ export async function infoArchiveCommand(
     maxMetadataBytes: MAX_ANSWER_BYTES,
   });
   const profile = await profileArchive(archive.client, signal, AbortSignal.timeout(TIME_MS));
-  // Messages name the study and series that were tried.
+  // The messages contain the study and series that were tested.
   const checks = profile.checks.map((check) => ({ ...check, detail: scrub(check.detail) }));
   return { archive: archive.name, ...profile, checks };
 }
@@ -43,7 +46,7 @@ export function describeArchiveInfo({ archive, server, checks, ...found }: Archi
   );
   return [
     `archive       ${archive}`,
-    `server        ${server ?? 'does not say what it is'}`,
+    `server        ${server ?? 'does not identify itself'}`,
     ...lines,
     conclusion(found),
   ].join('\n');
@@ -52,6 +55,6 @@ export function describeArchiveInfo({ archive, server, checks, ...found }: Archi
 function conclusion({ isUsable, hasSlides }: Pick<ArchiveInfo, 'isUsable' | 'hasSlides'>): string {
   if (!isUsable) return 'Slides in this archive cannot be normalised.';
   return hasSlides
-    ? 'Slides in this archive can be normalised, as far as reading tells.'
-    : 'The archive can be searched; ask again when it holds a slide.';
+    ? 'Slides in this archive can be normalised, as far as reading shows.'
+    : 'The archive can be searched; repeat this check once it has a slide.';
 }

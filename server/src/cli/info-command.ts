@@ -1,8 +1,8 @@
-/** `info`: what this installation is and has. */
+/** `info`: the version and contents of this installation. */
 
-import { type Composition, VERSION } from '../composition.ts';
-import { DEFAULT_MODEL } from '../contract/default-model.ts';
+import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { type DeviceProof, describeProof } from '../inference/device-proof.ts';
+import { type Composition, VERSION } from '../wiring/composition.ts';
 
 export interface Info {
   readonly version: string;

@@ -1,4 +1,4 @@
-/** `install-cuda`: puts the CUDA provider in place, or only checks what CUDA needs. */
+/** `install-cuda`: installs the CUDA provider, or only checks what CUDA needs. */
 import { type CudaCheck, checkCuda } from '../inference/cuda/check.ts';
 import { describeCheck } from '../inference/cuda/describe.ts';
 import { installCuda } from '../inference/cuda/install.ts';
@@ -21,6 +21,6 @@ export async function installCudaCommand({ from, check }: InstallCudaArguments):
 
 export function describeInstallation(result: InstallCudaResult): string {
   return result.changed
-    ? `The CUDA provider was put in place.\n\n${describeCheck(result)}`
+    ? `The CUDA provider was installed.\n\n${describeCheck(result)}`
     : describeCheck(result);
 }

@@ -1,28 +1,31 @@
 /**
- * `normalize-all SOURCE DESTINATION`: every whole-slide series that a search finds, one after the other. UIDs follow from
- * what is asked for: run again, it leaves out what is there and goes on with what was broken off.
+ * `normalize-all SOURCE DESTINATION`: every whole-slide series that a search finds, one after the other. UIDs follow
+ * from the request: a repeated run skips finished series and resumes interrupted ones.
  */
 import { writeFile } from 'node:fs/promises';
-import { csvOf } from '../app/batch-csv.ts';
-import type { Composition } from '../composition.ts';
-import type { BatchSeries } from '../contract/index.ts';
-import { batchQuery } from '../contract/index.ts';
-import { textOf } from '../dicomweb/dicom-json.ts';
-import { StainError, toStainError } from '../errors.ts';
-import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
-import { sourceOfRefusal } from '../normalization/series-identity.ts';
-import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+import {
+  type BatchSeries,
+  batchQuery,
+  type NormalizationRequest,
+  type OutputEncoding,
+} from '../../../core/src/contract/index.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
+import { textOf } from '../dicom/json-model.ts';
+import { csvOf } from '../http/batch-csv.ts';
+import type { NormalizationEnvironment } from '../pipeline/environment.ts';
+import { sourceOfRefusal } from '../pipeline/series-identity.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
-import type { TransferName } from '../stain/transfer-name.ts';
-import { openArchiveLocation } from './archive-location.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import type { Composition } from '../wiring/composition.ts';
 import { sayLeftOut } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar } from './progress-bar.ts';
 import { Settling } from './settling.ts';
 
-/** How often a slide that is still arriving is looked at, before it is left for another run. */
-const MOST_LOOKS = 10;
+/** How often to check a slide that is still arriving, before it is left for another run. */
+const MAX_LOOKS = 10;
 
 export interface NormalizeAllArguments {
   readonly source: string;
@@ -33,9 +36,9 @@ export interface NormalizeAllArguments {
   readonly encoding?: OutputEncoding | undefined;
   readonly quality?: number | undefined;
   readonly anyStain?: true | undefined;
-  /** Keyword=Value, as of QIDO-RS. */
+  /** Keyword=Value, as in QIDO-RS. */
   readonly query: readonly string[];
-  /** A file that ends in .csv or .json. */
+  /** A file name ending in .csv or .json. */
   readonly report?: string | undefined;
 }
 
@@ -51,7 +54,7 @@ export async function normalizeAllCommand(
 ): Promise<NormalizeAllResult> {
   const parameters = parseQuery(args.query);
   if (args.report !== undefined && !/\.(csv|json)$/.test(args.report))
-    throw new StainError('REQUEST_INVALID', 'The name of the report ends in .csv or .json.');
+    throw new StainError('REQUEST_INVALID', 'The name of the report must end in .csv or .json.');
   const { config } = composition;
   await using source = await openArchiveLocation(args.source, config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
@@ -60,7 +63,7 @@ export async function normalizeAllCommand(
     onLeftOut: sayLeftOut,
   });
   if (found.length === 0)
-    throw new StainError('SERIES_NOT_FOUND', 'The source holds no whole-slide series that matches.');
+    throw new StainError('SERIES_NOT_FOUND', 'The source has no matching whole-slide series.');
   const environment = composition.environment({ source: source.client, destination: destination.client });
   const requests = found.map(
     (json): NormalizationRequest => ({
@@ -82,13 +85,16 @@ export async function normalizeAllCommand(
     const next = requests[i + 1];
     if (next) settling.lookAt(next, signal);
     series.push(...(await normalizeOne(request, environment, settling, signal)));
-    // After each: a machine may go down in the night.
+    // Written after each series, in case the machine goes down in the night.
     if (args.report !== undefined) await writeReport(args.report, series);
   }
   return { series, failed: series.filter(({ state }) => state === 'FAILED').length };
 }
 
-/** One series of many, or each of its slides: how it ended, whatever happens to it. @throws only when the command is to end */
+/**
+ * Normalises one of many series, or each of its slides; the outcome is recorded whatever happens.
+ * @throws only if the command is to end
+ */
 async function normalizeOne(
   request: NormalizationRequest,
   environment: NormalizationEnvironment,
@@ -135,7 +141,7 @@ async function normalizeOne(
     const several = expectedSource === undefined ? undefined : sourceOfRefusal(thrown);
     const { code, message } = toStainError(thrown);
     const isArriving = code === 'SERIES_ARRIVING' || (several !== undefined && several !== expectedSource);
-    if (isArriving && looks < MOST_LOOKS) {
+    if (isArriving && looks < MAX_LOOKS) {
       settling.lookAt(request, signal);
       return normalizeOne(request, environment, settling, signal, looks + 1);
     }
@@ -155,7 +161,7 @@ async function normalizeSlides(
   signal: AbortSignal,
 ): Promise<BatchSeries[]> {
   const requests = slides.map((slide) => ({ ...request, slide }));
-  // All at once: they need not wait one after the other.
+  // All at once, so that they do not wait one after the other.
   for (const wanted of requests) settling.lookAt(wanted, signal);
   const lines: BatchSeries[] = [];
   for (const wanted of requests) {
@@ -168,14 +174,14 @@ async function normalizeSlides(
 function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {
   const entries = pairs.map((pair) => {
     const [, keyword, value] = /^(\w+)=(.+)$/.exec(pair) ?? [];
-    // Without a value it is none of the schema's.
+    // Without a value the schema refuses it.
     return [keyword ?? `${pair}=`, value];
   });
   const parsed = batchQuery.safeParse(Object.fromEntries(entries));
   if (parsed.success) return parsed.data;
   throw new StainError(
     'REQUEST_INVALID',
-    `A query is Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
+    `A query must be Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
   );
 }
 

@@ -1,13 +1,14 @@
 /**
- * `normalize SOURCE DESTINATION`: one series from a DICOMweb URL or folder to a DICOMweb URL or folder. Of a series of several
- * slides each becomes a derived series of its own.
+ * `normalize SOURCE DESTINATION`: one series, from a DICOMweb URL or folder to a DICOMweb URL or folder. Each slide of
+ * a series with several slides becomes a derived series of its own.
  */
-import type { Composition } from '../composition.ts';
-import { type StainError, toStainError } from '../errors.ts';
-import type { NormalizationRequest, OutputEncoding } from '../normalization/types.ts';
+
+import type { NormalizationRequest, OutputEncoding } from '../../../core/src/contract/index.ts';
+import { type StainError, toStainError } from '../../../core/src/errors.ts';
+import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
-import type { TransferName } from '../stain/transfer-name.ts';
-import { openArchiveLocation } from './archive-location.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import type { Composition } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, type Normalized, normalizeOnce } from './normalize-once.ts';
@@ -27,7 +28,7 @@ export interface NormalizeArguments {
   readonly anyStain?: true | undefined;
 }
 
-/** One slide of several that could not be normalised; the others were. */
+/** One of several slides that could not be normalised, unlike the others. */
 export interface FailedSlide {
   readonly sourceSlide: string;
   readonly error: Pick<StainError, 'code' | 'message' | 'remedy'>;
@@ -39,7 +40,7 @@ export function isFailed(outcome: Outcome): outcome is FailedSlide {
   return 'error' in outcome;
 }
 
-/** @returns how it ended for each slide of the series. @throws why the only one, or none, could be normalised */
+/** @returns the outcome for each slide of the series. @throws the error if there is only one slide, or if all failed */
 export async function normalizeCommand(
   args: NormalizeArguments,
   composition: Composition,
@@ -74,7 +75,7 @@ export async function normalizeCommand(
   } catch (error) {
     const slides = slidesToAskFor(error);
     if (slides.length === 0) throw error;
-    process.stderr.write(`The series holds ${slides.length} slides; each becomes a series of its own.\n`);
+    process.stderr.write(`The series contains ${slides.length} slides; each becomes a series of its own.\n`);
     const outcomes: Outcome[] = [];
     for (const [i, slide] of slides.entries()) {
       process.stderr.write(`${i + 1} of ${slides.length}  --slide ${slide}\n`);
@@ -90,7 +91,7 @@ export async function normalizeCommand(
   }
 }
 
-/** In words, for a terminal. */
+/** Formatted for a terminal. */
 export function describeOutcomes(outcomes: readonly Outcome[]): string {
   return [...outcomes.flatMap(linesOf), 'Research use only. Not for primary diagnosis.'].join('\n');
 }
@@ -107,19 +108,17 @@ function linesOf(result: Outcome): string[] {
       `Series ${result.seriesInstanceUid}`,
       `  in study    ${result.studyInstanceUid}`,
       ...slide,
-      '  is in the destination already: the same slide, template, model, transfer and encoding. Nothing was done.',
+      '  is already in the destination: same slide, template, model, transfer and encoding. Nothing was done.',
     ];
   const bytes = result.instances.reduce((sum, instance) => sum + instance.bytes, 0);
   return [
     `Stored series ${result.seriesInstanceUid}`,
     `  in study    ${result.studyInstanceUid}`,
     ...slide,
-    ...(result.supersedes
-      ? [`  revision    ${result.revision}, in place of series ${result.supersedes}`]
-      : []),
+    ...(result.supersedes ? [`  revision    ${result.revision}, replaces series ${result.supersedes}`] : []),
     `  instances   ${result.instances.length} (${(bytes / 1e6).toFixed(1)} MB), verified in the archive`,
     `  template    ${result.template}, model ${result.model.name} ${result.model.version} on ${result.executionProvider}`,
     `  time        ${formatDuration(result.seconds)} for ${result.megapixels.toFixed(1)} Mpx (${(result.megapixels / result.seconds).toFixed(2)} Mpx/s)`,
-    ...result.notes.map((note) => `  note        ${note}`),
+    ...result.notes.map(({ message }) => `  note        ${message}`),
   ];
 }

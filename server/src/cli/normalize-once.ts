@@ -1,28 +1,29 @@
 /**
- * One normalisation without a service: the same request makes the same series as there. What there is of it already is found in
- * the destination; there is no database to tell.
+ * One normalisation without a service: the same request makes the same series as a service would. Existing revisions
+ * are found in the destination, because there is no database.
  */
-import { StainError } from '../errors.ts';
-import { recordsOf, revisionOf } from '../normalization/derivations.ts';
+
+import type { NormalizationRequest, NormalizationResult } from '../../../core/src/contract/index.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { isRepeatable, recordsOf, revisionOf } from '../pipeline/derivations.ts';
+import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import {
   derivedSeriesOf,
   inspectRequest,
-  type NormalizationEnvironment,
   type NormalizationOptions,
   normalizeSeries,
-} from '../normalization/normalize-series.ts';
-import type { SeriesReference } from '../normalization/open-series.ts';
-import { pinned, requireSettled, seriesContent } from '../normalization/series-identity.ts';
-import { removeJobSpool } from '../normalization/spool.ts';
-import { isSeriesStored } from '../normalization/store-series.ts';
-import { findStored } from '../normalization/stored-derivations.ts';
-import type { NormalizationRequest, NormalizationResult } from '../normalization/types.ts';
+} from '../pipeline/normalize-series.ts';
+import { pinned, requireSettled, seriesContent } from '../pipeline/series-identity.ts';
+import type { SeriesReference } from '../pipeline/series-reference.ts';
+import { isSeriesStored } from '../pipeline/store-series.ts';
+import { findStored } from '../pipeline/stored-derivations.ts';
+import { removeJobSpool } from '../spool/spool.ts';
 
-/** A series that the destination had already. */
+/** A series that the destination already had. */
 export interface Existing extends SeriesReference {
   readonly existing: true;
   readonly sourceSeriesInstanceUid: string;
-  /** As of `NormalizationResult`. */
+  /** As in `NormalizationResult`. */
   readonly sourceSlide?: string | undefined;
 }
 
@@ -33,13 +34,13 @@ export function isExisting(normalized: Normalized): normalized is Existing {
 }
 
 export interface NormalizeOnceOptions extends NormalizationOptions {
-  /** As of `JobService.create`. */
+  /** As in `JobService.create`. */
   readonly expectedSource?: string;
 }
 
 /**
- * @throws ALREADY_NORMALIZED for a result of this product, SERIES_ARRIVING where the slide has other instances than expected,
- * and what `inspectRequest` and `normalizeSeries` throw
+ * @throws ALREADY_NORMALIZED for a result of this product, SERIES_ARRIVING if the slide has other instances than
+ * expected, and whatever `inspectRequest` and `normalizeSeries` throw
  */
 export async function normalizeOnce(
   request: NormalizationRequest,
@@ -48,7 +49,7 @@ export async function normalizeOnce(
 ): Promise<Normalized> {
   const { signal, expectedSource } = options;
   const { slide, isResult, ...fingerprint } = await inspectRequest(request, environment, signal);
-  if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series is a result of this product.');
+  if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series was made by this product.');
   const { slideUid } = fingerprint;
   requireSettled(fingerprint, expectedSource);
   const content = seriesContent(request, fingerprint);
@@ -69,20 +70,23 @@ export async function normalizeOnce(
       };
   }
   const identity = await revisionOf(content, {
-    // What is there in part is completed where this process would make the same bytes.
+    // A partial series is completed if this process would make the same bytes.
     newest: async () =>
       found && {
         ...found,
-        isOver: found.isOver || found.facts?.executionProvider !== executionProvider,
+        isOver: found.isOver || !found.facts || !isRepeatable(request, found.facts, executionProvider),
       },
     add: async () => true,
   });
   const facts = found?.identity.seriesUuid === identity.seriesUuid ? found.facts : undefined;
   try {
     const records = { ...environment, derivations: recordsOf(facts) };
-    return await normalizeSeries(pinned(request, fingerprint), identity, records, options);
+    return await normalizeSeries(pinned(request, fingerprint), identity, records, {
+      ...options,
+      announced: slide,
+    });
   } finally {
-    // What the user has broken off goes on from there the next time.
+    // If the user interrupted it, the next run resumes from here.
     if (!signal.aborted) await removeJobSpool(environment.spool, identity.seriesUuid);
   }
 }

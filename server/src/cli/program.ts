@@ -1,13 +1,13 @@
-/** The command line: arguments in, exit code out. What a command does lies in its own file. */
+/** The command line: arguments in, exit code out. Each command has a file of its own. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { scrub } from '../app/scrub.ts';
-import { type Composition, compose, VERSION } from '../composition.ts';
+import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
+import { OUTPUT_ENCODINGS, type OutputEncoding } from '../../../core/src/contract/output.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
 import { type Config, loadConfig } from '../config.ts';
-import { DEFAULT_MODEL } from '../contract/default-model.ts';
-import { StainError, toStainError } from '../errors.ts';
-import type { OutputEncoding } from '../normalization/types.ts';
-import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../stain/transfer-name.ts';
+import { scrub } from '../http/scrub.ts';
+import { type Composition, compose, VERSION } from '../wiring/composition.ts';
 import {
   type AuditVerifyArguments,
   auditAnchorsCommand,
@@ -25,14 +25,15 @@ import {
 } from './install-cuda-command.ts';
 import { describeAll, type NormalizeAllArguments, normalizeAllCommand } from './normalize-all-command.ts';
 import { describeOutcomes, isFailed, normalizeCommand } from './normalize-command.ts';
+import { describeRules, type RulesArguments, rulesCommand } from './rules-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
 import { workerCommand } from './worker-command.ts';
 
-/** 0 is done. */
+/** 0 means success. */
 const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** How long what is left open may keep a process that is done, in milliseconds. */
+/** How long open handles may keep a finished process alive, in milliseconds. */
 const END_MS = 2000;
 
 interface GlobalOptions {
@@ -41,8 +42,11 @@ interface GlobalOptions {
   readonly device?: Config['device'];
 }
 
-/** What every command gets, made from the global options and closed after it. */
+/** What every command receives, created from the global options and closed after it. */
 type Action<Result> = (composition: Composition, signal: AbortSignal) => Promise<Result>;
+
+/** Runs a command with its composition, and prints its result as text or as JSON. */
+type Run = <Result>(action: Action<Result>, describe: (result: Result) => string) => Promise<void>;
 
 export function createProgram(): Command {
   const program = new Command('stain-normalization')
@@ -51,13 +55,14 @@ export function createProgram(): Command {
     )
     .version(VERSION)
     .option('--config <file>', 'configuration file (JSON)')
-    .option('--device <device>', 'auto, cpu, cuda or cuda:N')
+    .option('--device <device>', 'auto, cpu, cuda or cuda:N', deviceName)
     .option('--json', 'print the result, or the error, as JSON')
     .configureHelp({ showGlobalOptions: true })
-    // Commander would end a wrong use with 1, as if the work had failed. Help and version end with 0.
+    .showHelpAfterError('(--help lists commands, options and their values)')
+    // Commander would exit with 1 on wrong usage, as if the work had failed. Help and version exit with 0.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.usage));
 
-  const run = async <Result>(action: Action<Result>, describe: (result: Result) => string): Promise<void> => {
+  const run: Run = async (action, describe) => {
     const options = program.opts<GlobalOptions>();
     const interrupted = new AbortController();
     const interrupt = (): void => interrupted.abort();
@@ -72,30 +77,49 @@ export function createProgram(): Command {
       process.exitCode = interrupted.signal.aborted ? EXIT.interrupted : EXIT.failed;
     } finally {
       process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-      // A peer that is silent, a frozen database, does not close its connection: that keeps no process from ending.
+      // A silent peer or a frozen database does not close its connection; that must not keep the process from ending.
       setTimeout(() => process.exit(), END_MS).unref();
     }
   };
 
+  addProcesses(program, run);
+  addNormalize(program, run);
+  addNormalizeAll(program, run);
+  addPictures(program, run);
+  addFit(program, run);
+  addRules(program, run);
+  addTemplates(program, run);
+  addInfo(program, run);
+  addAudit(program, run);
+  addInstallCuda(program, run);
+  return program;
+}
+
+function addProcesses(program: Command, run: Run): void {
   program
     .command('serve')
-    .description('run the HTTP service, and the embedded archive where no other is configured')
+    .description('run the HTTP service, with the embedded archive if no other is configured')
     .action(() => run(asService(serveCommand), () => 'Stopped.'));
 
   program
     .command('worker')
-    .description('work on the jobs of a service; both share database.url and dicomweb.url')
+    .description('run the jobs of a service; both share database.url and dicomweb.url')
     .action(() => run(asService(workerCommand), () => 'Stopped.'));
+}
 
+function addNormalize(program: Command, run: Run): void {
   program
     .command('normalize <source> <destination>')
     .description('normalise one series from a DICOMweb URL or a folder to a DICOMweb URL or a folder')
-    .requiredOption('--template <id>', 'template to move the stain onto')
-    .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
+    .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
+    .option('--study <uid>', 'Study Instance UID; needed if the source has several slides')
     .option('--series <uid>', 'Series Instance UID')
-    .option('--slide <uid>', 'SOP Instance UID of an image of it: only this slide of a series of several')
+    .option(
+      '--slide <uid>',
+      'SOP Instance UID of any image of the slide: normalise only this slide of the series',
+    )
     .option('--any-stain', 'normalise slides that are not H&E too; the derived header says so')
-    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
     .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
@@ -104,21 +128,25 @@ export function createProgram(): Command {
         async (composition, signal) => {
           const outcomes = await normalizeCommand({ source, destination, ...options }, composition, signal);
           if (outcomes.some(isFailed)) process.exitCode = EXIT.failed;
-          // In JSON a list only where there is one.
+          // A list in JSON only if there are several.
           return outcomes.length === 1 ? outcomes[0]! : outcomes;
         },
         (result) => describeOutcomes([result].flat()),
       ),
     );
+}
 
+function addNormalizeAll(program: Command, run: Run): void {
   program
     .command('normalize-all <source> <destination>')
-    .description('normalise every slide of a DICOMweb URL or a folder; run again, it goes on where it was')
-    .requiredOption('--template <id>', 'template to move the stain onto')
+    .description(
+      'normalise every slide of a DICOMweb URL or a folder; a repeated run continues where it stopped',
+    )
+    .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
     .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
-    .option('--report <file>', 'how each series went, as .csv or .json, written after each')
+    .option('--report <file>', 'outcome of each series, as .csv or .json, updated after each')
     .option('--any-stain', 'normalise slides that are not H&E too; the derived header says so')
-    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
     .addOption(transferOption())
     .addOption(encodingOption())
     .addOption(qualityOption())
@@ -130,13 +158,18 @@ export function createProgram(): Command {
           return result;
         }, describeAll),
     );
+}
 
+function addPictures(program: Command, run: Run): void {
   program
     .command('normalize-image <input> <output>')
     .description('normalise a PNG, JPEG or TIFF picture, to try the method')
-    .requiredOption('--template <id or image>', 'template, or a picture to take the stain from')
+    .requiredOption(
+      '--template <id or image>',
+      'template ("info" lists them), or a picture with the target stain',
+    )
     .option('--any-stain', 'normalise slides that are not H&E too; the derived header says so')
-    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
     .addOption(transferOption())
     .action((input: string, output: string, options: PictureOptions) =>
       run(
@@ -145,52 +178,72 @@ export function createProgram(): Command {
           [`Wrote ${result.output} (${result.width} x ${result.height}).`, ...result.notes].join('\n'),
       ),
     );
+}
 
+function addFit(program: Command, run: Run): void {
   program
     .command('fit <source>')
     .description(
       'the linear transfer of a slide or picture as numbers (--json), for normalising tiles elsewhere: scripts/normalize_tile.py',
     )
-    .requiredOption('--template <id>', 'template to move the stain onto')
-    .option('--study <uid>', 'Study Instance UID; needed where the source holds several slides')
+    .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
+    .option('--study <uid>', 'Study Instance UID; needed if the source has several slides')
     .option('--series <uid>', 'Series Instance UID')
-    .option('--slide <uid>', 'SOP Instance UID of an image of the slide, for a series of several')
+    .option('--slide <uid>', 'SOP Instance UID of any image of the slide, if the series has several')
     .option('--any-stain', 'fit it although it is not H&E')
-    .option('--model <name>', 'model', DEFAULT_MODEL)
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
     .action((source: string, options: Omit<FitArguments, 'source'>) =>
       run((composition, signal) => fitCommand({ source, ...options }, composition, signal), describeFit),
     );
+}
 
+function addRules(program: Command, run: Run): void {
+  program
+    .command('rules')
+    .description('check the file of rules.file; with --dry-run, list what its rules would take up')
+    .option('--dry-run', 'compare the series of the archive with the rules; nothing is changed', false)
+    .option('--days <number>', 'studies of this many days, by Study Date', positiveWholeNumber, 7)
+    .action((options: RulesArguments) =>
+      run((composition, signal) => rulesCommand(options, composition, signal), describeRules),
+    );
+}
+
+function addTemplates(program: Command, run: Run): void {
   const template = program.command('template').description('work with templates');
   template
     .command('add <id> <source...>')
     .description(
-      'make a template from pictures, from a series (a folder or DICOMweb URL), or from template files (.json); of several each counts alike',
+      'make a template from pictures, from a series (a folder or DICOMweb URL), or from template files (.json); several sources count equally',
     )
-    .option('--name <text>', 'what the viewer shows; needed, but for a template file')
-    .option('--licence <text>', 'licence of the source; needed, but for a template file')
-    .option('--description <text>', 'more about it')
-    .option('--provenance <text>', 'where the source is from; the file names when left out')
+    .option('--name <text>', 'name shown in the viewer; required except for a template file')
+    .option('--licence <text>', 'licence of the source; required except for a template file')
+    .option('--description <text>', 'further description')
+    .option('--provenance <text>', 'origin of the source; default: the file names')
     .option('--study <uid>', 'Study Instance UID, for a series')
     .option('--series <uid>', 'Series Instance UID, for a series')
-    .option('--slide <uid>', 'SOP Instance UID of an image of the slide, for a series of several')
-    .option('--model <name>', 'model', DEFAULT_MODEL)
-    .option('--any-stain', 'take it although it is not H&E')
-    .option('--replace', 'replace a template of the same id', false)
-    .option('--to <url>', 'root of a service that gets it, instead of the folder; with templates.token')
+    .option('--slide <uid>', 'SOP Instance UID of any image of the slide, if the series has several')
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
+    .option('--any-stain', 'accept it although it is not H&E')
+    .option('--replace', 'replace a template with the same id', false)
+    .option(
+      '--to <url>',
+      'send it to the service at this root URL, with templates.token, instead of the folder',
+    )
     .action((id: string, source: string[], options: Omit<TemplateAddArguments, 'id' | 'source'>) =>
       run(
         (composition, signal) => templateAddCommand({ id, source, ...options }, composition, signal),
         ({ template: { id }, place }) => `Template ${id} is at ${place}.`,
       ),
     );
+}
 
+function addInfo(program: Command, run: Run): void {
   program
     .command('info')
-    .description('show version, device, models and templates, or what an archive can')
+    .description('show version, device, models and templates, or what an archive supports')
     .option(
       '--archive [url]',
-      'ask this archive, or that of dicomweb.url; ends with 1 where it cannot be used',
+      'check this archive, or that of dicomweb.url; exits with 1 if it cannot be used',
     )
     .action(({ archive }: { archive?: string | true }) =>
       archive === undefined
@@ -202,13 +255,20 @@ export function createProgram(): Command {
             return info;
           }, describeArchiveInfo),
     );
+}
 
+function addAudit(program: Command, run: Run): void {
   const audit = program.command('audit').description('work with the audit trail');
   audit
     .command('verify <file...>')
-    .description('whether trails are whole; the files of each oldest first; ends with 1 where they are not')
-    .option('--key-file <file>', 'key that sealed them (default: audit.keyFile); more than once', collect, [])
-    .option('--anchors <file>', 'anchors, or messages of syslog (default: those in database.url)')
+    .description('verify that trails are complete; oldest file of each first; exits with 1 if not')
+    .option(
+      '--key-file <file>',
+      'key that sealed them (default: audit.keyFile); may be repeated',
+      collect,
+      [],
+    )
+    .option('--anchors <file>', 'anchors, or syslog messages (default: the anchors in database.url)')
     .option('--partial', 'older files, and those of other processes, are elsewhere', false)
     .action((files: string[], options: Omit<AuditVerifyArguments, 'files'>) =>
       run(async ({ config }) => {
@@ -219,19 +279,24 @@ export function createProgram(): Command {
     );
   audit
     .command('anchors')
-    .description('print the anchors in the database, one a line, to be kept elsewhere')
+    .description('print the anchors in the database, one per line, to be kept elsewhere')
     .action(() =>
       run(
         ({ config }) => auditAnchorsCommand(config),
         (anchors) => anchors.map((anchor) => JSON.stringify(anchor)).join('\n'),
       ),
     );
+}
 
+function addInstallCuda(program: Command, run: Run): void {
   program
     .command('install-cuda')
-    .description('put the CUDA libraries of ONNX Runtime in place, and tell what else CUDA needs')
-    .option('--from <file>', 'wheel onnxruntime-gpu or NuGet package, for machines that reach no registry')
-    .option('--check', 'change nothing, only check; ends with 1 where something is missing', false)
+    .description('install the CUDA libraries of ONNX Runtime, and list what else CUDA needs')
+    .option(
+      '--from <file>',
+      'wheel onnxruntime-gpu or NuGet package, for machines without access to a registry',
+    )
+    .option('--check', 'only check, change nothing; exits with 1 if something is missing', false)
     .action((options: InstallCudaArguments) =>
       run(async () => {
         const result = await installCudaCommand(options);
@@ -239,7 +304,6 @@ export function createProgram(): Command {
         return result;
       }, describeInstallation),
     );
-  return program;
 }
 
 function describeFit({ matrix, intercept, glass, gain, notes }: FitResult): string {
@@ -269,7 +333,20 @@ interface NormalizeOptions extends PictureOptions {
   readonly quality?: number;
 }
 
-/** Of an option that may be given more than once. */
+function deviceName(text: string): Config['device'] {
+  if (!/^(auto|cpu|cuda(:\d+)?)$/.test(text))
+    throw new InvalidArgumentError('Must be auto, cpu, cuda or cuda:N.');
+  return text as Config['device'];
+}
+
+function positiveWholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > 36_500)
+    throw new InvalidArgumentError('Must be a whole number from 1 to 36500.');
+  return number;
+}
+
+/** Collects the values of an option that may be repeated. */
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
 }
@@ -287,19 +364,19 @@ function encodingOption(): Option {
   return new Option(
     '--encoding <name>',
     'jpeg, or lossless: htj2k, jpeg2000 (default: configuration)',
-  ).choices(['jpeg', 'htj2k', 'jpeg2000']);
+  ).choices(OUTPUT_ENCODINGS);
 }
 
 function qualityOption(): Option {
   return new Option('--quality <1-100>', 'JPEG quality (default: configuration)').argParser((text) => {
     const quality = Number(text);
     if (!Number.isInteger(quality) || quality < 1 || quality > 100)
-      throw new InvalidArgumentError('A whole number from 1 to 100.');
+      throw new InvalidArgumentError('Must be a whole number from 1 to 100.');
     return quality;
   });
 }
 
-/** The words in which a service ends go to the log of its container, those of a command to the person who gave it. */
+/** Final messages of a service go to its log, those of a command to the user. */
 function asService(command: Action<void>): Action<void> {
   return (composition, signal) =>
     command(composition, signal).catch((thrown: unknown) => {

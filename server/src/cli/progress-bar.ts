@@ -1,5 +1,5 @@
-/** Progress on a terminal: one line that is rewritten; on a pipe one line per stage. Always on stderr. */
-import type { Progress, Stage } from '../normalization/types.ts';
+/** Progress on stderr: on a terminal one line that is rewritten, on a pipe one line per stage. */
+import type { Progress, Stage } from '../../../core/src/contract/index.ts';
 
 const WIDTH = 24;
 const STAGE_TEXT: Record<Stage, string> = {

@@ -1,14 +1,15 @@
 /**
- * Slides that nothing new has come to for a while: one that a scanner still sends would be normalised by halves. A folder tells
- * when it was written; an archive does not, so what there is of a slide is looked at twice.
+ * Waits for slides to settle: one that a scanner is still sending would be normalised by halves. A folder tells when it
+ * was written; an archive does not, so the slide is checked twice.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { NormalizationEnvironment } from '../normalization/normalize-series.ts';
-import { inspectSeries, type SlideReference } from '../normalization/open-series.ts';
-import { sourceOfRefusal, sourceSha256 } from '../normalization/series-identity.ts';
-import type { ArchiveLocation } from './archive-location.ts';
+import type { NormalizationEnvironment } from '../pipeline/environment.ts';
+import { inspectSeries } from '../pipeline/inspect-series.ts';
+import { sourceOfRefusal, sourceSha256 } from '../pipeline/series-identity.ts';
+import type { SlideReference } from '../pipeline/series-reference.ts';
+import type { ArchiveLocation } from '../wiring/archive-location.ts';
 
-/** No slide's SHA-256: it could not be looked at. */
+/** Matches the SHA-256 of no slide: the slide could not be checked. */
 const NOTHING_SEEN = '';
 
 interface Look {
@@ -20,7 +21,7 @@ export class Settling {
   readonly #source: Pick<ArchiveLocation, 'changedAtMs'>;
   readonly #environment: NormalizationEnvironment;
   readonly #stableMs: number;
-  /** undefined where the slide was quiet already. */
+  /** undefined if the slide had already settled. */
   readonly #looks = new Map<string, Promise<Look | undefined>>();
 
   constructor(
@@ -33,11 +34,11 @@ export class Settling {
     this.#stableMs = stableSeconds * 1000;
   }
 
-  /** Looks at a slide ahead of its turn, or again, so that nobody need wait when it comes. */
+  /** Checks a slide ahead of its turn, or again, so that nobody has to wait when its turn comes. */
   lookAt(slide: SlideReference, signal: AbortSignal): void {
     if (this.#stableMs === 0) return;
     const look = this.#isQuiet(slide).then((isQuiet) => (isQuiet ? undefined : this.#look(slide, signal)));
-    // What is wrong is met when its turn comes.
+    // An error is reported when the slide's turn comes.
     this.#looks.set(
       keyOf(slide),
       look.catch(() => undefined),
@@ -45,14 +46,14 @@ export class Settling {
   }
 
   /**
-   * SHA-256 of what there was of it `stableSeconds` ago, or longer, which a slide that is normalised must have; undefined where that
-   * does not matter.
+   * SHA-256 of the slide's instances `stableSeconds` ago or longer, which it must still have when it is normalised;
+   * undefined if that does not matter.
    */
   async settled(slide: SlideReference, signal: AbortSignal): Promise<string | undefined> {
     if (this.#stableMs === 0 || (await this.#isQuiet(slide))) return undefined;
     const { at, source } = (await this.#looks.get(keyOf(slide))) ?? (await this.#look(slide, signal));
     await pause(Math.max(0, at + this.#stableMs - Date.now()), undefined, { signal });
-    // A folder shows what has come meanwhile.
+    // Makes a folder index what has arrived in the meantime.
     await this.#source.changedAtMs?.(slide);
     return source;
   }

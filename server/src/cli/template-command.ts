@@ -1,13 +1,16 @@
-/** `template add`: from pictures, from a series in a folder or archive, or from a template file; for here or for a service. */
+/**
+ * `template add`: from pictures, from a series in a folder or archive, or from a template file; for the local folder or
+ * for a service.
+ */
 import { readFile } from 'node:fs/promises';
-import { type Composition, VERSION } from '../composition.ts';
-import { StainError } from '../errors.ts';
-import { contentOfStain } from '../normalization/make-template.ts';
-import { makeSeriesTemplate } from '../normalization/series-stain.ts';
-import { averageStain } from '../stain/average-stain.ts';
-import { parseTemplate, requireTemplateOf } from '../stain/template.ts';
-import { type Template, templateDocument, templateId } from '../stain/template-document.ts';
-import { openArchiveLocation } from './archive-location.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { averageStain } from '../../../core/src/stain/average-stain.ts';
+import { parseTemplate, requireTemplateOf } from '../../../core/src/stain/template.ts';
+import { type Template, templateDocument, templateId } from '../../../core/src/stain/template-document.ts';
+import { contentOfStain } from '../pipeline/make-template.ts';
+import { makeSeriesTemplate } from '../pipeline/series-stain.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { type Composition, VERSION } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture, templateFromImages } from './image-commands.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -15,9 +18,9 @@ import { sendTemplate } from './send-template.ts';
 
 export interface TemplateAddArguments {
   readonly id: string;
-  /** Pictures, template files (.json), or one folder or DICOMweb URL. Of several each counts alike. */
+  /** Pictures, template files (.json), or one folder or DICOMweb URL. Several sources count equally. */
   readonly source: readonly string[];
-  /** Needed, with `licence`, for all but a template file. */
+  /** Required, like `licence`, except for a template file. */
   readonly name?: string;
   readonly description?: string;
   readonly licence?: string;
@@ -28,14 +31,14 @@ export interface TemplateAddArguments {
   readonly model: string;
   readonly replace: boolean;
   readonly anyStain?: true;
-  /** Root of the service that it is for; the folder of templates without it. */
+  /** Root URL of the service to send it to; if undefined, it goes to the templates folder. */
   readonly to?: string;
 }
 
 type Described = TemplateAddArguments &
   Required<Pick<TemplateAddArguments, 'name' | 'description' | 'licence'>>;
 
-/** @returns the place where it is now: a file, or an address */
+/** @returns where it is now: a file or a URL */
 export async function templateAddCommand(
   args: TemplateAddArguments,
   composition: Composition,
@@ -44,9 +47,9 @@ export async function templateAddCommand(
   if (!templateId.safeParse(args.id).success)
     throw new StainError(
       'REQUEST_INVALID',
-      'A template id has lower-case letters, digits and hyphens, at most 63 characters.',
+      'A template id consists of at most 63 lower-case letters, digits and hyphens.',
     );
-  // What is written must be read again: one that cannot be breaks all of a folder.
+  // The file must be readable again: an invalid one makes the whole folder unusable.
   const made = await makeTemplateOf(args, composition, signal);
   const template = parseTemplate(JSON.stringify(made), `Template "${args.id}"`);
   const { replace, to } = args;
@@ -69,7 +72,10 @@ async function makeTemplateOf(
   if (first?.endsWith('.json') && more.length === 0) return fromFile(first, args);
   const { name, licence, description = '' } = args;
   if (name === undefined || licence === undefined)
-    throw new StainError('REQUEST_INVALID', 'Say what the viewer shows and the licence: --name, --licence.');
+    throw new StainError(
+      'REQUEST_INVALID',
+      'Give the name shown in the viewer and the licence: --name, --licence.',
+    );
   const described = { ...args, name, licence, description };
   requireText(described);
   if (args.source.every((source) => source.endsWith('.json'))) return fromFiles(described, composition);
@@ -78,7 +84,7 @@ async function makeTemplateOf(
     : fromSeries(described, composition, signal);
 }
 
-/** Before the work begins, which takes long. */
+/** Checked before the work, which takes long. */
 function requireText({ name, description, licence, provenance }: Described): void {
   const { shape } = templateDocument;
   const wrong = Object.entries({
@@ -87,7 +93,8 @@ function requireText({ name, description, licence, provenance }: Described): voi
     '--licence': shape.provenance.shape.licence.safeParse(licence),
     '--provenance': shape.provenance.shape.source.safeParse(provenance ?? ''),
   }).find(([, { success }]) => !success);
-  if (wrong) throw new StainError('REQUEST_INVALID', `${wrong[0]}: too long, or no plain line of text.`);
+  if (wrong)
+    throw new StainError('REQUEST_INVALID', `${wrong[0]}: too long, or not a single line of plain text.`);
 }
 
 async function readTemplateFile(file: string): Promise<Template> {
@@ -97,7 +104,7 @@ async function readTemplateFile(file: string): Promise<Template> {
   return parseTemplate(text, file);
 }
 
-/** One that is there already, under this id and with what else is said. */
+/** An existing template, under this id and with any other description given. */
 async function fromFile(
   file: string,
   { id, name, description, licence, provenance }: TemplateAddArguments,
@@ -117,7 +124,10 @@ async function fromFile(
   return parseTemplate(JSON.stringify(changed), file);
 }
 
-/** Several slides of one laboratory as one template: the mean of their moments. @throws TEMPLATE_INVALID of other models */
+/**
+ * Combines several slides of one laboratory into one template: the mean of their moments.
+ * @throws TEMPLATE_INVALID if the models differ
+ */
 async function fromFiles(args: Described, composition: Composition): Promise<Template> {
   const templates = await Promise.all(args.source.map(readTemplateFile));
   const [first] = templates as [Template];
@@ -131,7 +141,7 @@ async function fromFiles(args: Described, composition: Composition): Promise<Tem
     ...contentOfStain(averageStain(templates)),
     pixels: templates.reduce((sum, { pixels }) => sum + pixels, 0),
     provenance: {
-      // What the files say of their source may name patients.
+      // What the files say about their source may name patients.
       source: args.provenance ?? `${templates.length} template files`,
       licence: args.licence,
       createdAt: new Date().toISOString(),
@@ -146,7 +156,7 @@ async function fromPictures(
   signal: AbortSignal,
 ): Promise<Template> {
   const network = await composition.network(args.model);
-  // Names of files may name patients, and in a service all read them.
+  // File names may name patients, and in a service everybody reads them.
   const source = args.provenance ?? (args.to === undefined ? undefined : 'pictures');
   return templateFromImages(args.source, { ...args, source }, network, CREATED_BY, args, signal);
 }
@@ -160,13 +170,13 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
   const series = await chooseSeries(source.client, args, signal);
   const environment = composition.environment({ source: source.client, destination: source.client });
   const provenance = {
-    // A template may be given to others: no UIDs.
+    // A template may be passed on to others: no UIDs.
     source: args.provenance ?? 'a series',
     licence: args.licence,
     createdAt: new Date().toISOString(),
     createdBy: CREATED_BY,
   };
-  // Awaited here: the archive is closed when this function is left.
+  // Awaited here, because the archive is closed when this function returns.
   return await makeSeriesTemplate(
     series,
     undefined,

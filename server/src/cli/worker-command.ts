@@ -1,18 +1,18 @@
-/** `worker`: takes jobs from the queue that it shares with the services and other workers. Runs until it is interrupted. */
+/** `worker`: runs jobs from the queue that it shares with services and other workers. Runs until it is interrupted. */
 import { once } from 'node:events';
-import { type Composition, VERSION } from '../composition.ts';
-import { DEFAULT_MODEL } from '../contract/default-model.ts';
+import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { invalidSetting } from '../setting.ts';
-import { openWorkingProcess } from './working-process.ts';
+import { type Composition, VERSION } from '../wiring/composition.ts';
+import { openWorkingProcess } from '../wiring/working-process.ts';
 
-/** @throws CONFIGURATION_INVALID without a database and an archive that can be shared */
+/** @throws CONFIGURATION_INVALID without a shared database and a shared archive */
 export async function workerCommand(composition: Composition, signal: AbortSignal): Promise<void> {
   const { config, network } = composition;
   requireShared('database.url', config.database.url);
   const url = requireShared('dicomweb.url', config.dicomweb.url);
   if (config.jobs.concurrency === 0)
-    throw invalidSetting('jobs.concurrency', 'a worker works on at least one slide.');
-  // A model or device that does not work is met now and not by the first job.
+    throw invalidSetting('jobs.concurrency', 'a worker must process at least one slide at a time.');
+  // A broken model or device is reported now, not by the first job.
   await network(DEFAULT_MODEL);
   await using parts = await openWorkingProcess(composition, url, signal);
   process.stderr.write(
@@ -22,6 +22,7 @@ export async function workerCommand(composition: Composition, signal: AbortSigna
 }
 
 function requireShared(key: string, value: string | undefined): string {
-  if (value === undefined) throw invalidSetting(key, 'a worker needs what it shares with the service.');
+  if (value === undefined)
+    throw invalidSetting(key, 'a worker needs the setting that it shares with the service.');
   return value;
 }

@@ -1,19 +1,28 @@
-/** Codecs on worker threads: decoding and encoding never hold up the event loop. Pixels are transferred. */
+/** Codecs on worker threads: decoding and encoding never block the event loop. Pixels are transferred. */
 import pLimit, { type LimitFunction } from 'p-limit';
 import { Piscina } from 'piscina';
-import { Budget } from '../budget.ts';
-import { StainError } from '../errors.ts';
-import { MAX_FRAME_PIXELS } from '../slide/raster.ts';
+import type { ColourTable } from '../../../core/src/codec/colour-table.ts';
+import { type FrameFormat, requireFrameSize } from '../../../core/src/codec/frame-format.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
+import { Budget } from '../sharing/budget.ts';
 import { type CodecAnswer, type CodecTask, mayEnd, newGate, type StoredFrame } from './codec-worker.ts';
 import type { ColourMap } from './colour-map.ts';
-import type { ColourTable } from './colour-table.ts';
 import type { EncodeOptions } from './encode-frame.ts';
-import { type FrameFormat, requireFrameSize } from './frame-format.ts';
 
-/** The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), on a busy machine several times that. */
+/**
+ * The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), and several times that on a
+ * busy machine.
+ */
 const FRAME_TIME_LIMIT_MS = 60_000;
 
-/** Pixels that are decoded at the same time, however many threads there are: two frames of the largest size, 600 MB. */
+/**
+ * When the caller leaves, a running decode gets this long to finish: frames take milliseconds, and replacing a
+ * terminated thread takes a hundred times as long.
+ */
+const LEAVE_MS = 250;
+
+/** Maximum number of pixels decoded at once, however many threads there are: two frames of the largest size, 600 MB. */
 const PIXELS_AT_ONCE = 2 * MAX_FRAME_PIXELS;
 
 const WORKER = new URL(
@@ -23,14 +32,14 @@ const WORKER = new URL(
 
 export interface CodecPoolOptions {
   readonly threads: number;
-  /** Longest time for one frame, in milliseconds; the thread that exceeds it is ended. Default one minute. */
+  /** Time limit for one frame, in milliseconds; a thread that exceeds it is terminated. Default one minute. */
   readonly timeLimitMs?: number;
-  /** Module of the threads. Default `codec-worker.ts`. */
+  /** Worker module. Default `codec-worker.ts`. */
   readonly worker?: URL;
 }
 
 export interface DecodeOptions {
-  /** Moves the pixels into sRGB, see icc.ts. */
+  /** Converts the pixels to sRGB, see icc.ts. */
   readonly table: ColourTable | undefined;
   readonly signal: AbortSignal;
 }
@@ -42,21 +51,21 @@ export interface MapOptions {
 }
 
 /**
- * Tasks wait in a queue without a limit: callers bound how many they have under way. Aborting drops the waiting
- * tasks and ends the threads of those that decode, so that not even a codestream made to decode for ever holds up
- * a cancellation. A thread that exceeds the time limit is ended too, and one that breaks down costs its frame and
- * nothing else: others take the place of both.
+ * Tasks wait in an unbounded queue: callers bound how many they start. Aborting drops waiting tasks and soon terminates
+ * threads that are decoding, so that even a codestream made to decode for ever occupies no thread. A thread that
+ * exceeds the time limit is terminated too, and a thread that crashes costs only its own frame; both are replaced.
  *
- * A thread that encodes is never ended: the encoder of JPEG is native code, which takes the process down when its thread
- * goes while it runs. It works on our own pixels and for milliseconds. A task that does both has a gate between the two.
+ * A thread that is encoding is never terminated: the JPEG encoder is native code and takes the process down if its
+ * thread ends while it runs. It works on our own pixels and takes milliseconds. A task that does both has a gate in
+ * between.
  */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
-  /** Piscina starts no thread for what waits in its own queue when one is ended, so nothing waits there. */
+  /** Piscina starts no thread for tasks in its own queue when one is terminated, so nothing waits there. */
   readonly #slots: LimitFunction;
   readonly #pixels = new Budget(PIXELS_AT_ONCE);
   readonly #timeLimitMs: number;
-  /** What runs, and whether its thread may be ended now. */
+  /** Running tasks, and whether their threads may be terminated now. */
   readonly #running = new Map<Promise<unknown>, () => boolean>();
   #closed = false;
 
@@ -71,13 +80,13 @@ export class CodecPool {
     });
   }
 
-  /** Pixels that are decoded now. */
+  /** Number of pixels being decoded now. */
   get pixels(): number {
     return this.#pixels.used;
   }
 
   /**
-   * One stored frame to rows x columns x 3 bytes of RGB; `bytes` is transferred and empty afterwards.
+   * Decodes a stored frame to rows x columns x 3 bytes of RGB; `bytes` is transferred and empty afterwards.
    * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
    */
   async decode(
@@ -92,16 +101,16 @@ export class CodecPool {
     return (await this.#run(task, [own.buffer], signal)) as Uint8Array;
   }
 
-  /** RGB to one stored frame; `rgb` is transferred and empty afterwards. */
+  /** Encodes RGB as a stored frame; `rgb` is transferred and empty afterwards. */
   async encode(rgb: Uint8Array, options: EncodeOptions, signal: AbortSignal): Promise<Uint8Array> {
     const own = ownBuffer(rgb);
     return (await this.#run({ kind: 'encode', rgb: own, options }, [own.buffer], signal)) as Uint8Array;
   }
 
   /**
-   * Stored frames to others with their colours moved, one after the other in one thread; `frames` are transferred. A thread waits
-   * for its next task as long as the event loop is busy: some frames at a time, of a megapixel together, keep it at work.
-   * @throws what `decode` throws; `data.inBatch` says with which frame, 0-based
+   * Maps the colours of stored frames, one after the other in one thread; `frames` are transferred. A thread waits for
+   * its next task as long as the event loop is busy, so pass several frames at a time, about a megapixel in total.
+   * @throws whatever `decode` throws; `data.inBatch` is the index of the frame, 0-based
    */
   async map(
     frames: readonly StoredFrame[],
@@ -118,7 +127,7 @@ export class CodecPool {
     )) as readonly Uint8Array[];
   }
 
-  /** Ends the threads; tasks under way fail with SHUTTING_DOWN. */
+  /** Terminates the threads; running tasks fail with SHUTTING_DOWN. */
   async close(): Promise<void> {
     this.#closed = true;
     const encoding = [...this.#running].filter(([, isEndable]) => !isEndable()).map(([answer]) => answer);
@@ -150,19 +159,25 @@ export class CodecPool {
     }
   }
 
-  /** @param end ends the thread of a task that is decoding; its time limit fires it as well */
+  /** @param end terminates the thread of a decoding task; also fired by its time limit */
   async #inThread(
     task: CodecTask,
     buffers: readonly ArrayBufferLike[],
     end: AbortController,
   ): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
-    // What waited would start new threads.
+    // Waiting tasks would start new threads.
     if (this.#closed) throw shuttingDown();
     const isEndable = (): boolean => task.kind === 'decode' || (task.kind === 'map' && mayEnd(task.gate));
     const thread = new AbortController();
-    end.signal.addEventListener('abort', () => isEndable() && thread.abort());
     let isLate = false;
+    let leaving: NodeJS.Timeout | undefined;
+    const endThread = (): void => {
+      if (isEndable()) thread.abort();
+    };
+    end.signal.addEventListener('abort', () => {
+      leaving = setTimeout(endThread, isLate ? 0 : LEAVE_MS);
+    });
     const timer = setTimeout(() => {
       isLate = true;
       end.abort();
@@ -179,11 +194,12 @@ export class CodecPool {
     try {
       given = await answer;
     } catch (cause) {
-      // Errors of the codecs are answers: what is thrown says that the thread is no more.
+      // Errors of the codecs are returned as answers: if something is thrown, the thread is gone.
       if (this.#closed) throw shuttingDown(cause);
       throw failed(isLate ? tooLong : 'made its codec break down', { cause });
     } finally {
       clearTimeout(timer);
+      clearTimeout(leaving);
       this.#running.delete(answer);
     }
     // It stopped by itself, between two frames.
@@ -200,8 +216,8 @@ function shuttingDown(cause?: unknown): StainError {
 }
 
 /**
- * Bytes that lie alone in their buffer: what is transferred is gone, and a neighbour must not go with it.
- * (`slice` of a Node Buffer would be no copy.)
+ * Bytes alone in their buffer: whatever is transferred is gone, and its neighbours must not go with it.
+ * (`slice` of a Node Buffer would not copy.)
  */
 function ownBuffer(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);

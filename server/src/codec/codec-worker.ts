@@ -1,12 +1,13 @@
-/** One task of the codec pool: one frame decoded, encoded, or mapped from stored to stored. */
+/** A task of the codec pool: decodes, encodes or maps frames. */
+import './node-codecs.ts';
 import { move } from 'piscina';
-import { StainError, toStainError } from '../errors.ts';
-import { repeatEdges } from '../slide/raster.ts';
+import { applyColourTable, type ColourTable } from '../../../core/src/codec/colour-table.ts';
+import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
+import type { FrameFormat } from '../../../core/src/codec/frame-format.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import { repeatEdges } from '../../../core/src/image/raster.ts';
 import { applyColourMap, type ColourMap } from './colour-map.ts';
-import { applyColourTable, type ColourTable } from './colour-table.ts';
-import { decodeFrame } from './decode-frame.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
-import type { FrameFormat } from './frame-format.ts';
 
 export type CodecTask =
   | {
@@ -27,13 +28,14 @@ export type CodecTask =
 
 export interface StoredFrame {
   readonly bytes: Uint8Array;
-  /** The part of it that lies on the slide: what is beyond is shown to nobody. */
+  /** The part of the frame that lies on the slide: the rest is never shown. */
   readonly visible: { readonly width: number; readonly height: number };
 }
 
 /**
- * Between decoding, during which the thread may be ended, and encoding, during which it must not be: the native encoder takes
- * the process along. In shared memory: what the thread does, and whether it shall stop; who sets the first decides.
+ * The gate between decoding, during which the thread may be terminated, and encoding, during which it must not: the
+ * native encoder would take the process down. In shared memory: what the thread is doing, and whether it should stop;
+ * whoever sets it first decides.
  */
 export type Gate = Int32Array;
 const [STATE, STOP] = [0, 1] as const;
@@ -43,13 +45,13 @@ export function newGate(): Gate {
   return new Int32Array(new SharedArrayBuffer(8));
 }
 
-/** False where the thread encodes: it stops by itself then, within milliseconds. */
+/** False while the thread encodes: it then stops by itself, within milliseconds. */
 export function mayEnd(gate: Gate): boolean {
   Atomics.store(gate, STOP, 1);
   return Atomics.compareExchange(gate, STATE, DECODING, ENDED) !== ENCODING;
 }
 
-/** Errors lose their class on the way between threads, so they travel as values; the cause as its stack, for the log. */
+/** Errors lose their class between threads, so they are sent as values; the cause is sent as its stack, for the log. */
 export type CodecAnswer =
   | Uint8Array
   | readonly Uint8Array[]
@@ -59,7 +61,7 @@ export type CodecAnswer =
 
 export default async function run(task: CodecTask): Promise<CodecAnswer> {
   try {
-    // Encoded frames are small: they are copied.
+    // Encoded frames are small, so they are copied.
     if (task.kind === 'map') return await map(task);
     const bytes = task.kind === 'decode' ? await decode(task) : await encodeFrame(task.rgb, task.options);
     return move(bytes) as unknown as Uint8Array;
@@ -75,7 +77,7 @@ async function decode({ bytes, format, table }: CodecTask & { kind: 'decode' }):
   return rgb;
 }
 
-/** Every frame by itself. What is wrong with one says which it is, 0-based. */
+/** Maps each frame separately. An error says which frame it is about, 0-based. */
 async function map({
   frames,
   format,
@@ -88,12 +90,12 @@ async function map({
     try {
       const rgb = await decodeFrame(bytes, format);
       applyColourMap(colours, rgb);
-      // A hard edge to what pads the frame would ring into what is seen.
+      // A hard edge to the padding would cause ringing in the visible part.
       repeatEdges({ width: format.columns, height: format.rows, rgb }, visible.width, visible.height);
       if (Atomics.compareExchange(gate, STATE, DECODING, ENCODING) !== DECODING) throw unwanted();
       mapped.push(await encodeFrame(rgb, options));
       Atomics.store(gate, STATE, DECODING);
-      // What is done is given, however late.
+      // If all frames are done, return them, even if they are late.
       if (i + 1 < frames.length && Atomics.load(gate, STOP) === 1) throw unwanted();
     } catch (error) {
       const { code, message, data, cause } = toStainError(error);
@@ -103,5 +105,5 @@ async function map({
 }
 
 function unwanted(): StainError {
-  return new StainError('CANCELLED', 'The frames are not wanted any more.');
+  return new StainError('CANCELLED', 'The frames are no longer wanted.');
 }

@@ -1,12 +1,15 @@
-/** RGB to one frame as it is stored. */
+/** Encodes RGB as a stored frame. */
+
+import type { OutputEncoding } from '../../../core/src/contract/output.ts';
+import './node-codecs.ts';
+import { encodeHtj2k, encodeJpeg2000 } from '../../../core/src/codec/jpeg2000.ts';
 import { encodeJpeg } from './encode-jpeg.ts';
-import { encodeHtj2k, encodeJpeg2000 } from './jpeg2000.ts';
 
 export interface EncodeOptions {
   readonly rows: number;
   readonly columns: number;
   /** `jpeg`: baseline, 4:2:2, at `quality`. `htj2k` and `jpeg2000`: lossless, reversible colour transform. */
-  readonly encoding: 'jpeg' | 'htj2k' | 'jpeg2000';
+  readonly encoding: OutputEncoding;
   /** 1 to 100; for JPEG. */
   readonly quality: number;
 }

@@ -1,16 +1,16 @@
 /**
- * The conversion of a lattice of 52^3 colours from a profile to sRGB, by LittleCMS (in libvips, by sharp).
+ * Converts a lattice of 52^3 colours from a profile to sRGB with LittleCMS (in libvips, through sharp).
  *
- * The lattice has 8 bits: libvips converts 16-bit pixels by its own formulas in part, which moved saturated blue by
- * 5 %. At 8 bits it is LittleCMS from end to end, and nodes five levels apart cost less than one grey level.
+ * The lattice has 8 bits: libvips converts 16-bit pixels partly with its own formulas, which shifted saturated blue by
+ * 5 %. With 8 bits, LittleCMS does everything, and nodes five levels apart cost less than one grey level.
  */
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
-import { NODES, STEP } from './colour-table.ts';
+import { NODES, STEP } from '../../../core/src/codec/colour-table.ts';
 
-/** All nodes in sRGB, in the order of a colour table. @throws Error for a profile that LittleCMS does not take */
+/** All nodes in sRGB, in the order of a colour table. @throws Error for a profile that LittleCMS does not accept */
 export async function convertLattice(profile: Uint8Array): Promise<Uint8Array> {
-  // sharp applies the profile that a picture carries; one that it cannot use is only a warning to it.
+  // sharp applies the profile embedded in a picture; a profile that it cannot use causes only a warning.
   const image = sharp(latticePng(profile)).toColourspace('srgb');
   let warning: string | undefined;
   image.on('warning', (message: string) => {
@@ -32,7 +32,7 @@ export function lattice(): Uint8Array {
   return values;
 }
 
-/** The lattice as a PNG that carries the profile (iCCP): how libvips is given pixels with their profile. */
+/** The lattice as a PNG with the profile embedded (iCCP), because libvips takes pixels and profile together. */
 function latticePng(profile: Uint8Array): Buffer {
   const width = NODES * NODES;
   const values = lattice();

@@ -1,6 +1,6 @@
 /**
- * Converts the lattice by the profile on the standard input, in a process of its own (icc.ts starts it): LittleCMS is
- * native code, and what brings it down must not bring down the service. Ends with 2 for a profile that it does not take.
+ * Converts the lattice with the profile on standard input, in a separate process (started by icc.ts): LittleCMS is
+ * native code, and if it crashes it must not take the service down. Exits with 2 for a profile that it does not accept.
  */
 import { buffer } from 'node:stream/consumers';
 import { convertLattice } from './icc-lattice.ts';

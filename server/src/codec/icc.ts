@@ -1,16 +1,16 @@
 /**
- * Colour management through a table. LittleCMS converts a lattice of 52^3 colours from the slide's profile to sRGB once;
+ * Colour management with a table. LittleCMS converts a lattice of 52^3 colours from the slide's profile to sRGB once;
  * pixels are then interpolated between its nodes.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { StainError } from '../errors.ts';
-import type { ColourTable } from './colour-table.ts';
+import type { ColourTable } from '../../../core/src/codec/colour-table.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import { lattice } from './icc-lattice.ts';
 import { inSharedMemory } from './shared-memory.ts';
 
-/** Takes 0.2 s. Profiles of scanners are of one megabyte at most. */
+/** Usually takes 0.2 s. Scanner profiles have at most one megabyte. */
 const TIME_LIMIT_MS = 30_000;
 const MAX_PROFILE_BYTES = 16e6;
 
@@ -18,7 +18,7 @@ const CONVERTER = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? './icc-process.ts' : './icc-process.js', import.meta.url),
 );
 
-/** An sRGB profile (Compact ICC Profiles, CC0, as it comes with libvips). */
+/** An sRGB profile (Compact ICC Profiles, CC0, as shipped with libvips). */
 export async function srgbProfile(): Promise<Uint8Array> {
   const pixel = sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } });
   const png = await pixel.withIccProfile('srgb').png().toBuffer();
@@ -26,10 +26,10 @@ export async function srgbProfile(): Promise<Uint8Array> {
 }
 
 /**
- * The table from a profile to sRGB; undefined where the profile is sRGB already, to within one grey level at every
- * node. The table lies in shared memory, so that all codec threads read one copy.
+ * The table from a profile to sRGB; undefined if the profile is already sRGB, to within one grey level at every node.
+ * The table is in shared memory, so that all codec threads read one copy.
  * @param converter the program that converts the lattice
- * @throws ICC_PROFILE_INVALID for a profile that is damaged, not of RGB or brings the converter down
+ * @throws ICC_PROFILE_INVALID for a profile that is damaged, is not RGB or crashes the converter
  */
 export async function makeColourTable(
   profile: Uint8Array,
@@ -44,7 +44,7 @@ export async function makeColourTable(
   const identity = lattice();
   const isSrgb = converted.every((value, i) => Math.abs(value - identity[i]!) <= 1);
   if (isSrgb) return undefined;
-  // A child process gives a Buffer, whose class threads do not share.
+  // A child process returns a Buffer, whose class is not shared between threads.
   return inSharedMemory(new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength));
 }
 
@@ -53,7 +53,7 @@ function convert(profile: Uint8Array, converter: string): Promise<Uint8Array> {
     const child = execFile(
       process.execPath,
       [converter],
-      // Nothing of our environment: it holds secrets.
+      // Nothing of our environment, which contains secrets.
       { encoding: 'buffer', env: {}, timeout: TIME_LIMIT_MS, killSignal: 'SIGKILL' },
       (error, stdout, stderr) => {
         if (!error) resolve(stdout);
@@ -63,7 +63,7 @@ function convert(profile: Uint8Array, converter: string): Promise<Uint8Array> {
           reject(new StainError('INTERNAL', 'The converter of ICC profiles cannot run.', { cause: error }));
       },
     );
-    // A process that ends before it has read everything breaks the pipe; why it ended is what counts.
+    // A process that ends before it has read everything breaks the pipe; the reason why it ended is what counts.
     child.stdin!.on('error', () => {});
     child.stdin!.end(profile);
   });

@@ -1,21 +1,21 @@
-/** Pictures on disk: PNG, JPEG and TIFF by sharp. */
+/** Picture files: PNG, JPEG and TIFF, with sharp. */
 import { basename } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
-import { StainError } from '../errors.ts';
-import type { Raster } from '../slide/raster.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import type { Raster } from '../../../core/src/image/raster.ts';
 
-/** Above this a picture is no picture but a slide. */
+/** A larger picture counts as a slide. */
 const MAX_PIXELS = 268_402_689;
-/** Formats a user is told of. libvips reads more, some of which name other files to be read. */
+/** Supported formats. libvips reads more, but some of them can refer to other files. */
 const FORMATS = new Set(['png', 'jpeg', 'tiff']);
 /** Longer side of a template's thumbnail, in pixels. */
 const THUMBNAIL_SIZE = 320;
-/** Of a thumbnail that comes from elsewhere. */
+/** Maximum size of a thumbnail from elsewhere. */
 const MAX_THUMBNAIL_PIXELS = 4_000_000;
 
 /**
- * Reads a picture as sRGB, by its ICC profile and EXIF orientation; transparency is put on white.
- * @param onNote hears in a sentence what of the file is not read
+ * Reads a picture as sRGB, applying its ICC profile and EXIF orientation; transparency becomes white.
+ * @param onNote called with a sentence about what is not read from the file
  * @throws IMAGE_INVALID
  */
 export async function readImage(path: string, onNote: (note: string) => void): Promise<Raster> {
@@ -43,12 +43,12 @@ export async function readImage(path: string, onNote: (note: string) => void): P
 
 /**
  * Writes a picture in the format of its file name, with an sRGB profile.
- * @throws IMAGE_INVALID for a name that is no picture's, or a folder that cannot be written
+ * @throws IMAGE_INVALID for a name without a picture extension, or a folder that cannot be written
  */
 export async function writeImage(path: string, raster: Raster): Promise<void> {
   try {
     const image = fromRaster(raster).withIccProfile('srgb');
-    // sharp would compress TIFF with JPEG.
+    // By default sharp would compress TIFF with JPEG.
     const written = /\.jpe?g$/i.test(path)
       ? image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' })
       : /\.tiff?$/i.test(path)
@@ -71,12 +71,12 @@ export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
 }
 
 /**
- * The picture of a JPEG from elsewhere, encoded anew: nothing but pixels is left of it.
- * @throws for what is no JPEG, or larger than a thumbnail is by far
+ * The picture of a JPEG from elsewhere, encoded again: nothing but pixels remains.
+ * @throws if it is not a JPEG, or much larger than a thumbnail
  */
 export async function harmlessThumbnail(jpeg: Uint8Array): Promise<Uint8Array> {
-  // Looked at before libvips does, which would take other formats too.
-  if (jpeg[0] !== 0xff || jpeg[1] !== 0xd8 || jpeg[2] !== 0xff) throw new Error('it is no JPEG');
+  // Checked before libvips reads it, which would accept other formats too.
+  if (jpeg[0] !== 0xff || jpeg[1] !== 0xd8 || jpeg[2] !== 0xff) throw new Error('it is not a JPEG');
   return sharp(jpeg, { limitInputPixels: MAX_THUMBNAIL_PIXELS, failOn: 'error' })
     .toColourspace('srgb')
     .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside', withoutEnlargement: true })

@@ -1,6 +1,6 @@
-/** Text of a data set by its Specific Character Set (0008,0005); PS3.3 C.12.1.1.2. For reading only. */
+/** Decodes text by the Specific Character Set (0008,0005) of its data set; PS3.3 C.12.1.1.2. For reading only. */
 
-/** Defined terms that have a decoder in the platform; the rest are read as Latin-1, which never fails. */
+/** Defined terms for which the platform has a decoder; the rest is read as Latin-1, which never fails. */
 const LABELS = new Map([
   ['ISO_IR 101', 'iso-8859-2'],
   ['ISO_IR 109', 'iso-8859-3'],

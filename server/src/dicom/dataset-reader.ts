@@ -1,13 +1,15 @@
 /**
- * Elements from explicit or implicit VR little endian, out of the first bytes of a file.
- * Every length is checked against what encloses it before it is used: a damaged header is an error that says
- * where, never an endless loop or an allocation of what the header claims.
+ * Reads elements in explicit or implicit VR little endian from the first bytes of a file. Every length is checked
+ * against its enclosing element before it is used: a damaged header causes an error that says where, never an endless
+ * loop or an allocation of whatever the header claims.
  */
-import { StainError } from '../errors.ts';
-import { DataSet } from './dataset.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { LazyList } from '../../../core/src/lazy-list.ts';
+import { DataSet, type Element, type Items } from './dataset.ts';
 import { LONG_VRS } from './dataset-writer.ts';
 import { entryOfTag } from './dictionary.ts';
-import { type Element, StoredValue } from './element.ts';
+import { StoredValue } from './element.ts';
+import { MAX_IN_MEMORY } from './items.ts';
 
 const UNDEFINED_LENGTH = 0xffffffff;
 const ITEM = 'FFFEE000';
@@ -15,12 +17,12 @@ const ITEM_END = 'FFFEE00D';
 const SEQUENCE_END = 'FFFEE0DD';
 const MAX_DEPTH = 32;
 /**
- * Elements, items and delimiters of one header. The per-frame groups of 400,000 frames have as many; each takes up to
- * 90 bytes of memory for as little as 8 bytes of the file.
+ * Maximum number of elements, items and delimiters in a header: as many as the per-frame groups of 400,000 frames have.
+ * Each takes up to 90 bytes of memory for as little as 8 bytes of the file.
  */
 const MAX_ELEMENTS = 10_000_000;
 
-/** More of the file must be read first: bytes up to `end`. */
+/** More of the file must be read first: the bytes up to `end`. */
 export class MoreBytesNeeded extends Error {
   readonly end: number;
 
@@ -30,7 +32,7 @@ export class MoreBytesNeeded extends Error {
   }
 }
 
-/** An element whose value was not read: where its value lies in the file. */
+/** An element whose value was not read, and the position of its value in the file. */
 export interface ValueLocation {
   readonly tag: string;
   /** First byte of its value. */
@@ -40,9 +42,9 @@ export interface ValueLocation {
 }
 
 /**
- * File meta information: group 2, always in explicit VR. The data set that follows may be in implicit VR, so the
- * group's end is found by tag alone.
- * @returns the group and the first byte after it
+ * File meta information: group 2, always in explicit VR. The data set that follows may be in implicit VR, so the end of
+ * the group is found by tag alone.
+ * @returns the group and the position of the first byte after it
  */
 export function readFileMeta(
   bytes: Uint8Array,
@@ -63,15 +65,15 @@ export interface ReadOptions {
   /** First byte of the data set. */
   readonly start: number;
   readonly explicitVr: boolean;
-  /** Bytes of the whole file; `bytes` may be the beginning of it. */
+  /** Size of the whole file; `bytes` may be only its beginning. */
   readonly total: number;
-  /** First tag that is not read; reading ends at it or at a later one. */
+  /** First tag that is not read; reading stops at it or at a later one. */
   readonly until: string;
 }
 
 /**
- * @returns the data set before `until`, and the element found there, if the file goes on
- * @throws DICOM_INVALID; MoreBytesNeeded where `bytes` ends before the data set does
+ * @returns the data set before `until`, and the element found there if the file continues
+ * @throws DICOM_INVALID; MoreBytesNeeded if `bytes` ends before the data set does
  */
 export function readDataSet(
   bytes: Uint8Array,
@@ -96,7 +98,7 @@ export function readDataSet(
     const element = reader.value(header, explicitVr, total, characterSet, 0);
     if (!element) continue;
     elements.push(element);
-    // Its tag is low, so it comes before every sequence that may hold text.
+    // Its tag is low, so it comes before every sequence that may contain text.
     if (element.tag === '00080005')
       characterSet = new DataSet([element]).string('SpecificCharacterSet') ?? '';
   }
@@ -115,7 +117,7 @@ class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #total: number;
-  /** One string for all elements of a tag or VR: per-frame groups repeat a dozen of them for every frame. */
+  /** One string object per tag or VR: per-frame groups repeat a dozen of them for every frame. */
   readonly #tags = new Map<number, string>();
   readonly #vrs = new Map<number, string>();
 
@@ -131,13 +133,13 @@ class Reader {
     });
   }
 
-  /** Group of the element at the position, which stays. */
+  /** Group of the element at the current position, without advancing. */
   group(end: number): number {
     this.#require(8, end);
     return this.#view.getUint16(this.position, true);
   }
 
-  /** Tag, VR and length of the element at the position; items have no VR. */
+  /** Tag, VR and length of the element at the current position; items have no VR. */
   header(explicitVr: boolean, end: number): Header {
     const at = this.position;
     if (++this.#elements > MAX_ELEMENTS) this.fail(`there are more than ${MAX_ELEMENTS} elements`, at);
@@ -157,7 +159,7 @@ class Reader {
     return { tag, vr, length: this.#uint32() };
   }
 
-  /** The element with its value; undefined for group lengths, which are retired and would be wrong soon. */
+  /** The element with its value; undefined for group lengths, which are retired and would soon be wrong. */
   value(
     { tag, vr, length }: Header,
     explicitVr: boolean,
@@ -169,7 +171,7 @@ class Reader {
     if (vr === '') this.fail(`delimiter ${tag} outside of a sequence`, at);
     const open = length === UNDEFINED_LENGTH;
     if (vr === 'SQ' || (open && vr === 'UN')) {
-      // UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2 note 2).
+      // UN with undefined length is a sequence in implicit VR (PS3.5 6.2.2 note 2).
       return {
         tag,
         vr: 'SQ',
@@ -189,19 +191,40 @@ class Reader {
     enclosingEnd: number,
     characterSet: string,
     depth: number,
-  ): DataSet[] {
+  ): Items {
     if (depth > MAX_DEPTH) this.fail('sequences are nested too deeply', this.position);
     const open = length === UNDEFINED_LENGTH;
     const end = open ? enclosingEnd : this.#endOf(length, enclosingEnd);
     const items: DataSet[] = [];
+    const starts: number[] = [];
     while (open || this.position < end) {
       const at = this.position;
       const header = this.header(explicitVr, end);
-      if (header.tag === SEQUENCE_END && open) return items;
+      if (header.tag === SEQUENCE_END && open) break;
       if (header.tag !== ITEM) this.fail(`${header.tag} in place of an item of a sequence`, at);
-      items.push(this.#item(header.length, explicitVr, end, characterSet, depth));
+      const item = this.#item(header.length, explicitVr, end, characterSet, depth);
+      starts.push(at);
+      if (starts.length <= MAX_IN_MEMORY) items.push(item);
     }
-    return items;
+    if (starts.length <= MAX_IN_MEMORY) return items;
+    return this.#laterItems(Uint32Array.from(starts), explicitVr, end, characterSet, depth);
+  }
+
+  /** Items that were read once, and are therefore valid; they are read again on access. */
+  #laterItems(
+    starts: Uint32Array,
+    explicitVr: boolean,
+    end: number,
+    characterSet: string,
+    depth: number,
+  ): Items {
+    const reader = new Reader(this.#bytes, this.#total);
+    return new LazyList(starts.length, (index) => {
+      reader.position = starts[index]!;
+      reader.#elements = 0;
+      const { length } = reader.header(explicitVr, end);
+      return reader.#item(length, explicitVr, end, characterSet, depth);
+    });
   }
 
   #item(
@@ -271,7 +294,7 @@ class Reader {
   }
 }
 
-/** In implicit VR the dictionary knows; private creators are LO, other unknown elements UN (PS3.5 A.1). */
+/** In implicit VR the dictionary gives the VR; private creators are LO, other unknown elements UN (PS3.5 A.1). */
 function implicitVr(tag: string): string {
   const known = entryOfTag(tag)?.vr;
   if (known) return known;

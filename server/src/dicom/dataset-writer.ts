@@ -1,9 +1,8 @@
-/** Explicit VR little endian (PS3.5 A.2), with sequences and items of defined length. */
-import type { DataSet } from './dataset.ts';
-import { type Element, isSequence } from './element.ts';
+/** Writes explicit VR little endian (PS3.5 A.2), with sequences and items of defined length. */
+import { type DataSet, type Element, type Items, isSequence, type SequenceElement } from './dataset.ts';
 import { padEven } from './element-value.ts';
 
-/** VRs whose length takes four bytes (PS3.5 table 7.1-1). */
+/** VRs with a four-byte length field (PS3.5 table 7.1-1). */
 export const LONG_VRS: ReadonlySet<string> = new Set([
   ...['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'],
 ]);
@@ -28,8 +27,14 @@ function dataSetLength(dataSet: DataSet): number {
 }
 
 function valueLength(element: Element): number {
-  if (isSequence(element)) return element.items.reduce((sum, item) => sum + 8 + dataSetLength(item), 0);
+  if (isSequence(element)) return itemsLength(element.items);
   return element.bytes.length + (element.bytes.length % 2);
+}
+
+function itemsLength(items: Items): number {
+  let sum = 0;
+  for (const item of items) sum += 8 + dataSetLength(item);
+  return sum;
 }
 
 function headerLength(element: Element): number {
@@ -53,9 +58,11 @@ class Writer {
 
   dataSet(dataSet: DataSet): void {
     for (const element of dataSet.elements) {
-      this.header(element.tag, storedVr(element), valueLength(element));
-      if (isSequence(element)) for (const item of element.items) this.#item(item);
-      else this.#value(padEven(element.bytes, paddingOf(element)));
+      if (isSequence(element)) this.#sequence(element);
+      else {
+        this.header(element.tag, storedVr(element), valueLength(element));
+        this.#value(padEven(element.bytes, paddingOf(element)));
+      }
     }
   }
 
@@ -64,16 +71,30 @@ class Writer {
     this.#bytes[this.#at++] = vr.charCodeAt(0);
     this.#bytes[this.#at++] = vr.charCodeAt(1);
     const long = LONG_VRS.has(vr);
-    // Before a four-byte length lie two reserved bytes.
+    // Two reserved bytes precede a four-byte length.
     if (!long) this.#view.setUint16(this.#at, length, true);
     this.#at += 2;
     if (long) this.#length(length);
   }
 
+  #sequence({ tag, items }: SequenceElement): void {
+    this.header(tag, 'SQ', 0);
+    this.#measured(() => {
+      for (const item of items) this.#item(item);
+    });
+  }
+
   #item(item: DataSet): void {
     this.#tag('FFFEE000');
-    this.#length(dataSetLength(item));
-    this.dataSet(item);
+    this.#length(0);
+    this.#measured(() => this.dataSet(item));
+  }
+
+  /** The length before it is set afterwards: to ask items for theirs would make those within them anew at every depth. */
+  #measured(write: () => void): void {
+    const start = this.#at;
+    write();
+    this.#view.setUint32(start - 4, this.#at - start, true);
   }
 
   #tag(tag: string): void {

@@ -1,15 +1,30 @@
 /**
- * A data set that keeps the bytes it was read with. Patient and study attributes must go into the derived
- * series byte for byte, in whatever character set they are, so nothing is decoded until it is asked for.
+ * A data set that keeps the bytes from which it was read. Patient and study attributes must be copied to the derived
+ * series byte for byte, in whatever character set, so nothing is decoded until it is accessed.
  */
+import { LazyList } from '../../../core/src/lazy-list.ts';
 import { decodeText } from './character-set.ts';
-import { type DicomJsonDataSet, elementsFromJson } from './dicom-json.ts';
 import { entryOfKeyword, tagOf } from './dictionary.ts';
-import { type Element, isSequence } from './element.ts';
+import type { ValueElement } from './element.ts';
 import { attributeTags, binaryNumbers, encodeValue, splitText, type Value } from './element-value.ts';
 
-/** Values by keyword; a list of data sets for a sequence. */
-export type Attributes = Readonly<Record<string, Value | readonly DataSet[]>>;
+/** Items of a sequence (PS3.5 section 7.5): a few are in memory; those of a long sequence are created on access. */
+export type Items = readonly DataSet[] | LazyList<DataSet>;
+
+export interface SequenceElement {
+  readonly tag: string;
+  readonly vr: 'SQ';
+  readonly items: Items;
+}
+
+export type Element = ValueElement | SequenceElement;
+
+export function isSequence(element: Element): element is SequenceElement {
+  return 'items' in element;
+}
+
+/** Values by keyword; data sets for a sequence. */
+export type Attributes = Readonly<Record<string, Value | Items>>;
 
 export class DataSet {
   /** In ascending order of tags, each tag once. */
@@ -24,33 +39,22 @@ export class DataSet {
       own && !isSequence(own) ? (splitText('CS', decodeText(own.bytes, 'CS', ''))[0] ?? '') : characterSet;
   }
 
-  /** A new data set of our own ASCII values. */
+  /** A new data set with our own ASCII values. */
   static of(attributes: Attributes): DataSet {
     return new DataSet().with(attributes);
   }
 
-  /**
-   * From the DICOM JSON model (PS3.18 annex F), such as the answer to /metadata. Bulk data is left out.
-   * @throws DICOM_INVALID where the JSON is not of that model
-   */
-  static fromDicomJson(json: DicomJsonDataSet): DataSet {
-    return new DataSet(
-      elementsFromJson(json, (elements) => new DataSet(elements, 'ISO_IR 192')),
-      'ISO_IR 192',
-    );
-  }
-
-  /** The element of a keyword or of a tag of eight hexadecimal digits. */
+  /** The element with this keyword, or with this tag of eight hexadecimal digits. */
   element(keywordOrTag: string): Element | undefined {
     return find(this.elements, tagOf(keywordOrTag));
   }
 
-  /** Whether the element is there, with a value or without. */
+  /** Whether the element is present, with or without a value. */
   has(keywordOrTag: string): boolean {
     return this.element(keywordOrTag) !== undefined;
   }
 
-  /** Values as text, without padding; empty where the element is absent, empty or a sequence. */
+  /** Values as text, without padding; empty if the element is absent, empty or a sequence. */
   strings(keywordOrTag: string): string[] {
     const element = this.element(keywordOrTag);
     if (!element || isSequence(element)) return [];
@@ -61,12 +65,12 @@ export class DataSet {
     );
   }
 
-  /** First value as text; undefined where there is none or it is empty. */
+  /** First value as text; undefined if it is absent or empty. */
   string(keywordOrTag: string): string | undefined {
     return this.strings(keywordOrTag)[0] || undefined;
   }
 
-  /** Values as numbers; what is not a number is left out. */
+  /** Values as numbers; anything that is not a number is omitted. */
   numbers(keywordOrTag: string): number[] {
     const element = this.element(keywordOrTag);
     if (!element || isSequence(element)) return [];
@@ -83,30 +87,36 @@ export class DataSet {
     return this.numbers(keywordOrTag)[0];
   }
 
-  /** Items of a sequence; empty where it is absent. */
+  /** Items of a sequence, all in memory; empty if it is absent. */
   items(keywordOrTag: string): readonly DataSet[] {
+    const items = this.sequence(keywordOrTag);
+    return items instanceof LazyList ? [...items] : items;
+  }
+
+  /** The same for a sequence that may have an item per frame: one at a time. */
+  sequence(keywordOrTag: string): Items {
     const element = this.element(keywordOrTag);
     return element && isSequence(element) ? element.items : [];
   }
 
-  /** The stored bytes of a value; undefined where the element is absent, empty or a sequence. */
+  /** The stored bytes of a value; undefined if the element is absent, empty or a sequence. */
   bytes(keywordOrTag: string): Uint8Array | undefined {
     const element = this.element(keywordOrTag);
     return element && !isSequence(element) && element.bytes.length > 0 ? element.bytes : undefined;
   }
 
-  /** A copy in which these attributes have these values. */
+  /** A copy in which these attributes are set to these values. */
   with(attributes: Attributes): DataSet {
     return this.withElements(
       Object.entries(attributes).map(([keyword, value]): Element => {
         const { tag, vr } = entryOfKeyword(keyword);
-        if (vr === 'SQ') return { tag, vr, items: value as readonly DataSet[] };
+        if (vr === 'SQ') return { tag, vr, items: value as Items };
         return { tag, vr, bytes: encodeValue(vr, value as Value) };
       }),
     );
   }
 
-  /** A copy with these elements as they are, in place of those of the same tag. */
+  /** A copy in which these elements replace those with the same tag. */
   withElements(elements: readonly Element[]): DataSet {
     const replaced = new Set(elements.map(({ tag }) => tag));
     return new DataSet(
@@ -121,7 +131,7 @@ export class DataSet {
     return this.filter(({ tag }) => !removed.has(tag));
   }
 
-  /** A copy with the elements that are to be kept. */
+  /** A copy with only the elements to keep. */
   filter(keep: (element: Element) => boolean): DataSet {
     return new DataSet(this.elements.filter(keep), this.#characterSet);
   }
@@ -132,7 +142,7 @@ function inOrder(elements: readonly Element[]): readonly Element[] {
   return ordered ? elements : [...elements].sort((a, b) => (a.tag < b.tag ? -1 : 1));
 }
 
-/** Binary search: a data set of a slide is asked for the same few attributes hundreds of thousands of times. */
+/** Binary search: the same few attributes of a slide's data set are read hundreds of thousands of times. */
 function find(elements: readonly Element[], tag: string): Element | undefined {
   let [low, high] = [0, elements.length];
   while (low < high) {

@@ -1,21 +1,21 @@
 /**
- * The stain that a header declares: in Specimen Preparation Sequence (PS3.16 TID 8001, 8003) and Optical Path Sequence, by code. Text
- * decides nothing, and neither does a code that is missing or unknown: laboratory systems leave both as their defaults are.
+ * The stain that a header declares by code, in Specimen Preparation Sequence (PS3.16 TID 8001, 8003) and Optical Path
+ * Sequence. Text does not count, and neither does a missing or unknown code: laboratory systems leave both at their
+ * defaults.
  */
-import type { DataSet } from './dataset.ts';
-import { isSequence } from './element.ts';
+import { type DataSet, isSequence } from './dataset.ts';
 import { type StainCodeMeaning, stainOfCode } from './stain-codes.ts';
 
 export type DeclaredStain =
   /** Haematoxylin and eosin, and nothing else that is known. */
   | { readonly stain: 'he' }
-  /** Certainly another one: its names. */
+  /** Certainly a different stain: its names. */
   | { readonly stain: 'other'; readonly names: readonly string[] };
 
-/** (246094008, SCT, "Component investigated"): what an antibody was to find. */
+/** (246094008, SCT, "Component investigated"): what an antibody is to detect. */
 const COMPONENT_INVESTIGATED = { value: '246094008', scheme: 'SCT' };
 
-/** @param header of an image of the slide; undefined where it says nothing */
+/** @param header of an image of the slide; returns undefined if it says nothing */
 export function declaredStain(header: DataSet): DeclaredStain | undefined {
   const said = [...specimenStains(header), ...opticalPathStains(header)];
   const others = said.flatMap((meaning) => (typeof meaning === 'object' ? [meaning.other] : []));
@@ -33,7 +33,7 @@ function* specimenStains(header: DataSet): Generator<StainCodeMeaning> {
       }
 }
 
-/** Of the code sequences of every path, since the standard has none for the stain. */
+/** From all code sequences of every path, because the standard has none for the stain. */
 function* opticalPathStains(header: DataSet): Generator<StainCodeMeaning> {
   for (const path of header.items('OpticalPathSequence'))
     for (const element of path.elements) if (isSequence(element)) yield* meanings(path.items(element.tag));

@@ -1,17 +1,20 @@
 /**
- * Deflated files (PS3.5 A.5): behind the file meta information lies one raw deflate stream with all of the data set, the
- * pixels too. Nothing in it can be read at random, so files are inflated before they are opened. How much of it is taken,
- * and no more than that is inflated, is up to whoever reads.
+ * Deflated files (PS3.5 A.5): the file meta information is followed by one raw deflate stream with the whole data set,
+ * including the pixels. It does not allow random access, so files are inflated before they are opened. The reader
+ * decides how much of the stream to consume, and no more than that is inflated.
  */
 import { pipeline } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
-import { StainError } from '../errors.ts';
+import {
+  DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+  EXPLICIT_VR_LITTLE_ENDIAN,
+} from '../../../core/src/dicom/transfer-syntaxes.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import { MoreBytesNeeded, readFileMeta } from './dataset-reader.ts';
 import { hasPart10Prefix, META_START, writeFileMeta } from './file-meta.ts';
-import { DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN } from './transfer-syntax.ts';
 
-/** The file meta information lies within as many bytes: it takes a few hundred. */
+/** The file meta information lies within this many bytes; it takes a few hundred. */
 export const DEFLATED_START_BYTES = 64 * 1024;
 const STEP_BYTES = 256 * 1024;
 
@@ -20,17 +23,17 @@ export function deflatedStart(start: Uint8Array): { meta: DataSet; end: number }
   if (!hasPart10Prefix(start)) return undefined;
   try {
     const found = readFileMeta(start, META_START, Number.POSITIVE_INFINITY);
-    return found.meta.string('TransferSyntaxUID') === DEFLATED ? found : undefined;
+    return found.meta.string('TransferSyntaxUID') === DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN ? found : undefined;
   } catch (error) {
-    // Whoever opens the file says what is wrong with it.
+    // The code that opens the file reports what is wrong with it.
     if (error instanceof MoreBytesNeeded || error instanceof StainError) return undefined;
     throw error;
   }
 }
 
 /**
- * A file as it comes; a deflated one as the same in explicit VR little endian.
- * @throws DICOM_INVALID for damaged deflate streams, and what `file` throws
+ * Passes a file through; a deflated file comes out in explicit VR little endian.
+ * @throws DICOM_INVALID for damaged deflate streams, and whatever `file` throws
  */
 export async function* inflateFile(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const chunks = file[Symbol.asyncIterator]();
@@ -52,10 +55,10 @@ export async function* inflateFile(file: AsyncIterable<Uint8Array>): AsyncGenera
   }
 }
 
-/** What a raw deflate stream holds. @throws DICOM_INVALID, and what `deflated` throws */
+/** The content of a raw deflate stream. @throws DICOM_INVALID, and whatever `deflated` throws */
 export async function* inflate(deflated: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const inflater = createInflateRaw({ chunkSize: STEP_BYTES });
-  // Its error comes out of the inflater.
+  // Its error is reported by the inflater.
   pipeline(deflated, inflater, () => {});
   try {
     yield* inflater as AsyncIterable<Uint8Array>;

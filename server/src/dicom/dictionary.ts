@@ -1,6 +1,6 @@
 /** DICOM keywords, tags and value representations, from the dictionary that dcmjs ships. */
 import { dictionary } from 'dcmjs/dictionary';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 
 export interface DictionaryEntry {
   /** Eight upper-case hexadecimal digits, as in the DICOM JSON model. */
@@ -9,7 +9,7 @@ export interface DictionaryEntry {
   readonly keyword: string;
 }
 
-/** dcmjs writes elements whose VR depends on the image in lower case (PS3.6 names both VRs). */
+/** dcmjs marks elements whose VR depends on the image in lower case (PS3.6 lists both VRs). */
 const AMBIGUOUS_VR: Readonly<Record<string, string>> = { xs: 'US', ox: 'OW', lt: 'OW', up: 'UL', na: 'UN' };
 
 const byKeyword = new Map<string, DictionaryEntry>();
@@ -23,21 +23,22 @@ for (const { tag: text, vr, name } of Object.values(dictionary)) {
   if (!byKeyword.has(name)) byKeyword.set(name, entry);
 }
 
-/** Entry of a tag; undefined for private and unknown ones. */
+/** Dictionary entry for a tag; undefined for private and unknown tags. */
 export function entryOfTag(tag: string): DictionaryEntry | undefined {
   return byTag.get(tag);
 }
 
-/** Tag of a keyword; eight hexadecimal digits are taken as a tag already. */
+/** Tag for a keyword; eight hexadecimal digits already count as a tag. */
 export function tagOf(keywordOrTag: string): string {
   const tag = byKeyword.get(keywordOrTag)?.tag ?? keywordOrTag.toUpperCase();
-  if (!/^[0-9A-F]{8}$/.test(tag)) throw new StainError('INTERNAL', `"${keywordOrTag}" is no DICOM keyword.`);
+  if (!/^[0-9A-F]{8}$/.test(tag))
+    throw new StainError('INTERNAL', `"${keywordOrTag}" is not a DICOM keyword.`);
   return tag;
 }
 
 export function entryOfKeyword(keyword: string): DictionaryEntry {
   const entry = byKeyword.get(keyword);
-  if (!entry) throw new StainError('INTERNAL', `"${keyword}" is no DICOM keyword.`);
+  if (!entry) throw new StainError('INTERNAL', `"${keyword}" is not a DICOM keyword.`);
   return entry;
 }
 
@@ -45,9 +46,9 @@ export function keywordOf(tag: string): string | undefined {
   return byTag.get(tag)?.keyword;
 }
 
-/** Whether a text names an attribute as queries do: by its keyword, or by the tag in eight hexadecimal digits. */
+/** Whether a text names an attribute as queries do: by its keyword, or by its tag in eight hexadecimal digits. */
 export function isAttribute(name: string): boolean {
-  // dcmjs marks the keywords that the standard has retired; archives still know them.
+  // dcmjs marks keywords that the standard has retired; archives still use them.
   return /^[0-9A-Fa-f]{8}$/.test(name) || byKeyword.has(name) || byKeyword.has(`RETIRED_${name}`);
 }
 

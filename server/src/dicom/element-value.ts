@@ -1,5 +1,5 @@
-/** Values to bytes and back, by value representation (PS3.5 section 6.2), little endian. */
-import { StainError } from '../errors.ts';
+/** Converts values to bytes and back, by value representation (PS3.5 section 6.2), little endian. */
+import { StainError } from '../../../core/src/errors.ts';
 
 export type Value = string | number | readonly string[] | readonly number[] | Uint8Array;
 
@@ -32,7 +32,7 @@ const BINARY: Readonly<
   },
 };
 
-/** Longest value in characters (PS3.5 table 6.2-1), where there is a limit that our values could meet. */
+/** Maximum length of a value in characters (PS3.5 table 6.2-1), for VRs whose limit our values could reach. */
 const MAX_LENGTH: Readonly<Record<string, number>> = {
   AE: 16,
   CS: 16,
@@ -45,10 +45,10 @@ const MAX_LENGTH: Readonly<Record<string, number>> = {
   UI: 64,
 };
 
-/** An attribute of a slide has a few values. A hostile one may have one for each byte of a header of any size. */
+/** An attribute of a slide has a few values. A malicious header of any size may have one per byte. */
 const MAX_VALUES = 1_000_000;
 
-/** VRs of one value, in which a backslash is a character like any other. */
+/** VRs with a single value, in which a backslash is an ordinary character. */
 const SINGLE_TEXT = new Set(['LT', 'ST', 'UT', 'UR']);
 
 /**
@@ -80,7 +80,7 @@ export function encodeValue(vr: string, value: Value): Uint8Array {
   return padEven(Buffer.from(values.join('\\'), 'latin1'), vr === 'UI' ? 0 : 0x20);
 }
 
-/** Whether `encodeValue` takes a text: what comes from a source may be anything. */
+/** Whether `encodeValue` accepts a text: a text from a source may be anything. */
 export function isEncodable(vr: string, text: string): boolean {
   return text.length <= (MAX_LENGTH[vr] ?? Number.POSITIVE_INFINITY) && !/[^\x20-\x7e\r\n\f\t]/.test(text);
 }
@@ -94,8 +94,8 @@ export function padEven(bytes: Uint8Array, padding: number): Uint8Array {
 }
 
 /**
- * Values of a text VR without padding; empty where there is no value.
- * @throws DICOM_INVALID for more values than `MAX_VALUES`
+ * Values of a text VR, without padding; empty if there is no value.
+ * @throws DICOM_INVALID for more than `MAX_VALUES` values
  */
 export function splitText(vr: string, text: string): string[] {
   if (text.length === 0) return [];
@@ -105,8 +105,8 @@ export function splitText(vr: string, text: string): string[] {
 }
 
 /**
- * UI is padded by NUL, and some writers pad text by it. A loop, because a regular expression for blanks at the end
- * takes the square of the time for a value that holds millions of them elsewhere.
+ * UI is padded with NUL, and some writers pad text with it too. This is a loop because a regular expression for
+ * trailing blanks takes quadratic time for a value with millions of blanks elsewhere.
  */
 function withoutPadding(value: string): string {
   let [start, end] = [0, value.length];
@@ -121,8 +121,8 @@ function requireFewValues(count: number): void {
 }
 
 /**
- * Numbers of a binary VR; undefined where the VR is not one of them. A cut-off last value is left out.
- * @throws DICOM_INVALID for more values than `MAX_VALUES`
+ * Numbers of a binary VR; undefined for other VRs. A truncated last value is omitted.
+ * @throws DICOM_INVALID for more than `MAX_VALUES` values
  */
 export function binaryNumbers(vr: string, bytes: Uint8Array): number[] | undefined {
   const binary = BINARY[vr];

@@ -1,5 +1,4 @@
-/** One data element as stored: tag, VR and the bytes of its value, untouched (PS3.5 section 7). */
-import type { DataSet } from './dataset.ts';
+/** One data element with a value, as stored: tag, VR and the bytes, untouched (PS3.5 section 7). */
 
 export interface ValueElement {
   readonly tag: string;
@@ -9,7 +8,7 @@ export interface ValueElement {
 }
 
 /**
- * A value still inside of the header it was read from. A view is made when it is asked for: the headers of large
+ * A value still inside the header from which it was read. A view is created on access: the headers of large
  * slides have millions of values, and a typed array takes several times the memory of this.
  */
 export class StoredValue implements ValueElement {
@@ -30,16 +29,4 @@ export class StoredValue implements ValueElement {
   get bytes(): Uint8Array {
     return this.#header.subarray(this.#start, this.#start + this.#length);
   }
-}
-
-export interface SequenceElement {
-  readonly tag: string;
-  readonly vr: 'SQ';
-  readonly items: readonly DataSet[];
-}
-
-export type Element = ValueElement | SequenceElement;
-
-export function isSequence(element: Element): element is SequenceElement {
-  return 'items' in element;
 }

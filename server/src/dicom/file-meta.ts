@@ -3,21 +3,24 @@ import { DataSet } from './dataset.ts';
 import { writeDataSet } from './dataset-writer.ts';
 import { nameBasedUuid, uidFromUuid } from './uid.ts';
 
-/** Says who wrote a file; fixed for all versions of this product. The namespace is the ISO OID one of RFC 9562. */
+/**
+ * Identifies the software that wrote a file; the same for all versions of this product. The namespace is the ISO OID
+ * one of RFC 9562.
+ */
 export const IMPLEMENTATION_CLASS_UID = uidFromUuid(
   nameBasedUuid('6ba7b812-9dad-11d1-80b4-00c04fd430c8', 'stain-normalization'),
 );
 const IMPLEMENTATION_VERSION_NAME = 'STAINNORM_1';
 const PREAMBLE_BYTES = 128;
-/** Where the prefix DICM ends and the file meta information begins. */
+/** Position after the prefix DICM, where the file meta information begins. */
 export const META_START = PREAMBLE_BYTES + 4;
 
-/** Whether a file begins as DICOM Part 10. @param start META_START bytes of it or more */
+/** Whether a file begins like DICOM Part 10. @param start at least META_START bytes of it */
 export function hasPart10Prefix(start: Uint8Array): boolean {
   return String.fromCharCode(...start.subarray(PREAMBLE_BYTES, META_START)) === 'DICM';
 }
 
-/** @param dataSet names the SOP class and instance */
+/** @param dataSet provides the SOP Class and Instance UID */
 export function writePart10Beginning(dataSet: DataSet, transferSyntaxUid: string): Uint8Array {
   return writeFileMeta(
     DataSet.of({

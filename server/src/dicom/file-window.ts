@@ -1,11 +1,11 @@
-/** Positional reads from a file, through one small window: neighbouring reads cost one system call. */
+/** Positional reads from a file through a small window: neighbouring reads cost a single system call. */
 import type { FileHandle } from 'node:fs/promises';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 
 const WINDOW_BYTES = 64 * 1024;
-/** Read at once where a file is read from front to back: a system call costs as much as copying a frame. */
+/** Read-ahead when a file is read front to back: a system call costs as much as copying a frame. */
 const AHEAD_BYTES = 1024 * 1024;
-/** Item headers and what else lies between two frames that follow each other. */
+/** Covers item headers and whatever else lies between two consecutive frames. */
 const GAP_BYTES = 1024;
 
 export class FileWindow {
@@ -18,7 +18,7 @@ export class FileWindow {
     end: 0,
     bytes: Promise.resolve(new Uint8Array(0)),
   };
-  /** Where the last copy ended. */
+  /** End of the last copy. */
   #end = -1;
 
   constructor(file: FileHandle, size: number) {
@@ -26,7 +26,7 @@ export class FileWindow {
     this.size = size;
   }
 
-  /** Bytes out of the window; valid until the next call. @throws DICOM_INVALID beyond the end of the file */
+  /** Bytes from the window; valid until the next call. @throws DICOM_INVALID beyond the end of the file */
   async peek(position: number, length: number): Promise<Uint8Array> {
     const inside = position >= this.#start && position + length <= this.#start + this.#window.length;
     if (!inside) {
@@ -37,7 +37,7 @@ export class FileWindow {
     return this.#window.subarray(position - this.#start, position - this.#start + length);
   }
 
-  /** The same as `read`, which looks ahead where one copy follows another. @throws DICOM_INVALID beyond the end of the file */
+  /** Same as `read`, but reads ahead if one copy follows another. @throws DICOM_INVALID beyond the end of the file */
   async readOn(position: number, length: number): Promise<Uint8Array> {
     const isNext = position >= this.#end && position <= this.#end + GAP_BYTES;
     this.#end = position + length;
@@ -51,7 +51,7 @@ export class FileWindow {
     return (await bytes).slice(position - start, position - start + length);
   }
 
-  /** A copy of these bytes of the file. @throws DICOM_INVALID beyond the end of the file */
+  /** A copy of these bytes. @throws DICOM_INVALID beyond the end of the file */
   async read(position: number, length: number): Promise<Uint8Array> {
     if (position + length > this.size)
       throw new StainError(

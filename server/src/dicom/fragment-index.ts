@@ -1,28 +1,28 @@
-/** Where the fragments of encapsulated pixel data lie, and which of them make a frame (PS3.5 A.4). */
-import { StainError } from '../errors.ts';
+/** Positions of the fragments of encapsulated pixel data, and which of them make up a frame (PS3.5 A.4). */
+import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import type { FileWindow } from './file-window.ts';
 
 const ITEM = 0xe000fffe;
 const SEQUENCE_END = 0xe0ddfffe;
 const ITEM_HEADER_BYTES = 8;
-/** Twice the frames of the largest slide; fragments may be empty, so that the length of the file is no bound. */
+/** Twice the number of frames in the largest slide. Fragments may be empty, so the file size sets no limit. */
 const MAX_FRAGMENTS = 4_000_000;
 
 /** First two bytes of a frame: JPEG SOI and JPEG 2000 SOC. */
 const CODESTREAM_STARTS = new Set([0xffd8, 0xff4f]);
 
 export interface Fragment {
-  /** First byte of the fragment in the file, after its item header. */
+  /** Position of the fragment's first byte in the file, after its item header. */
   readonly offset: number;
   readonly length: number;
 }
 
-/** Fragments of every frame. Memory: 12 bytes a fragment and 4 a frame. */
+/** Fragments of every frame. Memory: 12 bytes per fragment and 4 per frame. */
 export class FragmentIndex {
   readonly #offsets: Float64Array;
   readonly #lengths: Uint32Array;
-  /** First fragment of each frame, and the number of fragments at the end. */
+  /** Index of each frame's first fragment, and at the end the number of fragments. */
   readonly #starts: Uint32Array;
 
   constructor(offsets: Float64Array, lengths: Uint32Array, starts: Uint32Array) {
@@ -41,8 +41,8 @@ export class FragmentIndex {
 }
 
 /**
- * Walks the item headers. Offset tables decide only where a frame has several fragments: 32-bit tables of large
- * files are wrong often enough, and with one fragment a frame they say nothing new.
+ * Walks the item headers. Offset tables count only if a frame has several fragments: 32-bit tables of large files are
+ * often wrong, and with one fragment per frame they add nothing.
  * @param position first byte of the value of Pixel Data
  * @throws DICOM_INVALID, FRAME_INVALID
  */
@@ -94,10 +94,10 @@ async function walk(
   let count = 0;
   for (let position = first; ; count++) {
     signal?.throwIfAborted();
-    // A fragment of odd length may be followed by a byte that was not counted.
+    // A fragment of odd length may be followed by a padding byte that was not counted.
     const odd = count > 0 && lengths[count - 1]! % 2 === 1 && !(await isTag(file, position));
     const next = odd ? position + 1 : position;
-    // Some writers leave the sequence delimiter out. A file that was cut off lacks frames, and that is met by their number.
+    // Some writers omit the sequence delimiter. A truncated file lacks frames, which their number reveals.
     const item: Fragment | undefined = next >= file.size ? undefined : await readItem(file, next);
     if (item === undefined) return { offsets: offsets.slice(0, count), lengths: lengths.slice(0, count) };
     if (count === MAX_FRAGMENTS) invalid(`there are more than ${MAX_FRAGMENTS} fragments`, position);
@@ -116,7 +116,7 @@ function grown<T extends Float64Array | Uint32Array>(from: T, into: T): T {
   return into;
 }
 
-/** The item at a position; undefined at the end of the sequence. */
+/** The item at this position; undefined at the end of the sequence. */
 async function readItem(file: FileWindow, position: number): Promise<Fragment | undefined> {
   if (position + ITEM_HEADER_BYTES > file.size)
     invalid('the file ends without a sequence delimiter', position);
@@ -137,7 +137,7 @@ async function isTag(file: FileWindow, position: number): Promise<boolean> {
   return tag === ITEM || tag === SEQUENCE_END;
 }
 
-/** Undefined where it has not one entry for each frame. */
+/** Undefined unless it has exactly one entry per frame. */
 function extendedTable(dataSet: DataSet, numberOfFrames: number): number[] | undefined {
   const bytes = dataSet.bytes('ExtendedOffsetTable');
   if (bytes?.length !== 8 * numberOfFrames) return undefined;
@@ -145,7 +145,7 @@ function extendedTable(dataSet: DataSet, numberOfFrames: number): number[] | und
   return Array.from({ length: numberOfFrames }, (_, i) => Number(view.getBigUint64(8 * i, true)));
 }
 
-/** Undefined where it has not one entry for each frame; it is not read then, however long it is. */
+/** Undefined unless it has exactly one entry per frame; otherwise it is not read, however long it is. */
 async function basicTable(
   file: FileWindow,
   { offset, length }: Fragment,
@@ -156,7 +156,7 @@ async function basicTable(
   return Array.from({ length: numberOfFrames }, (_, i) => view.getUint32(4 * i, true));
 }
 
-/** First fragments of the frames by an offset table; undefined where it does not point at fragments in order. */
+/** First fragment of each frame according to an offset table; undefined unless it points to fragments in order. */
 function startsFromTable(
   table: readonly number[] | undefined,
   offsets: Float64Array,
@@ -175,7 +175,9 @@ function startsFromTable(
   return starts;
 }
 
-/** First fragments of the frames by the marker a codestream begins with; undefined where their number is wrong. */
+/**
+ * First fragment of each frame, found by the marker at the start of a codestream; undefined if their number is wrong.
+ */
 async function startsFromCodestreams(
   file: FileWindow,
   offsets: Float64Array,

@@ -1,19 +1,19 @@
-/** Offset tables of encapsulated pixel data with one fragment a frame (PS3.5 A.4, PS3.3 C.7.6.3.1.8). */
+/** Offset tables of encapsulated pixel data with one fragment per frame (PS3.5 A.4, PS3.3 C.7.6.3.1.8). */
 import { elementHeader } from './dataset-writer.ts';
 
 const ITEM_HEADER_BYTES = 8;
-const LARGEST_BASIC_OFFSET = 0xffffffff;
+const MAX_BASIC_OFFSET = 0xffffffff;
 
 export interface PixelDataLayout {
-  /** Elements that stand before Pixel Data: the extended offset table, where the basic one cannot hold the offsets. */
+  /** Elements to write before Pixel Data: the extended offset table, if the basic one cannot hold the offsets. */
   readonly before: Uint8Array;
-  /** Value of the basic offset table, maybe empty. */
+  /** Value of the basic offset table; may be empty. */
   readonly basicTable: Uint8Array;
-  /** Bytes of all fragments with their item headers and padding. */
+  /** Total size of all fragments, including item headers and padding. */
   readonly fragmentBytes: number;
 }
 
-/** @param lengthOf bytes of a frame, 0-based */
+/** @param lengthOf size of a frame in bytes; its index is 0-based */
 export function layOutFrames(frameCount: number, lengthOf: (index: number) => number): PixelDataLayout {
   const offsets = new Float64Array(frameCount);
   let fragmentBytes = 0;
@@ -22,14 +22,14 @@ export function layOutFrames(frameCount: number, lengthOf: (index: number) => nu
     const length = lengthOf(i);
     fragmentBytes += ITEM_HEADER_BYTES + length + (length % 2);
   }
-  if ((offsets.at(-1) ?? 0) <= LARGEST_BASIC_OFFSET) {
+  if ((offsets.at(-1) ?? 0) <= MAX_BASIC_OFFSET) {
     const basicTable = new Uint8Array(4 * frameCount);
     const view = new DataView(basicTable.buffer);
     for (const [i, offset] of offsets.entries()) view.setUint32(4 * i, offset, true);
     return { before: new Uint8Array(0), basicTable, fragmentBytes };
   }
   const table = uint64s(offsets);
-  // The lengths are those of the frames; padding is not counted.
+  // The lengths are those of the frames, without padding.
   const lengths = uint64s(Float64Array.from({ length: frameCount }, (_, i) => lengthOf(i)));
   const before = Buffer.concat([
     elementHeader('7FE00001', 'OV', table.length),

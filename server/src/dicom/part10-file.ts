@@ -1,25 +1,25 @@
-/** A Part 10 file on disk: its header in memory, its frames read one by one. Files may be of any size. */
+/** A Part 10 file on disk, of any size: its header is in memory, its frames are read one by one. */
 import { type FileHandle, open } from 'node:fs/promises';
-import type { Reservation } from '../budget.ts';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import { FileWindow } from './file-window.ts';
 import { type Fragment, indexFragments } from './fragment-index.ts';
-import { readPart10Header } from './part10-header.ts';
+import { type ReserveHeader, readPart10Header } from './part10-header.ts';
 
-/** No frame of a slide comes near this; it bounds what a damaged length can make us allocate. */
+/** No frame of a slide comes near this; it limits what a damaged length can make us allocate. */
 const MAX_FRAME_BYTES = 512 * 1024 * 1024;
 const DEFAULT_MAX_HEADER_BYTES = 256e6;
 
 export interface OpenOptions {
   readonly signal?: AbortSignal;
-  /** Largest header that is read, in bytes. Default 256 MB. */
+  /** Maximum size of a header, in bytes. Default 256 MB. */
   readonly maxHeaderBytes?: number;
-  /** Asked for room before the header, or more of it, is read; the file holds that room until it is closed. */
+  /**
+   * Asked to reserve memory before the header, or more of it, is read; the file holds the reservation until it is
+   * closed.
+   */
   readonly reserve?: ReserveHeader;
 }
-
-export type ReserveHeader = (bytes: number, signal: AbortSignal) => Promise<Reservation>;
 
 export interface Part10File extends AsyncDisposable {
   /** File meta information (group 2). */
@@ -29,20 +29,20 @@ export interface Part10File extends AsyncDisposable {
   readonly transferSyntaxUid: string;
   readonly sopInstanceUid: string;
   readonly numberOfFrames: number;
-  /** Bytes of the whole file. */
+  /** Size of the whole file. */
   readonly byteLength: number;
   /**
-   * Bytes of a frame, 0-based: the codestream (with its padding), or the uncompressed samples.
+   * The bytes of a frame: the codestream (including padding), or the uncompressed samples. @param index 0-based
    * @throws FRAME_INVALID
    */
   frame(index: number): Promise<Uint8Array>;
-  /** Number of bytes that `frame` gives. @throws FRAME_INVALID */
+  /** Size of what `frame` returns. @throws FRAME_INVALID */
   frameLength(index: number): number;
   close(): Promise<void>;
 }
 
 /**
- * Reads the header and finds every frame; the pixels stay on disk.
+ * Reads the header and locates every frame; the pixels stay on disk.
  * @throws DICOM_INVALID, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
  */
 export async function openPart10(
@@ -122,7 +122,7 @@ async function describe(
       if (others.length === 0) return window.readOn(first!.offset, length);
       const bytes = new Uint8Array(length);
       let at = 0;
-      // One after the other: a hostile frame has millions of fragments.
+      // One after the other: a malicious frame may have millions of fragments.
       for (const fragment of requireFrame(index)) {
         bytes.set(await window.read(fragment.offset, fragment.length), at);
         at += fragment.length;
@@ -134,14 +134,14 @@ async function describe(
   };
 }
 
-/** Bytes of one uncompressed frame (PS3.5 section 8.1.1). */
+/** Size of one uncompressed frame (PS3.5 section 8.1.1). */
 function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: number): number {
   const size = (keyword: string): number => dataSet.number(keyword) ?? 0;
   const whole = dataSet.number('SamplesPerPixel') ?? 1;
-  /** Of one sample of each pixel. */
+  /** Size of one sample per pixel. */
   const plane = size('Rows') * size('Columns') * (size('BitsAllocated') / 8);
-  // Two chrominance samples for every two pixels: two samples a pixel on average. Frames that an archive has decompressed
-  // keep that name and have all samples.
+  // Two chrominance samples for every two pixels: on average two samples per pixel. Frames decompressed by an archive
+  // keep that name but have all samples.
   const isNamed = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
   const length = plane * (isNamed && available < plane * whole * numberOfFrames ? 2 : whole);
   if (!Number.isInteger(length) || length <= 0)

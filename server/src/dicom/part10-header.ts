@@ -1,36 +1,41 @@
 /** Header of a Part 10 file (PS3.10 section 7): file meta information and data set, up to the pixel data. */
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import type { Reservation } from '../sharing/budget.ts';
+import { type DataSetEncoding, dataSetEncoding } from './data-set-encoding.ts';
 import type { DataSet } from './dataset.ts';
 import { MoreBytesNeeded, readDataSet, readFileMeta, type ValueLocation } from './dataset-reader.ts';
 import { hasPart10Prefix, META_START } from './file-meta.ts';
-import type { ReserveHeader } from './part10-file.ts';
-import { type TransferSyntax, transferSyntaxOf } from './transfer-syntax.ts';
+
+/** Asked to reserve memory before a header, or more of it, is read. */
+export type ReserveHeader = (bytes: number, signal: AbortSignal) => Promise<Reservation>;
 
 const NEVER = new AbortController().signal;
-const FIRST_READ_BYTES = 64 * 1024;
-/** Elements from here on (a float, double or integer Pixel Data, signatures) are not part of the header. */
+export const FIRST_READ_BYTES = 64 * 1024;
+/** Pixel Data; headers end before it. */
+export const PIXEL_DATA = '7FE00010';
+/** Elements from here on (float, double or integer Pixel Data, signatures) are not part of the header. */
 const PIXEL_DATA_GROUP_END = '7FE00008';
 
 export interface Part10Header {
   readonly meta: DataSet;
   readonly dataSet: DataSet;
   readonly transferSyntaxUid: string;
-  readonly transferSyntax: TransferSyntax;
-  /** Where the value of Pixel Data lies. */
+  readonly transferSyntax: DataSetEncoding;
+  /** Position of the value of Pixel Data. */
   readonly pixelData: ValueLocation;
 }
 
-/** A file that is read from its beginning. */
+/** A file that is read from the beginning. */
 export interface HeaderSource {
-  /** Bytes of the whole file; Infinity as long as that is not known. */
+  /** Size of the whole file; Infinity as long as it is unknown. */
   readonly size: number;
-  /** The first bytes; fewer where a file of unknown size ends before. */
+  /** The first bytes; fewer if a file of unknown size ends earlier. */
   first(length: number): Promise<Uint8Array>;
 }
 
 /**
- * Reads longer and longer beginnings of the file until the header is complete, never the pixels.
- * @throws DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, and what the source throws
+ * Reads increasingly long prefixes of the file until the header is complete, but never the pixels.
+ * @throws DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED, and whatever the source throws
  */
 export async function readPart10Header(
   source: HeaderSource,
@@ -46,35 +51,53 @@ export async function readPart10Header(
       const bytes = await source.first(length);
       return parseHeader(bytes, source.size);
     } catch (error) {
-      // What was read is let go of before there is room for more.
+      // What was read is released before memory for more is reserved.
       room?.[Symbol.dispose]();
       if (!(error instanceof MoreBytesNeeded)) throw error;
       if (error.end > maxHeaderBytes)
         throw new StainError('DICOM_INVALID', `The DICOM header takes more than ${maxHeaderBytes} bytes.`, {
           data: { maxHeaderBytes },
         });
-      length = Math.min(Math.max(error.end, Math.min(length * 4, maxHeaderBytes)), source.size);
+      length = Math.min(longerStart(error, length, maxHeaderBytes), source.size);
     }
   }
 }
 
 function parseHeader(bytes: Uint8Array, total: number): Part10Header {
-  if (!hasPart10Prefix(bytes))
-    throw new StainError('DICOM_INVALID', 'The instance is no DICOM Part 10 file.');
+  const { next: pixelData, ...header } = parsePart10(bytes, total, PIXEL_DATA_GROUP_END);
+  if (pixelData?.tag !== PIXEL_DATA)
+    throw new StainError('DICOM_INVALID', 'The instance holds no Pixel Data (7FE0,0010).');
+  if ((pixelData.length === undefined) !== header.transferSyntax.encapsulated)
+    throw new StainError(
+      'DICOM_INVALID',
+      `The Pixel Data do not suit transfer syntax ${header.transferSyntaxUid}.`,
+    );
+  return { ...header, pixelData };
+}
+
+/**
+ * Parses the beginning of a Part 10 file.
+ * @param total size of the whole file; Infinity if unknown
+ * @param until first tag that is left out
+ * @throws MoreBytesNeeded if it continues after `bytes`; DICOM_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
+ */
+export function parsePart10(
+  bytes: Uint8Array,
+  total: number,
+  until: string,
+): Omit<Part10Header, 'pixelData'> & { readonly next: ValueLocation | undefined } {
+  if (!hasPart10Prefix(bytes)) throw new StainError('DICOM_INVALID', 'A file has no DICOM Part 10 prefix.');
   const { meta, end } = readFileMeta(bytes, META_START, total);
   const transferSyntaxUid = meta.string('TransferSyntaxUID');
-  if (!transferSyntaxUid)
+  if (transferSyntaxUid === undefined)
     throw new StainError('DICOM_INVALID', 'The file meta information names no transfer syntax.');
-  const transferSyntax = transferSyntaxOf(transferSyntaxUid);
-  const { dataSet, next: pixelData } = readDataSet(bytes, {
-    start: end,
-    explicitVr: transferSyntax.explicitVr,
-    total,
-    until: PIXEL_DATA_GROUP_END,
-  });
-  if (pixelData?.tag !== '7FE00010')
-    throw new StainError('DICOM_INVALID', 'The instance holds no Pixel Data (7FE0,0010).');
-  if ((pixelData.length === undefined) !== transferSyntax.encapsulated)
-    throw new StainError('DICOM_INVALID', `The Pixel Data do not suit transfer syntax ${transferSyntaxUid}.`);
-  return { meta, dataSet, transferSyntaxUid, transferSyntax, pixelData };
+  const transferSyntax = dataSetEncoding(transferSyntaxUid);
+  const { explicitVr } = transferSyntax;
+  const { dataSet, next } = readDataSet(bytes, { start: end, explicitVr, total, until });
+  return { meta, dataSet, transferSyntaxUid, transferSyntax, next };
+}
+
+/** How many bytes to read next if those read so far were too few. */
+export function longerStart({ end }: MoreBytesNeeded, length: number, limit: number): number {
+  return Math.max(end, Math.min(length * 4, limit));
 }

@@ -1,13 +1,13 @@
 /**
- * Codes of stains: CID 8112 Specimen Stain and CID 8130 Staining Protocol (PS3.16), as SNOMED CT and as the SNOMED RT of older
- * files. What H&E may hold, and what it does not.
+ * Codes of stains: CID 8112 Specimen Stain and CID 8130 Staining Protocol (PS3.16), in SNOMED CT and in the SNOMED RT
+ * of older files. Which codes H&E may contain, and which it may not.
  */
 
 interface StainCode {
   readonly name: string;
-  /** Of SNOMED CT. */
+  /** SNOMED CT code. */
   readonly sct: string;
-  /** Of SNOMED RT. */
+  /** SNOMED RT code. */
   readonly srt?: string;
 }
 
@@ -35,8 +35,8 @@ const EOSIN = list(`
 const BOTH = list('104210008 P3-50495 haematoxylin and eosin');
 
 /**
- * What a slide that holds it is not H&E by. Left out is what goes with H&E in some laboratories (saffron, phloxine, erythrosine), and
- * what marks margins or was given to the patient (India ink, patent blue, indigo carmine).
+ * Stains that make a slide something other than H&E. Not listed: what some laboratories combine with H&E (saffron,
+ * phloxine, erythrosine), and what marks margins or was given to the patient (India ink, patent blue, indigo carmine).
  */
 const OTHER = list(`
   117617002 - immunohistochemistry
@@ -140,7 +140,7 @@ const OTHER = list(`
   255813003 C-2282C Ziehl-Neelsen
 `);
 
-/** What a code says of a stain. */
+/** What a code says about a stain. */
 export type StainCodeMeaning = 'haematoxylin' | 'eosin' | 'he' | { readonly other: string };
 
 const MEANINGS = new Map<string, StainCodeMeaning>(
@@ -159,10 +159,10 @@ const MEANINGS = new Map<string, StainCodeMeaning>(
   ),
 );
 
-/** Designators that old files have for SNOMED RT. */
+/** Coding scheme designators of SNOMED RT in old files. */
 const SNOMED_RT = new Set(['SRT', 'SNM3', '99SDM']);
 
-/** @returns undefined for what is no stain, or none that decides anything */
+/** @returns undefined for a code that is not a stain, or that decides nothing */
 export function stainOfCode(value: string, scheme: string): StainCodeMeaning | undefined {
   return MEANINGS.get(`${SNOMED_RT.has(scheme) ? 'SRT' : scheme} ${value}`);
 }

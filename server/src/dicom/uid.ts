@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 
 /**
- * UIDs as they come in URLs and bodies (PS3.5 section 9): digits and dots, at most 64. Everything else is refused,
- * which also keeps `..` and separators out of file names. Leading zeros are let through: real files have them.
+ * Checks UIDs in URLs and bodies (PS3.5 section 9): digits and dots, at most 64 characters. Everything else is refused,
+ * which also keeps `..` and separators out of file names. Leading zeros are accepted, because real files have them.
  */
 export function isUid(text: string | undefined): text is string {
   return text !== undefined && text.length <= 64 && /^\d+(\.\d+)*$/.test(text);
@@ -13,7 +13,7 @@ export function uidFromUuid(uuid: string): string {
   return `2.25.${BigInt(`0x${uuid.replaceAll('-', '')}`)}`;
 }
 
-/** The UUID in a UID that `uidFromUuid` makes; undefined for any other UID. */
+/** The UUID in a UID made by `uidFromUuid`; undefined for any other UID. */
 export function uuidFromUid(uid: string): string | undefined {
   const decimal = /^2\.25\.(0|[1-9]\d{0,38})$/.exec(uid)?.[1];
   if (decimal === undefined) return undefined;
@@ -22,8 +22,8 @@ export function uuidFromUid(uid: string): string | undefined {
 }
 
 /**
- * Name-based UUID, version 5 (RFC 9562 section 5.5): the same job and name give the same UUID, so a retry
- * of a job stores the same UIDs without keeping a list of them.
+ * Name-based UUID, version 5 (RFC 9562 section 5.5): the same job and name give the same UUID, so a retried job stores
+ * the same UIDs without keeping a list of them.
  */
 export function nameBasedUuid(namespace: string, name: string): string {
   const bytes = createHash('sha1')

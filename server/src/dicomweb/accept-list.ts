@@ -1,22 +1,22 @@
-/** Accept lists of DICOMweb (PS3.18 8.7.5), read generously: clients quote them in their own ways. */
+/** Accept lists of DICOMweb (PS3.18 8.7.5), parsed leniently: clients quote them in different ways. */
 import { parseMediaType, splitOutsideQuotes } from './media-type.ts';
 
 /** One member of an Accept list. */
 export interface Accepted {
   readonly multipart: boolean;
-  /** Media type of the parts, or of the one body. */
+  /** Media type of the parts, or of the single body. */
   readonly type: string;
   readonly transferSyntax: string | undefined;
 }
 
-/** In the order of the list; without one, whatever the standard has as default. */
+/** In list order; if the list is absent, the standard's default. */
 export function parseAccept(accept: string | undefined): Accepted[] {
   const members = splitOutsideQuotes(accept ?? '', ',').filter((member) => member.trim() !== '');
   if (members.length === 0) return [{ multipart: true, type: '*/*', transferSyntax: undefined }];
   return members.map((member) => {
     const { essence, parameters } = parseMediaType(member);
     const transferSyntax = parameters.get('transfer-syntax');
-    // `*/*` gets multipart, which is the default of the standard.
+    // `*/*` gets multipart, the standard's default.
     if (essence === '*/*') return { multipart: true, type: essence, transferSyntax };
     if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax };
     // Some clients put the transfer syntax inside the quotes of the type.

@@ -1,29 +1,29 @@
 /**
- * How one archive wants to be asked, as far as its answers have told. Everything is asked for in the usual way first. Where
- * the archive refuses that, the other ways are tried, each once, and the one that works is kept for the next request.
+ * How an archive wants to be queried, as learnt from its responses. Every request is first made in the usual way. If
+ * the archive refuses that, the alternatives are tried once each, and the one that works is kept for later requests.
  */
-import { StainError } from '../errors.ts';
-import { isPassing } from './retry.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { isRetryable } from './retry.ts';
 
-/** Which transfer syntaxes a request names: `transfer-syntax=*`, all that are read here, or none. */
+/** Which transfer syntaxes a request names: `transfer-syntax=*`, all that we can read, or none. */
 export type NamedSyntaxes = 'any' | 'listed' | 'none';
 
 export interface Habits {
-  /** As the archive names itself. */
+  /** The archive's own name. */
   readonly server: string | undefined;
   /** Media type of data sets. */
   readonly json: 'application/dicom+json' | 'application/json';
-  /** Pages of searches: as large as is usual, small, or everything at once, without `limit` and `offset`. */
+  /** Pages of searches: the usual size, small, or everything at once, without `limit` and `offset`. */
   readonly paging: 'usual' | 'small' | 'none';
-  /** Whether searches may name attributes to be told. */
+  /** Whether searches may name additional attributes to return. */
   readonly includefield: boolean;
-  /** False once results have come that were not asked for: they are dropped. */
+  /** False once a search has returned results that do not match; those are dropped. */
   readonly filters: boolean;
-  /** What 404 says to a search: that there is no such resource, or that nothing matches. */
+  /** What 404 means in response to a search: there is no such resource, or nothing matches. */
   readonly notFound: 'no resource' | 'no match';
   readonly instances: NamedSyntaxes;
   readonly frames: NamedSyntaxes;
-  /** Which resource gives the full headers of whole-slide instances. */
+  /** Which resource returns the full headers of whole-slide instances. */
   readonly headers: 'series metadata' | 'instance metadata' | 'instances';
 }
 
@@ -40,22 +40,22 @@ export const USUAL: Habits = {
 };
 
 export interface OtherWays {
-  /** Statuses that refuse the way of asking. */
+  /** Statuses that refuse this kind of request. */
   readonly refusals: ReadonlySet<number>;
-  /** The ways besides the one that is known, the best first. */
+  /** Alternatives to the known way, best first. */
   readonly ways: (known: Habits) => readonly Partial<Habits>[];
-  /** What the archive lacks that takes none of them; for a person. */
+  /** What an archive that accepts none of them lacks; for people. */
   readonly lacks: string;
-  /** Whether one answer shows that the way is right: a refusal after it is of one request, and teaches nothing. */
+  /** Whether one response proves a way right: a later refusal then concerns a single request and teaches nothing. */
   readonly isShownByOne?: boolean;
 }
 
-/** Statuses that are about the form of the answer, and about nothing else. */
+/** Statuses about the format of the response, and nothing else. */
 const NOT_ACCEPTABLE: ReadonlySet<unknown> = new Set([406, 415]);
 
 export class ArchiveHabits {
   #known = USUAL;
-  /** `lacks` of what was answered in the way that is known. */
+  /** `lacks` of the habits for which the known way has been answered. */
   readonly #shown = new Set<string>();
 
   get known(): Habits {
@@ -67,9 +67,9 @@ export class ArchiveHabits {
   }
 
   /**
-   * Asks in the way that is known, and in the others where that is refused.
-   * @throws the refusal where all ways are refused: ARCHIVE_LACKING where it is about the form of the answer. What fails in
-   *   another way than by an answer says more than the refusal, and is thrown as it is
+   * Sends a request in the known way, and in the other ways if that is refused.
+   * @throws the refusal if all ways are refused: ARCHIVE_LACKING if it concerns the format of the response. A failure
+   * without a response says more than the refusal, and is thrown as it is
    */
   async ask<T>(
     request: (habits: Habits) => Promise<T>,
@@ -99,14 +99,14 @@ export class ArchiveHabits {
   }
 }
 
-/** Status of an answer that refuses a request for good; what is not found, or may come later, is not refused. */
+/** Status of a response that refuses a request permanently; undefined for what is not found or may succeed later. */
 export function refusedStatus(error: unknown): number | undefined {
-  if (!(error instanceof StainError) || isPassing(error)) return undefined;
+  if (!(error instanceof StainError) || isRetryable(error)) return undefined;
   const { status } = error.data;
   return typeof status === 'number' && status >= 400 && status !== 404 && status !== 410 ? status : undefined;
 }
 
-/** All values of a habit but one. */
+/** All values of a habit except one. */
 export function othersThan<T>(values: readonly T[], known: T): T[] {
   return values.filter((value) => value !== known);
 }

@@ -1,33 +1,34 @@
 /**
- * What an archive can, as far as reading tells. Everything is asked through the client that jobs use, so that what is worked
- * round here is worked round there; nothing is written.
+ * What an archive supports, as far as reading shows. All requests go through the client that jobs use, so that both use
+ * the same workarounds; nothing is written.
  */
+
+import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
-import { StainError } from '../errors.ts';
+import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
 import { type Habits, type NamedSyntaxes, USUAL } from './archive-habits.ts';
 import type { DicomWebClient } from './client.ts';
-import { type DicomJson, numberOf, textOf } from './dicom-json.ts';
 
 export interface ArchiveCheck {
   readonly what: string;
   readonly outcome: 'can' | 'worked round' | 'lacking' | 'not tried';
-  /** How it is worked round, what it means for users, or why it was not tried; for a person. */
+  /** The workaround, the effect on users, or why it was not tested; for people. */
   readonly detail: string;
 }
 
 export interface ArchiveProfile {
-  /** As it names itself. */
+  /** The archive's own name. */
   readonly server: string | undefined;
-  /** Nothing that is needed to normalise its slides is lacking; storing is not tried. */
+  /** The archive lacks nothing needed to normalise its slides; storing is not tested. */
   readonly isUsable: boolean;
-  /** Whether there was a slide to try with. */
+  /** Whether there was a slide to test with. */
   readonly hasSlides: boolean;
   readonly checks: readonly ArchiveCheck[];
 }
 
 type Finding = Pick<ArchiveCheck, 'outcome' | 'detail'>;
 
-/** With what later checks need. */
+/** The finding, and what later checks need. */
 interface Found<T> extends Finding {
   readonly value: T;
 }
@@ -40,15 +41,15 @@ interface Sample {
 }
 
 const [STUDY, SERIES] = ['0020000D', '0020000E'] as const;
-/** What the archive must show after storing. */
+/** Attributes that the archive must return after storing. */
 const SHOWN = { Rows: '00280010', Columns: '00280011', NumberOfFrames: '00280008' } as const;
-/** Slides that are looked at for one that can be opened. */
-const MOST_TRIED = 5;
-const COUNTED = 'Series Numbers of results are counted from the number of series.';
+/** Maximum number of slides to try to open. */
+const MAX_TRIED = 5;
+const COUNTED = 'Series Numbers of results continue from the number of series.';
 
 /**
- * @param late ends what is under way and leaves out what follows; the profile tells that
- * @throws what the first search throws where neither studies nor series can be searched, and what `signal` is aborted with
+ * @param late ends the check in progress and skips the rest; the profile says so
+ * @throws the error of the first search if neither studies nor series can be searched, and the reason of `signal`
  */
 export async function profileArchive(
   client: DicomWebClient,
@@ -62,7 +63,7 @@ export async function profileArchive(
   );
   const slides = await checks.run(
     'search for slides (modality SM)',
-    { isNeeded: true, effect: 'Slides are found by their UIDs only.' },
+    { isNeeded: true, effect: 'Slides can be found only by their UIDs.' },
     () => searchSlides(client, either),
   );
   checks.requireAnswer();
@@ -70,7 +71,7 @@ export async function profileArchive(
   const { server, json } = client.known();
   checks.add(
     USUAL.json,
-    json === USUAL.json ? can() : workedRound(`It gives ${json}, which is read as the same.`),
+    json === USUAL.json ? can() : workedRound(`It returns ${json}, which is read in the same way.`),
   );
   checks.add('storing (STOW-RS)', notTried('It would write.'));
   return { server, isUsable: checks.isUsable, hasSlides: (slides?.length ?? 0) > 0, checks: checks.done };
@@ -86,13 +87,13 @@ async function profileSlides(
   if (!slide)
     return checks.add(
       'metadata, frames and instances',
-      notTried('The archive shows no slide (modality SM) to try with.'),
+      notTried('The archive has no slide (modality SM) to test with.'),
     );
   if (second)
     await checks.run('pages of a search', { effect: 'Slides beyond the first page are not found.' }, () =>
       searchSecond(slide, client, signal),
     );
-  else checks.add('pages of a search', notTried('Two slides are needed to tell.'));
+  else checks.add('pages of a search', notTried('This check needs two slides.'));
   await checks.run(
     'attributes by includefield',
     { isNeeded: true, effect: 'Results cannot be given a Series Number.' },
@@ -107,7 +108,7 @@ async function profileSlides(
   await checks.run('search for instances', { isNeeded: true, effect: 'Results cannot be verified.' }, () =>
     searchInstances(sample, client, signal),
   );
-  await checks.run('frames as stored', { effect: 'There are no previews and stains.' }, () =>
+  await checks.run('frames as stored', { effect: 'Previews and stains are not available.' }, () =>
     frames(sample, client, signal),
   );
   await checks.run('instances as stored', { isNeeded: true, effect: 'No slide can be fetched.' }, () =>
@@ -116,9 +117,9 @@ async function profileSlides(
 }
 
 interface Weight {
-  /** Without it no slide is normalised. */
+  /** If true, no slide can be normalised without it. */
   readonly isNeeded?: boolean;
-  /** What users miss where it fails. */
+  /** What users lose if the check fails. */
   readonly effect: string;
 }
 
@@ -138,7 +139,7 @@ class Checks {
     this.done.push({ what, ...finding });
   }
 
-  /** @returns undefined where the check failed */
+  /** @returns undefined if the check failed */
   async run<T>(
     what: string,
     { isNeeded = false, effect }: Weight,
@@ -151,13 +152,13 @@ class Checks {
     return 'value' in found ? found.value : undefined;
   }
 
-  /** @throws the first error where every check so far has failed */
+  /** @throws the first error if every check so far has failed */
   requireAnswer(): void {
     if (this.#errors.length === this.done.length) throw this.#errors[0];
   }
 
   async #found<T>(effect: string, check: () => Promise<T>): Promise<T | Finding> {
-    if (this.#late.aborted) return notTried('The time for all checks was over.');
+    if (this.#late.aborted) return notTried('The time limit for all checks had passed.');
     try {
       return await check();
     } catch (error) {
@@ -171,21 +172,21 @@ class Checks {
 async function searchStudies(client: DicomWebClient, signal: AbortSignal): Promise<Finding> {
   await client.searchStudies({ limit: 1 }, signal);
   const isUsual = client.known().notFound === USUAL.notFound;
-  return isUsual ? can() : workedRound('404 is taken for no match: other searches are answered.');
+  return isUsual ? can() : workedRound('404 is treated as no match, because other searches are answered.');
 }
 
 async function searchSlides(client: DicomWebClient, signal: AbortSignal): Promise<Found<DicomJson[]>> {
-  const value = await client.searchSeries({ Modality: 'SM' }, signal, { mostResults: 1 });
+  const value = await client.searchSeries({ Modality: 'SM' }, signal, { maxResults: 1 });
   const { paging, filters } = client.known();
   const details = [
-    ...(paging === 'none' ? ['It takes no limit or no offset; all results are asked for at once.'] : []),
-    ...(paging === 'small' ? ['It takes pages of 200 results, no larger ones.'] : []),
-    ...(filters ? [] : ['It does not filter by modality; the others are dropped here.']),
+    ...(paging === 'none' ? ['It does not support limit or offset; all results are requested at once.'] : []),
+    ...(paging === 'small' ? ['It supports pages of at most 200 results.'] : []),
+    ...(filters ? [] : ['It does not filter by modality; other series are dropped here.']),
   ];
   return { ...(details.length === 0 ? can() : workedRound(details.join(' '))), value };
 }
 
-/** The second slide is asked for by its place. */
+/** Requests the second slide by its offset. */
 async function searchSecond(first: DicomJson, client: DicomWebClient, signal: AbortSignal): Promise<Finding> {
   const [second] = await client.searchSeries({ Modality: 'SM', limit: 1, offset: 1 }, signal);
   const isIgnored = second !== undefined && textOf(second, SERIES) === textOf(first, SERIES);
@@ -198,23 +199,27 @@ async function includefield(study: string, client: DicomWebClient, signal: Abort
   if (!client.known().includefield) return workedRound(`It refuses the parameter. ${COUNTED}`);
   return series.every((json) => numberOf(json, '00200011') !== undefined)
     ? can()
-    : workedRound(`Not every series has one that it tells. ${COUNTED}`);
+    : workedRound(`It does not return one for every series. ${COUNTED}`);
 }
 
 const METADATA: Readonly<Record<Habits['headers'], Finding>> = {
   'series metadata': can(),
-  'instance metadata': workedRound('Those of a series are thinned; each instance is asked for its own.'),
-  instances: workedRound('They are thinned; the header of each instance is fetched, up to its pixel data.'),
+  'instance metadata': workedRound(
+    'The metadata of a series are incomplete; the metadata of each instance are requested.',
+  ),
+  instances: workedRound(
+    'They are incomplete; the header of each instance is fetched, up to its pixel data.',
+  ),
 };
 
-/** @throws what the first slide throws where none can be opened */
+/** @throws the error of the first slide if none can be opened */
 async function metadata(
   slides: readonly DicomJson[],
   client: DicomWebClient,
   signal: AbortSignal,
 ): Promise<Finding | Found<Sample>> {
   let failure: unknown;
-  for (const slide of slides.slice(0, MOST_TRIED)) {
+  for (const slide of slides.slice(0, MAX_TRIED)) {
     const [study, series] = [textOf(slide, STUDY)!, textOf(slide, SERIES)!];
     try {
       const sop = smallest(await client.seriesMetadata(study, series, signal));
@@ -225,7 +230,7 @@ async function metadata(
     }
   }
   if (failure !== undefined) throw failure;
-  return lacking('No series that it shows as a slide has an image. No slide can be opened.');
+  return lacking('No series that it lists as a slide has an image. No slide can be opened.');
 }
 
 /** SOP Instance UID of the image with the fewest pixels. */
@@ -246,12 +251,10 @@ async function searchInstances(
   const found = await client.searchInstances(parameters, signal);
   const own = found.find((json) => textOf(json, '00080018') === sop);
   if (!own)
-    return lacking('It does not show an instance that its metadata name. Results cannot be verified.');
+    return lacking('It does not find an instance that its metadata name. Results cannot be verified.');
   return Object.values(SHOWN).every((tag) => numberOf(own, tag) !== undefined)
     ? can()
-    : workedRound(
-        `It leaves out ${includefield.join(', ')}; after storing, the header of the instance is looked at.`,
-      );
+    : workedRound(`It omits ${includefield.join(', ')}; after storing, the header of the instance is read.`);
 }
 
 async function frames(
@@ -268,7 +271,7 @@ async function instances(
   client: DicomWebClient,
   signal: AbortSignal,
 ): Promise<Finding> {
-  // The first bytes tell; the rest is not fetched.
+  // The first bytes suffice; the rest is not fetched.
   for await (const _ of client.retrieveInstance(study, series, sop, signal)) break;
   return syntaxes(client.known().instances, 'Slides take more time and room in the spool.');
 }
@@ -276,8 +279,8 @@ async function instances(
 function syntaxes(named: NamedSyntaxes, effect: string): Finding {
   const findings: Readonly<Record<NamedSyntaxes, Finding>> = {
     any: can(),
-    listed: workedRound('It refuses transfer-syntax=*; those that are read here are listed.'),
-    none: workedRound(`It takes no transfer syntax and decompresses what it sends. ${effect}`),
+    listed: workedRound('It refuses transfer-syntax=*; requests list the readable transfer syntaxes.'),
+    none: workedRound(`It accepts no transfer syntax and decompresses what it sends. ${effect}`),
   };
   return findings[named];
 }

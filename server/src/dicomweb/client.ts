@@ -1,13 +1,14 @@
 /**
  * A streaming DICOMweb client (PS3.18): QIDO-RS, WADO-RS and STOW-RS over undici.
- * Nothing of the size of a slide is held in memory, every call can be aborted, and everything thrown is a
- * StainError whose message names no token and no query string.
+ * Nothing the size of a slide is held in memory, every call can be aborted, and every error is a StainError whose
+ * message contains no token and no query string.
  */
 
 import type { DataSet } from '../dicom/dataset.ts';
+import type { DicomJson } from '../dicom/json-model.ts';
 import type { Habits } from './archive-habits.ts';
 import { ArchiveConnection, type ConnectionOptions } from './connection.ts';
-import type { DicomJson } from './dicom-json.ts';
+import { type StoredHeader, storedHeader } from './instance-header.ts';
 import { type Frame, retrieveFrames } from './retrieve-frames.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
 import { type SearchOptions, type SearchParameters, search } from './search.ts';
@@ -18,24 +19,24 @@ import { type ExpectedInstance, verifyInstance } from './stored-instance.ts';
 export type { ExpectedInstance, Frame, SearchOptions, SearchParameters, StorableInstance };
 
 export interface DicomWebClientOptions extends ConnectionOptions {
-  /** Most bytes of a JSON answer (metadata of a series, a page of a search). Default 256 MB. */
+  /** Maximum size of a JSON response (metadata of a series, a page of a search), in bytes. Default 256 MB. */
   readonly maxMetadataBytes?: number;
-  /** Most frames asked for in one request; archives refuse long URLs. Default 1000. */
+  /** Maximum number of frames per request; archives refuse long URLs. Default 1000. */
   readonly framesPerRequest?: number;
-  /** Largest frame that is accepted, in bytes. Default 256 MB. */
+  /** Maximum size of a frame, in bytes. Default 256 MB. */
   readonly maxFrameBytes?: number;
-  /** Results asked for in one page of a search. Default 1000. */
+  /** Results per page of a search. Default 1000. */
   readonly pageSize?: number;
-  /** Pauses before the tries to see a stored instance, in milliseconds. Default 0, 500, 1000, 2000, 4000. */
+  /** Delays before the attempts to find a stored instance, in milliseconds. Default 0, 500, 1000, 2000, 4000. */
   readonly verifyDelaysMs?: readonly number[];
 }
 
 export interface DicomWebClient {
   /**
-   * QIDO-RS. Parameters go into the query, `StudyInstanceUID` and `SeriesInstanceUID` into the path where
-   * the standard has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
+   * QIDO-RS. Parameters go into the query; `StudyInstanceUID` and `SeriesInstanceUID` go into the path if the standard
+   * has a path for them. Pages are fetched until the archive has no more, unless `limit` is given.
    * @throws ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_REFUSED, ARCHIVE_ERROR, ARCHIVE_PROTOCOL, PAYLOAD_TOO_LARGE,
-   *   CANCELLED
+   * CANCELLED
    */
   searchStudies(
     parameters: SearchParameters,
@@ -54,15 +55,28 @@ export interface DicomWebClient {
   ): Promise<DicomJson[]>;
 
   /**
-   * Headers of all instances of a series; empty where the archive answers with none.
-   * @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE (above `maxMetadataBytes`), DICOM_INVALID, and those of the searches
+   * Headers of all instances of a series; empty if the archive returns none.
+   * @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE (above `maxMetadataBytes`), DICOM_INVALID, and the errors of the
+   * searches
    */
   seriesMetadata(studyUid: string, seriesUid: string, signal: AbortSignal): Promise<DataSet[]>;
 
   /**
-   * One instance as stored, a DICOM Part 10 file in chunks. A connection that breaks is taken up again where
-   * it broke, provided that the archive sends the same bytes again.
-   * @param onLength awaited before the first byte, where the archive sends Content-Length: the instance has no more bytes
+   * The header of one instance as stored, byte for byte, unlike metadata: the instance is fetched up to its pixel data.
+   * @throws NOT_FOUND, DICOM_INVALID, and the errors of the searches
+   */
+  retrieveHeader(
+    studyUid: string,
+    seriesUid: string,
+    sopUid: string,
+    signal: AbortSignal,
+  ): Promise<StoredHeader>;
+
+  /**
+   * One instance as stored, a DICOM Part 10 file in chunks. A broken connection resumes where it broke, provided that
+   * the archive sends the same bytes again.
+   * @param onLength awaited before the first byte, if the archive sends Content-Length: the instance is not longer
+   * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and the errors of the searches
    * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
    */
   retrieveInstance(
@@ -74,9 +88,9 @@ export interface DicomWebClient {
   ): AsyncIterable<Uint8Array>;
 
   /**
-   * Frames as stored, in the order of `frameNumbers` (1-based), a batch a request.
-   * @param maxFrameBytes where the size of a frame is known, less than the option of that name
-   * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and those of the searches
+   * Frames as stored, in the order of `frameNumbers` (1-based), one request per batch.
+   * @param maxFrameBytes if the size of a frame is known, a lower limit than the option of that name
+   * @throws NOT_FOUND, ARCHIVE_TRUNCATED, and the errors of the searches
    */
   retrieveFrames(
     studyUid: string,
@@ -88,15 +102,16 @@ export interface DicomWebClient {
   ): AsyncIterable<Frame>;
 
   /**
-   * STOW-RS of one instance, streamed. Sent again after a passing failure, but only when the archive does not
-   * show the instance; one that it has already is success only when it is the same image.
-   * @throws STORE_REJECTED with `data.failureReason`, STORE_UNVERIFIED, PAYLOAD_TOO_LARGE, and those of the searches
+   * STOW-RS of one instance, streamed. Sent again after a transient failure, but only if the archive does not have the
+   * instance; if it already has one, that counts as success only if it is the same image.
+   * @throws STORE_REJECTED with `data.failureReason`, STORE_UNVERIFIED, PAYLOAD_TOO_LARGE, and the errors of the
+   * searches
    */
   storeInstance(studyUid: string, instance: StorableInstance, signal: AbortSignal): Promise<void>;
 
   /**
-   * Waits a few seconds for the archive to show a stored instance.
-   * @throws STORE_UNVERIFIED where it does not, or shows another number of frames
+   * Waits a few seconds for a stored instance to appear in the archive.
+   * @throws STORE_UNVERIFIED if it does not appear, or has a different number of frames
    */
   verifyInstance(
     studyUid: string,
@@ -106,14 +121,14 @@ export interface DicomWebClient {
     signal: AbortSignal,
   ): Promise<void>;
 
-  /** What was learnt of the archive so far. */
+  /** What has been learnt about the archive so far. */
   known(): Habits;
 
   /** Closes the connections; requests in flight fail with CANCELLED. */
   close(): Promise<void>;
 }
 
-/** @throws CONFIGURATION_INVALID where `url` is no http or https URL */
+/** @throws CONFIGURATION_INVALID if `url` is not an http or https URL */
 export function createDicomWebClient(options: DicomWebClientOptions): DicomWebClient {
   const connection = new ArchiveConnection(options);
   const limits = {
@@ -132,10 +147,12 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
       search(connection, 'instances', parameters, limits, signal, options),
     seriesMetadata: (studyUid, seriesUid, signal) =>
       seriesMetadata(connection, { studyUid, seriesUid }, limits.maxMetadataBytes, signal),
+    retrieveHeader: (studyUid, seriesUid, sopUid, signal) =>
+      storedHeader(connection, { studyUid, seriesUid, sopUid }, limits.maxMetadataBytes, signal),
     retrieveInstance: (studyUid, seriesUid, sopUid, signal, onLength) =>
       retrieveInstance(connection, { studyUid, seriesUid, sopUid }, signal, onLength),
-    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal, most = limits.maxFrameBytes) => {
-      const maxFrameBytes = Math.min(most, limits.maxFrameBytes);
+    retrieveFrames: (studyUid, seriesUid, sopUid, frameNumbers, signal, maxBytes = limits.maxFrameBytes) => {
+      const maxFrameBytes = Math.min(maxBytes, limits.maxFrameBytes);
       const address = { studyUid, seriesUid, sopUid };
       return retrieveFrames(connection, address, frameNumbers, { ...limits, maxFrameBytes }, signal);
     },

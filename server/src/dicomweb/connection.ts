@@ -1,41 +1,45 @@
-/** Requests to one archive: headers, time limits, retries of what is safe to repeat, redirects, errors. */
+/** Requests to one archive: headers, time limits, redirects, errors, and retries of what is safe to repeat. */
 import { Readable } from 'node:stream';
-import { Agent, type Dispatcher } from 'undici';
-import { type ErrorCode, StainError } from '../errors.ts';
+import type { Dispatcher } from 'undici';
+import { type ErrorCode, StainError } from '../../../core/src/errors.ts';
+import type { DicomJson } from '../dicom/json-model.ts';
+import type { TlsFiles } from '../tls.ts';
+import { archiveAgent } from './archive-agent.ts';
 import { ArchiveHabits, type OtherWays, othersThan } from './archive-habits.ts';
 import { decodeBody } from './decode-body.ts';
-import type { DicomJson } from './dicom-json.ts';
 import { connectionFault, statusFault, webPageFault } from './faults.ts';
-import { parseDataSets } from './parse-json.ts';
+import { parseDataSets, StreamedDataSets } from './parse-json.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
 export interface ConnectionOptions {
-  /** Root of the DICOMweb service; user and password in it become an Authorization header. */
+  /** Root of the DICOMweb service; a user and password in it become an Authorization header. */
   readonly url: string;
-  /** Headers of every request; a function is asked anew each time, so that tokens stay fresh. */
+  /** Headers of every request; a function is called for each request, so that tokens stay fresh. */
   readonly headers?:
     | Record<string, string>
     | (() => Promise<Record<string, string>> | Record<string, string>);
-  /** Longest silence: for the connection, until the headers of the answer, and between bytes of its body. Default 60 s. */
+  /** CA certificates in place of the usual ones, and a client certificate. */
+  readonly tls?: TlsFiles;
+  /** Idle timeout: for the connection, until the response headers, and between bytes of the body. Default 60 s. */
   readonly timeoutMs?: number;
-  /** Longest silence of an archive that works on a STOW request. Default 5 minutes. */
+  /** Idle timeout while the archive works on a STOW request. Default 5 minutes. */
   readonly storeTimeoutMs?: number;
-  /** Tries after the first, for what may be repeated. Default 3. */
+  /** Number of retries of what may be repeated. Default 3. */
   readonly maxRetries?: number;
-  /** Longest pause before the first retry. Default 500 ms. */
+  /** Longest delay before the first retry. Default 500 ms. */
   readonly retryDelayMs?: number;
-  /** Hears of every request: status, or code of the fault, and seconds up to the headers of the answer. */
+  /** Called after every request with the status or error code, and the seconds until the response headers. */
   readonly onAnswer?: ((method: string, outcome: string, seconds: number) => void) | undefined;
-  /** Where several connections go to one archive: what one has learnt of it, the others know. */
+  /** Shared if several connections go to one archive: what one learns, the others know. */
   readonly habits?: ArchiveHabits;
 }
 
 export interface ArchiveRequest {
-  /** Segments below the root. */
+  /** Path segments below the root. */
   readonly path: readonly string[];
   readonly query?: URLSearchParams;
   readonly accept: string;
-  /** Code for 404. Default NOT_FOUND. */
+  /** Error code for 404. Default NOT_FOUND. */
   readonly notFound?: ErrorCode;
 }
 
@@ -43,21 +47,23 @@ export interface ArchiveResponse {
   readonly status: number;
   readonly contentType: string | undefined;
   readonly header: (name: string) => string | undefined;
-  /** The body; what it throws is a StainError already. Leaving it early closes the connection. */
+  /** What a 401 asks for (RFC 9110 section 11.6.1). */
+  readonly challenges: string;
+  /** The body; its errors are already StainErrors. Leaving it early closes the connection. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 export interface JsonAnswer {
   readonly items: DicomJson[];
-  /** That they came in. */
+  /** Size of the response. */
   readonly bytes: number;
-  /** Whether the archive says that it has more of them (PS3.18 10.6.4, Warning 299). */
+  /** Whether the archive says that there are more results (PS3.18 10.6.4, Warning 299). */
   readonly hasMore: boolean;
 }
 
 export interface UploadBody {
   readonly contentType: string;
-  /** Exact; archives read a chunked upload slowly or not at all. */
+  /** Exact length; archives read a chunked upload slowly or not at all. */
   readonly byteLength: number;
   readonly stream: AsyncIterable<Uint8Array>;
 }
@@ -66,18 +72,20 @@ const JSON_TYPES = ['application/dicom+json', 'application/json'] as const;
 export const OTHER_JSON: OtherWays = {
   refusals: new Set([406, 415]),
   ways: ({ json }) => othersThan(JSON_TYPES, json).map((other) => ({ json: other })),
-  lacks: `It gives data sets neither as ${JSON_TYPES.join(' nor as ')}.`,
+  lacks: `It returns data sets neither as ${JSON_TYPES.join(' nor as ')}.`,
 };
 const MAX_REDIRECTS = 3;
-/** Of what an archive calls itself. */
+/** A web page identifies itself within these first bytes. */
+const MARKUP_BYTES = 100;
+/** Longest server name that is kept. */
 const MAX_NAME = 100;
-/** An answer to STOW names one instance; an error page is no longer than this. */
+/** A response to STOW names one instance, and an error page is not longer than this. */
 const MAX_ANSWER_BYTES = 1e6;
 
 export class ArchiveConnection {
   readonly retries: RetryPolicy;
   readonly habits: ArchiveHabits;
-  readonly #agent: Agent;
+  readonly #agent: Dispatcher;
   readonly #root: URL;
   readonly #authorization: string | undefined;
   readonly #options: ConnectionOptions;
@@ -91,12 +99,11 @@ export class ArchiveConnection {
     this.retries = { maxRetries: options.maxRetries ?? 3, retryDelayMs: options.retryDelayMs ?? 500 };
     this.#root = parseRoot(options.url);
     this.#authorization = takeCredentials(this.#root);
-    // HTTP/1.1: its flow control is the socket's, which is what a stream of the size of a slide wants.
-    this.#agent = new Agent({
-      connect: { timeout },
+    this.#agent = archiveAgent({
+      tls: options.tls ?? {},
+      connectMs: timeout,
       headersTimeout: timeout,
       bodyTimeout: timeout,
-      allowH2: false,
     });
   }
 
@@ -104,7 +111,7 @@ export class ArchiveConnection {
     return this.#agent.destroy();
   }
 
-  /** GET without retries, for callers that take up a broken body themselves. */
+  /** GET without retries, for callers that resume a broken body themselves. */
   async getOnce(request: ArchiveRequest, signal: AbortSignal): Promise<ArchiveResponse> {
     const target = this.#target(request);
     const headers = await this.#headers({ accept: request.accept });
@@ -125,34 +132,70 @@ export class ArchiveConnection {
       if (response.status >= 200 && response.status < 300) return response;
       await discard(response);
       throw statusFault(
-        { status: response.status, retryAfter: response.header('retry-after') },
+        {
+          status: response.status,
+          retryAfter: response.header('retry-after'),
+          challenges: response.challenges,
+        },
         { method: 'GET', path: target.pathname, notFound: request.notFound ?? 'NOT_FOUND' },
       );
     }
   }
 
   /**
-   * A DICOM JSON array; none for 204 and for an empty body.
-   * @throws PAYLOAD_TOO_LARGE above `maxBytes`, ARCHIVE_PROTOCOL for what is no JSON array
+   * A DICOM JSON array; empty for 204 and for an empty body.
+   * @throws PAYLOAD_TOO_LARGE above `maxBytes`, ARCHIVE_PROTOCOL if it is not a JSON array
    */
   getJson(
     request: Omit<ArchiveRequest, 'accept'>,
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<JsonAnswer> {
-    const ask = async (accept: string): Promise<JsonAnswer> => {
-      const response = await this.getOnce({ ...request, accept }, signal);
-      const body = await collect(response.chunks, maxBytes);
+    return this.#askJson(request, signal, async ({ chunks, header }) => {
+      const body = await collect(chunks, maxBytes);
       if (isMarkup(body)) throw webPageFault();
-      const hasMore = /^\s*299\b.*additional results/i.test(response.header('warning') ?? '');
+      const hasMore = /^\s*299\b.*additional results/i.test(header('warning') ?? '');
       return { items: body.length === 0 ? [] : parseDataSets(body), bytes: body.length, hasMore };
-    };
+    });
+  }
+
+  /**
+   * Same as `getJson`, for metadata, in which one attribute may have very many values.
+   * @throws like `getJson`; later, when a value of such an attribute is read, ARCHIVE_PROTOCOL if it is malformed
+   */
+  getDataSets(
+    request: Omit<ArchiveRequest, 'accept'>,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly items: DicomJson[]; readonly bytes: number }> {
+    return this.#askJson(request, signal, async ({ chunks }) => {
+      const dataSets = new StreamedDataSets();
+      let bytes = 0;
+      try {
+        for await (const chunk of limited(chunks, maxBytes)) {
+          bytes += chunk.length;
+          dataSets.write(chunk);
+        }
+        return { items: dataSets.end(), bytes };
+      } catch (error) {
+        throw isMarkup(dataSets.beginning(MARKUP_BYTES)) ? webPageFault() : error;
+      }
+    });
+  }
+
+  #askJson<T>(
+    request: Omit<ArchiveRequest, 'accept'>,
+    signal: AbortSignal,
+    read: (response: ArchiveResponse) => Promise<T>,
+  ): Promise<T> {
+    const ask = async (accept: string): Promise<T> =>
+      read(await this.getOnce({ ...request, accept }, signal));
     return this.habits.ask(({ json }) => withRetries(() => ask(json), this.retries, signal), OTHER_JSON);
   }
 
   /**
-   * One POST, never repeated here. Statuses are left to the caller.
-   * @returns the status and the text of the answer
+   * One POST, never repeated here. The caller handles the status.
+   * @returns the status and the text of the response
    */
   async post(
     path: readonly string[],
@@ -166,7 +209,7 @@ export class ArchiveConnection {
       'content-length': String(body.byteLength),
     });
     const upload = Readable.from(body.stream, { objectMode: false });
-    // A body that cannot be read is our fault, not the archive's: it is thrown as it is.
+    // If reading the body fails, that is our fault, not the archive's: the error is thrown as it is.
     let unreadable: unknown;
     upload.on('error', (error) => (unreadable ??= error));
     try {
@@ -189,11 +232,11 @@ export class ArchiveConnection {
   }
 
   #target({ path, query }: Pick<ArchiveRequest, 'path' | 'query'>): URL {
-    // They would lead out of the DICOMweb root, and with them the headers.
+    // Such segments would lead out of the DICOMweb root, and take the headers along.
     if (path.some((segment) => /^\.{0,2}$/.test(segment)))
-      throw new StainError('REQUEST_INVALID', 'A UID is empty or a path.');
+      throw new StainError('REQUEST_INVALID', 'A UID is empty or contains a path.');
     const url = new URL(this.#root);
-    // Lists of frames keep their commas, which a path may hold; not every archive reads `+` as a blank.
+    // Commas in lists of frames stay as they are, which is valid in a path; not every archive reads `+` as a space.
     url.pathname += path.map((segment) => encodeURIComponent(segment).replaceAll('%2C', ',')).join('/');
     if (query) url.search = query.toString().replaceAll('+', '%20');
     return url;
@@ -244,7 +287,8 @@ export class ArchiveConnection {
       return {
         status: answer.statusCode,
         contentType: header('content-type'),
-        // The length is that of the compressed bytes.
+        challenges: [answer.headers['www-authenticate'] ?? []].flat().join(', '),
+        // Content-Length counts the compressed bytes.
         header: (name) => (isEncoded && name === 'content-length' ? undefined : header(name)),
         chunks: isEncoded ? decodeBody(sent, encoding) : sent,
       };
@@ -272,36 +316,40 @@ async function* chunksOf(
   }
 }
 
-/** Reads an answer nobody wants to its end, so that its connection can be used again; a long one is cut off. */
+/** Reads an unwanted response to its end, so that the connection can be reused; a long one is cut off. */
 async function discard({ chunks }: ArchiveResponse): Promise<void> {
   try {
     await collect(chunks, MAX_ANSWER_BYTES);
   } catch {
-    // The status has been seen; how its text ends changes nothing.
+    // The status is known; how the text ends does not matter.
   }
 }
 
 async function collect(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const held: Uint8Array[] = [];
+  for await (const chunk of limited(chunks, maxBytes)) held.push(chunk);
+  return Buffer.concat(held);
+}
+
+async function* limited(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
     if (bytes > maxBytes)
       throw new StainError(
         'PAYLOAD_TOO_LARGE',
-        `The archive answers with more than ${maxBytes} bytes of metadata.`,
+        `The archive answered with more than ${maxBytes} bytes of metadata.`,
         { data: { maxBytes } },
       );
-    held.push(chunk);
+    yield chunk;
   }
-  return Buffer.concat(held);
 }
 
 function isMarkup(body: Buffer): boolean {
-  return /^\ufeff?\s*<(!doctype|html)/i.test(body.toString('utf8', 0, 100));
+  return /^\ufeff?\s*<(!doctype|html)/i.test(body.toString('utf8', 0, MARKUP_BYTES));
 }
 
-/** With a slash at its end, without query. @throws CONFIGURATION_INVALID */
+/** With a trailing slash, without a query. @throws CONFIGURATION_INVALID */
 export function parseRoot(text: string): URL {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
     throw new StainError('CONFIGURATION_INVALID', 'The DICOMweb URL must be an http or https URL.');
@@ -312,7 +360,7 @@ export function parseRoot(text: string): URL {
   return url;
 }
 
-/** Takes user and password out of the URL. @returns them as the value of Authorization */
+/** Removes user and password from the URL. @returns them as an Authorization header value */
 export function takeCredentials(url: URL): string | undefined {
   if (url.username === '') return undefined;
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
@@ -321,13 +369,13 @@ export function takeCredentials(url: URL): string | undefined {
   return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
-/** Headers may carry a token for this archive, so they never follow a redirect to another one. */
+/** Headers may carry a token for this archive, so they never follow a redirect to a different one. */
 function sameOrigin(location: string, from: URL): URL {
   const url = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   if (url?.origin !== from.origin)
     throw new StainError(
       'ARCHIVE_PROTOCOL',
-      `The archive redirects to ${url?.origin ?? 'no address'}: set the DICOMweb URL to that host, unless it is that of a login page.`,
+      `The archive redirects to ${url?.origin ?? 'no address'}: set the DICOMweb URL to that host, unless it serves a login page.`,
     );
   return url;
 }

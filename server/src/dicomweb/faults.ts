@@ -1,15 +1,16 @@
-/** Maps what undici throws and what archives answer to the codes of the error table. */
-import { type ErrorCode, StainError, toStainError } from '../errors.ts';
+/** Maps errors of undici and responses of archives to the codes of the error table. */
+import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
+import { codeOf, isCertificateFault, isTlsFault } from '../tls.ts';
 import { parseMediaType } from './media-type.ts';
-import { parseRetryAfter, passing } from './retry.ts';
+import { parseRetryAfter } from './retry.ts';
 
-/** When it happened: before any byte of the answer, or while its body was read. */
+/** When the fault happened: before any byte of the response, or while its body was read. */
 export type Phase = 'request' | 'body';
 
-/** Statuses that say "later": the request itself was fine. */
-const PASSING_STATUSES = new Set([429, 502, 503, 504]);
+/** Statuses that mean "later": the request itself was fine. */
+const RETRYABLE_STATUSES = new Set([429, 502, 503, 504]);
 
-/** A failure of the connection as a StainError; one that has a code already, and an abort, stay what they are. */
+/** Turns a connection failure into a StainError; errors that already have a code, and aborts, stay as they are. */
 export function connectionFault(thrown: unknown, phase: Phase, signal: AbortSignal): StainError {
   if (signal.aborted) return toStainError(signal.reason);
   if (thrown instanceof StainError) return thrown;
@@ -20,59 +21,80 @@ export function connectionFault(thrown: unknown, phase: Phase, signal: AbortSign
       data: { cause: code },
     });
   if (code === 'UND_ERR_BODY_TIMEOUT')
-    return passing(
-      new StainError('ARCHIVE_TIMEOUT', 'The archive stopped sending half-way.', {
-        cause: thrown,
-        data: { cause: code },
-      }),
-    );
+    return new StainError('ARCHIVE_TIMEOUT', 'The archive stopped sending halfway.', {
+      cause: thrown,
+      data: { cause: code },
+      retry: {},
+    });
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code.startsWith('HPE_'))
     return new StainError('ARCHIVE_PROTOCOL', 'The archive does not answer in HTTP/1.1.', {
       cause: thrown,
       data: { cause: code },
     });
   if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED')
-    return new StainError('CANCELLED', 'The connection to the archive was closed by this side.', {
+    return new StainError('CANCELLED', 'The connection to the archive was closed by this service.', {
       cause: thrown,
     });
+  if (isCertificateFault(code))
+    return new StainError('ARCHIVE_UNTRUSTED', `The certificate of the archive is not accepted (${code}).`, {
+      cause: thrown,
+      data: { cause: code },
+    });
+  if (isTlsFault(code))
+    return new StainError('ARCHIVE_TLS_FAILED', `The archive does not accept the TLS connection (${code}).`, {
+      cause: thrown,
+      data: { cause: code },
+    });
   if (phase === 'body')
-    return passing(
-      new StainError('ARCHIVE_TRUNCATED', `The archive closed the connection half-way (${code}).`, {
-        cause: thrown,
-        data: { cause: code },
-      }),
-    );
-  const unreachable = new StainError(
-    'ARCHIVE_UNREACHABLE',
-    `There is no connection to the archive (${code}).`,
-    { cause: thrown, data: { cause: code } },
-  );
-  return isCertificateFault(code) ? unreachable : passing(unreachable);
+    return new StainError('ARCHIVE_TRUNCATED', `The archive closed the connection halfway (${code}).`, {
+      cause: thrown,
+      data: { cause: code },
+      retry: {},
+    });
+  return new StainError('ARCHIVE_UNREACHABLE', `The archive cannot be reached (${code}).`, {
+    cause: thrown,
+    data: { cause: code },
+    retry: {},
+  });
 }
 
-/** An answer that is no success as a StainError. `path` holds no query: queries and headers may carry tokens. */
+/**
+ * Turns an unsuccessful response into a StainError. `path` excludes the query: queries and headers may carry tokens.
+ */
 export function statusFault(
-  answer: { readonly status: number; readonly retryAfter: string | undefined },
+  answer: {
+    readonly status: number;
+    readonly retryAfter: string | undefined;
+    readonly challenges?: string;
+  },
   request: { readonly method: string; readonly path: string; readonly notFound: ErrorCode },
 ): StainError {
   const { status } = answer;
-  const error = new StainError(
+  return new StainError(
     statusCode(status, request.notFound),
     `The archive answered ${status} to ${request.method} ${request.path}.`,
-    { data: { status } },
+    {
+      data: { status, ...(answer.challenges && { schemes: schemesOf(answer.challenges) }) },
+      retry: RETRYABLE_STATUSES.has(status) ? { afterMs: parseRetryAfter(answer.retryAfter) } : undefined,
+    },
   );
-  return PASSING_STATUSES.has(status) ? passing(error, parseRetryAfter(answer.retryAfter)) : error;
+}
+
+/** Names of authentication schemes: words before their first parameter, or alone. */
+function schemesOf(challenges: string): string[] {
+  const names = challenges.matchAll(/(?:^|,\s*)([a-z][\w-]*)(?=\s+[\w-]+\s*=|\s*(?:,|$))/gi);
+  return [...new Set([...names].map(([, name]) => name!.toLowerCase()))];
 }
 
 export function isWebPage(contentType: string | undefined): boolean {
   return /^(text\/html|application\/xhtml\+xml)$/.test(parseMediaType(contentType ?? '').essence);
 }
 
-/** A page for people where data were asked for: mostly a login that a proxy has put before the archive. */
+/** A web page instead of data: usually the login of a proxy in front of the archive. */
 export function webPageFault(): StainError {
   return new StainError(
     'ARCHIVE_PROTOCOL',
-    'A web page (HTML) came in place of data: a login page before the archive, or an address that is not its DICOMweb root.',
+    'The answer is a web page (HTML) instead of data: either a login page in front of the archive, or a URL that is not its DICOMweb root.',
   );
 }
 
@@ -82,17 +104,4 @@ function statusCode(status: number, notFound: ErrorCode): ErrorCode {
   if (status === 413) return 'PAYLOAD_TOO_LARGE';
   if (status >= 400) return 'ARCHIVE_REFUSED';
   return 'ARCHIVE_PROTOCOL';
-}
-
-function codeOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return 'unknown';
-  const { code } = thrown as NodeJS.ErrnoException;
-  if (code) return code;
-  // undici wraps; an AggregateError holds one error for each address that was tried.
-  const inner = thrown.cause ?? (thrown as AggregateError).errors?.[0];
-  return inner === undefined ? thrown.name : codeOf(inner);
-}
-
-function isCertificateFault(code: string): boolean {
-  return /CERT|TLS|SSL|SELF_SIGNED|ALTNAME/.test(code);
 }

@@ -1,30 +1,40 @@
 /**
- * The header of one instance, up to its pixel data: by its metadata, or where an archive thins those, out of the instance
- * itself, which is fetched no further than its header goes.
+ * The header of one instance, up to its pixel data: from its metadata, or, if the archive's metadata are incomplete,
+ * from the instance itself, which is fetched only as far as its header.
  */
-import { DataSet } from '../dicom/dataset.ts';
+
+import { createHash } from 'node:crypto';
+import { StainError } from '../../../core/src/errors.ts';
+import type { DataSet } from '../dicom/dataset.ts';
 import { inflateFile } from '../dicom/deflated.ts';
+import { dataSetFromJson } from '../dicom/from-json.ts';
+import { textOf } from '../dicom/json-model.ts';
 import { type HeaderSource, readPart10Header } from '../dicom/part10-header.ts';
-import { StainError } from '../errors.ts';
 import { refusedStatus } from './archive-habits.ts';
 import type { ArchiveConnection } from './connection.ts';
-import { textOf } from './dicom-json.ts';
 import { isNotFound } from './no-match.ts';
 import { type InstanceAddress, instancePath } from './resource-path.ts';
 import { retrieveInstance } from './retrieve-instance.ts';
 
 export interface InstanceHeader {
   readonly dataSet: DataSet;
-  /** That it came in. */
+  /** Size of the response. */
   readonly bytes: number;
+}
+
+/** From the instance itself, byte for byte. */
+export interface StoredHeader extends InstanceHeader {
+  readonly transferSyntaxUid: string;
+  /** SHA-256 of its bytes: a different header means a different instance, even under the same UID. */
+  readonly sha256: string;
 }
 
 const SOP_INSTANCE_UID = '00080018';
 
 /**
- * @param isWhole whether a header tells what the caller needs
- * @returns the header of the instance itself where no metadata do; it may lack something too
- * @throws DICOM_INVALID where it is another instance, or takes more than `maxBytes`; what the connection throws
+ * @param isWhole whether a header has everything the caller needs
+ * @returns the header of the instance itself if no metadata suffice; it may be incomplete, too
+ * @throws DICOM_INVALID if it is a different instance, or exceeds `maxBytes`; whatever the connection throws
  */
 export async function instanceHeader(
   connection: ArchiveConnection,
@@ -46,7 +56,7 @@ export async function instanceHeader(
   return header;
 }
 
-/** undefined where the archive has none of this instance. */
+/** undefined if the archive has no metadata of this instance. */
 export async function instanceMetadata(
   connection: ArchiveConnection,
   address: InstanceAddress,
@@ -55,59 +65,76 @@ export async function instanceMetadata(
 ): Promise<InstanceHeader | undefined> {
   try {
     const path = [...instancePath(address), 'metadata'];
-    const { items, bytes } = await connection.getJson({ path }, maxBytes, signal);
+    const { items, bytes } = await connection.getDataSets({ path }, maxBytes, signal);
     const own = items.find((item) => textOf(item, SOP_INSTANCE_UID) === address.sopUid);
-    return own && { dataSet: DataSet.fromDicomJson(own), bytes };
+    return own && { dataSet: dataSetFromJson(own), bytes };
   } catch (error) {
     if (isNotFound(error) || refusedStatus(error) !== undefined) return undefined;
     throw error;
   }
 }
 
-/** The instance as stored, up to its pixel data. */
+/**
+ * The instance as stored, up to its pixel data.
+ * @throws DICOM_INVALID if it is a different instance, or exceeds `maxBytes`; whatever the connection throws
+ */
 export async function storedHeader(
   connection: ArchiveConnection,
   address: InstanceAddress,
   maxBytes: number,
   signal: AbortSignal,
-): Promise<InstanceHeader> {
+): Promise<StoredHeader> {
   const source = new StreamBeginning(inflateFile(retrieveInstance(connection, address, signal)));
   try {
-    const { dataSet } = await readPart10Header(source, maxBytes, signal);
+    const { dataSet, transferSyntaxUid, pixelData } = await readPart10Header(source, maxBytes, signal);
     if (dataSet.string(SOP_INSTANCE_UID) !== address.sopUid)
-      throw new StainError(
-        'DICOM_INVALID',
-        'The archive sent another instance than the one it was asked for.',
-      );
-    return { dataSet, bytes: source.held };
+      throw new StainError('DICOM_INVALID', 'The archive sent a different instance from the one requested.');
+    const header = await source.first(pixelData.offset);
+    const sha256 = createHash('sha256').update(header.subarray(0, pixelData.offset)).digest('hex');
+    return { dataSet, transferSyntaxUid, sha256, bytes: source.held };
   } finally {
     await source.close();
   }
 }
 
-/** The beginning of a file that comes as a stream; what follows is never asked for. */
+/** The beginning of a streamed file; the rest is never requested. */
 class StreamBeginning implements HeaderSource {
   size = Number.POSITIVE_INFINITY;
   held = 0;
   readonly #chunks: AsyncIterator<Uint8Array>;
-  #held: Buffer = Buffer.alloc(0);
+  #bytes = Buffer.alloc(0);
+  #filled = 0;
+  /** The part of the last chunk behind the requested bytes. */
+  #rest: Uint8Array = new Uint8Array(0);
 
   constructor(chunks: AsyncIterable<Uint8Array>) {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
   async first(length: number): Promise<Uint8Array> {
-    const more: Uint8Array[] = [];
-    while (this.held < length && this.size === Number.POSITIVE_INFINITY) {
-      const { value, done } = await this.#chunks.next();
-      if (done) this.size = this.held;
-      else {
-        more.push(value);
-        this.held += value.length;
-      }
+    if (length > this.#bytes.length) {
+      const longer = Buffer.allocUnsafeSlow(length);
+      this.#bytes.copy(longer, 0, 0, this.#filled);
+      this.#bytes = longer;
     }
-    this.#held = Buffer.concat([this.#held, ...more]);
-    return this.#held;
+    while (this.#filled < length && (this.#rest.length > 0 || (await this.#hasMore()))) {
+      const part = this.#rest.subarray(0, length - this.#filled);
+      this.#bytes.set(part, this.#filled);
+      this.#filled += part.length;
+      this.#rest = this.#rest.subarray(part.length);
+    }
+    return this.#bytes.subarray(0, this.#filled);
+  }
+
+  async #hasMore(): Promise<boolean> {
+    if (this.size !== Number.POSITIVE_INFINITY) return false;
+    const { value, done } = await this.#chunks.next();
+    if (done) this.size = this.held;
+    else {
+      this.#rest = value;
+      this.held += value.length;
+    }
+    return !done;
   }
 
   /** Closes the connection. */

@@ -1,9 +1,9 @@
-/** Media types with parameters (RFC 9110 section 8.3.1), read generously: archives quote them in their own ways. */
+/** Media types with parameters (RFC 9110 section 8.3.1), parsed leniently: archives quote them in different ways. */
 
 export interface MediaType {
   /** `type/subtype` in lower case. */
   readonly essence: string;
-  /** Parameters by lower case name, without quotes. */
+  /** Parameters by lower-case name, without quotes. */
   readonly parameters: ReadonlyMap<string, string>;
 }
 

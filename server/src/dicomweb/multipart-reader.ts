@@ -1,17 +1,17 @@
 /**
  * A streaming reader of multipart bodies (RFC 2046 section 5.1).
  *
- * Memory: one chunk of the source and one part's header; bodies are passed on as views of the source's chunks.
- * Invariant: `#held` always begins right behind what was handed out; a chunk is handed out only up to the last
- * bytes that could be the beginning of a delimiter.
+ * Memory: one chunk of the source and the header of one part; bodies are passed on as views of the source's chunks.
+ * Invariant: `#held` always starts right behind the bytes that were passed on. A chunk is passed on except for the last
+ * bytes that might begin a delimiter.
  */
-import { type ErrorCode, StainError } from '../errors.ts';
+import { type ErrorCode, StainError } from '../../../core/src/errors.ts';
 import { parseMediaType } from './media-type.ts';
 
 export interface MultipartPart {
-  /** Header fields by lower case name. */
+  /** Header fields by lower-case name. */
   readonly headers: ReadonlyMap<string, string>;
-  /** To be read before the next part is asked for; what is left of it then is skipped. */
+  /** Read it before requesting the next part; any rest is skipped then. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
@@ -21,7 +21,7 @@ export interface MultipartLimits {
   readonly maxHeaderBytes?: number;
 }
 
-/** Codes to throw: a client and a server name the same fault differently. */
+/** Error codes to throw: client and server use different codes for the same fault. */
 export interface MultipartFaults {
   readonly malformed: ErrorCode;
   readonly truncated: ErrorCode;
@@ -29,21 +29,21 @@ export interface MultipartFaults {
 
 const CLIENT_FAULTS: MultipartFaults = { malformed: 'ARCHIVE_PROTOCOL', truncated: 'ARCHIVE_TRUNCATED' };
 const MAX_BOUNDARY = 256;
-/** Text before the first and after the last delimiter is ignored, but not for ever. */
+/** Text before the first delimiter and after the last one is ignored, up to this limit. */
 const MAX_IGNORED_BYTES = 64 * 1024;
 const CRLF = Buffer.from('\r\n');
 const HEADER_END = Buffer.from('\r\n\r\n');
 
 /**
  * Boundary of a multipart/related content type.
- * @throws `faults.malformed` where it is not multipart/related or has no usable boundary
+ * @throws `faults.malformed` if it is not multipart/related or has no usable boundary
  */
 export function boundaryOf(contentType: string | undefined, faults = CLIENT_FAULTS): string {
   const { essence, parameters } = parseMediaType(contentType ?? '');
   if (essence !== 'multipart/related')
     throw new StainError(
       faults.malformed,
-      `Expected multipart/related and met ${essence.slice(0, 100) || 'no content type'}.`,
+      `Expected multipart/related, got ${essence.slice(0, 100) || 'no content type'}.`,
     );
   const boundary = parameters.get('boundary') ?? '';
   // RFC 2046 allows 70 characters; archives send more. Control characters would let a delimiter span lines.
@@ -54,8 +54,8 @@ export function boundaryOf(contentType: string | undefined, faults = CLIENT_FAUL
 
 /**
  * Parts of a multipart body, in order.
- * @throws `faults.malformed` for a body that breaks the format or a limit, `faults.truncated` for one that ends
- *   before its closing delimiter, and whatever the source throws
+ * @throws `faults.malformed` for a body that violates the format or a limit, `faults.truncated` for one that ends
+ * before its closing delimiter, and whatever the source throws
  */
 export async function* readMultipart(
   source: AsyncIterable<Uint8Array>,
@@ -83,10 +83,10 @@ class MultipartReader {
   readonly #delimiter: Buffer;
   readonly #maxHeaderBytes: number;
   readonly #faults: MultipartFaults;
-  // The first delimiter needs no line break before it; with one put there it is like all others.
+  // The first delimiter needs no line break before it; adding one makes it like all others.
   #held: Buffer = CRLF;
   #inBody = false;
-  /** The line break that ends the header is still in front of the body. */
+  /** The line break that ends the header is still to be skipped. */
   #bodyStarts = false;
 
   constructor(
@@ -110,15 +110,15 @@ class MultipartReader {
     let ignored = 0;
     for (let chunk = await this.#nextOfBody(); chunk; chunk = await this.#nextOfBody()) {
       ignored += chunk.length;
-      if (ignored > MAX_IGNORED_BYTES) throw this.#malformed('has no part');
+      if (ignored > MAX_IGNORED_BYTES) throw this.#malformed('contains no part');
     }
   }
 
-  /** Behind a delimiter: true where a part follows, false where it was the closing one. */
+  /** Behind a delimiter: true if a part follows, false if it was the closing one. */
   async atPart(): Promise<boolean> {
     await this.#atLeast(2);
     if (this.#held[0] === 0x2d && this.#held[1] === 0x2d) return false;
-    // Transport padding: blanks are allowed between a delimiter and its line break.
+    // Transport padding: spaces and tabs are allowed between a delimiter and its line break.
     let blanks = 0;
     while (this.#held[blanks] === 0x20 || this.#held[blanks] === 0x09) {
       if (++blanks > MAX_BOUNDARY) throw this.#malformed('has a malformed delimiter');
@@ -126,7 +126,7 @@ class MultipartReader {
     }
     if (this.#held[blanks] !== 0x0d || this.#held[blanks + 1] !== 0x0a)
       throw this.#malformed('has a malformed delimiter');
-    // The line break stays: it is also the first half of an empty header's end.
+    // Keep the line break: it is also the first half of the end of an empty header.
     this.#held = this.#held.subarray(blanks);
     return true;
   }
@@ -135,13 +135,13 @@ class MultipartReader {
     let end = this.#held.indexOf(HEADER_END);
     while (end < 0) {
       if (this.#held.length > this.#maxHeaderBytes)
-        throw this.#malformed('has a part with a too large header');
+        throw this.#malformed('has a part whose header is too large');
       await this.#grow();
       end = this.#held.indexOf(HEADER_END);
     }
-    if (end > this.#maxHeaderBytes) throw this.#malformed('has a part with a too large header');
+    if (end > this.#maxHeaderBytes) throw this.#malformed('has a part whose header is too large');
     const text = this.#held.toString('latin1', 0, end);
-    // As with the preamble, a body that is empty needs the line break before its delimiter.
+    // As with the preamble, an empty body needs the line break before its delimiter.
     this.#held = this.#held.subarray(end + CRLF.length);
     this.#inBody = true;
     this.#bodyStarts = true;
@@ -160,16 +160,16 @@ class MultipartReader {
     let ignored = this.#held.length;
     for (let next = await this.#source.next(); !next.done; next = await this.#source.next()) {
       ignored += next.value.length;
-      if (ignored > MAX_IGNORED_BYTES) throw this.#malformed('goes on behind its end');
+      if (ignored > MAX_IGNORED_BYTES) throw this.#malformed('continues after its end');
     }
   }
 
-  /** The next bytes of the body being read; undefined once its delimiter is passed. */
+  /** The next bytes of the current body; undefined once its delimiter has been passed. */
   async #nextOfBody(): Promise<Buffer | undefined> {
     while (this.#inBody) {
       const at = this.#held.indexOf(this.#delimiter);
       const ready = at >= 0 ? at : this.#held.length - delimiterBegun(this.#held, this.#delimiter);
-      // The line break that ends the header is no part of the body, and is known by now to be complete.
+      // The line break that ends the header is not part of the body; by now it is known to be complete.
       const skip = this.#bodyStarts ? Math.min(CRLF.length, ready) : 0;
       if (at >= 0) {
         this.#inBody = false;
@@ -216,9 +216,9 @@ class MultipartReader {
   }
 }
 
-/** Number of bytes at the end of `bytes` that could be the beginning of the delimiter. */
+/** Number of bytes at the end of `bytes` that could begin the delimiter. */
 function delimiterBegun(bytes: Buffer, delimiter: Buffer): number {
-  // A delimiter holds one carriage return, at its start, so only the last one can begin it.
+  // A delimiter contains one carriage return, at its start, so only the last one can begin it.
   const from = Math.max(0, bytes.length - delimiter.length + 1);
   const at = bytes.lastIndexOf(0x0d);
   if (at < from) return 0;

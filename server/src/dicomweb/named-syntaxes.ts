@@ -1,38 +1,26 @@
 /**
- * Which transfer syntaxes an archive is asked for. `transfer-syntax=*` gives what is stored; without it archives decompress
- * the whole slide: 201 MB came instead of 15 MB. Archives that do not know it get the list of those that are read here, and
- * where that is refused too they choose themselves, which is Explicit VR Little Endian mostly.
+ * Which transfer syntaxes to request. `transfer-syntax=*` returns what is stored; without it archives decompress the
+ * whole slide, and 201 MB arrive instead of 15 MB. An archive that does not support it gets the list of the syntaxes
+ * that we can read. If it refuses that too, it chooses itself, mostly Explicit VR Little Endian.
  */
+import { IMPLICIT_VR_LITTLE_ENDIAN, TRANSFER_SYNTAXES } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { type Habits, type NamedSyntaxes, type OtherWays, othersThan } from './archive-habits.ts';
 
-/** Media types of frames by transfer syntax (PS3.18 table 8.7.3-5). */
-const FRAME_TYPES: Readonly<Record<string, string>> = {
-  '1.2.840.10008.1.2.4.50': 'image/jpeg',
-  '1.2.840.10008.1.2.4.90': 'image/jp2',
-  '1.2.840.10008.1.2.4.91': 'image/jp2',
-  '1.2.840.10008.1.2.4.80': 'image/jls',
-  '1.2.840.10008.1.2.4.81': 'image/jls',
-  '1.2.840.10008.1.2.4.201': 'image/jphc',
-  '1.2.840.10008.1.2.4.202': 'image/jphc',
-  '1.2.840.10008.1.2.4.203': 'image/jphc',
-  '1.2.840.10008.1.2.5': 'image/dicom-rle',
-  '1.2.840.10008.1.2.1': 'application/octet-stream',
-};
 const INSTANCE_TYPE = 'application/dicom';
-/** Frames have no Implicit VR. */
-const INSTANCE_SYNTAXES = [...Object.keys(FRAME_TYPES), '1.2.840.10008.1.2'];
+const READABLE = TRANSFER_SYNTAXES.filter(({ codec }) => codec !== undefined);
 
 export const FRAMES_ACCEPT: Readonly<Record<NamedSyntaxes, string>> = {
   any: related('application/octet-stream', '*'),
-  listed: Object.entries(FRAME_TYPES)
-    .map(([syntax, type]) => related(type, syntax))
+  // There is no Implicit VR for frames.
+  listed: READABLE.filter(({ uid }) => uid !== IMPLICIT_VR_LITTLE_ENDIAN)
+    .map(({ uid, mediaType }) => related(mediaType, uid))
     .join(', '),
   none: related('application/octet-stream'),
 };
 
 export const INSTANCE_ACCEPT: Readonly<Record<NamedSyntaxes, string>> = {
   any: related(INSTANCE_TYPE, '*'),
-  listed: INSTANCE_SYNTAXES.map((syntax) => related(INSTANCE_TYPE, syntax)).join(', '),
+  listed: READABLE.map(({ uid }) => related(INSTANCE_TYPE, uid)).join(', '),
   none: related(INSTANCE_TYPE),
 };
 
@@ -48,8 +36,8 @@ function otherSyntaxes(what: 'frames' | 'instances'): OtherWays {
   return {
     refusals: new Set([400, 406, 415, 501]),
     ways: (known: Habits) => othersThan(all, known[what]).map((named) => ({ [what]: named })),
-    // One odd instance must not make an archive decompress all others.
+    // One odd instance must not make an archive decompress all the others.
     isShownByOne: true,
-    lacks: `It gives ${what} neither with transfer-syntax=* nor in any transfer syntax that is read here.`,
+    lacks: `It returns ${what} neither with transfer-syntax=* nor in any readable transfer syntax.`,
   };
 }

@@ -1,8 +1,8 @@
 /**
- * What 404 says to a search. Some archives answer so where nothing matches (the standard has 204), others where they have
- * no such resource, and a wrong address gives it too.
+ * The meaning of a 404 in response to a search. Some archives use it if nothing matches (the standard says 204), others
+ * if they have no such resource, and a wrong URL results in 404 as well.
  */
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import type { ArchiveConnection, JsonAnswer } from './connection.ts';
 
 export type SearchLevel = 'studies' | 'series' | 'instances';
@@ -13,7 +13,7 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof StainError && (error.code === 'NOT_FOUND' || error.code === 'SERIES_NOT_FOUND');
 }
 
-/** A series or instance that the archive does not know is an answer here, not a fault. */
+/** A series or instance that the archive does not know is a valid result here, not an error. */
 export async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();
@@ -24,8 +24,9 @@ export async function orNone<T>(ask: () => Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Returns where 404 to a search of the whole archive means that nothing matches.
- * @throws ARCHIVE_UNREACHABLE where no DICOMweb service is at the address, ARCHIVE_LACKING where it has no such search
+ * Returns if a 404 to a search of the whole archive means that nothing matches.
+ * @throws ARCHIVE_UNREACHABLE if there is no DICOMweb service at the address, ARCHIVE_LACKING if it does not have this
+ * search
  */
 export async function requireNoMatch(
   connection: ArchiveConnection,
@@ -44,12 +45,12 @@ export async function requireNoMatch(
     if (hasStudies === undefined)
       throw new StainError(
         'ARCHIVE_UNREACHABLE',
-        'No DICOMweb service is at this address: the archive answers 404 to every search.',
+        'There is no DICOMweb service at this URL: it answers 404 to every search.',
       );
     if (hasStudies)
       throw new StainError(
         'ARCHIVE_LACKING',
-        `The archive answers 404 to searches for ${level} of all studies; they can be named by their UIDs only.`,
+        `The archive answers 404 to searches for ${level} of all studies; they can be addressed only by their UIDs.`,
         { data: { status: 404 } },
       );
   }

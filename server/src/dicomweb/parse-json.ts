@@ -1,61 +1,176 @@
-/**
- * The JSON of an archive, with bounds on what it makes of memory: a parsed object takes up to 30 times the bytes it is
- * written with, so that a limit of bytes alone is none.
- */
-import { StainError } from '../errors.ts';
-import { type DicomJson, isDicomJsonArray } from './dicom-json.ts';
-
-/**
- * 32 sequences, the limit of our readers: each is an attribute, its Value and an item. Around them a list and a data set,
- * within them an attribute, its Value and a person's name.
- */
-const MAX_DEPTH = 3 * 32 + 5;
-/** Objects and lists; the per-frame groups of 300,000 frames have as many. */
-const MAX_CONTAINERS = 10_000_000;
-
-const [QUOTE, BACKSLASH] = [0x22, 0x5c];
-/** Braces; brackets are the same but for this bit. */
-const [OPENING, CLOSING, BRACKET_BIT] = [0x7b, 0x7d, 0x20];
+/** Parses the JSON of an archive: short responses as a whole, metadata as they stream in. */
+import { StainError } from '../../../core/src/errors.ts';
+import { LazyList } from '../../../core/src/lazy-list.ts';
+import { MAX_IN_MEMORY } from '../dicom/items.ts';
+import { type DicomJson, isDicomJsonArray } from '../dicom/json-model.ts';
+import { ByteRope } from './byte-rope.ts';
+import { JsonStructure } from './json-structure.ts';
 
 /** A DICOM JSON array. @throws ARCHIVE_PROTOCOL */
 export function parseDataSets(body: Buffer): DicomJson[] {
-  requireModestJson(body);
-  let value: unknown;
-  try {
-    // Leaves out the byte order mark that some archives send.
-    value = JSON.parse(new TextDecoder().decode(body));
-  } catch (error) {
-    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
-  }
-  if (!isDicomJsonArray(value))
-    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with JSON that is no array of data sets.');
-  return value;
+  const structure = new JsonStructure();
+  structure.read(body);
+  // Checks the limits up to the end.
+  while (structure.next() !== 'end');
+  return dataSetsOf(body);
 }
 
-/** Looks at the text before it is parsed; says nothing of whether it is JSON. */
-function requireModestJson(text: Uint8Array): void {
-  let depth = 0;
-  let containers = 0;
-  for (let at = 0; at < text.length; at++) {
-    const byte = text[at]!;
-    if (byte === QUOTE) {
-      at = endOfString(text, at);
-    } else if ((byte | BRACKET_BIT) === OPENING) {
-      if (++depth > MAX_DEPTH) refuse('is nested too deeply');
-      if (++containers > MAX_CONTAINERS) refuse(`holds more than ${MAX_CONTAINERS} objects and lists`);
-    } else if ((byte | BRACKET_BIT) === CLOSING) {
-      depth--;
+/** Nesting depth inside a data set, inside an attribute of it, and inside the array of its values. */
+const [DATA_SET, ATTRIBUTE, VALUES] = [2, 3, 4];
+/** Length of `"00080005"` with every character escaped. */
+const MAX_KEY_BYTES = 50;
+const TAG = /^[0-9A-Fa-f]{8}$/;
+
+/** Some archives send a byte order mark, which is removed at the start of a text. Anywhere else it is not JSON. */
+const WHOLE = new TextDecoder();
+const PART = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The values of an attribute after the first ones. */
+interface Rest {
+  readonly dataSet: number;
+  readonly tag: string;
+  /** Start of the text of each value, and the end of the last. */
+  readonly borders: number[];
+}
+
+/**
+ * A DICOM JSON array, read as it streams in. If an attribute has very many values, as the per-frame functional groups
+ * do, those after the first ones are kept as text and parsed on access: as objects they would take ten times the
+ * memory.
+ */
+export class StreamedDataSets {
+  readonly #structure = new JsonStructure();
+  /** The text without the values kept in `#values`. */
+  readonly #frame = new ByteRope();
+  readonly #values = new ByteRope();
+  readonly #rests = new Map<string, Rest>();
+  /** In the current bytes: the start of what has not yet been copied to either. */
+  #from = 0;
+  /** Position in the frame of the last string of a data set or attribute: the key of what follows. */
+  #key = { start: 0, end: 0 };
+  #dataSet = -1;
+  #tag: string | undefined;
+  #isValue = false;
+  #count = 0;
+  #rest: Rest | undefined;
+
+  /** The first bytes of the text. */
+  beginning(length: number): Buffer {
+    return this.#frame.slice(0, Math.min(length, this.#frame.length));
+  }
+
+  /** @throws ARCHIVE_PROTOCOL if the text is nested too deeply or contains too much */
+  write(bytes: Uint8Array): void {
+    const structure = this.#structure;
+    structure.read(bytes);
+    this.#from = 0;
+    try {
+      for (let met = structure.next(); met !== 'end'; met = structure.next()) {
+        if (met === 'string' && structure.depth < VALUES) this.#onKey(bytes);
+        else if (met === 'open' && structure.depth <= VALUES) this.#onOpen();
+        else if (met === 'comma' && structure.depth === VALUES && this.#isValue) this.#onComma(bytes);
+        else if (met === 'close' && structure.depth === ATTRIBUTE) this.#onClose(bytes);
+      }
+    } finally {
+      this.#keep(bytes, bytes.length);
+    }
+  }
+
+  /** Finishes the array. @throws ARCHIVE_PROTOCOL if it is not an array of data sets */
+  end(): DicomJson[] {
+    if (this.#frame.length === 0) return [];
+    const dataSets: DicomJson[] = dataSetsOf(this.#frame.slice(0, this.#frame.length));
+    for (const { dataSet, tag, borders } of this.#rests.values()) {
+      const attribute = dataSets[dataSet]?.[tag] as { Value?: unknown } | undefined;
+      const first = attribute?.Value;
+      if (!attribute || !Array.isArray(first)) continue;
+      attribute.Value = new LazyList<unknown>(first.length + borders.length - 1, (index) => {
+        const at = index - first.length;
+        return at < 0
+          ? first[at + first.length]
+          : parse(this.#values.slice(borders[at]!, borders[at + 1]!), PART);
+      });
+    }
+    return dataSets;
+  }
+
+  #onKey(bytes: Uint8Array): void {
+    const { position, stringStart } = this.#structure;
+    this.#keep(bytes, position);
+    const end = this.#frame.length;
+    this.#key = { start: end - (position - stringStart), end };
+  }
+
+  #onOpen(): void {
+    const { depth, isObject } = this.#structure;
+    if (depth === DATA_SET) this.#dataSet++;
+    else if (depth === ATTRIBUTE) {
+      const key = isObject ? this.#lastKey() : undefined;
+      this.#begin(key !== undefined && TAG.test(key) ? key : undefined);
+    } else if (depth === VALUES) {
+      this.#isValue = !isObject && this.#tag !== undefined && this.#lastKey() === 'Value';
+      // The last of two equal keys counts.
+      if (this.#isValue) this.#begin(this.#tag);
+    }
+  }
+
+  /** @param tag undefined for what is no attribute: nothing of it is kept as text */
+  #begin(tag: string | undefined): void {
+    this.#tag = tag;
+    this.#rests.delete(`${this.#dataSet} ${tag}`);
+    this.#count = 0;
+  }
+
+  #onComma(bytes: Uint8Array): void {
+    this.#count++;
+    if (this.#count < MAX_IN_MEMORY || this.#tag === undefined) return;
+    this.#keep(bytes, this.#structure.position - 1);
+    this.#rest ??= { dataSet: this.#dataSet, tag: this.#tag, borders: [] };
+    this.#rest.borders.push(this.#values.length);
+    // The comma is copied to neither.
+    this.#from = this.#structure.position;
+  }
+
+  #onClose(bytes: Uint8Array): void {
+    this.#isValue = false;
+    if (!this.#rest) return;
+    this.#keep(bytes, this.#structure.position - 1);
+    this.#rest.borders.push(this.#values.length);
+    this.#rests.set(`${this.#rest.dataSet} ${this.#rest.tag}`, this.#rest);
+    this.#rest = undefined;
+  }
+
+  #keep(bytes: Uint8Array, end: number): void {
+    (this.#rest ? this.#values : this.#frame).append(bytes.subarray(this.#from, end));
+    this.#from = end;
+  }
+
+  /** undefined if the string cannot be a key that matters here. */
+  #lastKey(): string | undefined {
+    const { start, end } = this.#key;
+    if (end - start > MAX_KEY_BYTES) return undefined;
+    try {
+      return JSON.parse(this.#frame.slice(start, end).toString('utf8')) as string;
+    } catch {
+      return undefined;
     }
   }
 }
 
-/** Place of the quote that ends the string begun at `start`; the end of the text where there is none. */
-function endOfString(text: Uint8Array, start: number): number {
-  let at = start + 1;
-  while (at < text.length && text[at] !== QUOTE) at += text[at] === BACKSLASH ? 2 : 1;
-  return at;
+function dataSetsOf(text: Buffer): DicomJson[] {
+  const value = parse(text, WHOLE);
+  if (!isDicomJsonArray(value))
+    throw new StainError(
+      'ARCHIVE_PROTOCOL',
+      'The archive answered with JSON that is not an array of data sets.',
+    );
+  return value;
 }
 
-function refuse(what: string): never {
-  throw new StainError('ARCHIVE_PROTOCOL', `The JSON of the archive ${what}.`);
+function parse(text: Buffer, decoder: typeof WHOLE): unknown {
+  try {
+    return JSON.parse(decoder.decode(text));
+  } catch (error) {
+    throw new StainError('ARCHIVE_PROTOCOL', 'The archive answered with malformed JSON.', { cause: error });
+  }
 }

@@ -1,12 +1,12 @@
-/** The parameters that DICOMweb requests may have, by resource, and the form of their values. */
+/** The parameters allowed in DICOMweb requests, by resource, and the syntax of their values. */
+
+import { StainError } from '../../../core/src/errors.ts';
 import { isAttribute } from '../dicom/dictionary.ts';
-import { StainError } from '../errors.ts';
-import type { ResourceKind } from './resource.ts';
 
 export type Parameter = readonly [name: string, value: string];
 
 const MAX_PARAMETERS = 100;
-/** Sequences within sequences in the name of an attribute. */
+/** Maximum nesting of sequences in an attribute path. */
 const MAX_DEPTH = 8;
 
 const WHOLE_NUMBER = /^\d{0,9}$/;
@@ -38,7 +38,7 @@ const RENDERED: Forms = {
   iccprofile: /^\w{0,32}$/,
 };
 
-/** dcm4chee-arc: order of the results, what they hold, and which of them. */
+/** dcm4chee-arc: order, content and selection of the results. */
 const DCM4CHEE: Forms = {
   orderby: WORDS,
   includedefaults: BOOLEAN,
@@ -51,13 +51,13 @@ const DCM4CHEE: Forms = {
   allOfModalitiesInStudy: BOOLEAN,
 };
 
-/** AWS HealthImaging: which of several image sets of a series. */
+/** AWS HealthImaging: which image set, if a series has several. */
 const IMAGE_SET: Forms = { imageSetId: /^[0-9a-f]{32}$/ };
 
-const FORMS: Readonly<Record<ResourceKind, Forms>> = {
+const FORMS = {
   search: { ...EVERYWHERE, ...IMAGE_SET, ...DCM4CHEE, ...SEARCH },
   instances: { ...EVERYWHERE, ...IMAGE_SET },
-  // Google and dcm4chee leave out of metadata what is not asked for.
+  // Google and dcm4chee omit from metadata what is not requested.
   metadata: { ...EVERYWHERE, ...IMAGE_SET, includefield: isFieldList },
   frames: { ...EVERYWHERE, ...IMAGE_SET },
   rendered: { ...EVERYWHERE, ...RENDERED },
@@ -65,7 +65,9 @@ const FORMS: Readonly<Record<ResourceKind, Forms>> = {
   bulkdata: EVERYWHERE,
   value: EVERYWHERE,
   store: EVERYWHERE,
-};
+} satisfies Readonly<Record<string, Forms>>;
+
+export type ResourceKind = keyof typeof FORMS;
 
 /** @param query without its question mark. @throws TARGET_REFUSED */
 export function readParameters(kind: ResourceKind, query: string): Parameter[] {
@@ -79,17 +81,17 @@ export function readParameters(kind: ResourceKind, query: string): Parameter[] {
 }
 
 function readParameter(kind: ResourceKind, name: string, value: string): Parameter {
-  const form = Object.hasOwn(FORMS[kind], name) ? FORMS[kind][name] : undefined;
+  const form = Object.hasOwn(FORMS[kind], name) ? (FORMS[kind] as Forms)[name] : undefined;
   if (form === undefined) {
-    // In a search whatever else there is names an attribute, and is matched by its value.
+    // In a search, any other parameter names an attribute to match.
     if (kind === 'search' && isAttributePath(name)) return [name, value];
-    throw refused(`There is no parameter ${shown(name)} here.`);
+    throw refused(`This resource has no parameter ${shown(name)}.`);
   }
   if (typeof form === 'function' ? form(value) : form.test(value)) return [name, value];
-  throw refused(`The value of ${name} is none that it may have.`);
+  throw refused(`The value of ${name} is not valid.`);
 }
 
-/** The text of a name or a value, without control characters. */
+/** The decoded text of a name or value, without control characters. */
 function decode(text: string): string {
   let decoded: string;
   try {
@@ -97,11 +99,11 @@ function decode(text: string): string {
   } catch {
     throw refused('A parameter is not percent-encoded UTF-8.');
   }
-  if (/\p{Cc}/u.test(decoded)) throw refused('A parameter holds a control character.');
+  if (/\p{Cc}/u.test(decoded)) throw refused('A parameter contains a control character.');
   return decoded;
 }
 
-/** Keywords or tags, with dots between a sequence and what is in it. */
+/** Keywords or tags, with dots between a sequence and its content. */
 function isAttributePath(text: string): boolean {
   const names = text.split('.');
   return names.length <= MAX_DEPTH && names.every(isAttribute);
@@ -114,7 +116,7 @@ function isFieldList(value: string): boolean {
     .every((field) => field === '' || field === 'all' || isAttributePath(field));
 }
 
-/** A name as far as it may be repeated in a message: what looks like one, and not what may be a value. */
+/** A parameter name, if a message may repeat it: only what looks like a name, because the rest may be a value. */
 function shown(name: string): string {
   return /^[A-Za-z-]{1,32}$/.test(name) ? `"${name}"` : 'of this name';
 }

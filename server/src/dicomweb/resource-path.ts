@@ -1,9 +1,10 @@
 /**
  * Paths of studies, series and instances below the root of an archive (PS3.18 table 8.2-1). UIDs come from requests and
- * from archives: only what is a UID becomes a part of an address.
+ * from archives: only valid UIDs become part of a URL.
  */
+
+import { StainError } from '../../../core/src/errors.ts';
 import { isUid } from '../dicom/uid.ts';
-import { StainError } from '../errors.ts';
 
 export interface InstanceAddress {
   readonly studyUid: string;
@@ -11,7 +12,7 @@ export interface InstanceAddress {
   readonly sopUid: string;
 }
 
-/** @throws REQUEST_INVALID, as all of these */
+/** @throws REQUEST_INVALID, like all functions here */
 export function studyPath(studyUid: string): string[] {
   return ['studies', requireUid(studyUid, 'Study')];
 }
@@ -26,5 +27,5 @@ export function instancePath(address: InstanceAddress): string[] {
 
 function requireUid(uid: string, level: 'Study' | 'Series' | 'SOP'): string {
   if (isUid(uid)) return uid;
-  throw new StainError('REQUEST_INVALID', `The ${level} Instance UID is no UID.`);
+  throw new StainError('REQUEST_INVALID', `The ${level} Instance UID is not a valid UID.`);
 }

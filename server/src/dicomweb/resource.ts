@@ -1,10 +1,11 @@
 /**
- * Targets of DICOMweb requests (PS3.18 section 10): parsed into a resource and its parameters, and written anew from
- * them. What passes a border is what was understood, never the text that came in: two readers of one text may see two
- * addresses in it (`#`, dot segments, encoded slashes, the absolute form).
+ * Targets of DICOMweb requests (PS3.18 section 10): parsed into a resource and its parameters, and rebuilt from them.
+ * Only what was parsed passes a boundary, never the original text, because two parsers may read the same text as two
+ * different URLs (`#`, dot segments, encoded slashes, the absolute form).
  */
+
+import { StainError } from '../../../core/src/errors.ts';
 import { isUid } from '../dicom/uid.ts';
-import { StainError } from '../errors.ts';
 import { type Parameter, readParameters } from './query-parameters.ts';
 
 export type Level = 'studies' | 'series' | 'instances';
@@ -12,7 +13,7 @@ export type Level = 'studies' | 'series' | 'instances';
 interface InStudy {
   readonly study: string;
   readonly series?: string;
-  /** Only within a series. */
+  /** Only together with a series. */
   readonly instance?: string;
 }
 
@@ -22,30 +23,28 @@ export type DicomWebResource =
   | ({ readonly kind: 'search'; readonly level: Level } & Partial<InStudy>)
   /** All instances of a study or series, or one instance. */
   | ({ readonly kind: 'instances' | 'metadata' } & InStudy)
-  /** `frames` only of one instance. */
+  /** `frames` only for a single instance. */
   | ({ readonly kind: 'rendered' | 'thumbnail'; readonly frames?: readonly number[] } & InStudy)
   | ({ readonly kind: 'frames'; readonly frames: readonly number[] } & OneInstance)
-  /** An address of the archive that was signed here (bulk-data-address.ts). */
+  /** A URL of the archive that was signed here (bulk-data-address.ts). */
   | { readonly kind: 'bulkdata'; readonly token: string }
-  /** Tags and item numbers that lead to a binary value: the bulk data addresses of the embedded archive. */
+  /** Tags and item numbers that lead to a binary value: the bulk data URLs of the embedded archive. */
   | ({ readonly kind: 'value'; readonly path: readonly string[] } & OneInstance)
   /** STOW-RS. */
   | { readonly kind: 'store'; readonly study?: string };
-
-export type ResourceKind = DicomWebResource['kind'];
 
 export interface DicomWebTarget {
   readonly resource: DicomWebResource;
   readonly parameters: readonly Parameter[];
 }
 
-/** Half of what Node takes as a whole header. */
+/** Half of what Node accepts as the whole header. */
 const MAX_TARGET_LENGTH = 8192;
-/** More do not fit into the addresses that archives take. */
+/** More do not fit into the URLs that archives accept. */
 const MAX_FRAMES = 1000;
-/** Number of Frames is an IS: at most 2^31 - 1. */
+/** Number of Frames is an IS: the maximum is 2^31 - 1. */
 const MAX_FRAME_NUMBER = 2 ** 31 - 1;
-/** Sequences within sequences: a tag and an item number each, and the last tag. */
+/** Nested sequences have a tag and an item number each; then follows the last tag. */
 const MAX_VALUE_PATH = 17;
 
 const READING = ['GET', 'HEAD'];
@@ -54,33 +53,33 @@ const LEVELS: readonly string[] = ['studies', 'series', 'instances'] satisfies L
 const TOKEN = /^[\w-]+\.[\w-]{43}$/;
 
 /**
- * @param target as it stands in the request line, from the root of the archive on: `/studies?limit=1`
- * @throws TARGET_REFUSED for whatever is no resource of DICOMweb or has a parameter that is not known
+ * @param target as in the request line, relative to the root of the archive: `/studies?limit=1`
+ * @throws TARGET_REFUSED if it is not a DICOMweb resource or has an unknown parameter
  */
 export function parseTarget(method: string, target: string): DicomWebTarget {
   if (target.length > MAX_TARGET_LENGTH) throw refused(`is longer than ${MAX_TARGET_LENGTH} characters`);
   if (!/^\/[!-~]*$/.test(target) || /[#\\]/.test(target))
-    throw refused('is no path with a query in printable ASCII (RFC 9112 section 3.2.1)');
+    throw refused('is not a path with a query in printable ASCII (RFC 9112 section 3.2.1)');
   const mark = target.indexOf('?');
   const [path, query] = mark < 0 ? [target, ''] : [target.slice(0, mark), target.slice(mark + 1)];
   const found = readPath(path.slice(1).split('/'));
   const resource = method === 'POST' ? toStore(found) : READING.includes(method) ? found : undefined;
-  if (!resource) throw refused('cannot be asked for in this way: only reading and STOW-RS go through here');
+  if (!resource) throw refused('does not support this method: only reading and STOW-RS are possible here');
   return { resource, parameters: readParameters(resource.kind, query) };
 }
 
-/** The methods of a resource that can be read, for `Allow`. */
+/** The methods of a readable resource, for `Allow`. */
 export function methodsOf(resource: DicomWebResource): string[] {
   return [...READING, 'OPTIONS', ...(toStore(resource) ? ['POST'] : [])];
 }
 
-/** A target for `parseTarget` that has the same meaning, percent-encoded in one way. */
+/** A target with the same meaning for `parseTarget`, with canonical percent-encoding. */
 export function targetOf({ resource, parameters }: DicomWebTarget): string {
   const query = parameters.map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
   return `/${pathOf(resource).join('/')}${query && `?${query}`}`;
 }
 
-/** Segments below the root. They hold nothing that would have to be encoded. */
+/** Path segments below the root. None of them needs encoding. */
 function pathOf(resource: DicomWebResource): string[] {
   if (resource.kind === 'bulkdata') return ['bulkdata', resource.token];
   const within = pathWithin(resource);
@@ -148,7 +147,7 @@ function readInInstance(within: OneInstance, name: string, rest: readonly string
   return { kind: as, ...within, frames };
 }
 
-/** The resource that a POST to an address that can be read stores to; undefined where there is none. */
+/** The resource to which a POST to a readable URL stores; undefined for other URLs. */
 function toStore(resource: DicomWebResource): DicomWebResource | undefined {
   if (resource.kind === 'search' && resource.level === 'studies') return { kind: 'store' };
   if (resource.kind === 'instances' && resource.series === undefined)
@@ -157,16 +156,16 @@ function toStore(resource: DicomWebResource): DicomWebResource | undefined {
 }
 
 function readUid(text: string): string {
-  if (!isUid(text)) throw refused('holds something else where a UID belongs');
+  if (!isUid(text)) throw refused('has something else in place of a UID');
   return text;
 }
 
-/** Some clients encode the comma, which they need not. */
+/** Some clients encode the comma, although that is not necessary. */
 function readFrames(list: string): number[] {
   const texts = list.split(/,|%2c/i);
   const numbers = texts.map((text) => (/^[1-9]\d{0,9}$/.test(text) ? Number(text) : Number.NaN));
   if (texts.length > MAX_FRAMES || !numbers.every((number) => number <= MAX_FRAME_NUMBER))
-    throw refused(`names frames by other than up to ${MAX_FRAMES} whole numbers from 1 on`);
+    throw refused(`must list frames as at most ${MAX_FRAMES} positive integers`);
   return numbers;
 }
 
@@ -184,10 +183,10 @@ function isLevel(text: string): text is Level {
 }
 
 function unknownResource(): StainError {
-  return refused('is no resource of DICOMweb that goes through here');
+  return refused('is not a DICOMweb resource available here');
 }
 
-/** It does not say the address again, which may name a patient. */
+/** The message does not repeat the URL, which may name a patient. */
 function refused(why: string): StainError {
   return new StainError('TARGET_REFUSED', `The address of the request ${why}.`);
 }

@@ -1,19 +1,19 @@
-/** WADO-RS RetrieveFrames in large batches: one request a frame is up to a hundred times slower. */
-import { StainError } from '../errors.ts';
+/** WADO-RS RetrieveFrames in large batches: one request per frame is up to a hundred times slower. */
+import { StainError } from '../../../core/src/errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
 import { isWebPage, webPageFault } from './faults.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
 import { FRAMES_ACCEPT, OTHER_FRAMES } from './named-syntaxes.ts';
 import { type InstanceAddress, instancePath } from './resource-path.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
+import { isRetryable, waitBeforeRetry } from './retry.ts';
 
 export interface Frame {
-  /** Place in the list that was asked for, 0-based. */
+  /** Index in the requested list, 0-based. */
   readonly index: number;
-  /** 1-based, as asked for. */
+  /** 1-based, as requested. */
   readonly frameNumber: number;
-  /** Content type as the archive sent it; archives are known to name it wrongly. */
+  /** Content type as sent by the archive; archives are known to get it wrong. */
   readonly contentType: string;
   readonly bytes: Uint8Array;
 }
@@ -26,7 +26,7 @@ export interface FrameLimits {
 /** nginx and others refuse request lines above 8 KiB. */
 const MAX_LIST_LENGTH = 6000;
 
-/** @throws NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_PROTOCOL and what the connection throws */
+/** @throws NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_PROTOCOL and whatever the connection throws */
 export async function* retrieveFrames(
   connection: ArchiveConnection,
   address: InstanceAddress,
@@ -51,7 +51,7 @@ export async function* retrieveFrames(
       retry = 0;
     } catch (error) {
       retry = done > before ? 0 : retry;
-      if (!isPassing(error) || retry >= connection.retries.maxRetries) throw error;
+      if (!isRetryable(error) || retry >= connection.retries.maxRetries) throw error;
       await waitBeforeRetry(error, retry++, connection.retries, signal);
     }
   }
@@ -69,10 +69,10 @@ function ask(
   );
 }
 
-/** As many frames from `start` on as a request may ask for, by number and by length of the URL. */
-function nextBatch(frameNumbers: readonly number[], start: number, most: number): readonly number[] {
+/** As many frames from `start` as fit into one request, by number and by length of the URL. */
+function nextBatch(frameNumbers: readonly number[], start: number, maxFrames: number): readonly number[] {
   let end = start;
-  for (let length = 0; end < frameNumbers.length && end - start < most; end++) {
+  for (let length = 0; end < frameNumbers.length && end - start < maxFrames; end++) {
     length += String(frameNumbers[end]).length + 1;
     if (length > MAX_LIST_LENGTH) break;
   }
@@ -85,7 +85,7 @@ async function* framesOf(
   limits: FrameLimits,
 ): AsyncGenerator<{ contentType: string; bytes: Uint8Array }> {
   if (isWebPage(contentType)) throw webPageFault();
-  // One frame may come without multipart (PS3.18 8.7.4, single part).
+  // A single frame may come without multipart (PS3.18 8.7.4, single part).
   if (expected === 1 && !parseMediaType(contentType).essence.startsWith('multipart/')) {
     yield { contentType, bytes: await collectFrame(chunks, limits.maxFrameBytes) };
     return;
@@ -117,6 +117,6 @@ async function collectFrame(chunks: AsyncIterable<Uint8Array>, maxBytes: number)
       });
     held.push(chunk);
   }
-  // Always a copy: a view would keep the whole chunk it lies in alive.
+  // Always copy: a view would keep its whole chunk alive.
   return Buffer.concat(held);
 }

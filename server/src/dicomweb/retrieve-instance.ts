@@ -1,19 +1,19 @@
 /** WADO-RS RetrieveInstance as a stream that survives a broken connection. */
 import { crc32 } from 'node:zlib';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import type { ArchiveConnection, ArchiveResponse } from './connection.ts';
 import { isWebPage, webPageFault } from './faults.ts';
 import { parseMediaType } from './media-type.ts';
 import { boundaryOf, readMultipart } from './multipart-reader.ts';
 import { INSTANCE_ACCEPT, OTHER_INSTANCES } from './named-syntaxes.ts';
 import { type InstanceAddress, instancePath } from './resource-path.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
+import { isRetryable, waitBeforeRetry } from './retry.ts';
 
 /**
- * A broken body is asked for again and its beginning skipped, with a checksum of what was handed out already:
- * an archive that sends other bytes the second time gives ARCHIVE_TRUNCATED, never a file of two halves.
- * @param onLength awaited before the first byte of an answer that announces its length
- * @throws NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_PROTOCOL and what the connection throws
+ * A broken body is requested again and its beginning skipped, using a checksum of what was already passed on: an
+ * archive that sends different bytes the second time causes ARCHIVE_TRUNCATED, never a file of two halves.
+ * @param onLength awaited before the first byte of a response that announces its length
+ * @throws NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_PROTOCOL and whatever the connection throws
  */
 export async function* retrieveInstance(
   connection: ArchiveConnection,
@@ -30,7 +30,7 @@ export async function* retrieveInstance(
         ({ instances }) => connection.getOnce({ path, accept: INSTANCE_ACCEPT[instances] }, signal),
         OTHER_INSTANCES,
       );
-      // Of the whole body: a little more than the instance where it is wrapped in multipart.
+      // Length of the whole body: slightly more than the instance if it is wrapped in multipart.
       const length = Number(response.header('content-length'));
       if (sent.bytes === 0 && Number.isSafeInteger(length) && length > 0) await onLength(length);
       for await (const chunk of behind(instanceBody(response), sent)) {
@@ -39,15 +39,15 @@ export async function* retrieveInstance(
       }
       return;
     } catch (error) {
-      if (!isPassing(error) || retry >= connection.retries.maxRetries) throw error;
-      // Only tries that bring nothing count: a long slide over a bad line gets there in the end.
+      if (!isRetryable(error) || retry >= connection.retries.maxRetries) throw error;
+      // Only attempts that bring nothing count: over a bad line, a large slide succeeds in the end.
       if (sent.bytes > before) retry = -1;
       await waitBeforeRetry(error, Math.max(retry, 0), connection.retries, signal);
     }
   }
 }
 
-/** Running CRC-32 of the bytes handed out: 0.1 s a gigabyte, and enough to notice that an archive re-encodes. */
+/** Running CRC-32 of the bytes passed on: 0.1 s per gigabyte, and enough to notice that an archive re-encodes. */
 class Checksum {
   bytes = 0;
   value = 0;
@@ -58,7 +58,7 @@ class Checksum {
   }
 }
 
-/** What follows the bytes handed out already, once those are seen to be the same again. */
+/** What follows the bytes already passed on, once those have been verified to be the same again. */
 async function* behind(body: AsyncIterable<Uint8Array>, sent: Checksum): AsyncGenerator<Uint8Array> {
   const { bytes: skip, value } = sent;
   const again = new Checksum();
@@ -79,11 +79,11 @@ async function* behind(body: AsyncIterable<Uint8Array>, sent: Checksum): AsyncGe
 function changed(): StainError {
   return new StainError(
     'ARCHIVE_TRUNCATED',
-    'The connection broke, and the archive then sent other bytes for the same instance.',
+    'The connection broke, and the archive then sent different bytes for the same instance.',
   );
 }
 
-/** Bytes of the one instance in the answer, whether the archive wraps it in multipart or not. */
+/** Bytes of the one instance in the response, whether or not the archive wraps it in multipart. */
 async function* instanceBody({ contentType, chunks }: ArchiveResponse): AsyncGenerator<Uint8Array> {
   if (isWebPage(contentType)) throw webPageFault();
   const { essence } = parseMediaType(contentType ?? '');

@@ -1,33 +1,27 @@
-/** What may be tried again, and when: exponential pauses with jitter, or what the archive asks for. */
+/** What may be retried, and when: exponential delays with jitter, or what the archive asks for. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { StainError, toStainError } from '../errors.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 
 export interface RetryPolicy {
-  /** Tries after the first. */
+  /** Maximum number of retries. */
   readonly maxRetries: number;
-  /** Longest pause before the first retry, in milliseconds; it doubles with each. */
+  /** Longest delay before the first retry, in milliseconds; it doubles with each retry. */
   readonly retryDelayMs: number;
 }
 
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 
-/** Marks an error as one that may be gone when the request is sent again. */
-export function passing(error: StainError, retryAfterMs?: number): StainError {
-  passingErrors.set(error, retryAfterMs);
-  return error;
+export function isRetryable(error: unknown): boolean {
+  return error instanceof StainError && error.retry !== undefined;
 }
 
-const passingErrors = new WeakMap<StainError, number | undefined>();
-
-export function isPassing(error: unknown): boolean {
-  return error instanceof StainError && passingErrors.has(error);
-}
-
-/** Pause before retry number `retry` (0-based), in milliseconds. Full jitter spreads clients that failed together. */
+/**
+ * Delay before retry number `retry` (0-based), in milliseconds. Full jitter spreads out clients that failed together.
+ */
 export function retryPause(error: unknown, retry: number, policy: RetryPolicy): number {
-  const asked = error instanceof StainError ? passingErrors.get(error) : undefined;
-  if (asked !== undefined) return Math.min(asked, LONGEST_PAUSE_MS);
-  return Math.random() * Math.min(policy.retryDelayMs * 2 ** retry, LONGEST_PAUSE_MS);
+  const asked = error instanceof StainError ? error.retry?.afterMs : undefined;
+  if (asked !== undefined) return Math.min(asked, MAX_PAUSE_MS);
+  return Math.random() * Math.min(policy.retryDelayMs * 2 ** retry, MAX_PAUSE_MS);
 }
 
 /** Waits before a retry. @throws CANCELLED or TIMED_OUT when the signal fires */
@@ -49,7 +43,7 @@ export async function waitFor(milliseconds: number, signal: AbortSignal): Promis
   }
 }
 
-/** Runs `work` until it succeeds, fails for good, or has been retried often enough; then its last error is thrown. */
+/** Runs `work` until it succeeds, fails permanently or exhausts its retries; then throws the last error. */
 export async function withRetries<T>(
   work: () => Promise<T>,
   policy: RetryPolicy,
@@ -59,13 +53,13 @@ export async function withRetries<T>(
     try {
       return await work();
     } catch (error) {
-      if (!isPassing(error) || retry >= policy.maxRetries) throw error;
+      if (!isRetryable(error) || retry >= policy.maxRetries) throw error;
       await waitBeforeRetry(error, retry, policy, signal);
     }
   }
 }
 
-/** `Retry-After` (RFC 9110 section 10.2.3), seconds or a date, in milliseconds from now. */
+/** `Retry-After` (RFC 9110 section 10.2.3), in seconds or as a date, as milliseconds from now. */
 export function parseRetryAfter(value: string | undefined, now = Date.now()): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value.trim())) return Number(value) * 1000;

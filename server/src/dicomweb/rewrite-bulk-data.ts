@@ -1,31 +1,31 @@
 /**
- * Replaces the addresses of bulk data in DICOM JSON (PS3.18 F.2.6) while it streams through. Metadata of a slide may have
- * hundreds of megabytes, so nothing is parsed but strings, and nothing is kept but the member that is being read; all other
- * bytes pass as they are.
+ * Replaces the URLs of bulk data in DICOM JSON (PS3.18 F.2.6) as it streams through. Metadata of a slide may have
+ * hundreds of megabytes, so only strings are parsed and only the current member is buffered; all other bytes pass
+ * unchanged.
  */
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 
-/** @returns the address in place of the other one; undefined where the value is to lose its address */
+/** @returns the replacement of the URL; undefined if it is to be removed */
 export type ReplaceAddress = (address: string) => string | undefined;
 
 const KEY = 'BulkDataURI';
-/** `"BulkDataURI"` with every letter escaped. */
+/** Length of `"BulkDataURI"` with every character escaped. */
 const MAX_KEY_BYTES = KEY.length * 6 + 2;
-/** Of a member from its comma to the end of its value. */
+/** Maximum length of a member from its comma to the end of its value. */
 const MAX_MEMBER_BYTES = 16_384;
 
 const [QUOTE, BACKSLASH, COLON, COMMA, BRACE] = [0x22, 0x5c, 0x3a, 0x2c, 0x7b];
 const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
 /**
- * Where the reader is. From `member` on bytes are held back: `member` follows a comma or a brace, `key` and `address` are
- * inside of strings, `colon` and `value` before the next token, `comma` after a first member that was taken out.
+ * Parser state. From `member` on, bytes are held back. `member` follows a comma or a brace, `key` and `address` are
+ * inside strings, `colon` and `value` come before the next token, and `comma` after a first member that was removed.
  */
 type State = 'outside' | 'string' | 'member' | 'key' | 'colon' | 'value' | 'address' | 'comma';
 
 /**
  * @param chunks of a JSON text in UTF-8
- * @throws ARCHIVE_PROTOCOL where an address is no string, or endless
+ * @throws ARCHIVE_PROTOCOL if a URL is not a string, or is too long
  */
 export async function* rewriteBulkData(
   chunks: AsyncIterable<Buffer>,
@@ -40,11 +40,11 @@ class Rewriter {
   readonly #replace: ReplaceAddress;
   #state: State = 'outside';
   #isEscaped = false;
-  /** Whether the member that is held follows a brace: then the comma to take out with it comes after it. */
+  /** Whether the held member follows a brace: then the comma to remove with it comes after it. */
   #isFirst = false;
-  /** The bytes that are held back, up to the end of the last chunk. */
+  /** The bytes held back, up to the end of the last chunk. */
   #held: Buffer = Buffer.alloc(0);
-  /** Where in the bytes at hand the held ones begin, and in them the last string begins and ends. */
+  /** Where the held bytes begin in the current bytes; and the start and end of the last string in them. */
   #hold = 0;
   #text = 0;
   #textEnd = 0;
@@ -56,7 +56,7 @@ class Rewriter {
   write(chunk: Buffer): Buffer {
     const bytes = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
     const out: Buffer[] = [];
-    /** Everything before has gone out or been dropped. */
+    /** Everything before this was sent or dropped. */
     let from = 0;
     for (let i = this.#held.length; i < bytes.length; i++) {
       const byte = bytes[i]!;
@@ -76,7 +76,7 @@ class Rewriter {
           break;
         case 'value':
           if (BLANKS.has(byte)) break;
-          if (byte !== QUOTE) throw malformed('is no string');
+          if (byte !== QUOTE) throw malformed('is not a string');
           this.#begin('address', i);
           break;
         case 'member':
@@ -86,7 +86,7 @@ class Rewriter {
           break;
         case 'comma':
           if (BLANKS.has(byte)) break;
-          // What followed the brace is gone, so what comes now follows it.
+          // What followed the brace was removed, so the next member follows the brace.
           if (byte === COMMA) {
             out.push(bytes.subarray(from, i));
             from = i + 1;
@@ -109,7 +109,7 @@ class Rewriter {
     return Buffer.concat(out);
   }
 
-  /** What is left of a text that ends within a member. */
+  /** The rest of a text that ends within a member. */
   end(): Buffer {
     return this.#held;
   }
@@ -123,7 +123,7 @@ class Rewriter {
     this.#text = at;
   }
 
-  /** A byte between tokens; what was held passes with it. */
+  /** A byte between tokens; the held bytes pass with it. */
   #outside(byte: number, at: number): void {
     this.#state = 'outside';
     if (byte === QUOTE) this.#state = 'string';
@@ -151,7 +151,7 @@ class Rewriter {
   }
 }
 
-/** @param text of a string, with its quotes */
+/** @param text of a string, including its quotes */
 function isKey(text: Buffer): boolean {
   return text.length <= MAX_KEY_BYTES && textOf(text) === KEY;
 }
@@ -160,10 +160,10 @@ function textOf(text: Buffer): string {
   try {
     return JSON.parse(text.toString('utf8')) as string;
   } catch (cause) {
-    throw malformed('is no JSON', cause);
+    throw malformed('is not valid JSON', cause);
   }
 }
 
 function malformed(why: string, cause?: unknown): StainError {
-  return new StainError('ARCHIVE_PROTOCOL', `An address in the answer of the archive ${why}.`, { cause });
+  return new StainError('ARCHIVE_PROTOCOL', `A URL in the answer of the archive ${why}.`, { cause });
 }

@@ -1,9 +1,12 @@
-/** QIDO-RS with paging: archives cut off at limits of their own, so pages are fetched until one is empty or last. */
+/**
+ * QIDO-RS with paging: archives truncate at limits of their own, so pages are fetched until one is empty or the last.
+ */
+
+import { StainError } from '../../../core/src/errors.ts';
+import { type DicomJson, textOf } from '../dicom/json-model.ts';
 import { isUid } from '../dicom/uid.ts';
-import { StainError } from '../errors.ts';
 import type { Habits, OtherWays } from './archive-habits.ts';
 import type { ArchiveConnection, JsonAnswer } from './connection.ts';
-import { type DicomJson, textOf } from './dicom-json.ts';
 import { isNotFound, NO_MATCH, requireNoMatch, type SearchLevel } from './no-match.ts';
 import { seriesPath, studyPath } from './resource-path.ts';
 
@@ -13,43 +16,43 @@ export interface SearchParameters {
 }
 
 export interface SearchLimits {
-  /** Results asked for in one page. */
+  /** Results per page. */
   readonly pageSize: number;
-  /** Of one answer, and of the pages of a search together. */
+  /** For one response, and for all pages of a search together. */
   readonly maxMetadataBytes: number;
 }
 
 export interface SearchOptions {
-  /** No more pages are asked for when there are more results than this. */
-  readonly mostResults?: number;
-  /** Hears once how many results have no UID, or one that is none: they are left out. */
+  /** Once there are more results than this, no further pages are requested. */
+  readonly maxResults?: number;
+  /** Called once with the number of results dropped because they have no valid UID. */
   onLeftOut?(count: number): void;
 }
 
-/** The UIDs that tell results of a level apart, from above. */
+/** The UIDs that identify results of a level, from the top down. */
 const UIDS = [
   { level: 'studies', keyword: 'StudyInstanceUID', tag: '0020000D' },
   { level: 'series', keyword: 'SeriesInstanceUID', tag: '0020000E' },
   { level: 'instances', keyword: 'SOPInstanceUID', tag: '00080018' },
 ] as const;
 
-/** Attributes that are matched as they are (PS3.4 C.2.2.2.1), with which every search for slides is narrowed. */
+/** Attributes that are matched exactly (PS3.4 C.2.2.2.1), used in every search for slides. */
 const EXACT = [...UIDS, { keyword: 'Modality', tag: '00080060' }] as const;
 
-/** Asked for where an archive refuses more: Microsoft's gives 400 to a limit above it. */
+/** Page size for archives that refuse more: Microsoft's answers 400 to a larger limit. */
 const SMALL_PAGE = 200;
 
-/** Statuses that may be about a parameter that the archive does not take. */
+/** Statuses that may be caused by an unsupported parameter. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);
 
-/** Results of all pages, which are held together. */
+/** Maximum number of results of all pages, which are held in memory together. */
 const MAX_RESULTS = 250_000;
 
 /**
- * UIDs of results become parts of addresses and names, so a result with one that is none is left out: it is of no use to
- * anybody, and must not take the others with it. Archives are known to search by UIDs alone and answer CT to a search for
- * slides: what says itself that it is not what was asked for is dropped here.
- * @throws what the connection throws; PAYLOAD_TOO_LARGE
+ * UIDs of results become parts of URLs and names, so a result with an invalid UID is dropped: it is useless, and must
+ * not make the whole search fail. Some archives match only UIDs and return CT in a search for slides: results that say
+ * themselves that they do not match are dropped here.
+ * @throws whatever the connection throws; PAYLOAD_TOO_LARGE
  */
 export async function search(
   connection: ArchiveConnection,
@@ -57,7 +60,7 @@ export async function search(
   parameters: SearchParameters,
   limits: SearchLimits,
   signal: AbortSignal,
-  { mostResults, onLeftOut = () => {} }: SearchOptions = {},
+  { maxResults, onLeftOut = () => {} }: SearchOptions = {},
 ): Promise<DicomJson[]> {
   const { path, query } = address(level, parameters);
   const { tag } = UIDS.find((uid) => uid.level === level)!;
@@ -112,16 +115,16 @@ export async function search(
     if (offset > MAX_RESULTS || held > limits.maxMetadataBytes)
       throw new StainError(
         'PAYLOAD_TOO_LARGE',
-        `The archive answers a search for ${level} with more than ${MAX_RESULTS} results or ${limits.maxMetadataBytes} bytes; narrow it.`,
+        `The archive answered a search for ${level} with more than ${MAX_RESULTS} results or ${limits.maxMetadataBytes} bytes; narrow the search.`,
       );
-    // Nothing new: the archive does not know `offset` and sends the first page for ever.
-    const isEnough = mostResults !== undefined && found.size > mostResults;
+    // Nothing new: the archive does not support `offset` and would send the first page for ever.
+    const isEnough = maxResults !== undefined && found.size > maxResults;
     const isKnown = valid.length > 0 && seen.size === before;
     if (!isKnown) leftOut += items.length - valid.length;
     if (isLast && hasMore && !isEnough)
       throw new StainError(
         'ARCHIVE_LACKING',
-        `The archive gives a part of the ${level} that match and takes no limit and offset, with which to ask for the others.`,
+        `The archive returns only some of the matching ${level}, and does not support limit and offset to request the rest.`,
       );
     if (items.length === 0 || isLast || isEnough || isKnown) {
       tell(leftOut);
@@ -134,7 +137,7 @@ interface Page extends JsonAnswer {
   readonly isLast: boolean;
 }
 
-/** A study that the archive does not know has no series: an answer, as is a page behind the last one. */
+/** A study that the archive does not know has no series: that is a result, and so is a page after the last one. */
 async function pageOrNone(
   connection: ArchiveConnection,
   request: { readonly path: readonly string[]; readonly query: URLSearchParams },
@@ -164,7 +167,7 @@ function asTaken(query: URLSearchParams, { paging, includefield }: Habits): URLS
   return taken;
 }
 
-/** Without the attributes that were to be told, with other pages, and both. */
+/** Alternatives: without the attributes to return, with other pages, and both. */
 function otherWays(query: URLSearchParams, pagings: readonly Habits['paging'][]): OtherWays {
   return {
     refusals: REFUSALS,
@@ -181,7 +184,7 @@ function otherWays(query: URLSearchParams, pagings: readonly Habits['paging'][])
   };
 }
 
-/** What the archive would have given, had it taken `limit` and `offset`. */
+/** What the archive would have returned with `limit` and `offset`. */
 function slice(items: DicomJson[], query: URLSearchParams): DicomJson[] {
   const start = Number(query.get('offset') ?? 0);
   return items.slice(start, start + Number(query.get('limit') ?? Number.POSITIVE_INFINITY));
@@ -216,12 +219,14 @@ function address(
 function withPage(query: URLSearchParams, limit: number, offset: number): URLSearchParams {
   const page = new URLSearchParams(query);
   page.set('limit', String(limit));
-  // Archives that do not know it are asked for one page without it.
+  // Archives that do not support it are asked for one page without it.
   if (offset > 0) page.set('offset', String(offset));
   return page;
 }
 
-/** Those that lead to it must be there, unless the search names them; the others may be absent or empty. */
+/**
+ * The UIDs of the levels above must be present unless the search names them; other attributes may be absent or empty.
+ */
 function hasValidUids(item: DicomJson, level: SearchLevel, parameters: SearchParameters): boolean {
   const own = UIDS.findIndex((uid) => uid.level === level);
   return UIDS.every(({ keyword, tag }, i) => {
@@ -230,7 +235,7 @@ function hasValidUids(item: DicomJson, level: SearchLevel, parameters: SearchPar
   });
 }
 
-/** What a result leaves out is believed. */
+/** An attribute that a result omits counts as a match. */
 function isAskedFor(item: DicomJson, parameters: SearchParameters): boolean {
   return EXACT.every(({ keyword, tag }) => {
     const asked = parameters[keyword];

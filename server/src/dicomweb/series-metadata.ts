@@ -1,15 +1,17 @@
 /**
- * WADO-RS metadata of a series. Archives are known to thin them to the few attributes of their database (Orthanc with
- * SeriesMetadata MainDicomTags), by which no whole-slide image can be read: then each instance is asked for its own.
+ * WADO-RS metadata of a series. Some archives reduce them to the few attributes in their database (Orthanc with
+ * SeriesMetadata MainDicomTags), which is not enough to read a whole-slide image: then each instance is queried.
  */
-import { DataSet } from '../dicom/dataset.ts';
+
+import { StainError } from '../../../core/src/errors.ts';
+import type { DataSet } from '../dicom/dataset.ts';
+import { dataSetFromJson } from '../dicom/from-json.ts';
 import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
-import { StainError } from '../errors.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { instanceHeader, instanceMetadata } from './instance-header.ts';
 import { type InstanceAddress, seriesPath } from './resource-path.ts';
 
-/** Of every whole-slide image (PS3.3 A.32.8, types 1 of what is read here). */
+/** Attributes of every whole-slide image (PS3.3 A.32.8, type 1, of those that are read here). */
 const NEEDED = [
   'ImageType',
   'Rows',
@@ -21,7 +23,7 @@ const NEEDED = [
   'TotalPixelMatrixRows',
 ];
 
-/** @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE, DICOM_INVALID and what the connection throws */
+/** @throws SERIES_NOT_FOUND, PAYLOAD_TOO_LARGE, DICOM_INVALID and whatever the connection throws */
 export async function seriesMetadata(
   connection: ArchiveConnection,
   address: Omit<InstanceAddress, 'sopUid'>,
@@ -29,16 +31,16 @@ export async function seriesMetadata(
   signal: AbortSignal,
 ): Promise<DataSet[]> {
   const path = [...seriesPath(address), 'metadata'];
-  const answer = await connection.getJson({ path, notFound: 'SERIES_NOT_FOUND' }, maxBytes, signal);
-  const headers = answer.items.map((json) => DataSet.fromDicomJson(json));
-  // A series of more is refused by its number, and not asked for one by one.
+  const answer = await connection.getDataSets({ path, notFound: 'SERIES_NOT_FOUND' }, maxBytes, signal);
+  const headers = answer.items.map((json) => dataSetFromJson(json));
+  // A series with more instances is refused because of their number, without querying each.
   if (headers.length > MAX_INSTANCES || headers.every(isWholeHeader)) return headers;
   let { bytes: held } = answer;
   for (const [i, thin] of headers.entries()) {
     const sopUid = thin.string('SOPInstanceUID');
     if (sopUid === undefined || isWholeHeader(thin)) continue;
     const instance = { ...address, sopUid };
-    // A key object has no pixel data, up to which it could be fetched.
+    // A key object has no pixel data, so its header cannot be fetched up to the pixel data.
     const header =
       kindOf(thin) === 'key object'
         ? await instanceMetadata(connection, instance, maxBytes - held, signal)
@@ -46,19 +48,17 @@ export async function seriesMetadata(
     if (!header) continue;
     headers[i] = header.dataSet;
     held += header.bytes;
-    // A series of another kind is refused by its first instance.
+    // A series of another kind is refused because of its first instance.
     if (kindOf(header.dataSet) === 'other') break;
     if (held > maxBytes)
-      throw new StainError(
-        'PAYLOAD_TOO_LARGE',
-        `The headers of the series take more than ${maxBytes} bytes.`,
-        { data: { maxBytes } },
-      );
+      throw new StainError('PAYLOAD_TOO_LARGE', `The headers of the series exceed ${maxBytes} bytes.`, {
+        data: { maxBytes },
+      });
   }
   return headers;
 }
 
-/** Whether a header tells what is read of it here. */
+/** Whether a header has all attributes that are read here. */
 function isWholeHeader(header: DataSet): boolean {
   const kind = kindOf(header);
   if (kind === 'other') return true;
@@ -70,7 +70,7 @@ function isWholeHeader(header: DataSet): boolean {
   );
 }
 
-/** One that says nothing of itself may be a slide. */
+/** An instance that does not state its class may be a slide. */
 function kindOf(header: DataSet): 'slide' | 'key object' | 'other' {
   const sopClass = header.string('SOPClassUID') ?? WHOLE_SLIDE;
   const modality = header.string('Modality') ?? 'SM';

@@ -1,15 +1,16 @@
-/** Reads the answer to a STOW-RS request (PS3.18 10.5.3, PS3.4 table B.2-2) for the one instance that was sent. */
+/** Reads the response to a STOW-RS request (PS3.18 10.5.3, PS3.4 table B.2-2) for the one instance that was sent. */
+
+import { type DicomJson, isDicomJsonArray, itemsOf, numberOf, textOf } from '../dicom/json-model.ts';
 import { isUid } from '../dicom/uid.ts';
-import { type DicomJson, isDicomJsonArray, itemsOf, numberOf, textOf } from './dicom-json.ts';
 
 export type StoreOutcome =
-  /** The archive names the instance among those it stored. */
+  /** The archive lists the instance among those it stored. */
   | { readonly kind: 'stored' }
-  /** Status 200, and nothing said of the instance. */
+  /** Status 200, but the response does not mention the instance. */
   | { readonly kind: 'unsaid' }
-  /** Failed for now: out of resources, processing failure. */
+  /** Failed for now: out of resources, or a processing failure. */
   | { readonly kind: 'later'; readonly reason: number }
-  /** The archive has an instance of this UID; `reason` where it says so by one. */
+  /** The archive has an instance with this UID; `reason` if it gives one. */
   | { readonly kind: 'duplicate'; readonly reason: number | undefined }
   | { readonly kind: 'rejected'; readonly reason: number | undefined };
 
@@ -20,11 +21,11 @@ const OTHER_FAILURES_SEQUENCE = '0008119A';
 const FAILURE_REASON = '00081197';
 const REFERENCED_SOP_INSTANCE_UID = '00081155';
 
-/** Microsoft's server has numbers of its own for an instance that it has, and for one that is being stored. */
+/** Microsoft's server has its own codes for an instance that it has, and for one that is being stored. */
 const DUPLICATES = [0x0111, 0xb00e];
 const PASSING_FAILURES = [0x0110, 0xb00f];
 
-/** What statuses 200, 202 and 409 and their body say of the instance. 202 alone says that something failed. */
+/** What statuses 200, 202 and 409 and their body say about the instance. 202 alone means that something failed. */
 export function readStoreAnswer(status: number, text: string, sopInstanceUid: string): StoreOutcome {
   const answer = parseStoreAnswer(text);
   const failure = answer === undefined ? reasonInXml(text) : failureOf(answer, sopInstanceUid);
@@ -37,11 +38,11 @@ export function readStoreAnswer(status: number, text: string, sopInstanceUid: st
   )
     return { kind: 'stored' };
   if (status === 200) return { kind: 'unsaid' };
-  // Some archives answer 409 without a word to an instance that they have.
+  // Some archives answer 409 with an empty body if they already have the instance.
   return status === 409 ? { kind: 'duplicate', reason: undefined } : { kind: 'rejected', reason: undefined };
 }
 
-/** Into which studies instances were stored, as far as their Retrieve URLs tell. */
+/** The studies into which instances were stored, as far as their Retrieve URLs tell. */
 export function studiesOf(answer: DicomJson): string[] {
   const named = [answer, ...itemsOf(answer, REFERENCED_SOP_SEQUENCE)].map(
     (item) => /\/studies\/([\d.]+)/.exec(textOf(item, RETRIEVE_URL) ?? '')?.[1],
@@ -68,12 +69,12 @@ function failureOf(answer: DicomJson, sopInstanceUid: string): { reason: number 
     itemsOf(answer, FAILED_SOP_SEQUENCE).find(
       (failed) => textOf(failed, REFERENCED_SOP_INSTANCE_UID) === sopInstanceUid,
     ) ??
-    // Without a UID because the archive could not read it; only one instance was sent, so it is ours.
+    // It has no UID, because the archive could not read it; only one instance was sent, so it is ours.
     itemsOf(answer, OTHER_FAILURES_SEQUENCE)[0];
   return item && { reason: numberOf(item, FAILURE_REASON) };
 }
 
-/** The answer as one data set; archives send it as an object or as an array of one. */
+/** The response as one data set; archives send it as an object or as an array with one object. */
 export function parseStoreAnswer(text: string): DicomJson | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -84,12 +85,12 @@ export function parseStoreAnswer(text: string): DicomJson | undefined {
   }
 }
 
-/** Failure Reason in the Native DICOM Model, which some archives answer in whatever they are asked for. */
+/** Failure Reason in the Native DICOM Model, which some archives return whatever format is requested. */
 function reasonInXml(text: string): { reason: number | undefined } | undefined {
   if (!text.includes(`tag="${FAILED_SOP_SEQUENCE}"`)) return undefined;
   const start = text.indexOf(`tag="${FAILURE_REASON}"`);
   if (start < 0) return { reason: undefined };
-  // In the first lines of the attribute: a Value further on is that of another one.
+  // In the first lines of the attribute: a Value further on belongs to another one.
   const value = /<Value[^<>]*>\s*(\d{1,5})\b/.exec(text.slice(start, start + 500))?.[1];
   return { reason: value === undefined ? undefined : Number(value) };
 }

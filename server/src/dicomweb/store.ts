@@ -1,13 +1,13 @@
 /**
- * STOW-RS of one instance, once and only once as far as HTTP allows it (PS3.18 has no conditional store):
- * the same bytes under the same UID, a look into the archive before anything is sent again.
+ * STOW-RS of one instance, exactly once as far as HTTP allows (PS3.18 has no conditional store): the same bytes under
+ * the same UID, and a check of the archive before anything is sent again.
  */
 import { randomUUID } from 'node:crypto';
-import { StainError } from '../errors.ts';
+import { type Retry, StainError } from '../../../core/src/errors.ts';
 import type { ArchiveConnection, UploadBody } from './connection.ts';
 import { statusFault } from './faults.ts';
 import { studyPath } from './resource-path.ts';
-import { isPassing, passing, waitBeforeRetry } from './retry.ts';
+import { isRetryable, waitBeforeRetry } from './retry.ts';
 import type { SearchLimits } from './search.ts';
 import { formatReason, readStoreAnswer, type StoreOutcome } from './store-answer.ts';
 import { type ExpectedInstance, presenceOf } from './stored-instance.ts';
@@ -17,15 +17,15 @@ export interface StorableInstance {
   readonly sopClassUid: string;
   /** Exact length of the Part 10 file. */
   readonly byteLength: number;
-  /** Rows, Columns and Number of Frames tell our instance from a stranger's under the same UID. */
+  /** Rows, Columns and Number of Frames distinguish our instance from a stranger's with the same UID. */
   readonly rows?: number;
   readonly columns?: number;
   readonly numberOfFrames?: number;
-  /** The Part 10 file; called again, with the same bytes, for every try. */
+  /** The Part 10 file; called again for every attempt, with the same bytes. */
   stream(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** @throws STORE_REJECTED, STORE_UNVERIFIED, PAYLOAD_TOO_LARGE, and what the connection throws */
+/** @throws STORE_REJECTED, STORE_UNVERIFIED, PAYLOAD_TOO_LARGE, and whatever the connection throws */
 export async function storeInstance(
   connection: ArchiveConnection,
   studyUid: string,
@@ -47,13 +47,13 @@ export async function storeInstance(
       await accept(outcome, instance, presence);
       return;
     } catch (error) {
-      if (!isPassing(error) || retry >= connection.retries.maxRetries) {
-        // The archive may have stored it all the same, and only its answer is missing.
+      if (!isRetryable(error) || retry >= connection.retries.maxRetries) {
+        // The archive may have stored it all the same, and only its response is missing.
         if (leavesDoubt(error) && (await presence().catch(() => 'unknown')) === 'same') return;
         throw error;
       }
       await waitBeforeRetry(error, retry, connection.retries, signal);
-      // The answer may have been lost after the archive stored the instance.
+      // The response may have been lost after the archive stored the instance.
       const found = await presence();
       if (found === 'same') return;
       if (found === 'other') throw uidTaken(instance);
@@ -69,6 +69,7 @@ function leavesDoubt(error: unknown): boolean {
     'ARCHIVE_TRUNCATED',
     'ARCHIVE_PROTOCOL',
     'ARCHIVE_UNREACHABLE',
+    'ARCHIVE_TLS_FAILED',
   ];
   return error instanceof StainError && codes.includes(error.code);
 }
@@ -84,13 +85,13 @@ async function send(
   if (status === 413)
     throw new StainError(
       'PAYLOAD_TOO_LARGE',
-      `The archive, or a proxy in front of it, takes no body of ${Math.ceil(instance.byteLength / 1e6)} MB; raise its limit.`,
+      `The archive, or a proxy in front of it, does not accept a body of ${Math.ceil(instance.byteLength / 1e6)} MB; raise its limit.`,
       { data: { status, byteLength: instance.byteLength } },
     );
   if (status === 200 || status === 202 || status === 409) {
     const outcome = readStoreAnswer(status, text, instance.sopInstanceUid);
     if (outcome.kind !== 'later') return outcome;
-    throw passing(rejection(outcome.reason, instance), retryAfterMs);
+    throw rejection(outcome.reason, instance, { afterMs: retryAfterMs });
   }
   throw statusFault(
     { status, retryAfter: retryAfterMs === undefined ? undefined : String(Math.ceil(retryAfterMs / 1000)) },
@@ -98,7 +99,7 @@ async function send(
   );
 }
 
-/** Settles what the archive said; where it leaves doubt, what it shows counts. */
+/** Evaluates the archive's response; in case of doubt, the archive's contents count. */
 async function accept(
   outcome: StoreOutcome,
   instance: StorableInstance,
@@ -106,11 +107,11 @@ async function accept(
 ): Promise<void> {
   if (outcome.kind === 'stored') return;
   if (outcome.kind === 'unsaid') {
-    // An older Orthanc answers 200 and stores nothing.
+    // An older Orthanc answers 200 but stores nothing.
     if ((await presence()) === 'same') return;
     throw new StainError(
       'STORE_UNVERIFIED',
-      'The archive answered 200 to an instance and does not show it.',
+      'The archive answered 200 to an instance but does not have it.',
       { data: { sopInstanceUid: instance.sopInstanceUid } },
     );
   }
@@ -131,21 +132,27 @@ function expectedOf({ sopClassUid, rows, columns, numberOfFrames }: StorableInst
   };
 }
 
-function rejection(reason: number | undefined, { sopInstanceUid }: StorableInstance): StainError {
+function rejection(
+  reason: number | undefined,
+  { sopInstanceUid }: StorableInstance,
+  retry?: Retry,
+): StainError {
   const code = reason === undefined ? undefined : formatReason(reason);
   return new StainError(
     'STORE_REJECTED',
     `The archive did not store an instance (${code ? `failure reason ${code}` : 'no reason given'}).`,
-    {
-      data: { sopInstanceUid, ...(code && { failureReason: code }) },
-    },
+    { data: { sopInstanceUid, ...(code && { failureReason: code }) }, retry },
   );
 }
 
 function uidTaken({ sopInstanceUid }: StorableInstance): StainError {
-  return new StainError('STORE_REJECTED', 'The archive holds another image under the UID of this instance.', {
-    data: { sopInstanceUid, failureReason: '0111' },
-  });
+  return new StainError(
+    'STORE_REJECTED',
+    'The archive has a different image under the UID of this instance.',
+    {
+      data: { sopInstanceUid, failureReason: '0111' },
+    },
+  );
 }
 
 function multipart(instance: StorableInstance, signal: AbortSignal): UploadBody {
@@ -169,7 +176,9 @@ async function* concatenate(
   yield tail;
 }
 
-/** The file, with its length checked: a wrong Content-Length would leave the archive waiting or cut the file off. */
+/**
+ * The file, checked for its length: with a wrong Content-Length the archive would wait, or the file would be cut off.
+ */
 async function* exactly(instance: StorableInstance, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of instance.stream(signal)) {
@@ -178,7 +187,7 @@ async function* exactly(instance: StorableInstance, signal: AbortSignal): AsyncG
     yield chunk;
   }
   if (bytes !== instance.byteLength)
-    throw new StainError('INTERNAL', 'An instance has another length than it announced.', {
+    throw new StainError('INTERNAL', 'The length of an instance differs from the announced length.', {
       data: { announced: instance.byteLength },
     });
 }

@@ -1,16 +1,17 @@
-/** Looks in the archive whether an instance is there and is the one that was meant. */
+/** Checks whether an instance is in the archive, and is the expected one. */
+
+import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
-import { StainError } from '../errors.ts';
+import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
 import { refusedStatus } from './archive-habits.ts';
 import type { ArchiveConnection } from './connection.ts';
-import { type DicomJson, numberOf, textOf } from './dicom-json.ts';
 import { instanceHeader } from './instance-header.ts';
 import { isNotFound } from './no-match.ts';
 import type { InstanceAddress } from './resource-path.ts';
 import { waitFor } from './retry.ts';
 import { type SearchLimits, search } from './search.ts';
 
-/** What the archive must show of an instance; what is left out is not compared. */
+/** What the archive must report about an instance; undefined values are not compared. */
 export interface ExpectedInstance {
   readonly sopClassUid?: string;
   readonly rows?: number;
@@ -22,7 +23,7 @@ export interface VerifyLimits extends SearchLimits {
   readonly verifyDelaysMs: readonly number[];
 }
 
-/** `same`, `other` (the UID is taken by another image), or `absent`. */
+/** `same`, `other` (a different image has the UID), or `absent`. */
 export type Presence = 'same' | 'other' | 'absent';
 
 const COMPARED = [
@@ -34,7 +35,7 @@ const SOP_CLASS_UID = '00080016';
 const SERIES_INSTANCE_UID = '0020000E';
 const SOP_INSTANCE_UID = '00080018';
 
-/** @throws STORE_UNVERIFIED, and what the connection throws */
+/** @throws STORE_UNVERIFIED, and whatever the connection throws */
 export async function verifyInstance(
   connection: ArchiveConnection,
   address: InstanceAddress,
@@ -48,13 +49,13 @@ export async function verifyInstance(
     presence = await presenceOf(connection, address, expected, limits, signal);
     if (presence === 'same') return;
   }
-  const what = presence === 'absent' ? 'does not show it' : 'shows another image under its UID';
-  throw new StainError('STORE_UNVERIFIED', `The archive took an instance and ${what}.`, {
+  const what = presence === 'absent' ? 'does not have it' : 'has a different image under its UID';
+  throw new StainError('STORE_UNVERIFIED', `The archive accepted an instance but ${what}.`, {
     data: { sopInstanceUid: address.sopUid, presence },
   });
 }
 
-/** Asks by SOP Instance UID; `seriesUid` may be left out, where a caller knows only the study. */
+/** Searches by SOP Instance UID; omit `seriesUid` if only the study is known. */
 export async function presenceOf(
   connection: ArchiveConnection,
   address: Omit<InstanceAddress, 'seriesUid'> & { readonly seriesUid?: string },
@@ -67,7 +68,7 @@ export async function presenceOf(
   const wanted = COMPARED.filter(({ key }) => expected[key] !== undefined);
   const isTold = (header: DataSet): boolean =>
     wanted.every(({ tag }) => numberOf(found, tag) !== undefined || header.number(tag) !== undefined);
-  // An archive may leave attributes out of its answer; then the instance itself decides.
+  // The archive may omit attributes from its response; then the instance itself decides.
   const seriesUid = address.seriesUid ?? textOf(found, SERIES_INSTANCE_UID);
   const isLeftOut = wanted.some(({ tag }) => numberOf(found, tag) === undefined);
   const header =
@@ -97,12 +98,12 @@ async function find(
     SOPInstanceUID: sopUid,
     includefield: COMPARED.map(({ keyword }) => keyword),
   };
-  // Without a limit: an archive that does not filter by SOP Instance UID would give another instance.
+  // Without a limit: an archive that does not filter by SOP Instance UID might return only another instance.
   const found = await search(connection, 'instances', parameters, limits, signal);
   return found.find((item) => textOf(item, SOP_INSTANCE_UID) === sopUid);
 }
 
-/** What may be searched may not always be read: then what the search shows decides. */
+/** An archive may allow searching but not reading: then the search result decides. */
 async function whereReadable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();

@@ -1,33 +1,33 @@
 /**
- * What counts as a proof that the network runs on the device that was asked for. ONNX Runtime moves single operators
- * to the CPU without a word, so neither its list of providers nor the lack of an error proves anything.
+ * What counts as proof that the network runs on the requested device. ONNX Runtime silently moves single operators to
+ * the CPU, so neither its list of providers nor the absence of errors proves anything.
  */
 import { z } from 'zod';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 
-/** The figures of a proof: plain values, for `info`, the HTTP API and metrics. */
+/** The figures of a proof, as plain values, for `info`, the HTTP API and metrics. */
 export interface DeviceProof {
   readonly executionProvider: string;
   readonly deviceId: number;
   /** Convolutions that a profiled run of each graph executed, all of them on the provider. */
   readonly convolutions: number;
-  /** Operators that ran on another provider, by name: cheap ones may. */
+  /** Names of operators that ran on another provider, which is fine for cheap ones. */
   readonly operatorsElsewhere: readonly string[];
-  /** Pixels a side of the tile that device and CPU both normalised. */
+  /** Side of the tile that both device and CPU normalised, in pixels. */
   readonly tileSize: number;
-  /** Grey levels between the device's tile and the CPU's. */
+  /** Largest difference between the tiles of device and CPU, in grey levels. */
   readonly largestDifference: number;
   readonly meanDifference: number;
-  /** One run on that tile, pixels in and pixels out, in milliseconds. */
+  /** Time of one run on that tile, from pixels to pixels, in milliseconds. */
   readonly deviceMilliseconds: number;
   readonly cpuMilliseconds: number;
-  /** How many times as fast as the CPU with the configured threads. */
+  /** Speed relative to the CPU with the configured threads. */
   readonly speedRatio: number;
 }
 
 /**
- * Grey levels by which a device may differ from the CPU. TF32 convolutions, emulated, change no pixel of such a tile by
- * more than 1, bfloat16 neither: more than this is a fault and not rounding.
+ * Maximum difference between device and CPU, in grey levels. TF32 convolutions, emulated, change no pixel of such a
+ * tile by more than 1, and neither does bfloat16: a larger difference is a fault, not rounding.
  */
 export const GREATEST_DIFFERENCE = 4;
 
@@ -53,7 +53,7 @@ export function placementOf(events: unknown, provider: string): Placement {
     .parse(events)
     .filter(({ cat, args }) => cat === 'Node' && args?.op_name !== undefined && args.provider !== undefined)
     .map(({ args }) => ({ operator: args!.op_name!, provider: args!.provider! }));
-  // Conv, and what the optimizer makes of it: FusedConv, NhwcConv, NhwcFusedConv.
+  // Conv, and what the optimizer makes from it: FusedConv, NhwcConv, NhwcFusedConv.
   const convolutions = nodes.filter(({ operator }) => operator.endsWith('Conv'));
   const strayed = convolutions.filter((node) => node.provider !== provider);
   if (convolutions.length === 0)
@@ -68,8 +68,8 @@ export function placementOf(events: unknown, provider: string): Placement {
 }
 
 /**
- * Differences in grey levels between two tiles of one size.
- * @throws DEVICE_UNAVAILABLE if they cannot be explained by rounding
+ * Differences in grey levels between two tiles of the same size.
+ * @throws DEVICE_UNAVAILABLE if they cannot be due to rounding
  */
 export function differenceOf(
   device: Uint8Array,
@@ -85,7 +85,7 @@ export function differenceOf(
   if (largest > GREATEST_DIFFERENCE)
     throw new StainError(
       'DEVICE_UNAVAILABLE',
-      `The device computes something else than the CPU: ${largest} grey levels apart on the same tile.`,
+      `The device computes a different result from the CPU: ${largest} grey levels apart on the same tile.`,
     );
   return { largestDifference: largest, meanDifference: sum / device.length };
 }
@@ -98,6 +98,6 @@ export function describeProof(proof: DeviceProof): string {
   return [
     `all ${convolutions} convolutions on ${executionProvider} ${deviceId}${elsewhere}`,
     `at most ${largestDifference} grey levels from the CPU`,
-    `${proof.speedRatio.toFixed(1)} times as fast as it (tile of ${tileSize}: ${proof.deviceMilliseconds.toFixed(1)} ms)`,
+    `${proof.speedRatio.toFixed(1)} times as fast as the CPU (tile of ${tileSize}: ${proof.deviceMilliseconds.toFixed(1)} ms)`,
   ].join('; ');
 }

@@ -1,6 +1,6 @@
 /**
- * The inference thread. `session.run()` of ONNX Runtime's Node binding blocks its thread until the network is
- * done, so it has a thread of its own; requests come one at a time.
+ * The inference thread. `session.run()` of ONNX Runtime's Node binding blocks its thread until the network is done, so
+ * it runs in a thread of its own, one request at a time.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { CloseRequest, InferenceRequest, WorkerMessage, WorkerStart } from './messages.ts';

@@ -1,9 +1,10 @@
-/** Loads a model by its manifest and fails closed: files that are not those of the manifest are not run. */
+/** Loads a model by its manifest, and fails closed: files that do not match the manifest are not run. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { MAX_HALO } from '../../../core/src/image/windows.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const tensor = z.object({
@@ -12,7 +13,7 @@ const tensor = z.object({
   shape: z.array(z.union([z.string(), z.number()])),
 });
 const graph = z.object({
-  /** A name in the manifest's folder, nothing else. */
+  /** A plain name in the manifest's folder. */
   file: z.string().regex(/^[\w.-]+\.onnx$/),
   sha256,
   inputs: z.array(tensor),
@@ -25,11 +26,11 @@ const model = z.object({
   classes: z.int().min(2),
   classNames: z.array(z.string()),
   opset: z.int(),
-  halo: z.int().min(0),
+  halo: z.int().min(0).max(MAX_HALO),
   alignment: z.int().min(1),
   minimumOpticalDensity: z.number().positive(),
   graphs: z.object({ statistics: graph, apply: graph }),
-  /** Identities of graphs of the same weights that came before. */
+  /** Identities of earlier graphs with the same weights. */
   earlier: z.array(sha256).default([]),
   /** SHA-256 of the weights that define the classes: the model's own, or its teacher's if it was distilled. */
   classesOf: sha256,
@@ -40,40 +41,40 @@ const manifest = z.object({ schemaVersion: z.literal(1), models: z.array(model) 
 
 type ManifestModel = z.infer<typeof model>;
 
-/** A verified model: what the manifest says of it, and the bytes of its graphs. */
+/** A verified model: its manifest data, and the bytes of its graphs. */
 export interface LoadedModel {
   readonly name: string;
   readonly version: string;
   readonly description: string;
-  /** Identity of the model: SHA-256 over the digests of both graphs. */
+  /** Identity of the model: SHA-256 of the digests of both graphs. */
   readonly sha256: string;
   /** K, the number of classes. */
   readonly classes: number;
   readonly classNames: readonly string[];
-  /** Pixels of context the network needs on each side. */
+  /** Pixels of context that the network needs on each side. */
   readonly halo: number;
   /** Tile origins and sizes are multiples of this. */
   readonly alignment: number;
-  /** Identities of the models with the same classes, this one and earlier graphs of them included: their templates fit. */
+  /** Identities of the models with the same classes, including this one and earlier graphs: their templates fit. */
   readonly templatesOf: readonly string[];
   readonly tolerances: ManifestModel['tolerances'];
   readonly graphs: { readonly statistics: Uint8Array; readonly apply: Uint8Array };
   readonly graphSha256: { readonly statistics: string; readonly apply: string };
 }
 
-/** Names of the models of a folder. @throws MODEL_INVALID */
+/** Names of the models in a folder. @throws MODEL_INVALID */
 export async function listModels(directory: string): Promise<string[]> {
   return (await readManifest(directory)).map(({ name }) => name);
 }
 
-/** @throws MODEL_NOT_FOUND, MODEL_INVALID: a damaged manifest, or a graph that is not the one it names */
+/** @throws MODEL_NOT_FOUND, MODEL_INVALID: a damaged manifest, or a graph that does not match it */
 export async function loadModel(directory: string, name: string): Promise<LoadedModel> {
   const models = await readManifest(directory);
   const found = models.find((candidate) => candidate.name === name);
   if (!found)
     throw new StainError(
       'MODEL_NOT_FOUND',
-      `There is no model "${name}". There are: ${models.map((m) => m.name).join(', ')}.`,
+      `There is no model "${name}". Available: ${models.map((m) => m.name).join(', ')}.`,
     );
   const graphs = {
     statistics: await readGraph(directory, found.graphs.statistics),
@@ -121,7 +122,7 @@ async function readGraph(
   });
   const actual = createHash('sha256').update(bytes).digest('hex');
   if (actual !== expected)
-    throw new StainError('MODEL_INVALID', `The graph ${file} is not the one of the manifest.`, {
+    throw new StainError('MODEL_INVALID', `The graph ${file} does not match the manifest.`, {
       data: { expected, actual },
     });
   return bytes;

@@ -1,5 +1,5 @@
-/** What the main thread and the inference thread tell each other. Pixels are transferred, never copied. */
-import type { LinearTables } from '../stain/linear-tables.ts';
+/** Messages between the main thread and the inference thread. Pixels are transferred, never copied. */
+import type { LinearTables } from '../../../core/src/stain/linear-tables.ts';
 import type { DeviceProof } from './device-proof.ts';
 
 export interface WorkerStart {
@@ -10,7 +10,7 @@ export interface WorkerStart {
     | { readonly name: 'cpu' }
   )[];
   readonly threads: number;
-  /** Have this device proved before the work begins (prove-device.ts). */
+  /** Prove this device before work begins (prove-device.ts). */
   readonly prove?:
     | { readonly executionProvider: string; readonly deviceId: number; readonly classes: number }
     | undefined;
@@ -36,13 +36,13 @@ export type InferenceRequest =
       readonly fade: readonly [number, number];
     };
 
-/** Sent last: the thread ends by itself when the run before it is done. Ending it from outside would abort the process. */
+/** Sent last: the thread ends by itself after the previous run. Terminating it from outside would abort the process. */
 export interface CloseRequest {
   readonly kind: 'close';
 }
 
 export type WorkerMessage =
-  /** With the proof that was asked for. */
+  /** With the proof, if one was requested. */
   | { readonly kind: 'ready'; readonly proof: DeviceProof | undefined }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'result'; readonly value: Uint8Array | Float64Array }

@@ -1,8 +1,8 @@
-/** The network of a model, ready to run: one device, requests begun in the order they are made. */
+/** The network of a model, ready to run: one device; requests start in the order in which they are made. */
 import type { Worker } from 'node:worker_threads';
-import { StainError } from '../errors.ts';
-import type { LinearTables } from '../stain/linear-tables.ts';
-import type { PaperCoefficients } from '../stain/paper.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import type { LinearTables } from '../../../core/src/stain/linear-tables.ts';
+import type { PaperCoefficients } from '../../../core/src/stain/paper.ts';
 import type { DeviceProof } from './device-proof.ts';
 import type { LoadedModel } from './manifest.ts';
 import type { CloseRequest, InferenceRequest, WorkerMessage } from './messages.ts';
@@ -21,26 +21,29 @@ export interface TileInput {
 
 export interface StainNetwork {
   readonly model: LoadedModel;
-  /** What ONNX Runtime was given: 'CUDAExecutionProvider' or 'CPUExecutionProvider'. */
+  /** The provider given to ONNX Runtime: 'CUDAExecutionProvider' or 'CPUExecutionProvider'. */
   readonly executionProvider: string;
-  /** Why it is not the device that was hoped for. */
+  /** Why it is not the preferred device. */
   readonly providerReason: string | undefined;
-  /** The proof that the network runs on that device; none for the CPU, which is what it would be compared with. */
+  /** The proof that the network runs on that device; none for the CPU, which is the reference. */
   readonly deviceProof: DeviceProof | undefined;
-  /** Requests that run at once; further ones wait for their turn. */
-  readonly lanes: number;
+  /** Number of requests that run at once; further ones wait. */
+  readonly concurrency: number;
   /** Largest core of a window that suits the device, in pixels a side. */
   readonly coreSize: number;
   /**
-   * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 17 float64 values,
-   * see stain/statistics.ts. @throws INFERENCE_FAILED, CANCELLED
+   * Sums of the mixture over the pixels with `weight` 1 (height x width uint8, transferred): K x 17 float64 values, see
+   * stain/statistics.ts. @throws INFERENCE_FAILED, CANCELLED
    * @param input gain: see `gainOf` in stain/linear.ts
    */
   statistics(
     input: TileInput & { readonly weight: Uint8Array; readonly gain: number },
     signal: AbortSignal,
   ): Promise<Float64Array>;
-  /** Pixels of any size moved by the tables, in a thread of the network's but without it. @throws INFERENCE_FAILED, CANCELLED */
+  /**
+   * Maps pixels of any size with the tables, in one of the network's threads but without the network.
+   * @throws INFERENCE_FAILED, CANCELLED
+   */
   linear(tile: Uint8Array, tables: LinearTables, signal: AbortSignal): Promise<Uint8Array>;
   /** The normalised tile, height x width x 3 uint8. @throws INFERENCE_FAILED, CANCELLED */
   apply(
@@ -49,7 +52,7 @@ export interface StainNetwork {
     },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
-  /** True when a thread of it is gone; it cannot be used any more. */
+  /** True if one of its threads is gone; the network can no longer be used. */
   readonly isBroken: boolean;
   close(): Promise<void>;
 }
@@ -62,8 +65,8 @@ export interface NetworkOptions {
 }
 
 /**
- * `cpu` and `cuda` give just that device or DEVICE_UNAVAILABLE; `auto` takes CUDA where it can be had and says in
- * `providerReason` why not otherwise.
+ * `cpu` and `cuda` use exactly that device, or throw DEVICE_UNAVAILABLE. `auto` uses CUDA if possible; otherwise
+ * `providerReason` says why not.
  */
 export async function openNetwork({ model, device, threads }: NetworkOptions): Promise<StainNetwork> {
   if (device === 'cpu') return networkOn(model, await openCpu(model, threads));
@@ -84,56 +87,56 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-/** A thread and the request that it runs. */
-interface Lane {
+/** A thread and the request that it is running. */
+interface Slot {
   readonly worker: Worker;
   running: Waiting | undefined;
 }
 
-/** A network on threads that are open; as many requests run at once. */
+/** A network on open threads; it runs as many requests at once as it has threads. */
 export function networkOn(
   model: LoadedModel,
   { executionProvider, workers, coreSize, proof }: OpenedDevice,
   providerReason?: string,
 ): StainNetwork {
   const queue: Waiting[] = [];
-  const lanes = workers.map((worker): Lane => ({ worker, running: undefined }));
+  const slots = workers.map((worker): Slot => ({ worker, running: undefined }));
   const ended = Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
   let broken: StainError | undefined;
 
-  const next = (lane: Lane): void => {
-    lane.running = queue.shift();
-    if (!lane.running) return;
-    if (lane.running.signal.aborted) {
-      lane.running.reject(lane.running.signal.reason);
-      next(lane);
+  const next = (slot: Slot): void => {
+    slot.running = queue.shift();
+    if (!slot.running) return;
+    if (slot.running.signal.aborted) {
+      slot.running.reject(slot.running.signal.reason);
+      next(slot);
       return;
     }
     try {
-      lane.worker.postMessage(lane.running.request, lane.running.transfer);
+      slot.worker.postMessage(slot.running.request, slot.running.transfer);
     } catch (cause) {
-      // Pixels that were transferred before, for example: the fault of one request, not of those behind it.
-      lane.running.reject(
+      // For example, pixels that were already transferred: the fault of this request, not of those waiting behind it.
+      slot.running.reject(
         new StainError('INFERENCE_FAILED', 'The pixels cannot be handed to the inference thread.', { cause }),
       );
-      next(lane);
+      next(slot);
     }
   };
-  /** What waits is rejected, and the threads that are left end after the run they are in. */
+  /** Rejects waiting requests; the remaining threads end after their current run. */
   const breakDown = (error: StainError): void => {
     if (broken) return;
     broken = error;
-    for (const waiting of [...lanes.map(({ running }) => running), ...queue]) waiting?.reject(error);
-    for (const lane of lanes) {
-      lane.running = undefined;
-      lane.worker.postMessage({ kind: 'close' } satisfies CloseRequest);
+    for (const waiting of [...slots.map(({ running }) => running), ...queue]) waiting?.reject(error);
+    for (const slot of slots) {
+      slot.running = undefined;
+      slot.worker.postMessage({ kind: 'close' } satisfies CloseRequest);
     }
     queue.length = 0;
   };
-  for (const lane of lanes) {
-    lane.worker.on('message', (message: WorkerMessage) => {
-      if (!lane.running) return; // Closed meanwhile.
-      const { resolve, reject } = lane.running;
+  for (const slot of slots) {
+    slot.worker.on('message', (message: WorkerMessage) => {
+      if (!slot.running) return; // Closed in the meantime.
+      const { resolve, reject } = slot.running;
       if (message.kind === 'result') resolve(message.value);
       else
         reject(
@@ -142,12 +145,12 @@ export function networkOn(
             `The network failed: ${'message' in message ? runtimeMessage(message.message) : message.kind}`,
           ),
         );
-      next(lane);
+      next(slot);
     });
-    lane.worker.on('error', (cause) =>
-      breakDown(new StainError('INFERENCE_FAILED', 'The inference thread broke down.', { cause })),
+    slot.worker.on('error', (cause) =>
+      breakDown(new StainError('INFERENCE_FAILED', 'The inference thread crashed.', { cause })),
     );
-    lane.worker.on('exit', () => breakDown(new StainError('INFERENCE_FAILED', 'The network is closed.')));
+    slot.worker.on('exit', () => breakDown(new StainError('INFERENCE_FAILED', 'The network is closed.')));
   }
 
   const run = (
@@ -159,7 +162,7 @@ export function networkOn(
       if (broken) reject(broken);
       else if (signal.aborted) reject(signal.reason);
       else {
-        // A run that has begun cannot be stopped, but nobody has to wait for it.
+        // A run that has started cannot be stopped, but nobody has to wait for it.
         const abort = (): void => reject(signal.reason);
         signal.addEventListener('abort', abort, { once: true });
         const settle =
@@ -169,7 +172,7 @@ export function networkOn(
             settled(value);
           };
         queue.push({ request, transfer, signal, resolve: settle(resolve), reject: settle(reject) });
-        const idle = lanes.find(({ running }) => !running);
+        const idle = slots.find(({ running }) => !running);
         if (idle) next(idle);
       }
     });
@@ -179,7 +182,7 @@ export function networkOn(
     executionProvider,
     providerReason,
     deviceProof: proof,
-    lanes: lanes.length,
+    concurrency: slots.length,
     coreSize,
     get isBroken() {
       return broken !== undefined;

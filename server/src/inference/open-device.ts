@@ -1,6 +1,6 @@
 /** Opens the inference threads of a device. */
 import type { Worker } from 'node:worker_threads';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 import { checkCuda } from './cuda/check.ts';
 import { describeMissing } from './cuda/describe.ts';
 import type { DeviceProof } from './device-proof.ts';
@@ -9,20 +9,20 @@ import type { WorkerStart } from './messages.ts';
 import { runtimeMessage } from './runtime-message.ts';
 import { startWorker } from './start-worker.ts';
 
-/** Two sessions on one card: while one computes, the other's pixels go in and out. */
+/** Two sessions on one card: while one computes, the other transfers pixels. */
 const SESSIONS_ON_CUDA = 2;
-/** Sessions of one thread each on the CPU, up to this many; they share what threads there are beyond. */
-const MOST_SESSIONS_ON_CPU = 16;
+/** Maximum number of single-thread sessions on the CPU; any further threads are shared among them. */
+const MAX_SESSIONS_ON_CPU = 16;
 /**
  * Largest core of a window, in pixels a side. The halo costs (1 + 40 / core)^2: 16 % at 512 and 8 % at 1024. On the CPU
- * the smaller one is as fast, skips more glass and takes a quarter of the memory; a card wants more work at a time.
+ * the smaller one is as fast, skips more glass and takes a quarter of the memory; a GPU needs more work at a time.
  */
 const CORE_SIZE = { cpu: 512, cuda: 1024 } as const;
 
 export interface OpenedDevice {
   /** ONNX Runtime's name of the execution provider. */
   readonly executionProvider: string;
-  /** Each has sessions of its own and does one run at a time. */
+  /** Each has its own sessions and does one run at a time. */
   readonly workers: readonly Worker[];
   /** Largest core of a window that suits the device, in pixels a side. */
   readonly coreSize: number;
@@ -30,11 +30,12 @@ export interface OpenedDevice {
 }
 
 /**
- * As many sessions as threads: twice one thread is 2.0 times as fast as one, one session on two threads 1.3 to 1.8 times.
+ * As many sessions as threads: two sessions of one thread are 2.0 times as fast as one, but one session on two threads
+ * only 1.3 to 1.8 times.
  * (Measured on 2 cores, tiles of 552 and 1064.)
  */
 export async function openCpu(model: LoadedModel, threads: number): Promise<OpenedDevice> {
-  const sessions = Math.min(threads, MOST_SESSIONS_ON_CPU);
+  const sessions = Math.min(threads, MAX_SESSIONS_ON_CPU);
   const start: WorkerStart = {
     graphs: model.graphs,
     providers: [{ name: 'cpu' }],
@@ -55,13 +56,13 @@ export async function openCpu(model: LoadedModel, threads: number): Promise<Open
   };
 }
 
-/** @throws DEVICE_UNAVAILABLE; the message names what is missing and what brings it, or what the proof found */
+/** @throws DEVICE_UNAVAILABLE; the message says what is missing and how to get it, or what the proof found */
 export async function openCuda(model: LoadedModel, deviceId: number, threads: number): Promise<OpenedDevice> {
   const { provider, missing } = await checkCuda();
   const unavailable = (why: string, cause?: unknown): StainError =>
     new StainError('DEVICE_UNAVAILABLE', `CUDA cannot be used: ${why}`, { data: { missing }, cause });
-  const lacking = `it lacks ${describeMissing(missing)}. "npm run install-cuda -- --check" tells the steps`;
-  // A provider of another version could end the process when it is loaded.
+  const lacking = `missing: ${describeMissing(missing)}. "npm run install-cuda -- --check" lists the steps`;
+  // A provider of another version could crash the process when it is loaded.
   if (provider !== 'matching') throw unavailable(lacking);
   const executionProvider = 'CUDAExecutionProvider';
   const start: WorkerStart = {
@@ -78,7 +79,7 @@ export async function openCuda(model: LoadedModel, deviceId: number, threads: nu
     return { executionProvider, workers, coreSize: CORE_SIZE.cuda, proof: first.proof };
   } catch (cause) {
     for (const worker of workers) worker.postMessage({ kind: 'close' });
-    // The runtime has the last word on what it can load, but does not say what it lacks.
+    // The runtime decides what it can load, but does not say what it lacks.
     const said = runtimeMessage((cause as Error).message);
     throw unavailable(missing.length > 0 ? `${lacking} (ONNX Runtime: ${said})` : said, cause);
   }

@@ -1,8 +1,9 @@
-/** The fixed tile and transfer of a proof: round nuclei on wavy stroma, all densities that slides have, the same on every machine. */
+/**
+ * The fixed tile and transfer of a proof: round nuclei on wavy stroma, with all densities found on slides, the same on
+ * every machine.
+ */
+import { EOSIN, HAEMATOXYLIN } from '../../../core/src/stain/stain-amounts.ts';
 
-/** Optical densities of haematoxylin and eosin in R, G, B (Ruifrok and Johnston 2001). */
-const HAEMATOXYLIN = [0.65, 0.7, 0.29];
-const EOSIN = [0.07, 0.99, 0.11];
 const GLASS_LEVEL = 243;
 /** Pixels from one nucleus to the next. */
 const SPACING = 32;
@@ -14,7 +15,7 @@ export function proofTile(size: number): Uint8Array {
     for (let x = 0; x < size; x++) {
       const across = (x % SPACING) - SPACING / 2;
       const down = (y % SPACING) - SPACING / 2;
-      // Nuclei grow from left to right, eosin thins out to glass from top to bottom.
+      // Nuclei grow from left to right; eosin fades to glass from top to bottom.
       const isNucleus = Math.hypot(across, down) < 4 + (6 * x) / size;
       const wave = 0.6 + 0.4 * Math.sin(x / 23) * Math.cos(y / 31);
       const haematoxylin = isNucleus ? 0.4 + 1.2 * wave : 0;
@@ -27,7 +28,7 @@ export function proofTile(size: number): Uint8Array {
   return tile;
 }
 
-/** A transfer that moves each of the K classes differently, so that a pixel in the wrong class shows. */
+/** A transfer that maps each of the K classes differently, so that a pixel in the wrong class stands out. */
 export function proofTransfer(classes: number): {
   scale: Float32Array;
   offset: Float32Array;

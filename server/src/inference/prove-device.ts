@@ -1,6 +1,6 @@
 /**
- * Runs the proof that a device computes the network: one profiled run of each graph, one tile against the CPU, and the
- * time of both. In sessions of its own, opened as those of the work are, so that profiling slows nothing afterwards.
+ * Proves that a device computes the network: a profiled run of each graph, one tile compared with the CPU, and the time
+ * of both. Uses separate sessions, opened like those for work, so that profiling does not slow anything down later.
  */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,20 +10,22 @@ import type { InferenceRequest, WorkerStart } from './messages.ts';
 import { proofTile, proofTransfer } from './proof-tile.ts';
 import { closeSessions, openSessions, runRequest, type Sessions } from './sessions.ts';
 
-/** Pixels a side: large enough to tell a fast device from a slow one, small enough for a second on the CPU. */
+/**
+ * Side of the tile in pixels: large enough to tell a fast device from a slow one, small enough for a second on the CPU.
+ */
 const TILE_SIZE = 512;
 /** Timed runs after the first; the best counts. */
 const RUNS = { device: 5, cpu: 2 };
 
 export interface ProofSubject extends Pick<WorkerStart, 'graphs' | 'providers' | 'threads'> {
-  /** K of the model. */
+  /** K, the number of classes of the model. */
   readonly classes: number;
   /** ONNX Runtime's name of the provider that must compute every convolution. */
   readonly executionProvider: string;
   readonly deviceId: number;
 }
 
-/** @throws DEVICE_UNAVAILABLE when it is disproved; Error when the device cannot be used at all */
+/** @throws DEVICE_UNAVAILABLE if the proof fails; Error if the device cannot be used at all */
 export async function proveDevice(subject: ProofSubject): Promise<DeviceProof> {
   const { classes, executionProvider, deviceId } = subject;
   const folder = await mkdtemp(join(tmpdir(), 'stain-proof-'));
@@ -65,7 +67,7 @@ async function withSessions<T>(
   }
 }
 
-/** Both graphs' profiles are looked at on their own: each must have convolutions, and all on the provider. */
+/** The profiles of both graphs are checked separately: each must contain convolutions, all of them on the provider. */
 async function endProfiles(sessions: Sessions, folder: string, provider: string): Promise<Placement> {
   sessions.statistics.endProfiling();
   sessions.apply.endProfiling();

@@ -1,6 +1,6 @@
 /**
- * What ONNX Runtime says of a failure, in one line that can be shown: a failure of CUDA comes with C++ signatures around
- * it, and with the name of the host, which is nobody's business.
+ * The message of an ONNX Runtime failure, as one line fit to be shown: CUDA failures are wrapped in C++ signatures and
+ * contain the host name, which must not be disclosed.
  */
 export function runtimeMessage(message: string): string {
   const failure = /\b[A-Z]+ failure -?\d+: [^;\n]+/.exec(message)?.[0].trim();

@@ -1,9 +1,11 @@
-/** The two graphs of a model as ONNX Runtime sessions. Runs block the thread: for the inference thread only. */
+/**
+ * The two graphs of a model as ONNX Runtime sessions. Runs block the thread, so use them only in the inference thread.
+ */
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import { applyTables } from '../stain/linear-tables.ts';
+import { applyTables } from '../../../core/src/stain/linear-tables.ts';
 import type { InferenceRequest, WorkerStart } from './messages.ts';
 
-// Errors come back as exceptions; printed by the runtime as well they would only alarm.
+// Errors are returned as exceptions; printing them as well would only alarm.
 env.logLevel = 'fatal';
 
 export interface Sessions {
@@ -11,7 +13,7 @@ export interface Sessions {
   readonly apply: InferenceSession;
 }
 
-/** @param profilePrefix path that the names of the profiles begin with; no profile is made without one */
+/** @param profilePrefix path prefix of the profiles; without it no profiles are written */
 export async function openSessions(
   { graphs, providers, threads }: Pick<WorkerStart, 'graphs' | 'providers' | 'threads'>,
   profilePrefix?: string,

@@ -5,11 +5,11 @@ import type { WorkerMessage, WorkerStart } from './messages.ts';
 
 export interface StartedWorker {
   readonly worker: Worker;
-  /** Where one was asked for. */
+  /** Set if a proof was requested. */
   readonly proof: DeviceProof | undefined;
 }
 
-/** @throws Error with the runtime's words if the sessions cannot be opened, or the proof fails */
+/** @throws Error with the runtime's message if the sessions cannot be opened or the proof fails */
 export function startWorker(start: WorkerStart): Promise<StartedWorker> {
   const worker = new Worker(
     new URL(

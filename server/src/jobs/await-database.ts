@@ -1,21 +1,21 @@
-/** A process that starts while the database is away waits for it: the order in which machines come up is nobody's. */
+/** Lets a process that starts before its database wait for it: machines come up in any order. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
 
-/** Pause before the next try: doubled each time, up to the longest. */
+/** Delay before the next attempt. Doubles each time, up to the maximum. */
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 10_000;
+const MAX_PAUSE_MS = 10_000;
 
 /**
- * What `open` gives, as soon as the database answers. `onAway` hears of every try that was in vain.
- * @throws what `open` throws, but for DATABASE_UNAVAILABLE; SHUTTING_DOWN when the signal fires
+ * Returns what `open` returns once the database answers. `onAway` is called after every failed attempt.
+ * @throws whatever `open` throws except DATABASE_UNAVAILABLE; SHUTTING_DOWN when the signal fires
  */
 export async function awaitDatabase<T>(
   open: () => Promise<T>,
   signal: AbortSignal,
   onAway: (error: StainError) => void,
 ): Promise<T> {
-  for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(2 * ms, LONGEST_PAUSE_MS)) {
+  for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(2 * ms, MAX_PAUSE_MS)) {
     try {
       return await open();
     } catch (error) {
@@ -23,7 +23,7 @@ export async function awaitDatabase<T>(
       onAway(error);
     }
     await pause(ms, undefined, { signal }).catch(() => {
-      throw new StainError('SHUTTING_DOWN', 'Interrupted while it waited for the database.');
+      throw new StainError('SHUTTING_DOWN', 'The process was stopped while waiting for the database.');
     });
   }
 }

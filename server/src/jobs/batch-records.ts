@@ -1,71 +1,49 @@
-/** The records of batches: which series and slides each has, and the job, the refusal or the next try of each. */
+/**
+ * Batch records: the series and slides of each batch, and for each of them its job, its refusal or its next attempt. A
+ * rule is a batch that never ends: `rules/` adds the series that it sees.
+ */
+
+import type { Batch, BatchSeries, NormalizationRequest } from '../../../core/src/contract/index.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { LOCAL } from '../auth/principal.ts';
-import type { Batch, BatchSeries } from '../contract/index.ts';
-import type { SeriesReference, SlideReference } from '../normalization/open-series.ts';
-import type { NormalizationRequest } from '../normalization/types.ts';
+import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import type { Database } from './database.ts';
 import { JOB, UNFINISHED } from './job-records.ts';
-import type { RoomLimits } from './room.ts';
+import { OF_RULES, type RoomLimits, type RuleRoom } from './room.ts';
 
 export const BATCH = 'stain_normalization.batch';
 export const SERIES = 'stain_normalization.batch_series';
 
-export const OPEN = 'job IS NULL AND refusal IS NULL';
+/** A line that is still to be dealt with. */
+export const OPEN = 'job IS NULL AND refusal IS NULL AND fitted_at IS NULL';
 
-/** `next_try` of a line that is being tried lies behind the end of that: what a crash leaves is tried again then. */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS ${BATCH} (
-  id uuid PRIMARY KEY,
-  requested_by text NOT NULL,
-  request jsonb NOT NULL,
-  cancelled boolean NOT NULL DEFAULT false,
-  created_at timestamptz NOT NULL
-);
-CREATE TABLE IF NOT EXISTS ${SERIES} (
-  batch uuid NOT NULL REFERENCES ${BATCH},
-  position integer NOT NULL,
-  study text NOT NULL,
-  series text NOT NULL,
-  job uuid,
-  refusal jsonb
-);
-ALTER TABLE ${BATCH} ADD COLUMN IF NOT EXISTS served_at timestamptz NOT NULL DEFAULT 'epoch';
-ALTER TABLE ${SERIES}
-  ADD COLUMN IF NOT EXISTS next_try timestamptz NOT NULL DEFAULT 'epoch',
-  ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0,
-  ADD COLUMN IF NOT EXISTS waiting jsonb,
-  ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
-  ADD COLUMN IF NOT EXISTS seen text,
-  ADD COLUMN IF NOT EXISTS part integer NOT NULL DEFAULT 0,
-  ADD COLUMN IF NOT EXISTS slide text;
-CREATE UNIQUE INDEX IF NOT EXISTS batch_series_line ON ${SERIES} (batch, position, part);
--- Of versions that knew one slide a series.
-ALTER TABLE ${SERIES} DROP CONSTRAINT IF EXISTS batch_series_pkey;
-CREATE INDEX IF NOT EXISTS batch_served ON ${BATCH} (requested_by, served_at);
-CREATE INDEX IF NOT EXISTS batch_series_next ON ${SERIES} (batch, next_try, position) WHERE ${OPEN};`;
-
-/** What all series of a batch have in common. */
+/** What all series of a batch share. */
 export type BatchRequest = Omit<NormalizationRequest, 'studyInstanceUid' | 'seriesInstanceUid' | 'slide'>;
 
 /** A series of a new batch. */
 export interface NewLine extends SeriesReference {
-  /** Where it is known from the start that it gets no job. */
+  /** Set if it is already known that the series gets no job. */
   readonly refusal?: Refusal | undefined;
 }
 
-/** A series, or a slide of one, that has no job yet, in the hands of one process until its `lease` ends. */
+/** A series, or one slide of a series, that has no job yet. One process holds it until its `lease` expires. */
 export interface OpenLine extends SlideReference {
   readonly batch: string;
-  /** Of the series in the batch. */
+  /** Index of the series in the batch. */
   readonly position: number;
-  /** Of the slide in the series, from 0. */
+  /** Index of the slide in the series, from 0. */
   readonly part: number;
   readonly requestedBy: string;
   readonly request: BatchRequest;
-  /** Tries so far that met a passing fault, and since when. */
+  /** The rule that took it up. */
+  readonly rule: string | undefined;
+  readonly priority: 'batch' | 'low';
+  /** The slide is only fitted, so that the normalised archive shows it at once. */
+  readonly fits: boolean;
+  /** Number of attempts so far that hit a transient fault, and how long ago the first one did, by the database's clock. */
   readonly attempts: number;
-  readonly waitingSince: Date | undefined;
-  /** SHA-256 of the instances that the slide had at the last look; undefined before the first. */
+  readonly waitedSeconds: number;
+  /** SHA-256 of the slide's instances when they were last checked; undefined before the first check. */
   readonly seen: string | undefined;
 }
 
@@ -74,11 +52,22 @@ export interface Fault {
   readonly message: string;
 }
 
+/**
+ * What is kept of a fault. The text of an unexpected error may contain anything, so it goes only to the log.
+ * @param onFault gets unexpected errors
+ */
+export function faultOf(thrown: unknown, onFault: (error: unknown) => void): Fault {
+  const { code, message } = toStainError(thrown);
+  if (code === 'INTERNAL') onFault(thrown);
+  return { code, message: thrown instanceof StainError ? message : 'An unexpected error.' };
+}
+
 export interface Refusal extends Fault {
   readonly state: 'REFUSED' | 'SKIPPED';
 }
 
-interface LineRow {
+/** A line with what its job says. */
+export interface LineRow {
   readonly study: string;
   readonly series: string;
   readonly slide: string | null;
@@ -92,39 +81,57 @@ interface LineRow {
   readonly result: { seriesInstanceUid: string; seconds: number } | null;
 }
 
-const STATE = `coalesce(l.refusal->>'state', j.state, 'WAITING')`;
+/** With the longest that a line is put off as $7. */
+const DUE = `(next_try <= now() OR next_try > now() + $7 * interval '1 second')`;
+
+/** The state of a line `l` with its job `j`. */
+export const STATE = `coalesce(l.refusal->>'state', j.state, CASE WHEN l.fitted_at IS NULL THEN 'WAITING' ELSE 'FITTED' END)`;
+
+/** Lines `l` with their jobs `j`, if any. */
+export const LINES = `${SERIES} l LEFT JOIN ${JOB} j ON j.id = l.job`;
+export const LINE_COLUMNS = `l.study, l.series, l.slide, l.job, l.refusal, l.waiting, l.attempts, l.next_try, ${STATE} AS state, j.error, j.result`;
+
+export function toLine(row: LineRow): BatchSeries {
+  const { study, series, slide, job, refusal, waiting, attempts, next_try, state, error, result } = row;
+  const fault = refusal ?? waiting ?? error;
+  return {
+    studyInstanceUid: study,
+    seriesInstanceUid: series,
+    slide,
+    state: state!,
+    job,
+    code: fault?.code ?? null,
+    message: fault?.message ?? null,
+    attempts,
+    nextTryAt: waiting ? next_try.toISOString() : null,
+    derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
+    seconds: result?.seconds ?? null,
+  };
+}
 
 export class BatchRecords {
   readonly #database: Database;
 
-  private constructor(database: Database) {
+  constructor(database: Database) {
     this.#database = database;
-  }
-
-  /** After `JobRecords.open`, which makes the schema. */
-  static async open(database: Database): Promise<BatchRecords> {
-    await database.define(SCHEMA);
-    return new BatchRecords(database);
   }
 
   async insert(
     id: string,
     requestedBy: string,
     request: BatchRequest,
-    createdAt: string,
     lines: readonly NewLine[],
   ): Promise<void> {
     await this.#database.query(
-      `WITH made AS (INSERT INTO ${BATCH} (id, requested_by, request, created_at) VALUES ($1, $2, $3::jsonb, $4) RETURNING id)
+      `WITH made AS (INSERT INTO ${BATCH} (id, requested_by, request, created_at) VALUES ($1, $2, $3::jsonb, now()) RETURNING id)
        INSERT INTO ${SERIES} (batch, position, study, series, refusal)
        SELECT made.id, line.position, line.study, line.series, line.refusal::jsonb FROM made,
-         ROWS FROM (unnest($5::text[]), unnest($6::text[]), unnest($7::text[])) WITH ORDINALITY
+         ROWS FROM (unnest($4::text[]), unnest($5::text[]), unnest($6::text[])) WITH ORDINALITY
            AS line (study, series, refusal, position)`,
       [
         id,
         requestedBy,
         JSON.stringify(request),
-        createdAt,
         lines.map(({ studyInstanceUid }) => studyInstanceUid),
         lines.map(({ seriesInstanceUid }) => seriesInstanceUid),
         lines.map(({ refusal }) => (refusal ? JSON.stringify(refusal) : null)),
@@ -132,7 +139,7 @@ export class BatchRecords {
     );
   }
 
-  /** Batches of a user that have series without a job. */
+  /** Number of the user's batches that have series without a job. */
   async countOpen(requestedBy: string): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
       `SELECT count(*)::integer AS n FROM ${BATCH} b
@@ -143,16 +150,21 @@ export class BatchRecords {
   }
 
   /**
-   * Takes the next line that may be tried now. Users take turns, and so do the batches of a user; lines that were never
-   * tried come before those that were set aside. Whoever has no room is passed over. Undefined where nothing is to do.
-   * @param passedOver users that get no turn @param mostAttempts of lines that were tried more often none is taken
-   * @param lease for how long nobody else takes it: doubled with each attempt, up to the most
+   * Claims the next line that is due. Users take turns, and so do the batches of a user. Lines that were never tried
+   * come before lines that were set aside. Users without room are skipped. Rules take turns like users, those of high
+   * priority first and those of low priority last, and only in their hours. Returns undefined if there is nothing to do.
+   * @param ruleRoom for the jobs of all rules
+   * @param passedOver users to skip @param maxAttempts lines with more attempts than this are not claimed
+   * @param maxDelaySeconds a line that is put off for longer than this is due: the clock of the database was set back
+   * @param lease how long no other process may claim the line: doubles with each attempt, up to the maximum
    */
   async claim(
     room: RoomLimits,
+    ruleRoom: RuleRoom,
     passedOver: readonly string[],
-    mostAttempts: number,
-    lease: { readonly seconds: number; readonly mostSeconds: number },
+    maxAttempts: number,
+    lease: { readonly seconds: number; readonly maxSeconds: number },
+    maxDelaySeconds: number,
   ): Promise<OpenLine | undefined> {
     const [row] = await this.#database.query<{
       batch: string;
@@ -162,16 +174,21 @@ export class BatchRecords {
       series: string;
       slide: string | null;
       attempts: number;
-      waiting_since: Date | null;
+      waited_seconds: number;
       seen: string | null;
       requested_by: string;
       request: BatchRequest;
+      rule: string | null;
+      rank: number;
+      fits: boolean;
     }>(
       `WITH ready AS MATERIALIZED (
-         SELECT id, requested_by, request, served_at, created_at FROM ${BATCH} b
-         WHERE requested_by <> ALL ($1::text[])
-           AND (SELECT count(*) FROM ${JOB} WHERE state = 'SCHEDULED' AND batch IS NOT NULL) < $2
-           AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN} AND next_try <= now() AND attempts <= $6)),
+         SELECT id, requested_by, request, rule, rank, fits, served_at, created_at FROM ${BATCH} b
+         WHERE requested_by <> ALL ($1::text[]) AND served_until > now()
+           AND CASE
+             WHEN rule IS NULL THEN (SELECT count(*) FROM ${JOB} WHERE state = 'SCHEDULED' AND batch IS NOT NULL AND rule IS NULL) < $2
+             ELSE fits OR (SELECT count(*) FROM ${JOB} WHERE ${OF_RULES}) < $8 END
+           AND EXISTS (SELECT FROM ${SERIES} WHERE batch = b.id AND ${OPEN} AND ${DUE} AND attempts <= $6)),
        turns AS (
          SELECT requested_by, (SELECT max(served_at) FROM ${BATCH} WHERE requested_by = u.requested_by) AS last
          FROM (SELECT DISTINCT requested_by FROM ready) u
@@ -179,17 +196,28 @@ export class BatchRecords {
            SELECT count(*) FROM ${JOB}
            WHERE requested_by = u.requested_by AND batch IS NOT NULL AND ${UNFINISHED})),
        next AS (
-         SELECT ready.id, ready.requested_by, ready.request, l.position, l.part
+         SELECT ready.id, ready.requested_by, ready.request, ready.rule, ready.rank, ready.fits, l.position, l.part
          FROM turns JOIN ready USING (requested_by)
          CROSS JOIN LATERAL (
-           SELECT position, part FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND next_try <= now() AND attempts <= $6
+           SELECT position, part FROM ${SERIES} WHERE batch = ready.id AND ${OPEN} AND ${DUE} AND attempts <= $6
            ORDER BY next_try, position, part LIMIT 1 FOR UPDATE SKIP LOCKED) AS l
-         ORDER BY turns.last, ready.served_at, ready.created_at LIMIT 1),
+         ORDER BY ready.rank DESC, turns.last, ready.served_at, ready.created_at LIMIT 1),
        served AS (UPDATE ${BATCH} SET served_at = clock_timestamp() WHERE id = (SELECT id FROM next))
        UPDATE ${SERIES} l SET next_try = now() + least($4::float8 * 2 ^ least(l.attempts, 20), $5::float8) * interval '1 second'
        FROM next WHERE l.batch = next.id AND l.position = next.position AND l.part = next.part
-       RETURNING l.batch, l.position, l.part, l.study, l.series, l.slide, l.attempts, l.waiting_since, l.seen, next.requested_by, next.request`,
-      [passedOver, room.maxQueuedJobs, room.jobsPerUser, lease.seconds, lease.mostSeconds, mostAttempts],
+       RETURNING l.batch, l.position, l.part, l.study, l.series, l.slide, l.attempts, l.seen,
+         coalesce(extract(epoch FROM now() - l.waiting_since), 0)::float8 AS waited_seconds, next.requested_by, next.request,
+         next.rule, next.rank, next.fits`,
+      [
+        passedOver,
+        room.maxQueuedJobs,
+        room.jobsPerUser,
+        lease.seconds,
+        lease.maxSeconds,
+        maxAttempts,
+        maxDelaySeconds,
+        ruleRoom.runnable,
+      ],
     );
     return (
       row && {
@@ -201,20 +229,30 @@ export class BatchRecords {
         slide: row.slide ?? undefined,
         requestedBy: row.requested_by,
         request: row.request,
+        rule: row.rule ?? undefined,
+        priority: row.rank < 0 ? 'low' : 'batch',
+        fits: row.fits,
         attempts: row.attempts,
-        waitingSince: row.waiting_since ?? undefined,
+        waitedSeconds: row.waited_seconds,
         seen: row.seen ?? undefined,
       }
     );
   }
 
-  /** False where the line was cancelled in the meantime. */
+  /** Returns false if the line was cancelled in the meantime. */
   async setJob({ batch, position, part }: OpenLine, job: string): Promise<boolean> {
     const rows = await this.#database.query(
       `UPDATE ${SERIES} SET job = $4, waiting = NULL WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN} RETURNING position`,
       [batch, position, part, job],
     );
     return rows.length > 0;
+  }
+
+  async setFitted({ batch, position, part }: OpenLine): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET fitted_at = now(), waiting = NULL WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      [batch, position, part],
+    );
   }
 
   async refuse({ batch, position, part }: OpenLine, refusal: Refusal): Promise<void> {
@@ -224,7 +262,7 @@ export class BatchRecords {
     );
   }
 
-  /** The line waits for a passing fault to end. */
+  /** Sets the line aside until a transient fault has passed. */
   async setAside({ batch, position, part }: OpenLine, fault: Fault, seconds: number): Promise<void> {
     await this.#database.query(
       `UPDATE ${SERIES} SET waiting = $4::jsonb, attempts = attempts + 1, waiting_since = coalesce(waiting_since, now()),
@@ -234,7 +272,10 @@ export class BatchRecords {
     );
   }
 
-  /** The slide was looked at; whether it is still arriving is seen at the next look. @param fault where it is */
+  /**
+   * Records what the check of the slide found; the next check tells whether it is still arriving.
+   * @param fault set if it is
+   */
   async lookAgain(
     { batch, position, part }: OpenLine,
     seen: string,
@@ -249,30 +290,30 @@ export class BatchRecords {
     );
   }
 
-  /** The series turned out to hold several slides: each has a line of its own from here on. */
+  /** The series holds several slides: from now on each has its own line. */
   async split({ batch, position, part }: OpenLine, slides: readonly string[]): Promise<void> {
     await this.#database.query(
       `WITH open AS (SELECT id FROM ${BATCH} WHERE id = $1 AND NOT cancelled FOR SHARE),
        first AS (
          UPDATE ${SERIES} SET slide = $4, seen = NULL, waiting = NULL, attempts = 0, waiting_since = NULL, next_try = 'epoch'
          WHERE batch = $1 AND position = $2 AND part = $3 AND slide IS NULL AND ${OPEN}
-           AND EXISTS (SELECT FROM open) RETURNING study, series)
-       INSERT INTO ${SERIES} (batch, position, part, study, series, slide)
-       SELECT $1, $2, other.number, first.study, first.series, other.slide
+           AND EXISTS (SELECT FROM open) RETURNING study, series, instances, added_at)
+       INSERT INTO ${SERIES} (batch, position, part, study, series, slide, instances, added_at)
+       SELECT $1, $2, other.number, first.study, first.series, other.slide, first.instances, first.added_at
        FROM first, unnest($5::text[]) WITH ORDINALITY AS other (slide, number)`,
       [batch, position, part, slides[0], slides.slice(1)],
     );
   }
 
-  /** The line was not tried after all. */
-  async putBack({ batch, position, part }: OpenLine, seconds: number): Promise<void> {
+  /** Returns a line that was not tried after all. */
+  async requeue({ batch, position, part }: OpenLine, seconds: number): Promise<void> {
     await this.#database.query(
       `UPDATE ${SERIES} SET next_try = now() + $4 * interval '1 second' WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
       [batch, position, part, seconds],
     );
   }
 
-  /** What has no job gets none. @returns the unfinished jobs that were made for this batch */
+  /** Refuses every line that has no job. @returns the unfinished jobs that were created for this batch */
   async cancel(id: string, refusal: Refusal): Promise<string[]> {
     await this.#database.query(`UPDATE ${BATCH} SET cancelled = true WHERE id = $1`, [id]);
     await this.#database.query(
@@ -287,50 +328,33 @@ export class BatchRecords {
   }
 
   async find(id: string): Promise<Batch | undefined> {
-    return (await this.#select('WHERE b.id = $1', [id]))[0];
+    return (await this.#select('WHERE b.id = $1 AND b.rule IS NULL', [id]))[0];
   }
 
-  /** Newest first. @param requestedBy only theirs */
+  /** Newest first. @param requestedBy lists only this user's batches */
   list(requestedBy: string | undefined, limit: number): Promise<Batch[]> {
     return this.#select(
-      'WHERE ($1::text IS NULL OR b.requested_by = $1)',
+      'WHERE ($1::text IS NULL OR b.requested_by = $1) AND b.rule IS NULL',
       [requestedBy ?? null, limit],
       'LIMIT $2',
     );
   }
 
-  /** In the order in which the archive named them. */
+  /** In the order in which the archive listed them. */
   async series(id: string): Promise<BatchSeries[]> {
     const rows = await this.#database.query<LineRow>(
-      `SELECT l.study, l.series, l.slide, l.job, l.refusal, l.waiting, l.attempts, l.next_try, ${STATE} AS state, j.error, j.result
-       FROM ${SERIES} l LEFT JOIN ${JOB} j ON j.id = l.job WHERE l.batch = $1 ORDER BY l.position, l.part`,
+      `SELECT ${LINE_COLUMNS} FROM ${LINES} WHERE l.batch = $1 ORDER BY l.position, l.part`,
       [id],
     );
-    return rows.map(
-      ({ study, series, slide, job, refusal, waiting, attempts, next_try, state, error, result }) => {
-        const fault = refusal ?? waiting ?? error;
-        return {
-          studyInstanceUid: study,
-          seriesInstanceUid: series,
-          slide,
-          state: state!,
-          job,
-          code: fault?.code ?? null,
-          message: fault?.message ?? null,
-          attempts,
-          nextTryAt: waiting ? next_try.toISOString() : null,
-          derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
-          seconds: result?.seconds ?? null,
-        };
-      },
-    );
+    return rows.map(toLine);
   }
 
-  /** Series without a job, of all batches: those whose turn has not come, and those that were set aside. */
+  /** Counts the series without a job, over all batches, without those of rules: those not yet tried, and those set aside. */
   async countLines(): Promise<{ waiting: number; setAside: number }> {
     const [row] = await this.#database.query<{ waiting: number; set_aside: number }>(
       `SELECT count(*) FILTER (WHERE waiting IS NULL)::integer AS waiting,
-         count(*) FILTER (WHERE waiting IS NOT NULL)::integer AS set_aside FROM ${SERIES} WHERE ${OPEN}`,
+         count(*) FILTER (WHERE waiting IS NOT NULL)::integer AS set_aside FROM ${SERIES}
+       WHERE ${OPEN} AND instances IS NULL`,
     );
     return { waiting: row!.waiting, setAside: row!.set_aside };
   }

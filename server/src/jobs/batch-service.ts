@@ -1,62 +1,83 @@
 /**
- * Batches: makes a job of each series, or of each slide of one, some at a time, as there is room. Users take turns, and a series that cannot be
- * looked at now is set aside while the others go on. What a crash leaves without a job gets one later; processes that do
- * this at once share the series between them.
+ * Batches: creates a job for each series, or for each slide of a series, a few at a time, as room allows. Users take
+ * turns. A series that cannot be read at the moment is set aside while the others continue. After a crash, series
+ * without a job get one later. Several processes can do this at once; they share the series between them.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Batch, BatchReport } from '../contract/index.ts';
-import { type ErrorCode, StainError, toStainError } from '../errors.ts';
-import { sourceOfRefusal } from '../normalization/series-identity.ts';
+import type { Batch, BatchReport, NormalizationRequest } from '../../../core/src/contract/index.ts';
+import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
+import { DEFAULT_TRANSFER } from '../../../core/src/stain/transfer-name.ts';
+import { sourceOfRefusal } from '../pipeline/series-identity.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
-import { DEFAULT_TRANSFER } from '../stain/transfer-name.ts';
-import { BatchRecords, type BatchRequest, type Fault, type NewLine, type OpenLine } from './batch-records.ts';
+import {
+  BatchRecords,
+  type BatchRequest,
+  type Fault,
+  faultOf,
+  type NewLine,
+  type OpenLine,
+} from './batch-records.ts';
 import type { JobService } from './job-service.ts';
-import { isPassingFault } from './passing-fault.ts';
+import { RULE_ROOM } from './room.ts';
 
-/** Series that are looked at at the same time, of all users and of one. */
+/** Maximum number of series submitted at once: over all users, and for one user. */
 const SUBMISSIONS = 4;
 const SUBMISSIONS_OF_ONE_USER = 2;
-/** Of these, series that were set aside before: what hangs again and again must not keep new ones waiting. */
-const MOST_TRIED_BEFORE = 2;
+/**
+ * How many of these may be series that were set aside before, so that series that keep hanging do not block new ones.
+ */
+const MAX_TRIED_BEFORE = 2;
 const ANY_ATTEMPT = 2 ** 31 - 1;
-/** Longest time for the first try of a series: doubled with each, so that one that is only slow gets there in the end. */
+/**
+ * Time limit of the first attempt at a series. Doubles with each attempt, so that a series that is merely slow succeeds
+ * in the end.
+ */
 const TRY_SECONDS = 60;
-const LONGEST_TRY_SECONDS = 960;
-/** What a process may take beyond that to write down how a try ended. */
+const MAX_TRY_SECONDS = 960;
+/** Additional time that a process has to record how an attempt ended. */
 const LEASE_MARGIN_SECONDS = 30;
-/** Pause before a series that was set aside is tried again: doubled each time, up to the longest. */
+/** Delay before a series that was set aside is retried. Doubles each time, up to the maximum. */
 const RETRY_SECONDS = 5;
-const LONGEST_RETRY_SECONDS = 300;
-/** How often room, series that are due and batches of other processes are looked for. */
+const MAX_RETRY_SECONDS = 300;
+/** How often to check for room, for series that are due and for batches of other processes. */
 const POLL_MS = 5000;
-/** No slide's SHA-256. */
+const NEW_INSTANCES = 'Instances of the slide arrived after it was last checked.';
+/** Matches the SHA-256 of no slide. */
 const NOTHING_SEEN = '';
-const MOST_LISTED = 100;
+const MAX_LISTED = 100;
 
-/** A series of a batch, by its place there: what it is belongs into no log. */
+/** `submitted`: it has a job; `refused` and `skipped`: it gets none. */
+export type LineMilestone = 'submitted' | 'fitted' | 'refused' | 'skipped' | 'set aside';
+
+/** Identifies a series by its position in its batch, because its UIDs must not appear in logs. */
 export interface BatchLineFacts {
   readonly batch: string;
   readonly line: number;
-  readonly code: string;
-  /** Tries that met a passing fault. */
+  /** If a rule took it up. */
+  readonly rule?: string;
+  /** Of the refusal or the fault. */
+  readonly code?: string;
+  /** Number of attempts that hit a transient fault. */
   readonly attempts: number;
 }
 
 export interface BatchServiceOptions {
   readonly jobs: JobService;
-  /** How long a series that cannot be looked at is tried again. Default 24. */
+  /** How long to retry a series that cannot be read. Default 24. */
   readonly retryHours?: number;
-  /** How long a slide must have the same instances before it is normalised. Default 0: it is taken as it is. */
+  /** How long the instances of a slide must stay unchanged before it is normalised. Default 0: it is not checked. */
   readonly stableSeconds?: number;
-  /** Unfinished batches of one user. Default 20. */
+  /** Maximum number of unfinished batches per user. Default 20. */
   readonly batchesPerUser?: number;
-  /** For tests: longest time for the first try of a series, pause after it, and how often work is looked for. */
+  /** For tests: the time limit of the first attempt, the delay after it and the polling interval. */
   readonly trySeconds?: number;
   readonly retrySeconds?: number;
   readonly pollMs?: number;
-  /** Hears of series that were set aside or get no job because of a fault. */
-  onLine?(what: 'set aside' | 'refused', facts: BatchLineFacts): void;
+  /** Fits a slide and keeps the fit, for rules that do no more. @throws REQUEST_INVALID and whatever fitting throws */
+  fit?(request: NormalizationRequest, signal: AbortSignal): Promise<void>;
+  /** Called when a series is dealt with, or set aside. */
+  onLine?(what: LineMilestone, facts: BatchLineFacts): void;
   onFault(error: unknown): void;
 }
 
@@ -64,35 +85,30 @@ export class BatchService {
   readonly #options: BatchServiceOptions;
   readonly #records: BatchRecords;
   readonly #end = new AbortController();
-  /** The series that are looked at now. */
+  /** Series being submitted now. */
   readonly #inWork = new Map<Promise<void>, OpenLine>();
   #woken = Promise.withResolvers<void>();
   readonly #done: Promise<void>;
 
-  private constructor(options: BatchServiceOptions, records: BatchRecords) {
+  constructor(options: BatchServiceOptions) {
     this.#options = options;
-    this.#records = records;
+    this.#records = new BatchRecords(options.jobs.database);
     this.#done = this.#submitAll();
   }
 
-  /** @throws DATABASE_UNAVAILABLE */
-  static async open(options: BatchServiceOptions): Promise<BatchService> {
-    return new BatchService(options, await BatchRecords.open(options.jobs.database));
-  }
-
-  /** @throws QUEUE_FULL where the user has too many batches that are not through */
+  /** @throws QUEUE_FULL if the user has too many unfinished batches */
   async create(requestedBy: string, request: BatchRequest, lines: readonly NewLine[]): Promise<Batch> {
     const { batchesPerUser = 20 } = this.#options;
     if ((await this.#records.countOpen(requestedBy)) >= batchesPerUser)
       throw new StainError(
         'QUEUE_FULL',
-        `${batchesPerUser} batches of yours still have series without a job.`,
+        `You have ${batchesPerUser} batches with series that have no job yet.`,
         {
           data: { batchesPerUser },
         },
       );
     const id = randomUUID();
-    await this.#records.insert(id, requestedBy, request, new Date().toISOString(), lines);
+    await this.#records.insert(id, requestedBy, request, lines);
     this.#woken.resolve();
     return this.get(id);
   }
@@ -110,15 +126,15 @@ export class BatchService {
   }
 
   list(requestedBy: string | undefined): Promise<Batch[]> {
-    return this.#records.list(requestedBy, MOST_LISTED);
+    return this.#records.list(requestedBy, MAX_LISTED);
   }
 
-  /** Series without a job, of all batches. */
+  /** Counts the series without a job, over all batches. */
   statistics(): Promise<{ waiting: number; setAside: number }> {
     return this.#records.countLines();
   }
 
-  /** Ends the jobs that were made for it; what is done stays. @throws BATCH_NOT_FOUND */
+  /** Cancels the batch and the jobs created for it; finished jobs keep their results. @throws BATCH_NOT_FOUND */
   async cancel(id: string): Promise<Batch> {
     await this.get(id);
     const jobs = await this.#records.cancel(id, {
@@ -139,13 +155,13 @@ export class BatchService {
   async #submitAll(): Promise<void> {
     const { signal } = this.#end;
     while (!signal.aborted) {
-      // Before the look for work: what comes in the meantime wakes too.
+      // Set before looking for work, so that work that arrives in the meantime also wakes the loop.
       this.#woken = Promise.withResolvers();
       const line = await this.#claim();
       if (!line) await this.#rest();
       else {
         const work = this.#submit(line)
-          // Not even that could be written down: its lease ends, and it is tried again.
+          // The failure could not even be recorded: the lease expires and the series is retried.
           .catch(this.#options.onFault)
           .finally(() => {
             this.#inWork.delete(work);
@@ -157,104 +173,123 @@ export class BatchService {
     await Promise.all(this.#inWork.keys());
   }
 
-  /** Undefined where nothing is to be done now. */
+  /** Returns undefined if there is nothing to do now. */
   async #claim(): Promise<OpenLine | undefined> {
     const lines = [...this.#inWork.values()];
     if (lines.length >= SUBMISSIONS) return undefined;
     const busy = [...Map.groupBy(lines, ({ requestedBy }) => requestedBy)]
       .filter(([, some]) => some.length >= SUBMISSIONS_OF_ONE_USER)
       .map(([user]) => user);
-    // What is looked at now is no job yet, and takes room all the same.
+    // A series being submitted is not a job yet, but takes up room.
     const left = (limit: number): number => Math.max(1, limit - lines.length);
     const { maxQueuedJobs, jobsPerUser } = this.#options.jobs.roomForBatches;
     const room = { maxQueuedJobs: left(maxQueuedJobs), jobsPerUser: left(jobsPerUser) };
+    const ofRules = lines.filter(({ rule, fits }) => rule !== undefined && !fits).length;
+    const ruleRoom = { runnable: Math.max(0, RULE_ROOM.runnable - ofRules) };
     try {
       const tried = lines.filter(({ attempts }) => attempts > 0).length;
-      return await this.#records.claim(room, busy, tried < MOST_TRIED_BEFORE ? ANY_ATTEMPT : 0, {
+      const lease = {
         seconds: this.#trySeconds + LEASE_MARGIN_SECONDS,
-        mostSeconds: LONGEST_TRY_SECONDS + LEASE_MARGIN_SECONDS,
-      });
+        maxSeconds: MAX_TRY_SECONDS + LEASE_MARGIN_SECONDS,
+      };
+      const maxDelaySeconds = Math.max(lease.maxSeconds, this.#stableSeconds) + LEASE_MARGIN_SECONDS;
+      const attempts = tried < MAX_TRIED_BEFORE ? ANY_ATTEMPT : 0;
+      return await this.#records.claim(room, ruleRoom, busy, attempts, lease, maxDelaySeconds);
     } catch (error) {
       this.#options.onFault(error);
       return undefined;
     }
   }
 
-  /** @throws where the database does not take how it ended */
+  /** @throws if the database cannot record the outcome */
   async #submit(line: OpenLine): Promise<void> {
     const { jobs } = this.#options;
-    const { studyInstanceUid, seriesInstanceUid, slide, requestedBy, request, batch, attempts } = line;
-    const seconds = Math.min(this.#trySeconds * 2 ** attempts, LONGEST_TRY_SECONDS);
+    const { studyInstanceUid, seriesInstanceUid, slide, requestedBy, request, attempts } = line;
+    const { batch, rule, priority, fits } = line;
+    const seconds = Math.min(this.#trySeconds * 2 ** attempts, MAX_TRY_SECONDS);
     const late = AbortSignal.timeout(seconds * 1000);
     try {
-      const origin = { requestedBy, priority: 'batch', batch } as const;
-      // Batches of older versions name no transfer.
+      const origin = { requestedBy, priority, batch, rule } as const;
+      // Batches of older versions do not name a transfer.
       const { transfer = DEFAULT_TRANSFER } = request;
       const wanted = { ...request, transfer, studyInstanceUid, seriesInstanceUid, slide };
       const signal = AbortSignal.any([this.#end.signal, late]);
-      // Nobody looks at what a batch takes: a slide that is still arriving would be normalised by halves.
+      // Nobody watches what a batch picks up: without this check, half of an arriving slide would be normalised.
       const expected = this.#stableSeconds > 0 ? (line.seen ?? NOTHING_SEEN) : undefined;
+      if (fits) {
+        await jobs.inspect(wanted, signal, { expectedSource: expected, isWholeExpected: true });
+        await this.#options.fit!(wanted, signal);
+        await this.#records.setFitted(line);
+        this.#tell('fitted', line);
+        return;
+      }
       const { job, existing } = await jobs.create(wanted, origin, signal, expected);
-      // Cancelled while its job was made: so is the job, unless somebody else has asked for it.
+      // The line was cancelled while its job was being created, so cancel the job too, unless somebody else also asked
+      // for it.
       if (!(await this.#records.setJob(line, job.id)) && !existing) await this.#cancelJob(job.id);
+      this.#tell('submitted', line);
     } catch (thrown) {
       const error = toStainError(thrown);
       const several = sourceOfRefusal(thrown);
       const slides = slide === undefined ? slidesToAskFor(thrown) : [];
-      if (this.#end.signal.aborted || error.code === 'SHUTTING_DOWN') await this.#records.putBack(line, 0);
-      else if (error.code === 'QUEUE_FULL') await this.#records.putBack(line, RETRY_SECONDS);
+      if (this.#end.signal.aborted || error.code === 'SHUTTING_DOWN') await this.#records.requeue(line, 0);
+      else if (error.code === 'QUEUE_FULL') await this.#records.requeue(line, RETRY_SECONDS);
       else if (error.code === 'DATABASE_UNAVAILABLE') throw error;
       else if (error.code === 'SERIES_ARRIVING')
-        await this.#lookAgain(line, String(error.data['sourceSha256']));
-      // Slides that are still arriving are told apart when all of them are there.
+        await this.#lookAgain(line, String(error.data['sourceSha256']), error.message);
+      // Slides that are still arriving are told apart once all of them are there.
       else if (several !== undefined && this.#stableSeconds > 0 && line.seen !== several)
         await this.#lookAgain(line, several);
       else if (slides.length > 0) await this.#records.split(line, slides);
-      else if (error.code === 'ALREADY_NORMALIZED') await this.#records.refuse(line, skipped(error.message));
-      else if (late.aborted)
+      else if (error.code === 'ALREADY_NORMALIZED') {
+        await this.#records.refuse(line, skipped(error.message));
+        this.#tell('skipped', line, error.code);
+      } else if (late.aborted)
         await this.#meetFault(line, {
           code: 'ARCHIVE_TIMEOUT' satisfies ErrorCode,
-          message: `The archive did not show the series within ${seconds} s.`,
+          message: `The archive did not return the series within ${seconds} s.`,
         });
-      else if (isPassingFault(error)) await this.#meetFault(line, error);
-      else await this.#refuse(line, this.#describe(error, thrown));
+      // A busy machine fits slowly.
+      else if (error.isTransient || (fits && error.code === 'FIT_TIMED_OUT'))
+        await this.#meetFault(line, error);
+      else await this.#refuse(line, faultOf(thrown, this.#options.onFault));
     }
   }
 
-  /** The first look tells nothing yet; a later one that finds more instances does. */
-  async #lookAgain(line: OpenLine, found: string): Promise<void> {
+  /** The first check only records what is there; if a later one finds other instances, the slide is still arriving. */
+  async #lookAgain(line: OpenLine, found: string, message = NEW_INSTANCES): Promise<void> {
     const { retryHours = 24 } = this.#options;
-    const { seen, waitingSince = new Date() } = line;
-    const arriving = {
-      code: 'SERIES_ARRIVING' satisfies ErrorCode,
-      message: 'Instances of the slide have come since it was looked at.',
-    };
-    if (Date.now() - waitingSince.getTime() >= retryHours * 3_600_000) return this.#refuse(line, arriving);
+    const { seen, waitedSeconds } = line;
+    const arriving = { code: 'SERIES_ARRIVING' satisfies ErrorCode, message };
+    if (waitedSeconds >= retryHours * 3600) return this.#refuse(line, arriving);
     const fault = seen === undefined ? undefined : arriving;
-    await this.#records.lookAgain(line, found, this.#stableSeconds, fault);
+    // A slide without its base level is checked again even if nothing else is awaited.
+    await this.#records.lookAgain(line, found, this.#stableSeconds || RETRY_SECONDS, fault);
   }
 
-  /** Sets the line aside, unless it has met passing faults for too long. */
+  /** Sets the line aside, unless it has been hitting transient faults for too long. */
   async #meetFault(line: OpenLine, { code, message }: Fault): Promise<void> {
-    const { retryHours = 24, retrySeconds = RETRY_SECONDS, onLine } = this.#options;
-    const { batch, position, attempts, waitingSince = new Date() } = line;
-    if (Date.now() - waitingSince.getTime() >= retryHours * 3_600_000)
-      return this.#refuse(line, { code, message });
-    const seconds = Math.min(retrySeconds * 2 ** attempts, LONGEST_RETRY_SECONDS);
+    const { retryHours = 24, retrySeconds = RETRY_SECONDS } = this.#options;
+    const { attempts, waitedSeconds } = line;
+    if (waitedSeconds >= retryHours * 3600) return this.#refuse(line, { code, message });
+    const seconds = Math.min(retrySeconds * 2 ** attempts, MAX_RETRY_SECONDS);
     await this.#records.setAside(line, { code, message }, seconds);
-    onLine?.('set aside', { batch, line: position, code, attempts: attempts + 1 });
+    this.#tell('set aside', { ...line, attempts: attempts + 1 }, code);
   }
 
   async #refuse(line: OpenLine, { code, message }: Fault): Promise<void> {
     await this.#records.refuse(line, { state: 'REFUSED', code, message });
-    const { batch, position, attempts } = line;
-    this.#options.onLine?.('refused', { batch, line: position, code, attempts });
+    this.#tell('refused', line, code);
   }
 
-  /** Text of an unforeseen error may hold anything: it goes to the log only. */
-  #describe({ code, message }: StainError, thrown: unknown): Fault {
-    if (code === 'INTERNAL') this.#options.onFault(thrown);
-    return { code, message: thrown instanceof StainError ? message : 'An unexpected error.' };
+  #tell(what: LineMilestone, { batch, position, rule, attempts }: OpenLine, code?: string): void {
+    this.#options.onLine?.(what, {
+      batch,
+      line: position,
+      ...(rule !== undefined && { rule }),
+      ...(code !== undefined && { code }),
+      attempts,
+    });
   }
 
   async #cancelJob(id: string): Promise<void> {
@@ -280,7 +315,7 @@ export class BatchService {
   }
 }
 
-/** Of a result of this product. */
+/** The refusal of a series that is itself a result of this product. */
 export function skipped(message: string): NonNullable<NewLine['refusal']> {
   return { state: 'SKIPPED', code: 'ALREADY_NORMALIZED' satisfies ErrorCode, message };
 }

@@ -1,66 +1,60 @@
 /** The database behind queue and job records: PGlite in a folder, or a PostgreSQL server. */
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, stat } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { type ConstructorOptions, fromPglite, PgBoss } from 'pg-boss';
-import { StainError } from '../errors.ts';
-import { invalidSetting } from '../setting.ts';
-import { withinTime } from '../within-time.ts';
-import { asError, databaseFault, databaseUnavailable, isRefused } from './database-fault.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { invalidSetting, makeSettingFolder } from '../setting.ts';
+import { withinTime } from '../sharing/within-time.ts';
+import { asError, databaseFault, databaseUnavailable, isRefused, whyUnusable } from './database-fault.ts';
 import { lockFolder } from './folder-lock.ts';
+import { migrate } from './schema/migrate.ts';
 
-/** PGlite's name for a database that is gone with the process. */
+/** PGlite's name for a database that lives only as long as the process. */
 export const IN_MEMORY = 'memory://';
 
-/** Connections of one process. */
-const MOST_CONNECTIONS = 10;
-/** How long a connection, or one that is free, is waited for. */
+/** Connections per process. */
+const MAX_CONNECTIONS = 10;
+/** How long to wait for a new connection, or for a free one. */
 const CONNECTION_TIMEOUT_MS = 5000;
-/** How long a caller waits for a server that has the statement and does not answer. */
+/** How long a caller waits for a server that has received a statement and does not answer. */
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** When the connection itself is given up; also the limit for changes of tables and the queue's own maintenance. */
+/** When to give up the connection itself; also the time limit of schema changes and of the queue's own maintenance. */
 const SILENCE_MS = 60_000;
-/** How long the end of the process waits for a database that is silent. */
+/** How long a stopping process waits for a database that does not answer. */
 const CLOSE_TIMEOUT_MS = 10_000;
-
-const BEFORE_TABLES = `
-BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('stain_normalization'));
-CREATE SCHEMA IF NOT EXISTS stain_normalization;
-`;
 
 export interface DatabaseOptions {
   /** Folder of the embedded database, or `memory://`. */
   readonly directory: string;
-  /** PostgreSQL server, instead of the embedded database. */
+  /** URL of a PostgreSQL server, used instead of the embedded database. */
   readonly url?: string | undefined;
-  /** On a server: a worker that is silent for this long is taken for dead. */
+  /** On a server: how long a worker may be silent before it is presumed dead. */
   readonly heartbeatSeconds: number;
-  /** Faults of the queue's background work. */
+  /** Called with errors of the queue's background work. */
   onError(error: unknown): void;
 }
 
 export interface Database {
   readonly boss: PgBoss;
-  /** True when no other process can use this database, so whatever is active at start was left by a crash. */
+  /** True if no other process can use this database. Whatever is active at startup was then left by a crash. */
   readonly embedded: boolean;
-  /** With values: one statement. Without: may be several. @throws DATABASE_UNAVAILABLE */
+  /** With values: a single statement. Without: one or more. @throws DATABASE_UNAVAILABLE */
   query<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
-  /**
-   * Makes or changes tables of the schema `stain_normalization`, all or nothing, which may take as long as it takes.
-   * Services that start at the same time take turns. @throws DATABASE_UNAVAILABLE
-   */
-  define(sql: string): Promise<void>;
-  /** Other work on the database, that of the queue, with the time limit and the errors of `query`. */
+  /** Runs other work on the database (the queue's) with the time limit and the errors of `query`. */
   limited<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-/** @throws DATABASE_UNAVAILABLE when the server is away; CONFIGURATION_INVALID when it, or the folder, refuses us */
+/**
+ * Opens the database and brings its tables up to date (schema/migrations.ts).
+ * @throws DATABASE_UNAVAILABLE if the server is away; CONFIGURATION_INVALID if the server or the folder refuses access;
+ * DATABASE_NEWER
+ */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   if (options.url !== undefined) {
     const pool = {
       connectionString: options.url,
-      max: MOST_CONNECTIONS,
+      max: MAX_CONNECTIONS,
       connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
       query_timeout: SILENCE_MS,
     };
@@ -80,13 +74,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
-/** The folder is ours alone: it names patients' studies, and holds the secret that cursors and addresses are signed with. */
+/** The folder must be private: it identifies patients' studies and holds the secret that signs cursors and URLs. */
 async function prepareFolder(directory: string): Promise<() => Promise<void>> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  // One of an older version, or that somebody else has made.
+  await makeSettingFolder('database.directory', directory);
+  // The folder was created by an older version or by somebody else.
   await chmod(directory, 0o700).catch(async (cause: unknown) => {
     if (((await stat(directory)).mode & 0o007) !== 0)
-      throw invalidSetting('database.directory', 'others may read the folder: make it 0700.', cause);
+      throw invalidSetting(
+        'database.directory',
+        'the folder is readable by others: set its mode to 0700.',
+        cause,
+      );
   });
   return lockFolder(directory);
 }
@@ -99,24 +97,25 @@ async function start(
 ): Promise<Database> {
   const boss = new PgBoss({
     ...connection,
-    // Nothing here is scheduled by the clock, so the scheduler's polling is left out.
+    // Nothing is scheduled by time of day, so the scheduler's polling is off.
     schedule: false,
-    // How soon the silence of a worker is noticed.
+    // Determines how soon a silent worker is noticed.
     superviseIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
     monitorIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
   });
   boss.on('error', (error) => options.onError(databaseFault(asError(error))));
   const stop = () => boss.stop({ graceful: true, timeout: 1000 });
+  const sql = boss.getDb();
   try {
     await boss.start();
+    await migrate(async (text) => (await sql.executeSql(text)).rows);
   } catch (cause) {
     await stop().catch(() => {});
     const fault = databaseFault(cause);
     if (!embedded && fault instanceof StainError && !isRefused(cause)) throw fault;
     throw unusable(embedded ? 'database.directory' : 'database.url', cause);
   }
-  const sql = boss.getDb();
-  // The embedded database has no connection to lose: what it takes is the time of this process.
+  // The embedded database has no connection to lose: it runs in this process.
   const limited = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await (embedded ? work() : withinTime(work, STATEMENT_TIMEOUT_MS, silent));
@@ -130,14 +129,10 @@ async function start(
     limited,
     query: <Row>(text: string, values?: readonly unknown[]) =>
       limited(async () => (await sql.executeSql(text, values && [...values])).rows as Row[]),
-    async define(text) {
-      await sql.executeSql(`${BEFORE_TABLES}${text}COMMIT;`).catch((thrown: unknown) => {
-        throw databaseFault(thrown);
-      });
-    },
     async close() {
       if (embedded) await stop();
-      // One that is silent keeps nobody from ending: what was not told it, it finds out by itself.
+      // A database that does not answer must not keep the process from ending; what it was not told, it detects by
+      // itself.
       else await withinTime(stop, CLOSE_TIMEOUT_MS, silent).catch(options.onError);
       await close();
     },
@@ -148,9 +143,8 @@ function silent(): StainError {
   return databaseUnavailable('The database does not answer in time.');
 }
 
-/** Names the key only: the driver's message may hold the address with its password. */
+/** Names only the setting: the driver's message may contain the URL with its password. */
 function unusable(key: string, cause: unknown): StainError {
   if (cause instanceof StainError) return cause;
-  const { code, name } = cause as NodeJS.ErrnoException;
-  return invalidSetting(key, `the database cannot be opened (${code ?? name}).`, cause);
+  return invalidSetting(key, whyUnusable(cause), cause);
 }

@@ -1,30 +1,21 @@
-/** Revisions of derived series and how each was derived, in the database: made once, kept for good. */
-import type {
-  Derivation,
-  DerivationFacts,
-  DerivationRecords,
-  Revisions,
-} from '../normalization/derivations.ts';
-import type { SeriesContent } from '../normalization/series-identity.ts';
-import type { SeriesIdentity } from '../normalization/types.ts';
+/** Revisions of derived series and how each was derived, in the database. Written once and kept for good. */
+
+import type { NormalizationRequest } from '../../../core/src/contract/index.ts';
+import type { ErrorCode } from '../../../core/src/errors.ts';
+import type { Derivation, DerivationFacts, DerivationRecords, Revisions } from '../pipeline/derivations.ts';
+import type { SeriesContent, SeriesIdentity } from '../pipeline/series-identity.ts';
 import type { Database } from './database.ts';
 
 export const DERIVATION = 'stain_normalization.derivation';
+/** The last Series Number given to a derived series of a study. */
+const STUDY_NUMBER = 'stain_normalization.series_number';
 
-/** Idempotent. `was_stored` is of a series that was found in the archive; what jobs stored is in their own records. */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS ${DERIVATION} (
-  series_uuid uuid PRIMARY KEY,
-  lineage text NOT NULL,
-  content text NOT NULL,
-  revision integer NOT NULL,
-  supersedes text,
-  created_at timestamptz NOT NULL,
-  facts jsonb,
-  was_stored boolean NOT NULL DEFAULT false,
-  given_up boolean NOT NULL DEFAULT false,
-  UNIQUE (lineage, revision)
-);`;
+interface GivenOutColumns {
+  readonly request: NormalizationRequest;
+  readonly series_number: number;
+  readonly facts: DerivationFacts | null;
+  readonly refusal: Refusal | null;
+}
 
 interface Row {
   readonly series_uuid: string;
@@ -36,16 +27,38 @@ interface Row {
   readonly given_up: boolean;
 }
 
+function identityOf({ series_uuid, revision, supersedes, created_at }: Row): SeriesIdentity {
+  return {
+    seriesUuid: series_uuid,
+    revision,
+    supersedes: supersedes ?? undefined,
+    createdAt: created_at.toISOString(),
+  };
+}
+
+/** A series whose UIDs were published. */
+export interface GivenOut {
+  readonly identity: SeriesIdentity;
+  /** Includes the content hashes of what it names, see `pinned`. */
+  readonly request: NormalizationRequest;
+  readonly seriesNumber: number;
+  /** Number of images, once known. */
+  readonly images: number | undefined;
+  readonly refusal: Refusal | undefined;
+}
+
+/** Why a slide is not normalised, no matter who asks. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
 export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'> {
   readonly #database: Database;
 
-  private constructor(database: Database) {
+  constructor(database: Database) {
     this.#database = database;
-  }
-
-  static async open(database: Database): Promise<DerivationTable> {
-    await database.define(SCHEMA);
-    return new DerivationTable(database);
   }
 
   async newest({ lineage }: SeriesContent): Promise<Derivation | undefined> {
@@ -56,12 +69,7 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
     return (
       row && {
         content: row.content,
-        identity: {
-          seriesUuid: row.series_uuid,
-          revision: row.revision,
-          supersedes: row.supersedes ?? undefined,
-          createdAt: row.created_at.toISOString(),
-        },
+        identity: identityOf(row),
         wasStored: row.was_stored,
         isOver: row.given_up,
       }
@@ -106,8 +114,72 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
       `UPDATE ${DERIVATION} SET facts = coalesce(facts, $2::jsonb) WHERE series_uuid = $1 RETURNING facts`,
       [seriesUuid, JSON.stringify(facts)],
     );
-    // A job of a version that kept no such records.
+    // The job ran on a version that kept no such records.
     return row?.facts ?? facts;
+  }
+
+  async seriesNumber(
+    { seriesUuid }: SeriesIdentity,
+    studyInstanceUid: string,
+    free: number,
+  ): Promise<number> {
+    // Rows of one study are written one after the other: each sees the numbers of those before it.
+    await this.#database.query(
+      `INSERT INTO ${STUDY_NUMBER} (study_uid, last) VALUES ($1, 0) ON CONFLICT DO NOTHING`,
+      [studyInstanceUid],
+    );
+    const [row] = await this.#database.query<{ series_number: number }>(
+      `WITH numbered AS (
+         UPDATE ${STUDY_NUMBER} SET last = greatest(least(last::bigint + 1, 2147483647)::integer, $3::integer)
+         WHERE study_uid = $2 AND EXISTS (SELECT 1 FROM ${DERIVATION} WHERE series_uuid = $1 AND series_number IS NULL)
+         RETURNING last
+       )
+       UPDATE ${DERIVATION}
+       SET series_number = coalesce(series_number, (facts->>'seriesNumber')::integer, (SELECT last FROM numbered))
+       WHERE series_uuid = $1 RETURNING series_number`,
+      [seriesUuid, studyInstanceUid, free],
+    );
+    return row?.series_number ?? free;
+  }
+
+  /** The series is listed before it is made. Its request and number stay fixed. @param free as in `seriesNumber` */
+  async giveOut(identity: SeriesIdentity, request: NormalizationRequest, free: number): Promise<void> {
+    await this.seriesNumber(identity, request.studyInstanceUid, free);
+    await this.#database.query(
+      `UPDATE ${DERIVATION} SET request = coalesce(request, $2::jsonb) WHERE series_uuid = $1`,
+      [identity.seriesUuid, JSON.stringify(request)],
+    );
+  }
+
+  async givenOut(seriesUuid: string): Promise<GivenOut | undefined> {
+    const [row] = await this.#database.query<Row & GivenOutColumns>(
+      `SELECT * FROM ${DERIVATION} WHERE series_uuid = $1 AND request IS NOT NULL`,
+      [seriesUuid],
+    );
+    if (!row) return undefined;
+    const { request, series_number: seriesNumber, facts, refusal } = row;
+    return {
+      identity: identityOf(row),
+      request,
+      seriesNumber,
+      images: facts?.images,
+      refusal: refusal ?? undefined,
+    };
+  }
+
+  /** Takes over what the header of a stored series says about it. */
+  async adopt({ seriesUuid, createdAt }: SeriesIdentity, facts: DerivationFacts): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${DERIVATION} SET created_at = $2, facts = $3::jsonb, series_number = $4, was_stored = true WHERE series_uuid = $1`,
+      [seriesUuid, createdAt, JSON.stringify(facts), facts.seriesNumber],
+    );
+  }
+
+  async refuse({ seriesUuid }: SeriesIdentity, refusal: Refusal): Promise<void> {
+    await this.#database.query(`UPDATE ${DERIVATION} SET refusal = $2::jsonb WHERE series_uuid = $1`, [
+      seriesUuid,
+      JSON.stringify(refusal),
+    ]);
   }
 
   async forget({ seriesUuid }: SeriesIdentity): Promise<void> {

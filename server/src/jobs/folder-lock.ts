@@ -1,15 +1,22 @@
-/** Keeps two processes off one database folder: PGlite does not, and they would destroy it. */
+/** Keeps two processes from using one database folder. PGlite does not, and they would corrupt it. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StainError } from '../errors.ts';
-import { isRunning } from '../normalization/process-identity.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { unwritable } from '../setting.ts';
+import { isRunning } from '../spool/process-identity.ts';
 
-/** Folders of this process: its own number in a lock file is a leftover unless the folder is in here. */
+/**
+ * Folders locked by this process. If a lock file holds our own process ID and its folder is not listed here, the file
+ * is a leftover.
+ */
 const held = new Set<string>();
 
-/** @returns a function that gives the folder back. @throws CONFIGURATION_INVALID while another process has it */
+/**
+ * @returns a function that releases the folder
+ * @throws CONFIGURATION_INVALID while another process holds it, or where nothing can be written
+ */
 export async function lockFolder(directory: string): Promise<() => Promise<void>> {
-  // Without a slash at its end.
+  // Without a trailing slash.
   const file = `${join(directory, '.')}.lock`;
   const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
   if (held.has(file) || (owner > 0 && owner !== process.pid && isRunning(owner)))
@@ -21,9 +28,14 @@ export async function lockFolder(directory: string): Promise<() => Promise<void>
       },
     );
   held.add(file);
-  // A leftover of a crash is replaced; of two that start at the same time, the second one fails on `wx`.
-  await rm(file, { force: true });
-  await writeFile(file, String(process.pid), { flag: 'wx', mode: 0o600 });
+  try {
+    // Replaces a leftover of a crash. If two processes start at the same time, the second fails on `wx`.
+    await rm(file, { force: true });
+    await writeFile(file, String(process.pid), { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    held.delete(file);
+    throw unwritable('database.directory', cause);
+  }
   return async () => {
     held.delete(file);
     await rm(file, { force: true });

@@ -1,103 +1,85 @@
 /**
- * The records of jobs, in a table of our own: pg-boss deletes its rows after a while, and a person looks for a job
- * later than that. A record is the truth about a job; pg-boss's row with the same id is only the ticket to run it.
+ * Job records, in a table of our own: pg-boss deletes its rows after a while, and people look up jobs later than that.
+ * The record is the source of truth; the pg-boss row with the same id is only the ticket to run the job.
  */
-import type { Job, JobListQuery } from '../contract/index.ts';
-import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
 import type {
+  Job,
+  JobListQuery,
   NormalizationRequest,
   NormalizationResult,
   Progress,
-  SeriesIdentity,
-} from '../normalization/types.ts';
+} from '../../../core/src/contract/index.ts';
+import { type Note, noteOf } from '../../../core/src/notes.ts';
+import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
+import type { SeriesIdentity } from '../pipeline/series-identity.ts';
 import type { Database } from './database.ts';
 import { DERIVATION } from './derivation-records.ts';
+import { type Asker, JOBS_OF } from './room.ts';
 
 export const JOB = 'stain_normalization.job';
-
-/** Idempotent. */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS ${JOB} (
-  sequence bigserial PRIMARY KEY,
-  id uuid NOT NULL UNIQUE,
-  key text NOT NULL,
-  series text NOT NULL,
-  request jsonb NOT NULL,
-  state text NOT NULL DEFAULT 'SCHEDULED',
-  progress jsonb,
-  result jsonb,
-  error jsonb,
-  cancel_requested boolean NOT NULL DEFAULT false,
-  runs integer NOT NULL DEFAULT 0,
-  revision integer NOT NULL DEFAULT 0,
-  created_at timestamptz NOT NULL,
-  started_at timestamptz,
-  ended_at timestamptz
-);
-ALTER TABLE ${JOB}
-  ADD COLUMN IF NOT EXISTS requested_by text NOT NULL DEFAULT 'local',
-  ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
-  ADD COLUMN IF NOT EXISTS batch uuid,
-  ADD COLUMN IF NOT EXISTS series_uuid uuid,
-  ADD COLUMN IF NOT EXISTS series_created_at timestamptz,
-  ADD COLUMN IF NOT EXISTS workitem_uid text,
-  ADD COLUMN IF NOT EXISTS waiting jsonb,
-  ADD COLUMN IF NOT EXISTS stored jsonb,
-  ADD COLUMN IF NOT EXISTS waiting_since timestamptz,
-  ADD COLUMN IF NOT EXISTS unexplained integer NOT NULL DEFAULT 0;
-CREATE UNIQUE INDEX IF NOT EXISTS job_unfinished_key ON ${JOB} (key) WHERE state IN ('SCHEDULED', 'IN PROGRESS');
-CREATE INDEX IF NOT EXISTS job_series_uuid ON ${JOB} (series_uuid);
-CREATE INDEX IF NOT EXISTS job_series ON ${JOB} (series);
-CREATE INDEX IF NOT EXISTS job_key ON ${JOB} (key, sequence);
-CREATE INDEX IF NOT EXISTS job_state ON ${JOB} (state);
-DROP INDEX IF EXISTS stain_normalization.job_workitem;
-CREATE UNIQUE INDEX IF NOT EXISTS job_workitem_of_user ON ${JOB} (workitem_uid, requested_by);
-CREATE INDEX IF NOT EXISTS job_batch ON ${JOB} (batch);
-CREATE INDEX IF NOT EXISTS job_turn ON ${JOB} (requested_by, priority);
-CREATE INDEX IF NOT EXISTS job_last_turn ON ${JOB} (priority) WHERE runs > 0;`;
 
 export const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 
 /**
- * Priorities fall from job to job for as long as there are jobs, within the bounds of an integer: those of batch
- * priority from 0 on, the others from far above, so that each of them comes first.
+ * Priorities fall from job to job and stay within the bounds of an integer: batch jobs start at 0, those of people far
+ * above, so that every one of those comes first, and those of low priority far below.
  */
 const PRIORITIES = {
   interactive: { first: 1_000_000_000, from: 500_001, to: 2 ** 31 - 1 },
-  batch: { first: 0, from: -(2 ** 31), to: 500_000 },
+  batch: { first: 0, from: -1_000_000_000, to: 500_000 },
+  low: { first: -1_000_000_001, from: -(2 ** 31), to: -1_000_000_001 },
 } as const;
+
+/**
+ * SQL for the priority of a new job. Requesters take turns (start-time fair queueing): a job comes one turn after the
+ * last job of its requester, but not before the turn being served. Neither a long queue nor a steady stream of new jobs
+ * of one user starves the others.
+ * @param requester SQL for the id of the principal
+ */
+function nextTurn(priority: keyof typeof PRIORITIES, requester: string): string {
+  const { first, from, to } = PRIORITIES[priority];
+  const band = `priority BETWEEN ${from} AND ${to}`;
+  return `least(${first},
+    (SELECT min(priority) FROM ${JOB} WHERE runs > 0 AND ${band}),
+    (SELECT min(priority) - 1 FROM ${JOB} WHERE requested_by = ${requester} AND ${band}))`;
+}
 
 /** Who asked for a job, and how urgent it is. */
 export interface JobOrigin {
-  /** Id of the principal; `local` where there is no login. */
+  /** Id of the principal; `local` if there is no login. */
   readonly requestedBy: string;
-  /** Interactive requests come before those of batches. */
-  readonly priority: 'interactive' | 'batch';
+  /** Interactive requests come before batch requests, and those before requests of low priority. */
+  readonly priority: keyof typeof PRIORITIES;
   /** The batch it belongs to. */
   readonly batch?: string | undefined;
-  /** UID of its work item (UPS), where whoever asks for it has chosen one. */
+  /** The rule that asks, if the batch is that of a rule. */
+  readonly rule?: string | undefined;
+  /** UID of its work item (UPS), if the requester chose one. */
   readonly workitemUid?: string | undefined;
 }
 
 /**
- * One attempt at a job. `run` is a fence: an attempt that was given up for dead and has been followed by another
- * one finds that its writes no longer match.
+ * One attempt at a job. `run` is a fencing token: if an attempt was presumed dead and another one followed, the writes
+ * of the first no longer match.
  */
 export interface Attempt {
   readonly job: Job;
   readonly run: number;
-  /** What the UIDs and dates of the derived series are made from. */
+  /** What the UIDs and dates of the derived series are generated from. */
   readonly identity: SeriesIdentity;
   /**
-   * Attempts since the work last got further that ended neither well nor badly, this one included: each but this one
-   * took the service with it.
+   * Number of attempts, including this one, that neither succeeded nor failed since the job last made progress. Each
+   * of those before this one took the service down with it.
    */
   readonly unexplained: number;
-  /** Since when the job has met passing faults and got no further. */
-  readonly waitingSince: Date | undefined;
+  /**
+   * How long the job has been hitting transient faults without making progress, by the database's clock; undefined if it
+   * has not. The clock of a worker may be an hour off.
+   */
+  readonly waitedMs: number | undefined;
 }
 
-/** A job that can be run, as its ticket in the queue. */
+/** A runnable job, as queued in pg-boss. */
 export interface Ticket {
   readonly id: string;
   readonly priority: number;
@@ -115,13 +97,13 @@ export interface JobFilter extends JobListQuery {
 
 export interface JobPage {
   readonly jobs: Job[];
-  /** Of each job: the page after it begins there. */
+  /** One for each job: the page after that job starts there. */
   readonly cursors: readonly string[];
   readonly next: string | null;
 }
 
 interface Row {
-  /** Its sequence. ORDER BY would take a column of that name for this text. */
+  /** The sequence. (ORDER BY would use a column named `sequence` instead of this text.) */
   readonly cursor: string;
   readonly id: string;
   readonly request: NormalizationRequest;
@@ -131,7 +113,7 @@ interface Row {
   readonly error: Job['error'];
   readonly waiting: Job['waiting'];
   readonly stored: Job['stored'];
-  readonly waiting_since: Date | null;
+  readonly waited_ms: number | null;
   readonly cancel_requested: boolean;
   readonly requested_by: string;
   readonly priority: number;
@@ -139,7 +121,7 @@ interface Row {
   readonly workitem_uid: string | null;
   readonly series_uuid: string;
   readonly series_created_at: Date;
-  /** None for jobs of older versions. */
+  /** Null for jobs of older versions. */
   readonly derivation: { readonly revision: number; readonly supersedes: string | null } | null;
   readonly runs: number;
   readonly unexplained: number;
@@ -149,7 +131,8 @@ interface Row {
   readonly ended_at: Date | null;
 }
 
-const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, stored, waiting_since, cancel_requested,
+const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result, error, waiting, stored,
+  extract(epoch FROM now() - waiting_since)::float8 * 1000 AS waited_ms, cancel_requested,
   requested_by, priority, batch, workitem_uid, coalesce(series_uuid, id) AS series_uuid,
   coalesce(series_created_at, created_at) AS series_created_at,
   (SELECT jsonb_build_object('revision', d.revision, 'supersedes', d.supersedes) FROM ${DERIVATION} d
@@ -159,13 +142,8 @@ const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result,
 export class JobRecords {
   readonly #database: Database;
 
-  private constructor(database: Database) {
+  constructor(database: Database) {
     this.#database = database;
-  }
-
-  static async open(database: Database): Promise<JobRecords> {
-    await database.define(SCHEMA);
-    return new JobRecords(database);
   }
 
   /** The newest job with the same key that is unfinished or has made the series. */
@@ -179,45 +157,47 @@ export class JobRecords {
   }
 
   /**
-   * A new job; undefined when there is an unfinished one with that key.
-   *
-   * Requesters take turns (start-time fair queueing): a job comes a turn after the last one of its requester, but not
-   * before the turn that is being served. So neither many waiting jobs nor a steady flow of new ones keeps others away.
+   * Inserts a new job; returns undefined if an unfinished one has the same key.
    */
   async insert(
     id: string,
     key: string,
     { seriesUuid, createdAt: seriesCreatedAt }: SeriesIdentity,
     request: NormalizationRequest,
-    { requestedBy, priority, batch, workitemUid }: JobOrigin,
-    createdAt: string,
+    { requestedBy, priority, batch, rule, workitemUid }: JobOrigin,
   ): Promise<{ job: Job; ticket: Ticket } | undefined> {
-    const { first, from, to } = PRIORITIES[priority];
     const [row] = await this.#rows(
       `INSERT INTO ${JOB} (id, key, series, request, created_at, requested_by, batch, workitem_uid, priority,
-         series_uuid, series_created_at)
-       SELECT $1, $2, $3, $4::jsonb, $5, $6, $7, $9,
-         least(
-           $8,
-           (SELECT min(priority) FROM ${JOB} WHERE runs > 0 AND priority BETWEEN $10 AND $11),
-           (SELECT min(priority) - 1 FROM ${JOB} WHERE requested_by = $6 AND priority BETWEEN $10 AND $11)),
-         $12, $13
+         series_uuid, series_created_at, rule)
+       SELECT $1, $2, $3, $4::jsonb, now(), $5, $6, $7,
+         ${nextTurn(priority, '$5')},
+         $8, $9, $10
        ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
       [
         id,
         key,
         request.seriesInstanceUid,
         JSON.stringify(request),
-        createdAt,
         requestedBy,
         batch ?? null,
-        first,
         workitemUid ?? null,
-        from,
-        to,
         seriesUuid,
         seriesCreatedAt,
+        rule ?? null,
       ],
+    );
+    return row && { job: toJob(row), ticket: { id, priority: row.priority } };
+  }
+
+  /**
+   * Somebody waits for a job that a batch asked for: it takes that person's turn.
+   * @returns undefined if it no longer waits, or was already asked for by a person
+   */
+  async promote(id: string, requestedBy: string): Promise<{ job: Job; ticket: Ticket } | undefined> {
+    const [row] = await this.#rows(
+      `UPDATE ${JOB} SET priority = ${nextTurn('interactive', '$2')}, revision = revision + 1
+       WHERE id = $1 AND state = 'SCHEDULED' AND priority < ${PRIORITIES.interactive.from} RETURNING ${COLUMNS}`,
+      [id, requestedBy],
     );
     return row && { job: toJob(row), ticket: { id, priority: row.priority } };
   }
@@ -228,8 +208,8 @@ export class JobRecords {
   }
 
   /**
-   * By the UID that was chosen for it, or the one that follows from the job's UUID. Users choose for themselves: the items
-   * of several may have the same, oldest first.
+   * Finds jobs by the UID chosen for the work item, or by the one that follows from the job's UUID. Users choose UIDs
+   * independently, so several users may have work items with the same UID. Oldest first.
    */
   async findWorkitems(uid: string): Promise<Job[]> {
     const rows = await this.#rows(
@@ -253,32 +233,43 @@ export class JobRecords {
     return { jobs: page.map(toJob), cursors, next: rows.length > limit ? cursors.at(-1)! : null };
   }
 
-  /** What a crash left IN PROGRESS waits again. Only for a database that nobody else works on. */
+  /** Requeues jobs that a crash left IN PROGRESS. Only for a database that no other process uses. */
   async recover(): Promise<void> {
     await this.#database.query(
       `UPDATE ${JOB} SET state = 'SCHEDULED', progress = NULL, revision = revision + 1 WHERE state = 'IN PROGRESS'`,
     );
   }
 
-  /** The tickets of all unfinished jobs, in the order in which they were asked for. */
+  /** The tickets of all unfinished jobs, in the order of the requests. */
   tickets(): Promise<Ticket[]> {
     return this.#database.query<Ticket>(
       `SELECT id, priority FROM ${JOB} WHERE ${UNFINISHED} ORDER BY sequence`,
     );
   }
 
-  /** @param isBatch only those of batches, or only the others */
-  async countScheduled(isBatch: boolean): Promise<number> {
+  async countScheduled(asker: Asker): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${JOB} WHERE state = 'SCHEDULED' AND (batch IS NOT NULL) = $1`,
-      [isBatch],
+      `SELECT count(*)::integer AS n FROM ${JOB} WHERE state = 'SCHEDULED' AND ${JOBS_OF[asker]}`,
     );
     return row!.n;
   }
 
-  /** @throws where the database is read-only, as a standby is */
+  /** @throws if the database is read-only, as a standby is */
   async requireWritable(): Promise<void> {
     await this.#database.query(`UPDATE ${JOB} SET revision = revision WHERE false`);
+  }
+
+  /**
+   * Tickets that are put off for longer than anything is: the clock of the database was set back.
+   * @param maxDelaySeconds longest delay of a retry
+   */
+  async frozen(maxDelaySeconds: number): Promise<string[]> {
+    const rows = await this.#database.query<{ id: string }>(
+      `SELECT t.id FROM pgboss.job t JOIN ${JOB} j ON j.id = t.id
+       WHERE j.state = 'SCHEDULED' AND t.state IN ('created', 'retry') AND t.start_after > now() + $1 * interval '1 second'`,
+      [maxDelaySeconds],
+    );
+    return rows.map(({ id }) => id);
   }
 
   async statistics(): Promise<{
@@ -286,7 +277,7 @@ export class JobRecords {
     oldestWaitingSeconds: number;
   }> {
     const rows = await this.#database.query<{ state: Job['state']; n: number; oldest: number | null }>(
-      `SELECT state, count(*)::integer AS n, extract(epoch FROM now() - min(created_at))::float8 AS oldest
+      `SELECT state, count(*)::integer AS n, greatest(0, extract(epoch FROM now() - min(created_at)))::float8 AS oldest
        FROM ${JOB} GROUP BY state`,
     );
     return {
@@ -295,22 +286,21 @@ export class JobRecords {
     };
   }
 
-  /** @param isBatch only those of batches, or only the others */
-  async countUnfinished(requestedBy: string, isBatch: boolean): Promise<number> {
+  async countUnfinished(requestedBy: string, asker: Asker): Promise<number> {
     const [row] = await this.#database.query<{ n: number }>(
-      `SELECT count(*)::integer AS n FROM ${JOB} WHERE requested_by = $1 AND (batch IS NOT NULL) = $2 AND ${UNFINISHED}`,
-      [requestedBy, isBatch],
+      `SELECT count(*)::integer AS n FROM ${JOB} WHERE requested_by = $1 AND ${JOBS_OF[asker]} AND ${UNFINISHED}`,
+      [requestedBy],
     );
     return row!.n;
   }
 
-  /** Of a job that exists. */
+  /** The job must exist. */
   async identity(id: string): Promise<SeriesIdentity> {
     const [row] = await this.#rows(`SELECT ${COLUMNS} FROM ${JOB} WHERE id = $1`, [id]);
     return identityOf(row!);
   }
 
-  /** What the newest job that has made a series says of it. */
+  /** The result of the newest job that made the series. */
   async resultOf({ seriesUuid }: SeriesIdentity): Promise<NormalizationResult | undefined> {
     const [row] = await this.#rows(
       `SELECT ${COLUMNS} FROM ${JOB} WHERE series_uuid = $1 AND state = 'COMPLETED' ORDER BY sequence DESC LIMIT 1`,
@@ -319,7 +309,7 @@ export class JobRecords {
     return row?.result ?? undefined;
   }
 
-  /** Whether the archive has taken any instance of a series. */
+  /** Whether the archive has accepted any instance of the series. */
   async wasStored({ seriesUuid }: SeriesIdentity): Promise<boolean> {
     const rows = await this.#database.query(
       `SELECT 1 FROM ${JOB} WHERE series_uuid = $1 AND (state = 'COMPLETED' OR stored IS NOT NULL) LIMIT 1`,
@@ -328,7 +318,7 @@ export class JobRecords {
     return rows.length > 0;
   }
 
-  /** Whether the newest job that makes a series has made it or was cancelled. False where there is no such job. */
+  /** Whether the newest job for the series has finished it or was cancelled. False if there is no such job. */
   async isOver(seriesUuid: string): Promise<boolean> {
     const [row] = await this.#database.query<{ state: Job['state'] }>(
       `SELECT state FROM ${JOB} WHERE coalesce(series_uuid, id) = $1 ORDER BY sequence DESC LIMIT 1`,
@@ -337,7 +327,7 @@ export class JobRecords {
     return row?.state === 'COMPLETED' || row?.state === 'CANCELED';
   }
 
-  /** Undefined when there is nothing to run: the job ended, or was cancelled while nobody ran it. */
+  /** Returns undefined if there is nothing to run: the job has ended, or was cancelled before it ran. */
   async start(id: string): Promise<Attempt | undefined> {
     await this.#database.query(
       `UPDATE ${JOB} SET state = 'CANCELED', ended_at = now(), revision = revision + 1 WHERE id = $1 AND ${UNFINISHED} AND cancel_requested`,
@@ -355,12 +345,12 @@ export class JobRecords {
         run: row.runs,
         identity: identityOf(row),
         unexplained: row.unexplained,
-        waitingSince: row.waiting_since ?? undefined,
+        waitedMs: row.waited_ms ?? undefined,
       }
     );
   }
 
-  /** Undefined when this attempt has been overtaken. */
+  /** Returns undefined if another attempt has replaced this one. */
   async saveProgress(
     id: string,
     run: number,
@@ -375,7 +365,7 @@ export class JobRecords {
     return row && { cancelRequested: row.cancel_requested };
   }
 
-  /** Undefined when this attempt has been overtaken. */
+  /** Returns undefined if another attempt has replaced this one. */
   async finish(
     id: string,
     run: number,
@@ -394,7 +384,7 @@ export class JobRecords {
     return row && toJob(row);
   }
 
-  /** The archive has taken a part of the series: whatever becomes of the job, this is kept. */
+  /** The archive has accepted part of the series: this is kept however the job ends. */
   async saveStored(id: string, run: number, stored: NonNullable<Job['stored']>): Promise<void> {
     await this.#database.query(
       `UPDATE ${JOB} SET stored = $3::jsonb WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
@@ -402,7 +392,7 @@ export class JobRecords {
     );
   }
 
-  /** The work has got further than any attempt before. */
+  /** The work has got further than in any attempt before. */
   async advance(id: string, run: number): Promise<void> {
     await this.#database.query(
       `UPDATE ${JOB} SET unexplained = 1, waiting_since = NULL WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
@@ -411,10 +401,10 @@ export class JobRecords {
   }
 
   /**
-   * Back into the queue: because the service stops, or with the passing fault that it waits for to end.
-   * @param isInLine it waits for other jobs, however long they take
+   * Puts the job back into the queue, because the service is stopping or because of a transient fault.
+   * @param isInLine the job waits for other jobs, however long they take
    */
-  async putBack(id: string, run: number, waiting: Job['waiting'] = null, isInLine = false): Promise<void> {
+  async requeue(id: string, run: number, waiting: Job['waiting'] = null, isInLine = false): Promise<void> {
     await this.#database.query(
       `UPDATE ${JOB} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
          waiting_since = CASE WHEN $3::jsonb IS NULL OR $4 THEN waiting_since ELSE coalesce(waiting_since, now()) END
@@ -423,17 +413,19 @@ export class JobRecords {
     );
   }
 
-  /** Ids of the jobs that wait for room in the spool, oldest first. */
-  async waitingForRoom(most: number): Promise<string[]> {
+  /** Ids of the jobs waiting for room in the spool, oldest first. */
+  async waitingForRoom(limit: number): Promise<string[]> {
     const rows = await this.#database.query<{ id: string }>(
       `SELECT id FROM ${JOB} WHERE state = 'SCHEDULED' AND waiting->>'code' = 'SPOOL_FULL'
        ORDER BY coalesce(series_created_at, created_at) LIMIT $1`,
-      [most],
+      [limit],
     );
     return rows.map(({ id }) => id);
   }
 
-  /** A waiting job is CANCELED at once, a running one is marked. Undefined when it had ended, or never was. */
+  /**
+   * CANCELs a waiting job at once and marks a running one. Returns undefined if the job has ended or does not exist.
+   */
   async requestCancel(id: string): Promise<Job | undefined> {
     const [row] = await this.#rows(
       `UPDATE ${JOB} SET cancel_requested = true, revision = revision + 1,
@@ -450,7 +442,7 @@ export class JobRecords {
   }
 }
 
-/** `runs` is part of a revision: progress of an attempt that crashed may never have been written. */
+/** The revision includes the run, because the progress of an attempt that crashed may never have been saved. */
 export function revisionOf(run: number, revision: number): string {
   return `${run}-${revision}`;
 }
@@ -464,13 +456,19 @@ function identityOf({ series_uuid, series_created_at, derivation }: Row): Series
   };
 }
 
+/** Earlier versions recorded notes as sentences. */
+function withCodedNotes(result: NonNullable<Job['result']>): NonNullable<Job['result']> {
+  const notes: readonly (Note | string)[] = result.notes;
+  return { ...result, notes: notes.map((note) => (typeof note === 'string' ? noteOf(note) : note)) };
+}
+
 function toJob(row: Row): Job {
   return {
     id: row.id,
     state: row.state,
     request: row.request,
     progress: row.progress,
-    result: row.result,
+    result: row.result && withCodedNotes(row.result),
     error: row.error,
     waiting: row.waiting,
     stored: row.stored,

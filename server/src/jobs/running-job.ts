@@ -1,31 +1,32 @@
-/** One attempt at one job, in this process: limits its time, publishes and saves how far it got, and says how it ended. */
+/**
+ * One attempt at one job in this process: limits its time, publishes and saves its progress, and records its outcome.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Job } from '../contract/index.ts';
-import { StainError, toStainError } from '../errors.ts';
-import type { DerivationRecords } from '../normalization/derivations.ts';
 import type {
+  Job,
   NormalizationRequest,
   NormalizationResult,
   Progress,
-  SeriesIdentity,
-} from '../normalization/types.ts';
-import { DEFAULT_TRANSFER } from '../stain/transfer-name.ts';
+} from '../../../core/src/contract/index.ts';
+import { isResumable, StainError, toStainError } from '../../../core/src/errors.ts';
+import { DEFAULT_TRANSFER } from '../../../core/src/stain/transfer-name.ts';
+import type { DerivationRecords } from '../pipeline/derivations.ts';
+import type { SeriesIdentity } from '../pipeline/series-identity.ts';
 import { type Attempt, type JobRecords, type Outcome, revisionOf } from './job-records.ts';
-import { isPassingFault } from './passing-fault.ts';
 
-/** The work itself. It must stop soon after `signal` is aborted, with the signal's reason. */
+/** The work itself. It must stop soon after `signal` is aborted, and throw the signal's reason. */
 export type RunNormalization = (
   request: NormalizationRequest,
   identity: SeriesIdentity,
   options: {
-    /** Id of the job; several may make the same series, one after the other. */
+    /** Id of the job; several jobs may make the same series, one after the other. */
     readonly job: string;
     readonly derivations: DerivationRecords;
     readonly signal: AbortSignal;
     onProgress(progress: Progress): void;
-    /** The work has reached a point from which it can go on after a crash. */
+    /** The work has reached a point from which it can resume after a crash. */
     onCheckpoint(): void;
-    /** The archive has taken another instance of the result. */
+    /** The archive has accepted another instance of the result. */
     onStored(stored: NonNullable<Job['stored']>): Promise<void>;
   },
 ) => Promise<NormalizationResult>;
@@ -36,39 +37,34 @@ export interface RunningJobOptions {
   readonly run: RunNormalization;
   readonly timeoutMs: number;
   readonly saveEveryMs: number;
-  /** Work that does not stop within this time after an abort is left behind, so that the queue goes on. */
+  /** Work that does not stop within this time after an abort is abandoned, so that the queue continues. */
   readonly abortGraceMs: number;
-  /** A job that meets passing faults for longer than this, and gets no further, has failed. */
+  /** A job that hits transient faults for longer than this without progress has failed. */
   readonly retryMs: number;
-  /** What the work has left behind is needed no more. */
+  /** The files of the work are no longer needed. */
   release(identity: SeriesIdentity): Promise<void>;
-  /** The job has failed; what the work has left behind is of use only if the same is asked for again. */
+  /** The job has failed; its files are useful only if the same work is requested again. */
   retain(identity: SeriesIdentity): Promise<void>;
   /** After every change of `job`. */
   onChange(): void;
-  /** A fault that nobody foresaw; the job's own record says no more than INTERNAL. */
+  /** An unexpected error; the job's own record says only INTERNAL. */
   onFault(error: unknown): void;
 }
 
-/** Pause between two tries to write down how a job ended, while the database does not answer. */
+/** Delay between attempts to record how a job ended while the database does not answer. */
 const FINISH_RETRY_MS = 1000;
 
-/** Why an attempt is given up without an outcome: it is run again later, or somebody else runs it already. */
+/** Why an attempt ends without an outcome: it is retried later, or another process has taken over. */
 class Interruption extends Error {
   override readonly name = 'AbortError';
 }
 
 /** The job waits for another attempt. */
-interface PutBack {
+interface Requeued {
   readonly state: 'SCHEDULED';
   readonly waiting: Job['waiting'];
-  /** It waits for other jobs: not for a fault to pass. */
+  /** The job waits for other jobs, not for a fault to pass. */
   readonly isInLine: boolean;
-}
-
-/** The fault was the archive's or the time's: asked for again, the same work goes on from where it was. */
-function couldGoOn(code: string): boolean {
-  return /^(ARCHIVE_|STORE_)/.test(code) || code === 'PAYLOAD_TOO_LARGE' || code === 'TIMED_OUT';
 }
 
 export class RunningJob {
@@ -76,6 +72,7 @@ export class RunningJob {
   readonly #options: RunningJobOptions;
   readonly #abort = new AbortController();
   readonly #stopping = new AbortController();
+  readonly #began = performance.now();
   #job: Job;
   #revision = 0;
 
@@ -85,7 +82,7 @@ export class RunningJob {
     this.#job = attempt.job;
   }
 
-  /** As it is now; the record in the database may be a second behind. */
+  /** The job as it is now; the record in the database may be a second behind. */
   get job(): Job {
     return this.#job;
   }
@@ -97,10 +94,10 @@ export class RunningJob {
 
   interrupt(): void {
     this.#stopping.abort();
-    this.#abort.abort(new Interruption('The service stops.'));
+    this.#abort.abort(new Interruption('The service is stopping.'));
   }
 
-  /** Resolves to false when the job is to be run again: the attempt was interrupted, or met a passing fault. */
+  /** Resolves to false if the job is to be run again: the attempt was interrupted or hit a transient fault. */
   async finished(): Promise<boolean> {
     const { records, timeoutMs, saveEveryMs } = this.#options;
     const { id } = this.#job;
@@ -119,7 +116,7 @@ export class RunningJob {
     try {
       const outcome = await this.#outcome();
       if (outcome.state === 'SCHEDULED') {
-        await records.putBack(id, run, outcome.waiting, outcome.isInLine);
+        await records.requeue(id, run, outcome.waiting, outcome.isInLine);
         this.#job = { ...this.#job, state: 'SCHEDULED', waiting: outcome.waiting };
         return false;
       }
@@ -127,7 +124,7 @@ export class RunningJob {
         records.finish(id, run, outcome, this.#job.progress, this.#revision),
       );
       if (job) this.#job = job;
-      const isRetained = outcome.state === 'FAILED' && couldGoOn(outcome.error.code);
+      const isRetained = outcome.state === 'FAILED' && isResumable(outcome.error.code);
       const tidy = isRetained ? this.#options.retain : this.#options.release;
       await tidy(this.#attempt.identity).catch(this.#options.onFault);
       return true;
@@ -137,7 +134,7 @@ export class RunningJob {
     }
   }
 
-  /** What took long must not be lost because the database restarts just then. */
+  /** Retries the write: the outcome of long work must not be lost because the database happens to restart. */
   async #surely<T>(write: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -150,7 +147,7 @@ export class RunningJob {
     }
   }
 
-  async #outcome(): Promise<Outcome | PutBack> {
+  async #outcome(): Promise<Outcome | Requeued> {
     const { signal } = this.#abort;
     try {
       return { state: 'COMPLETED', result: await this.#work() };
@@ -166,22 +163,22 @@ export class RunningJob {
     }
   }
 
-  /** The work, or the reason of the abort once the work has had its time to stop. */
+  /** Runs the work. After an abort, waits until it has stopped or its grace period is over, and throws the reason. */
   async #work(): Promise<NormalizationResult> {
     const { signal } = this.#abort;
     const { id, request } = this.#job;
     let grace: NodeJS.Timeout | undefined;
-    const abandoned = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => {
-        grace = setTimeout(() => {
-          this.#options.onFault(
-            new StainError('INTERNAL', 'The work did not stop when it was told to.', { data: { job: id } }),
-          );
-          reject(signal.reason);
-        }, this.#options.abortGraceMs);
-      });
-    });
-    // A job of an older version names none, and is refused by its content.
+    const abandoned = Promise.withResolvers<never>();
+    const onAbort = (): void => {
+      grace = setTimeout(() => {
+        this.#options.onFault(
+          new StainError('INTERNAL', 'The job did not stop when asked to.', { data: { job: id } }),
+        );
+        abandoned.reject(signal.reason);
+      }, this.#options.abortGraceMs);
+    };
+    signal.addEventListener('abort', onAbort);
+    // A job of an older version names no transfer; it is refused because its content differs.
     const { transfer = DEFAULT_TRANSFER } = request;
     const onProgress = (progress: Progress) => {
       if (!signal.aborted) this.#change({ progress });
@@ -201,14 +198,16 @@ export class RunningJob {
           onCheckpoint,
           onStored,
         }),
-        abandoned,
+        abandoned.promise,
       ]);
     } finally {
+      // Whoever asks it to stop from now on asks what has stopped.
+      signal.removeEventListener('abort', onAbort);
       clearTimeout(grace);
     }
   }
 
-  /** Text of an unforeseen error may hold anything, a token too: it goes to the log only. */
+  /** The text of an unexpected error may contain anything, even a token, so it goes only to the log. */
   #describe(error: StainError, thrown: unknown): NonNullable<Job['error']> {
     if (error.code === 'INTERNAL') this.#options.onFault(thrown);
     const message =
@@ -224,7 +223,7 @@ export class RunningJob {
     this.#options.onChange();
   }
 
-  /** What the archive has taken of the series before stays there: that is told. */
+  /** Instances that the archive has already accepted stay there; the job says so. */
   #cancelled(thrown: unknown): Outcome {
     const isStoredInPart = thrown instanceof StainError && thrown.data['stored'] !== undefined;
     return isStoredInPart
@@ -232,18 +231,19 @@ export class RunningJob {
       : { state: 'CANCELED' };
   }
 
-  /** Whether the same work may go well later, and there is time left to wait for that. */
+  /** Whether the same work may succeed later, and there is time left to wait. */
   #mayPass(error: StainError): boolean {
-    const { waitingSince = new Date() } = this.#attempt;
-    return isPassingFault(error) && Date.now() - waitingSince.getTime() < this.#options.retryMs;
+    const { waitedMs } = this.#attempt;
+    const waited = waitedMs === undefined ? 0 : waitedMs + performance.now() - this.#began;
+    return error.isTransient && waited < this.#options.retryMs;
   }
 
   async #advance(): Promise<void> {
-    this.#attempt = { ...this.#attempt, waitingSince: undefined };
+    this.#attempt = { ...this.#attempt, waitedMs: undefined };
     await this.#options.records.advance(this.#job.id, this.#attempt.run).catch(this.#options.onFault);
   }
 
-  /** Also the way in which a cancel that was asked for in another process, and a successor, are noticed. */
+  /** This is also how a cancel request made in another process, or a newer attempt, is noticed. */
   async #save(): Promise<void> {
     try {
       const found = await this.#options.records.saveProgress(
@@ -255,7 +255,7 @@ export class RunningJob {
       if (!found) this.#abort.abort(new Interruption('Another attempt has taken over.'));
       else if (found.cancelRequested && !this.#abort.signal.aborted) this.cancel();
     } catch (error) {
-      // The next second may be better; the outcome is what must not be lost.
+      // The next save may succeed; only the outcome must not be lost.
       this.#options.onFault(error);
     }
   }

@@ -1,12 +1,12 @@
 /**
- * Those who watch jobs in this process. All who watch one job share what is found of it: it is read once for each change, and
- * once for each `pollMs` for what other processes do, however many watch. A watcher keeps one number, not a list: memory does
- * not grow with what a slow one misses.
+ * Watchers of jobs in this process. All watchers of one job share each read: one per change, and one per `pollMs` for
+ * changes made by other processes, however many watchers there are. A watcher holds a number, not a list, so a slow one
+ * does not use more memory for what it misses.
  */
 export interface Watch<T> {
-  /** What there is now: read by the first who asks after a change. @throws what reading throws */
+  /** The current state, read by the first watcher that asks after a change. @throws whatever the read throws */
   look(): Promise<T>;
-  /** Until there may be something newer than at the last `look`, or `signal` is aborted. */
+  /** Waits until there may be something newer than the last `look`, or until `signal` is aborted. */
   next(signal: AbortSignal): Promise<void>;
   close(): void;
 }
@@ -16,9 +16,9 @@ export interface WatchersOptions<T> {
   readonly pollMs: number;
 }
 
-/** What the watchers of one id share. */
+/** State shared by the watchers of one id. */
 interface Watched<T> {
-  /** Counts the changes. */
+  /** Number of changes so far. */
   changes: number;
   found: Promise<T> | undefined;
   watchers: number;
@@ -34,7 +34,7 @@ export class Watchers<T> {
     this.#options = options;
   }
 
-  /** There is something new. */
+  /** Reports a change. */
   wake(id: string): void {
     const watched = this.#watched.get(id);
     if (!watched) return;
@@ -49,7 +49,7 @@ export class Watchers<T> {
 
   watch(id: string): Watch<T> {
     const watched = this.#enter(id);
-    // Whoever comes may know more than was found last.
+    // A new watcher may have seen something newer than the last read.
     watched.found = undefined;
     let seen = -1;
     return {

@@ -1,34 +1,31 @@
-/** What must hold before jobs can be done, each with a time limit. */
-import { access, constants, mkdir } from 'node:fs/promises';
-import { StainError } from '../errors.ts';
-import { type SpoolOptions, spoolUse } from '../normalization/spool.ts';
-import { withinTime as limitTime } from '../within-time.ts';
+/** What must work for jobs to run; each check has a time limit. */
+import { StainError } from '../../../core/src/errors.ts';
+import { withinTime as limitTime } from '../sharing/within-time.ts';
+import { makeSpoolFolder, type SpoolOptions, spoolUse } from '../spool/spool.ts';
 
-/** Throws when it does not hold. */
+/** Throws if the check fails. */
 export type Check = () => Promise<void>;
 
 const TIME_LIMIT_MS = 10_000;
 
 /**
- * A spool that our own slides fill is no fault: jobs wait for their turn in it. One that is full of other things is.
- * @throws SPOOL_FULL where there is too little room, or the folder cannot be written
+ * A spool filled by our own slides is fine: jobs wait for their turn. A spool filled by other things is not.
+ * @throws SPOOL_FULL if there is too little room, or the folder cannot be written
  */
-export function spoolCheck(spool: SpoolOptions & { readonly leastFreeBytes: number }): Check {
+export function spoolCheck(spool: SpoolOptions & { readonly minFreeBytes: number }): Check {
   return async () => {
-    const { directory } = spool;
-    try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      await access(directory, constants.W_OK);
-    } catch (cause) {
-      throw new StainError('SPOOL_FULL', 'The spool folder cannot be written.', { cause });
-    }
+    await makeSpoolFolder(spool.directory);
     const { attainable } = await spoolUse(spool);
-    if (attainable < spool.leastFreeBytes)
-      throw new StainError('SPOOL_FULL', `The spool has ${Math.round(attainable / 1e6)} MB for slides.`);
+    if (attainable < spool.minFreeBytes)
+      throw new StainError('SPOOL_FULL', `The spool has only ${Math.round(attainable / 1e6)} MB for slides.`);
   };
 }
 
-/** @throws TIMED_OUT where a check does not end */
+/** @throws TIMED_OUT if a check takes too long */
 export function withinTime(check: Check): Promise<void> {
-  return limitTime(check, TIME_LIMIT_MS, () => new StainError('TIMED_OUT', 'The check did not end in time.'));
+  return limitTime(
+    check,
+    TIME_LIMIT_MS,
+    () => new StainError('TIMED_OUT', 'The check did not finish in time.'),
+  );
 }

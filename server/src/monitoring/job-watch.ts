@@ -1,12 +1,11 @@
 /**
- * Log lines, metrics and spans of jobs: how each stage went and how each ended. Every line carries the job's id. Spans
- * (OpenTelemetry) go nowhere unless the process is started with an SDK: `node --import ...`.
+ * Log lines, metrics and spans of jobs: the progress of each stage and the outcome of each job. Every line carries the
+ * job's id. Spans (OpenTelemetry) go nowhere unless the process is started with an SDK: `node --import ...`.
  */
 import { type Span, trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
-import type { Job } from '../contract/index.ts';
+import type { Job, Progress, Stage } from '../../../core/src/contract/index.ts';
 import type { JobMilestone } from '../jobs/job-service.ts';
-import type { Progress, Stage } from '../normalization/types.ts';
 import type { Metrics } from './metrics.ts';
 
 const TRACER = trace.getTracer('stain-normalization');
@@ -20,7 +19,7 @@ export class JobWatch {
     this.#metrics = metrics;
   }
 
-  /** Hears of everything that becomes of jobs in this process. */
+  /** Called for every change of a job in this process. */
   onJob(what: JobMilestone, job: Job): void {
     const { id, state, error, waiting, result } = job;
     const facts = {
@@ -29,13 +28,13 @@ export class JobWatch {
       ...((error ?? waiting) && { code: (error ?? waiting)!.code }),
       ...(result && { seconds: result.seconds, megapixels: result.megapixels }),
     };
-    if (what === 'put back') this.#metrics.jobPutBack(job);
+    if (what === 'requeued') this.#metrics.jobRequeued(job);
     if (what === 'ended') this.#metrics.jobEnded(job);
     if (state === 'FAILED') this.#log.warn(facts, `job ${what}`);
     else this.#log.info(facts, `job ${what}`);
   }
 
-  /** For one attempt: to be called with its progress, and at its end. */
+  /** For one attempt: call with its progress, and at its end. */
   stages(job: string): { onProgress(progress: Progress): void; end(): void } {
     let stage: Stage | undefined;
     let since = performance.now();

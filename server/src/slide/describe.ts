@@ -1,14 +1,16 @@
 /**
- * From the headers of a series to a Slide, or a refusal before any work is done.
+ * Turns the headers of a series into a Slide, or refuses it before any work is done.
  * Rules: DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy Image IOD), C.8.12.4, C.7.6.17.3 (TILED_FULL order).
  */
+
+import { type ErrorCode, StainError } from '../../../core/src/errors.ts';
+import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
+import { noteText } from '../../../core/src/notes.ts';
 import type { DataSet } from '../dicom/dataset.ts';
 import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { isUid } from '../dicom/uid.ts';
-import { type ErrorCode, StainError } from '../errors.ts';
 import { framePositions } from './frame-positions.ts';
 import { ownPlacement, placementOn } from './placement.ts';
-import { MAX_FRAME_PIXELS } from './raster.ts';
 import {
   type ImageHeaders,
   isMixed,
@@ -20,7 +22,7 @@ import {
 } from './same-slide.ts';
 import type { Level, Slide, SlideInstance } from './types.ts';
 
-/** Illumination that does not give the absorption image of a stain (CID 8123). */
+/** Illumination that does not produce the absorption image of a stain (CID 8123). */
 const NOT_BRIGHTFIELD = new Map([
   ['111743', 'epifluorescence'],
   ['111745', 'dark field'],
@@ -28,9 +30,15 @@ const NOT_BRIGHTFIELD = new Map([
   ['111748', 'differential interference contrast'],
 ]);
 
-/** What numbers in a header could otherwise make us hold. Of all images together: twice the tiles of 256 pixels that a slide of 40,000 megapixels has. */
+/**
+ * Limits what numbers in a header can make us hold in memory. For all images together: twice the number of tiles of 256
+ * pixels in a slide of 40,000 megapixels.
+ */
 const MAX_FRAMES = 2_000_000;
-/** Pixels along a side, as rows of tiles are held in memory: a glass slide of 76 mm at 0.1 micrometres has fewer. */
+/**
+ * Maximum number of pixels along a side, because rows of tiles are held in memory: a glass slide of 76 mm at 0.1
+ * micrometres has fewer.
+ */
 const MAX_SIDE = 1_000_000;
 
 export interface SlideLimits {
@@ -38,13 +46,14 @@ export interface SlideLimits {
 }
 
 /**
- * Describes the slide of the series whose instance headers are given, in any order; LABEL and OVERVIEW images are left out.
- * @param image SOP Instance UID of any image of the slide that is meant, where the series may hold several
- * @throws SEVERAL_SLIDES, SLIDE_NOT_FOUND and other refusals of what is no slide that can be normalised
+ * Describes the slide of a series from the headers of its instances, in any order; LABEL and OVERVIEW images are left
+ * out.
+ * @param image SOP Instance UID of any image of the wanted slide, if the series may hold several
+ * @throws SEVERAL_SLIDES, SLIDE_NOT_FOUND and other reasons why a slide cannot be normalised
  */
 export function describeSlide(headers: readonly DataSet[], limits: SlideLimits, image?: string): Slide {
   if (headers.length > MAX_INSTANCES)
-    refuse('SLIDE_STRUCTURE_INVALID', `The series has ${headers.length} instances; no slide has as many.`);
+    refuse('SLIDE_STRUCTURE_INVALID', `The series has ${headers.length} instances; no slide has that many.`);
   for (const header of headers) {
     requireWholeSlide(header);
     requireUids(header);
@@ -52,7 +61,7 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits, 
   requireDistinctInstances(headers);
   const volumes = headers.filter((header) => flavour(header) === 'VOLUME');
   if (volumes.length === 0)
-    refuse('NO_VOLUME_LEVEL', `The series holds no VOLUME image: ${imageTypesOf(headers)}.`);
+    refuse('NO_VOLUME_LEVEL', `The series has no VOLUME image: ${imageTypesOf(headers)}.`);
   const slides = tellSlidesApart(groupIntoImages(volumes));
   const images = image === undefined ? onlyOne(slides) : slideWith(image, slides, headers);
   const others = slides.filter((slide) => slide !== images);
@@ -98,7 +107,7 @@ function onlyOne(slides: readonly ImageHeaders[][]): ImageHeaders[] {
   return slides[0]!;
 }
 
-/** The slide that an image belongs to, of whatever flavour it is. */
+/** The slide to which an image belongs, whatever its flavour. */
 function slideWith(
   sopInstanceUid: string,
   slides: readonly ImageHeaders[][],
@@ -112,10 +121,10 @@ function slideWith(
       const others = slides.filter((other) => other !== slide);
       return isOfSlide([named], slide, others);
     });
-  return found ?? refuse('SLIDE_NOT_FOUND', `Which slide image ${sopInstanceUid} shows cannot be told.`);
+  return found ?? refuse('SLIDE_NOT_FOUND', `It is unclear which slide image ${sopInstanceUid} shows.`);
 }
 
-/** The first thumbnail of the slide. One that cannot be used is left out with a note: the slide itself is no worse for it. */
+/** The first thumbnail of the slide. An unusable one is left out with a note: the slide itself is not affected. */
 function findThumbnail(
   headers: readonly DataSet[],
   base: Level,
@@ -123,7 +132,7 @@ function findThumbnail(
 ): { thumbnail: Level | undefined; notes: string[] } {
   if (headers.length === 0) return { thumbnail: undefined, notes: [] };
   try {
-    // Archives list them in any order; which one it is decides what the slide is made of.
+    // Archives list thumbnails in any order, and the choice determines the result.
     const sorted = headers.toSorted((a, b) => (uidOf([a]) < uidOf([b]) ? -1 : 1));
     const own = groupIntoImages(sorted).find(isOfThisSlide);
     if (!own) refuse('SLIDE_STRUCTURE_INVALID', 'None of the series can be told to be of this slide.');
@@ -132,7 +141,7 @@ function findThumbnail(
     const found = describeLevel(own, 'thumbnail');
     if (found.totalColumns > base.totalColumns || found.totalRows > base.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
-    // It may show the whole slide where the levels show the part with tissue: it lies there by its size alone.
+    // It may show the whole slide although the levels show only the part with tissue: it is placed by its size alone.
     const placement = placementOn(base, { ...found, spacing: undefined, origin: undefined });
     return { thumbnail: { ...found, placement }, notes: [] };
   } catch (error) {
@@ -141,21 +150,21 @@ function findThumbnail(
   }
 }
 
-/** The note on a thumbnail that is left out. */
+/** The note about a thumbnail that is left out. */
 export function withoutThumbnail({ message }: StainError): string {
-  return `The thumbnail is left out: ${message}`;
+  return noteText('THUMBNAIL_LEFT_OUT', { reason: message });
 }
 
 function refuse(code: ErrorCode, message: string, data?: Record<string, unknown>): never {
   throw new StainError(code, message, data ? { data } : {});
 }
 
-/** Image Type value 3: VOLUME, THUMBNAIL, LABEL, OVERVIEW (PS3.3 C.8.12.4.1.1). Some converters write small letters. */
+/** Image Type value 3: VOLUME, THUMBNAIL, LABEL, OVERVIEW (PS3.3 C.8.12.4.1.1). Some converters write lower case. */
 function flavour(header: DataSet): string {
   return header.strings('ImageType')[2]?.trim().toUpperCase() ?? '';
 }
 
-/** What the headers say instead, each once. */
+/** The image types that the headers name instead, without duplicates. */
 function imageTypesOf(headers: readonly DataSet[]): string {
   const types = new Set(headers.map((header) => header.strings('ImageType').join('\\') || '(empty)'));
   return `Image Type is ${[...types].slice(0, 4).join(', ')}; its third value names the kind of image`;
@@ -167,7 +176,7 @@ function requireWholeSlide(header: DataSet): void {
   if (sopClass !== WHOLE_SLIDE || modality !== 'SM')
     refuse(
       'NOT_WHOLE_SLIDE',
-      `The series holds an image of modality ${modality || '(none)'} that is not a whole-slide image.`,
+      `The series contains an image of modality ${modality || '(none)'} that is not a whole-slide image.`,
       {
         sopClass,
         modality,
@@ -175,13 +184,13 @@ function requireWholeSlide(header: DataSet): void {
     );
 }
 
-/** They become references in the result, which must not fail after the work for a UID that cannot be written. */
+/** They become references in the result, which must not fail after all the work because of an invalid UID. */
 function requireUids(header: DataSet): void {
   for (const keyword of ['StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID'])
     if (!isUid(header.string(keyword))) refuse('DICOM_INVALID', `An instance has no valid ${keyword}.`);
 }
 
-/** Two of one UID are fetched as one: the slide would lack the other. */
+/** Two instances with the same UID are fetched as one: the slide would lack the other. */
 function requireDistinctInstances(headers: readonly DataSet[]): void {
   const uids = new Set(headers.map((header) => header.string('SOPInstanceUID')));
   if (uids.size < headers.length)
@@ -220,7 +229,7 @@ function requireSupportedPixels(header: DataSet): void {
     );
 }
 
-/** Positions of frames are held in memory, all of them. */
+/** The positions of all frames are held in memory. */
 function requireFewFrames(headers: readonly DataSet[]): void {
   let frames = 0;
   for (const header of headers) {
@@ -296,7 +305,7 @@ function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
   return { ...level, placement: ownPlacement(level) };
 }
 
-/** Millimetres a pixel of an image (down, across). */
+/** Pixel spacing of an image in millimetres (down, across). */
 function pixelSpacing(header: DataSet): Level['spacing'] {
   const [down, across] =
     header
@@ -314,7 +323,7 @@ function originOf(header: DataSet): Level['origin'] {
   return x === undefined || y === undefined ? undefined : { x, y };
 }
 
-/** Two different images of one size cannot be told apart as levels: one is a copy, or a plane we do not know. */
+/** Two images of the same size cannot be told apart as levels: one is a copy, or an unknown focal plane. */
 function requireDistinctSizes(levels: readonly Level[]): void {
   for (let i = 1; i < levels.length; i++) {
     const [finer, coarser] = [levels[i - 1]!, levels[i]!];
@@ -330,7 +339,7 @@ function requireDistinctSizes(levels: readonly Level[]): void {
   }
 }
 
-/** Some scanners store each optical path or focal plane as an image of its own. */
+/** Some scanners store each optical path or focal plane as a separate image. */
 function requireOnePathAndPlane(...images: readonly Level[]): void {
   const headers = images.map(({ instances }) => instances[0]!.dataset);
   const paths = new Set(
@@ -353,7 +362,7 @@ function requireOnePathAndPlane(...images: readonly Level[]): void {
 function focalPlane(header: DataSet): number {
   const [origin] = header.items('TotalPixelMatrixOriginSequence');
   const [shared] = header.items('SharedFunctionalGroupsSequence');
-  const [first] = header.items('PerFrameFunctionalGroupsSequence');
+  const first = header.sequence('PerFrameFunctionalGroupsSequence').at(0);
   const position = (first ?? shared)?.items('PlanePositionSlideSequence')[0];
   return (
     position?.number('ZOffsetInSlideCoordinateSystem') ??

@@ -1,22 +1,28 @@
-/** Pixels of one plane, readable by rectangle: a level of a slide or a picture in memory. */
-import { blankRaster, copyOverlap, type Raster, type Rgb, repeatEdges } from './raster.ts';
+/** Pixels of one plane, readable by rectangle: a level of a slide, or a picture in memory. */
+import {
+  blankRaster,
+  copyOverlap,
+  type Raster,
+  type Rgb,
+  repeatEdges,
+} from '../../../core/src/image/raster.ts';
+import { intersection, MAX_HALO, type Rectangle } from '../../../core/src/image/windows.ts';
 import type { FramePosition, Level } from './types.ts';
-import { intersection, type Rectangle } from './windows.ts';
 
 export interface PixelSource {
   readonly width: number;
   readonly height: number;
   /**
-   * Pixels of the rectangle. What lies beyond the plane's right or lower edge repeats the last column or row;
-   * where the slide has no tile, the pixels are glass.
+   * Pixels of the rectangle. Beyond the right or lower edge of the plane, the last column or row is repeated; where the
+   * slide has no tile, the pixels are glass.
    */
   read(rectangle: Rectangle, signal: AbortSignal): Promise<Raster>;
-  /** The parts of the rectangle that the slide has tiles for; empty where it has none. */
+  /** The parts of the rectangle for which the slide has tiles; empty if it has none. */
   coverage(rectangle: Rectangle): Rectangle[];
 }
 
 /**
- * A picture that is in memory already.
+ * A picture that is already in memory.
  * @param parts where the picture has pixels of its own, if not everywhere
  */
 export function memorySource(picture: Raster, parts?: readonly Rectangle[]): PixelSource {
@@ -44,28 +50,29 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
 /** Decodes one tile to rows x columns RGB. */
 export type TileDecoder = (position: FramePosition, signal: AbortSignal) => Promise<Uint8Array>;
 
-/** A slide has a few hundred thousand frames, and a level several readers. */
-const places = new WeakMap<Level, ReadonlyMap<number, FramePosition>>();
+/** Cached, because a slide has several hundred thousand frames, and a level several readers. */
+const frameIndices = new WeakMap<Level, ReadonlyMap<number, number>>();
 
-/** The frames of a level by their place in its grid, row by row. */
-function framesByPlace(level: Level): ReadonlyMap<number, FramePosition> {
-  const known = places.get(level);
+/** Maps each position in a level's grid, counted row by row, to its frame. */
+function frameIndexByTile(level: Level): ReadonlyMap<number, number> {
+  const known = frameIndices.get(level);
   if (known) return known;
   const across = Math.ceil(level.totalColumns / level.columns);
-  const place = ({ x, y }: FramePosition): number =>
+  const tileIndex = ({ x, y }: FramePosition): number =>
     Math.floor(y / level.rows) * across + Math.floor(x / level.columns);
-  const found = new Map(level.frames.map((frame) => [place(frame), frame]));
-  places.set(level, found);
+  const found = new Map<number, number>();
+  for (const [index, frame] of level.frames.entries()) found.set(tileIndex(frame), index);
+  frameIndices.set(level, found);
   return found;
 }
 
-/** Windows overlap by two halos; a tile within this distance of a window's far edges may be asked for again. */
-const OVERLAP = 64;
+/** Windows overlap by two halos: a tile within this distance of a window's far edges may be needed again. */
+const OVERLAP = 2 * MAX_HALO;
 
 /**
- * The slide on a level, without what pads it, read through a cache of decoded tiles. Windows come row by row, from left to right, so a tile that lies
- * before the far edges of the last window is not needed again. Memory is bounded by one window and one row of tiles,
- * whatever the slide's height; another order of reading costs time, not correctness.
+ * The slide on one level, without padding, read through a cache of decoded tiles. Windows come row by row, from left to
+ * right, so a tile before the far edges of the last window is not needed again. Memory is bounded by one window and one
+ * row of tiles, whatever the slide's height. Another reading order costs time, but stays correct.
  */
 export class LevelSource implements PixelSource {
   readonly width: number;
@@ -74,7 +81,7 @@ export class LevelSource implements PixelSource {
   readonly #decode: TileDecoder;
   readonly #absent: Rgb;
   readonly #across: number;
-  readonly #frameAt: ReadonlyMap<number, FramePosition>;
+  readonly #frameIndices: ReadonlyMap<number, number>;
   readonly #tiles = new Map<number, Promise<Raster>>();
 
   constructor(level: Level, decode: TileDecoder, absent: Rgb) {
@@ -84,25 +91,25 @@ export class LevelSource implements PixelSource {
     this.#decode = decode;
     this.#absent = absent;
     this.#across = Math.ceil(level.totalColumns / level.columns);
-    this.#frameAt = framesByPlace(level);
+    this.#frameIndices = frameIndexByTile(level);
   }
 
   coverage(rectangle: Rectangle): Rectangle[] {
     const { columns: width, rows: height } = this.#level;
     const plane = { x: 0, y: 0, width: this.width, height: this.height };
-    return this.#placesUnder(rectangle)
-      .map((place) => this.#frameAt.get(place))
+    return this.#tileIndicesUnder(rectangle)
+      .map((tileIndex) => this.#frameAt(tileIndex))
       .filter((frame) => frame !== undefined)
       .map(({ x, y }) => intersection(intersection({ x, y, width, height }, rectangle), plane));
   }
 
   async read(rectangle: Rectangle, signal: AbortSignal): Promise<Raster> {
     const raster = blankRaster(rectangle.width, rectangle.height, this.#absent);
-    const places = this.#placesUnder(rectangle);
+    const tileIndices = this.#tileIndicesUnder(rectangle);
     await Promise.all(
-      places.map(async (place) => {
-        const frame = this.#frameAt.get(place);
-        if (frame) copyOverlap(await this.#tile(place, frame, signal), frame, raster, rectangle);
+      tileIndices.map(async (tileIndex) => {
+        const frame = this.#frameAt(tileIndex);
+        if (frame) copyOverlap(await this.#tile(tileIndex, frame, signal), frame, raster, rectangle);
       }),
     );
     this.#evict(rectangle);
@@ -114,39 +121,44 @@ export class LevelSource implements PixelSource {
     return raster;
   }
 
-  #placesUnder(rectangle: Rectangle): number[] {
+  #frameAt(tileIndex: number): FramePosition | undefined {
+    const frame = this.#frameIndices.get(tileIndex);
+    return frame === undefined ? undefined : this.#level.frames.at(frame);
+  }
+
+  #tileIndicesUnder(rectangle: Rectangle): number[] {
     const { rows, columns } = this.#level;
-    const places: number[] = [];
+    const tileIndices: number[] = [];
     const bottom = Math.min(rectangle.y + rectangle.height, this.height);
     const right = Math.min(rectangle.x + rectangle.width, this.width);
     for (let row = Math.floor(rectangle.y / rows); row * rows < bottom; row++)
       for (let column = Math.floor(rectangle.x / columns); column * columns < right; column++)
-        places.push(row * this.#across + column);
-    return places;
+        tileIndices.push(row * this.#across + column);
+    return tileIndices;
   }
 
-  #tile(place: number, frame: FramePosition, signal: AbortSignal): Promise<Raster> {
+  #tile(tileIndex: number, frame: FramePosition, signal: AbortSignal): Promise<Raster> {
     const { rows: height, columns: width } = this.#level;
-    let tile = this.#tiles.get(place);
+    let tile = this.#tiles.get(tileIndex);
     if (!tile) {
       tile = this.#decode(frame, signal).then((rgb) => ({ width, height, rgb }));
-      this.#tiles.set(place, tile);
+      this.#tiles.set(tileIndex, tile);
     }
     return tile;
   }
 
   #evict(last: Rectangle): void {
     const { rows, columns } = this.#level;
-    for (const place of this.#tiles.keys()) {
-      const top = Math.floor(place / this.#across) * rows;
+    for (const tileIndex of this.#tiles.keys()) {
+      const top = Math.floor(tileIndex / this.#across) * rows;
       const bottom = top + rows;
-      const right = ((place % this.#across) + 1) * columns;
+      const right = ((tileIndex % this.#across) + 1) * columns;
       const isBefore =
         bottom <= last.y + last.height - OVERLAP &&
         (right <= last.x + last.width - OVERLAP || bottom <= last.y);
-      // Left over from a window further down, where windows are sampled here and there.
+      // Left over from a window further down, when windows are sampled here and there.
       const isBelow = top >= last.y + last.height;
-      if (isBefore || isBelow) this.#tiles.delete(place);
+      if (isBefore || isBelow) this.#tiles.delete(tileIndex);
     }
   }
 }

@@ -1,27 +1,29 @@
 /**
- * How a level lies over the base level: by Pixel Spacing where the headers give it, by the sizes of the two otherwise.
- * Sizes alone mislead: some scanners pad every level to whole tiles, and what is padded grows with the reduction.
+ * How a level lies over the base level: by Pixel Spacing if the headers give it, otherwise by the sizes of the two.
+ * Sizes alone mislead: some scanners pad every level to whole tiles, and the padding grows with the reduction.
  */
-import { StainError } from '../errors.ts';
-import type { TileGrid } from './pyramid.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { type TileGrid, tileExtent } from '../../../core/src/image/tile-grid.ts';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { FramePosition, Level, Placement } from './types.ts';
-import type { Rectangle } from './windows.ts';
 
-/** Spacings are written with few digits: a ratio as close to a whole number as this is that number. */
+/** Spacings are written with few digits: a ratio this close to a whole number is that number. */
 const WHOLE = 0.005;
-/** Where spacing and size disagree by no more than this, the spacing was rounded. */
+/** If spacing and size differ by no more than this, the spacing was rounded. */
 const ROUNDED_SPACING = 0.02;
-/** So that a division that should be whole is not rounded up to the next number. */
+/** Keeps a division that should be exact from being rounded up. */
 const ROUNDING = 1e-6;
+
+type GridOfLevel = Pick<Level, 'rows' | 'columns' | 'placement'>;
 
 type Unplaced = Pick<Level, 'rows' | 'columns' | 'totalRows' | 'totalColumns' | 'spacing' | 'origin'>;
 
-/** Of the base level itself, and of any level that is as large as it is. */
+/** Placement of the base level itself, and of any level of the same size. */
 export function ownPlacement({ totalRows, totalColumns }: Unplaced): Placement {
   return { reduction: { across: 1, down: 1 }, content: { columns: totalColumns, rows: totalRows } };
 }
 
-/** @throws SLIDE_STRUCTURE_INVALID where the two do not show the same part of a slide */
+/** @throws SLIDE_STRUCTURE_INVALID if the two do not show the same part of a slide */
 export function placementOn(base: Unplaced, level: Unplaced): Placement {
   requireOneOrigin(base, level);
   const spacing = (axis: 0 | 1): number | undefined =>
@@ -39,12 +41,9 @@ export function placementOn(base: Unplaced, level: Unplaced): Placement {
   };
 }
 
-/** The part of a frame that shows the slide, in its level. */
-export function extentOf(
-  { rows, columns, placement: { content } }: Pick<Level, 'rows' | 'columns' | 'placement'>,
-  { x, y }: Pick<FramePosition, 'x' | 'y'>,
-): Rectangle {
-  return { x, y, width: Math.min(columns, content.columns - x), height: Math.min(rows, content.rows - y) };
+/** The part of a frame that shows the slide, in pixels of its level. */
+export function extentOf(level: GridOfLevel, position: Pick<FramePosition, 'x' | 'y'>): Rectangle {
+  return tileExtent(contentGrid(level), position);
 }
 
 /** The same in pixels of the base level. */
@@ -54,13 +53,13 @@ export function extentOnBase(level: Level, position: FramePosition): Rectangle {
   return { x: x * across, y: y * down, width: width * across, height: height * down };
 }
 
-/** The grid of a level without what pads it. */
-export function contentGrid({ rows, columns, placement: { content, reduction } }: Level): TileGrid {
+/** The grid of a level without its padding. */
+export function contentGrid({ rows, columns, placement: { content, reduction } }: GridOfLevel): TileGrid {
   return { rows, columns, totalRows: content.rows, totalColumns: content.columns, reduction };
 }
 
 /**
- * @param fine pixels of the base level along the axis @param coarse those of the level @param tile pixels of its tiles
+ * @param fine pixels of the base level along the axis @param coarse pixels of the level @param tile pixels of its tiles
  * @param stated ratio of the spacings
  */
 function placeAxis(
@@ -84,8 +83,8 @@ function placeAxis(
 }
 
 /**
- * The corner of a level may be given by the centre of its first pixel or by that pixel's own corner: no more than a
- * pixel lies between the two.
+ * The corner of a level may be given as the centre of its first pixel or as that pixel's corner: the two are at most
+ * one pixel apart.
  */
 function requireOneOrigin(base: Unplaced, level: Unplaced): void {
   if (!base.origin || !level.origin || !level.spacing) return;

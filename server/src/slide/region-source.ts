@@ -1,6 +1,7 @@
 /** A rectangle of a plane as a plane of its own. */
+
+import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { PixelSource } from './pixel-source.ts';
-import type { Rectangle } from './windows.ts';
 
 /** @param region inside the source, in its pixels */
 export function regionOf(source: PixelSource, region: Rectangle): PixelSource {

@@ -1,17 +1,18 @@
 /**
- * Which images of a series show the same glass slide. A series should hold one (DICOM PS3.3 A.32.8), but archives and
- * converters put two into one, and pixels of the one must never get the header of the other.
+ * Decides which images of a series show the same glass slide. A series should hold one (DICOM PS3.3 A.32.8), but
+ * archives and converters combine two, and pixels of one slide must never get the header of another.
  *
- * No attribute alone is enough: containers are often blank, frames of reference of one slide sometimes differ, and a
- * rescan of a container is another image of it. So images are told apart by what cannot be true of one slide, and where
- * there are several slides the images of each must also have something in common.
+ * No single attribute is enough: containers are often blank, frames of reference of one slide sometimes differ, and a
+ * rescan of a container is a different image. So images are separated by what cannot be true of one slide; and if there
+ * are several slides, the images of each must also have something in common.
  */
+
+import type { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
-import type { StainError } from '../errors.ts';
 import { severalSlides, type ToldSlide } from './several-slides.ts';
 import type { Level } from './types.ts';
 
-/** What converters write where they know no container. */
+/** Placeholders that converters write for an unknown container. */
 const NO_CONTAINER = new Set([
   '',
   '0',
@@ -25,16 +26,16 @@ const NO_CONTAINER = new Set([
   'anonymized',
 ]);
 
-/** What tells a rescan. Alone, each of the two differs between the levels of one slide too. */
+/** What identifies a rescan. Each attribute alone also differs between the levels of one slide. */
 const OF_A_SCAN = 'Frame of Reference UID and Acquisition DateTime';
 
-/** Two spacings closer than this are one: the steps of a pyramid are twice as large or more, seldom 1.4 times. */
+/** Two spacings closer than this are equal: the steps of a pyramid are a factor of 2 or more, rarely 1.4. */
 const SAME_SPACING = 0.02;
 
-/** Headers of the instances of one image: several where it is a concatenation. */
+/** Headers of the instances of one image: several if it is a concatenation. */
 export type ImageHeaders = readonly DataSet[];
 
-/** What an instance says of its slide; undefined where it says nothing. */
+/** What an instance says about its slide; undefined if it says nothing. */
 interface Evidence {
   readonly container: string | undefined;
   readonly pyramid: string | undefined;
@@ -42,12 +43,13 @@ interface Evidence {
   readonly acquired: string | undefined;
 }
 
-/** What images of one slide have in common. A time alone does not tell slides apart: scanners may run side by side. */
+/** What images of one slide can share. A time alone does not distinguish slides: scanners may run side by side. */
 const BONDS = ['container', 'pyramid', 'frameOfReference'] as const satisfies readonly (keyof Evidence)[];
 
 /**
- * The images of each slide, the largest image and the slide with it first. The same for every order of the images.
- * @throws SEVERAL_SLIDES, which names each of them, where an image could be of more than one
+ * The images of each slide, starting with the largest image and its slide. The result does not depend on the order of
+ * the images.
+ * @throws SEVERAL_SLIDES, naming each slide, if an image could belong to more than one
  */
 export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[][] {
   const evidence = new Map(images.map((image) => [image, evidenceOf(image)]));
@@ -64,29 +66,25 @@ export function tellSlidesApart(images: readonly ImageHeaders[]): ImageHeaders[]
       sorted.every((a, i) => sorted.slice(i + 1).every((b) => isAsGrouped(a, b))) &&
       groups.every((group) => haveInCommon(group.map((image) => evidence.get(image)!))));
   if (!isTold)
-    throw severalSlides(
-      groups.map(toldOf),
-      reasons,
-      'Of some images it cannot be told which slide they show.',
-    );
+    throw severalSlides(groups.map(toldOf), reasons, 'It is unclear which slide some of the images show.');
   return groups;
 }
 
-/** Scanners are known that give each level a frame of reference and a time of its own: images of different sizes may be those. */
+/** Some scanners give each level its own frame of reference and time: images of different sizes may be such levels. */
 function mayBeLevels(groups: readonly ImageHeaders[][], reasons: ReadonlySet<string>): boolean {
   const sizes = new Set(groups.map(([image]) => pixelsOf(image!)));
   const isOfScans = reasons.size === 1 && reasons.has(OF_A_SCAN);
   return isOfScans && sizes.size === groups.length && groups.every((group) => group.length === 1);
 }
 
-/** For where one slide is wanted and several can be told apart. */
+/** For callers that want one slide when several can be distinguished. */
 export function severalToChooseFrom(slides: readonly (readonly ImageHeaders[])[]): StainError {
   const { reasons } = grouped(slides.flat(), (a, b) => difference(evidenceOf(a), evidenceOf(b)));
   return severalSlides(slides.map(toldOf), reasons);
 }
 
 /**
- * Whether an image that is no level of a pyramid, such as a thumbnail, can be told to be of one of the slides.
+ * Whether an image that is not a level of a pyramid, such as a thumbnail, clearly belongs to one of the slides.
  * @param others slides of the series
  */
 export function isOfSlide(
@@ -101,7 +99,7 @@ export function isOfSlide(
   return others.length === 0 || (!others.some(fits) && haveInCommon([own, ...slide.map(evidenceOf)]));
 }
 
-/** Whether the parts of a concatenation are of different slides. */
+/** Whether the parts of a concatenation belong to different slides. */
 export function isMixed(image: ImageHeaders): boolean {
   const evidence = evidenceOf(image);
   return difference(evidence, evidence) !== undefined;
@@ -109,7 +107,7 @@ export function isMixed(image: ImageHeaders): boolean {
 
 /**
  * @param levels that nothing else tells apart
- * @throws SEVERAL_SLIDES, with each named, where they cannot be of one pyramid
+ * @throws SEVERAL_SLIDES, naming each slide, if they cannot form one pyramid
  */
 export function requireOnePyramid(levels: readonly Level[]): void {
   const { groups, reasons } = grouped(levels, ({ spacing: a }, { spacing: b }) =>
@@ -122,16 +120,16 @@ export function requireOnePyramid(levels: readonly Level[]): void {
   throw severalSlides(
     groups.map((group) => toldOf(group.map(headersOf))),
     reasons,
-    'Which images belong together cannot be told.',
+    'It is unclear which images belong together.',
   );
 }
 
-/** SOP Instance UID that stands for an image: of the first part of a concatenation. */
+/** SOP Instance UID that stands for an image: for a concatenation, that of the first part. */
 export function uidOf([first]: ImageHeaders): string {
   return first!.string('SOPInstanceUID') ?? '';
 }
 
-/** Each item goes to the first group in which it differs from none. */
+/** Puts each item into the first group whose members it does not differ from. */
 function grouped<T>(
   items: readonly T[],
   why: (a: T, b: T) => string | undefined,
@@ -152,7 +150,7 @@ function grouped<T>(
   return { groups, reasons };
 }
 
-/** Why two images cannot be of one scan of one slide; undefined where they can. */
+/** Why two images cannot be from one scan of one slide; undefined if they can. */
 function difference(a: readonly Evidence[], b: readonly Evidence[]): string | undefined {
   for (const one of a)
     for (const other of b) {
@@ -165,7 +163,7 @@ function difference(a: readonly Evidence[], b: readonly Evidence[]): string | un
   return undefined;
 }
 
-/** Whether one attribute has one value in all images; a single image needs none. */
+/** Whether an attribute has the same value in all images; a single image needs none. */
 function haveInCommon(images: readonly (readonly Evidence[])[]): boolean {
   if (images.length === 1) return true;
   return BONDS.some((key) => {
@@ -186,7 +184,7 @@ function evidenceOf(image: ImageHeaders): Evidence[] {
   });
 }
 
-/** @param images the largest first */
+/** @param images largest first */
 function toldOf(images: readonly ImageHeaders[]): ToldSlide {
   const [base] = images;
   return {

@@ -1,7 +1,7 @@
-/** The error on a series of several slides, and what whoever asked for it can ask for instead. */
-import { StainError } from '../errors.ts';
+/** The error for a series of several slides, with what the client can request instead. */
+import { StainError } from '../../../core/src/errors.ts';
 
-/** A slide as the error tells of it. */
+/** A slide as described in the error. */
 export interface ToldSlide {
   readonly container: string | undefined;
   readonly totalColumns: number;
@@ -11,7 +11,7 @@ export interface ToldSlide {
   readonly sopInstanceUids: readonly string[];
 }
 
-/** @param doubt why none of them can be asked for */
+/** @param doubt why none of them can be requested */
 export function severalSlides(
   slides: readonly ToldSlide[],
   reasons: ReadonlySet<string>,
@@ -21,7 +21,7 @@ export function severalSlides(
     const name = container === undefined ? 'one without a container identifier' : `container ${container}`;
     return `${name} (${totalColumns} x ${totalRows} pixels, ${slide})`;
   });
-  const message = `The series holds images of ${slides.length} slides: ${named.join('; ')}. They differ in ${[...reasons].join(', ')}.`;
+  const message = `The series contains images of ${slides.length} slides: ${named.join('; ')}. They differ in ${[...reasons].join(', ')}.`;
   return new StainError('SEVERAL_SLIDES', doubt === undefined ? message : `${message} ${doubt}`, {
     data: {
       slides: slides.map(({ slide, sopInstanceUids }) => ({
@@ -32,7 +32,7 @@ export function severalSlides(
   });
 }
 
-/** The slides of a series that can be asked for one by one, where that is why it was refused. */
+/** The slides of a series that can be requested one by one, if that is why it was refused. */
 export function slidesToAskFor(error: unknown): string[] {
   if (!(error instanceof StainError) || error.code !== 'SEVERAL_SLIDES') return [];
   const slides = error.data['slides'] as readonly { readonly slide?: string }[];

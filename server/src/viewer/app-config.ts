@@ -1,14 +1,14 @@
-/** OHIF's configuration: our archive, our plugin and nothing of other hosts. */
+/** OHIF's configuration: our archive, our plugin, and nothing from other hosts. */
 import type { Config } from '../config.ts';
 
 export interface AppConfigOptions {
-  /** Path of the service, '' or /stain. */
+  /** Base path of the service: '' or /stain. */
   readonly basePath: string;
-  /** Settings of OHIF's sign-in (oidc-client-ts); without them it has none. */
+  /** Settings of OHIF's sign-in (oidc-client-ts); undefined if there is none. */
   readonly signIn: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What the viewer needs to sign in at the issuer, from the configuration. */
+/** What the viewer needs to sign in with the issuer, from the configuration. */
 export function signInOf({ oidc }: Pick<Config, 'oidc'>): AppConfigOptions['signIn'] {
   if (oidc.issuer === undefined || oidc.viewer['client_id'] === undefined) return undefined;
   return {
@@ -21,9 +21,17 @@ export function signInOf({ oidc }: Pick<Config, 'oidc'>): AppConfigOptions['sign
   };
 }
 
+/** A template, which the viewer uses to name the archive normalised to it. */
+export interface NamedTemplate {
+  readonly id: string;
+  readonly name: string;
+}
+
 /** The text of /app-config.js. */
-export function appConfig({ basePath, signIn }: AppConfigOptions): string {
-  const archive = `${basePath}/dicom-web`;
+export function appConfig(
+  { basePath, signIn }: AppConfigOptions,
+  templates: readonly NamedTemplate[],
+): string {
   const config = {
     routerBasename: '/',
     showStudyList: true,
@@ -36,28 +44,36 @@ export function appConfig({ basePath, signIn }: AppConfigOptions): string {
     investigationalUseDialog: { option: 'never' },
     defaultDataSourceName: 'dicomweb',
     dataSources: [
-      {
-        namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
-        sourceName: 'dicomweb',
-        configuration: {
-          friendlyName: 'DICOMweb archive',
-          name: 'dicomweb',
-          qidoRoot: archive,
-          wadoRoot: archive,
-          wadoUriRoot: archive,
-          qidoSupportsIncludeField: true,
-          imageRendering: 'wadors',
-          thumbnailRendering: 'wadors',
-          enableStudyLazyLoad: true,
-          supportsFuzzyMatching: false,
-          supportsWildcard: true,
-          bulkDataURI: { enabled: true },
-          omitQuotationForMultipartRequest: true,
-        },
-      },
+      dataSource('dicomweb', 'DICOMweb archive', `${basePath}/dicom-web`),
+      // The same slides, normalised: /stain/normalized-{template}?StudyInstanceUIDs=...
+      ...templates.map(({ id, name }) =>
+        dataSource(`normalized-${id}`, `Normalised to ${name}`, `${basePath}/normalized/${id}/dicom-web`),
+      ),
     ],
     stainNormalization: { service: basePath },
     ...(signIn && { oidc: [signIn] }),
   };
   return `window.config = ${JSON.stringify(config, null, 2)};\n`;
+}
+
+function dataSource(sourceName: string, friendlyName: string, root: string): object {
+  return {
+    namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+    sourceName,
+    configuration: {
+      friendlyName,
+      name: sourceName,
+      qidoRoot: root,
+      wadoRoot: root,
+      wadoUriRoot: root,
+      qidoSupportsIncludeField: true,
+      imageRendering: 'wadors',
+      thumbnailRendering: 'wadors',
+      enableStudyLazyLoad: true,
+      supportsFuzzyMatching: false,
+      supportsWildcard: true,
+      bulkDataURI: { enabled: true },
+      omitQuotationForMultipartRequest: true,
+    },
+  };
 }

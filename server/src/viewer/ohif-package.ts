@@ -1,19 +1,22 @@
-/** The prebuilt viewer: the npm package @ohif/app, fetched once, checked, and unpacked into a folder of its own. */
+/**
+ * The prebuilt viewer: downloads the npm package @ohif/app once, verifies it and unpacks it into a folder of its own.
+ */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import * as tar from 'tar';
-import { StainError } from '../errors.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { compressFolder } from './compress-folder.ts';
 
 export interface ViewerRelease {
   readonly version: string;
-  /** Subresource integrity of the package file (sha512-...); without it the package is taken as it comes. */
+  /** Subresource integrity of the package file (sha512-...); if undefined, the package is not verified. */
   readonly integrity?: string;
 }
 
-/** The release that the plugin was tested with. */
+/** The release with which the plugin was tested. */
 export const OHIF: ViewerRelease = {
   version: '3.13.2',
   integrity:
@@ -21,9 +24,9 @@ export const OHIF: ViewerRelease = {
 };
 
 export interface OhifOptions {
-  /** Where viewers are kept, one folder a version. */
+  /** Folder of the viewers, with one subfolder per version. */
   readonly directory: string;
-  /** A package file that lies here already, for hosts that reach no registry. */
+  /** A local package file, for hosts that cannot reach a registry. */
   readonly archive?: string | undefined;
   readonly release?: ViewerRelease;
   readonly signal: AbortSignal;
@@ -31,20 +34,35 @@ export interface OhifOptions {
 
 const run = promisify(execFile);
 
-/** Answers the folder with the viewer's index.html. @throws VIEWER_UNAVAILABLE, CANCELLED */
+/** Returns the folder with the viewer's index.html. @throws VIEWER_UNAVAILABLE, CANCELLED */
 export async function ensureOhif({
   archive,
   release = OHIF,
   signal,
   ...options
 }: OhifOptions): Promise<string> {
-  // npm works in a folder of its own, in which a relative path would lead elsewhere.
+  // npm runs in a folder of its own, where a relative path would point elsewhere.
   const directory = resolve(options.directory);
   const home = join(directory, `ohif-${release.version}`);
   const dist = join(home, 'dist');
-  if (await isThere(join(dist, 'index.html'))) return dist;
-  await mkdir(directory, { recursive: true });
-  const work = await mkdtemp(join(directory, '.incoming-'));
+  if (await isThere(join(dist, 'index.html'))) {
+    // Unpacked by an older version of this product. If the folder is read-only, it is served uncompressed.
+    if (!(await isThere(join(dist, 'index.html.gz')))) await compressFolder(dist, signal).catch(() => {});
+    return dist;
+  }
+  const failed = (cause: unknown): StainError => {
+    const why = (cause as Error).message.split('\n', 1)[0];
+    return new StainError(
+      'VIEWER_UNAVAILABLE',
+      `The viewer @ohif/app ${release.version} could not be installed: ${why}.`,
+      { cause },
+    );
+  };
+  const work = await mkdir(directory, { recursive: true })
+    .then(() => mkdtemp(join(directory, '.incoming-')))
+    .catch((cause: unknown) => {
+      throw failed(cause);
+    });
   try {
     const file = archive ?? (await download(release.version, work, signal));
     await verify(file, release);
@@ -57,8 +75,9 @@ export async function ensureOhif({
       filter: (path, entry) =>
         !('type' in entry && entry.type === 'SymbolicLink') && /^package\/(dist\/|LICENSE)/.test(path),
     });
-    if (!(await isThere(join(unpacked, 'dist/index.html')))) throw new Error('it holds no viewer');
-    // Whoever comes second finds the folder in its place.
+    if (!(await isThere(join(unpacked, 'dist/index.html')))) throw new Error('it contains no viewer');
+    await compressFolder(join(unpacked, 'dist'), signal);
+    // If another process was faster, its folder is already there.
     await rename(unpacked, home).catch(async (error: unknown) => {
       if (!(await isThere(join(dist, 'index.html')))) throw error;
     });
@@ -66,14 +85,7 @@ export async function ensureOhif({
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (cause instanceof StainError) throw cause;
-    const why = (cause as Error).message.split('\n', 1)[0];
-    throw new StainError(
-      'VIEWER_UNAVAILABLE',
-      `The viewer @ohif/app ${release.version} cannot be had: ${why}.`,
-      {
-        cause,
-      },
-    );
+    throw failed(cause);
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -1,14 +1,14 @@
-/** The viewer for `serve`, or the reason why there is none: a service without a viewer still does its work. */
+/** The viewer for `serve`, or why there is none: a service without a viewer still does its work. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Router } from 'express';
+import { toStainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
-import { toStainError } from '../errors.ts';
 import { signInOf } from './app-config.ts';
 import { ensureOhif, isThere } from './ohif-package.ts';
-import { viewerRouter } from './viewer-router.ts';
+import { type ViewerOptions, viewerRouter } from './viewer-router.ts';
 
-/** The built plugin, in the package of the extension. */
+/** The built plugin, in the extension's package. */
 const PLUGIN = join(
   dirname(fileURLToPath(import.meta.resolve('ohif-extension-stain-normalization/package.json'))),
   'dist/plugin',
@@ -16,6 +16,7 @@ const PLUGIN = join(
 
 export async function openViewer(
   { viewer, server, oidc }: Pick<Config, 'viewer' | 'server' | 'oidc'>,
+  templates: ViewerOptions['templates'],
   signal: AbortSignal,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
   if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
@@ -29,6 +30,7 @@ export async function openViewer(
         plugin: PLUGIN,
         basePath: server.basePath,
         signIn: signInOf({ oidc }),
+        templates,
       }),
     };
   } catch (error) {

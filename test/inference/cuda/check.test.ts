@@ -1,4 +1,4 @@
-/** What CUDA needs, looked for by name: on a machine without it each thing must be named. */
+/** What CUDA needs, looked up by name: on a machine without it each missing thing must be named. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkCuda } from '../../../server/src/inference/cuda/check.ts';
 import { describeCheck, describeMissing } from '../../../server/src/inference/cuda/describe.ts';
 import { readDriver } from '../../../server/src/inference/cuda/driver.ts';
-import { neededLibraries } from '../../../server/src/inference/cuda/elf.ts';
-import { loaderSearch } from '../../../server/src/inference/cuda/library-search.ts';
+import { askLoader } from '../../../server/src/inference/cuda/loader.ts';
+import { NEEDED_LATER, USUALLY_NEEDED } from '../../../server/src/inference/cuda/requirements.ts';
 import {
   installedRuntime,
   isOfVersion,
@@ -35,44 +35,53 @@ async function runtimeWith(
   return { version: VERSION, folder: place };
 }
 
-const findAll = async (name: string): Promise<string> => `/somewhere/${name}`;
+/** An environment in which the loader finds these libraries. @returns it, and their folder */
+async function withLibraries(
+  names: readonly string[],
+): Promise<{ environment: NodeJS.ProcessEnv; libraries: string }> {
+  const libraries = await mkdtemp(join(folder, 'libraries-'));
+  for (const name of names) await writeFile(join(libraries, name), sharedLibrary([], VERSION));
+  return { environment: { LD_LIBRARY_PATH: libraries }, libraries };
+}
 
-describe.runIf(process.platform === 'linux' && process.arch === 'x64')('a real library', () => {
-  it('tells what it needs, and the loader finds all of it', async () => {
+const isLinux = process.platform === 'linux' && process.arch === 'x64';
+
+describe.runIf(isLinux)('the loader', () => {
+  it('lists the dependencies of a library, with their paths', async () => {
     const runtime = await installedRuntime();
     const path = join(runtime.folder, 'libonnxruntime.so.1');
-    const needed = await neededLibraries(path);
-    expect(needed).toEqual(expect.arrayContaining(['libstdc++.so.6', 'libm.so.6', 'libc.so.6']));
-    const find = await loaderSearch({});
-    for (const name of needed) expect(await find(name), name).toMatch(/^\//);
+    const found = await askLoader(path, [], {});
+    for (const name of ['libstdc++.so.6', 'libm.so.6', 'libc.so.6'])
+      expect(found.get(name), name).toMatch(/^\//);
     expect(await isOfVersion(path, runtime.version)).toBe(true);
     expect(await isOfVersion(path, '1.29.7')).toBe(false);
   });
 
-  it('is told from a file that is none', async () => {
-    await expect(neededLibraries(import.meta.filename)).rejects.toThrow(/ELF/);
-  });
-});
-
-describe('the search', () => {
-  it('takes the folders of LD_LIBRARY_PATH first, in their order, and finds nothing that is not there', async () => {
-    for (const name of ['a', 'b']) {
-      await mkdir(join(folder, name));
-      await writeFile(join(folder, name, 'libc.so.6'), '');
-    }
-    const find = await loaderSearch({
-      LD_LIBRARY_PATH: `/nowhere:${join(folder, 'b')}:${join(folder, 'a')}`,
+  it('searches the folders of LD_LIBRARY_PATH in order, for dependencies of dependencies too', async () => {
+    const first = await withLibraries(['libone.so.1']);
+    const second = await withLibraries(['libone.so.1', 'libtwo.so.1']);
+    await writeFile(join(second.libraries, 'libtwo.so.1'), sharedLibrary(['libone.so.1', 'libno.so.1'], '1'));
+    const found = await askLoader(process.execPath, ['libtwo.so.1', 'libnever.so.1'], {
+      LD_LIBRARY_PATH: `/nowhere:${first.libraries}:${second.libraries}`,
     });
-    expect(await find('libc.so.6')).toBe(join(folder, 'b', 'libc.so.6'));
-    expect(await find('libcublas.so.99')).toBeUndefined();
+    expect(found.get('libtwo.so.1')).toBe(join(second.libraries, 'libtwo.so.1'));
+    expect(found.get('libone.so.1')).toBe(join(first.libraries, 'libone.so.1'));
+    expect([...found].filter(([, path]) => path === undefined).map(([name]) => name)).toEqual([
+      'libnever.so.1',
+      'libno.so.1',
+    ]);
+  });
+
+  it('refuses a file that is not a library', async () => {
+    await expect(askLoader(import.meta.filename, [], {})).rejects.toThrow(/invalid ELF header/);
   });
 });
 
-describe('the check', () => {
-  it('names each library that is missing with what brings it, without a provider', async () => {
+describe.runIf(isLinux)('the check', () => {
+  it('names each missing library with its package, without a provider', async () => {
     const runtime = { version: VERSION, folder: join(folder, 'empty') };
     const none = { version: undefined, cards: [] };
-    const check = await checkCuda({ runtime, find: async () => undefined, driver: none, platform });
+    const check = await checkCuda({ runtime, environment: {}, driver: none, platform });
     expect(check.provider).toBe('absent');
     expect(Object.fromEntries(check.missing.map(({ name, remedy }) => [name, remedy]))).toMatchObject({
       [`${PROVIDER} ${VERSION}`]: expect.stringContaining('npm run install-cuda'),
@@ -88,28 +97,35 @@ describe('the check', () => {
     expect(text).toMatch(/pip install .*'nvidia-cublas~=13\.0'/);
   });
 
-  it('asks for what the provider itself needs', async () => {
+  it('checks the dependencies of the provider itself', async () => {
     const runtime = await runtimeWith(['libcublas.so.14', 'libunheard.so.1', 'libc.so.6'], VERSION);
-    const find = async (name: string) => (name === 'libc.so.6' ? '/lib/libc.so.6' : undefined);
-    const { provider, missing, libraries } = await checkCuda({ runtime, find, driver, platform });
+    const { provider, missing, libraries } = await checkCuda({ runtime, environment: {}, driver, platform });
     expect(provider).toBe('matching');
-    expect(missing.map(({ name }) => name)).toEqual(['libcublas.so.14', 'libunheard.so.1', 'libcudnn.so.9']);
-    // cuFFT is not for our operators; what the system has is of no interest.
+    expect(missing.map(({ name }) => name)).toEqual(['libcudnn.so.9', 'libcublas.so.14', 'libunheard.so.1']);
+    // Our operators do not use cuFFT; it does not matter what the system has.
     expect(libraries.find(({ name }) => name === 'libcufft.so.12')).toMatchObject({ isRequired: false });
     expect(libraries.map(({ name }) => name)).not.toContain('libc.so.6');
   });
 
-  it('finds nothing missing where all is there', async () => {
+  it('finds nothing missing if everything is there', async () => {
     const runtime = await runtimeWith(['libcudart.so.13', 'libcuda.so.1'], VERSION);
-    const check = await checkCuda({ runtime, find: findAll, driver, platform });
+    const { environment, libraries } = await withLibraries([
+      'libcudart.so.13',
+      'libcuda.so.1',
+      'libcudnn.so.9',
+    ]);
+    const check = await checkCuda({ runtime, environment, driver, platform });
     expect(check.missing).toEqual([]);
-    expect(describeCheck(check)).toMatch(/\/somewhere\/libcudart\.so\.13.*NVIDIA H100.*Nothing is missing/s);
+    const text = describeCheck(check);
+    expect(text).toContain(join(libraries, 'libcudart.so.13'));
+    expect(text).toMatch(/NVIDIA H100.*No file is missing/s);
   });
 
-  it('takes neither a provider of another version nor a driver that is too old', async () => {
+  it('accepts neither a provider of another version nor a driver that is too old', async () => {
     const runtime = await runtimeWith(['libcudart.so.13'], '7.8.8');
     const old = { ...driver, version: '570.124.06' };
-    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver: old, platform });
+    const { environment } = await withLibraries([...USUALLY_NEEDED, ...NEEDED_LATER]);
+    const { provider, missing } = await checkCuda({ runtime, environment, driver: old, platform });
     expect(provider).toBe('other version');
     expect(missing.map(({ name }) => name)).toEqual([
       expect.stringContaining(`${PROVIDER} ${VERSION}`),
@@ -119,20 +135,20 @@ describe('the check', () => {
 
   it('says that other systems have no CUDA, instead of naming libraries that they could not use', async () => {
     const runtime = { version: VERSION, folder: join(folder, 'empty') };
-    const { missing } = await checkCuda({ runtime, find: findAll, driver, platform: 'darwin/arm64' });
+    const { missing } = await checkCuda({ runtime, driver, platform: 'darwin/arm64' });
     expect(missing.map(({ name }) => name)).toEqual(['linux/x64']);
   });
 
-  it('tells a damaged provider from none', async () => {
+  it('distinguishes a damaged provider from a missing one', async () => {
     const runtime = await runtimeWith(['libcudart.so.13'], VERSION);
     const path = join(runtime.folder, PROVIDER);
     await writeFile(path, (await readFile(path)).subarray(0, 180));
-    const { provider, missing } = await checkCuda({ runtime, find: findAll, driver, platform });
+    const { provider, missing } = await checkCuda({ runtime, driver, platform });
     expect(provider).toBe('damaged');
     expect(describeMissing(missing)).toMatch(/damaged.*npm run install-cuda/);
   });
 
-  it('reads version and cards of the driver', async () => {
+  it('reads the versions of driver and cards', async () => {
     const place = join(folder, 'driver');
     await mkdir(join(place, 'gpus/0000:01:00.0'), { recursive: true });
     await writeFile(

@@ -19,7 +19,7 @@ async function emptyRuntime(): Promise<Runtime> {
   return { version: VERSION, folder: await mkdtemp(join(folder, 'runtime-')) };
 }
 
-/** One byte in the compressed data of the first library is another. */
+/** Changes one byte in the compressed data of the first library. */
 function damaged(zip: Buffer): Buffer {
   const at = zip.indexOf(`onnxruntime/capi/${PROVIDER}`) + `onnxruntime/capi/${PROVIDER}`.length + 20;
   zip[at] = zip[at]! ^ 0xff;
@@ -35,7 +35,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install-
   it.each([
     ['the Python wheel', wheel({ version: VERSION })],
     ['the NuGet package', nuGetPackage({ version: VERSION })],
-  ])('takes the libraries out of %s', async (name, content) => {
+  ])('extracts the libraries from %s', async (name, content) => {
     const runtime = await emptyRuntime();
     const { changed, check } = await installCuda({ from: await file(`${name}.zip`, content), runtime });
     expect(changed).toBe(true);
@@ -46,7 +46,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install-
     );
   });
 
-  it('changes nothing the second time, and mends a provider of another version', async () => {
+  it('changes nothing the second time, and replaces a provider of another version', async () => {
     vi.stubEnv('STAIN_PYTHON', '/nowhere/python3');
     const runtime = await emptyRuntime();
     const from = await file('again.whl', wheel({ version: VERSION }));
@@ -60,17 +60,17 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install-
   });
 
   it.each([
-    ['of another version', wheel({ version: '7.8.8' }), /has version 7\.8\.8; needed is .*7\.8\.9/],
+    ['of another version', wheel({ version: '7.8.8' }), /has version 7\.8\.8; .*7\.8\.9.* is required/],
     ['whose library is of another version', wheel({ version: VERSION, built: '7.8.8' }), /not of version/],
-    ['of another name', wheel({ version: VERSION, name: 'onnxruntime-qnn' }), /neither/],
+    ['with another name', wheel({ version: VERSION, name: 'onnxruntime-qnn' }), /neither/],
     [
       'without the provider',
       wheel({ version: VERSION, files: ['libother.so'] }),
-      /does not hold libonnxruntime_providers_cuda/,
+      /does not contain libonnxruntime_providers_cuda/,
     ],
     ['with a damaged library', damaged(wheel({ version: VERSION })), /cannot be read/],
-    ['that is no package', Buffer.from('not a zip file'), /cannot be read/],
-  ])('refuses a package %s, and leaves the runtime as it is', async (name, content, message) => {
+    ['that is not a package', Buffer.from('not a zip file'), /cannot be read/],
+  ])('refuses a package %s, and leaves the runtime unchanged', async (name, content, message) => {
     const runtime = await emptyRuntime();
     await expect(installCuda({ from: await file(`${name}.whl`, content), runtime })).rejects.toMatchObject({
       code: 'CUDA_PACKAGE_INVALID',
@@ -98,7 +98,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install-
     expect(asked).toMatch(/^-m pip download --no-deps .* onnxruntime-gpu==7\.8\.9\n$/);
   });
 
-  it('tells how to do without a package index', async () => {
+  it('explains what to do without a package index', async () => {
     vi.stubEnv('STAIN_PYTHON', '/nowhere/python3');
     await expect(installCuda({ runtime: await emptyRuntime() })).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',

@@ -2,8 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Driver, readDriver } from './driver.ts';
-import { neededLibraries } from './elf.ts';
-import { type FindLibrary, loaderSearch } from './library-search.ts';
+import { askLoader, type FoundLibraries } from './loader.ts';
 import {
   DRIVER_LIBRARY,
   isFromNvidia,
@@ -11,6 +10,7 @@ import {
   NEEDED_LATER,
   OPTIONAL,
   packageOf,
+  TENSOR_RT,
   USUALLY_NEEDED,
 } from './requirements.ts';
 import {
@@ -30,30 +30,31 @@ export interface LibraryState {
   readonly isRequired: boolean;
 }
 
-/** Something that is not there, and what brings it. */
+/** Something missing, and how to get it. */
 export interface Missing {
   readonly name: string;
   readonly remedy: string;
 }
 
-/** The provider's file beside the runtime: of the runtime's version, of another one, not whole, or none. */
+/** The provider file beside the runtime: of the runtime's version, of another version, damaged, or missing. */
 export type ProviderState = 'matching' | 'other version' | 'damaged' | 'absent';
 
 export interface CudaCheck {
   readonly runtime: Runtime;
   readonly provider: ProviderState;
-  /** NVIDIA's libraries, and those of the system that are missing. */
+  /** NVIDIA's libraries, and any missing system libraries. */
   readonly libraries: readonly LibraryState[];
   readonly driver: Driver;
-  /** Only looked for: this product does not use TensorRT. */
+  /** Reported only: this product does not use TensorRT. */
   readonly tensorRt: { readonly provider: boolean; readonly library: string | undefined };
-  /** Empty when nothing speaks against CUDA; whether it works is told by running it (device-proof.ts). */
+  /** Empty if nothing rules CUDA out; only a run proves that it works (device-proof.ts). */
   readonly missing: readonly Missing[];
 }
 
 export interface CheckOptions {
   readonly runtime?: Runtime;
-  readonly find?: FindLibrary;
+  /** With which this process was started: the loader read LD_LIBRARY_PATH then, and never again. */
+  readonly environment?: NodeJS.ProcessEnv;
   readonly driver?: Driver;
   /** Operating system and processor, as Node names them. */
   readonly platform?: string;
@@ -61,18 +62,12 @@ export interface CheckOptions {
 
 export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> {
   const runtime = options.runtime ?? (await installedRuntime());
-  const find = options.find ?? (await loaderSearch(process.env));
   const driver = options.driver ?? (await readDriver());
   const platform = options.platform ?? THIS_PLATFORM;
-  const { provider, needed } = await readProvider(runtime);
-  const states = await Promise.all(
-    [...new Set([...needed, ...NEEDED_LATER, ...OPTIONAL])].map(async (name) => ({
-      name,
-      path: await find(name),
-      isRequired: !OPTIONAL.includes(name),
-    })),
-  );
-  const libraries = states.filter(({ name, path }) => isFromNvidia(name) || path === undefined);
+  const { provider, found } = await readProvider(runtime, options.environment ?? process.env);
+  const libraries = [...found]
+    .map(([name, path]) => ({ name, path, isRequired: !OPTIONAL.includes(name) }))
+    .filter(({ name, path }) => name !== TENSOR_RT && (isFromNvidia(name) || path === undefined));
   return {
     runtime,
     provider,
@@ -80,7 +75,7 @@ export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> 
     driver,
     tensorRt: {
       provider: await exists(join(runtime.folder, 'libonnxruntime_providers_tensorrt.so')),
-      library: await find('libnvinfer.so.10'),
+      library: found.get(TENSOR_RT),
     },
     missing:
       platform === CUDA_PLATFORM
@@ -91,21 +86,29 @@ export async function checkCuda(options: CheckOptions = {}): Promise<CudaCheck> 
               .map(missingLibrary),
             ...missingDriver(driver),
           ]
-        : [{ name: CUDA_PLATFORM, remedy: 'ONNX Runtime has CUDA for Node on no other system' }],
+        : [{ name: CUDA_PLATFORM, remedy: 'ONNX Runtime supports CUDA in Node on no other system' }],
   };
 }
 
-/** The state of the provider, and the libraries that it needs: those it usually does where it cannot tell. */
-async function readProvider({
-  folder,
-  version,
-}: Runtime): Promise<{ provider: ProviderState; needed: readonly string[] }> {
-  const unusable = (provider: ProviderState) => ({ provider, needed: USUALLY_NEEDED });
+/** The state of the provider, and the libraries that it needs: the usual ones if the file cannot tell. */
+async function readProvider(
+  { folder, version }: Runtime,
+  environment: NodeJS.ProcessEnv,
+): Promise<{ provider: ProviderState; found: FoundLibraries }> {
+  const others = [...NEEDED_LATER, ...OPTIONAL, TENSOR_RT];
+  const unusable = async (provider: ProviderState) => {
+    const names = [...USUALLY_NEEDED, ...others];
+    const found = await askLoader(process.execPath, names, environment).catch(
+      // A system for which there is no provider.
+      () => new Map(names.map((name) => [name, undefined])),
+    );
+    return { provider, found };
+  };
   for (const file of PROVIDER_FILES) if (!(await exists(join(folder, file)))) return unusable('absent');
   try {
-    const needed = await neededLibraries(join(folder, PROVIDER));
+    const found = await askLoader(join(folder, PROVIDER), others, environment);
     if (!(await isOfVersion(join(folder, PROVIDER), version))) return unusable('other version');
-    return { provider: 'matching', needed };
+    return { provider: 'matching', found };
   } catch {
     return unusable('damaged');
   }
@@ -114,8 +117,8 @@ async function readProvider({
 function missingProvider(state: ProviderState, { version }: Runtime): Missing[] {
   if (state === 'matching') return [];
   const found = {
-    'other version': ', not of another version as now',
-    damaged: ', not a damaged one as now',
+    'other version': ' (the installed one has another version)',
+    damaged: ' (the installed one is damaged)',
     absent: '',
   };
   return [{ name: `${PROVIDER} ${version}${found[state]}`, remedy: '"npm run install-cuda"' }];
@@ -128,14 +131,14 @@ function missingLibrary({ name }: LibraryState): Missing {
       remedy: `the NVIDIA driver, ${MINIMUM_DRIVER} or newer; in a container, the NVIDIA Container Toolkit and --gpus all`,
     };
   const pip = packageOf(name);
-  return { name, remedy: pip ? `pip package ${pip}` : 'packages of the distribution' };
+  return { name, remedy: pip ? `pip package ${pip}` : 'packages of the Linux distribution' };
 }
 
 function missingDriver({ version }: Driver): Missing[] {
   if (version === undefined || Number.parseInt(version, 10) >= MINIMUM_DRIVER) return [];
   return [
     {
-      name: `a driver for CUDA 13 (there is ${version})`,
+      name: `a driver for CUDA 13 (installed: ${version})`,
       remedy: `the NVIDIA driver, ${MINIMUM_DRIVER} or newer`,
     },
   ];

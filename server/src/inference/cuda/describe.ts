@@ -1,4 +1,4 @@
-/** The result of a check in words: one line for an error, a page for a person who installs. */
+/** Describes the result of a check: one line for an error, a page for a person installing CUDA. */
 import type { CudaCheck, Missing } from './check.ts';
 import { MINIMUM_DRIVER, packageOf } from './requirements.ts';
 import { PROVIDER } from './runtime.ts';
@@ -10,7 +10,7 @@ export function describeMissing(missing: readonly Missing[]): string {
     .join('; ');
 }
 
-/** What is found where, what is missing, and what to do next. */
+/** What was found and where, what is missing, and what to do next. */
 export function describeCheck(check: CudaCheck): string {
   const { runtime, provider, libraries, driver, tensorRt, missing } = check;
   const row = (name: string, state: string): string => `  ${name.padEnd(34)} ${state}`;
@@ -22,14 +22,14 @@ export function describeCheck(check: CudaCheck): string {
     ),
     row(
       'NVIDIA driver',
-      driver.version ?? `not loaded, or not visible; ${MINIMUM_DRIVER} or newer is needed`,
+      driver.version ?? `not loaded, or not visible; version ${MINIMUM_DRIVER} or newer is required`,
     ),
     ...driver.cards.map((card) => row('card', card)),
     row('TensorRT (not used)', describeTensorRt(tensorRt)),
     '',
     ...(missing.length === 0
       ? [
-          'Nothing is missing by name. "npm run --silent cli -- --device cuda info" runs the network and proves that it works.',
+          'No file is missing. "npm run --silent cli -- --device cuda info" runs the network and proves that it works.',
         ]
       : ['Missing:', ...missing.map(({ name, remedy }) => row(name, remedy)), ...nextSteps(missing)]),
   ].join('\n');
@@ -39,7 +39,7 @@ function describeTensorRt({ provider, library }: CudaCheck['tensorRt']): string 
   return `provider ${provider ? 'there' : 'not there'}, libnvinfer.so.10 ${library ?? 'not found'}`;
 }
 
-/** Commands for what Python packages can bring: they work without the distribution's packages and without root. */
+/** Commands for what Python packages can provide: they work without the distribution's packages and without root. */
 function nextSteps(missing: readonly Missing[]): string[] {
   const packages = [
     ...new Set(missing.map(({ name }) => packageOf(name)).filter((name) => name !== undefined)),
@@ -47,8 +47,8 @@ function nextSteps(missing: readonly Missing[]): string[] {
   if (packages.length === 0) return [];
   return [
     '',
-    "The distribution's packages of CUDA 13 and cuDNN 9 bring these libraries, or NVIDIA's Python packages do; of those",
-    'the loader must be told where they lie:',
+    "These libraries are in the distribution's packages of CUDA 13 and cuDNN 9, and in NVIDIA's Python packages. For the",
+    'Python packages, tell the loader where they are:',
     `  pip install --target ./var/cuda ${packages.map((name) => `'${name}'`).join(' ')}`,
     '  export LD_LIBRARY_PATH="$(echo "$PWD"/var/cuda/nvidia/*/lib | tr " " ":"):$LD_LIBRARY_PATH"',
     'Then try "npm run install-cuda -- --check" again, in the same shell.',

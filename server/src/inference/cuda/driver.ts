@@ -1,15 +1,15 @@
-/** What the kernel module of the NVIDIA driver says of itself: its version and the cards. */
+/** What the kernel module of the NVIDIA driver reports: its version and the cards. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Driver {
-  /** Such as "580.82.07"; undefined where no driver is loaded, or a container does not see it. */
+  /** Such as "580.82.07"; undefined if no driver is loaded, or a container does not see it. */
   readonly version: string | undefined;
   /** Names of the cards. */
   readonly cards: readonly string[];
 }
 
-/** @param folder where the kernel module shows itself */
+/** @param folder where the kernel module publishes its state */
 export async function readDriver(folder = '/proc/driver/nvidia'): Promise<Driver> {
   const text = await readFile(join(folder, 'version'), 'utf8').catch(() => '');
   const cards = await readdir(join(folder, 'gpus')).catch(() => []);

@@ -1,10 +1,12 @@
-/** A package with the CUDA provider: the Python wheel onnxruntime-gpu or the NuGet package, which are zip files both. */
+/**
+ * A package with the CUDA provider: the Python wheel onnxruntime-gpu or the NuGet package, both of which are zip files.
+ */
 import { readFile } from 'node:fs/promises';
 import AdmZip from 'adm-zip';
-import { StainError } from '../../errors.ts';
+import { StainError } from '../../../../core/src/errors.ts';
 import { PROVIDER_FILES } from './runtime.ts';
 
-/** Where each kind of package says what it is, and where its libraries lie. */
+/** Where each kind of package states its identity, and where its libraries are. */
 const KINDS = [
   {
     metadata: /^onnxruntime_gpu-[^/]+\.dist-info\/METADATA$/,
@@ -22,23 +24,25 @@ const KINDS = [
   },
 ];
 
-/** What a person has to ask for, elsewhere, to carry it to a machine without a registry. */
+/** What to download elsewhere, for a machine that cannot reach a registry. */
 export function packageNames(version: string): string {
   return `the Python wheel onnxruntime-gpu ${version} (Linux, x86-64) or the NuGet package Microsoft.ML.OnnxRuntime.Gpu.Linux ${version}`;
 }
 
 /**
- * The provider's libraries by file name, out of a package of exactly this version.
- * @throws CUDA_PACKAGE_INVALID: not readable, another package, another version, a library is not in it
+ * The provider's libraries by file name, from a package of exactly this version.
+ * @throws CUDA_PACKAGE_INVALID: unreadable, the wrong package, the wrong version, or without one of the libraries
  */
 export async function readProviderPackage(path: string, version: string): Promise<Map<string, Buffer>> {
   const invalid = (what: string, cause?: unknown): StainError =>
-    new StainError('CUDA_PACKAGE_INVALID', `${path} ${what}; needed is ${packageNames(version)}.`, { cause });
+    new StainError('CUDA_PACKAGE_INVALID', `${path} ${what}; ${packageNames(version)} is required.`, {
+      cause,
+    });
   try {
     return extract(new AdmZip(await readFile(path)), version, invalid);
   } catch (cause) {
     if (cause instanceof StainError) throw cause;
-    // Checksums of the zip file are verified while it is read.
+    // The checksums of the zip file are verified during reading.
     throw invalid(`cannot be read as a package (${(cause as Error).message})`, cause);
   }
 }
@@ -56,7 +60,7 @@ function extract(zip: AdmZip, version: string, invalid: (what: string) => StainE
     return new Map(
       PROVIDER_FILES.map((file) => {
         const data = zip.getEntry(kind.folder + file)?.getData();
-        if (!data?.length) throw invalid(`does not hold ${file}`);
+        if (!data?.length) throw invalid(`does not contain ${file}`);
         return [file, data];
       }),
     );

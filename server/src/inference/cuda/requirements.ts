@@ -1,9 +1,11 @@
 /**
- * What the CUDA provider needs of NVIDIA's libraries, and which packages bring them. The libraries it cannot be loaded
- * without are read from the provider itself; what is listed here is what its file does not tell.
+ * The NVIDIA libraries that the CUDA provider needs, and the packages that contain them. The libraries required for
+ * loading are read from the provider file; this lists what the file does not tell.
  */
 
-/** Needed by the provider of onnxruntime 1.30.0 (CUDA 13): what to look for while no provider is installed. */
+/**
+ * Libraries needed by the provider of onnxruntime 1.30.0 (CUDA 13): what to look for while no provider is installed.
+ */
 export const USUALLY_NEEDED = [
   'libcublasLt.so.13',
   'libcublas.so.13',
@@ -12,19 +14,22 @@ export const USUALLY_NEEDED = [
   'libcuda.so.1',
 ];
 
-/** Loaded by the provider at its first convolution, by name, so that its file does not list it. */
+/** Loaded by the provider by name at its first convolution, so not listed in its file. */
 export const NEEDED_LATER = ['libcudnn.so.9'];
 
-/** Loaded by the provider for operators that our graphs do not have, or by cuDNN to compile kernels: not required. */
+/** Loaded by the provider for operators that our graphs do not use, or by cuDNN to compile kernels: not required. */
 export const OPTIONAL = ['libcufft.so.12', 'libnvrtc.so.13'];
 
-/** The library of the NVIDIA driver: comes with the driver and never with a CUDA package. */
+/** Reported only. */
+export const TENSOR_RT = 'libnvinfer.so.10';
+
+/** The library of the NVIDIA driver, which is never part of a CUDA package. */
 export const DRIVER_LIBRARY = 'libcuda.so.1';
 
 /** Oldest driver for CUDA 13. */
 export const MINIMUM_DRIVER = 580;
 
-/** Python packages that hold each library, at the versions that the provider's own package asks for. */
+/** Python packages that contain each library, in the versions required by the provider's own package. */
 const PACKAGES: Readonly<Record<string, string>> = {
   'libcublas.so.13': 'nvidia-cublas~=13.0',
   'libcublasLt.so.13': 'nvidia-cublas~=13.0',
@@ -39,7 +44,7 @@ export function packageOf(library: string): string | undefined {
   return PACKAGES[library];
 }
 
-/** Whether the library is NVIDIA's, or one of the system's own (libc, libstdc++). */
+/** Whether a library is NVIDIA's, rather than one of the system's (libc, libstdc++). */
 export function isFromNvidia(library: string): boolean {
   return /^lib(cu|nv)/.test(library);
 }

@@ -11,7 +11,7 @@ export const PROVIDER_FILES = [
 ] as const;
 export const PROVIDER = PROVIDER_FILES[0];
 
-/** The only system for which ONNX Runtime has CUDA in Node. */
+/** The only system for which ONNX Runtime supports CUDA in Node. */
 export const CUDA_PLATFORM = 'linux/x64';
 export const THIS_PLATFORM = `${process.platform}/${process.arch}`;
 
@@ -28,14 +28,14 @@ export async function installedRuntime(): Promise<Runtime> {
 }
 
 /**
- * Whether a provider library was built as this version. It holds its version as a string of its own; a provider of
+ * Whether a provider library was built as this version. Its version is a separate string in the file. A provider of
  * another version must not be loaded, because the interface between the two is private and changes.
- * @throws Error with code ENOENT when there is no such file
+ * @throws Error with code ENOENT if there is no such file
  */
 export async function isOfVersion(path: string, version: string): Promise<boolean> {
   const wanted = Buffer.from(`\0${version}\0`);
   let tail = Buffer.alloc(0);
-  // A quarter of a gigabyte: read in pieces, which overlap by what was looked for.
+  // A quarter of a gigabyte, so it is read in chunks that overlap by the length of the search string.
   for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 22 })) {
     const piece = Buffer.concat([tail, chunk as Buffer]);
     if (piece.includes(wanted)) return true;

@@ -1,0 +1,81 @@
+/**
+ * Determines the colours of uncompressed samples if the header contradicts itself: archives that decompress frames are
+ * known to keep the Photometric Interpretation of the compressed ones (YBR_FULL_422, YBR_ICT), which the length of the
+ * frames reveals. Glass decides: it is bright and colourless in only one of the two interpretations.
+ */
+import { StainError } from '../errors.ts';
+import { type FrameFormat, isWholeLength, ybrFullToRgb } from './frame-format.ts';
+
+/**
+ * Glass has at least this grey level in every channel, and the channels of tinted glass differ by no more than this.
+ */
+const [MIN_BRIGHTNESS, MAX_TINT] = [200, 24];
+/** Fraction of the pixels that must look like glass, and how many times as many as in the other interpretation. */
+const [MIN_GLASS, CLEARLY] = [0.001, 10];
+/** Number of frames used to determine the colours of a slide, and the approximate number of pixels per frame. */
+export const FRAMES_FOR_COLOURS = 64;
+const PIXELS_FOR_COLOURS = 65536;
+
+/**
+ * Whether the samples of an uncompressed frame may have other colours than its header says. @param bytes of the frame
+ */
+export function isDoubtful(
+  { rows, columns, photometricInterpretation }: Omit<FrameFormat, 'transferSyntaxUid'>,
+  bytes: number,
+): boolean {
+  return photometricInterpretation.startsWith('YBR_') && isWholeLength(bytes, rows * columns * 3);
+}
+
+export type NativeColours = 'RGB' | 'YBR_FULL';
+
+/** An uncompressed frame of rows x columns x 3 samples, by pixel or by plane. */
+export interface NativeFrame {
+  readonly format: Pick<FrameFormat, 'planarConfiguration'>;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * @param frames of one slide, coarse levels first; no more than FRAMES_FOR_COLOURS are read
+ * @returns undefined if there is no glass to decide by
+ */
+export async function coloursByGlass(frames: AsyncIterable<NativeFrame>): Promise<NativeColours | undefined> {
+  let [seen, pixels, rgb, ybr] = [0, 0, 0, 0];
+  for await (const { format, bytes } of frames) {
+    const count = Math.floor(bytes.length / 3);
+    const [step, next] = format.planarConfiguration === 1 ? [1, count] : [3, 1];
+    const pixel = new Uint8Array(3);
+    const stride = Math.ceil(count / PIXELS_FOR_COLOURS);
+    for (let i = 0; i < count; i += stride) {
+      for (let c = 0; c < 3; c++) pixel[c] = bytes[i * step + c * next]!;
+      if (isGlass(pixel)) rgb++;
+      ybrFullToRgb(pixel);
+      if (isGlass(pixel)) ybr++;
+      pixels++;
+    }
+    if (++seen === FRAMES_FOR_COLOURS) break;
+  }
+  if (rgb > MIN_GLASS * pixels && rgb >= CLEARLY * ybr) return 'RGB';
+  if (ybr > MIN_GLASS * pixels && ybr >= CLEARLY * rgb) return 'YBR_FULL';
+  return undefined;
+}
+
+/**
+ * The format of a doubtful frame, with its actual colours. @param found by `coloursByGlass`
+ * @throws PIXEL_FORMAT_UNSUPPORTED if nothing determines them
+ */
+export function withColours(format: FrameFormat, found: NativeColours | undefined): FrameFormat {
+  const { photometricInterpretation: named } = format;
+  // That value is consistent with this number of samples, so it is trusted if nothing contradicts it.
+  const colours = found ?? (named === 'YBR_FULL' ? named : undefined);
+  if (colours === undefined)
+    throw new StainError(
+      'PIXEL_FORMAT_UNSUPPORTED',
+      `The frames are uncompressed and named ${named}, which they are not, and show no glass to tell their colours by.`,
+    );
+  return { ...format, photometricInterpretation: colours };
+}
+
+function isGlass([r, g, b]: Uint8Array): boolean {
+  const darkest = Math.min(r!, g!, b!);
+  return darkest >= MIN_BRIGHTNESS && Math.max(r!, g!, b!) - darkest <= MAX_TINT;
+}

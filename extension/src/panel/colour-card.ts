@@ -1,0 +1,100 @@
+/** The colour of original and normalised slide at the same places, with the difference. */
+import { html, nothing, type TemplateResult } from 'lit';
+import { ciede2000 } from '../../../core/src/stain/ciede2000.ts';
+import { type ColourReading, meanLab, type Spread } from '../../../core/src/stain/colour-reading.ts';
+import { MEASURED, type Measurement, type PluginModel } from '../state.ts';
+import { formatCount, formatDecimal } from '../strings/language.ts';
+import { translate } from '../strings/translate.ts';
+import { stainPlot } from './stain-plot.ts';
+
+export function colourCard(model: PluginModel): TemplateResult {
+  const { measurement } = model.state;
+  return html`<section>
+    <details>
+      <summary>${translate('colour.title')}</summary>
+      <p class="row" role="group" aria-label=${translate('colour.title')}>
+        ${MEASURED.map(
+          (of) => html`<button
+            type="button"
+            aria-pressed=${String(measurement?.of === of)}
+            @click=${() => (measurement?.of === of && of === 'pointer' ? model.stopMeasuring() : model.measure(of))}
+          >
+            ${translate(`colour.${of}`)}
+          </button>`,
+        )}
+      </p>
+      ${measurement ? reading(measurement) : html`<p class="muted">${translate('colour.hint')}</p>`} ${stainPlot(model)}
+    </details>
+  </section>`;
+}
+
+function reading(measurement: Measurement): TemplateResult {
+  const { of, isChoosing, original, normalized } = measurement;
+  if (isChoosing) return html`<p role="status">${translate('colour.drag')}</p>`;
+  const sides = [
+    { title: translate('viewport.original'), reading: original },
+    { title: translate('viewport.normalized'), reading: normalized },
+  ].filter((side) => side.reading !== null) as { title: string; reading: ColourReading }[];
+  if (sides.length === 0)
+    return html`<p class="muted">${translate(of === 'pointer' ? 'colour.point' : 'colour.nothing')}</p>`;
+  const isMany = sides.some((side) => side.reading.pixels > 1);
+  return html`${
+    original && normalized
+      ? html`<p>
+            ${translate('colour.difference', {
+              value: formatDecimal(ciede2000(meanLab(original), meanLab(normalized)), 1),
+            })}
+          </p>`
+      : nothing
+  }
+    <table>
+      <thead>
+        <tr>
+          <td></td>
+          ${sides.map(
+            ({ title, reading }) =>
+              html`<th scope="col"><span class="swatch" style="background:${swatch(reading)}"></span> ${title}</th>`,
+          )}
+        </tr>
+      </thead>
+      <tbody>
+        ${ROWS.map(
+          ({ name, digits, valuesOf }) => html`<tr>
+            <th scope="row">${name()}</th>
+            ${sides.map(({ reading }) => html`<td>${cell(valuesOf(reading), digits, isMany)}</td>`)}
+          </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${isMany ? html`<p class="muted">${translate('colour.places', { count: formatCount(sides[0]!.reading.pixels) })}</p>` : nothing}`;
+}
+
+const ROWS: readonly {
+  name(): string;
+  readonly digits: number;
+  valuesOf(reading: ColourReading): readonly Spread[];
+}[] = [
+  { name: () => 'sRGB', digits: 0, valuesOf: ({ rgb }) => rgb },
+  { name: () => translate('colour.density'), digits: 2, valuesOf: ({ density }) => density },
+  { name: () => 'CIELAB', digits: 1, valuesOf: ({ lab }) => lab },
+  {
+    name: () => translate('colour.haematoxylin'),
+    digits: 2,
+    valuesOf: ({ haematoxylin }) => [haematoxylin],
+  },
+  { name: () => translate('colour.eosin'), digits: 2, valuesOf: ({ eosin }) => [eosin] },
+];
+
+function cell(values: readonly Spread[], digits: number, isMany: boolean): string {
+  return values
+    .map(({ mean, sd }) =>
+      isMany
+        ? translate('colour.spread', { mean: formatDecimal(mean, digits), sd: formatDecimal(sd, digits) })
+        : formatDecimal(mean, digits),
+    )
+    .join(isMany ? '\n' : '  ');
+}
+
+function swatch({ rgb }: ColourReading): string {
+  return `rgb(${rgb.map(({ mean }) => Math.round(mean)).join(', ')})`;
+}

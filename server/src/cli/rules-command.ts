@@ -1,0 +1,94 @@
+/** `rules`: checks the file of rules, and lists what they would take up. */
+import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
+import { StainError } from '../../../core/src/errors.ts';
+import { type Arrival, readHeader, searchArrivals, tagsOf } from '../rules/arrivals.ts';
+import { type HeaderFacts, judge } from '../rules/match.ts';
+import { loadRules, type Rule } from '../rules/rule.ts';
+import { dicomDate, recentStudies } from '../rules/survey.ts';
+import { openArchiveLocation } from '../wiring/archive-location.ts';
+import type { Composition } from '../wiring/composition.ts';
+
+export interface RulesArguments {
+  readonly dryRun: boolean;
+  readonly days: number;
+}
+
+/** A series, and what the rules make of it. */
+export interface DrySeries {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly instances: number | null;
+  /** Rules that would take it up. */
+  readonly rules: readonly string[];
+  /** For each other rule, the first attribute that differs. */
+  readonly differs: Readonly<Record<string, string>>;
+}
+
+export interface RulesResult {
+  readonly rules: readonly Rule[];
+  /** Null without a dry run. */
+  readonly series: readonly DrySeries[] | null;
+}
+
+/** @throws CONFIGURATION_INVALID and, for a dry run, the errors of searches */
+export async function rulesCommand(
+  { dryRun, days }: RulesArguments,
+  { config }: Composition,
+  signal: AbortSignal,
+): Promise<RulesResult> {
+  if (config.rules.file === undefined)
+    throw new StainError('CONFIGURATION_INVALID', 'rules.file: there is no file of rules.');
+  const rules = loadRules(config);
+  if (!dryRun) return { rules, series: null };
+  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
+    create: false,
+  });
+  const { client } = archive;
+  const StudyDate = recentStudies(dicomDate(new Date()), { lookBackDays: days, reachDays: days });
+  const enabled = rules.filter((rule) => rule.enabled);
+  const series: DrySeries[] = [];
+  for (const arrival of await searchArrivals(client, { StudyDate }, rules, signal)) {
+    const isUndecided = enabled.some((rule) => judge(rule, arrival.json, {}).isMatch === undefined);
+    const header = isUndecided ? await readHeader(client, arrival, tagsOf(rules), signal) : {};
+    series.push(drySeries(arrival, enabled, header));
+  }
+  return { rules, series };
+}
+
+function drySeries(arrival: Arrival, rules: readonly Rule[], header: HeaderFacts): DrySeries {
+  const { studyInstanceUid, seriesInstanceUid, instances = null, json } = arrival;
+  const matching: string[] = [];
+  const differs: Record<string, string> = {};
+  for (const rule of rules) {
+    const verdict = judge(rule, json, header);
+    if (verdict.isMatch) matching.push(rule.name);
+    else if (verdict.isMatch === false) differs[rule.name] = verdict.differs;
+  }
+  return { studyInstanceUid, seriesInstanceUid, instances, rules: matching, differs };
+}
+
+export function describeRules({ rules, series }: RulesResult): string {
+  const lines = rules.map(({ name, enabled, outcome, template, transfer, model, priority }) => {
+    const how = [
+      outcome,
+      template,
+      transfer,
+      ...(model === DEFAULT_MODEL ? [] : [model]),
+      `${priority} priority`,
+    ];
+    return `${name}: ${how.join(', ')}${enabled ? '' : ' (disabled)'}`;
+  });
+  if (!series) return [...lines, `${rules.length} rules, all valid.`].join('\n');
+  const taken = series.filter((one) => one.rules.length > 0);
+  return [
+    ...lines,
+    '',
+    ...series.map(({ seriesInstanceUid, instances, rules: matching, differs }) => {
+      const others = Object.entries(differs).map(([name, keyword]) => `${name}: ${keyword} differs`);
+      const what = matching.length > 0 ? `would be taken up by ${matching.join(', ')}` : 'no rule';
+      const why = others.length > 0 ? ` (${others.join('; ')})` : '';
+      return `${seriesInstanceUid}  ${instances ?? '?'} instances  ${what}${why}`;
+    }),
+    `${taken.length} of ${series.length} slide series would be taken up, if they are new. Nothing was changed.`,
+  ].join('\n');
+}

@@ -1,0 +1,28 @@
+/**
+ * Provides the WebAssembly codecs from their packages. Imported for its side effect by code that decodes or encodes
+ * under Node.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type CodecFactory, type CodecName, provideCodecs } from '../../../core/src/codec/codec-modules.ts';
+
+/** Entry points of each package: JavaScript, WebAssembly. */
+const ENTRIES: Record<CodecName, readonly [string, string]> = {
+  'libjpeg-turbo': [
+    '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs',
+    '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm',
+  ],
+  openjpeg: ['@cornerstonejs/codec-openjpeg/wasmjs', '@cornerstonejs/codec-openjpeg/wasm'],
+  openjph: ['@cornerstonejs/codec-openjph/wasmjs', '@cornerstonejs/codec-openjph/wasm'],
+  charls: ['@cornerstonejs/codec-charls/wasmjs', '@cornerstonejs/codec-charls/wasm'],
+};
+
+const require = createRequire(import.meta.url);
+
+provideCodecs(async (name) => {
+  const [javascript, wasm] = ENTRIES[name];
+  return {
+    factory: require(javascript) as CodecFactory,
+    wasmBinary: readFileSync(require.resolve(wasm)),
+  };
+});

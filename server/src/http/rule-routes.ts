@@ -1,0 +1,106 @@
+/** Rules: their state, the series that they took up, and announcements of new series. */
+import { z } from 'zod';
+import {
+  ruleList,
+  ruleNotifications,
+  ruleRetry,
+  ruleSeriesPage,
+  ruleSeriesQuery,
+} from '../../../core/src/contract/index.ts';
+import type { RuleService } from '../rules/rule-service.ts';
+import { parseInput } from './problem.ts';
+import { json, type Route } from './route.ts';
+import { RULES_PAGE_POLICY, rulesPage } from './rules-page.ts';
+
+const TAGS = ['Rules'];
+const nameParameter = z.object({ name: z.string().max(63) });
+
+export interface RuleRoutesOptions {
+  readonly rules: Pick<RuleService, 'report' | 'series' | 'retry' | 'announce'>;
+}
+
+/** Administrators only: a rule lists series whoever may see them. */
+export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
+  return [
+    {
+      method: 'get',
+      path: '/api/rules',
+      scope: 'administer',
+      operation: {
+        tags: TAGS,
+        summary: 'All rules, and where the search for new slides stands',
+        responses: { 200: json('The rules, in the order of their file', ruleList) },
+      },
+      async handler(_request, response) {
+        response.json(await rules.report());
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/rules.html',
+      scope: 'administer',
+      operation: {
+        tags: TAGS,
+        summary: 'The same as a page',
+        responses: { 200: { description: 'A page', content: { 'text/html': { schema: z.string() } } } },
+      },
+      async handler(_request, response) {
+        const page = rulesPage(await rules.report());
+        response.set('Content-Security-Policy', RULES_PAGE_POLICY).type('html').send(page);
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/rules/:name/series',
+      scope: 'administer',
+      problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'The series that a rule took up, with state and reason of each',
+        requestParams: { path: nameParameter, query: ruleSeriesQuery },
+        responses: { 200: json('A page', ruleSeriesPage) },
+      },
+      async handler(request, response) {
+        const { name } = parseInput(nameParameter, request.params);
+        const { state, after, limit } = parseInput(ruleSeriesQuery, request.query);
+        const { series, next = null } = await rules.series(name, { state, after, limit });
+        response.json({ series, next });
+      },
+    },
+    {
+      method: 'post',
+      path: '/api/rules/:name/retry',
+      scope: 'administer',
+      audit: 'rule-retried',
+      problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND'],
+      operation: {
+        tags: TAGS,
+        summary: 'Try everything again that was refused, failed or was cancelled',
+        requestParams: { path: nameParameter },
+        responses: { 202: json('How many series', ruleRetry) },
+      },
+      async handler(request, response) {
+        const { name } = parseInput(nameParameter, request.params);
+        response.status(202).json({ series: await rules.retry(name) });
+      },
+    },
+    {
+      method: 'post',
+      path: '/api/rules/notifications',
+      scope: 'normalize',
+      audit: 'series-announced',
+      problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND', 'QUEUE_FULL'],
+      operation: {
+        tags: TAGS,
+        summary: 'Announce series that are new in the archive, so that the rules look at them at once',
+        requestBody: { required: true, content: { 'application/json': { schema: ruleNotifications } } },
+        responses: { 202: { description: 'Recorded; the rules look at them soon' } },
+      },
+      async handler(request, response) {
+        const { series } = parseInput(ruleNotifications, request.body);
+        await rules.announce(series);
+        response.status(202).end();
+      },
+    },
+  ];
+}

@@ -1,0 +1,104 @@
+/** Fetches one instance of an archive into a file of the spool, and opens that file. */
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { StainError } from '../../../core/src/errors.ts';
+import { inflateFile } from '../dicom/deflated.ts';
+import { openPart10, type Part10File } from '../dicom/part10-file.ts';
+import type { DicomWebClient } from '../dicomweb/client.ts';
+import type { Spool } from '../spool/spool.ts';
+import { requireSeries, type SeriesReference } from './series-reference.ts';
+
+/** Maximum size of a header: enough for the per-frame functional groups of a few hundred thousand frames. */
+const MAX_HEADER_BYTES = 256e6;
+
+/** Chunks are collected up to this size before they are written. */
+const WRITE_BYTES = 4 * 1024 * 1024;
+
+export interface FetchAccess {
+  readonly source: DicomWebClient;
+  readonly limits: { readonly maxInstanceBytes: number };
+}
+
+/** A fetched instance. */
+export interface FetchedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * Fetches one instance into a file of a spool, which reserves room for every byte before it is written. A deflated
+ * instance is inflated on the way, within the same limits.
+ * @param onLength awaited before the first byte, if the archive announces the maximum length
+ * @throws SPOOL_FULL, SPOOL_TOO_SMALL, SLIDE_TOO_LARGE and whatever `retrieveInstance` throws; no file is left then
+ */
+export async function fetchInstance(
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  sopInstanceUid: string,
+  spool: Spool,
+  { source, limits }: FetchAccess,
+  signal: AbortSignal,
+  onLength?: (bytes: number) => Promise<void>,
+): Promise<FetchedFile> {
+  const path = spool.newFile('source');
+  const hash = createHash('sha256');
+  let bytes = 0;
+  async function* counted(): AsyncIterable<Uint8Array> {
+    const body = source.retrieveInstance(
+      studyInstanceUid,
+      seriesInstanceUid,
+      sopInstanceUid,
+      signal,
+      onLength,
+    );
+    for await (const chunk of inflateFile(body)) {
+      if (bytes + chunk.length > limits.maxInstanceBytes)
+        throw new StainError(
+          'SLIDE_TOO_LARGE',
+          `An instance is larger than the limit of ${limits.maxInstanceBytes} bytes.`,
+        );
+      await spool.take(chunk.length);
+      bytes += chunk.length;
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
+  try {
+    const options = { flags: 'wx', mode: 0o600, flush: true, highWaterMark: WRITE_BYTES };
+    await pipeline(counted, createWriteStream(path, options), { signal });
+  } catch (error) {
+    await rm(path, { force: true });
+    spool.give(bytes);
+    throw error;
+  }
+  return { path, bytes, sha256: hash.digest('hex') };
+}
+
+/** Opens a fetched instance. @throws DICOM_INVALID if it is a different instance */
+export async function openInstance(
+  series: SeriesReference,
+  sopInstanceUid: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<Part10File> {
+  const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
+  try {
+    requireIdentity(file, series, sopInstanceUid);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return file;
+}
+
+/**
+ * After moving a study, an archive may still hold files with the old UIDs: the result would go to the wrong place. And
+ * if one level were sent in place of another, the slide would lack the other.
+ */
+function requireIdentity({ dataset }: Part10File, series: SeriesReference, sopInstanceUid: string): void {
+  requireSeries([dataset], series);
+  if (dataset.string('SOPInstanceUID') !== sopInstanceUid)
+    throw new StainError('DICOM_INVALID', 'The archive sent a different instance from the one requested.');
+}

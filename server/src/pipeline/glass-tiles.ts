@@ -1,0 +1,92 @@
+/** Finds the tiles of a slide that show only glass, and copies them to the result, as stored if possible. */
+
+import { asYbrFull422 } from '../../../core/src/codec/jpeg.ts';
+import { JPEG_BASELINE } from '../../../core/src/dicom/transfer-syntaxes.ts';
+import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
+import { BLACK, type Rgb } from '../../../core/src/image/raster.ts';
+import { noteText } from '../../../core/src/notes.ts';
+import { densityAt } from '../../../core/src/stain/optical-density.ts';
+import type { Fade } from '../../../core/src/stain/stain.ts';
+import type { CodecPool } from '../codec/codec-pool.ts';
+import type { EncodeOptions } from '../codec/encode-frame.ts';
+import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
+import { extentOf } from '../slide/placement.ts';
+import type { GlassTiles } from './build-levels.ts';
+import type { SlidePixels } from './slide-pixels.ts';
+
+/** Number of base-level tiles, evenly spread, to check among those that the map calls glass. */
+const PROBES = 32;
+/** Fraction of their pixels that may be as dense as tissue: specks that the small level does not show. */
+const TOLERATED = 0.001;
+
+export interface FoundGlass {
+  /** undefined if the slide has no suitable small level, or if that level does not match the base level. */
+  readonly tiles: GlassTiles | undefined;
+  readonly notes: readonly string[];
+}
+
+/**
+ * A stored frame is passed through if the result has the same encoding and colours: JPEG baseline in YCbCr, with no ICC
+ * profile to apply. Any other frame is decoded and encoded again, without the network.
+ *
+ * @param fade of the transfer: whatever is not denser than its lower end is glass
+ * @param absent colour of areas for which the slide has no tile
+ */
+export async function findGlassTiles(
+  open: SlidePixels,
+  fade: Fade,
+  absent: Rgb,
+  output: Pick<EncodeOptions, 'encoding' | 'quality'>,
+  codecs: CodecPool,
+  signal: AbortSignal,
+): Promise<FoundGlass> {
+  // Where the small level has no tile, the base level may have one: treat it as dense.
+  const view = open.glassView(BLACK);
+  if (!view) return { tiles: undefined, notes: [] };
+  const { width, height } = open.base(absent);
+  const map = await readGlassMap({ width, height }, view, fade.low, signal);
+  if (!(await isTrue(map, open, fade.high, signal)))
+    return {
+      tiles: undefined,
+      notes: [noteText('GLASS_LEVEL_UNTRUE')],
+    };
+  const tiles: GlassTiles = {
+    map,
+    absent,
+    pixels: open.readFrame,
+    async frame(level, position, reader) {
+      if (output.encoding === 'jpeg' && !open.colour.table) {
+        const { format, bytes } = await open.storedFrame(level, position, reader);
+        const passed = format.transferSyntaxUid === JPEG_BASELINE ? asYbrFull422(bytes, format) : undefined;
+        if (passed) return passed;
+      }
+      const { rows, columns } = level;
+      const { rgb } = await open.readFrame(level, position, reader);
+      return codecs.encode(rgb, { rows, columns, ...output }, reader);
+    },
+  };
+  return { tiles, notes: [] };
+}
+
+/** Whether tiles of the base level match the map: a small level may be shifted, cropped or retouched. */
+async function isTrue(
+  map: GlassMap,
+  open: SlidePixels,
+  dense: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const base = open.slide.levels[0]!;
+  // In a tile at the edge, the area beyond the slide may contain anything.
+  const glass = base.frames.filter((position) => map.isGlass(extentOf(base, position)));
+  const probes = evenlySpaced(glass, PROBES);
+  let [pixels, denser] = [0, 0];
+  for (const position of probes) {
+    signal.throwIfAborted();
+    const { rgb } = await open.readFrame(base, position, signal);
+    const { width, height } = extentOf(base, position);
+    pixels += width * height;
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) if (densityAt(rgb, y * base.columns + x) > dense) denser++;
+  }
+  return denser <= TOLERATED * pixels;
+}

@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { plainName, plainText } from '../../../core/src/stain/plain-text.ts';
+import {
+  contentOf,
+  parseContent,
+  parseTemplate,
+  publicOrigin,
+  sha256Of,
+  TEMPLATE_KIND,
+  versionOf,
+} from '../../../core/src/stain/template.ts';
+import { templateOf } from '../../support/template.ts';
+
+describe('the hash of a template', () => {
+  const { sha256 } = versionOf(templateOf('a'));
+
+  it('depends on its content only: neither on texts nor on the order of its fields', () => {
+    const renamed = templateOf('b', 0, { name: 'Another', description: '', thumbnail: '' });
+    expect(versionOf(renamed).sha256).toBe(sha256);
+    const turned = Object.fromEntries(Object.entries(templateOf('a')).reverse());
+    expect(versionOf(parseTemplate(JSON.stringify(turned), 'x')).sha256).toBe(sha256);
+  });
+
+  it('changes with the numbers, the network and the kind', () => {
+    const { model } = templateOf('a');
+    const others = [
+      templateOf('a', 1),
+      templateOf('a', 0, { glassDensity: 0.03 }),
+      templateOf('a', 0, { model: { ...model, sha256: 'b'.repeat(64) } }),
+    ].map((template) => versionOf(template).sha256);
+    const otherKind = sha256Of('another/1', contentOf(templateOf('a')));
+    expect(new Set([sha256, ...others, otherKind]).size).toBe(5);
+  });
+
+  it('is recovered from the text that is kept', () => {
+    const content = contentOf(templateOf('a', 7));
+    expect(contentOf(parseContent('a', TEMPLATE_KIND, content))).toBe(content);
+    expect(() => parseContent('a', 'moments/0', content)).toThrow(
+      expect.objectContaining({ code: 'TEMPLATE_OUTDATED' }),
+    );
+  });
+});
+
+const uid = fc
+  .array(fc.integer({ min: 0, max: 10 ** 9 }), { minLength: 4, maxLength: 7 })
+  .map((numbers) => numbers.join('.'));
+const around = fc.constantFrom('', ' ', '(', ')', 'series ', ', region 3 x 4 at 5, 6', 'x', '"', 'urn:oid:');
+
+it('no UID passes through the text on the origin of a template', () => {
+  fc.assert(
+    fc.property(around, uid, around, (before, found, after) => {
+      expect(publicOrigin(before + found + after)).not.toContain(found);
+    }),
+  );
+  expect(publicOrigin('atlas of 2019, v1.2.3, pictures 4.png and 5.tif')).toBe(
+    'atlas of 2019, v1.2.3, pictures 4.png and 5.tif',
+  );
+});
+
+it('text of users contains nothing that controls a terminal or changes the direction of text', () => {
+  const text = plainText(200);
+  for (const bad of ['\u200b', '\u2060', '\ufeff', '\ud800', '\u3164', '\u{e0041}'])
+    expect(text.safeParse(`a${bad}b`).success, JSON.stringify(bad)).toBe(false);
+  for (const [name, isSeen] of [
+    ['  ', false],
+    ['\u200d', false],
+    ['\u0301', false],
+    ['1', true],
+    ['🔬', true],
+    ['\u0646\u200c\u0647', true],
+  ] as const)
+    expect(plainName(200).safeParse(name).success, JSON.stringify(name)).toBe(isSeen);
+  for (const bad of ['\n', '\r', '\u0000', '\u001b[2J', '\u009b', '\u2028', '\u202e', '\u2066', '\u200f'])
+    expect(text.safeParse(`a${bad}b`).success, JSON.stringify(bad)).toBe(false);
+  for (const good of ['', 'Ärzte “Lab” 2, 染色, 🔬', "O'Neill <b>"])
+    expect(text.safeParse(good).success).toBe(true);
+});

@@ -1,0 +1,174 @@
+/** Two viewers over one another: their layout and labels, and that nothing stays behind. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Comparison } from '../../extension/src/comparison/comparison.ts';
+import { mapOf } from '../../extension/src/microscopy/open-layers.ts';
+import type { ManagedViewer } from '../../extension/src/ohif/types.ts';
+import { PluginError } from '../../extension/src/plugin-error.ts';
+import type { SlideSeries } from '../../extension/src/state.ts';
+import { DERIVED, derivedSlide, fakeOhif, SOURCE, slide } from './fake-ohif.ts';
+import { FakeElement, fakePage } from './fake-page.ts';
+
+/** A viewer of dicom-microscopy-viewer, with its map. */
+function fakeViewer() {
+  let view: object = { name: 'its own' };
+  const map = {
+    getView: () => view,
+    setView(other: object) {
+      view = other;
+    },
+    getPixelFromCoordinate: (at: readonly [number, number]) => at,
+    getCoordinateFromPixel: (at: readonly [number, number]) => at,
+    updateSize: vi.fn(),
+    getTarget: () => ({}),
+    getAllLayers: () => [],
+    removeLayer() {},
+    getControls: () => ({ getArray: () => [] }),
+    dispose() {},
+    once() {},
+    on() {},
+    un() {},
+  };
+  return { [Symbol('map')]: map, render() {}, cleanup() {}, resize() {}, activateDragPanInteraction() {} };
+}
+
+let page: FakeElement;
+let parent: FakeElement;
+let metadata: () => Promise<object[]>;
+const [original, normalized] = fakeOhif(slide(SOURCE), derivedSlide(DERIVED)).host.allSeries() as [
+  SlideSeries,
+  SlideSeries,
+];
+
+beforeEach(() => {
+  const fake = fakePage();
+  ({ page } = fake);
+  for (const [name, value] of Object.entries(fake.globals)) vi.stubGlobal(name, value);
+  parent = new FakeElement();
+  page.append(parent);
+  metadata = async () => [];
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+/** @param shown series of the viewport's own viewer */
+async function compare({ shown = SOURCE, showDifference = (): (() => void) => () => {} } = {}) {
+  const container = new FakeElement();
+  parent.append(container);
+  const viewer = { viewer: fakeViewer(), container, seriesInstanceUID: shown } as unknown as ManagedViewer;
+  const module = {
+    viewer: {
+      VolumeImageViewer: function make() {
+        return fakeViewer();
+      },
+    },
+    metadata: { VLWholeSlideMicroscopyImage: class {} },
+  };
+  const client = { retrieveSeriesMetadata: vi.fn(() => metadata()) };
+  const signal = new AbortController().signal;
+  const options = { viewer, original, normalized, module, client, signal, showDifference };
+  const comparison = await Comparison.open(options as unknown as Parameters<typeof Comparison.open>[0]);
+  const second = parent.children.find(({ className }) => className === 'stain-second-viewer')!;
+  return { comparison, viewer, container, second, client };
+}
+
+const labels = (): string[] =>
+  parent.all.filter(({ className }) => className === 'stain-pane-label').map(({ text }) => text);
+
+describe.each([
+  ['original', SOURCE, DERIVED],
+  ['normalised slide', DERIVED, SOURCE],
+])('over the %s', (_name, shown, other) => {
+  test('is the other one, with the same view', async () => {
+    const { comparison, viewer, client } = await compare({ shown });
+    expect(client.retrieveSeriesMetadata).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ seriesInstanceUID: other }),
+    );
+    const { maps } = comparison;
+    expect(maps.original.getView()).toBe(maps.normalized.getView());
+    expect(maps[shown === SOURCE ? 'original' : 'normalized']).toBe(mapOf(viewer.viewer));
+  });
+
+  test('side by side the original is on the left', async () => {
+    const { comparison, container, second } = await compare({ shown });
+    comparison.setMode('side-by-side');
+    const [left, right] = shown === SOURCE ? [container, second] : [second, container];
+    expect(left.style['cssText']).toContain('left:0');
+    expect(right.style['cssText']).toContain('left:50%');
+    expect(labels()).toEqual([expect.stringMatching(/^Original/), expect.stringMatching(/^Normali[sz]ed/)]);
+  });
+
+  test('the original is seen for as long as it is wanted, and the label says so', async () => {
+    const { comparison, second } = await compare({ shown });
+    const isSecondSeen = (): boolean => second.style['visibility'] !== 'hidden';
+    const seesOriginal = (): boolean => isSecondSeen() === (shown !== SOURCE);
+    comparison.setMode('blink');
+    expect([seesOriginal(), labels()]).toEqual([false, [expect.stringMatching(/^Normali[sz]ed/)]]);
+    comparison.lookAtOriginal(true);
+    expect([seesOriginal(), labels()]).toEqual([true, [expect.stringMatching(/^Original/)]]);
+    comparison.lookAtOriginal(false);
+    expect([seesOriginal(), labels()]).toEqual([false, [expect.stringMatching(/^Normali[sz]ed/)]]);
+  });
+});
+
+test.each(['side-by-side', 'swipe', 'difference'] as const)(
+  'where both are seen, or neither, nothing is swapped: %s',
+  async (mode) => {
+    const { comparison, second } = await compare({ showDifference: () => () => {} });
+    comparison.setMode('blink');
+    comparison.setMode(mode);
+    const before = { ...second.style };
+    comparison.lookAtOriginal(true);
+    expect(second.style).toEqual(before);
+  },
+);
+
+test('alone, the other one lets the tools of the viewer below work, as it does not beside it', async () => {
+  const { comparison, second } = await compare();
+  expect(second.style['cssText']).toContain('visibility:hidden');
+  comparison.setMode('alone');
+  expect([second.style['visibility'], second.style['pointerEvents']]).toEqual(['visible', 'none']);
+  expect(labels()).toEqual([]);
+  comparison.setMode('swipe');
+  expect(second.style['pointerEvents']).toBe('');
+});
+
+test('a difference that fails ends, and the label says what is shown instead', async () => {
+  let fail: (error: Error) => void = () => {};
+  const hide = vi.fn();
+  const showDifference = vi.fn((_surface: unknown, _legend: unknown, on: { error(error: Error): void }) => {
+    fail = on.error;
+    return hide;
+  });
+  const { comparison } = await compare({ showDifference: showDifference as unknown as () => () => void });
+  comparison.setMode('difference');
+  expect(parent.all.some(({ className }) => className === 'stain-legend')).toBe(true);
+  fail(new PluginError('PREVIEW_FAILED', { reason: 'no memory' }));
+  expect(hide).toHaveBeenCalled();
+  expect(parent.all.some(({ className }) => /stain-(legend|surface)/.test(className))).toBe(false);
+  expect(labels()).toEqual([expect.stringMatching(/^Original.*no memory/)]);
+});
+
+test.each(['side-by-side', 'swipe', 'blink', 'difference'] as const)(
+  '%s leaves nothing behind',
+  async (mode) => {
+    const hide = vi.fn();
+    const { comparison, container, second } = await compare({ showDifference: () => hide });
+    const before = { ...container.style };
+    comparison.setMode(mode);
+    expect(labels()).not.toEqual([]);
+    comparison.setMode('blink');
+    expect(container.style).toEqual(before);
+    expect(labels()).toHaveLength(1);
+    comparison.close();
+    expect(parent.children).toEqual([container]);
+    expect(second.isConnected).toBe(false);
+    expect(hide).toHaveBeenCalledTimes(mode === 'difference' ? 1 : 0);
+  },
+);
+
+test('a second viewer that cannot be opened does not affect the first', async () => {
+  metadata = async () => {
+    throw new Error('the archive is away');
+  };
+  await expect(compare()).rejects.toThrow('the archive is away');
+  expect(parent.children.map(({ className }) => className)).toEqual(['']);
+});

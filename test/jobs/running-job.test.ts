@@ -1,0 +1,72 @@
+/** One attempt at a job, with records that are kept nowhere. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Job } from '../../core/src/contract/index.ts';
+import type { Attempt, JobRecords } from '../../server/src/jobs/job-records.ts';
+import { RunningJob, type RunningJobOptions } from '../../server/src/jobs/running-job.ts';
+
+const GRACE_MS = 20_000;
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const ATTEMPT = {
+  job: { id: 'job', request: {}, progress: null } as unknown as Job,
+  run: 1,
+  identity: {},
+  unexplained: 1,
+} as unknown as Attempt;
+
+function attempt(options: Partial<RunningJobOptions>, waited: Partial<Attempt> = {}) {
+  const faults: unknown[] = [];
+  const requeued: unknown[] = [];
+  const job = new RunningJob(
+    { ...ATTEMPT, ...waited },
+    {
+      records: {
+        finish: async () => undefined,
+        requeue: async (...given: unknown[]) => void requeued.push(given),
+        saveProgress: async () => undefined,
+      } as unknown as JobRecords,
+      derivations: {} as RunningJobOptions['derivations'],
+      run: async () => ({}) as never,
+      timeoutMs: 1e9,
+      saveEveryMs: 1000,
+      abortGraceMs: GRACE_MS,
+      retryMs: 3_600_000,
+      release: async () => {},
+      retain: async () => {},
+      onChange() {},
+      onFault: (error) => void faults.push(error),
+      ...options,
+    },
+  );
+  return { job, faults, requeued };
+}
+
+describe('a job that has ended', () => {
+  it('is not reported as one that does not stop, when it is told to stop while its files are removed', async () => {
+    const { job, faults } = attempt({ release: async () => job.interrupt() });
+    expect(await job.finished()).toBe(true);
+    await vi.advanceTimersByTimeAsync(2 * GRACE_MS);
+    expect(faults).toEqual([]);
+  });
+
+  it('nor when its record shows that it is over before its files are removed', async () => {
+    // Long enough for the next look at the record, which is final by then.
+    const { job, faults } = attempt({
+      release: () => new Promise<void>((resolve) => setTimeout(resolve, 5000)),
+    });
+    const finished = job.finished();
+    await vi.advanceTimersByTimeAsync(2 * GRACE_MS);
+    expect(await finished).toBe(true);
+    expect(faults).toEqual([]);
+  });
+});
+
+it('a job that does not stop is reported, and given up', async () => {
+  const { job, faults } = attempt({ run: () => new Promise(() => {}) });
+  const finished = job.finished();
+  job.interrupt();
+  await vi.advanceTimersByTimeAsync(GRACE_MS);
+  expect(await finished).toBe(false);
+  expect(faults).toMatchObject([{ code: 'INTERNAL', data: { job: 'job' } }]);
+});

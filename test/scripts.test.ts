@@ -1,0 +1,65 @@
+/** Every script that package.json names explains itself, and wrong usage gets the right one. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import packageJson from '../package.json' with { type: 'json' };
+import { repository } from './support/peers.ts';
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A cache of compiled code: the scripts have most of it in common. */
+const cache = mkdtempSync(join(tmpdir(), 'scripts-test-'));
+afterAll(() => rmSync(cache, { recursive: true }));
+
+const node = (...args: string[]): Promise<Outcome> =>
+  new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      args,
+      { cwd: repository, env: { ...process.env, NODE_COMPILE_CACHE: cache } },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+  });
+
+const commands = Object.entries(packageJson.scripts).flatMap(([name, command]) => {
+  const [, script] = /^node (?:--\S+ )*(\S+\.ts)/.exec(command) ?? [];
+  return script === undefined ? [] : [{ name, script }];
+});
+
+it('finds the scripts', () => {
+  expect(commands.length).toBeGreaterThan(12);
+});
+
+it.each(commands)('npm run $name -- --help', async ({ script }) => {
+  const { code, stdout, stderr } = await node(script, '--help');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^Usage: /);
+  expect(stdout).toContain('--help');
+});
+
+describe('wrong usage exits with 2 and says what is right', () => {
+  const cases: [script: string, args: string[], told: string][] = [
+    ['scripts/retrain.ts', [], 'Wrong number of arguments: 0.'],
+    ['scripts/retrain.ts', ['slides'], '--out is missing.'],
+    [
+      'scripts/retrain.ts',
+      ['slides', '--out', 'x', '--steps', 'many'],
+      '--steps must be a number, not "many".',
+    ],
+    ['scripts/demo.ts', ['--nonsense'], "Unknown option '--nonsense'"],
+    ['test/fuzz/run.ts', ['--target', 'nonsense'], '--target must be one of header, part10, '],
+    ['server/src/main.ts', ['normalize', 'a', 'b', '--template', 'x', '--transfer', 'y'], 'linear, paper'],
+    ['server/src/main.ts', ['--device', 'tpu', 'info'], 'Must be auto, cpu, cuda or cuda:N.'],
+  ];
+  it.each(cases)('%s %s', async (script, args, told) => {
+    const { code, stderr } = await node(script, ...args);
+    expect(stderr).toContain(told);
+    expect(code).toBe(2);
+  });
+});

@@ -1,0 +1,35 @@
+/** A folder that the command line serves to itself. */
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import { loadConfig } from '../../server/src/config.ts';
+import { textOf } from '../../server/src/dicom/json-model.ts';
+import { openArchiveLocation } from '../../server/src/wiring/archive-location.ts';
+import { temporaryFolder } from '../dicom/temporary-folder.ts';
+import { repository } from '../support/peers.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+it('reports a file that has disappeared as an error of the archive, without a stack on the terminal', async () => {
+  // Outside of tests, express prints unhandled errors.
+  vi.stubEnv('NODE_ENV', 'production');
+  const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
+  await using folder = await temporaryFolder();
+  const slide = folder.file('slide');
+  await cp(join(repository, 'scripts/sample'), slide, { recursive: true });
+  {
+    await using archive = await openArchiveLocation(slide, loadConfig({ env: {} }), { create: false });
+    const signal = AbortSignal.timeout(30_000);
+    const [series] = await archive.client.searchSeries({}, signal);
+    await rm(join(slide, 'level-0.dcm'));
+    const [study, uid] = ['0020000D', '0020000E'].map((tag) => textOf(series!, tag)!);
+    await expect(archive.client.seriesMetadata(study!, uid!, signal)).rejects.toMatchObject({
+      code: 'ARCHIVE_ERROR',
+    });
+  }
+  // Once the server is closed nothing more is printed.
+  expect(printed).not.toHaveBeenCalled();
+});
