@@ -134,10 +134,12 @@ const extension = {
       compareNormalized: ({
         mode = 'side-by-side',
         series,
+        against,
       }: {
         mode?: ComparisonMode;
         series?: string;
-      } = {}) => gate?.forCommand()?.compare(mode, series),
+        against?: string;
+      } = {}) => gate?.forCommand()?.compare(mode, series, against),
       cancelNormalization: () => gate?.forCommand()?.cancel(),
       showOriginal: () => gate?.forCommand()?.showOriginal(),
       nextTemplate: () => gate?.forCommand()?.stepTemplate(1),

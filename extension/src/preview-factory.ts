@@ -204,22 +204,23 @@ export class PreviewFactory {
     surface: Surface,
     legend: HTMLElement,
     {
-      original,
+      against,
       normalized,
       stain,
       onProgress,
       onError,
     }: {
-      original: SeriesPixels;
+      /** The original, or another result of it. */
+      against: SeriesPixels;
       normalized: SeriesPixels | MappedSlide;
-      /** The original's, for its colours; asked for where another series is compared. */
-      stain(): Promise<Stain>;
+      /** The original's, for its colours; asked for where two series are compared. Undefined between two results. */
+      stain: (() => Promise<Stain>) | undefined;
       onProgress(progress: TileProgress): void;
       onError(error: unknown): void;
     },
   ): () => void {
     writeLegend(legend);
-    const own = slideLevels(original.instances);
+    const own = slideLevels(against.instances);
     const others = 'tables' in normalized ? own : slideLevels(normalized.instances);
     // Not every level of the original need be derived.
     const levels = own.filter((level) => others.some((other) => isAsLarge(other, level)));
@@ -227,10 +228,12 @@ export class PreviewFactory {
     const colours =
       'tables' in normalized
         ? Promise.resolve(normalized.colours)
-        : stain().then((found) => this.#coloursOf(found, ended.signal));
+        : stain
+          ? stain().then((found) => this.#coloursOf(found, ended.signal))
+          : Promise.resolve({ native: null, table: null });
     colours.catch(() => {}); // met by the tiles
     const client = () => this.#options.host.wadoClient();
-    const before = new FrameSource(original.series, client);
+    const before = new FrameSource(against.series, client);
     const after = 'tables' in normalized ? undefined : new FrameSource(normalized.series, client);
     const queue = this.#queue();
     const overlay = new TileOverlay({
@@ -246,7 +249,7 @@ export class PreviewFactory {
             ? normalized.tables
             : after!.window(others.find((other) => isAsLarge(other, level))!, core, null, signal),
         ]);
-        return tileFrom(queue, { kind: 'difference', original: a, table, normalized: b }, signal);
+        return tileFrom(queue, { kind: 'difference', against: a, table, normalized: b }, signal);
       },
       onProgress,
       onError: (error) => onError(previewFailed(error)),

@@ -197,7 +197,9 @@ export class Session implements PluginModel, Gated {
   stepTemplate(by: 1 | -1): void {
     const { templates, template, comparison, results } = this.#state;
     if (comparison) {
-      const uids = results.map(({ seriesInstanceUid }) => seriesInstanceUid);
+      const uids = results
+        .map(({ seriesInstanceUid }) => seriesInstanceUid)
+        .filter((uid) => uid !== comparison.against.seriesInstanceUid);
       this.compare(comparison.mode, nextOf(uids, comparison.normalized.seriesInstanceUid, by));
       return;
     }
@@ -282,7 +284,11 @@ export class Session implements PluginModel, Gated {
     });
   }
 
-  compare(mode: ComparisonMode, normalizedSeriesInstanceUid?: string): void {
+  compare(
+    mode: ComparisonMode,
+    normalizedSeriesInstanceUid?: string,
+    againstSeriesInstanceUid?: string,
+  ): void {
     if (normalizedSeriesInstanceUid === undefined && this.#previewing.comparison) {
       this.comparePreview(mode);
       return;
@@ -294,17 +300,21 @@ export class Session implements PluginModel, Gated {
         this.#comparison?.normalized.seriesInstanceUid ??
         (this.#state.series?.derived ? this.#state.series : this.#state.results[0])?.seriesInstanceUid;
       const all = host.allSeries();
-      const normalized = all.find(({ seriesInstanceUid }) => seriesInstanceUid === wanted);
-      const original = all.find(
-        ({ seriesInstanceUid }) => seriesInstanceUid === normalized?.derived?.sourceSeriesInstanceUid,
-      );
-      if (!normalized || !original) throw new PluginError('NOTHING_TO_COMPARE');
+      const find = (uid: string | undefined): SlideSeries | undefined =>
+        all.find(({ seriesInstanceUid }) => seriesInstanceUid === uid);
+      const normalized = find(wanted);
+      const source = normalized?.derived?.sourceSeriesInstanceUid ?? undefined;
+      const other = find(againstSeriesInstanceUid ?? this.#comparison?.against.seriesInstanceUid);
+      const isOther = other !== normalized && other?.derived?.sourceSeriesInstanceUid === source;
+      const against = isOther ? other : find(source);
+      if (!normalized || !against) throw new PluginError('NOTHING_TO_COMPARE');
       this.stopPreview();
-      if (this.#comparison?.normalized.seriesInstanceUid !== wanted) {
+      const open = this.#comparison;
+      if (open?.normalized !== normalized || open.against !== against) {
         this.#closeComparison();
         const signal = AbortSignal.any([modeSignal, this.#comparing.signal]);
         try {
-          const opened = await inTime(signal, (ending) => this.#openComparison(original, normalized, ending));
+          const opened = await inTime(signal, (ending) => this.#openComparison(against, normalized, ending));
           if (signal.aborted) return opened.close();
           this.#comparison = opened;
           this.#profiles.follow(opened);
@@ -314,47 +324,49 @@ export class Session implements PluginModel, Gated {
         }
       }
       this.#comparison!.setMode(mode);
-      this.#change({ comparison: { mode, original, normalized } });
+      this.#change({ comparison: { mode, against, normalized } });
     });
   }
 
   async #openComparison(
-    original: SlideSeries,
+    against: SlideSeries,
     normalized: SlideSeries,
     signal: AbortSignal,
   ): Promise<Comparison> {
     const { host } = this.#options;
     const shown = host.activeSeries()?.seriesInstanceUid;
-    if (shown !== normalized.seriesInstanceUid && shown !== original.seriesInstanceUid)
-      await this.#show(original, signal);
-    const first = shown === normalized.seriesInstanceUid ? normalized : original;
+    if (shown !== normalized.seriesInstanceUid && shown !== against.seriesInstanceUid)
+      await this.#show(against, signal);
+    const first = shown === normalized.seriesInstanceUid ? normalized : against;
     const viewer = await host.viewerOf(first, signal);
     return Comparison.open({
       viewer,
-      original,
+      against,
       normalized,
       templateName: this.#templateName,
       module: await host.microscopyModule(),
       client: host.wadoClient(),
       signal,
       showDifference: this.#differenceOf(
-        { series: original, instances: host.instances(original) },
+        { series: against, instances: host.instances(against) },
         { series: normalized, instances: host.instances(normalized) },
       ),
     });
   }
 
   #differenceOf(
-    original: SeriesPixels,
+    against: SeriesPixels,
     normalized: SeriesPixels | MappedSlide,
   ): ComparisonOptions['showDifference'] {
     const { previews, client } = this.#options;
     return (surface, legend, on) =>
       previews.showDifference(surface, legend, {
-        original,
+        against,
         normalized,
         // Nothing is normalised: the result is there, whatever the stain.
-        stain: () => client.stain(original.series, DEFAULT_MODEL, this.#mode.signal, true),
+        stain: against.series.derived
+          ? undefined
+          : () => client.stain(against.series, DEFAULT_MODEL, this.#mode.signal, true),
         onProgress: on.progress,
         onError: (error) => {
           on.error(error);
@@ -376,7 +388,7 @@ export class Session implements PluginModel, Gated {
   lookAtOriginal(isWanted: boolean): void {
     if (!this.#isEntered || isWanted === this.#state.isOriginalHeld) return;
     this.#previewing.setVisible(!isWanted);
-    this.comparison?.lookAtOriginal(isWanted);
+    this.comparison?.lookAtOther(isWanted);
     this.#change({ isOriginalHeld: isWanted });
   }
 

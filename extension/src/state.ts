@@ -85,7 +85,8 @@ export type PreviewMode = ComparisonMode | 'alone';
 
 export interface ComparisonStatus {
   readonly mode: ComparisonMode;
-  readonly original: SlideSeries;
+  /** The original, or another result of it. */
+  readonly against: SlideSeries;
   readonly normalized: SlideSeries;
 }
 
@@ -97,8 +98,8 @@ export interface Measurement {
   readonly of: Measured;
   /** The user is to drag a rectangle. */
   readonly isChoosing: boolean;
-  /** Null where no pixel is drawn, or no such slide is shown. */
-  readonly original: ColourReading | null;
+  /** Null where no pixel is drawn, or no such slide is shown. `against`: of the original, or of what a result is compared with. */
+  readonly against: ColourReading | null;
   readonly normalized: ColourReading | null;
 }
 
@@ -176,7 +177,15 @@ export interface PluginActions {
   /** Retries the requests to the service that failed. */
   retry(): void;
   /** Without a series: the preview, where there is one, or what was compared or made last. */
-  compare(mode: ComparisonMode, normalizedSeriesInstanceUid?: string): void;
+  /**
+   * @param normalizedSeriesInstanceUid default: as it is, else the newest
+   * @param againstSeriesInstanceUid the original or another result; default: as it is, else the original
+   */
+  compare(
+    mode: ComparisonMode,
+    normalizedSeriesInstanceUid?: string,
+    againstSeriesInstanceUid?: string,
+  ): void;
   /** Ends comparison and preview and shows the original alone. */
   showOriginal(): void;
   /** Shows the colours by the slide's profile, or as they are stored. */

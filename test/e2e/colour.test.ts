@@ -46,12 +46,12 @@ describe.skipIf(browserMissing)('measuring the colour', { timeout: 240_000 }, ()
     };
     // Left of the divider is the original, right of it the normalised slide.
     for (const [across, side] of [
-      [0.1, 'original'],
+      [0.1, 'against'],
       [0.9, 'normalized'],
     ] as const) {
       const [x, y] = [part.x + part.width * across, part.y + part.height * 0.4];
       await page.mouse.move(x, y);
-      const { measurement } = await until(page, (now) => now.measurement?.original != null, 20_000);
+      const { measurement } = await until(page, (now) => now.measurement?.against != null, 20_000);
       const { rgb } = measurement![side]!;
       expect(maxDifference(means(rgb), colourSeen(x, y))).toBeLessThanOrEqual(2);
     }
@@ -63,18 +63,18 @@ describe.skipIf(browserMissing)('measuring the colour', { timeout: 240_000 }, ()
     await turnWheel(page, -22, [0.5, 0.5]);
     await pictureAtRest(page);
     await measureRegion(page);
-    const { measurement: region } = await until(page, (now) => (now.measurement?.original?.pixels ?? 0) > 1);
-    expect(region!.normalized!.pixels).toBe(region!.original!.pixels);
-    expect(means(region!.normalized!.lab)).not.toEqual(means(region!.original!.lab));
+    const { measurement: region } = await until(page, (now) => (now.measurement?.against?.pixels ?? 0) > 1);
+    expect(region!.normalized!.pixels).toBe(region!.against!.pixels);
+    expect(means(region!.normalized!.lab)).not.toEqual(means(region!.against!.lab));
     await pictureAtRest(page, join(PICTURES, 'colour-region.png'));
 
     // With the keyboard alone.
     await choice(page, 'What I see').press('Enter');
     const { measurement: view } = await until(
       page,
-      (now) => now.measurement?.of === 'view' && now.measurement.original !== null,
+      (now) => now.measurement?.of === 'view' && now.measurement.against !== null,
     );
-    expect(view!.original!.pixels).toBeGreaterThan(1000);
+    expect(view!.against!.pixels).toBeGreaterThan(1000);
     await page
       .locator(PANEL)
       .locator('figure')

@@ -24,7 +24,7 @@ const OURS = [PANEL, '.stain-pane-label', '[role="slider"]'];
 function views(page: Page) {
   return page.evaluate((panel) => {
     const { maps } = (document.querySelector(panel) as unknown as { model: Session }).model.comparison!;
-    return [maps.original, maps.normalized].map((map) => {
+    return [maps.against, maps.normalized].map((map) => {
       const view = map.getView();
       return {
         center: view.getCenter(),

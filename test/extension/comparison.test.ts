@@ -64,7 +64,7 @@ async function compare({ shown = SOURCE, showDifference = (): (() => void) => ()
   };
   const client = { retrieveSeriesMetadata: vi.fn(() => metadata()) };
   const signal = new AbortController().signal;
-  const options = { viewer, original, normalized, module, client, signal, showDifference };
+  const options = { viewer, against: original, normalized, module, client, signal, showDifference };
   const comparison = await Comparison.open(options as unknown as Parameters<typeof Comparison.open>[0]);
   const second = parent.children.find(({ className }) => className === 'stain-second-viewer')!;
   return { comparison, viewer, container, second, client };
@@ -83,8 +83,8 @@ describe.each([
       expect.objectContaining({ seriesInstanceUID: other }),
     );
     const { maps } = comparison;
-    expect(maps.original.getView()).toBe(maps.normalized.getView());
-    expect(maps[shown === SOURCE ? 'original' : 'normalized']).toBe(mapOf(viewer.viewer));
+    expect(maps.against.getView()).toBe(maps.normalized.getView());
+    expect(maps[shown === SOURCE ? 'against' : 'normalized']).toBe(mapOf(viewer.viewer));
   });
 
   test('side by side the original is on the left', async () => {
@@ -102,9 +102,9 @@ describe.each([
     const seesOriginal = (): boolean => isSecondSeen() === (shown !== SOURCE);
     comparison.setMode('blink');
     expect([seesOriginal(), labels()]).toEqual([false, [expect.stringMatching(/^Normali[sz]ed/)]]);
-    comparison.lookAtOriginal(true);
+    comparison.lookAtOther(true);
     expect([seesOriginal(), labels()]).toEqual([true, [expect.stringMatching(/^Original/)]]);
-    comparison.lookAtOriginal(false);
+    comparison.lookAtOther(false);
     expect([seesOriginal(), labels()]).toEqual([false, [expect.stringMatching(/^Normali[sz]ed/)]]);
   });
 });
@@ -116,7 +116,7 @@ test.each(['side-by-side', 'swipe', 'difference'] as const)(
     comparison.setMode('blink');
     comparison.setMode(mode);
     const before = { ...second.style };
-    comparison.lookAtOriginal(true);
+    comparison.lookAtOther(true);
     expect(second.style).toEqual(before);
   },
 );

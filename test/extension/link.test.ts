@@ -14,6 +14,7 @@ const anyLink: fc.Arbitrary<Link> = fc.record({
   template: maybe(fc.stringMatching(/^[\w.-]{1,64}$/)),
   transfer: maybe(fc.constantFrom(...TRANSFERS)),
   result: maybe(uid),
+  against: maybe(uid),
   series: maybe(uid),
   place: maybe(
     fc.record({
@@ -38,9 +39,17 @@ test('is read as it was written, and leaves the rest of the address alone', () =
 
 test('is written so that people can read it', () => {
   const place = { x: 1024.5, y: 2000, zoom: 3.25, turn: 0 };
-  const link: Link = { mode: 'swipe', template: 'he', transfer: 'paper', result: '1.2', series: null, place };
+  const link: Link = {
+    mode: 'swipe',
+    template: 'he',
+    transfer: 'paper',
+    result: '1.2',
+    against: '1.3',
+    series: null,
+    place,
+  };
   expect(writeLink('', link)).toBe(
-    '?compare=1.2&stainMode=swipe&stainTemplate=he&stainTransfer=paper&stainAt=1024.5_2000_3.25',
+    '?compare=1.2&compareWith=1.3&stainMode=swipe&stainTemplate=he&stainTransfer=paper&stainAt=1024.5_2000_3.25',
   );
 });
 

@@ -72,6 +72,7 @@ export class AddressKeeper {
       template: comparison?.normalized.derived?.template ?? template,
       transfer,
       result: comparison?.normalized.seriesInstanceUid ?? null,
+      against: comparison?.against.derived ? comparison.against.seriesInstanceUid : null,
       series: comparison || this.#host.allSeries().length < 2 ? null : (series?.seriesInstanceUid ?? null),
       place: place ? slidePlaceOf(place) : null,
     };

@@ -21,6 +21,8 @@ export interface Link {
   readonly transfer: TransferName | null;
   /** UID of the derived series that is compared with its source. */
   readonly result: string | null;
+  /** UID of another derived series that it is compared with; null for the source. */
+  readonly against: string | null;
   /** UID of the series that is shown, where there are several. */
   readonly series: string | null;
   readonly place: SlidePlace | null;
@@ -28,6 +30,7 @@ export interface Link {
 
 const NAMES = {
   result: 'compare',
+  against: 'compareWith',
   mode: 'stainMode',
   template: 'stainTemplate',
   transfer: 'stainTransfer',
@@ -64,6 +67,7 @@ export function readLink(search: string): ReadLink {
     template: read('template', (text) => (text !== '' && text.length <= MAX_NAME_LENGTH ? text : null)),
     transfer: read('transfer', (text) => TRANSFERS.find((name) => name === text) ?? null),
     result: read('result', uidOf),
+    against: read('against', uidOf),
     series: read('series', uidOf),
     place: read('place', placeOf),
   };

@@ -1,5 +1,5 @@
 /**
- * Original and normalised slide in one viewport of OHIF. The viewport keeps its viewer, and with it the user's
+ * A normalised slide beside its original, or beside another result of it, in one viewport of OHIF. The viewport keeps its viewer, and with it the user's
  * annotations; a second viewer that shares its view is placed beside it or over it.
  */
 import { createMapSurface } from '../microscopy/map-surface.ts';
@@ -11,6 +11,7 @@ import { userErrorOf } from '../plugin-error.ts';
 import type { Surface } from '../preview/surface.ts';
 import type { TileProgress } from '../preview/tile-overlay.ts';
 import type { PreviewMode, SlideSeries } from '../state.ts';
+import { translate } from '../strings/translate.ts';
 import { createDivider } from './divider.ts';
 import {
   addPaneLabel,
@@ -25,7 +26,8 @@ import {
 export interface ComparisonOptions {
   /** Viewer of the viewport; shows one of the two series. */
   readonly viewer: ManagedViewer;
-  readonly original: SlideSeries;
+  /** The original, or another result of it. */
+  readonly against: SlideSeries;
   readonly normalized: SlideSeries;
   readonly module: MicroscopyModule;
   readonly client: WadoClient;
@@ -45,20 +47,20 @@ export interface ComparisonOptions {
 
 export class Comparison {
   readonly viewer: ManagedViewer;
-  readonly original: SlideSeries;
+  readonly against: SlideSeries;
   readonly normalized: SlideSeries;
   readonly #options: ComparisonOptions;
   readonly #parent: HTMLElement;
   readonly #other: HTMLElement;
   readonly #second: SecondViewer;
-  readonly #isFirstOriginal: boolean;
+  readonly #isFirstAgainst: boolean;
   #leaveMode: () => void = () => {};
-  /** Shows the original in place of the normalised slide, in the mode that can. */
-  #swap: ((isOriginal: boolean) => void) | undefined;
+  /** Shows the other one in place of the normalised slide, in the mode that can. */
+  #swap: ((isAgainst: boolean) => void) | undefined;
 
   static async open(options: ComparisonOptions): Promise<Comparison> {
-    const { viewer, original, normalized, module, client, signal } = options;
-    const isFirstOriginal = viewer.seriesInstanceUID === original.seriesInstanceUid;
+    const { viewer, against, normalized, module, client, signal } = options;
+    const isFirstAgainst = viewer.seriesInstanceUID === against.seriesInstanceUid;
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
     const other = document.createElement('div');
@@ -68,9 +70,9 @@ export class Comparison {
     parent.append(other);
     try {
       const first = mapOf(viewer.viewer);
-      const series = isFirstOriginal ? normalized : original;
+      const series = isFirstAgainst ? normalized : against;
       const second = await openSecondViewer({ module, client, series, container: other, first, signal });
-      return new Comparison(options, parent, other, second, isFirstOriginal);
+      return new Comparison(options, parent, other, second, isFirstAgainst);
     } catch (error) {
       other.remove();
       throw error;
@@ -82,24 +84,24 @@ export class Comparison {
     parent: HTMLElement,
     other: HTMLElement,
     second: SecondViewer,
-    isFirstOriginal: boolean,
+    isFirstAgainst: boolean,
   ) {
     this.#options = options;
     this.viewer = options.viewer;
-    this.original = options.original;
+    this.against = options.against;
     this.normalized = options.normalized;
     this.#parent = parent;
     this.#other = other;
     this.#second = second;
-    this.#isFirstOriginal = isFirstOriginal;
+    this.#isFirstAgainst = isFirstAgainst;
   }
 
-  /** Maps of original and normalised slide; they share one view. */
-  get maps(): { readonly original: SlideMap; readonly normalized: SlideMap } {
+  /** They share one view. */
+  get maps(): { readonly against: SlideMap; readonly normalized: SlideMap } {
     const first = mapOf(this.viewer.viewer);
-    return this.#isFirstOriginal
-      ? { original: first, normalized: this.#second.map }
-      : { original: this.#second.map, normalized: first };
+    return this.#isFirstAgainst
+      ? { against: first, normalized: this.#second.map }
+      : { against: this.#second.map, normalized: first };
   }
 
   /** Applies the colour profile on the second side, or does not any more. */
@@ -132,7 +134,8 @@ export class Comparison {
     this.#resize();
   }
 
-  lookAtOriginal(isWanted: boolean): void {
+  /** Shows what the normalised slide is compared with, where one of the two is seen at a time. */
+  lookAtOther(isWanted: boolean): void {
     this.#swap?.(isWanted);
   }
 
@@ -161,13 +164,13 @@ export class Comparison {
   #labelOf(shown: Side): LabelContent {
     const { normalizedLabel: given, normalized } = this.#options;
     if (shown === 'normalized' && given) return given;
-    const { derived } = shown === 'normalized' ? normalized : this.original;
+    const { derived } = shown === 'normalized' ? normalized : this.against;
     return derived ? normalizedLabel(derived, this.#options.templateName) : originalLabel();
   }
 
   #sideBySide(cleanup: Cleanup): void {
     const { container } = this.viewer;
-    const [left, right] = this.#isFirstOriginal ? [container, this.#other] : [this.#other, container];
+    const [left, right] = this.#isFirstAgainst ? [container, this.#other] : [this.#other, container];
     const before = [container.style.cssText, this.#other.style.cssText] as const;
     const half = 'position:absolute;top:0;height:100%;width:50%';
     left.style.cssText = `${half};left:0`;
@@ -180,19 +183,19 @@ export class Comparison {
       container.style.cssText = before[0];
       this.#other.style.cssText = before[1];
     });
-    this.#pane('original', 'left', cleanup);
+    this.#pane('against', 'left', cleanup);
     const pane = this.#pane('normalized', 'right', cleanup);
     Object.assign((pane.firstElementChild as HTMLElement).style, { left: '10px', right: 'auto' });
   }
 
   #swipe(cleanup: Cleanup): void {
     const panes = [
-      this.#pane('original', 'left', cleanup),
+      this.#pane('against', 'left', cleanup),
       this.#pane('normalized', 'right', cleanup),
     ] as const;
     const divider = createDivider(this.#parent, (position) => {
-      // The original is on the left, whichever of the two is on top.
-      this.#other.style.clipPath = this.#isFirstOriginal
+      // The normalised slide is on the right, whichever of the two is on top.
+      this.#other.style.clipPath = this.#isFirstAgainst
         ? `inset(0 0 0 ${position * 100}%)`
         : `inset(0 ${(1 - position) * 100}% 0 0)`;
       panes[0].style.width = `${position * 100}%`;
@@ -206,9 +209,9 @@ export class Comparison {
 
   #blink(cleanup: Cleanup): void {
     const label = this.#label(this.#labelOf('normalized'), cleanup);
-    const show = (isOriginal: boolean): void => {
-      this.#cover(!isOriginal);
-      label.say(this.#labelOf(isOriginal ? 'original' : 'normalized'));
+    const show = (isAgainst: boolean): void => {
+      this.#cover(!isAgainst);
+      label.say(this.#labelOf(isAgainst ? 'against' : 'normalized'));
     };
     this.#swap = show;
     cleanup(() => {
@@ -221,9 +224,10 @@ export class Comparison {
   #difference(cleanup: Cleanup): void {
     this.#other.style.visibility = 'hidden';
     const { container } = this.viewer;
-    const below = this.#isFirstOriginal ? 'original' : 'normalized';
-    const ground = this.#labelOf(below);
-    const label = this.#label(differenceLabel({ done: 0, total: 0, isWhole: false }, below), cleanup);
+    const ground = this.#labelOf(this.#isFirstAgainst ? 'against' : 'normalized');
+    const below = ground.role === 'original' ? 'original' : 'normalized';
+    const title = translate(this.against.derived ? 'viewport.differenceOfResults' : 'viewport.difference');
+    const label = this.#label(differenceLabel({ done: 0, total: 0, isWhole: false }, below, title), cleanup);
     const surface = createMapSurface(mapOf(this.viewer.viewer), container);
     const legend = document.createElement('div');
     legend.className = 'stain-legend';
@@ -245,7 +249,7 @@ export class Comparison {
       this.#other.style.visibility = '';
     });
     hide = this.#options.showDifference(surface, legend, {
-      progress: (progress) => label.say(differenceLabel(progress, below)),
+      progress: (progress) => label.say(differenceLabel(progress, below, title)),
       error: (error) => {
         end();
         const { reason, message } = userErrorOf(error);
@@ -256,13 +260,13 @@ export class Comparison {
 
   /** Shows either of the two where both are in one place. */
   #cover(isNormalized: boolean): void {
-    this.#other.style.visibility = isNormalized === this.#isFirstOriginal ? 'visible' : 'hidden';
+    this.#other.style.visibility = isNormalized === this.#isFirstAgainst ? 'visible' : 'hidden';
   }
 
   #alone(cleanup: Cleanup): void {
     // The tools of the viewer below go on to work.
     this.#other.style.pointerEvents = 'none';
-    this.#swap = (isOriginal) => this.#cover(!isOriginal);
+    this.#swap = (isAgainst) => this.#cover(!isAgainst);
     cleanup(() => {
       this.#swap = undefined;
       this.#other.style.pointerEvents = '';
@@ -282,4 +286,4 @@ export class Comparison {
 }
 
 type Cleanup = (cleanup: () => void) => void;
-type Side = 'original' | 'normalized';
+type Side = 'against' | 'normalized';

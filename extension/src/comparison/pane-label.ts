@@ -118,13 +118,14 @@ export function failedPreviewLabel(reason: string): LabelContent {
   return { role: 'original', title: translate('viewport.previewFailed', { reason }) };
 }
 
-/** @param below what is visible where the difference is not drawn yet */
+/** @param below what is visible where the difference is not drawn yet @param title of one that is drawn whole */
 export function differenceLabel(
   { done, total, isWhole }: { readonly done: number; readonly total: number; readonly isWhole: boolean },
   below: 'original' | 'normalized',
+  title: string,
 ): LabelContent {
   return isWhole
-    ? { role: 'difference', title: translate('viewport.difference') }
+    ? { role: 'difference', title }
     : {
         role: 'partial',
         title: translate('viewport.differencePartial', { done, total }),

@@ -7,7 +7,7 @@ import type { Measured, Measurement } from '../state.ts';
 
 /** A slide that is shown. All that are shown at once have one geometry. */
 export interface MeasuredPane {
-  readonly side: 'original' | 'normalized';
+  readonly side: 'against' | 'normalized';
   readonly map: SlideMap;
   readonly container: HTMLElement;
   readonly totalColumns: number;
@@ -40,7 +40,7 @@ export async function measureColours(
     signal.throwIfAborted();
     return say(region ? gridOf(region) : []);
   }
-  onChange({ of, isChoosing: true, original: null, normalized: null });
+  onChange({ of, isChoosing: true, against: null, normalized: null });
   const chosen = await chooseOnAny(panes(), signal);
   say(gridOf(chosen));
 }
@@ -114,7 +114,7 @@ function gridOf({ x, y, width, height }: Region): Coordinate[] {
 function readPanes(
   panes: readonly MeasuredPane[],
   coordinates: readonly Coordinate[],
-): Pick<Measurement, 'original' | 'normalized'> {
+): Pick<Measurement, 'against' | 'normalized'> {
   const colours = panes.map((): number[] => []);
   for (const coordinate of coordinates) {
     const found = panes.map(({ map }) => colourAt(map, coordinate));
@@ -126,5 +126,5 @@ function readPanes(
     const rgb = colours[i];
     return rgb && rgb.length > 0 ? readColours(Uint8Array.from(rgb)) : null;
   };
-  return { original: readingOf('original'), normalized: readingOf('normalized') };
+  return { against: readingOf('against'), normalized: readingOf('normalized') };
 }

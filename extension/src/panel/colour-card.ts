@@ -2,7 +2,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { ciede2000 } from '../../../core/src/stain/ciede2000.ts';
 import { type ColourReading, meanLab, type Spread } from '../../../core/src/stain/colour-reading.ts';
-import { MEASURED, type Measurement, type PluginModel } from '../state.ts';
+import { resultName } from '../names.ts';
+import { MEASURED, type Measurement, type PluginModel, type PluginState } from '../state.ts';
 import { formatCount, formatDecimal } from '../strings/language.ts';
 import { translate } from '../strings/translate.ts';
 import { stainPlot } from './stain-plot.ts';
@@ -23,26 +24,27 @@ export function colourCard(model: PluginModel): TemplateResult {
           </button>`,
         )}
       </p>
-      ${measurement ? reading(measurement) : html`<p class="muted">${translate('colour.hint')}</p>`} ${stainPlot(model)}
+      ${measurement ? reading(measurement, model.state) : html`<p class="muted">${translate('colour.hint')}</p>`} ${stainPlot(model)}
     </details>
   </section>`;
 }
 
-function reading(measurement: Measurement): TemplateResult {
-  const { of, isChoosing, original, normalized } = measurement;
+function reading(measurement: Measurement, state: PluginState): TemplateResult {
+  const { of, isChoosing, against, normalized } = measurement;
   if (isChoosing) return html`<p role="status">${translate('colour.drag')}</p>`;
+  const [otherTitle, title] = titles(state);
   const sides = [
-    { title: translate('viewport.original'), reading: original },
-    { title: translate('viewport.normalized'), reading: normalized },
+    { title: otherTitle, reading: against },
+    { title, reading: normalized },
   ].filter((side) => side.reading !== null) as { title: string; reading: ColourReading }[];
   if (sides.length === 0)
     return html`<p class="muted">${translate(of === 'pointer' ? 'colour.point' : 'colour.nothing')}</p>`;
   const isMany = sides.some((side) => side.reading.pixels > 1);
   return html`${
-    original && normalized
+    against && normalized
       ? html`<p>
             ${translate('colour.difference', {
-              value: formatDecimal(ciede2000(meanLab(original), meanLab(normalized)), 1),
+              value: formatDecimal(ciede2000(meanLab(against), meanLab(normalized)), 1),
             })}
           </p>`
       : nothing
@@ -67,6 +69,14 @@ function reading(measurement: Measurement): TemplateResult {
       </tbody>
     </table>
     ${isMany ? html`<p class="muted">${translate('colour.places', { count: formatCount(sides[0]!.reading.pixels) })}</p>` : nothing}`;
+}
+
+/** What the two sides are called. Two results need more than one word. */
+function titles(state: PluginState): readonly [string, string] {
+  const { comparison } = state;
+  return comparison?.against.derived
+    ? [resultName(comparison.against, state), resultName(comparison.normalized, state)]
+    : [translate('viewport.original'), translate('viewport.normalized')];
 }
 
 const ROWS: readonly {

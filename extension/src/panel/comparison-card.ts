@@ -21,6 +21,7 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
   return html`<section>
     <h2>${translate('comparison.title')}</h2>
     ${results.length + (previewed ? 1 : 0) > 1 ? choice(model, chosen) : nothing}
+    ${chosen !== undefined && results.length > 1 ? otherChoice(model, chosen) : nothing}
     <div class="row" role="group" aria-label=${translate('comparison.title')}>
       ${COMPARISON_MODES.map(
         (mode) => html`<button
@@ -72,21 +73,18 @@ function holdButton(model: PluginModel): TemplateResult {
       @keydown=${look(true, true)}
       @keyup=${look(false, true)}
     >
-      ${translate('comparison.hold')}
+      ${translate(model.state.comparison?.against.derived ? 'comparison.holdOther' : 'comparison.hold')}
     </button>
     ${keys ? html`<kbd>${formatKeys(keys)}</kbd>` : nothing}
   </p>`;
 }
 
 /** Of the series that is compared; one that is shown alone says it in its own card. */
-function made(
-  { normalized, original }: ComparisonStatus,
-  model: PluginModel,
-): TemplateResult | typeof nothing {
+function made({ normalized }: ComparisonStatus, model: PluginModel): TemplateResult | typeof nothing {
   if (!normalized.derived) return nothing;
   return html`<details>
     <summary>${translate('origin.title')}</summary>
-    ${howMade(normalized.derived, original, model)}
+    ${howMade(normalized.derived, model.state.source, model)}
   </details>`;
 }
 
@@ -110,6 +108,27 @@ function choice(model: PluginModel, chosen: string | undefined): TemplateResult 
               ${resultName(result, model.state)}
             </option>`,
         )}
+      </select>
+    </label>
+  </p>`;
+}
+
+/** The original, or another result. @param chosen what is compared with it */
+function otherChoice(model: PluginModel, chosen: string): TemplateResult {
+  const { results, comparison, source } = model.state;
+  const against = comparison?.against.derived ? comparison.against : source;
+  const choose = ({ target }: Event): void =>
+    model.compare(comparison?.mode ?? 'side-by-side', chosen, (target as HTMLSelectElement).value);
+  const option = (uid: string, name: string): TemplateResult =>
+    html`<option value=${uid} .selected=${uid === against?.seriesInstanceUid}>${name}</option>`;
+  return html`<p>
+    <label>
+      ${translate('comparison.against')}
+      <select @change=${choose}>
+        ${source ? option(source.seriesInstanceUid, translate('viewport.original')) : nothing}
+        ${results
+          .filter(({ seriesInstanceUid }) => seriesInstanceUid !== chosen)
+          .map((result) => option(result.seriesInstanceUid, resultName(result, model.state)))}
       </select>
     </label>
   </p>`;

@@ -49,10 +49,10 @@ export type WorkerRequest =
   | { readonly kind: 'fit'; readonly window: WindowPixels; readonly table: Uint8Array | null }
   | {
       readonly kind: 'difference';
-      readonly original: WindowPixels;
-      /** From the colours of the original to sRGB, which the normalised series is in. */
+      readonly against: WindowPixels;
+      /** From its colours to sRGB, which a normalised series is in. */
       readonly table: Uint8Array | null;
-      /** Frames of a series, or the tables that make them from the original. */
+      /** Frames of a series, or the tables that make them from the other one. */
       readonly normalized: WindowPixels | LinearTables;
     };
 

@@ -89,8 +89,8 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   }
 }
 
-async function difference({ original, table, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
-  const a = await readWindow(original, table);
+async function difference({ against, table, normalized }: Of<'difference'>): Promise<WorkerAnswer> {
+  const a = await readWindow(against, table);
   const b = 'frames' in normalized ? await readWindow(normalized, null) : { ...a, rgb: a.rgb.slice() };
   if (!('frames' in normalized)) applyTables(normalized, b.rgb);
   const map = blankRaster(a.width, a.height);

@@ -44,6 +44,7 @@ export class Links {
         };
         const result = await find(link.result, 'result');
         const source = result && (await find(result.derived?.sourceSeriesInstanceUid, 'result'));
+        const against = result && (await find(link.against, 'against'));
         const isCompared = link.result !== null || (link.mode !== null && link.mode !== 'preview');
         if (isCompared && !source) lost.add('result');
         if (link.template !== null && !(await this.#chooseLinked(link, signal)) && !source)
@@ -58,6 +59,7 @@ export class Links {
           this.#shown.compare(
             link.mode === null || link.mode === 'preview' ? 'side-by-side' : link.mode,
             result.seriesInstanceUid,
+            against?.seriesInstanceUid,
           );
         else if (link.mode === 'preview' && !lost.has('template')) this.#shown.preview();
       }),

@@ -44,11 +44,11 @@ export class Measuring {
     const { series } = state;
     const comparison = this.#comparison();
     if (comparison) {
-      const { maps, original, normalized } = comparison;
-      return [paneOf('original', original, maps.original), paneOf('normalized', normalized, maps.normalized)];
+      const { maps, against, normalized } = comparison;
+      return [paneOf('against', against, maps.against), paneOf('normalized', normalized, maps.normalized)];
     }
     const viewer = series && host.viewerNow(series);
-    const side = series?.derived ? 'normalized' : 'original';
+    const side = series?.derived ? 'normalized' : 'against';
     return viewer ? [paneOf(side, series, mapOf(viewer.viewer))] : [];
   }
 }

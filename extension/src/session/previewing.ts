@@ -144,7 +144,7 @@ export class Previewing {
           this.#shown = shown;
           const mode = seen.mode ?? 'alone';
           shown.comparison.setMode(mode);
-          if (this.#context.state.isOriginalHeld) shown.comparison.lookAtOriginal(true);
+          if (this.#context.state.isOriginalHeld) shown.comparison.lookAtOther(true);
           this.#context.change({ preview: { ...(early ?? seen), state: 'on', isWhole: true, mode } });
           early = undefined;
           return;
@@ -175,7 +175,7 @@ export class Previewing {
       const mapped = await this.#previews.mapSlide({ ...wanted, signal: frames.signal });
       comparison = await Comparison.open({
         viewer,
-        original: series,
+        against: series,
         normalized: series,
         module: await host.microscopyModule(),
         client: mapped.client,
