@@ -8,7 +8,7 @@ const SYSTEM = [
 
 /**
  * `unit` and `system` need only npm packages; `interop` talks to real peers (Orthanc, dciodvfy, ...); `security` attacks the service
- * (docs/security.md); `e2e` is OHIF in Chromium; `faults` kills and disturbs real processes.
+ * (docs/security.md); `e2e` is OHIF in Chromium, `screens` the same on three sizes of screen; `faults` kills and disturbs real processes.
  */
 export default defineConfig({
   test: {
@@ -31,10 +31,15 @@ export default defineConfig({
             'test/e2e/**',
             'test/faults/**',
             'test/image/**',
+            'test/screens/**',
           ],
         },
       },
       { extends: true, test: { name: 'system', include: SYSTEM } },
+      {
+        extends: true,
+        test: { name: 'screens', include: ['test/screens/**/*.test.ts'], hookTimeout: 180_000 },
+      },
       { extends: true, test: { name: 'image', include: ['test/image/**/*.test.ts'], testTimeout: 120_000 } },
       {
         extends: true,

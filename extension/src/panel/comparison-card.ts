@@ -20,8 +20,13 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
   const shown = previewed ?? comparison?.mode;
   return html`<section>
     <h2>${translate('comparison.title')}</h2>
-    ${results.length + (previewed ? 1 : 0) > 1 ? choice(model, chosen) : nothing}
-    ${chosen !== undefined && results.length > 1 ? otherChoice(model, chosen) : nothing}
+    ${
+      results.length + (previewed ? 1 : 0) > 1
+        ? html`<div class="choices">
+            ${choice(model, chosen)} ${chosen !== undefined && results.length > 1 ? otherChoice(model, chosen) : nothing}
+          </div>`
+        : nothing
+    }
     <div class="row" role="group" aria-label=${translate('comparison.title')}>
       ${COMPARISON_MODES.map(
         (mode) => html`<button
@@ -93,8 +98,7 @@ function choice(model: PluginModel, chosen: string | undefined): TemplateResult 
   const { results, comparison } = model.state;
   const choose = ({ target }: Event): void =>
     model.compare(comparison?.mode ?? 'side-by-side', (target as HTMLSelectElement).value);
-  return html`<p>
-    <label>
+  return html`<label>
       ${translate('result.choose')}
       <select @change=${choose}>
         ${
@@ -109,8 +113,7 @@ function choice(model: PluginModel, chosen: string | undefined): TemplateResult 
             </option>`,
         )}
       </select>
-    </label>
-  </p>`;
+    </label>`;
 }
 
 /** The original, or another result. @param chosen what is compared with it */
@@ -121,8 +124,7 @@ function otherChoice(model: PluginModel, chosen: string): TemplateResult {
     model.compare(comparison?.mode ?? 'side-by-side', chosen, (target as HTMLSelectElement).value);
   const option = (uid: string, name: string): TemplateResult =>
     html`<option value=${uid} .selected=${uid === against?.seriesInstanceUid}>${name}</option>`;
-  return html`<p>
-    <label>
+  return html`<label>
       ${translate('comparison.against')}
       <select @change=${choose}>
         ${source ? option(source.seriesInstanceUid, translate('viewport.original')) : nothing}
@@ -130,6 +132,5 @@ function otherChoice(model: PluginModel, chosen: string): TemplateResult {
           .filter(({ seriesInstanceUid }) => seriesInstanceUid !== chosen)
           .map((result) => option(result.seriesInstanceUid, resultName(result, model.state)))}
       </select>
-    </label>
-  </p>`;
+    </label>`;
 }

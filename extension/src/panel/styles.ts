@@ -17,6 +17,9 @@ export const styles = css`
   button.plain { background: none; border: 0; padding: 2px 4px; color: #b9c2dd; text-decoration: underline; font-size: 12px; }
   kbd { padding: 1px 6px; border: 1px solid #5a6aa8; border-radius: 4px; background: #101733; font: inherit; }
   :focus-visible { outline: 2px solid #ffd166; outline-offset: 2px; }
+  .choices { display: flex; gap: 8px; margin: 4px 0; }
+  .choices label { flex: 1 1 0; min-width: 0; }
+  .choices select { width: 100%; }
   .templates { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
   .templates label { display: block; border: 2px solid #39426b; border-radius: 6px; padding: 4px; cursor: pointer; text-align: center; font-size: 12px; }
   .templates label:has(input:checked) { border-color: #5acce6; background: #12204a; }

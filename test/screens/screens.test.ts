@@ -1,0 +1,120 @@
+/**
+ * The viewer on screens of three sizes, state by state: nothing is cut off or covered, and a picture of each is kept to be
+ * looked at (e2e-output/screens-*.png). Part of `.ci/full`.
+ */
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { button, enterStain, normalizeSample, noticesGone, PANEL, studyOf, until } from '../e2e/panel.ts';
+import { PICTURES, pictureAtRest } from '../support/pictures.ts';
+import { suiteResources } from '../support/suite-resources.ts';
+import {
+  browserMissing,
+  launchBrowser,
+  openPage,
+  type RunningService,
+  startService,
+} from '../support/viewer.ts';
+
+const SIZES = [
+  { width: 1280, height: 720 },
+  { width: 1920, height: 1080 },
+  { width: 3840, height: 2160 },
+];
+
+describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
+  const shared = suiteResources();
+  let service: RunningService;
+  let browser: Browser;
+  let study: string;
+
+  beforeAll(async () => {
+    service = shared.use(await startService());
+    const root = new URL(service.url).origin;
+    study = await studyOf(root);
+    for (const template of ['he-magenta', 'he-violet']) await normalizeSample(root, study, { template });
+    browser = shared.use(await launchBrowser());
+  }, 180_000);
+
+  test.each(SIZES)('at $width x $height', async (viewport) => {
+    await using open = await openPage(browser, { viewport });
+    const { page } = open;
+    const seen = async (state: string): Promise<void> => {
+      await noticesGone(page);
+      await pictureAtRest(page, join(PICTURES, `screens-${viewport.width}-${state}.png`));
+      expect(await cutOff(page), state).toEqual([]);
+      // The slide is what one came for.
+      const { width, height } = (await page.locator('[data-cy="viewport-grid"]').boundingBox())!;
+      expect(width * height, state).toBeGreaterThan(0.4 * viewport.width * viewport.height);
+    };
+    await enterStain(
+      page,
+      service.url,
+      study,
+      ({ results, stain }) => results.length === 2 && stain.state === 'ready',
+    );
+    await seen('slide');
+    await button(page, 'My slide').click();
+    await until(page, ({ pictures, templates }) =>
+      templates.state === 'ready'
+        ? Object.keys(pictures.urls).length === templates.value.filter(({ usable }) => usable).length
+        : false,
+    );
+    await seen('my-slide');
+    await button(page, 'Preview').click();
+    await until(page, ({ preview }) => preview?.isWhole === true);
+    await seen('preview');
+    for (const [name, mode] of [
+      ['Side by side', 'side-by-side'],
+      ['Swipe', 'swipe'],
+      ['Blink', 'blink'],
+      ['Difference', 'difference'],
+    ] as const) {
+      await button(page, name).click();
+      await until(page, ({ preview }) => preview?.mode === mode);
+      await seen(`preview-${mode}`);
+    }
+    await button(page, 'Stop preview').click();
+    await button(page, 'Side by side').click();
+    await until(page, ({ comparison }) => comparison?.mode === 'side-by-side');
+    await seen('compared');
+    await page.locator(PANEL).getByText('Measure the colour').click();
+    await page
+      .locator(PANEL)
+      .getByRole('group', { name: 'Measure the colour' })
+      .getByRole('button', { name: 'What I see' })
+      .click();
+    await until(page, ({ measurement }) => measurement?.against != null);
+    await seen('measured');
+    await button(page, 'Back to original').click();
+    await page.locator(PANEL).getByText('Keyboard shortcuts').click();
+    await page.getByRole('dialog').waitFor();
+    await pictureAtRest(page, join(PICTURES, `screens-${viewport.width}-shortcuts.png`));
+    expect(open.faults).toEqual([]);
+  });
+});
+
+/** Our labels and buttons whose text does not fit, that stick out of the panel, or that lie beyond the screen. */
+function cutOff(page: Page): Promise<string[]> {
+  return page.evaluate((selector) => {
+    const panel = document.querySelector(selector)!;
+    const edges = panel.getBoundingClientRect();
+    const found: string[] = [];
+    for (const element of panel.shadowRoot!.querySelectorAll<HTMLElement>(
+      'button, select, h2, label, summary',
+    )) {
+      const { left, right, width } = element.getBoundingClientRect();
+      if (width === 0) continue;
+      const isClipped =
+        element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflow !== 'visible';
+      if (isClipped || left < edges.left - 1 || right > edges.right + 1)
+        found.push(`${element.localName}: ${element.textContent!.trim().slice(0, 40)}`);
+    }
+    for (const label of document.querySelectorAll<HTMLElement>('.stain-pane-label')) {
+      const { left, right, top, bottom } = label.getBoundingClientRect();
+      if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight)
+        found.push(`label: ${label.textContent}`);
+    }
+    return found;
+  }, PANEL);
+}
