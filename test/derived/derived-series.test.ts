@@ -480,5 +480,5 @@ test('a series that replaces another names it, and the source still comes last',
     ]);
   expect(related.at(-2)).toEqual(['2.25.7', 'SUPERSEDED']);
   expect(related.at(-1)).toEqual([source().string('SeriesInstanceUID'), '121323']);
-  expect(derived.string('DerivationDescription')).toContain('Revision 2, in place of series 2.25.7.');
+  expect(derived.string('DerivationDescription')).toContain('Revision 2, replaces series 2.25.7.');
 });
