@@ -20,7 +20,7 @@ export const ERROR_TABLE = {
   },
   PIXEL_FORMAT_UNSUPPORTED: {
     status: 422,
-    remedy: 'Only images of three 8-bit colour samples can be normalised.',
+    remedy: 'Only images with three 8-bit colour samples per pixel can be normalised.',
   },
   FLUORESCENCE_UNSUPPORTED: {
     status: 422,
@@ -35,7 +35,7 @@ export const ERROR_TABLE = {
   },
   SLIDE_NOT_FOUND: {
     status: 404,
-    remedy: 'Give as "slide" the SOP Instance UID of an image of the slide, or leave it out.',
+    remedy: 'Set "slide" to the SOP Instance UID of an image of the slide, or omit it.',
   },
   NO_VOLUME_LEVEL: {
     status: 422,
@@ -60,11 +60,11 @@ export const ERROR_TABLE = {
   FRAME_INVALID: { status: 422, remedy: 'A frame cannot be decoded; the slide in the archive is damaged.' },
   FRAME_SIZE_MISMATCH: {
     status: 422,
-    remedy: 'Frame size in header and codestream differ; the slide was converted wrongly.',
+    remedy: 'Header and codestream give different frame sizes; check the converter that made the slide.',
   },
   FRAME_TOO_LARGE: {
     status: 413,
-    remedy: 'Request a coarser level of the slide; pictures of this size are not made.',
+    remedy: 'Request a coarser level of the slide; this frame is too large to be made into a picture.',
   },
   ICC_PROFILE_INVALID: {
     status: 422,
@@ -82,13 +82,13 @@ export const ERROR_TABLE = {
   LEVELS_DISAGREE: {
     status: 422,
     remedy:
-      'Normalise the slide with a job, which makes such a level from the base level. The normalised archive cannot do this frame by frame.',
+      'Normalise the slide with a job, which makes such a level from the base level. The normalised archive works frame by frame and cannot do this.',
   },
   // Request
   REQUEST_INVALID: { status: 400, remedy: 'Correct the request as the message says.' },
   TARGET_REFUSED: {
     status: 400,
-    remedy: 'Request a DICOMweb resource, with the parameters that docs/conformance.md names.',
+    remedy: 'Request a DICOMweb resource, with the parameters that docs/conformance.md lists.',
   },
   MISDIRECTED_REQUEST: {
     status: 421,
@@ -104,7 +104,7 @@ export const ERROR_TABLE = {
   LOGIN_UNAVAILABLE: {
     status: 503,
     remedy:
-      'Try again in a moment. Administrators: check that the issuer (oidc.issuer) can be reached, and that NODE_EXTRA_CA_CERTS names the CA of its certificate if that is a private one.',
+      'Try again in a moment. Administrators: check that the issuer (oidc.issuer) can be reached, and that NODE_EXTRA_CA_CERTS names its CA if the certificate is from a private one.',
   },
   AUDIT_FAILED: {
     status: 503,
@@ -133,7 +133,7 @@ export const ERROR_TABLE = {
   },
   TEMPLATE_INVALID: {
     status: 422,
-    remedy: 'Make the template again with "template add" for the current model.',
+    remedy: 'Make the template again with "template add", for the current model.',
   },
   TEMPLATE_OUTDATED: {
     status: 409,
@@ -169,14 +169,14 @@ export const ERROR_TABLE = {
   BATCH_NOT_FOUND: { status: 404, remedy: 'List your batches with GET /api/batches.' },
   RULE_NOT_FOUND: {
     status: 404,
-    remedy: 'List the rules with GET /api/rules; they are in the file of rules.file.',
+    remedy: 'List the rules with GET /api/rules; they are defined in the file that rules.file names.',
   },
   BATCH_TOO_LARGE: { status: 413, remedy: 'Narrow the search, or raise limits.seriesPerBatch.' },
   WORKITEM_NOT_FOUND: { status: 404, remedy: 'Search for work items with GET /ups-rs/workitems.' },
-  WORKITEM_EXISTS: { status: 409, remedy: 'Follow the work item that Location names.' },
+  WORKITEM_EXISTS: { status: 409, remedy: 'Use the existing work item, whose URL is in Location.' },
   WORKITEM_STATE: {
     status: 409,
-    remedy: 'Read the state of the work item; the service performs it itself.',
+    remedy: 'Retrieve the work item to see its state; only the service can change it.',
   },
   QUEUE_FULL: {
     status: 429,
@@ -194,12 +194,12 @@ export const ERROR_TABLE = {
   NOT_STORED: {
     status: 409,
     remedy:
-      'Request metadata and frames. For files, let a job make the series (POST /api/normalizations): it uses the same UIDs.',
+      'Request metadata and frames instead. If you need files, let a job store the series (POST /api/normalizations), under the same UIDs.',
   },
   SERIES_ARRIVING: {
     status: 409,
     remedy:
-      'Try again when the slide has arrived. It counts as complete when no new instance has come for jobs.stableSeconds.',
+      'Try again when the slide has arrived. It counts as complete when no new instance has arrived for jobs.stableSeconds.',
   },
   SERIES_UNREPEATABLE: {
     status: 409,
@@ -207,10 +207,10 @@ export const ERROR_TABLE = {
   },
   ALREADY_NORMALIZED: {
     status: 409,
-    remedy: 'Choose the original slide; a batch leaves the results of this product out.',
+    remedy: 'Choose the original slide; batches skip the results of this product.',
   },
   JOB_FINISHED: { status: 409, remedy: 'The job has already ended.' },
-  IMAGE_INVALID: { status: 422, remedy: 'Give a PNG, JPEG or TIFF file in 8-bit RGB.' },
+  IMAGE_INVALID: { status: 422, remedy: 'Provide a PNG, JPEG or TIFF file in 8-bit RGB.' },
   // Archive
   ARCHIVE_UNREACHABLE: {
     resumable: true,
@@ -221,7 +221,7 @@ export const ERROR_TABLE = {
     resumable: true,
     status: 502,
     remedy:
-      'Name the CA of that certificate in dicomweb.tls.caFile, or in the file of NODE_EXTRA_CA_CERTS. If the code says that it has expired or is for another host, the archive needs another certificate, or dicomweb.url its right name.',
+      'Add the CA of that certificate to dicomweb.tls.caFile, or to the file that NODE_EXTRA_CA_CERTS names. If the code says that the certificate has expired, renew it; if it is for another host, correct the host in dicomweb.url or the certificate.',
   },
   ARCHIVE_TLS_FAILED: {
     resumable: true,
@@ -251,12 +251,12 @@ export const ERROR_TABLE = {
     resumable: true,
     status: 502,
     remedy:
-      'The archive cannot do what the message names. "stain-normalization info --archive URL" shows what it can do; other settings or a newer version may help.',
+      'The archive does not support what the message names. "stain-normalization info --archive URL" shows what it supports; other settings or a newer version may help.',
   },
   ARCHIVE_WITHOUT_USERS: {
     status: 502,
     remedy:
-      'Set dicomweb.users to "unknown" if whoever may read here may see everything in the archive. Otherwise let the archive accept the tokens of users.',
+      'Set dicomweb.users to "unknown" if every user who may read here may see everything in the archive. Otherwise configure the archive to accept the tokens of users.',
   },
   ARCHIVE_ERROR: { resumable: true, status: 502, remedy: 'The archive failed; check its log and try again.' },
   ARCHIVE_PROTOCOL: {
@@ -287,13 +287,13 @@ export const ERROR_TABLE = {
   PAYLOAD_TOO_LARGE: {
     resumable: true,
     status: 413,
-    remedy: 'The body is larger than the configured limit.',
+    remedy: 'Send a smaller body, or raise the limit.',
   },
   // Model and machine
   DATABASE_UNAVAILABLE: {
     status: 503,
     remedy:
-      'Try again in a moment. Administrators: check that the database (database.url) runs and can be reached.',
+      'Try again in a moment. Administrators: check that the database (database.url) is running and can be reached.',
   },
   DATABASE_NEWER: {
     status: 500,
@@ -307,11 +307,11 @@ export const ERROR_TABLE = {
   },
   CUDA_PACKAGE_INVALID: {
     status: 500,
-    remedy: 'Give the package that the message names, or let "npm run install-cuda" fetch it.',
+    remedy: 'Provide the package that the message names, or let "npm run install-cuda" fetch it.',
   },
   VIEWER_UNAVAILABLE: {
     status: 500,
-    remedy: 'Give the package file by viewer.package, or set viewer.enabled to false.',
+    remedy: 'Set viewer.package to the package file, or viewer.enabled to false.',
   },
   INFERENCE_FAILED: { status: 500, remedy: 'See the log; report this with the job id.' },
   SPOOL_FULL: {
@@ -325,7 +325,7 @@ export const ERROR_TABLE = {
       'The slide does not fit into this spool: raise spool.quotaBytes or set spool.directory to a larger disk, and repeat the request.',
   },
   // Course of a job
-  CANCELLED: { status: 409, remedy: 'The job was cancelled; it says what the archive had stored by then.' },
+  CANCELLED: { status: 409, remedy: 'The job was cancelled; it shows what the archive had stored by then.' },
   FIT_TIMED_OUT: {
     status: 504,
     remedy: 'Try again; if the archive is slow, raise limits.fitTimeoutSeconds.',

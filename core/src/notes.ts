@@ -1,19 +1,58 @@
 /**
- * Every note about a slide and its result, in one table: its stable code, and the sentence. A note travels as the
- * sentence where it has to be read without this table: in derived headers and in what was recorded by earlier versions.
- * `noteOf` reads it back.
+ * Every note about a slide and its result, in one table: its stable code, and the sentence. Derived headers, and the
+ * records of earlier versions, hold the sentence alone, so that it can be read without this table. `noteOf` finds the
+ * code and data of a sentence. The sentences determine headers: PIPELINE_VERSION must change with them.
  */
 
 export const NOTE_TABLE = {
   // The slide
-  THUMBNAIL_LEFT_OUT: 'The thumbnail is left out: {reason}',
+  THUMBNAIL_LEFT_OUT: 'The thumbnail was left out: {reason}',
   ICC_PROFILE_IGNORED: 'The ICC profile of the source is damaged and was ignored, as configured.',
+  LEVEL_MADE_OF_BASE:
+    'The image of {columns} x {rows} pixels does not match the base level, so it was made from the base level.',
+  GLASS_LEVEL_UNTRUE:
+    'A small level of the slide shows glass where its base level has tissue, so every tile was examined.',
+  SLIDE_FAINT:
+    'The slide is faint: the optical density of its tissue is only {density} above that of the glass.',
+  // Whether it is H&E
+  FOREIGN_COLOUR:
+    '{share} of the tissue has a colour that haematoxylin and eosin do not produce (ink, or another stain).',
+  TISSUE_BROWN: '{share} of the tissue is brown or yellow (such as DAB, picric acid).',
+  TISSUE_ORANGE: '{share} of the tissue is orange or brick red (such as AEC, Ponceau, Congo red).',
+  TISSUE_BLUE: '{share} of the tissue is blue (such as aniline blue, Alcian blue, methylene blue).',
+  TISSUE_GREEN: '{share} of the tissue is green (such as methyl green, light green).',
+  TISSUE_GREY: '{share} of the tissue is grey or black (such as silver, or a pale counterstain).',
+  TISSUE_MAGENTA: '{share} of the tissue is magenta (such as periodic acid-Schiff).',
+  NO_EOSIN: 'Hardly anything is pink: no eosin was found.',
+  NO_HAEMATOXYLIN: 'Nuclei are not blue or violet: no haematoxylin was found.',
+  COLOURS_NOT_HE: 'The colours of the nuclei and of the tissue between them do not look like H&E.',
+  EOSIN_ALONE: 'Nothing has the colour of haematoxylin, so anything dense gets the colour of nuclei.',
+  PERHAPS_NOT_HE: 'This may not be an H&E slide.',
+  NOT_HE_BY_HEADER:
+    'The slide is not H&E (its header names {stains}). It was normalised because the request allowed any stain; its colours have no meaning.',
+  NOT_HE_BY_PIXELS:
+    'The slide is not H&E (its pixels show another stain). It was normalised because the request allowed any stain; its colours have no meaning.',
+  // Safeguards of the transfer
+  NUCLEI_ABSENT: 'Nuclei are nearly absent from the slide or the template, so their colour was ignored.',
+  STROMA_ABSENT:
+    'Stroma and cytoplasm are nearly absent from the slide or the template, so their colour was ignored.',
+  NO_COMMON_CLASS: 'No tissue class occurs in both the slide and the template, so the colours are unchanged.',
+  CLASS_MOVED_WITH_ANOTHER:
+    'The class "{class}" is nearly absent from the slide or the template, so its pixels are mapped like the class "{other}".',
+  CLASS_LEFT_ALONE:
+    'The class "{class}" is nearly absent from the slide or the template, so its pixels are unchanged.',
+} as const;
+
+export type NoteCode = keyof typeof NOTE_TABLE;
+
+/** The sentences that pipeline versions up to 3 wrote instead, which headers and records still hold. */
+export const FORMER_SENTENCES: Readonly<Partial<Record<NoteCode, string>>> = {
+  THUMBNAIL_LEFT_OUT: 'The thumbnail is left out: {reason}',
   LEVEL_MADE_OF_BASE:
     'The image of {columns} x {rows} pixels does not show what the base level shows: it was made of the base level.',
   GLASS_LEVEL_UNTRUE:
     'A small level of the slide shows glass where its base level has tissue: every tile was looked at.',
   SLIDE_FAINT: 'The slide is faint: its tissue is {density} denser than the glass.',
-  // Whether it is H&E
   FOREIGN_COLOUR:
     '{share} of the tissue has a colour that haematoxylin and eosin do not give (ink, or another stain).',
   TISSUE_BROWN: '{share} of the tissue is brown or yellow (as DAB, picric acid).',
@@ -32,7 +71,6 @@ export const NOTE_TABLE = {
     'The slide is not H&E (its header names {stains}) and was normalised because the request allows any stain: its colours mean nothing.',
   NOT_HE_BY_PIXELS:
     'The slide is not H&E (its pixels show another stain) and was normalised because the request allows any stain: its colours mean nothing.',
-  // Safeguards of the transfer
   NUCLEI_ABSENT: 'Nuclei are nearly absent here or in the template: their colour had no say in the change.',
   STROMA_ABSENT:
     'Stroma and cytoplasm are nearly absent here or in the template: their colour had no say in the change.',
@@ -41,9 +79,8 @@ export const NOTE_TABLE = {
     'The class "{class}" is nearly absent here or in the template; its pixels move with the class "{other}".',
   CLASS_LEFT_ALONE:
     'The class "{class}" is nearly absent here or in the template; its pixels stay as they are.',
-} as const;
+};
 
-export type NoteCode = keyof typeof NOTE_TABLE;
 /** By the names in braces. `share` is a fraction, `density` an optical density, `columns` and `rows` are pixels. */
 export type NoteData = Readonly<Record<string, string | number>>;
 
@@ -61,7 +98,7 @@ interface Form {
   read(text: string): number;
 }
 
-/** How numbers are written in a sentence; everything else is text. */
+/** The format of numbers in a sentence; everything else is text. */
 const FORMS: Readonly<Record<string, Form>> = {
   share: {
     pattern: '\\d+ %',
@@ -89,9 +126,11 @@ interface Reader {
 
 let readers: readonly Reader[] | undefined;
 
-/** What a sentence of `noteText` says, or one of an earlier version. */
+/** The code and data of a sentence of this version or an earlier one. */
 export function noteOf(message: string): Note {
-  readers ??= (Object.keys(NOTE_TABLE) as NoteCode[]).map(readerOf);
+  readers ??= [NOTE_TABLE, FORMER_SENTENCES].flatMap((table) =>
+    Object.entries(table).map(([code, sentence]) => readerOf(code as NoteCode, sentence)),
+  );
   for (const { code, sentence } of readers) {
     const found = sentence.exec(message);
     if (!found) continue;
@@ -104,9 +143,9 @@ export function noteOf(message: string): Note {
   return { code: 'OTHER', message, data: {} };
 }
 
-function readerOf(code: NoteCode): Reader {
-  // Names and sentences take turns.
-  const parts = NOTE_TABLE[code].split(PLACEHOLDER);
+function readerOf(code: NoteCode, sentence: string): Reader {
+  // Text and names alternate.
+  const parts = sentence.split(PLACEHOLDER);
   const pattern = parts.map((part, i) =>
     i % 2 === 0 ? escaped(part) : `(?<${part}>${FORMS[part]?.pattern ?? '.+'})`,
   );

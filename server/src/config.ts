@@ -37,7 +37,7 @@ const schema = z.strictObject({
       .describe(
         'Address to listen on. Without a login (oidc.issuer) it must be 127.0.0.1 or ::1: put a reverse proxy with a login in front.',
       ),
-    port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 takes a free one.'),
+    port: z.int().min(0).max(65_535).default(3080).describe('Port to listen on; 0 picks a free one.'),
     basePath: z
       .string()
       .regex(/^(\/[\w.~-]+)*$/, 'a path such as /stain, without a slash at its end')
@@ -61,11 +61,13 @@ const schema = z.strictObject({
       .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))
       .default([])
       .describe(
-        'Addresses or networks (CIDR) of reverse proxies. Their X-Forwarded-For, -Proto and -Host are trusted for the audit trail, rate limits and the addresses in answers.',
+        'Addresses or networks (CIDR) of reverse proxies. Their X-Forwarded-For, -Proto and -Host are trusted for the audit trail, rate limits and the URLs in responses.',
       ),
     maxConnections: count
       .default(5000)
-      .describe('Maximum number of open connections; idle ones give way to new ones.'),
+      .describe(
+        'Maximum number of open connections; beyond it, the oldest idle one is closed for a new one.',
+      ),
     connectionsPerAddress: count
       .default(500)
       .describe(
@@ -76,7 +78,7 @@ const schema = z.strictObject({
         .string()
         .min(1)
         .optional()
-        .describe('Certificate chain (PEM). With it the service speaks TLS, version 1.2 or newer.'),
+        .describe('Certificate chain (PEM). If it is set, the service uses TLS 1.2 or newer.'),
       keyFile: z.string().min(1).optional().describe('Private key of that certificate (PEM).'),
     }),
   }),
@@ -95,7 +97,7 @@ const schema = z.strictObject({
       .min(1)
       .default(['at+jwt'])
       .describe(
-        'Types (typ) of access tokens that are accepted: at+jwt (RFC 9068), or JWT for Keycloak and Entra ID, whose tokens are no more specific.',
+        'Types (typ) of access tokens that are accepted: at+jwt (RFC 9068), or JWT for Keycloak and Entra ID, which set no more specific type.',
       ),
     viewer: z
       .record(z.string(), z.unknown())
@@ -118,7 +120,7 @@ const schema = z.strictObject({
       .min(1)
       .default('stain.administer')
       .describe(
-        'Scope or role for replacing and removing the templates of others, cancelling the jobs of others and reading metrics; includes the other two.',
+        "Scope or role for replacing and removing other users' templates, cancelling other users' jobs and reading metrics; includes the other two.",
       ),
     clockToleranceSeconds: z
       .number()
@@ -154,14 +156,14 @@ const schema = z.strictObject({
       .enum(['known', 'exchanged', 'unknown'])
       .default('known')
       .describe(
-        'Applies with a login. known: the archive accepts the tokens of users, and shows each user what that user may see. exchanged: it accepts the tokens that dicomweb.oauth issues in exchange (RFC 8693). unknown: neither; whoever may read sees everything.',
+        'Applies with a login. known: the archive accepts the tokens of users, and shows each user what that user may see. exchanged: it accepts the tokens that dicomweb.oauth issues in exchange (RFC 8693). unknown: neither; every user who may read sees everything.',
       ),
     tls: z.strictObject({
       caFile: z
         .string()
         .min(1)
         .optional()
-        .describe('CA certificates for checking the archive (PEM), in place of the usual ones.'),
+        .describe('CA certificates (PEM) for verifying the archive, instead of the default ones.'),
       certFile: z
         .string()
         .min(1)
@@ -201,7 +203,7 @@ const schema = z.strictObject({
   spool: z.strictObject({
     directory: folder(
       './var/spool',
-      'Folder for slides that are being processed; it needs room for a few slides. Workers that share it resume the jobs of one that died.',
+      'Folder for slides that are being processed; it needs space for a few slides. Workers that share it resume the jobs of one that died.',
     ),
     quotaBytes: count
       .optional()
@@ -213,14 +215,14 @@ const schema = z.strictObject({
       .positive()
       .default(7)
       .describe(
-        'Days for which the files of a failed job are kept, so that the same request can resume it; fewer if other jobs need the room.',
+        'Days for which the files of a failed job are kept, so that the same request can resume it; fewer if other jobs need the space.',
       ),
     sourceBytes: z
       .int()
       .min(0)
       .default(20e9)
       .describe(
-        'Maximum size in bytes of the source instances that each service caches in the spool, for previews and the normalised archive, when the archive is slow at single frames; at most a quarter of quotaBytes. 0 turns this off.',
+        'Maximum size in bytes of the source instances that each service caches in the spool, for previews and the normalised archive, when the archive is slow to return single frames; at most a quarter of quotaBytes. 0 turns this off.',
       ),
     minFreeBytes: z
       .int()
@@ -257,7 +259,7 @@ const schema = z.strictObject({
       .min(0)
       .default(30)
       .describe(
-        'Batches and normalize-all take a slide once no new instance has arrived for this long. 0: at once.',
+        'Batches and normalize-all start a slide once no new instance has arrived for this long. 0: at once.',
       ),
     retryHours: z
       .number()
@@ -271,7 +273,7 @@ const schema = z.strictObject({
       .min(1)
       .default(365)
       .describe(
-        'Days for which failed and cancelled jobs, and batches of which every job has ended, are kept in the database. Completed jobs stay: a repeated request finds its result by them.',
+        'Days for which failed and cancelled jobs, and batches whose jobs have all ended, are kept in the database. Completed jobs are kept for good, so that a repeated request finds its result.',
       ),
   }),
   rules: z.strictObject({
@@ -280,7 +282,7 @@ const schema = z.strictObject({
       .min(1)
       .optional()
       .describe(
-        'File (JSON) of rules: which new slides are normalised without anybody asking (docs/rules.md). The same for every service.',
+        'JSON file with the rules for normalising new slides automatically (docs/rules.md). It must be the same for every service.',
       ),
     pollSeconds: z
       .number()
@@ -291,17 +293,17 @@ const schema = z.strictObject({
     lookBackDays: count
       .max(365)
       .default(7)
-      .describe('Each search covers the studies of this many days, by Study Date, and all later ones.'),
+      .describe('How many days back, by Study Date, every search goes; later dates are always included.'),
     reachDays: count
       .max(36_500)
       .default(365)
       .describe(
-        'Studies up to this old, by Study Date, are searched too, thirty days of them at a time: a slide may be scanned long after its study was begun.',
+        'How many days back, by Study Date, older studies are searched too, thirty days at a time: a slide may be scanned long after its study began.',
       ),
     orthancUrl: httpUrl
       .optional()
       .describe(
-        'If the archive is Orthanc: root of its REST API. Its list of changes then names every new series exactly, whatever its dates.',
+        'If the archive is Orthanc: root URL of its REST API. Its list of changes then names every new series, whatever its dates.',
       ),
   }),
   device: z
@@ -321,7 +323,7 @@ const schema = z.strictObject({
   templates: z.strictObject({
     directory: folder(
       './var/templates',
-      'Folder of your own templates, for the command line. A service imports what it holds into the database, each file once, at the start.',
+      'Folder of your own templates, for the command line. At startup, a service imports each file in it into the database, once.',
     ),
     token: z
       .string()
@@ -347,7 +349,7 @@ const schema = z.strictObject({
     maxQueuedJobs: count
       .default(1000)
       .describe(
-        'Maximum number of waiting jobs; further requests are refused. Jobs of batches are counted apart, up to half as many.',
+        'Maximum number of waiting jobs; further requests are refused. Jobs of batches are counted separately, up to half as many.',
       ),
     seriesPerBatch: count.default(10_000).describe('Maximum number of series in one batch.'),
     batchesPerUser: count
@@ -358,7 +360,7 @@ const schema = z.strictObject({
     jobsPerUser: count
       .default(500)
       .describe(
-        'Maximum number of unfinished jobs of one user; jobs of batches are counted apart, up to half as many. Without a login there is no such limit.',
+        'Maximum number of unfinished jobs of one user; jobs of batches are counted separately, up to half as many. Without a login there is no such limit.',
       ),
     templatesPerUser: count
       .default(200)
@@ -372,7 +374,7 @@ const schema = z.strictObject({
       .max(64)
       .default(4)
       .describe(
-        'How many stains, previews and templates are computed at the same time; at most half of them for one user.',
+        'Maximum number of stains, previews and templates that are computed at the same time; one user gets at most half of these slots.',
       ),
     fitsPerUser: count
       .default(16)
@@ -388,17 +390,19 @@ const schema = z.strictObject({
     requestsPerSecond: count
       .default(50)
       .describe(
-        'Requests of one user (or address) to the API; twenty times as many to the archive behind it.',
+        'Requests per second from one user (or address) to the API; twenty times as many to the archive behind it.',
       ),
     requestsPerSecondPerAddress: count
       .default(1000)
-      .describe('Requests of one address (IPv6: of one /64) to everything, counted before the login.'),
+      .describe(
+        'Requests of any kind per second from one address (IPv6: one /64), counted before the login.',
+      ),
     eventStreamsPerUser: count
       .default(32)
-      .describe('Maximum number of event streams that one user (or address) has open at one process.'),
+      .describe('Maximum number of event streams that one user (or address) may have open in one process.'),
     eventStreams: count
       .default(1000)
-      .describe('Maximum number of event streams of all users at one process.'),
+      .describe('Maximum number of event streams of all users in one process.'),
   }),
   output: z.strictObject({
     encoding: z
@@ -424,7 +428,7 @@ const schema = z.strictObject({
       .url({ protocol: /^postgres(ql)?$/ })
       .optional()
       .describe(
-        'Address of a PostgreSQL database, in place of the embedded one, for several processes on one queue. DATABASE_URL is read as well. Secret when it holds a password.',
+        'URL of a PostgreSQL database, instead of the embedded one, for several processes that share a queue. DATABASE_URL works too. Secret if it holds a password.',
       ),
   }),
   audit: z.strictObject({
@@ -446,14 +450,14 @@ const schema = z.strictObject({
       .max(1440)
       .default(15)
       .describe(
-        'How often the number and digest of the last line are written to the database and to syslog, so that a trail that is cut later is noticed. In minutes.',
+        'How often the number and digest of the last line are written to the database and to syslog, so that later cuts are noticed. In minutes.',
       ),
     anchorKeepDays: z
       .number()
       .min(1)
       .optional()
       .describe(
-        'Days for which these anchors are kept in the database: no fewer than the files of the trail. Without it, for good.',
+        'Days for which these anchors are kept in the database: at least as long as the files of the trail. If not set, for good.',
       ),
     syslog: z.strictObject({
       host: z
@@ -466,7 +470,7 @@ const schema = z.strictObject({
         .string()
         .min(1)
         .optional()
-        .describe('CA certificates for checking that receiver (PEM), in place of the usual ones.'),
+        .describe('CA certificates (PEM) for verifying that receiver, instead of the default ones.'),
       certFile: z.string().min(1).optional().describe('Client certificate for that receiver (PEM).'),
       keyFile: z.string().min(1).optional().describe('Private key of the client certificate (PEM).'),
     }),
@@ -476,14 +480,14 @@ const schema = z.strictObject({
       .string()
       .min(1)
       .default('127.0.0.1')
-      .describe('Address of a listener for metrics and probes alone, without a login.'),
+      .describe('Address of a separate listener for metrics and probes only, without a login.'),
     port: z
       .int()
       .min(0)
       .max(65_535)
       .optional()
       .describe(
-        'Port for /metrics, /health and /ready. Without it a service answers them on its own port, and a worker not at all.',
+        'Port for /metrics, /health and /ready. Without it, a service serves them on its own port, and a worker does not serve them.',
       ),
   }),
   log: z.strictObject({

@@ -52,7 +52,7 @@ function requireUsable(setting: string, use: () => unknown): void {
     const why = (cause as NodeJS.ErrnoException).code ?? 'unknown';
     throw invalidSetting(
       setting,
-      `no PEM file that can be used (${why}): a key must belong to its certificate and have no passphrase.`,
+      `not a usable PEM file (${why}): a key must belong to its certificate and have no passphrase.`,
       cause,
     );
   }

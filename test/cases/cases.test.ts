@@ -224,7 +224,9 @@ describe.skipIf(missing)(`A slide with a defect${note}`, () => {
   it('a damaged thumbnail is left out, with a note that names its frame', async () => {
     const { levels, notes } = await derived('x2-wsidicomizer-thumbnail');
     expect(levels).toEqual(['VOLUME NONE 2220 x 2967']);
-    expect(notes).toContainEqual(expect.stringMatching(/^The thumbnail is left out: .* frame 1 of instance/));
+    expect(notes).toContainEqual(
+      expect.stringMatching(/^The thumbnail was left out: .* frame 1 of instance/),
+    );
   });
 
   it('bytes after the end marker of glass, a black smallest level, HTJ2K that is JPEG 2000', async () => {

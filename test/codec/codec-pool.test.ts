@@ -219,8 +219,8 @@ describe('a codec that crashes', () => {
 
   it.each([
     ['hangs', HANGS, 'A frame kept its codec busy for more than 2 s.'],
-    ['ends its thread', EXITS, 'A frame made its codec break down.'],
-    ['throws outside of its task', THROWS, 'A frame made its codec break down.'],
+    ['ends its thread', EXITS, 'A frame crashed its codec.'],
+    ['throws outside of its task', THROWS, 'A frame crashed its codec.'],
   ])('that %s fails only its own frame, and those behind it are decoded', async (_what, fault, message) => {
     const pool = broken(1, 2000);
     try {

@@ -82,7 +82,7 @@ describe('colour table', () => {
     const crashing = fileURLToPath(new URL('./crashing-converter.ts', import.meta.url));
     await expect(makeColourTable(matrixProfile(SRGB, 1.8), crashing)).rejects.toMatchObject({
       code: 'ICC_PROFILE_INVALID',
-      message: 'The ICC profile of the slide brings LittleCMS down.',
+      message: 'The ICC profile of the slide crashes LittleCMS.',
     });
   });
 

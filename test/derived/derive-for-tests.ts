@@ -24,7 +24,7 @@ export function record(changes: Partial<DerivationRecord> = {}): DerivationRecor
     encoding: 'jpeg',
     quality: 90,
     executionProvider: 'cpu',
-    colourPolicy: 'The source is sRGB by its ICC profile. Output is sRGB.',
+    colourPolicy: 'The source is sRGB, according to its ICC profile. Output is sRGB.',
     softwareVersions: ['stain-normalization 0.1.0', 'onnxruntime 1.30.0'],
     deviceSerialNumber: 'test',
     seriesNumber: 7,

@@ -410,7 +410,7 @@ test('an ICC profile becomes one of an input device, without a profile ID', () =
   expect(changed.subarray(84, 100)).toEqual(Buffer.alloc(16));
   const others = [...changed.keys()].filter((at) => changed[at] !== profile[at]);
   expect(others.every((at) => (at >= 12 && at < 16) || (at >= 84 && at < 100))).toBe(true);
-  expect(() => inputDeviceProfile(Buffer.alloc(20))).toThrow(/no ICC profile/);
+  expect(() => inputDeviceProfile(Buffer.alloc(20))).toThrow(/not an ICC profile/);
 });
 
 test('a series description distinguishes variants within 64 characters', () => {
@@ -480,5 +480,5 @@ test('a series that replaces another names it, and the source still comes last',
     ]);
   expect(related.at(-2)).toEqual(['2.25.7', 'SUPERSEDED']);
   expect(related.at(-1)).toEqual([source().string('SeriesInstanceUID'), '121323']);
-  expect(derived.string('DerivationDescription')).toContain('Revision 2, in place of series 2.25.7.');
+  expect(derived.string('DerivationDescription')).toContain('Revision 2, replaces series 2.25.7.');
 });

@@ -69,7 +69,7 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
     expect(await start.isDisabled()).toBe(true);
     await page.locator(PAGE).getByRole('textbox', { name: 'Description' }).fill('nothing like it');
     await page.keyboard.press('Enter');
-    await page.getByText('No study with slides is found.').waitFor();
+    await page.getByText('No study with slides was found.').waitFor();
     await page.locator(PAGE).getByRole('textbox', { name: 'Description' }).fill('ormalization samp');
     await page.locator(PAGE).getByRole('button', { name: 'Search' }).click();
     await expect.poll(() => rows(page).count(), SOON).toBe(3);
@@ -79,9 +79,9 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
     await picture(page, 'selected');
 
     await start.click();
-    await page.getByText(/of 2 slides are through/).waitFor();
+    await page.getByText(/of 2 slides are finished/).waitFor();
     await picture(page, 'running');
-    await page.getByText('2 of 2 slides are through').waitFor({ timeout: 120_000 });
+    await page.getByText('2 of 2 slides are finished').waitFor({ timeout: 120_000 });
     expect(await rows(page).getByText('Done', { exact: true }).count()).toBe(2);
     expect(await seriousFindings(page, [PAGE])).toEqual([]);
     await picture(page, 'report');
@@ -95,13 +95,13 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
 
     // Loaded again, it is the same report, with the names of its studies.
     await page.reload();
-    await page.getByText('2 of 2 slides are through').waitFor();
+    await page.getByText('2 of 2 slides are finished').waitFor();
     await expect.poll(() => rows(page).getByText('Stain normalization sample').count(), SOON).toBe(2);
     await rows(page).getByRole('link', { name: 'Compare' }).first().click();
     const opened = await until(page, ({ comparison }) => comparison !== null);
     expect(opened.comparison!.normalized.derived?.template).toBe('he-violet');
     await page.goto(`${service.url}stain-batches`);
-    await page.locator(PAGE).getByText('2 of 2 slides are through').waitFor();
+    await page.locator(PAGE).getByText('2 of 2 slides are finished').waitFor();
     expect(faults).toEqual([]);
   });
 
@@ -116,8 +116,8 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
       .check();
     await page.locator(PAGE).getByRole('button', { name: 'Normalize' }).click();
     // The slide waits, and what was made of it before is none.
-    await page.locator(PAGE).getByRole('button', { name: 'Cancel what is left' }).click();
-    await page.getByText('2 of 2 slides are through (cancelled)').waitFor();
+    await page.locator(PAGE).getByRole('button', { name: 'Cancel the rest' }).click();
+    await page.getByText('2 of 2 slides are finished (cancelled)').waitFor();
     await page.locator(PAGE).getByText('Skipped', { exact: true }).first().waitFor();
     await page.getByText('(ALREADY_NORMALIZED)').first().waitFor();
     await page

@@ -68,7 +68,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     // Removing asks first; a user who changes their mind keeps it.
     const question = page.locator(PANEL).getByRole('alertdialog');
     await button(page, /Our laboratory/).click();
-    await question.getByText('Series that were made with it stay as they are').waitFor();
+    await question.getByText('Series that were made with it stay unchanged').waitFor();
     await question.getByRole('button', { name: 'Never mind' }).click();
     await question.waitFor({ state: 'detached' });
     expect((await state(page)).template).toBe(own?.id);

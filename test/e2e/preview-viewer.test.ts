@@ -220,7 +220,7 @@ for (const { kind, missing } of kinds)
         expect(await page.locator('.stain-second-viewer').count()).toBe(1);
         await choose(0);
         await isOn(first!);
-        await button(page, 'Preview alone').click();
+        await button(page, 'Preview only').click();
         part.width += 32;
         expect(meanDifference(alone, await picture('alone-again'), part)).toBe(0);
         await page.keyboard.down('o');

@@ -162,7 +162,7 @@ test('a page that is left asks nothing any more', async () => {
   expect(client.batch.mock.calls.length).toBe(asked);
 });
 
-test('slides are through when nothing can become of them any more', () => {
+test('slides are finished when their state can no longer change', () => {
   const { counts } = reportOf(
     'COMPLETED',
     'FAILED',

@@ -8,7 +8,7 @@ afterEach(() => setStrings({}));
 
 const notHe = {
   code: 'STAIN_NOT_HE',
-  message: 'The slide does not look like H&E. Hardly anything is pink: no eosin is seen.',
+  message: 'The slide does not look like H&E. Hardly anything is pink: no eosin was found.',
   remedy: 'Only slides stained with haematoxylin and eosin are normalised.',
   data: { seen: 'pixels', score: 0.9, reasons: [noteText('NO_EOSIN')] },
 };

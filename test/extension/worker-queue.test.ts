@@ -69,6 +69,6 @@ test('a worker that crashes fails all waiting requests, and all later ones', asy
 
 test('a worker that was killed and stays silent is abandoned', async () => {
   const { queue } = fakeWorker(20);
-  await expect(queue.ask(request('a'), never)).rejects.toThrow('does not answer');
+  await expect(queue.ask(request('a'), never)).rejects.toThrow('is not responding');
   expect(queue.isBroken).toBe(true);
 });

@@ -22,7 +22,7 @@ const uid = fc
 const patient = fc.constantFrom('Quidditch^Zo', 'Dolohow^Igor^^Dr', 'PID-73x91');
 /** How libraries word errors about a value; with PID they quote it. */
 const wordings: readonly ((uid: string, patient: string) => string)[] = [
-  (uid) => `You see no series ${uid} in study ${uid} of the archive.`,
+  (uid) => `The archive shows you no series ${uid} in study ${uid}.`,
   (uid) => `Key (workitem_uid)=(${uid}) already exists.`,
   (uid) => `getaddrinfo ENOTFOUND archive, GET https://archive.example:8042/dicom-web/studies/${uid}/series`,
   (uid, patient) => `fetch failed: http://me:pass@10.1.2.3/studies/${uid}?PatientID=${patient}#x`,

@@ -117,7 +117,7 @@ describe('the command line', () => {
       dataset.string('DerivationDescription'),
     ]);
     expect(description[0]).toMatch(/, rev 2\) RUO$/);
-    expect(description[1]).toContain(`Revision 2, in place of series ${half.seriesInstanceUid}.`);
+    expect(description[1]).toContain(`Revision 2, replaces series ${half.seriesInstanceUid}.`);
   });
 
   it('makes a different series, not a revision, for another transfer', async () => {

@@ -52,7 +52,7 @@ it('follows no BulkDataURI or Retrieve URL, neither to another host nor to the a
     } as const;
     const { colour } = await openRemoteSeries(series, access, new AbortController().signal);
     // The profile is there, and comes from the instance itself.
-    expect(colour.policy).toContain('by its ICC profile');
+    expect(colour.policy).toContain('to its ICC profile');
     const root = `GET /dicom-web/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}`;
     expect(archive.requests).toEqual([
       `${root}/metadata`,

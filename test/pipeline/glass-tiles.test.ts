@@ -80,7 +80,7 @@ describe('a small level that shows glass where the base level has tissue (shifte
     expect((await found(tile([245, 245, 245]))).tiles).toBeDefined();
     const { tiles, notes } = await found(tile([150, 80, 150]));
     expect(tiles).toBeUndefined();
-    expect(notes).toEqual([expect.stringContaining('every tile was looked at')]);
+    expect(notes).toEqual([expect.stringContaining('every tile was examined')]);
   });
 });
 

@@ -153,7 +153,7 @@ describe('a level that shows something else', () => {
     ['of other tissue', tissue(SIDE / 2, SIDE / 2, { part: 0.7, strength: 0.4 })],
   ])('%s: is made of the base level, and the result says so', async (name, small) => {
     const { notes, base, level } = await normalized(name, small);
-    expect(notes.join(' ')).toMatch(/256 x 256 pixels does not show what the base level shows/);
+    expect(notes.join(' ')).toMatch(/256 x 256 pixels does not match the base level/);
     expect(codesOf(level)).toContain('113085');
     expect(sourceOf(level)).toBe(testUid(`${name} base`));
     const whole = blankRaster(SIDE, SIDE);
@@ -176,7 +176,7 @@ describe('a level that shows something else', () => {
 
   it('is detected if one of its pixels covers more than a frame of the finer one', async () => {
     const { notes } = await normalized('far coarser', blankRaster(16, 16), { tile: 16 });
-    expect(notes.join(' ')).toMatch(/16 x 16 pixels does not show what the base level shows/);
+    expect(notes.join(' ')).toMatch(/16 x 16 pixels does not match the base level/);
   });
 
   it('is detected if the finer level is one large frame', async () => {
@@ -187,7 +187,7 @@ describe('a level that shows something else', () => {
       whole,
       tile: side,
     });
-    expect(notes.join(' ')).toMatch(/1024 x 1024 pixels does not show what the base level shows/);
+    expect(notes.join(' ')).toMatch(/1024 x 1024 pixels does not match the base level/);
   });
 
   it('never makes the progress decrease', async () => {

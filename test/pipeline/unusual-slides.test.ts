@@ -124,7 +124,7 @@ it('a slide that may be another stain is finished, with a note', async () => {
   // An eighth of the rows in a colour foreign to H&E.
   const found = await fit(inked(breast(), [20, 120, 60], 40, 12));
   expect(found.outOfDistribution.verdict).toBe('unsure');
-  expect(found.notes.join(' ')).toMatch(/colour that haematoxylin and eosin do not give/);
+  expect(found.notes.join(' ')).toMatch(/colour that haematoxylin and eosin do not produce/);
   expect(() => requireHe(found, {})).not.toThrow();
 });
 
@@ -142,7 +142,7 @@ describe('ink', () => {
           if (clean.classes[k]!.share > 0.05)
             expect(Math.abs(mean[c] - clean.classes[k]!.mean[c])).toBeLessThan(0.15);
       expect(withInk.outOfDistribution.reasons.join()).toMatch(
-        /colour that haematoxylin and eosin do not give/,
+        /colour that haematoxylin and eosin do not produce/,
       );
       const result = await normalized(picture, await template());
       const from = 44 * 128 * 3;

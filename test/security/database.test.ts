@@ -156,9 +156,11 @@ describe.skipIf(postgresMissing !== undefined)(
           await expectAway();
           expect((await checksOf(service))['database']).toBe('DATABASE_UNAVAILABLE');
           // Errors that pg-boss meets in the background are logged occasionally, without a password.
-          await expect.poll(() => process.logged).toMatch(/the database is away/);
+          await expect.poll(() => process.logged).toMatch(/the database is unavailable/);
           expect(process.logged).toMatch(/ECONNREFUSED|terminating connection/);
-          const words = process.logged.split('\n').filter((line) => line.includes('the database is away'));
+          const words = process.logged
+            .split('\n')
+            .filter((line) => line.includes('the database is unavailable'));
           expect(words).toHaveLength(1);
         } finally {
           await postgres.start();

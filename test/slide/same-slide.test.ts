@@ -210,7 +210,7 @@ describe('a slide that is requested by one of its images', () => {
     );
     const slide = ask(headers, '2.25.11');
     expect(slide.thumbnail).toBeUndefined();
-    expect(slide.notes).toEqual([expect.stringMatching(/^The thumbnail is left out/)]);
+    expect(slide.notes).toEqual([expect.stringMatching(/^The thumbnail was left out/)]);
     expect(refusalOf(headers, '2.25.13').code).toBe('SLIDE_NOT_FOUND');
   });
 

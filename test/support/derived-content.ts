@@ -37,7 +37,7 @@ export async function derivedContent(file: Part10File): Promise<DerivedContent> 
   };
   const { seriesNumber, ...kept } = facts;
   const header = JSON.stringify(toDicomJson(withoutRevision(dataset)))
-    .replace(/Revision \d+(, in place of series [\d.]*\d)?\./g, '')
+    .replace(/Revision \d+(, replaces series [\d.]*\d)?\./g, '')
     .replace(/-SN[0-9a-f]{4}\b/g, '-SN');
   const hash = createHash('sha256')
     .update(header)

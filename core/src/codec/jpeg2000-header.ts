@@ -67,7 +67,7 @@ function readSize(view: DataView, siz: number): CodestreamFormat {
     if (sampleBits !== bits || bits > 0x7f || stepX !== 1 || stepY !== 1)
       throw new StainError(
         'PIXEL_FORMAT_UNSUPPORTED',
-        'The components of a JPEG 2000 frame are signed, subsampled or not alike.',
+        'The components of a JPEG 2000 frame are signed, subsampled or not all the same.',
       );
   }
   return { width: right - left, height: bottom - top, components, bitsPerSample: bits + 1 };

@@ -70,7 +70,7 @@ export function withColours(format: FrameFormat, found: NativeColours | undefine
   if (colours === undefined)
     throw new StainError(
       'PIXEL_FORMAT_UNSUPPORTED',
-      `The frames are uncompressed and named ${named}, which they are not, and show no glass to tell their colours by.`,
+      `The frames are uncompressed and wrongly labelled ${named}, and no glass in them shows what their colours are.`,
     );
   return { ...format, photometricInterpretation: colours };
 }

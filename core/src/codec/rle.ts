@@ -19,7 +19,7 @@ export function decodeRle(bytes: Uint8Array, format: FrameFormat): Uint8Array {
     const start = view.getUint32(4 + 4 * s, true);
     const end = s < 2 ? view.getUint32(8 + 4 * s, true) : bytes.length;
     if (start < HEADER_BYTES || start > end || end > bytes.length)
-      throw invalidFrame('An RLE frame has segments outside of it.');
+      throw invalidFrame('An RLE frame has segments beyond its end.');
     if ((end - start) * MAX_EXPANSION < size) throw invalidFrame('An RLE segment is truncated.');
     return bytes.subarray(start, end);
   });
@@ -41,7 +41,7 @@ function unpack(packed: Uint8Array, plane: Uint8Array): void {
     const count = n < 128 ? n + 1 : 257 - n;
     const used = n < 128 ? count : 1;
     if (from + used > packed.length || to + count > plane.length)
-      throw invalidFrame('An RLE segment runs over its end.');
+      throw invalidFrame('An RLE segment runs past its end.');
     const step = n < 128 ? 1 : 0;
     for (let i = 0; i < count; i++) plane[to + i] = packed[from + i * step]!;
     from += used;

@@ -68,7 +68,7 @@ export function decodeWith<Decoder extends WasmDecoder>(
     const { width, height, componentCount: components, bitsPerSample } = decoder.getFrameInfo();
     requireFormat({ width, height, components, bitsPerSample }, format);
     const decoded = decoder.getDecodedBuffer();
-    if (decoded.length < width * height * 3) throw invalidFrame('A frame was decoded in part only.');
+    if (decoded.length < width * height * 3) throw invalidFrame('A frame was only partly decoded.');
     // Copied, because the view disappears with the decoder (and has a class of its own in one of them).
     const pixels = after(new Uint8Array(decoded.subarray(0, width * height * 3)), decoder);
     decoder.delete();

@@ -107,7 +107,7 @@ export const note = z
     message: z.string().meta({ description: 'The note in English' }),
     data: z.record(z.string(), z.union([z.string(), z.number()])).readonly(),
   })
-  .meta({ id: 'Note', description: 'What should be known about a slide or a result' });
+  .meta({ id: 'Note', description: 'What users should know about a slide or a result' });
 
 export const normalizationResult = z
   .object({
@@ -167,7 +167,7 @@ export const jobError = z
 
 export const jobWaiting = z
   .object({ code: z.string(), message: z.string(), remedy: z.string() })
-  .meta({ id: 'JobWaiting', description: 'A transient fault, such as an archive that is away' });
+  .meta({ id: 'JobWaiting', description: 'A transient fault, such as an unreachable archive' });
 
 export const storedPart = z
   .object({ instances: z.int(), of: z.int() })

@@ -7,7 +7,7 @@ const { studyInstanceUid, seriesInstanceUid, transfer } = normalizationCreate.sh
 
 export const ruleState = z.enum(['STARTING', 'OPEN', 'OUT OF HOURS', 'DISABLED', 'FAULTY']).meta({
   description:
-    'STARTING: not looked at yet. OPEN: its series are dealt with as they arrive. OUT OF HOURS: its series wait. DISABLED: switched off in the file. FAULTY: it cannot be followed now, see its code; its series wait.',
+    'STARTING: not examined yet. OPEN: its series are processed as they arrive. OUT OF HOURS: its series wait. DISABLED: switched off in the file. FAULTY: it cannot be applied at the moment, see its code; its series wait.',
 });
 export type RuleState = z.infer<typeof ruleState>;
 
@@ -32,7 +32,7 @@ export const rule = z
       })
       .nullable(),
     since: z.iso.date().nullable(),
-    createdAt: z.iso.datetime().nullable().meta({ description: 'When the service first knew it' }),
+    createdAt: z.iso.datetime().nullable().meta({ description: 'When the service first saw it' }),
     counts: z.record(z.string(), z.number()).meta({ description: 'Number of its series by state' }),
     lagSeconds: z
       .number()
@@ -51,7 +51,7 @@ export const ruleList = z
         ageSeconds: z.number().nullable(),
         isSurveyed: z.boolean().meta({
           description:
-            'Whether it is known what was in the archive before the first rule; nothing is new until then',
+            'Whether the survey of what was in the archive before the first rule is complete; nothing counts as new until then',
         }),
         code: z.string().nullable().meta({ description: 'Fault of the last search' }),
         message: z.string().nullable(),
@@ -74,7 +74,7 @@ export const ruleSeriesQuery = z.object({
 
 export const ruleSeriesPage = z
   .object({ series: z.array(batchSeries), next: z.int().nullable() })
-  .meta({ id: 'RuleSeriesPage', description: 'In the order in which the rule took them up' });
+  .meta({ id: 'RuleSeriesPage', description: 'In the order in which the rule picked them up' });
 
 export const ruleRetry = z.object({ series: z.int() }).meta({ id: 'RuleRetry' });
 

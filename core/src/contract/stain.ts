@@ -37,7 +37,7 @@ export const stain = z
     glassColour: z.tuple([z.number(), z.number(), z.number()]).readonly(),
     fade: z.object({ low: z.number(), high: z.number() }).meta({
       description:
-        'Optical densities up to which pixels stay as they are, and from which they are fully normalised',
+        'Optical densities: up to the first, pixels are unchanged; from the second on, they are fully normalised',
     }),
     sampledTiles: z.number(),
     pixels: z.number(),

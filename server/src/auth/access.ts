@@ -96,7 +96,7 @@ export async function requireAccess(
   throw hiding(
     new StainError(
       'SERIES_NOT_FOUND',
-      `You see no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid} of the archive.`,
+      `The archive shows you no series ${series.seriesInstanceUid} in study ${series.studyInstanceUid}.`,
     ),
   );
 }

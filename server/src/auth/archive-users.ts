@@ -55,7 +55,7 @@ async function faultOf(url: string, tls: ArchiveCredentials['tls']): Promise<Sta
     await client.searchStudies({ limit: 1 }, AbortSignal.timeout(TIMEOUT_MS));
     return new StainError(
       'ARCHIVE_WITHOUT_USERS',
-      'The archive answers a token that nobody issued: whoever may read sees everything in it.',
+      'The archive accepts a token that nobody issued: every user who may read sees everything in it.',
       { data: { answersAnybody: true } },
     );
   } catch (error) {
@@ -63,7 +63,7 @@ async function faultOf(url: string, tls: ArchiveCredentials['tls']): Promise<Sta
     if (!schemes?.length || schemes.includes('bearer')) return undefined;
     return new StainError(
       'ARCHIVE_WITHOUT_USERS',
-      `The archive asks for credentials of another kind (${schemes.join(', ')}) than the tokens of users: nobody sees a slide.`,
+      `The archive requires other credentials (${schemes.join(', ')}) than the tokens of users: nobody can see a slide.`,
     );
   } finally {
     await client.close();

@@ -77,7 +77,7 @@ async function discoverKeys(issuer: string): Promise<JWTVerifyGetKey> {
     throw unavailable(error);
   }
   // OpenID Connect Discovery 4.3: another issuer's document would provide another's keys.
-  if (document.issuer !== issuer) throw unavailable(new Error('the document is of another issuer'));
+  if (document.issuer !== issuer) throw unavailable(new Error('the document is from another issuer'));
   return createRemoteJWKSet(new URL(document.jwks_uri), {
     timeoutDuration: ISSUER_TIMEOUT_MS,
     cooldownDuration: KEYS_COOLDOWN_MS,

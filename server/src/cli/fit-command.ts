@@ -91,7 +91,7 @@ async function ofPicture(args: FitArguments, network: StainNetwork, signal: Abor
   const pixels = memorySource(await readImage(args.source, (note) => notes.push(note)));
   const fit = await fitStain(pixels, [pixels], network, { signal });
   requireHe(fit, args);
-  return { fit, colourPolicy: 'A picture: taken as sRGB.', notes: [...notes, ...fit.notes] };
+  return { fit, colourPolicy: 'The picture was treated as sRGB.', notes: [...notes, ...fit.notes] };
 }
 
 async function ofSeries(

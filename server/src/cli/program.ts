@@ -190,7 +190,7 @@ function addFit(program: Command, run: Run): void {
     .option('--study <uid>', 'Study Instance UID; needed if the source has several slides')
     .option('--series <uid>', 'Series Instance UID')
     .option('--slide <uid>', 'SOP Instance UID of any image of the slide, if the series has several')
-    .option('--any-stain', 'fit it although it is not H&E')
+    .option('--any-stain', 'fit it even if it is not H&E')
     .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
     .action((source: string, options: Omit<FitArguments, 'source'>) =>
       run((composition, signal) => fitCommand({ source, ...options }, composition, signal), describeFit),
@@ -200,7 +200,7 @@ function addFit(program: Command, run: Run): void {
 function addRules(program: Command, run: Run): void {
   program
     .command('rules')
-    .description('check the file of rules.file; with --dry-run, list what its rules would take up')
+    .description('check the rules in rules.file; with --dry-run, list what they would pick up')
     .option('--dry-run', 'compare the series of the archive with the rules; nothing is changed', false)
     .option('--days <number>', 'studies of this many days, by Study Date', positiveWholeNumber, 7)
     .action((options: RulesArguments) =>
@@ -223,7 +223,7 @@ function addTemplates(program: Command, run: Run): void {
     .option('--series <uid>', 'Series Instance UID, for a series')
     .option('--slide <uid>', 'SOP Instance UID of any image of the slide, if the series has several')
     .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
-    .option('--any-stain', 'accept it although it is not H&E')
+    .option('--any-stain', 'accept it even if it is not H&E')
     .option('--replace', 'replace a template with the same id', false)
     .option(
       '--to <url>',

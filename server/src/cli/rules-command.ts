@@ -37,7 +37,7 @@ export async function rulesCommand(
   signal: AbortSignal,
 ): Promise<RulesResult> {
   if (config.rules.file === undefined)
-    throw new StainError('CONFIGURATION_INVALID', 'rules.file: there is no file of rules.');
+    throw new StainError('CONFIGURATION_INVALID', 'rules.file is not set.');
   const rules = loadRules(config);
   if (!dryRun) return { rules, series: null };
   await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
@@ -85,10 +85,10 @@ export function describeRules({ rules, series }: RulesResult): string {
     '',
     ...series.map(({ seriesInstanceUid, instances, rules: matching, differs }) => {
       const others = Object.entries(differs).map(([name, keyword]) => `${name}: ${keyword} differs`);
-      const what = matching.length > 0 ? `would be taken up by ${matching.join(', ')}` : 'no rule';
+      const what = matching.length > 0 ? `would be picked up by ${matching.join(', ')}` : 'no rule';
       const why = others.length > 0 ? ` (${others.join('; ')})` : '';
       return `${seriesInstanceUid}  ${instances ?? '?'} instances  ${what}${why}`;
     }),
-    `${taken.length} of ${series.length} slide series would be taken up, if they are new. Nothing was changed.`,
+    `${taken.length} of ${series.length} slide series would be picked up if they are new. Nothing was changed.`,
   ].join('\n');
 }

@@ -196,7 +196,7 @@ export class CodecPool {
     } catch (cause) {
       // Errors of the codecs are returned as answers: if something is thrown, the thread is gone.
       if (this.#closed) throw shuttingDown(cause);
-      throw failed(isLate ? tooLong : 'made its codec break down', { cause });
+      throw failed(isLate ? tooLong : 'crashed its codec', { cause });
     } finally {
       clearTimeout(timer);
       clearTimeout(leaving);

@@ -58,7 +58,7 @@ function convert(profile: Uint8Array, converter: string): Promise<Uint8Array> {
       (error, stdout, stderr) => {
         if (!error) resolve(stdout);
         else if (error.code === 2) reject(invalidProfile(`cannot be applied: ${stderr.toString()}`));
-        else if (error.signal) reject(invalidProfile('brings LittleCMS down'));
+        else if (error.signal) reject(invalidProfile('crashes LittleCMS'));
         else
           reject(new StainError('INTERNAL', 'The converter of ICC profiles cannot run.', { cause: error }));
       },

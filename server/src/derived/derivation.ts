@@ -45,7 +45,7 @@ export function derivationDescription({
   identity,
   override,
 }: DerivationRecord): string {
-  const supersedes = identity.supersedes ? `, in place of series ${identity.supersedes}` : '';
+  const supersedes = identity.supersedes ? `, replaces series ${identity.supersedes}` : '';
   return [
     `Stain normalization (DCGMM): model ${model.name} ${model.version}, SHA-256 ${model.sha256}; template ${template.id}, SHA-256 ${template.sha256}.`,
     `Transfer: ${TRANSFER_IN_WORDS[transfer]}.`,

@@ -10,10 +10,7 @@ import { StainError } from '../../../core/src/errors.ts';
 const UNSUPPORTED = new Map([
   [EXPLICIT_VR_BIG_ENDIAN, 'explicit VR big endian'],
   // Deflated files are inflated before they get here (deflated.ts); any that still do cannot be inflated.
-  [
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    'deflated explicit VR little endian, and not in a way that can be read',
-  ],
+  [DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, 'deflated explicit VR little endian that cannot be inflated'],
 ]);
 
 export interface DataSetEncoding {

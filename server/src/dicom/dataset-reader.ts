@@ -249,14 +249,14 @@ class Reader {
   #endOf(length: number, enclosingEnd: number): number {
     const end = this.position + length;
     if (end > enclosingEnd)
-      this.fail(`a length of ${length} bytes goes beyond what encloses it`, this.position);
+      this.fail(`a length of ${length} bytes exceeds the enclosing element`, this.position);
     return end;
   }
 
   #require(length: number, end: number): void {
     const needed = this.position + length;
     if (needed > end) {
-      const where = end === this.#total ? 'the file ends' : 'what encloses it ends';
+      const where = end === this.#total ? 'the file ends' : 'the enclosing element ends';
       this.fail(`${length} bytes are needed and ${where} after ${end - this.position}`, this.position);
     }
     if (needed > this.#bytes.length) throw new MoreBytesNeeded(needed);

@@ -76,7 +76,7 @@ export async function indexFragments(
   if (!starts)
     throw new StainError(
       'FRAME_INVALID',
-      `${count} fragments cannot be told apart into ${numberOfFrames} frames.`,
+      `${count} fragments cannot be assigned to ${numberOfFrames} frames.`,
     );
   const borders = new Uint32Array(numberOfFrames + 1);
   borders.set(starts);

@@ -17,7 +17,7 @@ const HEADER_BYTES = 128;
 export function inputDeviceProfile(profile: Uint8Array): Uint8Array {
   const signature = String.fromCharCode(...profile.subarray(SIGNATURE_OFFSET, SIGNATURE_OFFSET + 4));
   if (profile.length < HEADER_BYTES || signature !== 'acsp')
-    throw new StainError('ICC_PROFILE_INVALID', 'The bytes are no ICC profile.');
+    throw new StainError('ICC_PROFILE_INVALID', 'The bytes are not an ICC profile.');
   const copy = Uint8Array.from(profile);
   copy.set(Buffer.from('scnr', 'latin1'), CLASS_OFFSET);
   copy.fill(0, PROFILE_ID.start, PROFILE_ID.end);

@@ -70,7 +70,7 @@ function parseHeader(bytes: Uint8Array, total: number): Part10Header {
   if ((pixelData.length === undefined) !== header.transferSyntax.encapsulated)
     throw new StainError(
       'DICOM_INVALID',
-      `The Pixel Data do not suit transfer syntax ${header.transferSyntaxUid}.`,
+      `The Pixel Data do not match transfer syntax ${header.transferSyntaxUid}.`,
     );
   return { ...header, pixelData };
 }

@@ -58,7 +58,7 @@ export async function profileArchive(
 ): Promise<ArchiveProfile> {
   const checks = new Checks(signal, late);
   const either = AbortSignal.any([signal, late]);
-  await checks.run('search for studies', { effect: 'The check of readiness fails.' }, () =>
+  await checks.run('search for studies', { effect: 'The readiness check fails.' }, () =>
     searchStudies(client, either),
   );
   const slides = await checks.run(

@@ -156,7 +156,7 @@ function toStore(resource: DicomWebResource): DicomWebResource | undefined {
 }
 
 function readUid(text: string): string {
-  if (!isUid(text)) throw refused('has something else in place of a UID');
+  if (!isUid(text)) throw refused('has something other than a UID where one is required');
   return text;
 }
 

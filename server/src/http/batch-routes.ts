@@ -113,7 +113,7 @@ export function batchRoutes({
       ],
       operation: {
         tags: TAGS,
-        summary: 'Normalise every whole-slide series that a search finds, or of some studies',
+        summary: 'Normalise every whole-slide series that a search finds or that some studies contain',
         requestBody: { required: true, content: { 'application/json': { schema: batchCreate } } },
         responses: { 202: json('The batch', batch) },
       },

@@ -28,7 +28,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       scope: 'administer',
       operation: {
         tags: TAGS,
-        summary: 'All rules, and where the search for new slides stands',
+        summary: 'All rules, and the state of the search for new slides',
         responses: { 200: json('The rules, in the order of their file', ruleList) },
       },
       async handler(_request, response) {
@@ -41,7 +41,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       scope: 'administer',
       operation: {
         tags: TAGS,
-        summary: 'The same as a page',
+        summary: 'The same as an HTML page',
         responses: { 200: { description: 'A page', content: { 'text/html': { schema: z.string() } } } },
       },
       async handler(_request, response) {
@@ -56,7 +56,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND'],
       operation: {
         tags: TAGS,
-        summary: 'The series that a rule took up, with state and reason of each',
+        summary: 'The series that a rule picked up, each with state and reason',
         requestParams: { path: nameParameter, query: ruleSeriesQuery },
         responses: { 200: json('A page', ruleSeriesPage) },
       },
@@ -75,7 +75,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND'],
       operation: {
         tags: TAGS,
-        summary: 'Try everything again that was refused, failed or was cancelled',
+        summary: 'Retry everything that was refused, failed or was cancelled',
         requestParams: { path: nameParameter },
         responses: { 202: json('How many series', ruleRetry) },
       },
@@ -92,9 +92,9 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND', 'QUEUE_FULL'],
       operation: {
         tags: TAGS,
-        summary: 'Announce series that are new in the archive, so that the rules look at them at once',
+        summary: 'Announce series that are new in the archive, so that the rules examine them at once',
         requestBody: { required: true, content: { 'application/json': { schema: ruleNotifications } } },
-        responses: { 202: { description: 'Recorded; the rules look at them soon' } },
+        responses: { 202: { description: 'Recorded; the rules will examine them soon' } },
       },
       async handler(request, response) {
         const { series } = parseInput(ruleNotifications, request.body);

@@ -68,7 +68,9 @@ function searchText({ ageSeconds, isSurveyed, code, message, unread }: RuleList[
     ageSeconds === null
       ? 'The archive has not been searched yet.'
       : `The archive was last searched ${duration(ageSeconds)} ago.`,
-    ...(isSurveyed ? [] : ['The survey of what is in the archive is not over; nothing is new until then.']),
+    ...(isSurveyed
+      ? []
+      : ['The first survey of the archive is not complete; nothing counts as new until then.']),
     ...(unread > 0 ? [`The headers of ${unread} series cannot be read at the moment.`] : []),
   ];
   const fault = code === null ? '' : ` <span class="fault">${escapeHtml(`${code}: ${message}`)}</span>`;

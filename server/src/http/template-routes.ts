@@ -40,7 +40,7 @@ const versionQuery = z.strictObject({
 const removeQuery = z.strictObject({
   confirm: z.enum(['true', 'false']).default('false').meta({
     description:
-      'Remove the template although unfinished jobs use it; they keep the version they were requested with',
+      'Remove the template even if unfinished jobs use it; they keep the version they were requested with',
   }),
 });
 

@@ -44,7 +44,7 @@ export function whyUnusable(cause: unknown): string {
   const code = codeOf(cause) || (cause as Error).name;
   if (isCertificateFault(code))
     return `the certificate of the database is not accepted (${code}): name its CA in the URL (sslrootcert) or in the file of NODE_EXTRA_CA_CERTS.`;
-  if (hasNoTls(cause)) return 'sslmode asks for TLS, which the database does not speak.';
+  if (hasNoTls(cause)) return 'sslmode asks for TLS, which the database does not support.';
   return `the database cannot be opened (${code}).`;
 }
 

@@ -40,7 +40,7 @@ export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePol
   if (!profile)
     return {
       table: undefined,
-      policy: 'No ICC profile in the source: taken as sRGB. Output is sRGB.',
+      policy: 'The source has no ICC profile and was treated as sRGB. Output is sRGB.',
       notes: [],
     };
   try {
@@ -48,8 +48,8 @@ export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePol
     return {
       table,
       policy: table
-        ? 'Source converted to sRGB by its ICC profile. Output is sRGB.'
-        : 'The source is sRGB by its ICC profile. Output is sRGB.',
+        ? 'The source was converted to sRGB with its ICC profile. Output is sRGB.'
+        : 'The source is sRGB, according to its ICC profile. Output is sRGB.',
       notes: [],
     };
   } catch (error) {
@@ -57,7 +57,7 @@ export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePol
     const note = noteText('ICC_PROFILE_IGNORED');
     return {
       table: undefined,
-      policy: `${note} Taken as sRGB. Output is sRGB.`,
+      policy: `${note} The source was treated as sRGB. Output is sRGB.`,
       notes: [note],
     };
   }

@@ -27,11 +27,12 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
 /**
  * Increased whenever the same request, model and template start to make different bytes: what was stored before is then
  * a different series, and half-finished work in a spool starts afresh. 2: with `linear` every level is its own source.
- * 3: the lossy compression ratio is estimated, and the fit rounded.
+ * 3: the lossy compression ratio is estimated, and the fit rounded. 4: the sentences in headers (notes, colour policy,
+ * revision) are worded better.
  */
-export const PIPELINE_VERSION = 3;
+export const PIPELINE_VERSION = 4;
 
-/** Content hashes of what a request names: tomorrow the same name may stand for something else. */
+/** Content hashes of what a request names, because a name may refer to other content later. */
 export interface Fingerprint {
   /** `sourceSha256` of the slide. */
   readonly sourceSha256: string;

@@ -116,7 +116,10 @@ export class RuleService {
   ): Promise<void> {
     if (this.#options.rules.length === 0) throw new StainError('RULE_NOT_FOUND', 'The service has no rules.');
     if ((await this.#records.countAnnounced()) + series.length > MAX_ANNOUNCED)
-      throw new StainError('QUEUE_FULL', `${MAX_ANNOUNCED} announced series already wait to be looked at.`);
+      throw new StainError(
+        'QUEUE_FULL',
+        `${MAX_ANNOUNCED} announced series are already waiting to be examined.`,
+      );
     const distinct = new Map(
       series.map(({ studyInstanceUid: study, seriesInstanceUid = '' }) => [
         `${study} ${seriesInstanceUid}`,

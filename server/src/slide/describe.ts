@@ -135,7 +135,7 @@ function findThumbnail(
     // Archives list thumbnails in any order, and the choice determines the result.
     const sorted = headers.toSorted((a, b) => (uidOf([a]) < uidOf([b]) ? -1 : 1));
     const own = groupIntoImages(sorted).find(isOfThisSlide);
-    if (!own) refuse('SLIDE_STRUCTURE_INVALID', 'None of the series can be told to be of this slide.');
+    if (!own) refuse('SLIDE_STRUCTURE_INVALID', 'It may show another slide.');
     for (const header of own) requireSupportedPixels(header);
     requireFewFrames(own);
     const found = describeLevel(own, 'thumbnail');
@@ -212,7 +212,7 @@ function requireSupportedPixels(header: DataSet): void {
     }
   }
   if (samples !== 3 || allocated !== 8 || stored !== 8)
-    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits a pixel.`, {
+    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits per pixel.`, {
       samples,
       allocated,
       stored,
@@ -239,7 +239,7 @@ function requireFewFrames(headers: readonly DataSet[]): void {
     frames += count;
   }
   if (frames > MAX_FRAMES)
-    refuse('SLIDE_STRUCTURE_INVALID', `The slide has ${frames} frames; ${MAX_FRAMES} are the limit.`);
+    refuse('SLIDE_STRUCTURE_INVALID', `The slide has ${frames} frames; the limit is ${MAX_FRAMES}.`);
 }
 
 function numberOfFrames(header: DataSet): number {
@@ -292,7 +292,7 @@ function describeLevel(parts: readonly DataSet[], role: Level['role']): Level {
   if (grid.rows * grid.columns > MAX_FRAME_PIXELS || Math.max(grid.totalRows, grid.totalColumns) > MAX_SIDE)
     refuse(
       'SLIDE_STRUCTURE_INVALID',
-      `An image of ${grid.totalColumns} x ${grid.totalRows} pixels in frames of ${grid.columns} x ${grid.rows} is no slide's.`,
+      `An image of ${grid.totalColumns} x ${grid.totalRows} pixels in frames of ${grid.columns} x ${grid.rows} cannot be part of a slide.`,
     );
   const level = {
     role,

@@ -93,7 +93,7 @@ function requireOneOrigin(base: Unplaced, level: Unplaced): void {
   if (Math.max(Math.abs(x), Math.abs(y)) <= pixel * (1 + WHOLE)) return;
   throw new StainError(
     'SLIDE_STRUCTURE_INVALID',
-    `Two levels begin at places ${Math.hypot(x, y).toFixed(3)} mm apart: ${described(base)}, ${described(level)}.`,
+    `The origins of two levels are ${Math.hypot(x, y).toFixed(3)} mm apart: ${described(base)}, ${described(level)}.`,
   );
 }
 

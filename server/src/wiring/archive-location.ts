@@ -50,7 +50,7 @@ export async function openArchiveLocation(
   // The folder is for slides of patients: if we create it, only we can read it; an existing one keeps its mode.
   if (create)
     await mkdir(location, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
-      throw new StainError('REQUEST_INVALID', `The folder "${location}" cannot be made (${cause.code}).`, {
+      throw new StainError('REQUEST_INVALID', `The folder "${location}" cannot be created (${cause.code}).`, {
         cause,
       });
     });

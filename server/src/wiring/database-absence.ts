@@ -1,4 +1,4 @@
-/** Reports that the database is away: at once, then at most once a minute, however many callers need it. */
+/** Reports that the database is unavailable: at once, then at most once a minute, however many callers need it. */
 import type { Logger } from 'pino';
 import type { StainError } from '../../../core/src/errors.ts';
 
@@ -20,7 +20,7 @@ export class DatabaseAbsence {
     const now = performance.now();
     if (now < this.#nextWord) return;
     this.#nextWord = now + REPEAT_MS;
-    this.#log.error({ code: error.code, err: error }, 'the database is away');
+    this.#log.error({ code: error.code, err: error }, 'the database is unavailable');
     if (waits) process.stderr.write(`  database ${error.message} Waiting for the database.\n`);
   }
 }

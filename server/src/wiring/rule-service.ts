@@ -40,7 +40,7 @@ export function startRules(
     onTrouble: (facts) =>
       log.warn(
         facts,
-        facts.rule === undefined ? 'the search for new slides failed' : 'a rule cannot be followed',
+        facts.rule === undefined ? 'the search for new slides failed' : 'a rule cannot be applied',
       ),
     onFault,
   });

@@ -36,7 +36,7 @@ export interface WorkingProcess extends AsyncDisposable {
   /** For /ready. */
   readonly checks: Readonly<Record<string, Check>>;
   device(): Promise<Device>;
-  /** Logs a fault outside any job. */
+  /** Logs an error outside any job. */
   onFault(error: unknown): void;
   /**
    * Opens something kept in the database, and waits for the database if it is away.
@@ -62,7 +62,7 @@ export async function openWorkingProcess(
   const absence = new DatabaseAbsence(log);
   const onFault = (error: unknown): void => {
     if (error instanceof StainError && error.code === 'DATABASE_UNAVAILABLE') absence.report(error);
-    else log.error({ err: error }, 'a fault outside any job');
+    else log.error({ err: error }, 'an error outside any job');
   };
   let opened: JobService | undefined;
   const openedJobs = (): JobService => {

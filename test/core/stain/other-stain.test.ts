@@ -91,7 +91,7 @@ describe('H&E', () => {
     expect(judge(picture(HE), 0.12)).toMatchObject({
       verdict: 'unsure',
       reasons: [
-        expect.stringMatching(/^12 % of the tissue has a colour that haematoxylin and eosin do not give/),
+        expect.stringMatching(/^12 % of the tissue has a colour that haematoxylin and eosin do not produce/),
       ],
     });
   });

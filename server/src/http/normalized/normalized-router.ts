@@ -62,7 +62,7 @@ async function answer(
       return sendBulkData(request, response, await instanceOf(resource, asked), resource.path, asked);
     case 'instances':
       await instancesOf(resource, asked);
-      throw new StainError('NOT_STORED', 'The series is computed on request: there are no files of it.');
+      throw new StainError('NOT_STORED', 'The series is computed on request and has no files.');
     case 'bulkdata':
       throw new StainError('NOT_FOUND', 'There is no such bulk data.');
     case 'store':

@@ -91,7 +91,7 @@ function parametersOf(dataset: DataSet): Record<string, unknown> {
     const [name] = item.items('ConceptNameCodeSequence');
     const parameter = PARAMETERS[name?.string('CodeValue') ?? ''];
     if (!parameter || name?.string('CodingSchemeDesignator') !== CODING_SCHEME)
-      refuse('A processing parameter is not known here.');
+      refuse('A processing parameter is unknown.');
     const value = item.string('TextValue') ?? item.number('NumericValue');
     parameters[parameter] = parameter === 'anyStain' ? (YES_NO.get(value) ?? value) : value;
   }
