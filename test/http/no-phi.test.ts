@@ -165,6 +165,8 @@ it('reveals nothing about patients, and no token', async () => {
     `/api/studies/1.2/series/1.3/stain?token=${token}`,
     '/metrics',
     '/api/normalizations',
+    '/api/operations.html',
+    '/api/audit.ndjson',
   ])
     await ask(path);
   await ask('/api/normalizations', `{"patient": "${PHI.PatientName}"`);

@@ -19,6 +19,7 @@ describe('openapi.json', () => {
       'template-routes',
       'batch-routes',
       'health-routes',
+      'operations-routes',
       'ups/ups-routes',
       'app',
     ]

@@ -1,4 +1,5 @@
 /** The HTTP app with all its routes, with jobs that the tests control and an empty archive. */
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { afterAll, beforeAll, expect } from 'vitest';
@@ -66,7 +67,7 @@ export function serveWholeApp(): void {
         jobs,
         login: openLogin(loadConfig({ env: {} })),
         access: OPEN_ACCESS,
-        audit: { record: () => {} },
+        audit: { record: () => {}, read: async () => Readable.from(['{}\n']) },
         batches,
         searchSeries: async () => [],
         log,

@@ -62,7 +62,7 @@ export interface Call {
   progress(fraction: number): void;
   checkpoint(): void;
   store(stored: NonNullable<Job['stored']>): Promise<void>;
-  succeed(): void;
+  succeed(result?: NormalizationResult): void;
   fail(error: unknown): void;
 }
 
@@ -87,7 +87,7 @@ export class SteeredWork {
         progress: (fraction) => onProgress(progressAt(fraction)),
         checkpoint: onCheckpoint,
         store: onStored,
-        succeed: () => resolve(RESULT),
+        succeed: (result = RESULT) => resolve(result),
         fail: reject,
       };
       this.calls.push(call);

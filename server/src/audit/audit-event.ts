@@ -19,8 +19,10 @@ export const AUDITED = {
   'access-refused': { action: 'E', dcm: ['110114', 'User Authentication'] },
   'normalization-requested': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'normalization-cancelled': { action: 'U', dcm: ['110100', 'Application Activity'] },
+  'normalization-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'batch-requested': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'batch-cancelled': { action: 'U', dcm: ['110100', 'Application Activity'] },
+  'batch-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'series-announced': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'rule-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'normalization-ended': { action: 'E', dcm: ['110100', 'Application Activity'] },
@@ -32,6 +34,7 @@ export const AUDITED = {
   'preview-made': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'template-made': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'template-removed': { action: 'D', dcm: ['110100', 'Application Activity'] },
+  'audit-exported': { action: 'R', dcm: ['110101', 'Audit Log Used'] },
   'audit-lost': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'audit-anchored': { action: 'E', dcm: ['110100', 'Application Activity'] },
 } as const satisfies Record<string, { action: Action; dcm: readonly [string, string] }>;

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants, fstat, write } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { invalidSetting } from '../setting.ts';
@@ -111,6 +112,18 @@ export class AuditFile {
       this.#file = await openToAppend(this.#path);
       if (this.#isFile) this.#isTorn = (await endOf(this.#path)).isTorn;
       await old.close();
+    });
+  }
+
+  /** All lines so far, since the file was last rotated; undefined for a pipe, which cannot be read back. */
+  async read(): Promise<Readable | undefined> {
+    if (!this.#isFile) return undefined;
+    return this.#inTurn(async () => {
+      const file = await open(this.#path, 'r');
+      const { size } = await file.stat();
+      if (size > 0) return file.createReadStream({ end: size - 1 });
+      await file.close();
+      return Readable.from([]);
     });
   }
 

@@ -1,5 +1,6 @@
 /** The audit trail: to a file, to syslog over TLS, or to both. A fault does not stop any work, but it is reported. */
 import { hostname } from 'node:os';
+import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
@@ -17,6 +18,8 @@ const SILENCE_MS = 10_000;
 export interface AuditTrail extends AsyncDisposable {
   /** Repeated refusals are summarised. */
   record(entry: AuditEntry): void;
+  /** The file of this process, as of now; undefined if there is none that can be read back. */
+  read(): Promise<Readable | undefined>;
   /** Reopens the file after it was renamed. */
   rotate(): Promise<void>;
   /** @throws AUDIT_FAILED while the file cannot be written, or if events were lost and the trail does not say so yet */
@@ -100,6 +103,7 @@ export async function openAuditTrail(
       if (entry.event === 'access-refused') refusals.add(entry);
       else write(entry);
     },
+    read: async () => file?.read(),
     rotate: async () => file?.reopen(),
     async check() {
       const isSilent = (file?.waitsMs ?? 0) > SILENCE_MS;

@@ -22,6 +22,7 @@ import { normalizationRoutes } from './normalization-routes.ts';
 import type { NormalizedRouterOptions } from './normalized/asked.ts';
 import { normalizedRouter } from './normalized/normalized-router.ts';
 import { createOpenApi } from './openapi.ts';
+import { type OperationsRoutesOptions, operationsRoutes } from './operations-routes.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
 import { limitRate, limitRateOfAddress } from './rate-limit.ts';
 import { json, mountRoutes, type Route } from './route.ts';
@@ -43,13 +44,14 @@ export interface AppOptions
     Pick<TemplateRoutesOptions, 'templates' | 'createTemplate'>,
     Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
     Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
+    Pick<OperationsRoutesOptions, 'archive'>,
     Partial<RuleRoutesOptions>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
   readonly jobs: JobService;
   readonly login: Login;
   readonly access: Access;
-  readonly audit: Pick<AuditTrail, 'record'>;
+  readonly audit: Pick<AuditTrail, 'record'> & OperationsRoutesOptions['audit'];
   readonly log: Logger;
   /** The archive at /dicom-web: the embedded one, or a proxy to the configured one. */
   readonly archiveRouter?: Router | undefined;
@@ -76,6 +78,7 @@ export function createApp(options: AppOptions): Express {
     }),
     ...batchRoutes(options),
     ...(options.rules ? ruleRoutes({ rules: options.rules }) : []),
+    ...operationsRoutes({ ...options, basePath, hasViewer: options.viewerRouter !== undefined }),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...templateRoutes({ ...options, basePath }),

@@ -1,8 +1,7 @@
 /** State of the process, for an orchestrator's probes and for Prometheus. */
 import { z } from 'zod';
 import { type Health, health } from '../../../core/src/contract/index.ts';
-import { toStainError } from '../../../core/src/errors.ts';
-import { type Check, withinTime } from '../monitoring/checks.ts';
+import { type Check, sharedChecks } from '../monitoring/checks.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import { json, type Route } from './route.ts';
 
@@ -17,19 +16,8 @@ export interface HealthRoutesOptions {
   readonly metricsScope: Route['scope'];
 }
 
-/** Many clients may probe, without a login: an answer is reused for this long. */
-const ANSWER_HOLDS_MS = 2000;
-
 export function healthRoutes({ version, checks, metrics, metricsScope }: HealthRoutesOptions): Route[] {
-  let last: { readonly until: number; readonly found: Promise<Health['checks']> } | undefined;
-  const runChecks = (): Promise<Health['checks']> => {
-    if (!last || performance.now() > last.until)
-      last = {
-        until: performance.now() + ANSWER_HOLDS_MS,
-        found: Promise.all(Object.entries(checks).map(([name, check]) => runCheck(name, check))),
-      };
-    return last.found;
-  };
+  const runChecks = sharedChecks(checks);
   return [
     {
       method: 'get',
@@ -77,14 +65,4 @@ export function healthRoutes({ version, checks, metrics, metricsScope }: HealthR
       },
     },
   ];
-}
-
-/** Only the code: the message of a check may contain URLs. */
-async function runCheck(name: string, check: Check): Promise<Health['checks'][number]> {
-  try {
-    await withinTime(check);
-    return { name, ok: true };
-  } catch (error) {
-    return { name, ok: false, code: toStainError(error).code };
-  }
 }

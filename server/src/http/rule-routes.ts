@@ -8,9 +8,10 @@ import {
   ruleSeriesQuery,
 } from '../../../core/src/contract/index.ts';
 import type { RuleService } from '../rules/rule-service.ts';
+import { PAGE_POLICY } from './page.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
-import { RULES_PAGE_POLICY, rulesPage } from './rules-page.ts';
+import { rulesPage } from './rules-page.ts';
 
 const TAGS = ['Rules'];
 const nameParameter = z.object({ name: z.string().max(63) });
@@ -46,7 +47,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       },
       async handler(_request, response) {
         const page = rulesPage(await rules.report());
-        response.set('Content-Security-Policy', RULES_PAGE_POLICY).type('html').send(page);
+        response.set('Content-Security-Policy', PAGE_POLICY).type('html').send(page);
       },
     },
     {

@@ -1,11 +1,12 @@
-/** The rules as a page for operators: plain HTML that a browser loads again by itself, without scripts. */
-import { createHash } from 'node:crypto';
+/** The rules as a page for operators: a browser loads it again by itself. */
 import type { RuleList } from '../../../core/src/contract/index.ts';
+import { type Html, html } from './html.ts';
+import { type Column, duration, page, table } from './page.ts';
 
 const RELOAD_SECONDS = 10;
 
 /** Columns with a number of series, and the states that each counts. */
-const COLUMNS = [
+const COUNTS = [
   ['Waiting', ['WAITING']],
   ['Fitted', ['FITTED']],
   ['In the queue', ['SCHEDULED', 'IN PROGRESS']],
@@ -13,57 +14,41 @@ const COLUMNS = [
   ['Parked', ['REFUSED', 'FAILED', 'CANCELED']],
 ] as const;
 
-const STYLE = `
-body { margin: 2rem; background: #090c29; color: #e6e9f2; font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; }
-table { border-collapse: collapse; width: 100%; }
-caption { text-align: left; padding: 0 0 1rem; }
-th, td { padding: .5rem .75rem; text-align: left; vertical-align: top; border-bottom: 1px solid #2b3166; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-small { color: #aab3d6; display: block; font-weight: normal; }
-.fault { color: #ffb4a8; }
-`;
+type Rule = RuleList['rules'][number];
 
-/** Allows the style above and nothing else. */
-export const RULES_PAGE_POLICY = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-  "form-action 'none'",
-].join('; ');
+/** What an operator watches of a rule. */
+export const RULE_COLUMNS: readonly Column<Rule>[] = [
+  { name: 'Rule', show: nameOf },
+  {
+    name: 'State',
+    show: ({ state, code, message }) =>
+      code === null ? state : html`${state}<small class="fault">${`${code}: ${message}`}</small>`,
+  },
+  ...COUNTS.map(([name, states]) => ({
+    name,
+    isNumber: true,
+    show: ({ counts }: Rule) => states.reduce((sum, one) => sum + (counts[one] ?? 0), 0),
+  })),
+  {
+    name: 'Longest wait',
+    isNumber: true,
+    show: ({ lagSeconds }) => (lagSeconds > 0 ? duration(lagSeconds) : ''),
+  },
+];
 
 export function rulesPage({ search, rules }: RuleList): string {
-  const head = [
-    '<th scope="col">Rule</th><th scope="col">State</th>',
-    ...COLUMNS.map(([name]) => `<th scope="col" class="number">${name}</th>`),
-    '<th scope="col" class="number">Longest wait</th>',
-  ];
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="${RELOAD_SECONDS}">
-<title>Rules - stain normalization</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>Rules</h1>
-<table>
-<caption>${searchText(search)}</caption>
-<thead><tr>${head.join('')}</tr></thead>
-<tbody>
-${rules.map(row).join('\n')}
-</tbody>
-</table>
-${rules.length === 0 ? '<p>There are no rules: rules.file names none.</p>' : ''}
-</body>
-</html>
-`;
+  return page(
+    'Rules',
+    html`<h1>Rules</h1>
+<p>${searchText(search)}</p>
+${table(RULE_COLUMNS, rules)}
+${rules.length === 0 ? html`<p>There are no rules: rules.file names none.</p>` : ''}`,
+    RELOAD_SECONDS,
+  );
 }
 
-function searchText({ ageSeconds, isSurveyed, code, message, unread }: RuleList['search']): string {
+/** Where the search for new slides stands. */
+export function searchText({ ageSeconds, isSurveyed, code, message, unread }: RuleList['search']): Html {
   const texts = [
     ageSeconds === null
       ? 'The archive has not been searched yet.'
@@ -73,35 +58,14 @@ function searchText({ ageSeconds, isSurveyed, code, message, unread }: RuleList[
       : ['The first survey of the archive is not complete; nothing counts as new until then.']),
     ...(unread > 0 ? [`The headers of ${unread} series cannot be read at the moment.`] : []),
   ];
-  const fault = code === null ? '' : ` <span class="fault">${escapeHtml(`${code}: ${message}`)}</span>`;
-  return escapeHtml(texts.join(' ')) + fault;
+  return html`${texts.join(' ')}${code === null ? '' : html` <span class="fault">${`${code}: ${message}`}</span>`}`;
 }
 
-function row(rule: RuleList['rules'][number]): string {
-  const { name, state, code, message, outcome, template, transfer, priority, hours, counts, lagSeconds } =
-    rule;
-  const fault = code === null ? '' : `<small class="fault">${escapeHtml(`${code}: ${message}`)}</small>`;
-  const matching = rule.match.map(({ keyword, values }) => `${keyword} ${values.join(' or ')}`).join(', ');
+function nameOf({ name, match, hours, outcome, template, transfer, priority }: Rule): Html {
+  const matching = match.map(({ keyword, values }) => `${keyword} ${values.join(' or ')}`).join(', ');
   const when = hours
     ? `${hours.from} to ${hours.to} ${[...(hours.days ?? []), hours.timeZone ?? ''].join(' ')}`.trim()
     : 'always';
   const how = `${outcome}, ${template}, ${transfer}, ${priority} priority, ${when}`;
-  const numbers = COLUMNS.map(([, states]) => states.reduce((sum, one) => sum + (counts[one] ?? 0), 0));
-  const cells = [...numbers.map(String), lagSeconds > 0 ? duration(lagSeconds) : ''];
-  return [
-    `<tr><th scope="row">${escapeHtml(name)}<small>${escapeHtml(matching || 'every slide')}</small><small>${escapeHtml(how)}</small></th>`,
-    `<td>${escapeHtml(state)}${fault}</td>`,
-    ...cells.map((cell) => `<td class="number">${escapeHtml(cell)}</td>`),
-    '</tr>',
-  ].join('');
-}
-
-function duration(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 3600)} h`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return html`${name}<small>${matching || 'every slide'}</small><small>${how}</small>`;
 }

@@ -313,6 +313,36 @@ export class BatchRecords {
     );
   }
 
+  /**
+   * Another attempt at lines that were refused, or whose job failed, of batches that were not cancelled; those of rules
+   * too. @param which SQL for the lines `l` with their jobs `j` @returns their number
+   */
+  async #again(which: string, values: readonly unknown[]): Promise<number> {
+    const rows = await this.#database.query(
+      `UPDATE ${SERIES} o SET job = NULL, refusal = NULL, seen = NULL, waiting = NULL, attempts = 0, waiting_since = NULL, next_try = 'epoch'
+       FROM ${LINES} JOIN ${BATCH} b ON b.id = l.batch
+       WHERE o.batch = l.batch AND o.position = l.position AND o.part = l.part AND NOT b.cancelled
+         AND (l.refusal->>'state' = 'REFUSED' OR j.state = 'FAILED') AND ${which} RETURNING o.position`,
+      values,
+    );
+    return rows.length;
+  }
+
+  /** @see #again */
+  retryBatch(id: string): Promise<number> {
+    return this.#again('l.batch = $1 AND b.rule IS NULL', [id]);
+  }
+
+  /** @see #again */
+  retryLine({ batch, position, part }: Pick<OpenLine, 'batch' | 'position' | 'part'>): Promise<number> {
+    return this.#again('l.batch = $1 AND l.position = $2 AND l.part = $3', [batch, position, part]);
+  }
+
+  /** @see #again */
+  retryJob(job: string): Promise<number> {
+    return this.#again('l.job = $1', [job]);
+  }
+
   /** Refuses every line that has no job. @returns the unfinished jobs that were created for this batch */
   async cancel(id: string, refusal: Refusal): Promise<string[]> {
     await this.#database.query(`UPDATE ${BATCH} SET cancelled = true WHERE id = $1`, [id]);

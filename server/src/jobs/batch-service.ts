@@ -146,6 +146,26 @@ export class BatchService {
     return this.get(id);
   }
 
+  /**
+   * Another attempt at whatever was refused or failed in a batch, or at one line of a batch or a rule. @returns the
+   * number of slides; 0 for a cancelled batch. @throws BATCH_NOT_FOUND
+   */
+  async retry(id: string, line?: { readonly position: number; readonly part: number }): Promise<number> {
+    if (!line) await this.get(id);
+    const retried = await (line
+      ? this.#records.retryLine({ batch: id, ...line })
+      : this.#records.retryBatch(id));
+    this.#woken.resolve();
+    return retried;
+  }
+
+  /** Another attempt at the line whose job failed. @returns false if it is not of a batch, or of a cancelled one */
+  async retryJob(job: string): Promise<boolean> {
+    const retried = await this.#records.retryJob(job);
+    this.#woken.resolve();
+    return retried > 0;
+  }
+
   async close(): Promise<void> {
     this.#end.abort();
     this.#woken.resolve();

@@ -233,6 +233,15 @@ export class JobRecords {
     return { jobs: page.map(toJob), cursors, next: rows.length > limit ? cursors.at(-1)! : null };
   }
 
+  /** Waiting jobs in the order in which they will run, and running ones, which come first. */
+  async queue(limit: number): Promise<Job[]> {
+    const rows = await this.#rows(
+      `SELECT ${COLUMNS} FROM ${JOB} WHERE ${UNFINISHED} ORDER BY state, priority DESC, sequence LIMIT $1`,
+      [limit],
+    );
+    return rows.map(toJob);
+  }
+
   /** Requeues jobs that a crash left IN PROGRESS. Only for a database that no other process uses. */
   async recover(): Promise<void> {
     await this.#database.query(
@@ -457,9 +466,8 @@ function identityOf({ series_uuid, series_created_at, derivation }: Row): Series
 }
 
 /** Earlier versions recorded notes as sentences. */
-function withCodedNotes(result: NonNullable<Job['result']>): NonNullable<Job['result']> {
-  const notes: readonly (Note | string)[] = result.notes;
-  return { ...result, notes: notes.map((note) => (typeof note === 'string' ? noteOf(note) : note)) };
+export function codedNotes(notes: readonly (Note | string)[]): Note[] {
+  return notes.map((note) => (typeof note === 'string' ? noteOf(note) : note));
 }
 
 function toJob(row: Row): Job {
@@ -468,7 +476,7 @@ function toJob(row: Row): Job {
     state: row.state,
     request: row.request,
     progress: row.progress,
-    result: row.result && withCodedNotes(row.result),
+    result: row.result && { ...row.result, notes: codedNotes(row.result.notes) },
     error: row.error,
     waiting: row.waiting,
     stored: row.stored,

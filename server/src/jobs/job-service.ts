@@ -324,6 +324,11 @@ export class JobService {
     return { ...page, jobs: page.jobs.map((job) => this.#newest(job)) };
   }
 
+  /** Unfinished jobs, running ones first, then those that wait in the order in which they will run. */
+  async queue(limit: number): Promise<Job[]> {
+    return (await this.#records.queue(limit)).map((job) => this.#newest(job));
+  }
+
   /**
    * A waiting job is CANCELED when this returns. A running job has `cancelRequested` set and is CANCELED once it has
    * stopped.

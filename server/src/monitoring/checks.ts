@@ -1,5 +1,6 @@
 /** What must work for jobs to run; each check has a time limit. */
-import { StainError } from '../../../core/src/errors.ts';
+import type { Health } from '../../../core/src/contract/index.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { withinTime as limitTime } from '../sharing/within-time.ts';
 import { makeSpoolFolder, type SpoolOptions, spoolUse } from '../spool/spool.ts';
 
@@ -7,6 +8,9 @@ import { makeSpoolFolder, type SpoolOptions, spoolUse } from '../spool/spool.ts'
 export type Check = () => Promise<void>;
 
 const TIME_LIMIT_MS = 10_000;
+
+/** Many clients may probe, without a login: an answer is reused for this long. */
+const ANSWER_HOLDS_MS = 2000;
 
 /**
  * A spool filled by our own slides is fine: jobs wait for their turn. A spool filled by other things is not.
@@ -21,8 +25,31 @@ export function spoolCheck(spool: SpoolOptions & { readonly minFreeBytes: number
   };
 }
 
+/** Runs all checks, for all who ask within a moment. */
+export function sharedChecks(checks: Readonly<Record<string, Check>>): () => Promise<Health['checks']> {
+  let last: { readonly until: number; readonly found: Promise<Health['checks']> } | undefined;
+  return () => {
+    if (!last || performance.now() > last.until)
+      last = {
+        until: performance.now() + ANSWER_HOLDS_MS,
+        found: Promise.all(Object.entries(checks).map(([name, check]) => runCheck(name, check))),
+      };
+    return last.found;
+  };
+}
+
+/** Only the code: the message of a check may contain URLs. */
+async function runCheck(name: string, check: Check): Promise<Health['checks'][number]> {
+  try {
+    await withinTime(check);
+    return { name, ok: true };
+  } catch (error) {
+    return { name, ok: false, code: toStainError(error).code };
+  }
+}
+
 /** @throws TIMED_OUT if a check takes too long */
-export function withinTime(check: Check): Promise<void> {
+function withinTime(check: Check): Promise<void> {
   return limitTime(
     check,
     TIME_LIMIT_MS,
