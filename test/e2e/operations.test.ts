@@ -116,6 +116,52 @@ describe.skipIf(browserMissing)("the operator's page", { timeout: 240_000 }, () 
     expect(text.endsWith('\n')).toBe(true);
   });
 
+  test('leads to the quality report of a batch, with pictures before and after, and its CSV', async () => {
+    await using open = await openPage(browser);
+    const { page, faults } = open;
+    await expect.poll(async () => (await report()).counts, SOON).toEqual({ COMPLETED: 1, REFUSED: 1 });
+    await page.goto(address());
+    await page
+      .getByRole('region', { name: 'Batches' })
+      .getByRole('link', { name: /^Quality/ })
+      .click();
+    await page.getByRole('heading', { name: 'Quality report' }).waitFor();
+    const rows = page.getByRole('row');
+    expect(await rows.nth(1).innerText()).toContain('STAIN_NOT_HE');
+    const pictures = rows.nth(2).getByRole('img');
+    expect(await pictures.count()).toBe(2);
+    for (const picture of await page.getByRole('img').all())
+      await expect
+        .poll(() => picture.evaluate((img) => (img as HTMLImageElement).naturalWidth))
+        .toBeGreaterThan(0);
+    await picture(page, 'quality');
+    expect(await seriousFindings(page, ['body'])).toEqual([]);
+    expect(await widthOf(page)).toBeLessThanOrEqual(1280);
+    // The linear transfer brings the sample closer to its template.
+    const [before, after] = await rows
+      .nth(2)
+      .getByRole('cell')
+      .evaluateAll((cells) =>
+        cells
+          .filter(({ dataset }) => ['CIEDE2000 before', 'CIEDE2000 after'].includes(dataset['label'] ?? ''))
+          .map(({ textContent }) => Number(textContent)),
+      );
+    expect(after).toBeLessThan(before!);
+    await page.emulateMedia({ media: 'print' });
+    await picture(page, 'quality-print');
+    await page.emulateMedia({ media: 'screen' });
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'As CSV' }).click(),
+    ]);
+    const csv = await readFile((await download.path())!, 'utf8');
+    expect(csv.split('\r\n')).toHaveLength(4);
+    await page.setViewportSize({ width: 400, height: 800 });
+    await picture(page, 'quality-400');
+    expect(await widthOf(page)).toBeLessThanOrEqual(400);
+    expect(faults).toEqual([]);
+  });
+
   test('fits a narrow screen and paper', async () => {
     await using open = await openPage(browser, { viewport: { width: 400, height: 800 } });
     const { page, faults } = open;

@@ -103,6 +103,10 @@ describe('what reaches the archive', () => {
     expect(await acceptOf(`${FRAME}?charset=utf-8`)).toBe(stored);
     expect(await acceptOf(`${FRAME}/rendered`)).toBe(accept);
     expect(await acceptOf('/studies/1.2')).toBe(accept);
+    // A picture in a page of a browser.
+    const headers = { accept: 'image/avif,image/webp,image/*,*/*;q=0.8' };
+    for (const path of [`${FRAME}/rendered`, '/studies/1.2/thumbnail'])
+      expect((await seen(await get(path, headers))).accept).toBe('image/jpeg');
   });
 
   test('frames in another way if the archive refuses that, and from then on directly', async () => {

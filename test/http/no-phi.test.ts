@@ -166,7 +166,6 @@ it('reveals nothing about patients, and no token', async () => {
     '/metrics',
     '/api/normalizations',
     '/api/operations.html',
-    '/api/audit.ndjson',
   ])
     await ask(path);
   await ask('/api/normalizations', `{"patient": "${PHI.PatientName}"`);

@@ -20,6 +20,7 @@ describe('openapi.json', () => {
       'batch-routes',
       'health-routes',
       'operations-routes',
+      'quality-routes',
       'ups/ups-routes',
       'app',
     ]

@@ -4,23 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch, BatchReport, Job } from '../../core/src/contract/index.ts';
 import { StainError } from '../../core/src/errors.ts';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
-import type { Login } from '../../server/src/auth/login.ts';
-import { SCOPES, type Scope } from '../../server/src/auth/principal.ts';
 import type { DicomJson } from '../../server/src/dicom/json-model.ts';
 import { BatchService } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { create, FINGERPRINT, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
+import { SCOPED_LOGIN } from '../support/scoped-login.ts';
 import { startApp, type TestApp } from '../support/test-app.ts';
-
-/** The name of the user is the token, and says what the user may do. */
-const login: Login = {
-  isRequired: true,
-  async identify(authorization) {
-    const id = /^Bearer (\w+)$/.exec(authorization ?? '')?.[1];
-    if (id === undefined) throw new StainError('UNAUTHENTICATED', 'The request has no bearer token.');
-    return { id, scopes: new Set(SCOPES.slice(0, SCOPES.indexOf(id as Scope) + 1)), token: id };
-  },
-};
 
 const work = new SteeredWork();
 const records: AuditEntry[] = [];
@@ -43,10 +32,10 @@ beforeAll(async () => {
   batches = new BatchService({ jobs, pollMs: 50, onFault: () => {} });
   app = await startApp(jobs, {
     batches,
-    login,
+    login: SCOPED_LOGIN,
     audit: {
       record: (entry) => void records.push(entry),
-      read: async () => (trail === undefined ? undefined : Readable.from([trail])),
+      read: async () => (trail === undefined ? undefined : Readable.from([Buffer.from(trail)])),
     },
     archive: { name: 'https://archive.example/dicom-web' },
     checks: {

@@ -67,9 +67,10 @@ export function serveWholeApp(): void {
         jobs,
         login: openLogin(loadConfig({ env: {} })),
         access: OPEN_ACCESS,
-        audit: { record: () => {}, read: async () => Readable.from(['{}\n']) },
+        audit: { record: () => {}, read: async () => Readable.from([Buffer.from('{}\n')]) },
         batches,
         searchSeries: async () => [],
+        searchInstances: async () => [],
         log,
         version: '1.2.3',
         templates: {

@@ -82,6 +82,7 @@ export async function startApp(
       metrics: testMetrics(jobs),
       checks: {},
       searchSeries: async () => [],
+      searchInstances: async () => [],
       log: createLogger({ level: 'silent' }),
       version: '1',
       templates,

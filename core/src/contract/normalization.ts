@@ -98,6 +98,12 @@ export const outOfDistribution = z
       'Whether the slide looks like H&E; score: confidence that it does not, 0 to 1; reasons: what was seen',
   });
 
+export const colourDistance = z.object({ before: z.number(), after: z.number().nullable() }).readonly().meta({
+  id: 'ColourDistance',
+  description:
+    'CIEDE2000 between the mean colours of nuclei in slide and template, and of stroma and cytoplasm, averaged by their shares of the slide; after: with the colours as the transfer maps them, null for the transfer paper',
+});
+
 export const note = z
   .object({
     code: z.string().meta({
@@ -131,6 +137,10 @@ export const normalizationResult = z
           totalRows: z.number(),
           frames: z.number(),
           bytes: z.number(),
+          source: z.string().optional().meta({
+            description:
+              'SOP Instance UID of the image of the slide that it corresponds to; of the first one, if a level has several. Missing in results of older versions',
+          }),
         }),
       )
       .readonly(),
@@ -148,6 +158,10 @@ export const normalizationResult = z
       classes: z.array(classStatistics).readonly(),
     }),
     outOfDistribution,
+    colourDistance: colourDistance.optional().meta({
+      description:
+        'Missing if slide and template have no class of tissue in common, and in results of older versions',
+    }),
     colourPolicy: z.string(),
     notes: z.array(note).readonly(),
     seconds: z.number(),

@@ -34,6 +34,7 @@ export const AUDITED = {
   'preview-made': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'template-made': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'template-removed': { action: 'D', dcm: ['110100', 'Application Activity'] },
+  'quality-exported': { action: 'R', dcm: ['110106', 'Export'] },
   'audit-exported': { action: 'R', dcm: ['110101', 'Audit Log Used'] },
   'audit-lost': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'audit-anchored': { action: 'E', dcm: ['110100', 'Application Activity'] },

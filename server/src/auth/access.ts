@@ -66,6 +66,7 @@ export type SearchAsUser = (
 export interface UserSearches {
   readonly studies: SearchAsUser;
   readonly series: SearchAsUser;
+  readonly instances: SearchAsUser;
 }
 
 /** @param source uses the service's own credentials; for an archive without users */
@@ -78,12 +79,12 @@ export function openSearch(
   const url = urlForUsers(dicomweb, login);
   const habits = new ArchiveHabits();
   const of =
-    (level: 'searchStudies' | 'searchSeries'): SearchAsUser =>
+    (level: 'searchStudies' | 'searchSeries' | 'searchInstances'): SearchAsUser =>
     async ({ token = '' }, parameters, signal, options) =>
       url === undefined
         ? source[level](parameters, signal, options)
         : asUser({ url, habits, credentials }, token, (client) => client[level](parameters, signal, options));
-  return { studies: of('searchStudies'), series: of('searchSeries') };
+  return { studies: of('searchStudies'), series: of('searchSeries'), instances: of('searchInstances') };
 }
 
 /** @throws SERIES_NOT_FOUND, which does not reveal whether the series exists */

@@ -101,6 +101,7 @@ export async function serveCommand(
     login,
     access: openAccess(config, login, credentials),
     batches,
+    searchInstances: search.instances,
     searchSeries: (principal, query, searchSignal, { maxResults, onLeftOut }) =>
       search.series(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, {
         maxResults,

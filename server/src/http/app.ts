@@ -24,6 +24,7 @@ import { normalizedRouter } from './normalized/normalized-router.ts';
 import { createOpenApi } from './openapi.ts';
 import { type OperationsRoutesOptions, operationsRoutes } from './operations-routes.ts';
 import { problemHandler, unknownRoute } from './problem.ts';
+import { type QualityRoutesOptions, qualityRoutes } from './quality-routes.ts';
 import { limitRate, limitRateOfAddress } from './rate-limit.ts';
 import { json, mountRoutes, type Route } from './route.ts';
 import { type RuleRoutesOptions, ruleRoutes } from './rule-routes.ts';
@@ -45,6 +46,7 @@ export interface AppOptions
     Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
     Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
     Pick<OperationsRoutesOptions, 'archive'>,
+    Pick<QualityRoutesOptions, 'searchInstances'>,
     Partial<RuleRoutesOptions>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
@@ -69,6 +71,7 @@ export function createApp(options: AppOptions): Express {
   const { config, jobs, login, access, log, version } = options;
   const { basePath } = config.server;
   const userJobs = new UserJobs(jobs, access);
+  const hasViewer = options.viewerRouter !== undefined;
   const routes: Route[] = [
     ...normalizationRoutes({
       config,
@@ -78,7 +81,8 @@ export function createApp(options: AppOptions): Express {
     }),
     ...batchRoutes(options),
     ...(options.rules ? ruleRoutes({ rules: options.rules }) : []),
-    ...operationsRoutes({ ...options, basePath, hasViewer: options.viewerRouter !== undefined }),
+    ...operationsRoutes({ ...options, basePath, hasViewer }),
+    ...qualityRoutes({ ...options, basePath, hasViewer }),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...templateRoutes({ ...options, basePath }),

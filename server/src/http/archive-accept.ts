@@ -41,11 +41,17 @@ export function acceptWays(kind: ResourceKind, accepted: string | undefined, kno
   // The response to a store request is always JSON: nobody should have to resend a slide because of the response
   // format.
   if (kind === 'store') return only(known.json);
+  if ((kind === 'rendered' || kind === 'thumbnail') && isAnyPicture(accepted)) return only('image/jpeg');
   if (kind !== 'search' && kind !== 'metadata') return only(binaryAccept(accepted));
   const list = parseAccept(accepted).slice(0, MAX_MEMBERS);
   if (!list.some(({ type }) => JSON_TYPES.includes(type)))
     throw new StainError('NOT_ACCEPTABLE', `Data sets are available only as ${DICOM_JSON}.`);
   return waysOf(OTHER_JSON, known, ({ json }) => json);
+}
+
+/** As a browser asks for a picture of a page. Orthanc refuses the list; JPEG is the default (PS3.18 8.7.4). */
+function isAnyPicture(accepted: string | undefined): boolean {
+  return parseAccept(accepted).some(({ type }) => type === 'image/*');
 }
 
 function only(accept: string): AcceptWays {

@@ -48,7 +48,7 @@ export function operationsPage(found: Operations, options: PageOptions, message?
   const broken = found.checks.filter(({ ok }) => !ok).length;
   return page(
     'Operations',
-    html`<header><h1>Operations</h1><span>as of ${minute(at)} UTC</span><a href="${basePath}/api/operations.html">Load again</a></header>
+    html`<header><h1>Operations</h1><span>as of ${minute(at)} UTC</span><a href="${basePath}/api/operations.html">Load again</a><a href="${basePath}/api/quality.html">Quality report</a></header>
 ${message ? messageText(message) : ''}
 <ul class="figures">
 <li><b>${shown.length}${hasMore ? '+' : ''}</b> to look at</li>
@@ -227,7 +227,7 @@ function batchColumns({ basePath, hasViewer }: PageOptions): Column<Batch>[] {
     {
       name: 'Batch',
       show: ({ id }) =>
-        html`${id.slice(0, 8)} ${hasViewer ? html`<a href="/stain-batches?batch=${id}">Report<span class="unseen"> of ${id.slice(0, 8)}</span></a> ` : ''}<a href="${basePath}/api/batches/${id}/report.csv">CSV<span class="unseen"> of ${id.slice(0, 8)}</span></a>`,
+        html`${id.slice(0, 8)} ${hasViewer ? html`<a href="/stain-batches?batch=${id}">Report<span class="unseen"> of ${id.slice(0, 8)}</span></a> ` : ''}<a href="${basePath}/api/quality.html?batch=${id}">Quality<span class="unseen"> of ${id.slice(0, 8)}</span></a>`,
     },
     { name: 'Requested', show: ({ createdAt }) => minute(createdAt) },
     { name: 'By', show: ({ requestedBy }) => requestedBy },

@@ -1,10 +1,10 @@
 /** The operator's page, what its forms do, and the export of the audit trail. For administrators. */
-import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { isFinal } from '../../../core/src/contract/index.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { DEFAULT_TRANSFER } from '../../../core/src/stain/transfer-name.ts';
+import { write } from '../archive/multipart-response.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
 import type { JobService } from '../jobs/job-service.ts';
@@ -225,7 +225,8 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
         if (!lines)
           throw new StainError('NOT_FOUND', 'This process keeps no audit trail in a file (audit.file).');
         response.attachment('audit.ndjson').type('application/x-ndjson');
-        await pipeline(lines, response);
+        for await (const bytes of lines) await write(response, bytes);
+        response.end();
       },
     },
   ];

@@ -16,7 +16,7 @@ th, td { padding: .5rem .75rem; text-align: left; vertical-align: top; border-bo
 tbody th { font-weight: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 small { color: #aab3d6; display: block; font-weight: normal; }
-code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+code { font: .87em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .fault { color: #ffb4a8; }
 .figures { margin: 1rem 0; padding: 0; list-style: none; }
 .figures li { padding: .5rem 1rem; background: #14194a; border-radius: 6px; }

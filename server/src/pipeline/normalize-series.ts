@@ -12,6 +12,8 @@ import type {
 import { outputSyntax } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { toStainError } from '../../../core/src/errors.ts';
 import { noteOf } from '../../../core/src/notes.ts';
+import { colourDistance } from '../../../core/src/stain/colour-distance.ts';
+import type { Stain } from '../../../core/src/stain/stain.ts';
 import { derivedUids } from '../derived/derived-uids.ts';
 import { EncapsulatedInstance } from '../derived/encapsulated-instance.ts';
 import { isOurs } from '../derived/equipment.ts';
@@ -167,7 +169,7 @@ async function normalizeIn(
   );
 
   return {
-    ...summaryOf(prepared, instances),
+    ...summaryOf(prepared, instances, template),
     studyInstanceUid: slide.studyInstanceUid,
     seriesInstanceUid: derivedUids(identity).series,
     sourceSeriesInstanceUid: slide.seriesInstanceUid,
@@ -201,9 +203,13 @@ function makeFrames(
 
 /** What a result reports about its images, its fit and its quality. */
 function summaryOf(
-  { images, facts: { fit }, notes }: PreparedSeries,
+  { images, facts: { fit }, notes, transfer }: PreparedSeries,
   instances: readonly EncapsulatedInstance[],
-): Pick<NormalizationResult, 'instances' | 'fit' | 'outOfDistribution' | 'notes' | 'megapixels'> {
+  template: Stain,
+): Pick<
+  NormalizationResult,
+  'instances' | 'fit' | 'outOfDistribution' | 'colourDistance' | 'notes' | 'megapixels'
+> {
   const base = images[0]!;
   return {
     instances: images.map((level, i) => ({
@@ -213,9 +219,11 @@ function summaryOf(
       totalRows: level.totalRows,
       frames: level.frames.length,
       bytes: instances[i]!.byteLength,
+      source: level.instances[0]!.sopInstanceUid,
     })),
     fit: { sampledTiles: fit.sampledTiles, tissueFraction: fit.tissueFraction, classes: fit.classes },
     outOfDistribution: fit.outOfDistribution,
+    colourDistance: colourDistance(fit, template, transfer),
     notes: notes.map(noteOf),
     megapixels: (base.totalColumns * base.totalRows) / 1e6,
   };

@@ -5,7 +5,7 @@ import type { NormalizedArchive } from '../../normalized/normalized-archive.ts';
 export interface NormalizedRouterOptions {
   readonly archive: NormalizedArchive;
   readonly access: Access;
-  readonly search: UserSearches;
+  readonly search: Pick<UserSearches, 'studies' | 'series'>;
 }
 
 /** A request to the normalised archive. */
