@@ -12,10 +12,11 @@ import type { Job } from '../../core/src/contract/index.ts';
 import { StainError } from '../../core/src/errors.ts';
 import { type Database, openDatabase } from '../../server/src/jobs/database.ts';
 import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
+import { type Outcome, OutcomeRecords } from '../../server/src/jobs/outcome-records.ts';
 import { type Pruned, pruneRecords } from '../../server/src/jobs/prune.ts';
 import { migrate } from '../../server/src/jobs/schema/migrate.ts';
 import { MIGRATIONS } from '../../server/src/jobs/schema/migrations.ts';
-import { create, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
+import { type Call, create, openJobs, RESULT, request, SteeredWork, until } from '../jobs/support.ts';
 import { repository } from '../support/peers.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
 import { startProcess } from '../support/service-process.ts';
@@ -61,6 +62,46 @@ describe.skipIf(postgresMissing !== undefined)(
       await expect.poll(async () => (await front.get(job.id)).progress?.fraction).toBe(0.5);
       call.succeed();
       expect((await until(front, job.id, 'COMPLETED')).result).toEqual(RESULT);
+    });
+
+    it('are reported with what needs a look first, and counted', async () => {
+      const outcomes = new OutcomeRecords(front.database);
+      const wanted = [request(), request(), request()];
+      const ends = [
+        (call: Call) => call.succeed({ ...RESULT, colourDistance: { before: 9, after: 2 } }),
+        (call: Call) => call.fail(new StainError('TOO_LITTLE_TISSUE', 'Glass.')),
+        (call: Call) =>
+          call.succeed({ ...RESULT, outOfDistribution: { verdict: 'unsure', score: 0.5, reasons: [] } }),
+      ];
+      const before = await outcomes.throughput();
+      for (const [i, one] of wanted.entries()) {
+        const next = work.next();
+        const { job } = await create(front, one);
+        ends[i]!(await next);
+        await until(front, job.id, 'COMPLETED', 'FAILED');
+      }
+      const uids = wanted.map(({ seriesInstanceUid }) => seriesInstanceUid);
+      const [since, end] = [new Date(Date.now() - 86_400_000), new Date(Date.now() + 86_400_000)];
+      const own = (all: readonly Outcome[]) =>
+        all
+          .filter(({ seriesInstanceUid }) => uids.includes(seriesInstanceUid))
+          .map(({ seriesInstanceUid, reason }) => [seriesInstanceUid, reason]);
+      const pressing = [
+        [uids[1], 'failed'],
+        [uids[2], 'perhaps not H&E'],
+      ];
+      expect(own(await outcomes.toLookAt(since, 1000))).toEqual(pressing);
+      const scope = { since, until: end };
+      expect(own(await outcomes.of(scope, 1000))).toEqual([...pressing, [uids[0], '']]);
+      expect(await outcomes.of(scope, 1, 1)).toHaveLength(1);
+      expect((await outcomes.summary(scope)).meanDistance).toEqual({ before: 9, after: 2 });
+      const { hour } = await outcomes.throughput();
+      expect(hour).toMatchObject({
+        completed: before.hour.completed + 2,
+        failed: before.hour.failed + 1,
+        megapixels: before.hour.megapixels + 2,
+      });
+      expect(await front.queue(10)).toEqual([]);
     });
 
     it('are cancelled from another process', async () => {
