@@ -189,6 +189,7 @@ describe('the quality report', () => {
     expect(await csvOf('?from=2020-01-01&to=2020-01-31')).toEqual([]);
     for (const query of [
       '?from=2020-02-01&to=2020-01-31',
+      '?from=2020-01-01&to=2020-12-31',
       '?from=yesterday',
       `?batch=${batch}&from=2020-01-01`,
       '?batch=1',

@@ -25,6 +25,8 @@ const PAGE_ROWS = 100;
 const MAX_ROWS = 20_000;
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 7;
+/** More would hold up the database for seconds. */
+const MAX_DAYS = 92;
 /** An export holds all rows, and asks the archive for each. */
 const EXPORTS = { atOnce: 2, atOnceOfOne: 1, maxOfOne: 4 } as const;
 
@@ -169,5 +171,9 @@ function daysOf({ from, to }: z.infer<typeof scopeQuery>): { from: string; to: s
   const last = to ?? new Date().toISOString().slice(0, 10);
   const first = from ?? new Date(Date.parse(last) - (DEFAULT_DAYS - 1) * DAY_MS).toISOString().slice(0, 10);
   if (first > last) throw new StainError('REQUEST_INVALID', 'The first day is after the last.');
+  if (Date.parse(last) - Date.parse(first) >= MAX_DAYS * DAY_MS)
+    throw new StainError('REQUEST_INVALID', `A report covers at most ${MAX_DAYS} days.`, {
+      data: { limit: MAX_DAYS },
+    });
   return { from: first, to: last };
 }
