@@ -120,7 +120,7 @@ const schema = z.strictObject({
       .min(1)
       .default('stain.administer')
       .describe(
-        "Scope or role for replacing and removing other users' templates, cancelling other users' jobs and reading metrics; includes the other two.",
+        "Scope or role for replacing and removing other users' templates, cancelling other users' jobs, the operator's page and its exports, and reading metrics; includes the other two.",
       ),
     clockToleranceSeconds: z
       .number()
