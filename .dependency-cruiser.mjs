@@ -20,6 +20,7 @@ const ROOMS = [
   'web',
   'archive',
   'normalized',
+  'acceptance',
   'rules',
   'http',
   'viewer',

@@ -171,6 +171,16 @@ export const ERROR_TABLE = {
     status: 404,
     remedy: 'List the rules with GET /api/rules; they are defined in the file that rules.file names.',
   },
+  ACCEPTANCE_INVALID: {
+    status: 422,
+    remedy:
+      'Name a file that "stain-normalization acceptance" wrote. If it was changed since, make the acceptance again and let it be signed again.',
+  },
+  SCANNER_NOT_ACCEPTED: {
+    status: 409,
+    remedy:
+      'Make an acceptance of the slides of this scanner ("stain-normalization acceptance"), have it signed, and put it where rules.acceptance says; the slides are then picked up at the next search. Or give the rule a reason to do without (withoutAcceptance).',
+  },
   BATCH_TOO_LARGE: { status: 413, remedy: 'Narrow the search, or raise limits.seriesPerBatch.' },
   WORKITEM_NOT_FOUND: { status: 404, remedy: 'Search for work items with GET /ups-rs/workitems.' },
   WORKITEM_EXISTS: { status: 409, remedy: 'Use the existing work item, whose URL is in Location.' },

@@ -284,6 +284,13 @@ const schema = z.strictObject({
       .describe(
         'JSON file with the rules for normalising new slides automatically (docs/rules.md). It must be the same for every service.',
       ),
+    acceptance: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'File, or folder of files (.json), of signed acceptances (docs/acceptance.md). With it, a rule picks up only slides of scanners that were accepted with the template, model and transfer of the rule.',
+      ),
     pollSeconds: z
       .number()
       .min(1)

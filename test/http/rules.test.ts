@@ -30,7 +30,7 @@ const rules: RuleRoutesOptions['rules'] = {
         { ...RULE, name: 'lost', hours: undefined },
         { ...RULE, name: 'off', hours: undefined, enabled: false },
         { ...RULE, name: 'night', hours: undefined, since: '2026-11-01' },
-        { ...RULE, name: 'new', hours: undefined },
+        { ...RULE, name: 'new', hours: undefined, withoutAcceptance: 'validation <study>' },
       ],
       {
         // As after the clock was put back.
@@ -46,7 +46,24 @@ const rules: RuleRoutesOptions['rules'] = {
         isServed: rule === 'open',
         counts: { WAITING: 2 },
         lagSeconds: 5,
+        held: rule === 'open' ? { 'Maker Alpha': 1 } : ({} as Record<string, number>),
       })),
+      {
+        decisions: [
+          {
+            scanner: 'Maker Beta',
+            template: 'one',
+            model: 'fast',
+            transfer: 'linear',
+            decision: 'accepted',
+            name: 'Dr. Example',
+            role: 'pathologist',
+            signedAt: NOW.toISOString(),
+          },
+        ],
+        invalid: [{ file: 'old.json', message: '"old.json" was changed after it was signed.' }],
+        scannersFor: () => new Set(),
+      },
       NOW,
     ),
   async series(name, filter) {
@@ -83,7 +100,14 @@ it('lists the rules with their states', async () => {
     ['night', 'OUT OF HOURS', null],
     ['new', 'STARTING', null],
   ]);
-  expect(listed[0]).toMatchObject({ hours: HOURS, counts: { WAITING: 2 }, lagSeconds: 5 });
+  expect(listed[0]).toMatchObject({
+    hours: HOURS,
+    counts: { WAITING: 2 },
+    lagSeconds: 5,
+    withoutAcceptance: null,
+    notAccepted: [{ scanner: 'Maker Alpha', series: 1 }],
+  });
+  expect(listed[4]).toMatchObject({ withoutAcceptance: 'validation <study>', notAccepted: [] });
 });
 
 it('shows them as a page, with nothing that a rule could bring in', async () => {
@@ -94,6 +118,10 @@ it('shows them as a page, with nothing that a rule could bring in', async () => 
   expect(page).toMatch(/<td role="cell" data-label="Waiting" class="number">2<\/td>/);
   expect(page).toContain('TEMPLATE_NOT_FOUND: No template &#60;b&#62;.');
   expect(page).not.toContain('<b>');
+  expect(page).toContain('1 wait for an acceptance of Maker Alpha');
+  expect(page).toContain('without an acceptance: validation &#60;study&#62;');
+  expect(page).toMatch(/Maker Beta.*accepted.*Dr\. Example, pathologist.*2026-11-26/);
+  expect(page).toContain('ACCEPTANCE_INVALID: &#34;old.json&#34; was changed after it was signed.');
 });
 
 it('lists the series of a rule by state, page by page', async () => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BatchSeries } from '../../core/src/contract/index.ts';
 import { StainError } from '../../core/src/errors.ts';
+import { scannerKey } from '../../server/src/acceptance/scanner.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { tagOf } from '../../server/src/dicom/dictionary.ts';
 import type { DicomJson } from '../../server/src/dicom/json-model.ts';
@@ -12,6 +13,15 @@ import { RuleService, type RuleServiceOptions } from '../../server/src/rules/rul
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
 
 const NOW = new Date('2026-11-26T12:00:00Z');
+
+/** Of a series as `put` makes it. */
+const SCANNER = {
+  manufacturer: 'Maker',
+  model: 'Alpha',
+  serialNumber: '1',
+  station: null,
+  softwareVersions: [],
+};
 
 const poll = <T>(read: () => T) => expect.poll(read, { timeout: 30_000, interval: 20 });
 
@@ -33,7 +43,7 @@ const element = (vr: string, ...Value: (string | number)[]) => ({ vr, Value });
 /** Puts a series into the archive, or changes it. */
 function put(
   uid: string,
-  { station = 'SCANNER1', date = '20261126', instances = 4, maker = 'Maker' } = {},
+  { station = 'SCANNER1', date = '20261126', instances = 4, maker = 'Maker', serial = '1' } = {},
 ): void {
   const json = {
     [tagOf('StudyInstanceUID')]: element('UI', '1.2'),
@@ -44,7 +54,8 @@ function put(
     [tagOf('ManufacturerModelName')]: element('LO', 'stain-normalization'),
     [tagOf('NumberOfSeriesRelatedInstances')]: element('IS', instances),
   };
-  archive.set(uid, { json, header: DataSet.of({ BodyPartExamined: 'SKIN' }) });
+  const device = { Manufacturer: 'Maker', ManufacturerModelName: 'Alpha', DeviceSerialNumber: serial };
+  archive.set(uid, { json, header: DataSet.of({ BodyPartExamined: 'SKIN', ...device }) });
 }
 
 const client: RuleServiceOptions['client'] = {
@@ -101,7 +112,7 @@ async function openRules(
     output: { encoding: 'jpeg', quality: 90 },
     database: jobs.database,
     client,
-    requireMeans: async () => {},
+    requireMeans: async () => ({ templateSha256: 'template', modelSha256: 'model' }),
     now: () => now,
     onSeen: (name, count) => {
       seen[name] = (seen[name] ?? 0) + count;
@@ -385,6 +396,7 @@ describe('whatever happens', () => {
       requireMeans: async ({ template }) => {
         if (template === 'gone' && !isThere)
           throw new StainError('TEMPLATE_NOT_FOUND', 'No template "gone".');
+        return { templateSha256: 'template', modelSha256: 'model' };
       },
     });
     put('1.1');
@@ -393,6 +405,60 @@ describe('whatever happens', () => {
     expect((await service.report()).rules[0]).toMatchObject({ state: 'FAULTY', code: 'TEMPLATE_NOT_FOUND' });
     isThere = true;
     await untilState(service, { SCHEDULED: 1 }, 'lost');
+  });
+
+  it('without an acceptance of its scanner, a slide waits; the others go on', async () => {
+    const accepted = new Set<string>();
+    const acceptances = {
+      read: async () => ({ decisions: [], invalid: [], scannersFor: () => new Set(accepted) }),
+    };
+    const reason = 'validation study 12';
+    const service = await openSurveyed([rule(), rule({ name: 'study', withoutAcceptance: reason })], {
+      acceptances,
+    });
+    put('1.1');
+    // The other rule has its reason.
+    await untilState(service, { 'IN PROGRESS': 1 }, 'study');
+    await untilState(service, { WAITING: 1 });
+    const [line] = await taken(service);
+    expect(line).toMatchObject({
+      state: 'WAITING',
+      code: 'SCANNER_NOT_ACCEPTED',
+      job: null,
+      nextTryAt: null,
+    });
+    expect(line!.message).toContain('Maker Alpha, serial number 1');
+    await searched(service);
+    const [held, study] = (await service.report()).rules;
+    expect(held).toMatchObject({
+      lagSeconds: 0,
+      withoutAcceptance: null,
+      notAccepted: [{ scanner: expect.stringContaining('Alpha'), series: 1 }],
+    });
+    expect(study).toMatchObject({ withoutAcceptance: reason, notAccepted: [] });
+    // Of another scanner, which is accepted.
+    accepted.add(scannerKey({ ...SCANNER, serialNumber: '2' }));
+    put('1.2', { serial: '2' });
+    await poll(async () => (await taken(service)).map(({ code }) => code)).toEqual([
+      'SCANNER_NOT_ACCEPTED',
+      null,
+    ]);
+    accepted.add(scannerKey(SCANNER));
+    await poll(async () =>
+      (await taken(service)).every(({ code, job }) => code === null && job !== null),
+    ).toBe(true);
+    expect((await service.report()).rules[0]).toMatchObject({ notAccepted: [] });
+  });
+
+  it('a slide that was held back goes on when acceptances are no longer asked for', async () => {
+    const none = { read: async () => ({ decisions: [], invalid: [], scannersFor: () => new Set<string>() }) };
+    const asking = await openSurveyed([rule()], { acceptances: none });
+    put('1.1');
+    await untilState(asking, { WAITING: 1 });
+    await searched(asking);
+    await asking.close();
+    const service = await openRules([rule()]);
+    await untilState(service, { 'IN PROGRESS': 1 });
   });
 
   it('two services share the search, and take up each series once', async () => {

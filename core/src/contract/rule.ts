@@ -34,9 +34,16 @@ export const rule = z
     since: z.iso.date().nullable(),
     createdAt: z.iso.datetime().nullable().meta({ description: 'When the service first saw it' }),
     counts: z.record(z.string(), z.number()).meta({ description: 'Number of its series by state' }),
-    lagSeconds: z
-      .number()
-      .meta({ description: 'How long its oldest series has been waiting for a job or a fit' }),
+    lagSeconds: z.number().meta({
+      description:
+        'How long its oldest series has been waiting for a job or a fit, apart from those whose scanner is not accepted',
+    }),
+    withoutAcceptance: z.string().nullable().meta({
+      description: 'Why it picks up slides of scanners without an acceptance; null if it does not',
+    }),
+    notAccepted: z.array(z.object({ scanner: z.string(), series: z.int() })).meta({
+      description: 'Scanners whose slides it holds back, because they have no acceptance, and how many',
+    }),
   })
   .meta({ id: 'Rule' });
 
@@ -62,6 +69,27 @@ export const ruleList = z
       })
       .meta({ id: 'RuleSearch' }),
     rules: z.array(rule),
+    acceptances: z
+      .object({
+        decisions: z.array(
+          z.object({
+            scanner: z.string(),
+            template: z.string(),
+            model: z.string(),
+            transfer: z.string(),
+            decision: z.enum(['accepted', 'rejected']),
+            name: z.string(),
+            role: z.string(),
+            signedAt: z.iso.datetime(),
+          }),
+        ),
+        invalid: z.array(z.object({ file: z.string(), message: z.string() })),
+      })
+      .nullable()
+      .meta({
+        id: 'RuleAcceptances',
+        description: 'Signed acceptances of scanners; null if the service asks for none (rules.acceptance)',
+      }),
   })
   .meta({ id: 'RuleList' });
 export type RuleList = z.infer<typeof ruleList>;

@@ -25,6 +25,7 @@ export const AUDITED = {
   'batch-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'series-announced': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'rule-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
+  'acceptance-overridden': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'normalization-ended': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'series-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'series-stored': { action: 'C', dcm: ['110104', 'DICOM Instances Transferred'] },
@@ -60,6 +61,9 @@ export interface AuditEntry {
   readonly batchId?: string | undefined;
   readonly workitemUid?: string | undefined;
   readonly template?: string | undefined;
+  /** Name of a rule, and why it may do what it does. */
+  readonly rule?: string | undefined;
+  readonly reason?: string | undefined;
   readonly requestId?: string | undefined;
   /** Code of the error. */
   readonly code?: string | undefined;
@@ -117,8 +121,20 @@ function entitiesOf(entry: AuditEntry): object[] {
     ...entity('batch', entry.batchId && `urn:uuid:${entry.batchId}`),
     ...entity('workitem', uid(entry.workitemUid)),
     ...entity('template', entry.template),
+    ...ruleOf(entry),
     ...requestOf(entry),
     ...trailOf(entry),
+  ];
+}
+
+function ruleOf({ rule, reason }: AuditEntry): object[] {
+  if (rule === undefined) return [];
+  return [
+    {
+      what: { identifier: { value: rule } },
+      type: { system: OWN, code: 'rule' },
+      ...(reason !== undefined && { detail: [{ type: 'reason', valueString: reason }] }),
+    },
   ];
 }
 

@@ -3,12 +3,7 @@
  * from the request: a repeated run skips finished series and resumes interrupted ones.
  */
 import { writeFile } from 'node:fs/promises';
-import {
-  type BatchSeries,
-  batchQuery,
-  type NormalizationRequest,
-  type OutputEncoding,
-} from '../../../core/src/contract/index.ts';
+import type { BatchSeries, NormalizationRequest, OutputEncoding } from '../../../core/src/contract/index.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
 import { textOf } from '../dicom/json-model.ts';
@@ -22,6 +17,7 @@ import { sayLeftOut } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar } from './progress-bar.ts';
+import { parseQuery } from './series-query.ts';
 import { Settling } from './settling.ts';
 
 /** How often to check a slide that is still arriving, before it is left for another run. */
@@ -169,20 +165,6 @@ async function normalizeSlides(
     lines.push(...(await normalizeOne(wanted, environment, settling, signal)));
   }
   return lines;
-}
-
-function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {
-  const entries = pairs.map((pair) => {
-    const [, keyword, value] = /^(\w+)=(.+)$/.exec(pair) ?? [];
-    // Without a value the schema refuses it.
-    return [keyword ?? `${pair}=`, value];
-  });
-  const parsed = batchQuery.safeParse(Object.fromEntries(entries));
-  if (parsed.success) return parsed.data;
-  throw new StainError(
-    'REQUEST_INVALID',
-    `A query must be Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
-  );
 }
 
 async function writeReport(file: string, series: readonly BatchSeries[]): Promise<void> {

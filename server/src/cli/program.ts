@@ -5,9 +5,12 @@ import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { OUTPUT_ENCODINGS, type OutputEncoding } from '../../../core/src/contract/output.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
+import { DECISIONS } from '../acceptance/document.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { scrub } from '../http/scrub.ts';
 import { type Composition, compose, VERSION } from '../wiring/composition.ts';
+import { type AcceptanceArguments, acceptanceCommand, describeAcceptance } from './acceptance-command.ts';
+import { describeSigned, type SignArguments, signCommand } from './acceptance-sign-command.ts';
 import {
   type AuditVerifyArguments,
   auditAnchorsCommand,
@@ -88,6 +91,7 @@ export function createProgram(): Command {
   addPictures(program, run);
   addFit(program, run);
   addRules(program, run);
+  addAcceptance(program, run);
   addTemplates(program, run);
   addInfo(program, run);
   addAudit(program, run);
@@ -202,9 +206,46 @@ function addRules(program: Command, run: Run): void {
     .command('rules')
     .description('check the rules in rules.file; with --dry-run, list what they would pick up')
     .option('--dry-run', 'compare the series of the archive with the rules; nothing is changed', false)
-    .option('--days <number>', 'studies of this many days, by Study Date', positiveWholeNumber, 7)
+    .option('--days <number>', 'studies of this many days, by Study Date', upTo(36_500), 7)
     .action((options: RulesArguments) =>
       run((composition, signal) => rulesCommand(options, composition, signal), describeRules),
+    );
+}
+
+function addAcceptance(program: Command, run: Run): void {
+  const acceptance = program
+    .command('acceptance')
+    .description('what a site needs to accept the normalisation, scanner by scanner');
+  acceptance
+    .command('make <source>', { isDefault: true })
+    .description(
+      'fit some slides of each scanner of a folder or DICOMweb URL, and write a page to sign; nothing is stored in the archive',
+    )
+    .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
+    .option('--per-scanner <number>', 'slides of each scanner', upTo(200), 20)
+    .option('--seed <number>', 'another seed draws other slides', upTo(1_000_000), 1)
+    .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
+    .option('--baseline <file>', 'acceptance.json of the first month, to tell drift')
+    .option('--out <folder>', 'new folder for the result (default: acceptance- and the date)')
+    .option('--model <name>', 'model; "info" lists them', DEFAULT_MODEL)
+    .addOption(transferOption())
+    .action((source: string, options: Omit<AcceptanceArguments, 'source'>) =>
+      run(async (composition, signal) => {
+        const result = await acceptanceCommand({ source, ...options }, composition, signal);
+        if (result.document.content.scanners.some(({ failed }) => failed > 0)) process.exitCode = EXIT.failed;
+        return result;
+      }, describeAcceptance),
+    );
+  acceptance
+    .command('sign <file>')
+    .description('record the decision in acceptance.json; what is changed later is noticed')
+    .requiredOption('--name <text>', 'who decides')
+    .requiredOption('--role <text>', 'such as "consultant pathologist"')
+    .addOption(new Option('--decision <word>', 'of the scanners').choices(DECISIONS).makeOptionMandatory())
+    .option('--scanner <number...>', 'only these scanners, by their numbers on the page', numbers, [])
+    .option('--remarks <text>', 'conditions, or why not')
+    .action((file: string, options: Omit<SignArguments, 'file'>) =>
+      run(() => signCommand({ file, ...options }), describeSigned),
     );
 }
 
@@ -339,11 +380,18 @@ function deviceName(text: string): Config['device'] {
   return text as Config['device'];
 }
 
-function positiveWholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1 || number > 36_500)
-    throw new InvalidArgumentError('Must be a whole number from 1 to 36500.');
-  return number;
+/** Parser of whole numbers from 1. */
+function upTo(max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!Number.isInteger(number) || number < 1 || number > max)
+      throw new InvalidArgumentError(`Must be a whole number from 1 to ${max}.`);
+    return number;
+  };
+}
+
+function numbers(text: string, before: readonly number[]): number[] {
+  return [...before, upTo(100)(text)];
 }
 
 /** Collects the values of an option that may be repeated. */

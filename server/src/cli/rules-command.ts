@@ -68,13 +68,15 @@ function drySeries(arrival: Arrival, rules: readonly Rule[], header: HeaderFacts
 }
 
 export function describeRules({ rules, series }: RulesResult): string {
-  const lines = rules.map(({ name, enabled, outcome, template, transfer, model, priority }) => {
+  const lines = rules.map((rule) => {
+    const { name, enabled, outcome, template, transfer, model, priority, withoutAcceptance } = rule;
     const how = [
       outcome,
       template,
       transfer,
       ...(model === DEFAULT_MODEL ? [] : [model]),
       `${priority} priority`,
+      ...(withoutAcceptance === undefined ? [] : [`without acceptance ("${withoutAcceptance}")`]),
     ];
     return `${name}: ${how.join(', ')}${enabled ? '' : ' (disabled)'}`;
   });

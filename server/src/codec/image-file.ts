@@ -70,6 +70,14 @@ export async function thumbnailJpeg(raster: Raster): Promise<Uint8Array> {
     .toBuffer();
 }
 
+/** A JPEG for a page of pictures: sides of at most `side` pixels, colours at full resolution. */
+export async function sheetJpeg(raster: Raster, side: number): Promise<Uint8Array> {
+  return fromRaster(raster)
+    .resize(side, side, { fit: 'inside', withoutEnlargement: true })
+    .jpeg({ quality: 88, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+}
+
 /**
  * The picture of a JPEG from elsewhere, encoded again: nothing but pixels remains.
  * @throws if it is not a JPEG, or much larger than a thumbnail

@@ -3,7 +3,7 @@ import type { Batch, Health, Job, JobState, RuleList } from '../../../core/src/c
 import { ERROR_TABLE, type ErrorCode, type StainError } from '../../../core/src/errors.ts';
 import type { Outcome, Throughput } from '../jobs/outcome-records.ts';
 import type { TemplateRecord } from '../templates/template-records.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html } from '../web/html.ts';
 import { type Column, duration, minute, page, table } from './page.ts';
 import { RULE_COLUMNS, searchText } from './rules-page.ts';
 

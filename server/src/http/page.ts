@@ -1,6 +1,6 @@
 /** What the pages for operators share: plain HTML in the viewer's colours, without scripts. */
 import { createHash } from 'node:crypto';
-import { Html, html } from './html.ts';
+import { Html, html } from '../web/html.ts';
 
 const STYLE = `
 * { box-sizing: border-box; }

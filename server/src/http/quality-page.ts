@@ -1,6 +1,6 @@
 /** The quality report as a page to read and to print. */
 import type { Outcome, ReportSummary } from '../jobs/outcome-records.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html } from '../web/html.ts';
 import type { Identifiers } from './identifiers.ts';
 import { picturesOf } from './outcome-pictures.ts';
 import { type Column, minute, page, table } from './page.ts';

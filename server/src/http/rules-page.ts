@@ -1,6 +1,7 @@
 /** The rules as a page for operators: a browser loads it again by itself. */
 import type { RuleList } from '../../../core/src/contract/index.ts';
-import { type Html, html } from './html.ts';
+import { ERROR_TABLE } from '../../../core/src/errors.ts';
+import { type Html, html } from '../web/html.ts';
 import { type Column, duration, page, table } from './page.ts';
 
 const RELOAD_SECONDS = 10;
@@ -21,8 +22,15 @@ export const RULE_COLUMNS: readonly Column<Rule>[] = [
   { name: 'Rule', show: nameOf },
   {
     name: 'State',
-    show: ({ state, code, message }) =>
-      code === null ? state : html`${state}<small class="fault">${`${code}: ${message}`}</small>`,
+    show: ({ state, code, message, withoutAcceptance, notAccepted }) =>
+      html`${state}${code === null ? '' : html`<small class="fault">${`${code}: ${message}`}</small>`}${
+        withoutAcceptance === null
+          ? ''
+          : html`<small>Picks up slides of scanners without an acceptance: ${withoutAcceptance}</small>`
+      }${notAccepted.map(
+        ({ scanner, series }) =>
+          html`<small class="fault">${series} wait for an acceptance of ${scanner}</small>`,
+      )}`,
   },
   ...COUNTS.map(([name, states]) => ({
     name,
@@ -36,15 +44,37 @@ export const RULE_COLUMNS: readonly Column<Rule>[] = [
   },
 ];
 
-export function rulesPage({ search, rules }: RuleList): string {
+type Acceptances = NonNullable<RuleList['acceptances']>;
+
+const ACCEPTANCE_COLUMNS: readonly Column<Acceptances['decisions'][number]>[] = [
+  { name: 'Scanner', show: ({ scanner }) => scanner },
+  { name: 'With', show: ({ template, transfer, model }) => `${template}, ${transfer}, ${model}` },
+  { name: 'Decision', show: ({ decision }) => decision },
+  { name: 'By', show: ({ name, role }) => `${name}, ${role}` },
+  { name: 'On', show: ({ signedAt }) => signedAt.slice(0, 10) },
+];
+
+export function rulesPage({ search, rules, acceptances }: RuleList): string {
   return page(
     'Rules',
     html`<h1>Rules</h1>
 <p>${searchText(search)}</p>
 ${table(RULE_COLUMNS, rules)}
-${rules.length === 0 ? html`<p>There are no rules: rules.file names none.</p>` : ''}`,
+${rules.length === 0 ? html`<p>There are no rules: rules.file names none.</p>` : ''}
+${acceptances ? acceptanceTable(acceptances) : ''}`,
     RELOAD_SECONDS,
   );
+}
+
+function acceptanceTable({ decisions, invalid }: Acceptances): Html {
+  return html`<h2>Acceptances of scanners</h2>
+${invalid.map(({ message }) => html`<p class="fault">ACCEPTANCE_INVALID: ${message}</p>`)}
+${
+  decisions.length > 0
+    ? table(ACCEPTANCE_COLUMNS, decisions)
+    : html`<p>None is signed: rules pick up no slides, unless they give a reason (withoutAcceptance).</p>`
+}
+<p>To accept a scanner: ${ERROR_TABLE.SCANNER_NOT_ACCEPTED.remedy}</p>`;
 }
 
 /** Where the search for new slides stands. */

@@ -62,6 +62,13 @@ export function faultOf(thrown: unknown, onFault: (error: unknown) => void): Fau
   return { code, message: thrown instanceof StainError ? message : 'An unexpected error.' };
 }
 
+/** Why a rule holds a line back. */
+export interface Hold extends Fault {
+  /** Key of the scanner, and its name. */
+  readonly scanner: string;
+  readonly name: string;
+}
+
 export interface Refusal extends Fault {
   readonly state: 'REFUSED' | 'SKIPPED';
 }
@@ -73,7 +80,7 @@ export interface LineRow {
   readonly slide: string | null;
   readonly job: string | null;
   readonly refusal: Refusal | null;
-  readonly waiting: Fault | null;
+  readonly waiting: Fault | Hold | null;
   readonly attempts: number;
   readonly next_try: Date;
   readonly state: BatchSeries['state'] | null;
@@ -81,8 +88,11 @@ export interface LineRow {
   readonly result: { seriesInstanceUid: string; seconds: number } | null;
 }
 
+/** A line that a rule holds back because the scanner of the slide has no acceptance. */
+export const HELD = `waiting->>'scanner' IS NOT NULL`;
+
 /** With the longest that a line is put off as $7. */
-const DUE = `(next_try <= now() OR next_try > now() + $7 * interval '1 second')`;
+const DUE = `(next_try <= now() OR next_try > now() + $7 * interval '1 second') AND NOT coalesce(${HELD}, false)`;
 
 /** The state of a line `l` with its job `j`. */
 export const STATE = `coalesce(l.refusal->>'state', j.state, CASE WHEN l.fitted_at IS NULL THEN 'WAITING' ELSE 'FITTED' END)`;
@@ -103,7 +113,7 @@ export function toLine(row: LineRow): BatchSeries {
     code: fault?.code ?? null,
     message: fault?.message ?? null,
     attempts,
-    nextTryAt: waiting ? next_try.toISOString() : null,
+    nextTryAt: waiting && !('scanner' in waiting) ? next_try.toISOString() : null,
     derivedSeriesInstanceUid: result?.seriesInstanceUid ?? null,
     seconds: result?.seconds ?? null,
   };

@@ -29,7 +29,7 @@ export interface Arrival extends SeriesReference {
 }
 
 /** Tags of all attributes that rules compare. */
-export function tagsOf(rules: readonly Rule[]): string[] {
+export function tagsOf(rules: readonly Pick<Rule, 'match'>[]): string[] {
   return [...new Set(rules.flatMap(({ match }) => match.map(({ tag }) => tag)))];
 }
 

@@ -5,9 +5,10 @@
  */
 
 import type { BatchSeries } from '../../../core/src/contract/index.ts';
-import type { BatchRequest, Fault } from '../jobs/batch-records.ts';
+import type { BatchRequest, Fault, Hold } from '../jobs/batch-records.ts';
 import {
   BATCH,
+  HELD,
   LINE_COLUMNS,
   LINES,
   type LineRow,
@@ -18,7 +19,7 @@ import {
 } from '../jobs/batch-records.ts';
 import type { Database } from '../jobs/database.ts';
 import { JOB } from '../jobs/job-records.ts';
-import type { Arrival } from './arrivals.ts';
+import { type Arrival, keyOf } from './arrivals.ts';
 import type { HeaderFacts } from './match.ts';
 import type { Rule } from './rule.ts';
 
@@ -31,6 +32,9 @@ const RANKS = { high: 1, normal: 0, low: -1 } as const;
 
 /** Jobs that failed because their slide or the software changed under them; the same series is worth another job. */
 const OVERTAKEN = ['SOURCE_CHANGED', 'WORK_CHANGED'];
+
+/** Scanners that are named in the report of a rule. */
+const MAX_HELD_SCANNERS = 100;
 
 /** How far the sources were read. */
 export interface Watch {
@@ -78,6 +82,8 @@ export interface RuleStatus {
   readonly isServed: boolean;
   readonly counts: Readonly<Record<string, number>>;
   readonly lagSeconds: number;
+  /** Scanners whose slides it holds back, and how many. */
+  readonly held: Readonly<Record<string, number>>;
 }
 
 export interface LineFilter {
@@ -252,23 +258,40 @@ export class RuleRecords {
     return new Map(rows.map(({ key, instances, is_open }) => [key, { instances, isOpen: is_open }]));
   }
 
-  /** @returns how many of them were new to the rule */
-  async takeUp(batch: string, arrivals: readonly Arrival[]): Promise<number> {
+  /** @param holds why some of them are held back, by their keys @returns how many of them were new to the rule */
+  async takeUp(
+    batch: string,
+    arrivals: readonly Arrival[],
+    holds: ReadonlyMap<string, Hold> = new Map(),
+  ): Promise<number> {
     const rows = await this.#database.query(
-      `INSERT INTO ${SERIES} (batch, position, study, series, instances, added_at)
+      `INSERT INTO ${SERIES} (batch, position, study, series, instances, added_at, waiting)
        SELECT $1, (SELECT coalesce(max(position), 0) FROM ${SERIES} WHERE batch = $1) + line.number, line.study, line.series,
-         line.instances, now()
-       FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::integer[])) WITH ORDINALITY
-         AS line (study, series, instances, number)
+         line.instances, now(), line.waiting::jsonb
+       FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::integer[]), unnest($5::text[])) WITH ORDINALITY
+         AS line (study, series, instances, waiting, number)
        ON CONFLICT DO NOTHING RETURNING position`,
       [
         batch,
         arrivals.map(({ studyInstanceUid }) => studyInstanceUid),
         arrivals.map(({ seriesInstanceUid }) => seriesInstanceUid),
         arrivals.map(({ instances = -1 }) => instances),
+        arrivals.map((arrival) => {
+          const hold = holds.get(keyOf(arrival));
+          return hold ? JSON.stringify(hold) : null;
+        }),
       ],
     );
     return rows.length;
+  }
+
+  /** Series of these scanners are no longer held back; their wait begins now. @param scanners keys; undefined: all */
+  async letGo(batch: string, scanners: readonly string[] | undefined): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET waiting = NULL, next_try = 'epoch', added_at = now()
+       WHERE batch = $1 AND ${OPEN} AND ${HELD} AND ($2::text[] IS NULL OR waiting->>'scanner' = ANY ($2::text[]))`,
+      [batch, scanners ?? null],
+    );
   }
 
   /** The series has gained or lost instances since it was dealt with: it is dealt with again, as one series. */
@@ -362,20 +385,26 @@ export class RuleRecords {
       is_served: boolean;
       counts: Record<string, number>;
       lag: number | null;
+      held: Record<string, number>;
     }>(
       `SELECT b.rule, b.created_at, b.served_until > now() AS is_served,
          (SELECT coalesce(jsonb_object_agg(c.state, c.n), '{}') FROM (
            SELECT ${STATE} AS state, count(*)::integer AS n FROM ${LINES} WHERE l.batch = b.id GROUP BY 1) c) AS counts,
-         (SELECT extract(epoch FROM now() - min(added_at))::float8 FROM ${SERIES} WHERE batch = b.id AND ${OPEN}) AS lag
+         (SELECT extract(epoch FROM now() - min(added_at))::float8 FROM ${SERIES}
+           WHERE batch = b.id AND ${OPEN} AND NOT coalesce(${HELD}, false)) AS lag,
+         (SELECT coalesce(jsonb_object_agg(h.name, h.n), '{}') FROM (
+           SELECT waiting->>'name' AS name, count(*)::integer AS n FROM ${SERIES}
+           WHERE batch = b.id AND ${OPEN} AND ${HELD} GROUP BY 1 ORDER BY 2 DESC LIMIT ${MAX_HELD_SCANNERS}) h) AS held
        FROM ${BATCH} b WHERE b.rule IS NOT NULL`,
     );
-    return rows.map(({ rule, created_at, is_served, counts, lag }) => ({
+    return rows.map(({ rule, created_at, is_served, counts, lag, held }) => ({
       rule,
       createdAt: created_at,
       isServed: is_served,
       counts,
       // A clock that was put back must not make it negative.
       lagSeconds: Math.max(0, Number(lag ?? 0)),
+      held,
     }));
   }
 

@@ -1,5 +1,6 @@
 /** Rules as the API shows them. */
 import type { RuleList, RuleState } from '../../../core/src/contract/index.ts';
+import type { AcceptedState } from '../acceptance/acceptances.ts';
 import type { Rule } from './rule.ts';
 import type { RuleStatus, WatchStatus } from './rule-records.ts';
 
@@ -7,6 +8,7 @@ export function ruleReports(
   rules: readonly Rule[],
   watch: WatchStatus,
   status: readonly RuleStatus[],
+  accepted: AcceptedState | undefined,
   now: Date,
 ): RuleList {
   const { sweptAt, isSurveyed, fault, ruleFaults, unread } = watch;
@@ -22,7 +24,7 @@ export function ruleReports(
       unread,
     },
     rules: rules.map((rule) => {
-      const { name, outcome, template, model, transfer, priority, hours, since } = rule;
+      const { name, outcome, template, model, transfer, priority, hours, since, withoutAcceptance } = rule;
       const one = found.get(name);
       const own = ruleFaults[name];
       return {
@@ -41,8 +43,11 @@ export function ruleReports(
         createdAt: one?.createdAt.toISOString() ?? null,
         counts: { ...one?.counts },
         lagSeconds: one?.lagSeconds ?? 0,
+        withoutAcceptance: withoutAcceptance ?? null,
+        notAccepted: Object.entries(one?.held ?? {}).map(([scanner, series]) => ({ scanner, series })),
       };
     }),
+    acceptances: accepted ? { decisions: [...accepted.decisions], invalid: [...accepted.invalid] } : null,
   };
 }
 

@@ -7,9 +7,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
+import type { Acceptances, AcceptedState } from '../acceptance/acceptances.ts';
+import { SCANNER_TAGS, scannerKey, scannerName, scannerOf } from '../acceptance/scanner.ts';
 import type { Config } from '../config.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
-import { type BatchRequest, type Fault, faultOf } from '../jobs/batch-records.ts';
+import { type BatchRequest, type Fault, faultOf, type Hold } from '../jobs/batch-records.ts';
 import type { Database } from '../jobs/database.ts';
 import { type Arrival, keyOf, readHeader, searchArrivals, tagsOf } from './arrivals.ts';
 import { openUntil } from './hours.ts';
@@ -44,8 +46,10 @@ export interface RuleServiceOptions {
   readonly database: Database;
   readonly client: Pick<DicomWebClient, 'searchSeries' | 'searchInstances' | 'retrieveHeader'>;
   readonly orthanc?: OrthancFeed | undefined;
+  /** Without it, rules take up slides of every scanner. */
+  readonly acceptances?: Pick<Acceptances, 'read'> | undefined;
   /** @throws TEMPLATE_NOT_FOUND, MODEL_NOT_FOUND and the like if a rule cannot be followed now */
-  requireMeans(rule: Rule): Promise<unknown>;
+  requireMeans(rule: Rule): Promise<RuleMeans>;
   /** For tests. */
   now?(): Date;
   /** New series of a rule were taken up. */
@@ -56,9 +60,17 @@ export interface RuleServiceOptions {
   onFault(error: unknown): void;
 }
 
+/** What a rule works with, by the hashes of its content. */
+export interface RuleMeans {
+  readonly templateSha256: string;
+  readonly modelSha256: string;
+}
+
 /** A rule as it stands during one search. */
 interface Standing extends DefinedRule {
   readonly rule: Rule;
+  /** Keys of the scanners whose slides it takes up; undefined for all. */
+  readonly accepted: ReadonlySet<string> | undefined;
 }
 
 interface Unread {
@@ -91,8 +103,12 @@ export class RuleService {
 
   /** Where the search stands, and every rule. */
   async report() {
-    const [watch, status] = await Promise.all([this.#records.watchStatus(), this.#records.status()]);
-    return ruleReports(this.#options.rules, watch, status, this.#now());
+    const [watch, status, accepted] = await Promise.all([
+      this.#records.watchStatus(),
+      this.#records.status(),
+      this.#options.acceptances?.read(),
+    ]);
+    return ruleReports(this.#options.rules, watch, status, accepted, this.#now());
   }
 
   /** The series that a rule has taken up. @throws RULE_NOT_FOUND */
@@ -176,7 +192,8 @@ export class RuleService {
       watch = { ...watch, ...change };
       await this.#records.saveWatch(this.#holder, watch);
     };
-    const standing = await this.#define(ruleFaults);
+    const accepted = await this.#options.acceptances?.read();
+    const standing = await this.#define(ruleFaults, accepted);
     const take = (arrivals: readonly Arrival[], isOld = false): Promise<void> =>
       this.#take(arrivals, standing, isOld, headers);
     // What one source lacks does not keep the others from being read.
@@ -208,7 +225,7 @@ export class RuleService {
   }
 
   /** Writes the rules down as they are now; a rule that cannot be followed keeps its series until it can. */
-  async #define(faults: Record<string, Fault>): Promise<Standing[]> {
+  async #define(faults: Record<string, Fault>, accepted: AcceptedState | undefined): Promise<Standing[]> {
     const { rules, output, requireMeans } = this.#options;
     const standing: Standing[] = [];
     for (const rule of rules) {
@@ -222,15 +239,21 @@ export class RuleService {
         ...(anyStain && { anyStain }),
       };
       let until = enabled ? (rule.hours ? openUntil(rule.hours, this.#now()) : ALWAYS) : undefined;
+      // Of a rule that cannot be followed, nothing is accepted.
+      let scanners: ReadonlySet<string> | undefined =
+        accepted && !rule.withoutAcceptance ? new Set() : undefined;
       try {
-        await requireMeans(rule);
+        const means = await requireMeans(rule);
+        if (scanners) scanners = accepted!.scannersFor({ ...means, transfer });
       } catch (thrown) {
         if (toStainError(thrown).code === 'DATABASE_UNAVAILABLE') throw thrown;
         faults[name] = faultOf(thrown, this.#options.onFault);
         until = undefined;
       }
       const defined = await this.#records.define(randomUUID(), rule, request, until);
-      if (enabled) standing.push({ ...defined, rule });
+      if (!enabled) continue;
+      await this.#records.letGo(defined.batch, scanners && [...scanners]);
+      standing.push({ ...defined, rule, accepted: scanners });
     }
     await this.#records.suspendOthers(this.names);
     return standing;
@@ -325,9 +348,10 @@ export class RuleService {
         await this.#records.addKnown(fresh, isOld);
         for (const [uid, seen] of await this.#records.known(fresh)) known.set(uid, seen);
       }
-      for (const { rule, batch, seenAfter } of standing) {
+      for (const { rule, batch, seenAfter, accepted } of standing) {
         const lines = await this.#records.lines(batch, uids);
         const matching: Arrival[] = [];
+        const holds = new Map<string, Hold>();
         for (const arrival of chunk) {
           const line = lines.get(keyOf(arrival));
           const seen = known.get(arrival.seriesInstanceUid)!;
@@ -336,27 +360,37 @@ export class RuleService {
               arrival.instances !== undefined && line.instances >= 0 && arrival.instances !== line.instances;
             if (hasChanged && !line.isOpen) await this.#records.takeUpAgain(batch, arrival);
           } else if (isNewTo(rule, seenAfter, arrival, seen)) {
-            const header = await this.#headerFor(rule, arrival, seen, headers);
-            if (judge(rule, arrival.json, header).isMatch) matching.push(arrival);
+            const header = await this.#headerFor(rule, arrival, seen, headers, accepted !== undefined);
+            // If the scanner is not known yet, the next search tells.
+            if (judge(rule, arrival.json, header).isMatch && (!accepted || tellsScanner(header))) {
+              matching.push(arrival);
+              const hold = accepted && holdOf(header, accepted);
+              if (hold) holds.set(keyOf(arrival), hold);
+            }
             // The other rules compare with what was read.
             known.set(arrival.seriesInstanceUid, { ...seen, header });
           }
         }
         if (matching.length === 0) continue;
-        const count = await this.#records.takeUp(batch, matching);
+        const count = await this.#records.takeUp(batch, matching, holds);
         this.#options.onSeen?.(rule.name, count);
       }
     }
   }
 
-  /** What is known of the header; it is read if the rule cannot be decided without it. */
+  /**
+   * What is known of the header; it is read if the rule cannot be decided without it.
+   * @param needsScanner a slide that matches also needs to tell its scanner
+   */
   async #headerFor(
     rule: Rule,
     arrival: Arrival,
     { header }: Known,
     budget: { left: number },
+    needsScanner: boolean,
   ): Promise<HeaderFacts> {
-    if (judge(rule, arrival.json, header).isMatch !== undefined) return header;
+    const { isMatch } = judge(rule, arrival.json, header);
+    if (isMatch === false || (isMatch && (!needsScanner || tellsScanner(header)))) return header;
     const key = keyOf(arrival);
     const unread = this.#unread.get(key);
     const now = this.#now().getTime();
@@ -365,7 +399,8 @@ export class RuleService {
     const { client, rules } = this.#options;
     try {
       await this.#stay();
-      const told = await readHeader(client, arrival, tagsOf(rules), this.#end.signal);
+      const tags = [...new Set([...tagsOf(rules), ...(needsScanner ? SCANNER_TAGS : [])])];
+      const told = await readHeader(client, arrival, tags, this.#end.signal);
       await this.#records.keepHeader(arrival.seriesInstanceUid, told);
       this.#unread.delete(key);
       return { ...header, ...told };
@@ -410,6 +445,24 @@ export class RuleService {
     await Promise.race([this.#woken.promise, polled]);
     over.abort();
   }
+}
+
+function tellsScanner(header: HeaderFacts): boolean {
+  return SCANNER_TAGS.every((tag) => header[tag] !== undefined);
+}
+
+/** Why a slide is held back; undefined if it is not. */
+function holdOf(header: HeaderFacts, accepted: ReadonlySet<string>): Hold | undefined {
+  const scanner = scannerOf(header);
+  const key = scannerKey(scanner);
+  if (accepted.has(key)) return undefined;
+  const name = scannerName(scanner);
+  return {
+    code: 'SCANNER_NOT_ACCEPTED' satisfies ErrorCode,
+    message: `The scanner has no acceptance for this template, model and transfer: ${name}.`,
+    scanner: key,
+    name,
+  };
 }
 
 function isNewTo(

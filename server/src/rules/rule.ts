@@ -38,6 +38,7 @@ const ruleSchema = z.strictObject({
   priority: z.enum(['high', 'normal', 'low']).default('normal'),
   hours: hours.optional(),
   since: z.iso.date().optional(),
+  withoutAcceptance: z.string().trim().min(1).max(400).optional(),
 });
 
 const fileSchema = z.strictObject({ rules: z.array(ruleSchema).max(MAX_RULES) });

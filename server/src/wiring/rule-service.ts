@@ -1,6 +1,8 @@
 /** Assembles the rules of a service from the parts of the composition. */
+import { Acceptances } from '../acceptance/acceptances.ts';
 import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
 import type { Config } from '../config.ts';
+import type { LoadedModel } from '../inference/manifest.ts';
 import { OrthancFeed } from '../rules/orthanc-changes.ts';
 import type { Rule } from '../rules/rule.ts';
 import { RuleService } from '../rules/rule-service.ts';
@@ -10,20 +12,26 @@ import type { WorkingProcess } from './working-process.ts';
 /** @param credentials for the archive */
 export function startRules(
   { config, model }: Composition,
-  { archive, jobs, templates, metrics, log, onFault }: WorkingProcess,
+  { archive, jobs, templates, metrics, audit, log, onFault }: WorkingProcess,
   rules: readonly Rule[],
   credentials: ArchiveCredentials,
 ): RuleService {
   // A model is verified once: its files do not change.
-  const models = new Map<string, Promise<unknown>>();
-  const requireModel = async (name: string): Promise<void> => {
+  const models = new Map<string, Promise<LoadedModel>>();
+  const requireModel = (name: string): Promise<LoadedModel> => {
     const found = models.get(name) ?? model(name);
     models.set(name, found);
-    await found.catch((error: unknown) => {
+    return found.catch((error: unknown) => {
       models.delete(name);
       throw error;
     });
   };
+  const { acceptance } = config.rules;
+  const acceptances = acceptance === undefined ? undefined : new Acceptances(acceptance);
+  if (acceptances)
+    for (const { name, enabled, template, withoutAcceptance: reason } of rules)
+      if (enabled && reason !== undefined)
+        audit.record({ event: 'acceptance-overridden', outcome: 'success', rule: name, reason, template });
   const service = new RuleService({
     rules,
     settings: config.rules,
@@ -31,9 +39,11 @@ export function startRules(
     database: jobs.database,
     client: archive.client,
     orthanc: orthancFeed(config, credentials),
+    acceptances,
     async requireMeans(rule) {
-      await requireModel(rule.model);
-      await templates.version(rule.template);
+      const { sha256: modelSha256 } = await requireModel(rule.model);
+      const { sha256: templateSha256 } = await templates.version(rule.template);
+      return { modelSha256, templateSha256 };
     },
     onSeen: (rule, series) => metrics.ruleSaw(rule, series),
     onSweep: (outcome) => metrics.sweepEnded(outcome),

@@ -1,0 +1,18 @@
+/** `--query Keyword=Value`: which series of an archive a command is about. */
+import { batchQuery } from '../../../core/src/contract/index.ts';
+import { StainError } from '../../../core/src/errors.ts';
+
+/** @throws REQUEST_INVALID naming the attributes that can be searched */
+export function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQuery.parse> {
+  const entries = pairs.map((pair) => {
+    const [, keyword, value] = /^(\w+)=(.+)$/.exec(pair) ?? [];
+    // Without a value the schema refuses it.
+    return [keyword ?? `${pair}=`, value];
+  });
+  const parsed = batchQuery.safeParse(Object.fromEntries(entries));
+  if (parsed.success) return parsed.data;
+  throw new StainError(
+    'REQUEST_INVALID',
+    `A query must be Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
+  );
+}
