@@ -2,7 +2,12 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { CommandsManager, MicroscopyService, Services } from '../../extension/src/ohif/types.ts';
+import type {
+  CommandsManager,
+  MicroscopyService,
+  RoiAnnotation,
+  Services,
+} from '../../extension/src/ohif/types.ts';
 import { temporaryFolder } from '../dicom/temporary-folder.ts';
 import { dicomErrors, program, python, runPython } from '../support/peers.ts';
 import { type Part, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
@@ -31,8 +36,7 @@ import {
 interface Viewer {
   readonly services: Omit<Services, 'microscopyService'> & {
     readonly microscopyService: MicroscopyService & {
-      getAnnotations(): { readonly uid: string; setLabel(label: string): void }[];
-      removeAnnotation(annotation: object): void;
+      getAnnotations(): (RoiAnnotation & { setLabel(label: string): void })[];
     };
   };
   readonly commandsManager: CommandsManager;
@@ -129,6 +133,7 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
       .locator(PANEL)
       .getByText('Drawn on: Normalised, Template Deep magenta, Linear')
       .waitFor({ state: 'attached' });
+    await page.locator(PANEL).getByText('On this slide: 1').click();
     const drawn = await picture(page, 'drawn-beside');
     expect(stroke(drawn, left)).toEqual(near(stroke(drawn, right)));
 

@@ -263,6 +263,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     await expectTranslated();
     await said('comparison.back').click();
     await show(page, derived);
+    await until(page, ({ profile }) => profile !== undefined, SOON);
     await page
       .locator(PANEL)
       .getByText(pseudoText('origin.title'), { exact: true })

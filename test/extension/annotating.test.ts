@@ -96,6 +96,7 @@ beforeEach(async () => {
       return { unsubscribe: () => void listeners.splice(0) };
     },
     getAnnotation: (uid: string) => known.get(uid),
+    removeAnnotation: ({ uid }: RoiAnnotation) => remove(uid),
     clearAnnotations: () => [...known.keys()].forEach(remove),
     synchronizeViewers() {},
     importDicomMicroscopyViewer: async () => ({
@@ -228,6 +229,26 @@ describe('reports', () => {
     expect(replaced.map((one: NaturalizedInstance) => one['SeriesInstanceUID'])).toEqual(['2.2.0', '2.3.0']);
   });
 
+  test('that come one after the other say the same as those that come at once', () => {
+    const [first, second] = [
+      reportOf('2.1', [kept('a'), kept('b'), { ...kept('c'), label: 'before' }]),
+      reportOf('2.2', [kept('a'), { ...kept('c'), label: 'after' }], ['2.1']),
+    ];
+    ohif.sets.push(first);
+    annotating.look();
+    draw(drawn('d'));
+    expect([...known.keys()]).toEqual(['a', 'b', 'c', 'd']);
+    ohif.sets.push(second);
+    annotating.look();
+    expect(state.annotations.list.map(({ uid, label }) => `${uid} ${label}`).sort()).toEqual([
+      'a ',
+      'c after',
+      'd ',
+    ]);
+    expect([...known.keys()].sort()).toEqual(['a', 'c', 'd']);
+    expect(known.get('c')!.label).toBe('after');
+  });
+
   test('are read once: what was removed since does not come back', () => {
     ohif.sets.push(reportOf('2.1', [kept('a')]));
     annotating.look();
@@ -235,6 +256,23 @@ describe('reports', () => {
     say('removed', 'a');
     annotating.look();
     expect(state.annotations).toMatchObject({ isKept: false, list: [] });
+  });
+
+  test('do not undo what was changed while they were on their way', async () => {
+    const sent = Promise.withResolvers<void>();
+    vi.mocked(ohif.host.store).mockImplementationOnce(async (_instance, onStored) => {
+      await sent.promise;
+      onStored();
+    });
+    draw(drawn('a'));
+    draw(drawn('b'));
+    annotating.keep();
+    draw(drawn('a', SOURCE, 'Mitosis'));
+    known.delete('b');
+    say('removed', 'b');
+    sent.resolve();
+    await vi.waitFor(() => expect(state.annotations.isKeeping).toBe(false));
+    expect(state.annotations).toMatchObject({ isKept: false, list: [{ uid: 'a', label: 'Mitosis' }] });
   });
 
   test('of nothing say that the last one is withdrawn', async () => {

@@ -57,6 +57,7 @@ describe('a report', () => {
     expect(readReport(report, SOURCE)).toEqual({
       seriesInstanceUid: report['SeriesInstanceUID'],
       sopInstanceUid: report['SOPInstanceUID'],
+      at: '20261126 090507',
       replaced: [],
       annotations,
     });

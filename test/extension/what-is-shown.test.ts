@@ -46,7 +46,10 @@ test.each([
   ['a blink that is held', { ...compared('blink'), isOriginalHeld: true }, 'against', 'Original'],
   [
     'the left of two results',
-    { ...original, comparison: { mode: 'side-by-side', against: result, normalized: { ...result, number: 3 } } },
+    {
+      ...original,
+      comparison: { mode: 'side-by-side', against: result, normalized: { ...result, number: 3 } },
+    },
     'against',
     NORMALIZED,
   ],

@@ -31,6 +31,8 @@ export interface ReportContents {
 }
 
 export interface Report extends ReportReference {
+  /** Date and time of its content, so that later ones sort after earlier ones. */
+  readonly at: string;
   readonly replaced: readonly string[];
   /** Those that count. */
   readonly annotations: readonly Annotation[];
@@ -208,6 +210,7 @@ export function readReport(instance: NaturalizedInstance, source: NaturalizedIns
   return {
     seriesInstanceUid,
     sopInstanceUid,
+    at: `${text(instance['ContentDate'])} ${text(instance['ContentTime'])}`,
     replaced: referenced(instance['PredecessorDocumentsSequence']),
     annotations: groups.map((one) => readGroup(one, source)).filter((one) => one !== undefined),
   };

@@ -76,7 +76,13 @@ export class Comparison {
     try {
       const series = isFirstAgainst ? normalized : against;
       const second = await openSecondViewer({
-        ...{ module, client, series, container: other, first: viewer, link, signal },
+        module,
+        client,
+        series,
+        container: other,
+        first: viewer,
+        link,
+        signal,
       });
       return new Comparison(options, parent, other, second, isFirstAgainst);
     } catch (error) {

@@ -101,6 +101,12 @@ export class SlideAnnotations {
     if (missing.length > 0) this.#service.synchronizeViewers(viewer);
   }
 
+  /** Takes one away from all viewers, if it is there. */
+  forget(uid: string): void {
+    const annotation = this.#service.getAnnotation(uid);
+    if (annotation) this.#service.removeAnnotation(annotation);
+  }
+
   /**
    * OHIF's tools work in a second viewer too, and what is drawn in either is seen in both.
    * @returns ends it

@@ -119,6 +119,7 @@ export interface MicroscopyService {
   getAllManagedViewers(): readonly ManagedViewer[];
   importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
   getAnnotation(uid: string): RoiAnnotation | undefined;
+  removeAnnotation(annotation: RoiAnnotation): void;
   /** Every viewport calls it when it mounts, and when its slide has been loaded. */
   clearAnnotations(): void;
   addViewer(

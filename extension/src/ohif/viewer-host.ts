@@ -105,7 +105,8 @@ export class ViewerHost {
   async store(instance: NaturalizedInstance, onStored: () => void): Promise<void> {
     await this.#dataSource().store.dicom(instance);
     onStored();
-    await this.#fetchSeries(instance['StudyInstanceUID'], instance['SeriesInstanceUID']);
+    // The archive has it all the same.
+    await this.#fetchSeries(instance['StudyInstanceUID'], instance['SeriesInstanceUID']).catch(() => {});
   }
 
   /** Of the viewports; not the second ones that we put over them. */

@@ -3,7 +3,7 @@
  * shown, and stored as a report when the user says so.
  */
 import { type Annotation, annotationOf } from '../annotations/annotation.ts';
-import { makeReport, type ReportReference, readReport } from '../annotations/report.ts';
+import { makeReport, type Report, readReport } from '../annotations/report.ts';
 import type { Comparison, Side } from '../comparison/comparison.ts';
 import { keepAnnotationsOnTop } from '../microscopy/annotations-on-top.ts';
 import { SlideAnnotations } from '../ohif/slide-annotations.ts';
@@ -22,10 +22,11 @@ interface AnnotatedSlide {
   readonly list: Map<string, Annotation>;
   /** Those in the archive. */
   kept: readonly Annotation[];
-  /** The reports in the archive that no other replaces. */
-  reports: readonly ReportReference[];
-  /** SOP Instance UIDs of all that were read or stored. */
+  /** The reports in the archive that no other replaces, the newest last. */
+  reports: readonly Report[];
+  /** SOP Instance UIDs of all that were looked at, and of those that others replace. */
   readonly known: Set<string>;
+  readonly replaced: Set<string>;
 }
 
 export class Annotating {
@@ -109,12 +110,11 @@ export class Annotating {
       const base = source && host.baseInstance(source);
       if (!source || !slide || !base || state.annotations.isKeeping) return;
       const annotations = [...slide.list.values()];
-      const replaced = slide.reports;
       const report = makeReport({
         annotations: annotations.length > 0 ? annotations : slide.kept,
         areWithdrawn: annotations.length === 0,
         source: base,
-        replaced,
+        replaced: slide.reports,
         seriesNumber: host.nextSeriesNumber(source.studyInstanceUid),
         seriesDescription: translate('annotations.title'),
         language,
@@ -123,11 +123,9 @@ export class Annotating {
       this.#tell({ isKeeping: true });
       try {
         await host.store(report, () => {
-          slide.kept = annotations;
-          slide.reports = [
-            { seriesInstanceUid: report['SeriesInstanceUID'], sopInstanceUid: report['SOPInstanceUID'] },
-          ];
           slide.known.add(report['SOPInstanceUID']);
+          slide.kept = annotations;
+          this.#add(slide, [readReport(report, base)!]);
         });
       } catch (error) {
         throw new PluginError('ANNOTATIONS_NOT_KEPT', {}, error);
@@ -138,30 +136,42 @@ export class Annotating {
   }
 
   #slideOf(source: string): AnnotatedSlide {
-    const found = this.#slides.get(source) ?? { list: new Map(), kept: [], reports: [], known: new Set() };
+    const found = this.#slides.get(source) ?? newSlide();
     this.#slides.set(source, found);
     return found;
   }
 
+  /** Series come into a study one after the other, and the one that replaces another may come last. */
   #read(source: SlideSeries): void {
     const { host } = this.#context;
-    const base = host.baseInstance(source);
-    const all = base ? host.reports().map((header) => readReport(header, base)) : [];
-    const reports = all.filter((report) => report !== undefined);
     const slide = this.#slideOf(source.seriesInstanceUid);
-    const isNew = reports.some(({ sopInstanceUid }) => !slide.known.has(sopInstanceUid));
-    if (!isNew) return;
-    const replaced = new Set(reports.flatMap((report) => report.replaced));
-    for (const report of reports) {
-      const { sopInstanceUid, annotations } = report;
-      if (slide.known.has(sopInstanceUid)) continue;
-      slide.known.add(sopInstanceUid);
-      if (replaced.has(sopInstanceUid)) continue;
-      slide.reports = [...slide.reports, report];
-      slide.kept = [...slide.kept, ...annotations];
-      for (const annotation of annotations) slide.list.set(annotation.uid, annotation);
+    const base = host.baseInstance(source);
+    const headers = host.reports().filter((header) => !slide.known.has(header['SOPInstanceUID']));
+    if (!base || headers.length === 0) return;
+    for (const header of headers) slide.known.add(header['SOPInstanceUID']);
+    this.#add(
+      slide,
+      headers.map((header) => readReport(header, base)).filter((report) => report !== undefined),
+    );
+  }
+
+  /** What the user has changed or removed since it was read stays so. */
+  #add(slide: AnnotatedSlide, reports: readonly Report[]): void {
+    for (const report of reports) for (const uid of report.replaced) slide.replaced.add(uid);
+    slide.reports = [...slide.reports, ...reports]
+      .filter(({ sopInstanceUid }) => !slide.replaced.has(sopInstanceUid))
+      .sort((one, other) => one.at.localeCompare(other.at));
+    const now = new Map(slide.reports.flatMap(({ annotations }) => annotations.map((one) => [one.uid, one])));
+    const touched = new Set(
+      slide.kept.filter((one) => !areSame(slide.list.get(one.uid), one)).map(({ uid }) => uid),
+    );
+    for (const one of slide.kept) {
+      if (touched.has(one.uid)) continue;
+      slide.list.delete(one.uid);
+      if (!areSame(now.get(one.uid), one)) this.#annotations?.forget(one.uid);
     }
-    slide.reports = slide.reports.filter(({ sopInstanceUid }) => !replaced.has(sopInstanceUid));
+    for (const one of now.values()) if (!touched.has(one.uid)) slide.list.set(one.uid, one);
+    slide.kept = [...now.values()];
   }
 
   #changed(annotation: RoiAnnotation, element: HTMLElement | undefined): void {
@@ -173,7 +183,7 @@ export class Annotating {
     const known = list.get(annotation.uid);
     const side: Side | undefined = element && this.#comparison()?.sideOf(element);
     const now = annotationOf(annotation, known?.shown ?? whatIsShown(state, side, this.#templateName));
-    if (!now || JSON.stringify(now) === JSON.stringify(known)) return;
+    if (!now || areSame(now, known)) return;
     list.set(now.uid, now);
     this.#tell();
   }
@@ -210,6 +220,14 @@ export class Annotating {
   readonly #ask = (event: BeforeUnloadEvent): void => {
     if (![...this.#slides.values()].every(isKept)) event.preventDefault();
   };
+}
+
+function newSlide(): AnnotatedSlide {
+  return { list: new Map(), kept: [], reports: [], known: new Set(), replaced: new Set() };
+}
+
+function areSame(one: Annotation | undefined, other: Annotation | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function isKept({ list, kept }: AnnotatedSlide): boolean {
