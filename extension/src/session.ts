@@ -22,6 +22,7 @@ import { PluginError, userErrorOf } from './plugin-error.ts';
 import type { MappedSlide, PreviewFactory, SeriesPixels, TargetStain } from './preview-factory.ts';
 import { followJob } from './service/follow-job.ts';
 import type { ServiceClient } from './service/service-client.ts';
+import { Annotating, NO_ANNOTATIONS } from './session/annotating.ts';
 import type { SessionContext } from './session/context.ts';
 import { inTime } from './session/in-time.ts';
 import { Links } from './session/links.ts';
@@ -62,6 +63,7 @@ const START: PluginState = {
   results: [],
   comparison: null,
   measurement: null,
+  annotations: NO_ANNOTATIONS,
   isOriginalHeld: false,
   linkToCopy: null,
   makingTemplate: null,
@@ -98,6 +100,7 @@ export class Session implements PluginModel, Gated {
   readonly #templates: TemplateEditor;
   readonly #links: Links;
   readonly #profiles: Profiles;
+  readonly #annotating: Annotating;
   readonly #previewing: Previewing;
 
   constructor(options: SessionOptions) {
@@ -120,9 +123,11 @@ export class Session implements PluginModel, Gated {
       stain: (source, signal) => this.#stainOf(source, signal),
       difference: (original, normalized) => this.#differenceOf(original, normalized),
       closeComparison: () => this.#closeComparison(),
+      link: (...viewers) => this.#annotating.link(...viewers),
     });
     this.#pictures = new Pictures(context);
     this.#measuring = new Measuring(context, () => this.comparison);
+    this.#annotating = new Annotating(context, () => this.comparison, this.#templateName);
     this.#profiles = new Profiles(context, () => this.comparison);
     this.#templates = new TemplateEditor(context, {
       load: (signal) => this.#loadTemplates(signal),
@@ -158,6 +163,7 @@ export class Session implements PluginModel, Gated {
     signal.addEventListener('abort', host.onChange(update), { once: true });
     this.#loadService();
     update();
+    this.#annotating.open(signal);
     void this.#links.open(readLink(location.search), signal);
   }
 
@@ -346,6 +352,7 @@ export class Session implements PluginModel, Gated {
       templateName: this.#templateName,
       module: await host.microscopyModule(),
       client: host.wadoClient(),
+      link: (...viewers) => this.#annotating.link(...viewers),
       signal,
       showDifference: this.#differenceOf(
         { series: against, instances: host.instances(against) },
@@ -407,6 +414,10 @@ export class Session implements PluginModel, Gated {
 
   toggleProfile(): void {
     this.#profiles.toggle();
+  }
+
+  keepAnnotations(): void {
+    this.#annotating.keep();
   }
 
   measure(of: Measured): void {
@@ -477,6 +488,7 @@ export class Session implements PluginModel, Gated {
     if (series?.seriesInstanceUid !== source?.seriesInstanceUid) this.stopPreview();
     this.#change({ series, source, results });
     this.#profiles.look(series);
+    this.#annotating.look();
   }
 
   readonly #templateName = (id: string): string => templateName(id, this.#state);

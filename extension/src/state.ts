@@ -8,6 +8,7 @@ import type {
 } from '../../core/src/contract/index.ts';
 import type { ColourReading } from '../../core/src/stain/colour-reading.ts';
 import type { TransferName } from '../../core/src/stain/transfer-name.ts';
+import type { Annotation } from './annotations/annotation.ts';
 import type { FullRecord } from './ohif/full-record.ts';
 
 /** An error in words, with a remedy. `code` is one of the service's stable codes, or one of our own. */
@@ -111,6 +112,15 @@ export interface SlideProfile {
   readonly isApplied: boolean;
 }
 
+export interface AnnotationsStatus {
+  /** Those of `source`. */
+  readonly list: readonly Annotation[];
+  /** The archive has them as they are. */
+  readonly isKept: boolean;
+  /** They are on their way to the archive. */
+  readonly isKeeping: boolean;
+}
+
 export const PICTURE_SUBJECTS = ['template', 'slide', 'view'] as const;
 /** The contents of the templates' pictures: their own sources, or the slide under each. */
 export type PictureSubject = (typeof PICTURE_SUBJECTS)[number];
@@ -149,6 +159,7 @@ export interface PluginState {
   readonly comparison: ComparisonStatus | null;
   /** The colours that are measured now. */
   readonly measurement: Measurement | null;
+  readonly annotations: AnnotationsStatus;
   /** While somebody holds a key or a button down to see it in place of preview or result. */
   readonly isOriginalHeld: boolean;
   /** An address to be copied by hand, where the browser does not let us. */
@@ -193,6 +204,8 @@ export interface PluginActions {
   /** Measures the colour of what is shown. */
   measure(of: Measured): void;
   stopMeasuring(): void;
+  /** Stores the annotations of the slide in the archive. */
+  keepAnnotations(): void;
   /** In place of the preview, or of the result in a comparison that shows one of the two. */
   lookAtOriginal(isWanted: boolean): void;
   /** The address of what is shown, for somebody else. */

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Page, Route } from 'playwright-core';
 import { expect } from 'vitest';
 import type { Job } from '../../core/src/contract/index.ts';
-import type { Services } from '../../extension/src/ohif/types.ts';
+import type { CommandsManager, Services } from '../../extension/src/ohif/types.ts';
 import type { Session } from '../../extension/src/session.ts';
 import type { PluginState } from '../../extension/src/state.ts';
 import type { Part } from '../support/pictures.ts';
@@ -86,6 +86,29 @@ export async function turnWheel(
   await page.mouse.move(x + width * across, y + height * down);
   for (let turn = 0; turn < Math.abs(turns); turn++) await page.mouse.wheel(0, turns > 0 ? -240 : 240);
   await page.mouse.move(x + width - 2, y + height - 2);
+}
+
+/** The whole of the viewport. */
+export async function slideBox(page: Page): Promise<Part> {
+  const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
+  return { x: Math.ceil(x), y: Math.ceil(y), width: Math.floor(width), height: Math.floor(height) };
+}
+
+/** Draws a line that goes down and up again, in the middle of a part of the page. */
+export async function drawLine(page: Page, { x, y, width, height }: Part): Promise<void> {
+  await page.evaluate(() =>
+    (globalThis as unknown as { commandsManager: CommandsManager }).commandsManager.runCommand(
+      'setToolActive',
+      { toolName: 'freehandline' },
+      'MICROSCOPY',
+    ),
+  );
+  const at = (across: number, down: number) => [x + width * across, y + height * down] as const;
+  await page.mouse.move(...at(0.4, 0.4));
+  await page.mouse.down();
+  await page.mouse.move(...at(0.5, 0.55), { steps: 8 });
+  await page.mouse.move(...at(0.6, 0.4), { steps: 8 });
+  await page.mouse.up();
 }
 
 /** Where the slide is, without labels, overview and scale. */

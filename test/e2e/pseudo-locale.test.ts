@@ -18,7 +18,7 @@ import {
   type RunningService,
   startService,
 } from '../support/viewer.ts';
-import { button, normalizeSample, PANEL, show, state, studyOf, until } from './panel.ts';
+import { button, drawLine, normalizeSample, PANEL, show, slideBox, state, studyOf, until } from './panel.ts';
 import { plainTexts, pseudoText, speakPseudo } from './pseudo-locale.ts';
 
 const SOON = 20_000;
@@ -263,6 +263,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     await expectTranslated();
     await said('comparison.back').click();
     await show(page, derived);
+    await until(page, ({ profile }) => profile !== undefined, SOON);
     await page
       .locator(PANEL)
       .getByText(pseudoText('origin.title'), { exact: true })
@@ -271,6 +272,21 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     await expectTranslated();
     await said('comparison.back').click();
     await until(page, ({ series }) => series?.derived === null);
+  });
+
+  test('annotations that are drawn, refused by the archive, and kept', async () => {
+    await drawLine(page, await slideBox(page));
+    await until(page, ({ annotations: { list } }) => list.length === 1);
+    await expectTranslated();
+    await page.route('**/dicom-web/studies', (route) => route.fulfill({ status: 409 }));
+    await said('annotations.keep').click();
+    await until(page, ({ error }) => error?.code === 'ANNOTATIONS_NOT_KEPT', SOON);
+    await expectTranslated();
+    await page.unroute('**/dicom-web/studies');
+    await said('action.dismiss').click();
+    await said('annotations.keep').click();
+    await until(page, ({ annotations }) => annotations.isKept && !annotations.isKeeping, SOON);
+    await expectTranslated();
   });
 
   test('the service away, and what it refuses', async () => {
@@ -315,6 +331,14 @@ function dataOf({ templates, results, series, source, job }: PluginState): strin
     ...slides.map(({ description }) => description),
     ...results.flatMap(({ derived }) => [derived!.modelHash!, derived!.templateHash!]),
     job!.result!.executionProvider.replace('ExecutionProvider', ''),
-    ...['STAIN_NOT_HE', 'INTERNAL', 'ARCHIVE_TIMEOUT', 'SERVICE_AWAY', 'PREVIEW_FAILED', 'PREVIEW_LATE'],
+    ...[
+      'STAIN_NOT_HE',
+      'INTERNAL',
+      'ARCHIVE_TIMEOUT',
+      'SERVICE_AWAY',
+      'PREVIEW_FAILED',
+      'PREVIEW_LATE',
+      'ANNOTATIONS_NOT_KEPT',
+    ],
   ];
 }

@@ -64,10 +64,12 @@ async function compare({ shown = SOURCE, showDifference = (): (() => void) => ()
   };
   const client = { retrieveSeriesMetadata: vi.fn(() => metadata()) };
   const signal = new AbortController().signal;
-  const options = { viewer, against: original, normalized, module, client, signal, showDifference };
+  const unlink = vi.fn();
+  const link = vi.fn(() => unlink);
+  const options = { viewer, against: original, normalized, module, client, link, signal, showDifference };
   const comparison = await Comparison.open(options as unknown as Parameters<typeof Comparison.open>[0]);
   const second = parent.children.find(({ className }) => className === 'stain-second-viewer')!;
-  return { comparison, viewer, container, second, client };
+  return { comparison, viewer, container, second, client, link, unlink };
 }
 
 const labels = (): string[] =>
@@ -121,14 +123,33 @@ test.each(['side-by-side', 'swipe', 'difference'] as const)(
   },
 );
 
-test('alone, the other one lets the tools of the viewer below work, as it does not beside it', async () => {
+test('alone, nothing says what is shown', async () => {
   const { comparison, second } = await compare();
   expect(second.style['cssText']).toContain('visibility:hidden');
   comparison.setMode('alone');
-  expect([second.style['visibility'], second.style['pointerEvents']]).toEqual(['visible', 'none']);
+  expect(second.style['visibility']).toBe('visible');
   expect(labels()).toEqual([]);
-  comparison.setMode('swipe');
-  expect(second.style['pointerEvents']).toBe('');
+});
+
+test.each(['alone', 'swipe', 'blink', 'difference'] as const)(
+  'over the other, it lets the tools of the viewer below work, as it does not beside it: %s',
+  async (mode) => {
+    const { comparison, second } = await compare();
+    comparison.setMode(mode);
+    expect(second.style['pointerEvents']).toBe('none');
+    comparison.setMode('side-by-side');
+    expect(second.style['pointerEvents']).toBe('');
+  },
+);
+
+test('the tools of the first work in the second, for as long as it is there', async () => {
+  const { comparison, viewer, container, second, link, unlink } = await compare({ shown: DERIVED });
+  expect(link).toHaveBeenCalledExactlyOnceWith(viewer, expect.anything(), second);
+  const side = (element: object) => comparison.sideOf(element as HTMLElement);
+  expect([container, second, parent].map(side)).toEqual(['normalized', 'against', undefined]);
+  expect(unlink).not.toHaveBeenCalled();
+  comparison.close();
+  expect(unlink).toHaveBeenCalledOnce();
 });
 
 test('a difference that fails ends, and the label says what is shown instead', async () => {

@@ -112,7 +112,11 @@ export function fakeOhif(...sets: DisplaySet[]): FakeOhif {
       getDisplaySetByUID: (uid: string) =>
         sets.find(({ displaySetInstanceUID }) => displaySetInstanceUID === uid),
     },
-    microscopyService: { getAllManagedViewers: () => [...ohif.viewers] },
+    microscopyService: {
+      getAllManagedViewers: () => [...ohif.viewers],
+      // Annotations, which begin with it, are tested elsewhere.
+      importDicomMicroscopyViewer: () => new Promise(() => {}),
+    },
     uiNotificationService: { show: ({ type }: { type: string }) => void ohif.told.push(`notice ${type}`) },
     userAuthenticationService: {
       getAuthorizationHeader: () => (ohif.authorization ? { Authorization: ohif.authorization } : undefined),

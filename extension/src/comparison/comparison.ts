@@ -5,7 +5,11 @@
 import { createMapSurface } from '../microscopy/map-surface.ts';
 import { mapOf, type SlideMap, whenComplete } from '../microscopy/open-layers.ts';
 import { captionOverview } from '../microscopy/overview-caption.ts';
-import { openSecondViewer, type SecondViewer } from '../microscopy/second-viewer.ts';
+import {
+  openSecondViewer,
+  type SecondViewer,
+  type SecondViewerOptions,
+} from '../microscopy/second-viewer.ts';
 import type { ManagedViewer, MicroscopyModule, WadoClient } from '../ohif/types.ts';
 import { userErrorOf } from '../plugin-error.ts';
 import type { Surface } from '../preview/surface.ts';
@@ -35,6 +39,7 @@ export interface ComparisonOptions {
   templateName(id: string): string;
   /** What is said of the normalised slide; default: what its header says. */
   readonly normalizedLabel?: LabelContent;
+  readonly link: SecondViewerOptions['link'];
   /** Ends the opening. */
   readonly signal: AbortSignal;
   /** Draws the difference over a surface until the returned function is called. */
@@ -59,7 +64,7 @@ export class Comparison {
   #swap: ((isAgainst: boolean) => void) | undefined;
 
   static async open(options: ComparisonOptions): Promise<Comparison> {
-    const { viewer, against, normalized, module, client, signal } = options;
+    const { viewer, against, normalized, module, client, link, signal } = options;
     const isFirstAgainst = viewer.seriesInstanceUID === against.seriesInstanceUid;
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
@@ -69,9 +74,16 @@ export class Comparison {
     other.style.cssText = 'position:absolute;inset:0;z-index:2;background:#000;visibility:hidden';
     parent.append(other);
     try {
-      const first = mapOf(viewer.viewer);
       const series = isFirstAgainst ? normalized : against;
-      const second = await openSecondViewer({ module, client, series, container: other, first, signal });
+      const second = await openSecondViewer({
+        module,
+        client,
+        series,
+        container: other,
+        first: viewer,
+        link,
+        signal,
+      });
       return new Comparison(options, parent, other, second, isFirstAgainst);
     } catch (error) {
       other.remove();
@@ -104,6 +116,12 @@ export class Comparison {
       : { against: this.#second.map, normalized: first };
   }
 
+  /** Which of the two a viewer shows, by its element; undefined if it is neither. */
+  sideOf(element: HTMLElement): Side | undefined {
+    if (element !== this.#other && element !== this.viewer.container) return undefined;
+    return (element === this.viewer.container) === this.#isFirstAgainst ? 'against' : 'normalized';
+  }
+
   /** Applies the colour profile on the second side, or does not any more. */
   toggleSecondProfile(): void {
     this.#second.toggleProfile();
@@ -118,6 +136,8 @@ export class Comparison {
   setMode(mode: PreviewMode): void {
     this.#leaveMode();
     this.#other.style.visibility = 'visible';
+    // Over one another, the tools of the viewer below work, and draw across a divider too.
+    this.#other.style.pointerEvents = mode === 'side-by-side' ? '' : 'none';
     const cleanups: (() => void)[] = [];
     const enter = {
       'side-by-side': this.#sideBySide,
@@ -264,12 +284,9 @@ export class Comparison {
   }
 
   #alone(cleanup: Cleanup): void {
-    // The tools of the viewer below go on to work.
-    this.#other.style.pointerEvents = 'none';
     this.#swap = (isAgainst) => this.#cover(!isAgainst);
     cleanup(() => {
       this.#swap = undefined;
-      this.#other.style.pointerEvents = '';
     });
   }
 
@@ -286,4 +303,4 @@ export class Comparison {
 }
 
 type Cleanup = (cleanup: () => void) => void;
-type Side = 'against' | 'normalized';
+export type Side = 'against' | 'normalized';

@@ -1,6 +1,6 @@
 /** A second slide viewer that shares the view of a first one: centre, resolution and rotation cannot differ. */
 import { untilAborted } from '../../../core/src/abortable.ts';
-import type { MicroscopyModule, VolumeImageViewer, WadoClient } from '../ohif/types.ts';
+import type { ManagedViewer, MicroscopyModule, VolumeImageViewer, WadoClient } from '../ohif/types.ts';
 import { disposeOf, mapOf, type SlideMap, whenShown } from './open-layers.ts';
 
 export interface SecondViewer {
@@ -17,7 +17,9 @@ export interface SecondViewerOptions {
   readonly series: { readonly studyInstanceUid: string; readonly seriesInstanceUid: string };
   readonly container: HTMLElement;
   /** The first viewer. Both slides must have the same geometry, as a derived one has by construction. */
-  readonly first: SlideMap;
+  readonly first: ManagedViewer;
+  /** Makes the viewer's tools work in both. @returns ends it */
+  readonly link: (first: ManagedViewer, second: VolumeImageViewer, container: HTMLElement) => () => void;
   readonly signal: AbortSignal;
 }
 
@@ -30,6 +32,7 @@ export async function openSecondViewer({
   series,
   container,
   first,
+  link,
   signal,
 }: SecondViewerOptions): Promise<SecondViewer> {
   const instances = await untilAborted(
@@ -49,8 +52,6 @@ export async function openSecondViewer({
     controls: [],
   });
   viewer.render({ container });
-  // The same gestures as in OHIF's own viewport.
-  viewer.activateDragPanInteraction({ bindings: { mouseButtons: ['left', 'middle'] } });
   const map = mapOf(viewer);
   const own = map.getView();
   try {
@@ -59,12 +60,14 @@ export async function openSecondViewer({
     disposeOf(map);
     throw error;
   }
-  map.setView(first.getView());
+  map.setView(mapOf(first.viewer).getView());
+  const unlink = link(first, viewer, container);
   return {
     map,
     resize: () => viewer.resize(),
     toggleProfile: () => viewer.toggleICCProfiles(),
     close() {
+      unlink();
       // Detaches the shared view from this map; the first map keeps it.
       map.setView(own);
       disposeOf(map);

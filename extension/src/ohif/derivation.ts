@@ -5,6 +5,7 @@
 import { DERIVED_BY } from '../identity.ts';
 import type { Derivation } from '../state.ts';
 import { fullRecordOf } from './full-record.ts';
+import { items, text } from './naturalized.ts';
 import type { NaturalizedInstance } from './types.ts';
 
 const PRIVATE_GROUP = '3401';
@@ -99,18 +100,4 @@ function privateText(instance: NaturalizedInstance, element: string): string | n
   if (block === undefined) return null;
   const tag = `${PRIVATE_GROUP}${block}${element}`;
   return text(instance[tag] ?? instance[tag.toLowerCase()]);
-}
-
-/** A value as the viewer keeps it: alone, in a list, or as an element with its VR. Empty values count as missing. */
-function text(value: unknown): string | null {
-  if (Array.isArray(value)) return text(value[0]);
-  if (value instanceof Object && 'Value' in value) return text(value.Value);
-  const trimmed = typeof value === 'string' || value instanceof String ? value.trim() : '';
-  return trimmed === '' ? null : trimmed;
-}
-
-/** The viewer represents a sequence of one item as that item. */
-function items(sequence: unknown): NaturalizedInstance[] {
-  if (sequence === undefined || sequence === null) return [];
-  return Array.isArray(sequence) ? sequence : [sequence as NaturalizedInstance];
 }

@@ -11,6 +11,7 @@ export interface DisplaySet {
   readonly SeriesDescription?: string;
   readonly SeriesNumber?: number | string;
   readonly Modality: string;
+  readonly SOPClassUID?: string;
   readonly instance?: NaturalizedInstance;
   /** All instances of a slide. */
   readonly others?: readonly NaturalizedInstance[];
@@ -39,8 +40,47 @@ interface Publisher {
   subscribe(event: string, listener: () => void): Subscription;
 }
 
+/** Millimetres from the origin of the slide: column, row, depth. */
+export type Point3D = readonly [number, number, number];
+
+/** What is drawn, in the slide's frame of reference (PS3.3 C.18.9). */
+interface Scoord3d {
+  readonly graphicType: string;
+  /** One point, if it is a point. */
+  readonly graphicData: Point3D | readonly Point3D[];
+}
+
+export interface Roi {
+  readonly uid: string;
+  readonly scoord3d: Scoord3d;
+}
+
+/** OHIF's annotation of a slide, as its panel of measurements lists it. */
+export interface RoiAnnotation {
+  readonly uid: string;
+  /** The series that was shown in the viewport. */
+  readonly seriesInstanceUID: string;
+  readonly roiGraphic: Roi;
+  readonly label?: string;
+}
+
+/** What the pointer does: a name and how it is bound. */
+type Interaction = readonly [string, object];
+
 /** The npm package dicom-microscopy-viewer: see microscopy/. */
 export interface MicroscopyModule {
+  readonly roi: {
+    readonly ROI: new (options: { scoord3d: Scoord3d; uid: string }) => Roi;
+  };
+  readonly scoord3d: Readonly<
+    Record<
+      'Point' | 'Polyline' | 'Polygon' | 'Ellipse',
+      new (options: {
+        coordinates: Point3D | readonly Point3D[];
+        frameOfReferenceUID: string;
+      }) => Scoord3d
+    >
+  >;
   readonly viewer: {
     readonly VolumeImageViewer: new (options: object) => VolumeImageViewer;
   };
@@ -67,6 +107,32 @@ export interface ManagedViewer {
   readonly container: HTMLElement;
   readonly studyInstanceUID: string;
   readonly seriesInstanceUID: string;
+  /** Makes an annotation of it too. */
+  addRoiGraphicWithLabel(roi: Roi, label: string): void;
+  activateInteractions(interactions: readonly Interaction[]): void;
+}
+
+/** Of the microscopy extension. */
+export interface MicroscopyService {
+  readonly EVENTS: Record<string, string>;
+  subscribe(event: string, listener: (annotation?: { readonly uid: string }) => void): Subscription;
+  getAllManagedViewers(): readonly ManagedViewer[];
+  importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
+  getAnnotation(uid: string): RoiAnnotation | undefined;
+  removeAnnotation(annotation: RoiAnnotation): void;
+  /** Every viewport calls it when it mounts, and when its slide has been loaded. */
+  clearAnnotations(): void;
+  addViewer(
+    viewer: VolumeImageViewer,
+    viewportId: string,
+    container: HTMLElement,
+    studyInstanceUID: string,
+    seriesInstanceUID: string,
+  ): ManagedViewer;
+  removeViewer(viewer: VolumeImageViewer): void;
+  /** Draws the annotations of a viewer's series in all other viewers of it. */
+  synchronizeViewers(viewer: ManagedViewer): void;
+  getActiveInteractions(): readonly Interaction[] | undefined;
 }
 
 /** dicomweb-client, made by OHIF's data source. */
@@ -94,6 +160,10 @@ export interface DataSource {
       >;
     };
   };
+  readonly store: {
+    /** STOW-RS. @param dataset as `NaturalizedInstance`; written as Explicit VR Little Endian */
+    dicom(dataset: NaturalizedInstance): Promise<void>;
+  };
   getConfig(): { readonly name?: string };
   deleteStudyMetadataPromise(studyInstanceUid: string): void;
 }
@@ -114,10 +184,7 @@ export interface Services {
     setDisplaySetMetadataInvalidated(uid: string, invalidateData: boolean): void;
   };
   /** Of the microscopy extension: undefined until a mode has loaded it. */
-  readonly microscopyService?: {
-    getAllManagedViewers(): readonly ManagedViewer[];
-    importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
-  };
+  readonly microscopyService?: MicroscopyService;
   readonly uiNotificationService: {
     show(options: {
       title: string;

@@ -1,4 +1,5 @@
 /** OHIF as the plugin sees it: which slide is shown, where its viewer is, how a new series gets into the study. */
+import { REPORT_CLASS } from '../annotations/report.ts';
 import { PANEL_ID, PANEL_NAME } from '../identity.ts';
 import { pause } from '../pause.ts';
 import { PluginError } from '../plugin-error.ts';
@@ -17,6 +18,9 @@ import type {
   Services,
   WadoClient,
 } from './types.ts';
+
+/** Under this name OHIF knows the viewers that are put over one of its viewports. */
+export const SECOND_VIEWPORT = 'stain-second-viewer';
 
 /** OHIF has no event for a slide's viewer: this is the interval at which we look for it. */
 const LOOK_EVERY_MS = 200;
@@ -72,8 +76,44 @@ export class ViewerHost {
     return displaySet ? instancesOf(displaySet) : [];
   }
 
+  /** The header of the level that a slide was scanned at. */
+  baseInstance(series: SlideSeries): NaturalizedInstance | undefined {
+    return baseOf(this.instances(series).filter(isVolume));
+  }
+
+  /** Headers, with all that they say, of the structured reports about slides in the studies that are open. */
+  reports(): readonly NaturalizedInstance[] {
+    return this.services.displaySetService
+      .getActiveDisplaySets()
+      .filter(({ SOPClassUID }) => SOPClassUID === REPORT_CLASS)
+      .flatMap(instancesOf);
+  }
+
+  /** Of a new series in a study that is open: one more than the largest that there is. */
+  nextSeriesNumber(studyInstanceUid: string): number {
+    const numbers = this.services.displaySetService
+      .getActiveDisplaySets()
+      .filter(({ StudyInstanceUID }) => StudyInstanceUID === studyInstanceUid)
+      .map(({ SeriesNumber }) => Number(SeriesNumber) || 0);
+    return Math.max(0, ...numbers) + 1;
+  }
+
+  /**
+   * Stores an instance in the archive, and brings its series into the open study.
+   * @param onStored called between the two
+   */
+  async store(instance: NaturalizedInstance, onStored: () => void): Promise<void> {
+    await this.#dataSource().store.dicom(instance);
+    onStored();
+    // The archive has it all the same.
+    await this.#fetchSeries(instance['StudyInstanceUID'], instance['SeriesInstanceUID']).catch(() => {});
+  }
+
+  /** Of the viewports; not the second ones that we put over them. */
   viewers(): readonly ManagedViewer[] {
-    return this.services.microscopyService?.getAllManagedViewers() ?? [];
+    return (this.services.microscopyService?.getAllManagedViewers() ?? []).filter(
+      ({ viewportId }) => viewportId !== SECOND_VIEWPORT,
+    );
   }
 
   /**
@@ -163,6 +203,18 @@ export class ViewerHost {
    * @throws RESULT_MISSING when the archive does not show it
    */
   async loadNewSeries(studyInstanceUid: string, seriesInstanceUid: string): Promise<SlideSeries> {
+    await this.#fetchSeries(studyInstanceUid, seriesInstanceUid);
+    const series = this.allSeries().find((found) => found.seriesInstanceUid === seriesInstanceUid);
+    if (!series) throw new PluginError('RESULT_MISSING');
+    const { displaySetService } = this.services;
+    const displaySet = displaySetService.getDisplaySetByUID(series.displaySetInstanceUid)!;
+    // Without the picture the series is there all the same.
+    addThumbnail(displaySet, this.#context.extensionManager, displaySetService).catch(() => {});
+    return series;
+  }
+
+  /** Into the open study, if the archive shows it. */
+  async #fetchSeries(studyInstanceUid: string, seriesInstanceUid: string): Promise<void> {
     const source = this.#dataSource();
     // OHIF caches the study when it is opened, under the source's name and the study's UID; its own function for
     // clearing the cache (3.13.2) only looks for the UID.
@@ -173,13 +225,6 @@ export class ViewerHost {
       returnPromises: true,
     });
     await retrieved.find(({ metadata }) => metadata.SeriesInstanceUID === seriesInstanceUid)?.start();
-    const series = this.allSeries().find((found) => found.seriesInstanceUid === seriesInstanceUid);
-    if (!series) throw new PluginError('RESULT_MISSING');
-    const { displaySetService } = this.services;
-    const displaySet = displaySetService.getDisplaySetByUID(series.displaySetInstanceUid)!;
-    // Without the picture the series is there all the same.
-    addThumbnail(displaySet, this.#context.extensionManager, displaySetService).catch(() => {});
-    return series;
   }
 
   /** Calls back when another slide may be shown, or a viewer appeared or left. Returns a function that ends it. */
@@ -262,11 +307,7 @@ function instancesOf({ others, instance }: DisplaySet): readonly NaturalizedInst
 
 function slideSeries(displaySet: DisplaySet): SlideSeries | null {
   const instances = instancesOf(displaySet).filter(isVolume);
-  const base = instances.reduce<NaturalizedInstance | undefined>(
-    (largest, one) =>
-      one['TotalPixelMatrixColumns'] > (largest?.['TotalPixelMatrixColumns'] ?? 0) ? one : largest,
-    undefined,
-  );
+  const base = baseOf(instances);
   if (displaySet.Modality !== 'SM' || !base) return null;
   return {
     studyInstanceUid: displaySet.StudyInstanceUID,
@@ -278,6 +319,14 @@ function slideSeries(displaySet: DisplaySet): SlideSeries | null {
     totalRows: base['TotalPixelMatrixRows'],
     derived: derivationOf(instances),
   };
+}
+
+function baseOf(levels: readonly NaturalizedInstance[]): NaturalizedInstance | undefined {
+  return levels.reduce<NaturalizedInstance | undefined>(
+    (largest, one) =>
+      one['TotalPixelMatrixColumns'] > (largest?.['TotalPixelMatrixColumns'] ?? 0) ? one : largest,
+    undefined,
+  );
 }
 
 function isVolume({ ImageType }: NaturalizedInstance): boolean {

@@ -5,6 +5,7 @@ import type { PluginModel } from '../state.ts';
 import { formatPercent } from '../strings/language.ts';
 import { translate } from '../strings/translate.ts';
 import { actionsCard } from './actions-card.ts';
+import { annotationsCard } from './annotations-card.ts';
 import { colourCard } from './colour-card.ts';
 import { comparisonCard } from './comparison-card.ts';
 import { errorBox } from './error-box.ts';
@@ -69,6 +70,7 @@ class StainNormalizationPanel extends LitElement {
     const dismiss = { label: translate('action.dismiss'), act: () => model.dismissError() };
     return html`${error ? html`<div class="notice">${errorBox(error, dismiss)}</div>` : nothing} ${slideCard(model)}
       ${isRunning ? jobCard(model) : nothing} ${series ? comparisonCard(model) : nothing}
+      ${series ? annotationsCard(model) : nothing}
       ${series && !series.derived ? html`${templateList(model)}${actionsCard(model)}` : nothing}
       ${series && !isRunning ? jobCard(model) : nothing} ${series ? colourCard(model) : nothing}
       <div class="hidden" role="status" aria-live="polite">${announcement(model)}</div>`;

@@ -54,6 +54,7 @@ export interface PreviewedSlide {
   difference(original: SeriesPixels, normalized: MappedSlide): ComparisonOptions['showDifference'];
   /** A preview and a comparison of two series are not seen at once. */
   closeComparison(): void;
+  readonly link: ComparisonOptions['link'];
 }
 
 export class Previewing {
@@ -179,6 +180,7 @@ export class Previewing {
         normalized: series,
         module: await host.microscopyModule(),
         client: mapped.client,
+        link: this.#slide.link,
         normalizedLabel: previewedLabel(template.name),
         templateName: this.#slide.templateName,
         signal: frames.signal,
