@@ -21,6 +21,7 @@ const ROOMS = [
   'archive',
   'normalized',
   'rules',
+  'results',
   'http',
   'viewer',
   'wiring',

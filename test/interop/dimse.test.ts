@@ -180,6 +180,15 @@ describe.each([installedOrthanc, newerOrthanc])('a PACS behind $name', (which) =
     expect(await compare(stored, pacs.folder)).toEqual(whole);
     // The slide itself was never sent back.
     expect(await pacs.received()).toHaveLength(2);
+
+    // A rejection reaches the PACS the same way.
+    const rejected = await fetch(`${site.service.url}/api/results/${derived}/reject`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{}',
+    });
+    expect(rejected.status).toBe(200);
+    await expect.poll(pacs.received, { timeout: 30_000 }).toHaveLength(3);
   });
 
   it.skipIf(which.missing || isMissing)(

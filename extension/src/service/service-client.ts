@@ -86,7 +86,8 @@ export class ServiceClient {
     const { jobs } = await this.#json<JobList>(`/api/normalizations?series=${seriesInstanceUid}&limit=1`, {
       signal,
     });
-    return jobs[0] ?? null;
+    // A rejected result is none.
+    return jobs.find(({ rejected }) => rejected === undefined) ?? null;
   }
 
   cancel = (id: string, signal: AbortSignal): Promise<Job> =>
