@@ -25,7 +25,6 @@ CREATE TABLE stain_normalization.result (
 );
 CREATE INDEX result_check ON stain_normalization.result (checked_at) WHERE rejected_at IS NULL;
 CREATE INDEX result_stored ON stain_normalization.result (stored_at);
-CREATE INDEX job_completed ON stain_normalization.job (ended_at) WHERE state = 'COMPLETED';
 CREATE INDEX result_study ON stain_normalization.result (study);
 CREATE INDEX result_source ON stain_normalization.result (source_study);
 CREATE INDEX result_remake ON stain_normalization.result (series_uuid) WHERE remake`;
