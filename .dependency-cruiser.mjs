@@ -22,6 +22,7 @@ const ROOMS = [
   'normalized',
   'acceptance',
   'rules',
+  'results',
   'http',
   'viewer',
   'wiring',

@@ -181,6 +181,11 @@ export const ERROR_TABLE = {
     remedy:
       'Make an acceptance of the slides of this scanner ("stain-normalization acceptance"), have it signed, and put it where rules.acceptance says; the slides are then picked up at the next search. Or give the rule a reason to do without (withoutAcceptance).',
   },
+  RESULT_NOT_FOUND: { status: 404, remedy: 'List the stored results with GET /api/results.' },
+  RESULT_NOT_OURS: {
+    status: 422,
+    remedy: 'Only series that this product made can be rejected; reject others in the archive.',
+  },
   BATCH_TOO_LARGE: { status: 413, remedy: 'Narrow the search, or raise limits.seriesPerBatch.' },
   WORKITEM_NOT_FOUND: { status: 404, remedy: 'Search for work items with GET /ups-rs/workitems.' },
   WORKITEM_EXISTS: { status: 409, remedy: 'Use the existing work item, whose URL is in Location.' },

@@ -87,6 +87,8 @@ export class Session implements PluginModel, Gated {
   #isEntered = false;
   /** Work for the slide that is shown; ends when another one is. */
   #slide = new AbortController();
+  /** Results of the slide that were rejected: archives that do not know rejections go on showing them. */
+  #rejected: ReadonlySet<string> = new Set();
   #comparison: Comparison | undefined;
   /** A comparison on its way; ends when something else is asked for. */
   #comparing = new AbortController();
@@ -473,6 +475,7 @@ export class Session implements PluginModel, Gated {
         ? []
         : all
             .filter(({ derived }) => derived?.sourceSeriesInstanceUid === source.seriesInstanceUid)
+            .filter(this.#isResult)
             // The viewer keeps them as they came, which is another order each time.
             .sort((a, b) => b.number - a.number || a.seriesInstanceUid.localeCompare(b.seriesInstanceUid));
     const viewers = host.viewers();
@@ -509,10 +512,14 @@ export class Session implements PluginModel, Gated {
       : originalLabel();
   }
 
-  /** Asks for the stain of a slide and for the job that may be at work on it. */
+  readonly #isResult = ({ seriesInstanceUid }: SlideSeries): boolean =>
+    !this.#rejected.has(seriesInstanceUid);
+
+  /** Asks for the stain of a slide, for the job that may be at work on it, and for what was rejected. */
   #openSource(source: SlideSeries | null): void {
     this.#slide.abort();
     this.#slide = new AbortController();
+    this.#rejected = new Set();
     this.#change({
       job: null,
       stain: { state: source ? 'loading' : 'idle' },
@@ -524,8 +531,11 @@ export class Session implements PluginModel, Gated {
     if (!source) return;
     void this.#stainOf(source, this.#slide.signal).catch(() => {});
     void this.#try(async (signal) => {
-      const job = await this.#options.client.newestJob(source.seriesInstanceUid, signal);
-      this.#change({ job });
+      const jobs = await this.#options.client.jobsOf(source.seriesInstanceUid, signal);
+      this.#rejected = rejectedSeries(jobs);
+      // The job of a rejected result has nothing to show.
+      const job = jobs[0]?.rejected ? null : (jobs[0] ?? null);
+      this.#change({ job, results: this.#state.results.filter(this.#isResult) });
       if (!job || isFinal(job.state)) return;
       const { template, transfer } = job.request;
       // A page that is loaded anew goes on with what was chosen before.
@@ -667,6 +677,12 @@ function nextOf(list: readonly string[], current: string | null, by: 1 | -1): st
   const at = current === null ? -1 : list.indexOf(current);
   if (at < 0) return list[0];
   return list.at((at + by) % list.length);
+}
+
+function rejectedSeries(jobs: readonly Job[]): ReadonlySet<string> {
+  return new Set(
+    jobs.flatMap(({ rejected, result }) => (rejected && result ? [result.seriesInstanceUid] : [])),
+  );
 }
 
 function haveOneGeometry(a: SlideSeries, b: SlideSeries): boolean {

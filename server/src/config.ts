@@ -276,6 +276,42 @@ const schema = z.strictObject({
         'Days for which failed and cancelled jobs, and batches whose jobs have all ended, are kept in the database. Completed jobs are kept for good, so that a repeated request finds its result.',
       ),
   }),
+  results: z.strictObject({
+    rejectionNotes: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Superseded and unwanted results are rejected by a Key Object Selection in their study (IHE IOCM). false: the archive takes none, and only this service treats them as rejected.',
+      ),
+    checkDays: z
+      .number()
+      .min(0)
+      .max(3650)
+      .default(7)
+      .describe(
+        'Each stored result is compared with its slide once in this many days, to notice a corrected or merged patient, accession or study. At most 20 a minute. 0: only on demand.',
+      ),
+    onCorrection: z
+      .enum(['list', 'remake'])
+      .default('list')
+      .describe(
+        'list: a result that differs from its slide is listed. remake: it is rejected and made again as well.',
+      ),
+    keepDays: z
+      .number()
+      .min(1)
+      .optional()
+      .describe(
+        'Days after which a stored result is rejected, as its retention has ended. Without it, never.',
+      ),
+    warnDays: z
+      .number()
+      .min(0)
+      .default(14)
+      .describe(
+        'Days for which the end of retention is announced before: by a metric, the log and GET /api/results.',
+      ),
+  }),
   rules: z.strictObject({
     file: z
       .string()

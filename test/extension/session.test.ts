@@ -19,7 +19,7 @@ function service() {
     health: vi.fn(async () => ({ version: '1.2.3' })),
     templates: vi.fn(async () => [template('old', false), template('one'), template('two')]),
     stain: vi.fn(async ({ seriesInstanceUid }: { seriesInstanceUid: string }) => ({ seriesInstanceUid })),
-    newestJob: vi.fn(async (): Promise<unknown> => null),
+    jobsOf: vi.fn(async (): Promise<unknown[]> => []),
     normalize: vi.fn(async (_body: object): Promise<unknown> => job('SCHEDULED')),
     cancel: vi.fn(async (_id: string): Promise<unknown> => job('CANCELED')),
     template: vi.fn(async (id: string) => ({ ...template(id), unfinishedJobs: 2 })),
@@ -124,9 +124,21 @@ describe('a mode that is entered', () => {
     });
   });
 
+  test('leaves out results that were rejected', async () => {
+    client.jobsOf.mockResolvedValue([
+      { ...job('COMPLETED'), rejected: 'quality', result: { seriesInstanceUid: DERIVED } },
+    ]);
+    await entered();
+    await vi.waitFor(() => expect(session.state.results).toEqual([]));
+    expect(session.state.job).toBeNull();
+    // The viewer tells of the series once more.
+    ohif.show(DERIVED);
+    expect(session.state).toMatchObject({ series: { seriesInstanceUid: DERIVED }, results: [] });
+  });
+
   test('follows the viewer to another slide', async () => {
     await entered();
-    client.newestJob.mockResolvedValue(job('FAILED'));
+    client.jobsOf.mockResolvedValue([job('FAILED')]);
     ohif.show(OTHER);
     await vi.waitFor(() =>
       expect(session.state).toMatchObject({
@@ -418,7 +430,7 @@ describe('a job', () => {
   });
 
   test('can be cancelled while it runs, but not when it has ended', async () => {
-    client.newestJob.mockResolvedValue(job('IN PROGRESS'));
+    client.jobsOf.mockResolvedValue([job('IN PROGRESS')]);
     await entered();
     await vi.waitFor(() => expect(session.state.job).not.toBeNull());
     session.cancel();

@@ -47,10 +47,11 @@ export interface RunningOrthanc extends AsyncDisposable {
   readonly url: string;
 }
 
-/** @param dicomWeb settings of the plugin */
+/** @param dicomWeb settings of the plugin @param settings of Orthanc itself */
 export async function startOrthanc(
   { name, program, plugin }: Orthanc = installedOrthanc,
   dicomWeb: Readonly<Record<string, unknown>> = {},
+  settings: Readonly<Record<string, unknown>> = {},
 ): Promise<RunningOrthanc> {
   for (const path of [program, plugin])
     if (!existsSync(path)) throw new Error(`There is no ${name} here (${path}); .ci/run installs it.`);
@@ -64,6 +65,7 @@ export async function startOrthanc(
     DicomServerEnabled: false,
     RemoteAccessAllowed: false,
     AuthenticationEnabled: false,
+    ...settings,
     DicomWeb: { Enable: true, Root: '/dicom-web/', ...dicomWeb },
   };
   await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));

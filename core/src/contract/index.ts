@@ -3,6 +3,8 @@ export * from './batch.ts';
 export * from './job-state.ts';
 export * from './normalization.ts';
 export * from './output.ts';
+export * from './rejection-reason.ts';
+export * from './result.ts';
 export * from './rule.ts';
 export * from './service.ts';
 export * from './stain.ts';

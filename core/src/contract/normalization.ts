@@ -7,6 +7,7 @@ import { DEFAULT_TRANSFER, TRANSFERS } from '../stain/transfer-name.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 import { JOB_STATES } from './job-state.ts';
 import { OUTPUT_ENCODINGS } from './output.ts';
+import { rejectionReason } from './rejection-reason.ts';
 
 export const dicomUid = z
   .string()
@@ -230,6 +231,9 @@ export const job = z
     stored: storedPart.nullable().meta({
       description:
         'How much of the derived series the archive has accepted; null if nothing was sent. The base level is sent last',
+    }),
+    rejected: rejectionReason.optional().meta({
+      description: 'The result was rejected since; the same request makes the next revision',
     }),
     cancelRequested: z.boolean().meta({
       description: 'True once cancellation was requested; the state follows when the work has stopped',

@@ -28,6 +28,8 @@ export interface Authorization {
 
 /** Maximum wait for a renewal in progress before a request fails. */
 const RENEWAL_MS = 3000;
+/** More than a slide has results. */
+const LAST_JOBS = 100;
 
 export class ServiceClient {
   readonly #root: string;
@@ -82,11 +84,10 @@ export class ServiceClient {
   normalize = (body: NormalizationCreate, signal: AbortSignal): Promise<Job> =>
     this.#json('/api/normalizations', { method: 'POST', body, signal });
 
-  async newestJob(seriesInstanceUid: string, signal: AbortSignal): Promise<Job | null> {
-    const { jobs } = await this.#json<JobList>(`/api/normalizations?series=${seriesInstanceUid}&limit=1`, {
-      signal,
-    });
-    return jobs[0] ?? null;
+  /** The last jobs for a slide, newest first. */
+  async jobsOf(seriesInstanceUid: string, signal: AbortSignal): Promise<readonly Job[]> {
+    const path = `/api/normalizations?series=${seriesInstanceUid}&limit=${LAST_JOBS}`;
+    return (await this.#json<JobList>(path, { signal })).jobs;
   }
 
   cancel = (id: string, signal: AbortSignal): Promise<Job> =>

@@ -26,6 +26,8 @@ export const AUDITED = {
   'series-announced': { action: 'C', dcm: ['110100', 'Application Activity'] },
   'rule-retried': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'acceptance-overridden': { action: 'E', dcm: ['110100', 'Application Activity'] },
+  'result-rejected': { action: 'U', dcm: ['110100', 'Application Activity'] },
+  'result-remade': { action: 'U', dcm: ['110100', 'Application Activity'] },
   'normalization-ended': { action: 'E', dcm: ['110100', 'Application Activity'] },
   'series-read': { action: 'R', dcm: ['110103', 'DICOM Instances Accessed'] },
   'series-stored': { action: 'C', dcm: ['110104', 'DICOM Instances Transferred'] },

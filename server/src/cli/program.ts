@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
+import { rejectionReason } from '../../../core/src/contract/index.ts';
 import { OUTPUT_ENCODINGS, type OutputEncoding } from '../../../core/src/contract/output.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { DEFAULT_TRANSFER, TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
@@ -17,6 +18,7 @@ import {
   auditVerifyCommand,
   describeVerification,
 } from './audit-command.ts';
+import { type CorrectionsArguments, correctionsCommand, describeCorrections } from './corrections-command.ts';
 import { type FitArguments, type FitResult, fitCommand } from './fit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
 import { describeArchiveInfo, infoArchiveCommand } from './info-archive-command.ts';
@@ -28,6 +30,7 @@ import {
 } from './install-cuda-command.ts';
 import { describeAll, type NormalizeAllArguments, normalizeAllCommand } from './normalize-all-command.ts';
 import { describeOutcomes, isFailed, normalizeCommand } from './normalize-command.ts';
+import { describeRejection, type RejectArguments, rejectCommand } from './reject-command.ts';
 import { describeRules, type RulesArguments, rulesCommand } from './rules-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
@@ -92,6 +95,7 @@ export function createProgram(): Command {
   addFit(program, run);
   addRules(program, run);
   addAcceptance(program, run);
+  addResults(program, run);
   addTemplates(program, run);
   addInfo(program, run);
   addAudit(program, run);
@@ -246,6 +250,35 @@ function addAcceptance(program: Command, run: Run): void {
     .option('--remarks <text>', 'conditions, or why not')
     .action((file: string, options: Omit<SignArguments, 'file'>) =>
       run(() => signCommand({ file, ...options }), describeSigned),
+    );
+}
+
+function addResults(program: Command, run: Run): void {
+  program
+    .command('corrections <archive>')
+    .description('list results in a study whose slide has another patient, accession or study by now')
+    .requiredOption('--study <uid>', 'Study Instance UID')
+    .action((archive: string, options: Omit<CorrectionsArguments, 'archive'>) =>
+      run(
+        (composition, signal) => correctionsCommand({ archive, ...options }, composition, signal),
+        describeCorrections,
+      ),
+    );
+  program
+    .command('reject <archive>')
+    .description('reject a result by a Key Object Selection in its study; nothing is deleted')
+    .requiredOption('--study <uid>', 'Study Instance UID')
+    .requiredOption('--series <uid>', 'Series Instance UID of the result')
+    .addOption(
+      new Option('--reason <name>', 'why: title of the Key Object Selection')
+        .choices(rejectionReason.options)
+        .default('quality'),
+    )
+    .action((archive: string, options: Omit<RejectArguments, 'archive'>) =>
+      run(
+        (composition, signal) => rejectCommand({ archive, ...options }, composition, signal),
+        describeRejection,
+      ),
     );
 }
 

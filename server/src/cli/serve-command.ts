@@ -21,6 +21,7 @@ import { readTlsFiles } from '../tls.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
 import { type Composition, VERSION } from '../wiring/composition.ts';
 import { startBatches } from '../wiring/job-service.ts';
+import { startResults } from '../wiring/result-service.ts';
 import { startRules } from '../wiring/rule-service.ts';
 import { stainService } from '../wiring/stain-service.ts';
 import { bringInTemplates } from '../wiring/template-service.ts';
@@ -93,9 +94,12 @@ export async function serveCommand(
   parts.metrics.readBatches(() => batches.statistics());
   const rules = startRules(composition, parts, ruleSet, credentials);
   cleanup.defer(() => rules.close());
+  const results = startResults(config, parts);
+  cleanup.defer(() => results.close());
   const app = createApp({
     ...parts,
     rules,
+    results,
     normalized: { archive: normalizedArchive, search },
     config,
     login,

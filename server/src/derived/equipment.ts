@@ -10,8 +10,8 @@ import type { DicomJson } from '../dicom/json-model.ts';
 import { ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT } from './codes.ts';
 import type { DerivationRecord } from './derivation-record.ts';
 
-const MANUFACTURER = 'Stain normalization for OHIF and DICOMweb';
-const MODEL_NAME = 'stain-normalization';
+export const MANUFACTURER = 'Stain normalization for OHIF and DICOMweb';
+export const MODEL_NAME = 'stain-normalization';
 
 /** Attributes of the source's equipment that describe one device, and move with it (PS3.3 C.7.5.1, C.7.5.2). */
 export const MOVED_EQUIPMENT = [

@@ -26,6 +26,7 @@ import { type OperationsRoutesOptions, operationsRoutes } from './operations-rou
 import { problemHandler, unknownRoute } from './problem.ts';
 import { type QualityRoutesOptions, qualityRoutes } from './quality-routes.ts';
 import { limitRate, limitRateOfAddress } from './rate-limit.ts';
+import { type ResultRoutesOptions, resultRoutes } from './result-routes.ts';
 import { json, mountRoutes, type Route } from './route.ts';
 import { type RuleRoutesOptions, ruleRoutes } from './rule-routes.ts';
 import { cors, securityHeaders } from './security.ts';
@@ -48,6 +49,7 @@ export interface AppOptions
     Pick<OperationsRoutesOptions, 'archive'>,
     Pick<QualityRoutesOptions, 'searchInstances'>,
     Partial<RuleRoutesOptions>,
+    Partial<ResultRoutesOptions>,
     Omit<StainRoutesOptions, 'basePath'> {
   readonly config: Pick<Config, 'server' | 'output' | 'limits'>;
   readonly jobs: JobService;
@@ -83,6 +85,7 @@ export function createApp(options: AppOptions): Express {
     ...(options.rules ? ruleRoutes({ rules: options.rules }) : []),
     ...operationsRoutes({ ...options, basePath, hasViewer }),
     ...qualityRoutes({ ...options, basePath, hasViewer }),
+    ...(options.results ? resultRoutes({ results: options.results }) : []),
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...templateRoutes({ ...options, basePath }),

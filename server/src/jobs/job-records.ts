@@ -8,6 +8,7 @@ import type {
   NormalizationRequest,
   NormalizationResult,
   Progress,
+  RejectionReason,
 } from '../../../core/src/contract/index.ts';
 import { type Note, noteOf } from '../../../core/src/notes.ts';
 import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
@@ -17,6 +18,8 @@ import { DERIVATION } from './derivation-records.ts';
 import { type Asker, JOBS_OF } from './room.ts';
 
 export const JOB = 'stain_normalization.job';
+/** Of stored results (result-records.ts). */
+export const RESULT = 'stain_normalization.result';
 
 export const UNFINISHED = `state IN ('SCHEDULED', 'IN PROGRESS')`;
 
@@ -123,6 +126,7 @@ interface Row {
   readonly series_created_at: Date;
   /** Null for jobs of older versions. */
   readonly derivation: { readonly revision: number; readonly supersedes: string | null } | null;
+  readonly rejected: RejectionReason | null;
   readonly runs: number;
   readonly unexplained: number;
   readonly revision: number;
@@ -136,7 +140,8 @@ const COLUMNS = `sequence::text AS cursor, id, request, state, progress, result,
   requested_by, priority, batch, workitem_uid, coalesce(series_uuid, id) AS series_uuid,
   coalesce(series_created_at, created_at) AS series_created_at,
   (SELECT jsonb_build_object('revision', d.revision, 'supersedes', d.supersedes) FROM ${DERIVATION} d
-   WHERE d.series_uuid = ${JOB}.series_uuid) AS derivation, runs, unexplained, revision, created_at, started_at,
+   WHERE d.series_uuid = ${JOB}.series_uuid) AS derivation,
+  (SELECT reason FROM ${RESULT} r WHERE r.series_uuid = ${JOB}.series_uuid AND rejected_at IS NOT NULL) AS rejected, runs, unexplained, revision, created_at, started_at,
   ended_at`;
 
 export class JobRecords {
@@ -318,6 +323,15 @@ export class JobRecords {
     return row?.result ?? undefined;
   }
 
+  /** Whether its result was rejected, as far as the records tell. */
+  async isRejected({ seriesUuid }: SeriesIdentity): Promise<boolean> {
+    const rows = await this.#database.query(
+      `SELECT FROM ${RESULT} WHERE series_uuid = $1 AND rejected_at IS NOT NULL`,
+      [seriesUuid],
+    );
+    return rows.length > 0;
+  }
+
   /** Whether the archive has accepted any instance of the series. */
   async wasStored({ seriesUuid }: SeriesIdentity): Promise<boolean> {
     const rows = await this.#database.query(
@@ -480,6 +494,7 @@ function toJob(row: Row): Job {
     error: row.error,
     waiting: row.waiting,
     stored: row.stored,
+    ...(row.rejected && { rejected: row.rejected }),
     cancelRequested: row.cancel_requested,
     requestedBy: row.requested_by,
     priority: row.priority >= PRIORITIES.interactive.from ? 'interactive' : 'batch',

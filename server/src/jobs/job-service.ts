@@ -197,7 +197,7 @@ export class JobService {
     const meant = pinned(request, fingerprint);
     for (;;) {
       const same = await this.#records.findSame(content.content);
-      if (same && (!same.result || (await this.#options.isStored(same.result, signal)))) {
+      if (same && !same.rejected && (!same.result || (await this.#options.isStored(same.result, signal)))) {
         const promoted = origin.priority === 'interactive' ? await this.#promote(same, origin) : undefined;
         return { job: this.#newest(promoted ?? same), existing: true };
       }
@@ -263,6 +263,7 @@ export class JobService {
   ): Promise<SeriesIdentity> {
     const table = this.#derivations;
     const isGone = async ({ identity, wasStored }: Derivation): Promise<boolean> => {
+      if (await this.#records.isRejected(identity)) return true;
       const result = await this.#records.resultOf(identity);
       if (result) return !(await this.#options.isStored(result, signal));
       const seriesInstanceUid = uidFromUuid(identity.seriesUuid);

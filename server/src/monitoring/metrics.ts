@@ -7,6 +7,7 @@ import {
   type Device,
   type Job,
   type JobState,
+  type ResultState,
   STAGES,
   type Stage,
 } from '../../../core/src/contract/index.ts';
@@ -52,6 +53,9 @@ export interface RuleNumbers {
   readonly lagSeconds: number;
 }
 
+/** Number of stored results by state. */
+export type ResultNumbers = Readonly<Partial<Record<ResultState, number>>>;
+
 export interface RulesNumbers {
   /** Since the archive was last searched without a fault; undefined before the first time. */
   readonly sweepAgeSeconds: number | undefined;
@@ -76,16 +80,18 @@ export class Metrics {
   readonly #sweeps: Counter<'outcome'>;
   #batches: (() => Promise<BatchLines>) | undefined;
   #rules: (() => Promise<RulesNumbers>) | undefined;
+  #results: (() => Promise<ResultNumbers>) | undefined;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     const gauges = makeGauges(registers);
     this.#readSources = async () => {
-      const [jobs, lines, rules, spool, device] = await Promise.all([
+      const [jobs, lines, rules, results, spool, device] = await Promise.all([
         told(() => sources.jobs()),
         told(async () => this.#batches?.()),
         told(async () => this.#rules?.()),
+        told(async () => this.#results?.()),
         told(() => sources.spool()),
         told(() => sources.device()),
       ]);
@@ -105,6 +111,7 @@ export class Metrics {
         for (const [state, count] of Object.entries(counts))
           gauges.ruleSeries.set({ rule: name, state }, count);
       }
+      for (const [state, count] of Object.entries(results ?? {})) gauges.results.set({ state }, count);
       if (spool) {
         gauges.spoolBytes.set(spool.used);
         gauges.spoolReserved.set(spool.reserved);
@@ -228,6 +235,10 @@ export class Metrics {
     }
   }
 
+  readResults(source: () => Promise<ResultNumbers>): void {
+    this.#results = source;
+  }
+
   ruleSaw(rule: string, series: number): void {
     this.#ruleSeen.inc({ rule }, series);
   }
@@ -334,6 +345,12 @@ function makeGauges(registers: Registry[]) {
     sweepAge: new Gauge({
       name: 'stain_rules_sweep_age_seconds',
       help: 'Time since the archive was last searched for new series without a fault',
+      registers,
+    }),
+    results: new Gauge({
+      name: 'stain_results',
+      help: 'Stored results by state, of all processes; DIFFERS and EXPIRING need attention',
+      labelNames: ['state'],
       registers,
     }),
     oldestWaiting: new Gauge({

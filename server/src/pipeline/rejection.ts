@@ -1,7 +1,9 @@
 /**
  * Whether a series was rejected (IHE Imaging Object Change Management): a Key Object Selection Document says so, with
- * one of the titles of CID 7011. Archives that act on such a document hide the series; the others list both.
+ * one of four titles of CID 7010. Archives that act on such a document hide the series; the others list both.
  */
+import type { RejectionReason } from '../../../core/src/contract/rejection-reason.ts';
+import { REJECTION_TITLES } from '../derived/rejection-note.ts';
 import type { DataSet } from '../dicom/dataset.ts';
 import { textOf } from '../dicom/json-model.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
@@ -9,8 +11,9 @@ import { orNone } from '../dicomweb/no-match.ts';
 import type { SeriesReference } from './series-reference.ts';
 import { type DerivedSeries, isSeriesStored } from './store-series.ts';
 
-/** Quality reasons, patient safety, wrong worklist entry, retention expired (DCM). */
-const REJECTIONS: ReadonlySet<string | undefined> = new Set(['113001', '113037', '113038', '113039']);
+const REASONS: ReadonlyMap<string | undefined, RejectionReason> = new Map(
+  Object.entries(REJECTION_TITLES).map(([reason, [value]]) => [value, reason as RejectionReason]),
+);
 
 /** Maximum number of key object series read per study: more than any study has. */
 const MAX_READ = 500;
@@ -25,10 +28,19 @@ export async function isSeriesThere(
 }
 
 export async function isRejected(
-  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  series: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,
 ): Promise<boolean> {
+  return (await rejectionOf(series, archive, signal)) !== undefined;
+}
+
+/** Why a series, or a part of it, was rejected. */
+export async function rejectionOf(
+  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  archive: DicomWebClient,
+  signal: AbortSignal,
+): Promise<RejectionReason | undefined> {
   const parameters = { StudyInstanceUID: studyInstanceUid, Modality: 'KO' };
   const found = await archive.searchSeries(parameters, signal);
   for (const json of found.slice(0, MAX_READ)) {
@@ -36,14 +48,19 @@ export async function isRejected(
     // An instance that does not name its class may be anything, and large.
     if (uid === undefined || textOf(json, '00080060')?.trim() !== 'KO') continue;
     const documents = (await orNone(() => archive.seriesMetadata(studyInstanceUid, uid, signal))) ?? [];
-    if (documents.some((document) => rejects(document, seriesInstanceUid))) return true;
+    const rejecting = documents.find((document) => refersTo(document, seriesInstanceUid));
+    if (rejecting) return reasonOf(rejecting);
   }
-  return false;
+  return undefined;
 }
 
-function rejects(document: DataSet, seriesInstanceUid: string): boolean {
+function reasonOf(document: DataSet): RejectionReason | undefined {
   const [title] = document.items('ConceptNameCodeSequence');
-  if (!REJECTIONS.has(title?.string('CodeValue'))) return false;
+  return REASONS.get(title?.string('CodeValue'));
+}
+
+function refersTo(document: DataSet, seriesInstanceUid: string): boolean {
+  if (reasonOf(document) === undefined) return false;
   return document
     .items('CurrentRequestedProcedureEvidenceSequence')
     .flatMap((study) => study.items('ReferencedSeriesSequence'))

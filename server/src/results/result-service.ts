@@ -1,0 +1,231 @@
+/**
+ * Stored results over the years: a corrected or merged patient, accession or study is noticed, superseded results are
+ * rejected and made again, and results whose retention ends are announced and then rejected. Nothing is deleted here.
+ */
+import type { RejectionReason, ResultQuery, StoredResult } from '../../../core/src/contract/index.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
+import type { Config } from '../config.ts';
+import type { JobService } from '../jobs/job-service.ts';
+import { ResultRecords, type ResultRow } from '../jobs/result-records.ts';
+import { type RejectionEnvironment, rejectSeries } from '../pipeline/reject-series.ts';
+import { rejectionOf } from '../pipeline/rejection.ts';
+import { checkResult } from './check-result.ts';
+
+/** Length of a round. */
+const ROUND_MS = 60_000;
+const DAY_MS = 24 * 60 * 60_000;
+/** Results that one round checks, rejects or makes again at most: an archive should not feel it. */
+const MOST = 20;
+/** Results of one study that are checked on demand. */
+const MOST_OF_STUDY = 200;
+
+export interface ResultServiceOptions {
+  readonly settings: Config['results'];
+  readonly jobs: Pick<JobService, 'create' | 'database'>;
+  readonly environment: RejectionEnvironment;
+  /** Results by their state, after a check or at the end of retention; for the log. */
+  onNotice(
+    what: 'changed' | 'expiring' | 'rejected' | 'remade',
+    facts: Readonly<Record<string, unknown>>,
+  ): void;
+  onFault(error: unknown): void;
+  /** Default: a minute. */
+  readonly roundMs?: number;
+}
+
+export class ResultService {
+  readonly #options: ResultServiceOptions;
+  readonly #records: ResultRecords;
+  readonly #end = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #round: Promise<void>;
+
+  constructor(options: ResultServiceOptions) {
+    this.#options = options;
+    this.#records = new ResultRecords(options.jobs.database);
+    this.#round = this.#runRound();
+    this.#timer = setInterval(() => {
+      this.#round = this.#round.then(() => this.#runRound());
+    }, options.roundMs ?? ROUND_MS).unref();
+  }
+
+  async list(query: ResultQuery): Promise<{ results: StoredResult[]; next: string | null }> {
+    const rows = await this.#records.list(query);
+    const results = rows.map((row) => this.#told(row));
+    return { results, next: rows.length < query.limit ? null : results.at(-1)!.seriesInstanceUid };
+  }
+
+  /** Number of results by state. */
+  counts(): ReturnType<ResultRecords['counts']> {
+    return this.#records.counts();
+  }
+
+  /** Compares the results of a study, and those of its slides, with their slides now. */
+  async check(studyInstanceUid: string, signal: AbortSignal): Promise<StoredResult[]> {
+    await this.#records.takeIn();
+    const rows = await this.#records.ofStudy(studyInstanceUid, MOST_OF_STUDY);
+    for (const row of rows) await this.#check(row, signal);
+    const checked = await Promise.all(rows.map(({ series }) => this.#find(series.seriesInstanceUid)));
+    return checked.map((row) => this.#told(row));
+  }
+
+  /** @throws RESULT_NOT_FOUND, and whatever `rejectSeries` throws */
+  async reject(
+    seriesInstanceUid: string,
+    reason: RejectionReason,
+    signal: AbortSignal,
+  ): Promise<StoredResult> {
+    await this.#reject(await this.#find(seriesInstanceUid), reason, { remake: false }, signal);
+    return this.#told(await this.#find(seriesInstanceUid));
+  }
+
+  /**
+   * Rejects a result, and makes it again from the slide as it is now.
+   * @throws RESULT_NOT_FOUND, and whatever `rejectSeries` and `JobService.create` throw
+   */
+  async remake(seriesInstanceUid: string, signal: AbortSignal): Promise<StoredResult> {
+    const row = await this.#find(seriesInstanceUid);
+    await this.#reject(row, 'worklist', { remake: true }, signal);
+    await this.#makeAgain(row, signal);
+    return this.#told(await this.#find(seriesInstanceUid));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#end.abort();
+    await this.#round;
+  }
+
+  async #find(seriesInstanceUid: string): Promise<ResultRow> {
+    let row = await this.#records.find(seriesInstanceUid);
+    if (!row) {
+      await this.#records.takeIn();
+      row = await this.#records.find(seriesInstanceUid);
+    }
+    if (row) return row;
+    throw new StainError('RESULT_NOT_FOUND', 'No job of this service has stored that series.');
+  }
+
+  #told(row: ResultRow): StoredResult {
+    const { keepDays } = this.#options.settings;
+    const isKept = keepDays === undefined || row.state === 'REJECTED' || row.state === 'GONE';
+    return {
+      ...row.series,
+      source: row.source,
+      state: row.state,
+      differs: row.differs,
+      reason: row.reason,
+      replacement: row.replacement,
+      storedAt: row.storedAt.toISOString(),
+      checkedAt: row.checkedAt?.toISOString() ?? null,
+      expiresAt: isKept ? null : new Date(row.storedAt.getTime() + keepDays * DAY_MS).toISOString(),
+    };
+  }
+
+  async #runRound(): Promise<void> {
+    const { signal } = this.#end;
+    const parts = [
+      () => this.#records.takeIn(),
+      () => this.#checkDue(signal),
+      () => this.#endRetention(signal),
+      () => this.#makeWantedAgain(signal),
+    ];
+    for (const part of parts) await this.#goOn(part);
+  }
+
+  async #checkDue(signal: AbortSignal): Promise<void> {
+    const { checkDays } = this.#options.settings;
+    if (checkDays === 0) return;
+    const rounds = (checkDays * DAY_MS) / (this.#options.roundMs ?? ROUND_MS);
+    for (const row of await this.#records.takeDue(checkDays, rounds, MOST))
+      await this.#goOn(async () => {
+        const { state } = await this.#check(row, signal);
+        if (state === 'DIFFERS' && this.#options.settings.onCorrection === 'remake')
+          await this.#reject(row, 'worklist', { remake: true }, signal);
+      });
+  }
+
+  /** One result that fails must not hold up the others. */
+  async #goOn(work: () => Promise<unknown>): Promise<void> {
+    const { signal } = this.#end;
+    if (signal.aborted) return;
+    try {
+      await work();
+    } catch (error) {
+      if (!signal.aborted) this.#options.onFault(error);
+    }
+  }
+
+  async #check(row: ResultRow, signal: AbortSignal): Promise<{ readonly state: string }> {
+    const { destination } = this.#options.environment;
+    const finding = await checkResult(row, destination, signal);
+    await this.#records.found(row.seriesUuid, finding);
+    const reason =
+      finding.state === 'GONE' ? undefined : await rejectionOf(finding.series, destination, signal);
+    if (reason !== undefined) {
+      await this.#records.rejected(row.seriesUuid, reason);
+      this.#options.onNotice('rejected', { reason, by: 'others' });
+      return { state: 'REJECTED' };
+    }
+    const { state, differs } = finding;
+    if (state !== 'CURRENT' && state !== row.state) this.#options.onNotice('changed', { state, differs });
+    return finding;
+  }
+
+  async #endRetention(signal: AbortSignal): Promise<void> {
+    const { keepDays, warnDays } = this.#options.settings;
+    if (keepDays === undefined) return;
+    const expiring = await this.#records.warn(keepDays, warnDays);
+    if (expiring > 0) this.#options.onNotice('expiring', { expiring, warnDays });
+    for (const row of await this.#records.expired(keepDays, warnDays, MOST))
+      await this.#goOn(() => this.#reject(row, 'retention', { remake: false }, signal));
+  }
+
+  /** With a note in the archive, unless the archive takes none. */
+  async #reject(
+    row: ResultRow,
+    reason: RejectionReason,
+    { remake }: { readonly remake: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { settings, environment, onNotice } = this.#options;
+    if (row.state !== 'REJECTED') {
+      if (settings.rejectionNotes)
+        await rejectSeries(
+          (await this.#find(row.series.seriesInstanceUid)).series,
+          reason,
+          environment,
+          signal,
+        ).catch((error: unknown) => {
+          // What is gone needs no note.
+          if (toStainError(error).code !== 'SERIES_NOT_FOUND') throw error;
+        });
+      onNotice('rejected', { reason });
+    }
+    await this.#records.rejected(row.seriesUuid, reason, remake);
+  }
+
+  async #makeWantedAgain(signal: AbortSignal): Promise<void> {
+    for (const row of await this.#records.toRemake(MOST))
+      await this.#goOn(() => this.#makeAgain(row, signal));
+  }
+
+  async #makeAgain({ seriesUuid, series }: ResultRow, signal: AbortSignal): Promise<void> {
+    const { request, requestedBy, source } = await this.#find(series.seriesInstanceUid);
+    try {
+      const { job } = await this.#options.jobs.create(
+        { ...request, ...source },
+        { requestedBy, priority: 'low' },
+        signal,
+      );
+      await this.#records.remade(seriesUuid, job.id);
+      this.#options.onNotice('remade', { job: job.id });
+    } catch (error) {
+      const { code, retry } = toStainError(error);
+      // Whatever may pass is tried again in the next round.
+      const isOver = retry === undefined && code !== 'QUEUE_FULL' && code !== 'SERIES_ARRIVING';
+      if (isOver && !signal.aborted) await this.#records.remade(seriesUuid, undefined);
+      throw error;
+    }
+  }
+}

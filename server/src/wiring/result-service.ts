@@ -1,0 +1,26 @@
+/** Assembles the care of stored results from the parts of the composition. */
+import type { Config } from '../config.ts';
+import { ResultService } from '../results/result-service.ts';
+import type { WorkingProcess } from './working-process.ts';
+
+const NOTICES = {
+  changed: 'a stored result does not match its slide any more',
+  expiring: 'the retention of stored results ends soon: they will be rejected',
+  rejected: 'a stored result was rejected',
+  remade: 'a stored result is made again',
+} as const;
+
+export function startResults(
+  { results }: Pick<Config, 'results'>,
+  { jobs, environment, metrics, log, onFault }: WorkingProcess,
+): ResultService {
+  const service = new ResultService({
+    settings: results,
+    jobs,
+    environment,
+    onNotice: (what, facts) => log.warn(facts, NOTICES[what]),
+    onFault,
+  });
+  metrics.readResults(() => service.counts());
+  return service;
+}
