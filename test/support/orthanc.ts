@@ -47,10 +47,11 @@ export interface RunningOrthanc extends AsyncDisposable {
   readonly url: string;
 }
 
-/** @param dicomWeb settings of the plugin */
+/** @param dicomWeb settings of the plugin @param settings of Orthanc itself */
 export async function startOrthanc(
   { name, program, plugin }: Orthanc = installedOrthanc,
   dicomWeb: Readonly<Record<string, unknown>> = {},
+  settings: Readonly<Record<string, unknown>> = {},
 ): Promise<RunningOrthanc> {
   for (const path of [program, plugin])
     if (!existsSync(path)) throw new Error(`There is no ${name} here (${path}); .ci/run installs it.`);
@@ -65,6 +66,7 @@ export async function startOrthanc(
     RemoteAccessAllowed: false,
     AuthenticationEnabled: false,
     DicomWeb: { Enable: true, Root: '/dicom-web/', ...dicomWeb },
+    ...settings,
   };
   await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));
   const server = spawn(program, [join(folder, 'orthanc.json')], { stdio: 'ignore' });
@@ -102,7 +104,8 @@ async function untilItAnswers(url: string, orthanc: ChildProcess): Promise<void>
     const answer = await fetch(`${url}/studies`, { headers: { Accept: 'application/dicom+json' } }).catch(
       () => undefined,
     );
-    if (answer?.ok) return;
+    // One with users asks who is there.
+    if (answer?.ok || answer?.status === 401) return;
     await pause(200);
   }
   throw new Error('Orthanc did not start within 30 s.');

@@ -1,4 +1,5 @@
 /** The HTTP API as zod schemas and types. Needs no Node, so the browser extension can use it. */
+export * from './archive.ts';
 export * from './batch.ts';
 export * from './job-state.ts';
 export * from './normalization.ts';

@@ -60,6 +60,8 @@ export interface AuditEntry {
   readonly batchId?: string | undefined;
   readonly workitemUid?: string | undefined;
   readonly template?: string | undefined;
+  /** Archive that was read or stored in, unless it is the default one. */
+  readonly archive?: string | undefined;
   readonly requestId?: string | undefined;
   /** Code of the error. */
   readonly code?: string | undefined;
@@ -117,6 +119,7 @@ function entitiesOf(entry: AuditEntry): object[] {
     ...entity('batch', entry.batchId && `urn:uuid:${entry.batchId}`),
     ...entity('workitem', uid(entry.workitemUid)),
     ...entity('template', entry.template),
+    ...entity('archive', entry.archive),
     ...requestOf(entry),
     ...trailOf(entry),
   ];

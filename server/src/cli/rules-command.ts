@@ -1,4 +1,5 @@
 /** `rules`: checks the file of rules, and lists what they would take up. */
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { type Arrival, readHeader, searchArrivals, tagsOf } from '../rules/arrivals.ts';
@@ -40,7 +41,7 @@ export async function rulesCommand(
     throw new StainError('CONFIGURATION_INVALID', 'rules.file is not set.');
   const rules = loadRules(config);
   if (!dryRun) return { rules, series: null };
-  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
+  await using archive = await openArchiveLocation(DEFAULT_ARCHIVE, config, {
     create: false,
   });
   const { client } = archive;

@@ -1,5 +1,5 @@
 /** Assembles the rules of a service from the parts of the composition. */
-import type { ArchiveCredentials } from '../auth/archive-credentials.ts';
+import type { ArchiveSettings } from '../auth/archive-settings.ts';
 import type { Config } from '../config.ts';
 import { OrthancFeed } from '../rules/orthanc-changes.ts';
 import type { Rule } from '../rules/rule.ts';
@@ -7,12 +7,10 @@ import { RuleService } from '../rules/rule-service.ts';
 import type { Composition } from './composition.ts';
 import type { WorkingProcess } from './working-process.ts';
 
-/** @param credentials for the archive */
 export function startRules(
   { config, model }: Composition,
-  { archive, jobs, templates, metrics, log, onFault }: WorkingProcess,
+  { archives, jobs, templates, metrics, log, onFault }: WorkingProcess,
   rules: readonly Rule[],
-  credentials: ArchiveCredentials,
 ): RuleService {
   // A model is verified once: its files do not change.
   const models = new Map<string, Promise<unknown>>();
@@ -24,13 +22,14 @@ export function startRules(
       throw error;
     });
   };
+  const { client, settings } = archives.get(undefined);
   const service = new RuleService({
     rules,
     settings: config.rules,
     output: config.output,
     database: jobs.database,
-    client: archive.client,
-    orthanc: orthancFeed(config, credentials),
+    client,
+    orthanc: orthancFeed(config, settings),
     async requireMeans(rule) {
       await requireModel(rule.model);
       await templates.version(rule.template);
@@ -56,16 +55,11 @@ export function startRules(
   return service;
 }
 
-function orthancFeed(
-  { rules, dicomweb }: Config,
-  { service, tls }: ArchiveCredentials,
-): OrthancFeed | undefined {
+function orthancFeed({ rules }: Config, settings: ArchiveSettings | undefined): OrthancFeed | undefined {
   const { orthancUrl: url } = rules;
   if (url === undefined) return undefined;
   // The credentials are for the archive's own host only.
-  const isArchive = dicomweb.url !== undefined && new URL(dicomweb.url).origin === new URL(url).origin;
-  return new OrthancFeed({
-    url,
-    ...(isArchive ? { headers: service, tls } : { headers: async () => ({}), tls: {} }),
-  });
+  const isArchive = settings && new URL(settings.url).origin === new URL(url).origin;
+  const { service, reach } = isArchive ? settings.credentials : { service: async () => ({}), reach: {} };
+  return new OrthancFeed({ url, headers: service, tls: reach.tls ?? {} });
 }
