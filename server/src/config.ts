@@ -630,7 +630,8 @@ export function loadConfig({ file, env }: ConfigSources): Config {
     const key = issue.path.join('.');
     const where = leaves.find((leaf) => leaf.key === key || key.startsWith(`${leaf.key}.`));
     const origin = where && env[where.env] ? where.env : (path ?? 'configuration');
-    return `${key || 'configuration'} (${origin}): ${issue.message}`;
+    const why = issue.code === 'invalid_key' ? issue.issues : [issue];
+    return `${key || 'configuration'} (${origin}): ${why.map(({ message }) => message).join(', ')}`;
   });
   throw invalid(problems.join('; '), { keys: parsed.error.issues.map((issue) => issue.path.join('.')) });
 }

@@ -22,7 +22,7 @@ export function ruleReports(
       unread,
     },
     rules: rules.map((rule) => {
-      const { name, outcome, template, model, transfer, priority, hours, since } = rule;
+      const { name, outcome, template, model, transfer, priority, hours, since, source, destination } = rule;
       const one = found.get(name);
       const own = ruleFaults[name];
       return {
@@ -35,6 +35,8 @@ export function ruleReports(
         template,
         model,
         transfer,
+        ...(source !== undefined && { source }),
+        ...(destination !== undefined && { destination }),
         priority,
         hours: hours ? { ...hours, days: hours.days && [...hours.days] } : null,
         since: since ?? null,

@@ -38,7 +38,12 @@ const MAX_UNREAD = 10_000;
 const ALWAYS = new Date('9999-12-31T00:00:00Z');
 
 export interface RuleServiceOptions {
+  /** Name of the archive that is searched; undefined for the default one. */
+  readonly archive?: string | undefined;
+  /** Those for this archive. */
   readonly rules: readonly Rule[];
+  /** Names of all rules, for whichever archive; default: of these. */
+  readonly allNames?: readonly string[];
   readonly settings: Pick<Config['rules'], 'pollSeconds' | 'lookBackDays' | 'reachDays'>;
   readonly output: Config['output'];
   readonly database: Database;
@@ -81,12 +86,16 @@ export class RuleService {
 
   constructor(options: RuleServiceOptions) {
     this.#options = options;
-    this.#records = new RuleRecords(options.database);
+    this.#records = new RuleRecords(options.database, options.archive);
     this.#done = this.#watch();
   }
 
   get names(): string[] {
     return this.#options.rules.map(({ name }) => name);
+  }
+
+  get #allNames(): readonly string[] {
+    return this.#options.allNames ?? this.names;
   }
 
   /** Where the search stands, and every rule. */
@@ -153,7 +162,7 @@ export class RuleService {
       const isUrgent = this.#isUrgent;
       this.#isUrgent = false;
       try {
-        if (this.#options.rules.length === 0) return await this.#records.suspendOthers([]);
+        if (this.#options.rules.length === 0) return await this.#records.suspendOthers(this.#allNames);
         if (isLeftover) await this.#records.release();
         isLeftover = false;
         const watch = await this.#records.lead(this.#holder, LEASE_SECONDS, pollSeconds, isUrgent);
@@ -213,6 +222,7 @@ export class RuleService {
     const standing: Standing[] = [];
     for (const rule of rules) {
       const { name, template, model, transfer, encoding, quality, anyStain, enabled } = rule;
+      const { source, destination } = rule;
       const request: BatchRequest = {
         template,
         model,
@@ -220,6 +230,8 @@ export class RuleService {
         encoding: encoding ?? output.encoding,
         quality: quality ?? output.quality,
         ...(anyStain && { anyStain }),
+        ...(source !== undefined && { source }),
+        ...(destination !== undefined && { destination }),
       };
       let until = enabled ? (rule.hours ? openUntil(rule.hours, this.#now()) : ALWAYS) : undefined;
       try {
@@ -232,7 +244,7 @@ export class RuleService {
       const defined = await this.#records.define(randomUUID(), rule, request, until);
       if (enabled) standing.push({ ...defined, rule });
     }
-    await this.#records.suspendOthers(this.names);
+    await this.#records.suspendOthers(this.#allNames);
     return standing;
   }
 
@@ -263,6 +275,8 @@ export class RuleService {
   }
 
   async #readAnnounced(take: (arrivals: readonly Arrival[]) => Promise<void>): Promise<void> {
+    // Announcements are of the default archive.
+    if (this.#options.archive !== undefined) return;
     for (const { study, series, announced_at } of await this.#records.announced(ANNOUNCED_AT_ONCE)) {
       const arrivals = await this.#found({
         StudyInstanceUID: study,

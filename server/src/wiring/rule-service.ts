@@ -1,9 +1,11 @@
 /** Assembles the rules of a service from the parts of the composition. */
 import type { ArchiveSettings } from '../auth/archive-settings.ts';
 import type { Config } from '../config.ts';
+import { AllRules } from '../rules/all-rules.ts';
 import { OrthancFeed } from '../rules/orthanc-changes.ts';
 import type { Rule } from '../rules/rule.ts';
 import { RuleService } from '../rules/rule-service.ts';
+import type { ArchiveLocation } from './archive-location.ts';
 import type { Composition } from './composition.ts';
 import type { WorkingProcess } from './working-process.ts';
 
@@ -11,7 +13,7 @@ export function startRules(
   { config, model }: Composition,
   { archives, jobs, templates, metrics, log, onFault }: WorkingProcess,
   rules: readonly Rule[],
-): RuleService {
+): AllRules {
   // A model is verified once: its files do not change.
   const models = new Map<string, Promise<unknown>>();
   const requireModel = async (name: string): Promise<void> => {
@@ -22,36 +24,40 @@ export function startRules(
       throw error;
     });
   };
-  const { client, settings } = archives.get(undefined);
-  const service = new RuleService({
-    rules,
-    settings: config.rules,
-    output: config.output,
-    database: jobs.database,
-    client,
-    orthanc: orthancFeed(config, settings),
-    async requireMeans(rule) {
-      await requireModel(rule.model);
-      await templates.version(rule.template);
-    },
-    onSeen: (rule, series) => metrics.ruleSaw(rule, series),
-    onSweep: (outcome) => metrics.sweepEnded(outcome),
-    onTrouble: (facts) =>
-      log.warn(
-        facts,
-        facts.rule === undefined ? 'the search for new slides failed' : 'a rule cannot be applied',
-      ),
-    onFault,
+  const names = rules.map(({ name }) => name);
+  const serviceFor = ({ archive, client, settings }: ArchiveLocation): RuleService =>
+    new RuleService({
+      archive,
+      rules: rules.filter(({ source }) => source === archive),
+      allNames: names,
+      settings: config.rules,
+      output: config.output,
+      database: jobs.database,
+      client,
+      orthanc: archive === undefined ? orthancFeed(config, settings) : undefined,
+      async requireMeans(rule) {
+        await requireModel(rule.model);
+        await templates.version(rule.template);
+      },
+      onSeen: (rule, series) => metrics.ruleSaw(rule, series),
+      onSweep: (outcome) => metrics.sweepEnded(outcome),
+      onTrouble: (facts) =>
+        log.warn(
+          { ...facts, archive },
+          facts.rule === undefined ? 'the search for new slides failed' : 'a rule cannot be applied',
+        ),
+      onFault,
+    });
+  // The default archive has one even without rules: it lets the series of former rules wait.
+  const isSearched = ({ archive }: ArchiveLocation): boolean =>
+    archive === undefined || rules.some(({ source }) => source === archive);
+  const service = new AllRules(archives.all.filter(isSearched).map(serviceFor), names);
+  metrics.readRules(names, async () => {
+    const { search, rules: reports } = await service.report();
+    // A search that has never succeeded is as old as the process.
+    const sweepAgeSeconds = rules.length > 0 ? (search.ageSeconds ?? process.uptime()) : undefined;
+    return { sweepAgeSeconds, rules: reports };
   });
-  metrics.readRules(
-    rules.map(({ name }) => name),
-    async () => {
-      const { search, rules: reports } = await service.report();
-      // A search that has never succeeded is as old as the process.
-      const sweepAgeSeconds = rules.length > 0 ? (search.ageSeconds ?? process.uptime()) : undefined;
-      return { sweepAgeSeconds, rules: reports };
-    },
-  );
   return service;
 }
 

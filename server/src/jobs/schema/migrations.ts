@@ -1,3 +1,4 @@
+import { ARCHIVE_RULE_TABLES } from './archive-rule-tables.ts';
 import { OUTCOME_INDEXES } from './outcome-indexes.ts';
 import { PRUNING_INDEXES } from './pruning-indexes.ts';
 import { RULE_TABLES } from './rule-tables.ts';
@@ -13,4 +14,10 @@ import { TABLES_OF_0_9 } from './tables-of-0.9.ts';
  * add tables, add indexes; drop what nobody uses any more one version later. It holds up writers while it runs, so it
  * changes many rows only where it must.
  */
-export const MIGRATIONS: readonly string[] = [TABLES_OF_0_9, PRUNING_INDEXES, RULE_TABLES, OUTCOME_INDEXES];
+export const MIGRATIONS: readonly string[] = [
+  TABLES_OF_0_9,
+  PRUNING_INDEXES,
+  RULE_TABLES,
+  OUTCOME_INDEXES,
+  ARCHIVE_RULE_TABLES,
+];
