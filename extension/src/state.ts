@@ -21,6 +21,13 @@ export interface UserError {
   readonly said?: string;
 }
 
+/** An archive that requests must name. */
+export interface NamedArchive {
+  readonly name: string;
+  /** Its results are stored in the default archive. */
+  readonly isReadOnly: boolean;
+}
+
 /** A whole-slide series in the viewer. */
 export interface SlideSeries {
   readonly studyInstanceUid: string;
@@ -34,6 +41,8 @@ export interface SlideSeries {
   readonly totalRows: number;
   /** Present when this product derived the series. */
   readonly derived: Derivation | null;
+  /** Missing for the default archive. */
+  readonly archive?: NamedArchive | undefined;
 }
 
 /** What the header of a derived series says about it; null if it says nothing. */

@@ -5,7 +5,8 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { DEFAULT_ARCHIVE, nameOfArchive } from '../../core/src/contract/archive.ts';
+import { nameOfArchive } from '../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../core/src/contract/default-archive.ts';
 import { DEFAULT_OUTPUT, OUTPUT_ENCODINGS } from '../../core/src/contract/output.ts';
 import { StainError } from '../../core/src/errors.ts';
 

@@ -1,8 +1,6 @@
 /** Archives as requests name them. */
 import { z } from 'zod';
-
-/** Stands for the archive of `dicomweb.url`, or the embedded one, which is also meant where no name is given. */
-export const DEFAULT_ARCHIVE = 'default';
+import { DEFAULT_ARCHIVE } from './default-archive.ts';
 
 export const nameOfArchive = z
   .string()

@@ -1,5 +1,7 @@
 /** The part of OHIF 3.13 that we use. Its packages come without types, so these were read from the viewer itself. */
 
+import type { NamedArchive } from '../state.ts';
+
 /** DICOM JSON with keywords for names (dcmjs): sequences are arrays, or objects that act as their first item. */
 // biome-ignore lint/suspicious/noExplicitAny: as many shapes as DICOM has attributes
 export type NaturalizedInstance = Record<string, any>;
@@ -94,7 +96,8 @@ export interface DataSource {
       >;
     };
   };
-  getConfig(): { readonly name?: string };
+  /** `stainNormalization` is ours: the archive, unless it is the default one. */
+  getConfig(): { readonly name?: string; readonly stainNormalization?: NamedArchive };
   deleteStudyMetadataPromise(studyInstanceUid: string): void;
 }
 

@@ -1,6 +1,6 @@
 /** `info`: the version and contents of this installation. */
 
-import { DEFAULT_ARCHIVE } from '../../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import type { Config } from '../config.ts';
 import { type DeviceProof, describeProof } from '../inference/device-proof.ts';

@@ -1,5 +1,5 @@
 /** `rules`: checks the file of rules, and lists what they would take up. */
-import { DEFAULT_ARCHIVE } from '../../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';

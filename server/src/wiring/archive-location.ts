@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
-import { DEFAULT_ARCHIVE } from '../../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { createArchive } from '../archive/archive.ts';
 import type { LeftOutFiles } from '../archive/folder-index.ts';

@@ -1,5 +1,6 @@
 /** The archives of a process by name, and what a normalisation from one to another needs. */
-import { type ArchiveNames, DEFAULT_ARCHIVE } from '../../../core/src/contract/archive.ts';
+import type { ArchiveNames } from '../../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
 import type { NormalizationEnvironment } from '../pipeline/environment.ts';
