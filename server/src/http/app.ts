@@ -144,10 +144,10 @@ function mountArchive(
   { audit, login, config, access }: Pick<AppOptions, 'audit' | 'login' | 'config' | 'access'>,
 ): void {
   const mount = (below: string, handler: RequestHandler, reads: boolean): void => {
-    const at = (prefix: string): string => `${prefix}/${below}`;
+    const at = `${name === undefined ? '' : `/archives/${name}`}/${below}`;
     service.use(
-      at(name === undefined ? '' : `/archives/${name}`),
-      named(at(name === undefined ? '' : '/archives/:archive')),
+      at,
+      named(at),
       audited(audit, undefined),
       auditedArchive(audit, { reads }),
       (_request, response, next) => {

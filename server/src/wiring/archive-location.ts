@@ -15,6 +15,8 @@ import {
 import type { Config, NamedArchive } from '../config.ts';
 import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
+import { parseRoot } from '../dicomweb/connection.ts';
+import { namedClient } from '../dicomweb/named-client.ts';
 import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
@@ -62,6 +64,10 @@ export async function openArchiveLocation(
   const { dicomweb } = config;
   const place = location === DEFAULT_ARCHIVE ? (dicomweb.url ?? config.archive.folder) : location;
   if (!/^https?:/i.test(place)) return openFolder(place, config, options);
+  // Its address is no way round its name.
+  if (options.create)
+    for (const [name, archive] of Object.entries(config.archives))
+      if (parseRoot(archive.url).href === parseRoot(place).href) requireWritable(name, archive);
   // Headers and client certificate are credentials for one archive, which no other may see.
   const isConfigured = dicomweb.url !== undefined && new URL(dicomweb.url).origin === new URL(place).origin;
   const settings = isConfigured
@@ -96,7 +102,7 @@ function openUrl(
   const { origin, pathname } = new URL(url);
   return {
     ...known,
-    client,
+    client: known.archive === undefined ? client : namedClient(client, known.archive),
     name: `${origin}${pathname}`,
     leftOut: [],
     [Symbol.asyncDispose]: () => client.close(),
