@@ -143,7 +143,7 @@ function mountArchive(
   { archiveRouter, archiveKnowsUsers, normalized }: ArchiveRoutes,
   { audit, login, config, access }: Pick<AppOptions, 'audit' | 'login' | 'config' | 'access'>,
 ): void {
-  const mount = (below: string, handler: RequestHandler, reads: boolean): void => {
+  const mount = (below: string, reads: boolean, ...handlers: RequestHandler[]): void => {
     const at = `${name === undefined ? '' : `/archives/${name}`}/${below}`;
     service.use(
       at,
@@ -156,14 +156,13 @@ function mountArchive(
       },
       archiveGuard(login),
       limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
-      longBody,
-      handler,
+      ...handlers,
     );
   };
-  if (archiveRouter) mount('dicom-web', archiveRouter, !archiveKnowsUsers);
+  if (archiveRouter) mount('dicom-web', !archiveKnowsUsers, longBody, archiveRouter);
   // Its frames are fetched with our own credentials, so the archive's trail does not say for whom.
   if (normalized)
-    mount('normalized/:template/dicom-web', normalizedRouter({ ...normalized, access, source: name }), true);
+    mount('normalized/:template/dicom-web', true, normalizedRouter({ ...normalized, access, source: name }));
 }
 
 /** Users who may request normalisations may also store. */
