@@ -94,8 +94,8 @@ export async function serveCommand(
     requireArchives: (names) => void parts.environmentOf(names),
     batches,
     archive: archives.get(undefined),
-    searchInstances: async (principal, query, searchSignal) =>
-      servedAs(undefined).search.instances(principal, query, searchSignal),
+    searchInstances: async (principal, query, searchSignal, { source }) =>
+      servedAs(source).search.instances(principal, query, searchSignal),
     searchSeries: async (principal, query, searchSignal, { maxResults, onLeftOut, source }) =>
       servedAs(source).search.series(
         principal,

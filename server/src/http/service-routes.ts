@@ -11,6 +11,7 @@ import {
 } from '../../../core/src/contract/index.ts';
 import { ERROR_TABLE } from '../../../core/src/errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
+import { dicomWebPath } from './archive-paths.ts';
 import { json, type Route } from './route.ts';
 
 const TAGS = ['Service'];
@@ -47,13 +48,9 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       handler(_request, response) {
         response.json({
           archives: [
-            { name: DEFAULT_ARCHIVE, isReadOnly: false, dicomWeb: `${basePath}/dicom-web` },
-            ...archives.map(({ name, isReadOnly }) => ({
-              name,
-              isReadOnly,
-              dicomWeb: `${basePath}/archives/${name}/dicom-web`,
-            })),
-          ],
+            { name: DEFAULT_ARCHIVE, isReadOnly: false },
+            ...archives.map(({ name, isReadOnly }) => ({ name, isReadOnly })),
+          ].map((archive) => ({ ...archive, dicomWeb: basePath + dicomWebPath(archive.name) })),
         } satisfies ArchiveList);
       },
     },
