@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { describeConfig, loadConfig } from '../server/src/config.ts';
+import { describeArchive, describeConfig, loadConfig } from '../server/src/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stain-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -65,6 +65,49 @@ describe('the configuration', () => {
     ],
     ['a file that is not JSON', { env: {}, content: '{' }, /config\.json is not JSON/],
     ['a file that contains a list', { env: {}, content: [] }, /config\.json/],
+    ...(
+      [
+        [
+          'an archive named like the default one',
+          { default: { url: 'http://a' } },
+          /archives\.default .*dicomweb\.url/,
+        ],
+        ['an archive with a name for a path', { '../a': { url: 'http://a' } }, /archives\.\.\.\/a .*hyphens/],
+        ['an archive without a URL', { vendor: {} }, /archives\.vendor\.url/],
+        [
+          'a password in the URL of an archive',
+          { vendor: { url: 'http://u:s3cret@a' } },
+          /vendor\.url .*"basic"/,
+        ],
+        [
+          'an archive with two kinds of credentials',
+          { vendor: { url: 'http://a', bearer: { env: 'A' }, basic: { user: 'u', password: { env: 'B' } } } },
+          /archives\.vendor .*one of basic, bearer and oauth/,
+        ],
+        [
+          'an archive that exchanges tokens nowhere',
+          { vendor: { url: 'http://a', users: 'exchanged' } },
+          /archives\.vendor .*requires oauth/,
+        ],
+        [
+          'a secret in the file of settings',
+          { vendor: { url: 'http://a', bearer: 's3cret' } },
+          /vendor\.bearer .*"file"/,
+        ],
+        [
+          'an unknown key of an archive',
+          { vendor: { url: 'http://a', readOnly: true } },
+          /vendor .*readOnly/,
+        ],
+      ] as const
+    ).map(
+      ([name, archives, message]) =>
+        [name, { env: {}, content: { archives } }, message] as [
+          string,
+          { env: Record<string, string>; content: unknown },
+          RegExp,
+        ],
+    ),
     ['a missing file', { env: { STAIN_CONFIG: '/nowhere.json' } }, /\/nowhere\.json cannot be read/],
   ])(
     'refuses %s and names it',
@@ -78,6 +121,7 @@ describe('the configuration', () => {
 
   it('never shows a secret value in an error', () => {
     const env = {
+      STAIN_ARCHIVES: '{"vendor": {"url": "http://u:s3cret@a", "bearer": "s3cret", "tls": "s3cret"}}',
       STAIN_DICOMWEB_HEADERS: '{"Authorization": 5, "X":"s3cret"',
       STAIN_DATABASE_URL: 'mysql://u:s3cret@h',
     };
@@ -87,6 +131,20 @@ describe('the configuration', () => {
         expect.objectContaining({ message: expect.not.stringContaining('s3cret') }),
       );
     }
+  });
+
+  it('names further archives, in the file or in the environment', () => {
+    const archives = { vendor: { url: 'https://pacs.example/dicom-web', isReadOnly: true } };
+    const { archives: found } = loadConfig({ file: file({ archives }), env: {} });
+    expect(found['vendor']).toMatchObject({
+      ...archives.vendor,
+      users: 'known',
+      tls: {},
+      profile: {},
+      timeoutSeconds: 300,
+    });
+    expect(loadConfig({ env: { STAIN_ARCHIVES: JSON.stringify(archives) } }).archives).toEqual(found);
+    for (const { meaning } of describeArchive()) expect(meaning).not.toBe('');
   });
 
   it('describes every key, and each variable works', () => {

@@ -127,6 +127,15 @@ export const ERROR_TABLE = {
     status: 404,
     remedy: 'Check the Study and Series Instance UID and that the archive holds them.',
   },
+  ARCHIVE_NOT_FOUND: {
+    status: 404,
+    remedy:
+      'Name an archive of GET /api/archives (those of the setting "archives"), or none for the default one.',
+  },
+  ARCHIVE_READ_ONLY: {
+    status: 403,
+    remedy: 'Name another archive as destination: GET /api/archives says which may be written to.',
+  },
   TEMPLATE_NOT_FOUND: {
     status: 404,
     remedy: 'List the templates with GET /api/templates or "stain-normalization info".',

@@ -19,6 +19,7 @@ import type { Surface } from './preview/surface.ts';
 import { TileOverlay, type TileProgress } from './preview/tile-overlay.ts';
 import type { Tile } from './preview/visible-tiles.ts';
 import { WorkerQueue } from './preview/worker-queue.ts';
+import { isSameSlide } from './service/archive-names.ts';
 import type { ServiceClient } from './service/service-client.ts';
 import type { PreviewStatus, SlideSeries } from './state.ts';
 import { formatCount } from './strings/language.ts';
@@ -61,7 +62,7 @@ export interface MappedSlide {
 
 /** What has been fetched of a slide, for the next template. */
 interface FetchedSlide {
-  readonly seriesInstanceUid: string;
+  readonly series: SlideSeries;
   readonly source: FrameSource;
   readonly metadata: Promise<readonly object[]>;
 }
@@ -186,7 +187,7 @@ export class PreviewFactory {
 
   #fetch(series: SlideSeries): FetchedSlide {
     const { studyInstanceUid: studyInstanceUID, seriesInstanceUid } = series;
-    if (this.#fetched?.seriesInstanceUid === seriesInstanceUid) return this.#fetched;
+    if (this.#fetched && isSameSlide(this.#fetched.series, series)) return this.#fetched;
     const { host } = this.#options;
     const metadata = host
       .wadoClient()
@@ -195,7 +196,7 @@ export class PreviewFactory {
     metadata.catch(() => {
       if (this.#fetched?.metadata === metadata) this.#fetched = undefined;
     });
-    this.#fetched = { seriesInstanceUid, source: new FrameSource(series, () => host.wadoClient()), metadata };
+    this.#fetched = { series, source: new FrameSource(series, () => host.wadoClient()), metadata };
     return this.#fetched;
   }
 

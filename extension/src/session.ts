@@ -20,6 +20,7 @@ import { templateName } from './names.ts';
 import type { Pane, ViewerHost } from './ohif/viewer-host.ts';
 import { PluginError, userErrorOf } from './plugin-error.ts';
 import type { MappedSlide, PreviewFactory, SeriesPixels, TargetStain } from './preview-factory.ts';
+import { archivesOf, isSameSlide } from './service/archive-names.ts';
 import { followJob } from './service/follow-job.ts';
 import type { ServiceClient } from './service/service-client.ts';
 import { Annotating, NO_ANNOTATIONS } from './session/annotating.ts';
@@ -275,6 +276,7 @@ export class Session implements PluginModel, Gated {
           model: DEFAULT_MODEL,
           transfer,
           ...output,
+          ...archivesOf(source),
         },
         signal,
       );
@@ -483,7 +485,7 @@ export class Session implements PluginModel, Gated {
     // A preview goes with the viewport that it was drawn over.
     const previewed = this.#previewing.viewer;
     if (previewed && !viewers.includes(previewed)) this.stopPreview();
-    if (source?.seriesInstanceUid !== this.#state.source?.seriesInstanceUid) {
+    if (!isSameSlide(source, this.#state.source)) {
       this.stopPreview();
       this.#change({ source });
       this.#openSource(source);
@@ -531,7 +533,7 @@ export class Session implements PluginModel, Gated {
     if (!source) return;
     void this.#stainOf(source, this.#slide.signal).catch(() => {});
     void this.#try(async (signal) => {
-      const jobs = await this.#options.client.jobsOf(source.seriesInstanceUid, signal);
+      const jobs = await this.#options.client.jobsOf(source, signal);
       this.#rejected = rejectedSeries(jobs);
       // The job of a rejected result has nothing to show.
       const job = jobs[0]?.rejected ? null : (jobs[0] ?? null);
@@ -568,7 +570,16 @@ export class Session implements PluginModel, Gated {
       const ended = this.#state.job;
       if (signal.aborted || ended?.id !== job.id) return;
       const { host } = this.#options;
-      if (ended.state === 'COMPLETED' && ended.result) {
+      const { destination } = ended.request;
+      if (ended.state === 'COMPLETED' && destination !== source.archive?.name)
+        host.notify(
+          translate('toolbar.normalize'),
+          destination === undefined
+            ? translate('notification.completedInDefault')
+            : translate('notification.completedElsewhere', { archive: destination }),
+          'success',
+        );
+      else if (ended.state === 'COMPLETED' && ended.result) {
         const { seriesInstanceUid } = await host.loadNewSeries(
           source.studyInstanceUid,
           ended.result.seriesInstanceUid,

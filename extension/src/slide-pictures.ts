@@ -2,6 +2,7 @@
 import { DEFAULT_MODEL } from '../../core/src/contract/default-model.ts';
 import type { TransferName } from '../../core/src/stain/transfer-name.ts';
 import type { Region } from './microscopy/choose-region.ts';
+import { sourceOf } from './service/archive-names.ts';
 import type { ServiceClient } from './service/service-client.ts';
 import type { SlideSeries } from './state.ts';
 
@@ -35,7 +36,8 @@ export async function slidePictures(
   const waiting = [...templates];
   const next = async (): Promise<void> => {
     for (let template = waiting.shift(); template !== undefined; template = waiting.shift()) {
-      const wanted = { studyInstanceUid, seriesInstanceUid, template, model: DEFAULT_MODEL, transfer };
+      const slide = { studyInstanceUid, seriesInstanceUid, ...sourceOf(source) };
+      const wanted = { ...slide, template, model: DEFAULT_MODEL, transfer };
       const url = await client.preview({ ...wanted, region, size: SIZE }, signal);
       signal.throwIfAborted();
       onPicture(template, url);

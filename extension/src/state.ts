@@ -10,6 +10,7 @@ import type { ColourReading } from '../../core/src/stain/colour-reading.ts';
 import type { TransferName } from '../../core/src/stain/transfer-name.ts';
 import type { Annotation } from './annotations/annotation.ts';
 import type { FullRecord } from './ohif/full-record.ts';
+import type { NamedArchive } from './ohif/types.ts';
 
 /** An error in words, with a remedy. `code` is one of the service's stable codes, or one of our own. */
 export interface UserError {
@@ -35,6 +36,8 @@ export interface SlideSeries {
   readonly totalRows: number;
   /** Present when this product derived the series. */
   readonly derived: Derivation | null;
+  /** Missing for the default archive. */
+  readonly archive?: NamedArchive | undefined;
 }
 
 /** What the header of a derived series says about it; null if it says nothing. */

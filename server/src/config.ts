@@ -5,6 +5,8 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { nameOfArchive } from '../../core/src/contract/archive.ts';
+import { DEFAULT_ARCHIVE } from '../../core/src/contract/default-archive.ts';
 import { DEFAULT_OUTPUT, OUTPUT_ENCODINGS } from '../../core/src/contract/output.ts';
 import { StainError } from '../../core/src/errors.ts';
 
@@ -24,6 +26,89 @@ const SIGNATURES = [
   'ES512',
   'EdDSA',
 ] as const;
+
+/** Where a secret of a named archive is: never in the file of settings itself, and never on a command line. */
+const secret = z.union(
+  [z.strictObject({ file: z.string().min(1) }), z.strictObject({ env: z.string().regex(/^[A-Za-z_]\w*$/) })],
+  { error: 'name a file or an environment variable: {"file": ...} or {"env": ...}' },
+);
+export type Secret = z.infer<typeof secret>;
+
+const login = z.strictObject({ user: z.string().min(1), password: secret });
+const withoutLogin = httpUrl.refine(
+  (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
+  'user and password go into "basic", not into the URL',
+);
+
+/** One more archive. */
+const namedArchive = z
+  .strictObject({
+    url: withoutLogin.describe('Base URL of its DICOMweb service.'),
+    isReadOnly: z.boolean().default(false).describe('Nothing is ever stored there.'),
+    users: z
+      .enum(['known', 'exchanged', 'unknown'])
+      .default('known')
+      .describe('As dicomweb.users: whether it accepts the tokens of users. Applies with a login.'),
+    basic: login.optional().describe('User and password (HTTP Basic): {"user": ..., "password": a secret}.'),
+    bearer: secret.optional().describe('Token (HTTP Bearer): a secret.'),
+    oauth: z
+      .strictObject({
+        tokenEndpoint: httpUrl,
+        clientId: z.string().min(1),
+        clientSecret: secret,
+        scope: z.string().min(1).optional(),
+        audience: z.string().min(1).optional(),
+      })
+      .optional()
+      .describe(
+        'Client credentials (OAuth 2.0): {"tokenEndpoint": ..., "clientId": ..., "clientSecret": a secret, "scope": ..., "audience": ...}; the last two may be left out.',
+      ),
+    tls: z
+      .strictObject({
+        caFile: z.string().min(1).optional(),
+        certFile: z.string().min(1).optional(),
+        keyFile: z.string().min(1).optional(),
+      })
+      .prefault({})
+      .describe('As dicomweb.tls: {"caFile": ..., "certFile": ..., "keyFile": ...}, each of them optional.'),
+    proxy: z
+      .strictObject({ url: withoutLogin, basic: login.optional() })
+      .optional()
+      .describe(
+        'HTTP proxy through which it is reached, in place of that of the process: {"url": ..., "basic": {"user": ..., "password": a secret}}.',
+      ),
+    timeoutSeconds: z.number().positive().default(300).describe('As dicomweb.timeoutSeconds.'),
+    maxConnections: count
+      .optional()
+      .describe('Maximum number of connections of one process for its own work, and again for viewers.'),
+    maxInstanceBytes: count
+      .optional()
+      .describe(
+        'Largest instance that it sends or accepts, in bytes; never more than limits.maxInstanceBytes.',
+      ),
+    profile: z
+      .strictObject({
+        json: z.enum(['application/dicom+json', 'application/json']).optional(),
+        paging: z.enum(['usual', 'small', 'none']).optional(),
+        includefield: z.boolean().optional(),
+        filters: z.boolean().optional(),
+        notFound: z.enum(['no resource', 'no match']).optional(),
+        instances: z.enum(['any', 'listed', 'none']).optional(),
+        frames: z.enum(['any', 'listed', 'none']).optional(),
+        headers: z.enum(['series metadata', 'instance metadata', 'instances']).optional(),
+      })
+      .prefault({})
+      .describe(
+        'How it must be queried where that differs from the usual way, so that it need not be found out: json, paging, includefield, filters, notFound, instances, frames, headers.',
+      ),
+  })
+  .refine(({ basic, bearer, oauth }) => [basic, bearer, oauth].filter(Boolean).length <= 1, {
+    message: 'give one of basic, bearer and oauth',
+  })
+  .refine(({ users, oauth }) => users !== 'exchanged' || oauth, {
+    message: 'users "exchanged" requires oauth',
+  });
+export type NamedArchive = z.infer<typeof namedArchive>;
 
 /** The longest time limit for a job: the queue's own limit of 24 hours, less its margin. */
 const MAX_JOB_MINUTES = 23 * 60;
@@ -191,6 +276,18 @@ const schema = z.strictObject({
       audience: z.string().min(1).optional().describe('Audience to request there.'),
     }),
   }),
+  archives: z
+    .record(
+      nameOfArchive.refine(
+        (name) => name !== DEFAULT_ARCHIVE,
+        'this name stands for the archive of dicomweb.url',
+      ),
+      namedArchive,
+    )
+    .default({})
+    .describe(
+      'Further archives by name, which requests and rules give as source or destination: see "Several archives" below. A JSON object in the environment.',
+    ),
   viewer: z.strictObject({
     enabled: z.boolean().default(true).describe('Serve OHIF with the plugin at the root of the host.'),
     directory: folder('./var/viewer', 'Folder that OHIF is downloaded into, once.'),
@@ -577,7 +674,8 @@ export function loadConfig({ file, env }: ConfigSources): Config {
     const key = issue.path.join('.');
     const where = leaves.find((leaf) => leaf.key === key || key.startsWith(`${leaf.key}.`));
     const origin = where && env[where.env] ? where.env : (path ?? 'configuration');
-    return `${key || 'configuration'} (${origin}): ${issue.message}`;
+    const why = issue.code === 'invalid_key' ? issue.issues : [issue];
+    return `${key || 'configuration'} (${origin}): ${why.map(({ message }) => message).join(', ')}`;
   });
   throw invalid(problems.join('; '), { keys: parsed.error.issues.map((issue) => issue.path.join('.')) });
 }
@@ -591,6 +689,18 @@ export function describeConfig(): ConfigRow[] {
       env,
       default: fallback === undefined ? '' : JSON.stringify(fallback),
       meaning: leaf.description ?? '',
+    };
+  });
+}
+
+/** What can be said of a named archive, for the same page. */
+export function describeArchive(): Omit<ConfigRow, 'env'>[] {
+  return Object.entries(namedArchive.shape).map(([key, field]) => {
+    const fallback = field.safeParse(undefined).data;
+    return {
+      key,
+      default: fallback === undefined ? '' : JSON.stringify(fallback),
+      meaning: field.description ?? '',
     };
   });
 }

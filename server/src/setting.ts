@@ -30,3 +30,25 @@ export async function readSettingFile(key: string, file: string): Promise<Buffer
     throw invalidSetting(key, `the file cannot be read (${cause.code}).`, cause);
   });
 }
+
+/**
+ * Reads a secret from where its setting says it is, without the newline at its end.
+ * @throws CONFIGURATION_INVALID if there is none, or if it cannot be part of a header
+ */
+export async function readSecret(
+  key: string,
+  secret: { readonly file: string } | { readonly env: string },
+): Promise<string> {
+  const text =
+    'file' in secret
+      ? (await readSettingFile(key, secret.file)).toString('utf8')
+      : (process.env[secret.env] ?? '');
+  const value = text.replace(/\r?\n$/, '');
+  if (value === '')
+    throw invalidSetting(
+      key,
+      'file' in secret ? 'the file is empty.' : `the variable ${secret.env} is not set.`,
+    );
+  if (/\p{Cc}/u.test(value)) throw invalidSetting(key, 'the secret must be one line.');
+  return value;
+}

@@ -10,7 +10,7 @@ const LOGIN = { STAIN_OIDC_ISSUER: 'http://127.0.0.1:1', STAIN_OIDC_AUDIENCE: 's
 async function checkOf(handle: Handler, env: Record<string, string> = LOGIN) {
   const server = await startFaultServer(handle);
   const config = loadConfig({ env: { STAIN_DICOMWEB_URL: server.url, ...env } });
-  return { server, users: openArchiveUsers(config, openLogin(config), { tls: {} }) };
+  return { server, users: openArchiveUsers(config, openLogin(config), { reach: {} }) };
 }
 const challenge =
   (...challenges: string[]): Handler =>

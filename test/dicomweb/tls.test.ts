@@ -211,12 +211,18 @@ describe('the files of the settings', () => {
 });
 
 describe('the proxy of the environment', () => {
-  /** Names of the hosts to which clients were let through. */
+  /** Lets clients through to one port; requests without TLS it answers itself. */
   async function startProxy(to: number) {
     const asked: string[] = [];
-    const proxy = createServer((_request, response) => void response.writeHead(502).end())
+    const authorizations: unknown[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(request.url!);
+      authorizations.push(request.headers['proxy-authorization']);
+      response.writeHead(204).end();
+    })
       .on('connect', (request, client) => {
         asked.push(request.url!);
+        authorizations.push(request.headers['proxy-authorization']);
         const archive = connect(to, '127.0.0.1', () => {
           client.write('HTTP/1.1 200 OK\r\n\r\n');
           archive.pipe(client).pipe(archive);
@@ -228,6 +234,7 @@ describe('the proxy of the environment', () => {
     return {
       url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
       asked,
+      authorizations,
       async [Symbol.asyncDispose]() {
         proxy.closeAllConnections();
         proxy.close();
@@ -251,6 +258,24 @@ describe('the proxy of the environment', () => {
       code: 'ARCHIVE_UNREACHABLE',
     });
     expect(proxy.asked).toHaveLength(1);
+  });
+
+  it('gives way to that of an archive, even for this host and without TLS', async () => {
+    const files = ofArchive.issue('pacs', 'DNS:pacs.example');
+    await using server = await serveTls(files, ofClients.caFile);
+    await using proxy = await startProxy(server.port);
+    const tls = await readTlsFiles('dicomweb.tls', { caFile: ofArchive.caFile, ...clientFiles });
+    vi.stubEnv('NODE_USE_ENV_PROXY', '1');
+    for (const name of ['HTTP_PROXY', 'HTTPS_PROXY']) vi.stubEnv(name, 'http://127.0.0.1:9');
+    const authorization = 'Basic dTpw';
+    for (const url of ['https://pacs.example/dicom-web', 'http://127.0.0.1:99/dicom-web'])
+      expect(await search({ url, tls, proxy: { url: proxy.url, authorization } })).toEqual([]);
+    expect(proxy.asked).toEqual([
+      'pacs.example:443',
+      expect.stringMatching('^http://127.0.0.1:99/dicom-web/studies'),
+    ]);
+    expect(server.clients).toEqual(['stain']);
+    expect(proxy.authorizations).toEqual([authorization, authorization]);
   });
 
   it('never gets what is for this host, such as the archive of a folder', async () => {

@@ -8,6 +8,7 @@ import type {
   WadoClient,
 } from '../../extension/src/ohif/types.ts';
 import { ViewerHost } from '../../extension/src/ohif/viewer-host.ts';
+import type { NamedArchive } from '../../extension/src/state.ts';
 
 export const STUDY = '1.2';
 export const SOURCE = '1.2.1';
@@ -57,6 +58,8 @@ export interface FakeOhif {
   readonly told: string[];
   /** Listeners to its events. */
   readonly listeners: Set<() => void>;
+  /** What its data source is, unless it is the default archive. */
+  archive: NamedArchive | undefined;
   /** The user's token. */
   authorization: string | undefined;
   /** Series in its archive; they enter the study when they are fetched. */
@@ -83,6 +86,7 @@ export function fakeOhif(...sets: DisplaySet[]): FakeOhif {
     told: [] as string[],
     listeners,
     stored: [] as DisplaySet[],
+    archive: undefined as NamedArchive | undefined,
     authorization: undefined as string | undefined,
     show(seriesInstanceUid: string | undefined) {
       if (seriesInstanceUid === undefined) viewports.clear();
@@ -117,14 +121,20 @@ export function fakeOhif(...sets: DisplaySet[]): FakeOhif {
       // Annotations, which begin with it, are tested elsewhere.
       importDicomMicroscopyViewer: () => new Promise(() => {}),
     },
-    uiNotificationService: { show: ({ type }: { type: string }) => void ohif.told.push(`notice ${type}`) },
+    uiNotificationService: {
+      show: ({ type }: { type: string }) => void ohif.told.push(`notice ${type}`),
+      hide() {},
+    },
     userAuthenticationService: {
       getAuthorizationHeader: () => (ohif.authorization ? { Authorization: ohif.authorization } : undefined),
       handleUnauthenticated: () => void ohif.told.push('unauthenticated'),
     },
   } as unknown as Services;
   const source = {
-    getConfig: () => ({ name: 'archive' }),
+    getConfig: () => ({
+      name: 'archive',
+      ...(ohif.archive && { stainNormalization: ohif.archive }),
+    }),
     deleteStudyMetadataPromise: (key: string) => void ohif.told.push(`forget ${key}`),
     retrieve: {
       getWadoDicomWebClient: () => ({ headers: { Accept: 'any' } }) as unknown as WadoClient,

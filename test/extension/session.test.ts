@@ -1,5 +1,6 @@
 /** The plugin at work: what it shows of slide, service and jobs, and what it does on request. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ArchiveNames } from '../../core/src/contract/archive.ts';
 import { Comparison } from '../../extension/src/comparison/comparison.ts';
 import { PluginError, ServiceError } from '../../extension/src/plugin-error.ts';
 import type { LivePreview, PreviewFactory, PreviewOptions } from '../../extension/src/preview-factory.ts';
@@ -404,6 +405,32 @@ describe('a job', () => {
       quality: 50,
     });
     expect(client.request.mock.calls.map(([path]) => path)).toEqual(['/api/normalizations/job/events']);
+  });
+
+  test.each([
+    ['the default archive', undefined, {}],
+    ['another', { name: 'research', isReadOnly: false }, { source: 'research', destination: 'research' }],
+    ['one that is read-only', { name: 'vendor', isReadOnly: true }, { source: 'vendor' }],
+  ])('of a slide in %s names archives', async (_what, archive, names) => {
+    ohif.archive = archive;
+    await entered();
+    expect(client.stain.mock.calls[0]![0]).toMatchObject(
+      archive ? { archive } : { seriesInstanceUid: SOURCE },
+    );
+    session.normalize();
+    await vi.waitFor(() => expect(session.state.job).not.toBeNull());
+    const { source, destination } = client.normalize.mock.calls[0]![0] as ArchiveNames;
+    expect({ source, destination }).toEqual({ source: undefined, destination: undefined, ...names });
+  });
+
+  test('whose result is in another archive is told, and nothing is looked for here', async () => {
+    ohif.archive = { name: 'vendor', isReadOnly: true };
+    const ended = { ...job('COMPLETED'), result: { seriesInstanceUid: DERIVED } };
+    client.request.mockResolvedValue(new Response(`event: job\ndata: ${JSON.stringify(ended)}\n\n`) as never);
+    await entered();
+    session.normalize();
+    await vi.waitFor(() => expect(ohif.told).toEqual(['notice success']));
+    expect(session.state.error).toBeNull();
   });
 
   test('cannot be requested for a slide that is already normalised, and neither can a preview', async () => {

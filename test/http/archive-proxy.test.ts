@@ -607,7 +607,7 @@ test('a client that leaves while its credentials are fetched: the archive gets n
   const given = Promise.withResolvers<Record<string, string>>();
   const { archive, service, firstClosed, get } = await start(mirror, {
     credentials: {
-      tls: {},
+      reach: {},
       async service() {
         asked.resolve();
         return given.promise;

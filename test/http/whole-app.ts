@@ -71,6 +71,7 @@ export function serveWholeApp(): void {
         batches,
         searchSeries: async () => [],
         searchInstances: async () => [],
+        requireArchives: () => {},
         log,
         version: '1.2.3',
         templates: {

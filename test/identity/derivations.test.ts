@@ -62,6 +62,14 @@ describe('the UID of a series', () => {
     );
   });
 
+  it('is another series for other archives, and the same as ever for the default one', () => {
+    const of = (names: object) => seriesContent({ ...REQUEST, ...names }, FINGERPRINT);
+    const all = [{}, { source: 'a' }, { destination: 'a' }, { source: 'a', destination: 'b' }].map(of);
+    for (const key of ['lineage', 'content'] as const)
+      expect(new Set(all.map((one) => one[key])).size).toBe(all.length);
+    expect(of({ source: undefined, destination: undefined })).toEqual(seriesContent(REQUEST, FINGERPRINT));
+  });
+
   it('is the same as before `anyStain` existed, if that is not set', () => {
     const request = { ...REQUEST, studyInstanceUid: '1.2.3', seriesInstanceUid: '1.2.3.4', template: 'one' };
     const before = seriesContent(request, FINGERPRINT).content;

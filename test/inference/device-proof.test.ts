@@ -138,7 +138,7 @@ describe('the proof', () => {
 
   it('is shown by info and by the HTTP API', () => {
     const model = { name: 'fast', version: '1', sha256: 'x' };
-    const info = { version: '1', providerReason: undefined, model, templates: [] };
+    const info = { version: '1', providerReason: undefined, model, archives: [], templates: [] };
     const text = describeInfo({ ...info, executionProvider: CUDA, deviceProof: proof });
     expect(text).toMatch(/proof +all 16 convolutions on \S+ 0; at most 0 grey levels from the CPU/);
     const answer = { requested: 'cuda', executionProvider: CUDA, reason: null, proof, threads: 2 };

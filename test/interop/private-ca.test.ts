@@ -2,12 +2,9 @@
  * A whole service in a hospital with a private CA: a real Orthanc behind TLS that asks for a client certificate, and a
  * real PostgreSQL over TLS. Orthanc's own TLS crashes in Debian 12 (1.10.1), so what ends it stands before Orthanc. Node trusts the CA by NODE_EXTRA_CA_CERTS, as docs/operations.md says.
  */
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { type AddressInfo, connect } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Job } from '../../core/src/contract/index.ts';
 import { textOf } from '../../server/src/dicom/json-model.ts';
@@ -18,6 +15,7 @@ import { repository } from '../support/peers.ts';
 import { postgresMissing, type RunningPostgres, startPostgres } from '../support/postgres.ts';
 import { startProcess } from '../support/service-process.ts';
 import { storeFiles } from '../support/store-files.ts';
+import { requireCertificate, type TlsFront } from '../support/tls-front.ts';
 
 const missing = orthancMissing ?? postgresMissing;
 const signal = AbortSignal.timeout(300_000);
@@ -31,8 +29,7 @@ describe.skipIf(missing)(`with a private CA${missing ? ` (skipped: ${missing})` 
   let postgres: RunningPostgres;
   let archiveUrl: string;
   let client: DicomWebClient;
-  /** Common names of the clients that were let through. */
-  const clients = new Set<unknown>();
+  let front: TlsFront;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'stain-private-ca-'));
@@ -40,30 +37,13 @@ describe.skipIf(missing)(`with a private CA${missing ? ` (skipped: ${missing})` 
     ca = open.use(await makeAuthority());
     own = ca.issue('stain');
     orthanc = open.use(await startOrthanc());
-    const port = await requireCertificate(Number(new URL(orthanc.url).port));
-    archiveUrl = `https://localhost:${port}/dicom-web`;
+    front = open.use(await requireCertificate(ca, Number(new URL(orthanc.url).port)));
+    archiveUrl = `https://localhost:${front.port}/dicom-web`;
     postgres = open.use(await startPostgres({ tls: ca.issue('postgres') }));
     client = createDicomWebClient({ url: orthanc.url });
     open.defer(() => client.close());
   });
   afterAll(() => open.disposeAsync());
-
-  /** Ends TLS for a port of this host, as a reverse proxy does. @returns its own port */
-  async function requireCertificate(behind: number): Promise<number> {
-    const { certFile, keyFile } = ca.issue('archive');
-    const [cert, key, caFile] = await Promise.all(
-      [certFile, keyFile, ca.caFile].map((file) => readFile(file)),
-    );
-    const front = createServer({ cert, key, ca: caFile, requestCert: true }, (socket) => {
-      clients.add(socket.getPeerCertificate().subject?.CN);
-      const archive = connect(behind, '127.0.0.1');
-      for (const end of [socket, archive]) end.on('error', () => socket.destroy() && archive.destroy());
-      socket.pipe(archive).pipe(socket);
-    }).listen(0, '127.0.0.1');
-    await once(front, 'listening');
-    open.defer(() => void front.close());
-    return (front.address() as AddressInfo).port;
-  }
 
   const settings = (sslmode: string): Record<string, string> => ({
     STAIN_DICOMWEB_URL: archiveUrl,
@@ -102,7 +82,7 @@ describe.skipIf(missing)(`with a private CA${missing ? ` (skipped: ${missing})` 
     const series = (await jobNow()).result!.seriesInstanceUid;
     const shown = await fetch(`${service.url}/dicom-web/studies/${study}/series/${series}/instances`);
     expect(await shown.json()).toHaveLength(1);
-    expect([...clients]).toEqual(['stain']);
+    expect([...front.clients]).toEqual(['stain']);
   });
 
   it('does not start with a database whose CA it does not know, and says why', async () => {

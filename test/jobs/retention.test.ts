@@ -24,7 +24,7 @@ function openResults(environment: Record<string, string>): ResultService {
     settings,
     jobs,
     // Nothing is asked of an archive without notes and checks.
-    environment: {} as never,
+    environmentOf: () => ({}) as never,
     onNotice: (what) => notices.push(what),
     onFault(error) {
       throw error;

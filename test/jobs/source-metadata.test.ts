@@ -68,7 +68,7 @@ async function openProcess(concurrency: number): Promise<JobService & AsyncDispo
       database: { ...config.database, directory: join(place.folder, 'database') },
       jobs: { ...config.jobs, concurrency },
     },
-    place.composition.environment({ source: client, destination: client }),
+    () => place.composition.environment({ source: client, destination: client }),
     {
       log: createLogger({ level: 'silent' }),
       metrics: testMetrics(NO_JOBS),

@@ -186,7 +186,7 @@ describe('reading a slide', () => {
     };
     const service = stainService(
       place.composition,
-      environment,
+      () => environment,
       new Looks(place.composition.config.limits),
       templates as never,
     );

@@ -1,6 +1,6 @@
 /** Rules over an archive that the test fills: what is taken up, when, and how often. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BatchSeries } from '../../core/src/contract/index.ts';
+import type { BatchSeries, RuleList } from '../../core/src/contract/index.ts';
 import { StainError } from '../../core/src/errors.ts';
 import { scannerKey } from '../../server/src/acceptance/scanner.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
@@ -8,6 +8,7 @@ import { tagOf } from '../../server/src/dicom/dictionary.ts';
 import type { DicomJson } from '../../server/src/dicom/json-model.ts';
 import { BatchService, type BatchServiceOptions } from '../../server/src/jobs/batch-service.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
+import { AllRules } from '../../server/src/rules/all-rules.ts';
 import type { Rule } from '../../server/src/rules/rule.ts';
 import { RuleService, type RuleServiceOptions } from '../../server/src/rules/rule-service.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
@@ -526,6 +527,60 @@ describe('hours and priority', () => {
     const { job } = await create(jobs, request(), { requestedBy: 'ann' });
     work.calls[0]!.succeed();
     await poll(() => work.calls[1]?.job).toBe(job.id);
+  });
+});
+
+describe('rules for several archives', () => {
+  it('search each of them for itself, though it holds the same series', async () => {
+    put('5.1');
+    const inVendor: DicomJson[] = [];
+    const allNames = ['one', 'two'];
+    const main = await openSurveyed([rule()], { allNames });
+    const vendor = await openSurveyed(
+      [rule({ name: 'two', source: 'vendor', destination: 'research', priority: 'low' })],
+      { allNames, archive: 'vendor', client: { ...client, searchSeries: async () => inVendor } },
+    );
+    const all = new AllRules([main, vendor], allNames);
+    await searched(main);
+    inVendor.push(archive.get('5.1')!.json);
+    const [line] = await untilTaken(vendor, 1, 'two');
+    expect(line).toMatchObject({ seriesInstanceUid: '5.1' });
+    await poll(async () => (await taken(vendor, 'two'))[0]!.job).not.toBeNull();
+    const job = await jobs.get((await taken(vendor, 'two'))[0]!.job!);
+    expect(job.request).toMatchObject({
+      source: 'vendor',
+      destination: 'research',
+      seriesInstanceUid: '5.1',
+    });
+    // It was in this archive before its rule.
+    await searched(main);
+    expect(await taken(main)).toEqual([]);
+    const { rules, search } = await all.report();
+    expect(rules.map(({ name, state, source }) => [name, state, source])).toEqual([
+      ['one', 'OPEN', undefined],
+      ['two', 'OPEN', 'vendor'],
+    ]);
+    expect(search).toMatchObject({ isSurveyed: true, code: null });
+    expect((await all.series('two', { state: undefined, after: 0, limit: 1 })).series).toHaveLength(1);
+    await expect(all.retry('three')).rejects.toMatchObject({ code: 'RULE_NOT_FOUND' });
+  });
+
+  it('report the archive that cannot be searched', async () => {
+    const broken = async () => {
+      throw new StainError('ARCHIVE_UNREACHABLE', 'It is away.');
+    };
+    const allNames = ['one', 'two'];
+    const main = await openSurveyed([rule()], { allNames });
+    const vendor = await openRules([rule({ name: 'two', source: 'vendor' })], {
+      allNames,
+      archive: 'vendor',
+      client: { ...client, searchSeries: broken },
+    });
+    const all = new AllRules([main, vendor], allNames);
+    const of = async (service: { report(): Promise<RuleList> }) => (await service.report()).search;
+    await poll(async () => (await of(all)).code).toBe('ARCHIVE_UNREACHABLE');
+    expect(await of(all)).toMatchObject({ isSurveyed: false, sweptAt: null });
+    expect(await of(main)).toMatchObject({ isSurveyed: true, code: null });
   });
 });
 

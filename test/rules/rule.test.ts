@@ -15,10 +15,15 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const ARCHIVES = JSON.stringify({
+  vendor: { url: 'https://vendor.example', isReadOnly: true },
+  research: { url: 'https://research.example' },
+});
+
 async function load(rules: unknown): Promise<Rule[]> {
   const file = join(folder, 'rules.json');
   await writeFile(file, typeof rules === 'string' ? rules : JSON.stringify({ rules }));
-  return loadRules(loadConfig({ env: { STAIN_RULES_FILE: file } }));
+  return loadRules(loadConfig({ env: { STAIN_RULES_FILE: file, STAIN_ARCHIVES: ARCHIVES } }));
 }
 
 const ONE = { name: 'one', match: { StationName: 'SCANNER?' }, template: 'he-pink-violet' };
@@ -64,6 +69,17 @@ describe('the file of rules', () => {
       [{ ...ONE, transfer: 'paper' }],
       /outcome "fit" works with transfer "linear"/,
     ],
+    [
+      'an archive that is not named',
+      [{ ...ONE, source: 'constructor' }],
+      /there is no archive "constructor"/,
+    ],
+    [
+      'a destination that is read-only',
+      [{ ...ONE, outcome: 'store', destination: 'vendor' }],
+      /rule "one": the archive "vendor" is read-only/,
+    ],
+    ['a fit with a destination', [{ ...ONE, destination: 'research' }], /destination needs outcome "store"/],
     ['a fit with a quality', [{ ...ONE, quality: 80 }], /need outcome "store"/],
     ['a text that is not JSON', '{', /the file is not JSON/],
   ])('is refused with %s', async (_what, rules, message) => {

@@ -62,7 +62,7 @@ beforeAll(async () => {
   app = await startApp(jobs, {
     ...stainService(
       composition,
-      composition.environment({ source, destination: source }),
+      () => composition.environment({ source, destination: source }),
       new Looks(composition.config.limits),
       templates,
     ),
@@ -172,7 +172,12 @@ describe('A fit', () => {
     // Loading the model does not count as fitting.
     await composition.network('fast');
     const environment = composition.environment({ source, destination: source });
-    const service = stainService(composition, environment, new Looks(composition.config.limits), templates);
+    const service = stainService(
+      composition,
+      () => environment,
+      new Looks(composition.config.limits),
+      templates,
+    );
     const { signal } = new AbortController();
     const [slide] = hanging(1);
     for (let tries = 0; tries < 2; tries++)

@@ -56,7 +56,12 @@ export async function serveNormalized(
     throw error;
   };
   const metrics = testMetrics({ statistics: async () => ({}) } as never);
-  const jobs = await openJobService(config, environment, { log, metrics, onFault, audit: { record() {} } });
+  const jobs = await openJobService(config, () => environment, {
+    log,
+    metrics,
+    onFault,
+    audit: { record() {} },
+  });
   cleanup.defer(() => jobs.close());
   const codecs = new CodecPool({ threads: 2 });
   cleanup.defer(() => codecs.close());

@@ -67,6 +67,7 @@ export async function startOrthanc(
     AuthenticationEnabled: false,
     ...settings,
     DicomWeb: { Enable: true, Root: '/dicom-web/', ...dicomWeb },
+    ...settings,
   };
   await writeFile(join(folder, 'orthanc.json'), JSON.stringify(configuration));
   const server = spawn(program, [join(folder, 'orthanc.json')], { stdio: 'ignore' });
@@ -104,7 +105,8 @@ async function untilItAnswers(url: string, orthanc: ChildProcess): Promise<void>
     const answer = await fetch(`${url}/studies`, { headers: { Accept: 'application/dicom+json' } }).catch(
       () => undefined,
     );
-    if (answer?.ok) return;
+    // One with users asks who is there.
+    if (answer?.ok || answer?.status === 401) return;
     await pause(200);
   }
   throw new Error('Orthanc did not start within 30 s.');

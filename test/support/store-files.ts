@@ -2,8 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
-/** @param url root of the DICOMweb service */
-export async function storeFiles(url: string, files: readonly string[]): Promise<Response> {
+/** @param url root of the DICOMweb service @param headers besides that of the type, such as Authorization */
+export async function storeFiles(
+  url: string,
+  files: readonly string[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   // Long enough to be in no file: a short one is, and Orthanc then finds no instance.
   const boundary = randomUUID();
   const parts = await Promise.all(
@@ -15,7 +19,10 @@ export async function storeFiles(url: string, files: readonly string[]): Promise
   );
   return fetch(`${url}/studies`, {
     method: 'POST',
-    headers: { 'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}` },
+    headers: {
+      ...headers,
+      'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}`,
+    },
     body: Buffer.concat([...parts.flat(), Buffer.from(`--${boundary}--\r\n`)]),
   });
 }

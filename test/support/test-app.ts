@@ -83,6 +83,7 @@ export async function startApp(
       checks: {},
       searchSeries: async () => [],
       searchInstances: async () => [],
+      requireArchives: () => {},
       log: createLogger({ level: 'silent' }),
       version: '1',
       templates,

@@ -64,6 +64,7 @@ describe('the pages', () => {
       dist: join(folder, 'package/dist'),
       plugin,
       basePath: '/stain',
+      archives: [{ name: 'vendor', isReadOnly: true }],
       templates: async () => [{ id: 'he-one', name: 'H&E "one"' }],
     });
     server = await listen(express().use(router), { host: '127.0.0.1', port: 0 });
@@ -116,12 +117,19 @@ describe('the pages', () => {
     const window: { config?: { dataSources: { configuration: object }[]; extensions: string[] } } = {};
     vm.runInNewContext(await (await get('/app-config.js', '*/*')).text(), { window });
     expect(window.config!.extensions).toEqual(['/plugins/stain-normalization.mjs']);
-    const [archive, normalized, ...others] = window.config!.dataSources;
+    const [archive, normalized, vendor, ...others] = window.config!.dataSources;
     expect(archive!.configuration).toMatchObject({ name: 'dicomweb', wadoRoot: '/stain/dicom-web' });
     expect(normalized!.configuration).toMatchObject({
       name: 'normalized-he-one',
       friendlyName: 'Normalised to H&E "one"',
       wadoRoot: '/stain/normalized/he-one/dicom-web',
+    });
+    expect(archive!.configuration).not.toHaveProperty('stainNormalization');
+    expect(vendor!.configuration).toMatchObject({
+      name: 'archive-vendor',
+      friendlyName: 'Archive vendor (read-only)',
+      wadoRoot: '/stain/archives/vendor/dicom-web',
+      stainNormalization: { name: 'vendor', isReadOnly: true },
     });
     expect(others).toEqual([]);
   });

@@ -21,7 +21,12 @@ it('accepts no more previews than it can make soon, and drops those that nobody 
   } as never;
   const environment = composition.environment({ source, destination: source });
   // No template is made here.
-  const service = stainService(composition, environment, new Looks(composition.config.limits), undefined!);
+  const service = stainService(
+    composition,
+    () => environment,
+    new Looks(composition.config.limits),
+    undefined!,
+  );
   const leaving = new AbortController();
   const wanted = {
     studyInstanceUid: '2.25.1',

@@ -18,7 +18,8 @@ export const batchQuery = z
   })
   .meta({ id: 'BatchQuery' });
 
-const { template, model, transfer, encoding, quality, anyStain } = normalizationCreate.shape;
+const { template, model, transfer, encoding, quality, anyStain, source, destination } =
+  normalizationCreate.shape;
 
 /** Body of POST /api/batches. */
 export const batchCreate = z
@@ -36,6 +37,8 @@ export const batchCreate = z
     encoding,
     quality,
     anyStain,
+    source,
+    destination,
   })
   .refine(({ query, studies }) => (query === undefined) !== (studies === undefined), {
     message: 'give either query or studies',
@@ -85,6 +88,14 @@ export const batch = z
     template: z.string(),
     model: z.string(),
     transfer: transfer.unwrap().optional().meta({ description: 'Missing in batches of older versions' }),
+    source: z
+      .string()
+      .optional()
+      .meta({ description: 'Archive of the slides; missing: the default archive' }),
+    destination: z
+      .string()
+      .optional()
+      .meta({ description: 'Archive of the results; missing: the default archive' }),
     isCancelled: z.boolean(),
     counts: z.record(z.string(), z.number()).meta({ description: 'Number of series by state' }),
   })

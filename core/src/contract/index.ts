@@ -1,5 +1,7 @@
 /** The HTTP API as zod schemas and types. Needs no Node, so the browser extension can use it. */
+export * from './archive.ts';
 export * from './batch.ts';
+export * from './default-archive.ts';
 export * from './job-state.ts';
 export * from './normalization.ts';
 export * from './output.ts';

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { classStatistics } from '../stain/class-statistics.ts';
 import { templateId } from '../stain/template-document.ts';
 import { DEFAULT_TRANSFER, TRANSFERS } from '../stain/transfer-name.ts';
+import { destination, nameOfArchive, source } from './archive.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 import { JOB_STATES } from './job-state.ts';
 import { OUTPUT_ENCODINGS } from './output.ts';
@@ -54,6 +55,8 @@ export const normalizationCreate = z
     encoding: outputEncoding.optional(),
     quality: quality.optional(),
     anyStain,
+    source,
+    destination,
   })
   .meta({
     id: 'NormalizationCreate',
@@ -212,6 +215,11 @@ export const normalizationRequest = z.object({
   encoding: outputEncoding,
   quality,
   anyStain,
+  source: z.string().optional().meta({ description: 'Archive of the slide; missing: the default archive' }),
+  destination: z
+    .string()
+    .optional()
+    .meta({ description: 'Archive of the result; missing: the default archive' }),
 });
 export type NormalizationRequest = z.infer<typeof normalizationRequest>;
 
@@ -268,6 +276,7 @@ export type JobList = z.infer<typeof jobList>;
 
 export const jobListQuery = z.strictObject({
   series: dicomUid.optional().meta({ description: 'Only jobs of this source series' }),
+  source: nameOfArchive.optional().meta({ description: 'Only jobs of slides in this archive' }),
   state: jobState.optional(),
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z

@@ -22,6 +22,14 @@ export const rule = z
     template: z.string(),
     model: z.string(),
     transfer: transfer.unwrap(),
+    source: z
+      .string()
+      .optional()
+      .meta({ description: 'Archive of the slides; missing: the default archive' }),
+    destination: z
+      .string()
+      .optional()
+      .meta({ description: 'Archive of the results; missing: the default archive' }),
     priority: z.enum(['high', 'normal', 'low']),
     hours: z
       .object({
@@ -54,7 +62,7 @@ export const ruleList = z
         sweptAt: z.iso
           .datetime()
           .nullable()
-          .meta({ description: 'Last search of the archive without a fault' }),
+          .meta({ description: 'Last search without a fault; of several archives, the oldest' }),
         ageSeconds: z.number().nullable(),
         isSurveyed: z.boolean().meta({
           description:

@@ -67,7 +67,14 @@ export const health = z
   .object({
     status: z.enum(['ok', 'unavailable']),
     version: z.string(),
-    checks: z.array(z.object({ name: z.string(), ok: z.boolean(), code: z.string().optional() })),
+    checks: z.array(
+      z.object({
+        name: z.string(),
+        ok: z.boolean(),
+        isOptional: z.boolean().optional().meta({ description: 'true: the service is ready without it' }),
+        code: z.string().optional(),
+      }),
+    ),
   })
   .meta({ id: 'Health' });
 export type Health = z.infer<typeof health>;

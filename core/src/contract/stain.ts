@@ -1,6 +1,7 @@
 /** The current stain of a slide, and previews with another. */
 import { z } from 'zod';
 import { classStatistics, densityStatistics } from '../stain/class-statistics.ts';
+import { source } from './archive.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 import {
   anyStain,
@@ -19,6 +20,7 @@ const modelName = nameOfModel.default(DEFAULT_MODEL);
 export const stainQuery = z.strictObject({
   model: modelName,
   slide: slideOfSeries,
+  source,
   anyStain: z
     .enum(['true', 'false'])
     .default('false')
@@ -72,6 +74,7 @@ export const previewCreate = z
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
     slide: slideOfSeries,
+    source,
     template: nameOfTemplate,
     model: modelName,
     transfer,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { classStatistics, densityStatistics } from '../stain/class-statistics.ts';
 import { plainName, plainText } from '../stain/plain-text.ts';
+import { source } from './archive.ts';
 import { DEFAULT_MODEL } from './default-model.ts';
 import { anyStain, dicomUid, nameOfModel, nameOfTemplate, slideOfSeries } from './normalization.ts';
 import { modelIdentity } from './service.ts';
@@ -65,6 +66,10 @@ export const templateDetail = template
         seriesInstanceUid: z.string(),
         slide: slideOfSeries,
         region: region.optional(),
+        source: z
+          .string()
+          .optional()
+          .meta({ description: 'Archive of the slide; missing: the default archive' }),
       })
       .optional()
       .meta({ description: 'The slide from which it was made, for users who may see that slide' }),
@@ -83,6 +88,7 @@ export const templateCreate = z
     studyInstanceUid: dicomUid,
     seriesInstanceUid: dicomUid,
     slide: slideOfSeries,
+    source,
     model: nameOfModel.default(DEFAULT_MODEL),
     id: nameOfTemplate.optional().meta({ description: 'Default: derived from the name' }),
     replace: z.boolean().default(false).meta({ description: replace }),

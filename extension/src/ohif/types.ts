@@ -1,5 +1,12 @@
 /** The part of OHIF 3.13 that we use. Its packages come without types, so these were read from the viewer itself. */
 
+/** An archive that requests must name. */
+export interface NamedArchive {
+  readonly name: string;
+  /** Its results are stored in the default archive. */
+  readonly isReadOnly: boolean;
+}
+
 /** DICOM JSON with keywords for names (dcmjs): sequences are arrays, or objects that act as their first item. */
 // biome-ignore lint/suspicious/noExplicitAny: as many shapes as DICOM has attributes
 export type NaturalizedInstance = Record<string, any>;
@@ -164,7 +171,8 @@ export interface DataSource {
     /** STOW-RS. @param dataset as `NaturalizedInstance`; written as Explicit VR Little Endian */
     dicom(dataset: NaturalizedInstance): Promise<void>;
   };
-  getConfig(): { readonly name?: string };
+  /** `stainNormalization` is ours: the archive, unless it is the default one. */
+  getConfig(): { readonly name?: string; readonly stainNormalization?: NamedArchive };
   deleteStudyMetadataPromise(studyInstanceUid: string): void;
 }
 

@@ -60,14 +60,14 @@ export class ViewerHost {
     const viewport = viewportGridService.getState().viewports.get(viewportGridService.getActiveViewportId());
     const uid = viewport?.displaySetInstanceUIDs[0];
     const displaySet = uid === undefined ? undefined : displaySetService.getDisplaySetByUID(uid);
-    return displaySet ? slideSeries(displaySet) : null;
+    return displaySet ? this.#slideSeries(displaySet) : null;
   }
 
   /** All slides of the studies that are open. */
   allSeries(): SlideSeries[] {
     return this.services.displaySetService
       .getActiveDisplaySets()
-      .map(slideSeries)
+      .map((displaySet) => this.#slideSeries(displaySet))
       .filter((series) => series !== null);
   }
 
@@ -132,7 +132,7 @@ export class ViewerHost {
       if (!element || panes.some((pane) => pane.element === element)) continue;
       const [uid] = displaySetInstanceUIDs;
       const displaySet = uid === undefined ? undefined : displaySetService.getDisplaySetByUID(uid);
-      const series = displaySet ? slideSeries(displaySet) : null;
+      const series = displaySet ? this.#slideSeries(displaySet) : null;
       if (series) panes.push({ element, viewer: undefined, series });
     }
     return panes;
@@ -146,7 +146,9 @@ export class ViewerHost {
       .map((displaySet) =>
         displaySet.isOverlayDisplaySet ? displaySet.getSourceDisplaySet?.() : displaySet,
       );
-    return shown.map((displaySet) => displaySet && slideSeries(displaySet)).find((series) => series) ?? null;
+    return (
+      shown.map((displaySet) => displaySet && this.#slideSeries(displaySet)).find((series) => series) ?? null
+    );
   }
 
   /** The viewer that shows a series, if there is one now. */
@@ -292,6 +294,11 @@ export class ViewerHost {
       displaySetService.sortDisplaySets(bySeriesNumber, 'ascending');
   }
 
+  #slideSeries(displaySet: DisplaySet): SlideSeries | null {
+    const { stainNormalization: archive } = this.#dataSource().getConfig();
+    return slideSeries(displaySet, archive);
+  }
+
   #dataSource(): DataSource {
     return this.#context.extensionManager.getActiveDataSource()[0]!;
   }
@@ -305,7 +312,7 @@ function instancesOf({ others, instance }: DisplaySet): readonly NaturalizedInst
   return others ?? (instance ? [instance] : []);
 }
 
-function slideSeries(displaySet: DisplaySet): SlideSeries | null {
+function slideSeries(displaySet: DisplaySet, archive: SlideSeries['archive']): SlideSeries | null {
   const instances = instancesOf(displaySet).filter(isVolume);
   const base = baseOf(instances);
   if (displaySet.Modality !== 'SM' || !base) return null;
@@ -318,6 +325,7 @@ function slideSeries(displaySet: DisplaySet): SlideSeries | null {
     totalColumns: base['TotalPixelMatrixColumns'],
     totalRows: base['TotalPixelMatrixRows'],
     derived: derivationOf(instances),
+    ...(archive && { archive }),
   };
 }
 

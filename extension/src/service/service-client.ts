@@ -1,4 +1,5 @@
 /** The service's HTTP API, with the user's authorization on every request. */
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import type {
   Batch,
   BatchCreate,
@@ -16,8 +17,10 @@ import type {
   TemplateDetail,
 } from '../../../core/src/contract/index.ts';
 import { PluginError, ServiceError } from '../plugin-error.ts';
+import type { SlideSeries } from '../state.ts';
 import { wordFault } from '../strings/service-words.ts';
 import { translate } from '../strings/translate.ts';
+import { sourceOf } from './archive-names.ts';
 
 export interface Authorization {
   /** The current one: the viewer renews tokens without notice. */
@@ -64,11 +67,17 @@ export class ServiceClient {
   }
 
   /** @param anyStain also if the slide is not H&E, which is refused otherwise */
-  stain = (series: SeriesIdentity, model: string, signal: AbortSignal, anyStain = false): Promise<Stain> =>
-    this.#json(
-      `/api/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/stain?model=${encodeURIComponent(model)}${anyStain ? '&anyStain=true' : ''}`,
-      { signal },
-    );
+  stain(series: SeriesIdentity, model: string, signal: AbortSignal, anyStain = false): Promise<Stain> {
+    const query = new URLSearchParams({
+      model,
+      ...(anyStain && { anyStain: 'true' }),
+      ...sourceOf(series),
+    });
+    const { studyInstanceUid, seriesInstanceUid } = series;
+    return this.#json(`/api/studies/${studyInstanceUid}/series/${seriesInstanceUid}/stain?${query}`, {
+      signal,
+    });
+  }
 
   createTemplate = (body: object, signal: AbortSignal): Promise<Template> =>
     this.#json('/api/templates', { method: 'POST', body, signal });
@@ -85,9 +94,13 @@ export class ServiceClient {
     this.#json('/api/normalizations', { method: 'POST', body, signal });
 
   /** The last jobs for a slide, newest first. */
-  async jobsOf(seriesInstanceUid: string, signal: AbortSignal): Promise<readonly Job[]> {
-    const path = `/api/normalizations?series=${seriesInstanceUid}&limit=${LAST_JOBS}`;
-    return (await this.#json<JobList>(path, { signal })).jobs;
+  async jobsOf(
+    { seriesInstanceUid: series, archive }: SeriesIdentity,
+    signal: AbortSignal,
+  ): Promise<readonly Job[]> {
+    const source = archive?.name ?? DEFAULT_ARCHIVE;
+    const query = new URLSearchParams({ series, source, limit: String(LAST_JOBS) });
+    return (await this.#json<JobList>(`/api/normalizations?${query}`, { signal })).jobs;
   }
 
   cancel = (id: string, signal: AbortSignal): Promise<Job> =>
@@ -195,7 +208,7 @@ export class ServiceClient {
   }
 }
 
-export interface SeriesIdentity {
+export interface SeriesIdentity extends Pick<SlideSeries, 'archive'> {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
 }

@@ -3,6 +3,7 @@ import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { chooseRegion, type Region } from '../microscopy/choose-region.ts';
 import { onMapSurface } from '../microscopy/map-surface.ts';
 import { mapOf } from '../microscopy/open-layers.ts';
+import { sourceOf } from '../service/archive-names.ts';
 import type { SessionContext } from './context.ts';
 
 /** The templates that can be chosen. */
@@ -67,6 +68,7 @@ export class TemplateEditor {
             seriesInstanceUid: series.seriesInstanceUid,
             model: DEFAULT_MODEL,
             ...(region ? { region } : {}),
+            ...sourceOf(series),
           },
           signal,
         );

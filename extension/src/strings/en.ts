@@ -246,6 +246,10 @@ export const en = {
   'annotations.difference': 'Difference of: {against}; and: {normalized}',
   'annotations.series': 'series {number}',
   'notification.completed': 'The normalised series is in the study.',
+  'notification.completedInDefault':
+    'The normalised series is in the main archive, because nothing is stored in this one. Open the study there.',
+  'notification.completedElsewhere':
+    'The normalised series is in the archive “{archive}”. Open the study there.',
   'notification.open': 'Open',
   'notification.failed': 'The normalisation failed',
   'notification.cancelled': 'The normalisation was cancelled.',

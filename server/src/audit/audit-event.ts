@@ -66,6 +66,8 @@ export interface AuditEntry {
   /** Name of a rule, and why it may do what it does. */
   readonly rule?: string | undefined;
   readonly reason?: string | undefined;
+  /** Archive that was read or stored in, unless it is the default one. */
+  readonly archive?: string | undefined;
   readonly requestId?: string | undefined;
   /** Code of the error. */
   readonly code?: string | undefined;
@@ -124,6 +126,7 @@ function entitiesOf(entry: AuditEntry): object[] {
     ...entity('workitem', uid(entry.workitemUid)),
     ...entity('template', entry.template),
     ...ruleOf(entry),
+    ...entity('archive', entry.archive),
     ...requestOf(entry),
     ...trailOf(entry),
   ];

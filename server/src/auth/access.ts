@@ -7,14 +7,14 @@ import { LRUCache } from 'lru-cache';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
 import { type DicomJson, textOf } from '../dicom/json-model.ts';
-import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
+import { ArchiveHabits, type Habits } from '../dicomweb/archive-habits.ts';
 import {
   createDicomWebClient,
   type DicomWebClient,
   type SearchOptions,
   type SearchParameters,
 } from '../dicomweb/client.ts';
-import type { SeriesReference } from '../pipeline/series-reference.ts';
+import type { SeriesOfArchive, SeriesReference } from '../pipeline/series-reference.ts';
 import type { ArchiveCredentials } from './archive-credentials.ts';
 import type { Login } from './login.ts';
 import type { Principal } from './principal.ts';
@@ -24,19 +24,31 @@ const ANSWER_HOLDS_MS = 60_000;
 const MAX_ANSWERS = 10_000;
 const PROBE_TIMEOUT_MS = 15_000;
 
+/** What decides whether the archive is asked with the tokens of users. */
+export type ArchiveWithUsers = Pick<Config['dicomweb'], 'url' | 'users'>;
+
 export interface Access {
-  /** @throws ARCHIVE_UNREACHABLE and the like if the archive cannot be queried */
-  canRead(principal: Principal, series: SeriesReference): Promise<boolean>;
+  /** @throws ARCHIVE_NOT_FOUND, and ARCHIVE_UNREACHABLE and the like if the archive cannot be queried */
+  canRead(principal: Principal, series: SeriesOfArchive): Promise<boolean>;
+}
+
+/** Asks the archive that holds the series. @param of its access. @throws ARCHIVE_NOT_FOUND */
+export function accessByArchive(of: (source: string | undefined) => Access): Access {
+  return { canRead: async (principal, series) => of(series.source).canRead(principal, series) };
 }
 
 /** For an archive without users: whoever may read here may read everything. */
 export const OPEN_ACCESS: Access = { canRead: async () => true };
 
 /** Queries the archive at this URL. */
-export function archiveAccess(url: string, credentials: ArchiveCredentials): Access {
+export function archiveAccess(
+  url: string,
+  credentials: ArchiveCredentials,
+  profile?: Partial<Habits>,
+): Access {
   // The token itself is not kept, only a hash of it.
   const answers = new LRUCache<string, Promise<boolean>>({ max: MAX_ANSWERS, ttl: ANSWER_HOLDS_MS });
-  const habits = new ArchiveHabits();
+  const habits = new ArchiveHabits(profile);
   return {
     async canRead({ token }, series) {
       if (token === undefined) return false;
@@ -71,13 +83,14 @@ export interface UserSearches {
 
 /** @param source uses the service's own credentials; for an archive without users */
 export function openSearch(
-  { dicomweb }: Pick<Config, 'dicomweb'>,
+  { dicomweb }: { readonly dicomweb: ArchiveWithUsers },
   login: Login,
   source: DicomWebClient,
   credentials: ArchiveCredentials,
+  profile?: Partial<Habits>,
 ): UserSearches {
   const url = urlForUsers(dicomweb, login);
-  const habits = new ArchiveHabits();
+  const habits = new ArchiveHabits(profile);
   const of =
     (level: 'searchStudies' | 'searchSeries' | 'searchInstances'): SearchAsUser =>
     async ({ token = '' }, parameters, signal, options) =>
@@ -91,7 +104,7 @@ export function openSearch(
 export async function requireAccess(
   access: Access,
   principal: Principal,
-  series: SeriesReference,
+  series: SeriesOfArchive,
 ): Promise<void> {
   if (await access.canRead(principal, series)) return;
   throw hiding(
@@ -104,21 +117,22 @@ export async function requireAccess(
 
 /** The embedded archive has no users, and neither has a service without a login. */
 export function openAccess(
-  { dicomweb }: Pick<Config, 'dicomweb'>,
+  { dicomweb }: { readonly dicomweb: ArchiveWithUsers },
   login: Login,
   credentials: ArchiveCredentials,
+  profile?: Partial<Habits>,
 ): Access {
   const url = urlForUsers(dicomweb, login);
-  return url === undefined ? OPEN_ACCESS : archiveAccess(url, credentials);
+  return url === undefined ? OPEN_ACCESS : archiveAccess(url, credentials, profile);
 }
 
 /** Whether the archive itself learns who is asking: then its own trail says who read what. */
-export function archiveKnowsUsers(config: Pick<Config, 'dicomweb'>, login: Login): boolean {
+export function archiveKnowsUsers(config: { readonly dicomweb: ArchiveWithUsers }, login: Login): boolean {
   return urlForUsers(config.dicomweb, login) !== undefined;
 }
 
 /** URL of an archive that accepts the tokens of users. */
-export function urlForUsers({ url, users }: Config['dicomweb'], { isRequired }: Login): string | undefined {
+export function urlForUsers({ url, users }: ArchiveWithUsers, { isRequired }: Login): string | undefined {
   return isRequired && users !== 'unknown' ? url : undefined;
 }
 
@@ -136,7 +150,7 @@ async function asUser<T>(
 ): Promise<T> {
   const client = createDicomWebClient({
     url,
-    tls: credentials.tls,
+    ...credentials.reach,
     headers: { authorization: `Bearer ${await credentials.ofUser(token)}` },
     timeoutMs: PROBE_TIMEOUT_MS,
     maxRetries: 1,

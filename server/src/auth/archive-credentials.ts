@@ -8,8 +8,9 @@ import { LRUCache } from 'lru-cache';
 import * as oauth from 'oauth4webapi';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
+import type { Reach } from '../dicomweb/archive-agent.ts';
 import { invalidSetting } from '../setting.ts';
-import { codeOf, isCertificateFault, type TlsFiles } from '../tls.ts';
+import { codeOf, isCertificateFault } from '../tls.ts';
 
 const TIMEOUT_MS = 10_000;
 /** A token is not used in its last seconds: the archive's clock may be ahead, and a request takes time. */
@@ -21,8 +22,8 @@ const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 export interface ArchiveCredentials {
-  /** Identifies the service on every connection, whoever asks. */
-  readonly tls: TlsFiles;
+  /** For every connection, whoever asks; its client certificate identifies the service. */
+  readonly reach: Reach;
   /** Headers of the service's own requests. @throws ARCHIVE_LOGIN_FAILED */
   service(): Promise<Record<string, string>>;
   /** The token for querying the archive on behalf of a user. @throws ARCHIVE_LOGIN_FAILED */
@@ -35,22 +36,22 @@ interface Token {
   readonly goodUntil: number;
 }
 
-/** @param tls what `dicomweb.tls` names. @throws CONFIGURATION_INVALID for incomplete settings */
+/** @throws CONFIGURATION_INVALID for incomplete settings */
 export function archiveCredentials(
   { headers, users, oauth: settings }: Pick<Config['dicomweb'], 'headers' | 'users' | 'oauth'>,
-  tls: TlsFiles = {},
+  reach: Reach = {},
 ): ArchiveCredentials {
   const { tokenEndpoint } = settings;
   if (tokenEndpoint === undefined) {
     if (users === 'exchanged')
       throw invalidSetting('dicomweb.oauth.tokenEndpoint', 'required to exchange the tokens of users.');
-    return { tls, service: async () => headers, ofUser: async (token) => token };
+    return { reach, service: async () => headers, ofUser: async (token) => token };
   }
   const ask = tokenRequest({ ...settings, tokenEndpoint });
   let own: Promise<Token> | undefined;
   const exchanged = new LRUCache<string, Promise<Token>>({ max: MAX_EXCHANGED });
   return {
-    tls,
+    reach,
     async service() {
       let token = await own;
       if (!token || token.goodUntil < Date.now()) {

@@ -3,9 +3,8 @@
  * refuses every user's query, and every slide is a 404: nothing else would say why.
  */
 import { StainError } from '../../../core/src/errors.ts';
-import type { Config } from '../config.ts';
 import { createDicomWebClient } from '../dicomweb/client.ts';
-import { urlForUsers } from './access.ts';
+import { type ArchiveWithUsers, urlForUsers } from './access.ts';
 import type { ArchiveCredentials } from './archive-credentials.ts';
 import type { Login } from './login.ts';
 
@@ -24,16 +23,16 @@ export interface ArchiveUsers {
 
 /** @returns undefined if the archive is not asked with the tokens of users */
 export function openArchiveUsers(
-  { dicomweb }: Pick<Config, 'dicomweb'>,
+  { dicomweb }: { readonly dicomweb: ArchiveWithUsers },
   login: Login,
-  { tls }: Pick<ArchiveCredentials, 'tls'>,
+  { reach }: Pick<ArchiveCredentials, 'reach'>,
 ): ArchiveUsers | undefined {
   const url = urlForUsers(dicomweb, login);
   if (url === undefined) return undefined;
   let last: { readonly fault: StainError | undefined; readonly until: number } | undefined;
   const look = async (): Promise<StainError | undefined> => {
     if (!last || performance.now() > last.until) {
-      const fault = await faultOf(url, tls);
+      const fault = await faultOf(url, reach);
       last = { fault, until: performance.now() + (fault ? HOLDS_MS.bad : HOLDS_MS.good) };
     }
     return last.fault;
@@ -48,9 +47,9 @@ export function openArchiveUsers(
   };
 }
 
-async function faultOf(url: string, tls: ArchiveCredentials['tls']): Promise<StainError | undefined> {
+async function faultOf(url: string, reach: ArchiveCredentials['reach']): Promise<StainError | undefined> {
   const headers = { authorization: `Bearer ${NO_TOKEN}` };
-  const client = createDicomWebClient({ url, tls, headers, timeoutMs: TIMEOUT_MS, maxRetries: 0 });
+  const client = createDicomWebClient({ url, ...reach, headers, timeoutMs: TIMEOUT_MS, maxRetries: 0 });
   try {
     await client.searchStudies({ limit: 1 }, AbortSignal.timeout(TIMEOUT_MS));
     return new StainError(

@@ -8,7 +8,7 @@ import { openArchiveLocation } from '../wiring/archive-location.ts';
 import type { Composition } from '../wiring/composition.ts';
 
 export interface CorrectionsArguments {
-  /** DICOMweb URL or folder. */
+  /** Name, DICOMweb URL or folder. */
   readonly archive: string;
   readonly study: string;
 }
@@ -21,6 +21,7 @@ export async function correctionsCommand(
 ): Promise<Check[]> {
   await using archive = await openArchiveLocation(location, config, { create: false });
   const { client } = archive;
+  const archives = { source: client, destination: client };
   const found = await client.searchSeries({ StudyInstanceUID: study, Modality: 'SM' }, signal);
   const checks: Check[] = [];
   for (const json of found) {
@@ -28,7 +29,7 @@ export async function correctionsCommand(
     if (seriesInstanceUid === undefined) continue;
     const series = { studyInstanceUid: study, seriesInstanceUid };
     const source = sourceOf((await headerOf(series, client, signal))?.header);
-    if (source) checks.push(await checkResult({ series, source }, client, signal));
+    if (source) checks.push(await checkResult({ series, source }, archives, signal));
   }
   return checks;
 }

@@ -11,6 +11,7 @@ import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '..
 import { readSeriesStain } from '../pipeline/series-stain.ts';
 import { memorySource } from '../slide/pixel-source.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { environmentOf } from '../wiring/archives.ts';
 import type { Composition } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture } from './image-commands.ts';
@@ -103,7 +104,7 @@ async function ofSeries(
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   const series = await chooseSeries(source.client, args, signal);
-  const environment = composition.environment({ source: source.client, destination: source.client });
+  const environment = environmentOf(composition, { source, destination: source });
   const { slide } = args;
   const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
   requireStainOfHe(found.series.slide, found.fit, args);

@@ -18,7 +18,7 @@ export interface ArchiveInfo extends ArchiveProfile {
   readonly archive: string;
 }
 
-/** @param url of an archive, or a folder; if undefined, the configured archive */
+/** @param url of an archive, its name, or a folder; if undefined, the configured archive */
 export async function infoArchiveCommand(
   url: string | undefined,
   { config }: Composition,

@@ -12,6 +12,7 @@ import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import { sourceOfRefusal } from '../pipeline/series-identity.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { environmentOf, namesOf } from '../wiring/archives.ts';
 import type { Composition } from '../wiring/composition.ts';
 import { sayLeftOut } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -60,7 +61,7 @@ export async function normalizeAllCommand(
   });
   if (found.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source has no matching whole-slide series.');
-  const environment = composition.environment({ source: source.client, destination: destination.client });
+  const environment = environmentOf(composition, { source, destination });
   const requests = found.map(
     (json): NormalizationRequest => ({
       studyInstanceUid: textOf(json, '0020000D') ?? parameters.StudyInstanceUID ?? '',
@@ -71,6 +72,7 @@ export async function normalizeAllCommand(
       encoding: args.encoding ?? config.output.encoding,
       quality: args.quality ?? config.output.quality,
       ...(args.anyStain && { anyStain: true }),
+      ...namesOf(source, destination),
     }),
   );
   const settling = new Settling(source, environment, config.jobs.stableSeconds);

@@ -8,6 +8,7 @@ import { type StainError, toStainError } from '../../../core/src/errors.ts';
 import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { environmentOf, namesOf } from '../wiring/archives.ts';
 import type { Composition } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
@@ -57,8 +58,9 @@ export async function normalizeCommand(
     encoding: args.encoding ?? composition.config.output.encoding,
     quality: args.quality ?? composition.config.output.quality,
     ...(args.anyStain && { anyStain: true }),
+    ...namesOf(source, destination),
   };
-  const environment = composition.environment({ source: source.client, destination: destination.client });
+  const environment = environmentOf(composition, { source, destination });
   const normalize = async (wanted: NormalizationRequest): Promise<Normalized> => {
     const bar = createProgressBar(process.stderr);
     try {

@@ -118,7 +118,9 @@ function addProcesses(program: Command, run: Run): void {
 function addNormalize(program: Command, run: Run): void {
   program
     .command('normalize <source> <destination>')
-    .description('normalise one series from a DICOMweb URL or a folder to a DICOMweb URL or a folder')
+    .description(
+      'normalise one series from one archive to another: each a DICOMweb URL, a folder, or a name in the configuration (archives)',
+    )
     .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
     .option('--study <uid>', 'Study Instance UID; needed if the source has several slides')
     .option('--series <uid>', 'Series Instance UID')
@@ -148,7 +150,7 @@ function addNormalizeAll(program: Command, run: Run): void {
   program
     .command('normalize-all <source> <destination>')
     .description(
-      'normalise every slide of a DICOMweb URL or a folder; a repeated run continues where it stopped',
+      'normalise every slide of an archive (URL, folder or name); a repeated run continues where it stopped',
     )
     .requiredOption('--template <id>', 'template with the target stain; "info" lists them')
     .option('--query <Keyword=Value...>', 'only series that match, such as StudyDate=20260101-', [])
@@ -316,7 +318,7 @@ function addInfo(program: Command, run: Run): void {
     .command('info')
     .description('show version, device, models and templates, or what an archive supports')
     .option(
-      '--archive [url]',
+      '--archive [url or name]',
       'check this archive, or that of dicomweb.url; exits with 1 if it cannot be used',
     )
     .action(({ archive }: { archive?: string | true }) =>

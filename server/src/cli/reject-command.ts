@@ -2,25 +2,26 @@
 import type { RejectionReason } from '../../../core/src/contract/index.ts';
 import { type Rejection, rejectSeries } from '../pipeline/reject-series.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { environmentOf, requireDestination } from '../wiring/archives.ts';
 import type { Composition } from '../wiring/composition.ts';
 
 export interface RejectArguments {
-  /** DICOMweb URL or folder. */
+  /** Name, DICOMweb URL or folder. */
   readonly archive: string;
   readonly study: string;
   readonly series: string;
   readonly reason: RejectionReason;
 }
 
-/** @throws whatever `rejectSeries` throws */
+/** @throws ARCHIVE_READ_ONLY, and whatever `rejectSeries` throws */
 export async function rejectCommand(
   { archive: location, study, series, reason }: RejectArguments,
   composition: Composition,
   signal: AbortSignal,
 ): Promise<Rejection> {
   await using archive = await openArchiveLocation(location, composition.config, { create: false });
-  const { client } = archive;
-  const environment = composition.environment({ source: client, destination: client });
+  requireDestination(archive);
+  const environment = environmentOf(composition, { source: archive, destination: archive });
   const reference = { studyInstanceUid: study, seriesInstanceUid: series };
   return await rejectSeries(reference, reason, environment, signal);
 }

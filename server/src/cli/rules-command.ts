@@ -1,6 +1,8 @@
 /** `rules`: checks the file of rules, and lists what they would take up. */
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { StainError } from '../../../core/src/errors.ts';
+import type { Config } from '../config.ts';
 import { type Arrival, readHeader, searchArrivals, tagsOf } from '../rules/arrivals.ts';
 import { type HeaderFacts, judge } from '../rules/match.ts';
 import { loadRules, type Rule } from '../rules/rule.ts';
@@ -32,17 +34,29 @@ export interface RulesResult {
 
 /** @throws CONFIGURATION_INVALID and, for a dry run, the errors of searches */
 export async function rulesCommand(
-  { dryRun, days }: RulesArguments,
+  { dryRun: isDryRun, days }: RulesArguments,
   { config }: Composition,
   signal: AbortSignal,
 ): Promise<RulesResult> {
   if (config.rules.file === undefined)
     throw new StainError('CONFIGURATION_INVALID', 'rules.file is not set.');
   const rules = loadRules(config);
-  if (!dryRun) return { rules, series: null };
-  await using archive = await openArchiveLocation(config.dicomweb.url ?? config.archive.folder, config, {
-    create: false,
-  });
+  if (!isDryRun) return { rules, series: null };
+  const series: DrySeries[] = [];
+  for (const [source, some] of Map.groupBy(rules, (rule) => rule.source))
+    series.push(...(await dryRun(source, some, days, config, signal)));
+  return { rules, series };
+}
+
+/** What the rules for one archive would take up. */
+async function dryRun(
+  source: string | undefined,
+  rules: readonly Rule[],
+  days: number,
+  config: Config,
+  signal: AbortSignal,
+): Promise<DrySeries[]> {
+  await using archive = await openArchiveLocation(source ?? DEFAULT_ARCHIVE, config, { create: false });
   const { client } = archive;
   const StudyDate = recentStudies(dicomDate(new Date()), { lookBackDays: days, reachDays: days });
   const enabled = rules.filter((rule) => rule.enabled);
@@ -52,7 +66,7 @@ export async function rulesCommand(
     const header = isUndecided ? await readHeader(client, arrival, tagsOf(rules), signal) : {};
     series.push(drySeries(arrival, enabled, header));
   }
-  return { rules, series };
+  return series;
 }
 
 function drySeries(arrival: Arrival, rules: readonly Rule[], header: HeaderFacts): DrySeries {

@@ -1,28 +1,23 @@
 /** `serve`: the HTTP service, with the embedded archive if no other is configured. Runs until it is interrupted. */
 
 import { once } from 'node:events';
-import express from 'express';
-import { archiveKnowsUsers, openAccess, openSearch } from '../auth/access.ts';
-import { archiveCredentials } from '../auth/archive-credentials.ts';
-import { openArchiveUsers } from '../auth/archive-users.ts';
-import { openLogin } from '../auth/login.ts';
+import { accessByArchive } from '../auth/access.ts';
+import { type ArchiveUsers, openArchiveUsers } from '../auth/archive-users.ts';
+import { type Login, openLogin } from '../auth/login.ts';
 import { CodecPool } from '../codec/codec-pool.ts';
-import type { Config } from '../config.ts';
 import { createApp } from '../http/app.ts';
-import { archiveProxy } from '../http/archive-proxy.ts';
-import { archiveTarget } from '../http/archive-target.ts';
 import { listen } from '../http/listen.ts';
 import { serviceKey } from '../jobs/service-key.ts';
-import { NormalizedArchive } from '../normalized/normalized-archive.ts';
-import { InstanceFiles } from '../pipeline/instance-files.ts';
+import { optional } from '../monitoring/checks.ts';
 import { Looks } from '../pipeline/looks.ts';
 import { loadRules } from '../rules/rule.ts';
-import { readTlsFiles } from '../tls.ts';
 import { openViewer } from '../viewer/open-viewer.ts';
+import type { Archives } from '../wiring/archives.ts';
 import { type Composition, VERSION } from '../wiring/composition.ts';
 import { startBatches } from '../wiring/job-service.ts';
 import { startResults } from '../wiring/result-service.ts';
 import { startRules } from '../wiring/rule-service.ts';
+import { type ServedArchive, serveArchive, sourceRoom } from '../wiring/served-archive.ts';
 import { stainService } from '../wiring/stain-service.ts';
 import { bringInTemplates } from '../wiring/template-service.ts';
 import { openWorkingProcess } from '../wiring/working-process.ts';
@@ -35,11 +30,6 @@ const MADE_BY = ['Manufacturer', 'ManufacturerModelName'];
 /** All rules together take turns with users at fitting slides. */
 const RULES_USER = 'rules';
 
-/** In a spool with a quota, cached sources leave most of the room to jobs. */
-function sourceRoom({ sourceBytes, quotaBytes = Number.POSITIVE_INFINITY }: Config['spool']): number {
-  return Math.min(sourceBytes, Math.floor(quotaBytes / 4));
-}
-
 /** @param onListening called when the service answers, with the URL of the viewer if there is one */
 export async function serveCommand(
   composition: Composition,
@@ -48,51 +38,47 @@ export async function serveCommand(
 ): Promise<void> {
   const { config } = composition;
   const login = openLogin(config);
-  const credentials = archiveCredentials(
-    config.dicomweb,
-    await readTlsFiles('dicomweb.tls', config.dicomweb.tls),
-  );
-  const users = openArchiveUsers(config, login, credentials);
   const ruleSet = loadRules(config);
   if (!config.dicomweb.url && config.archive.sample) await addSample(config.archive.folder);
-  await using parts = await openWorkingProcess(
-    composition,
-    config.dicomweb.url ?? config.archive.folder,
-    signal,
-    users && { users: users.check },
-  );
-  const { archive, environment, jobs, templates, log } = parts;
+  let users: readonly NamedUsers[] = [];
+  await using parts = await openWorkingProcess(composition, signal, (opened) => {
+    users = usersOf(opened, login);
+    return Object.fromEntries(
+      users.map(({ name, check }) =>
+        name === undefined ? ['users', check] : [`users ${name}`, optional(check)],
+      ),
+    );
+  });
+  const { archives, jobs, templates, log } = parts;
   await bringInTemplates(composition, templates, log);
   await using cleanup = new AsyncDisposableStack();
-  const search = openSearch(config, login, archive.client, credentials);
 
   // A viewer without normalised archives is better than none.
   const viewer = await openViewer(config, () => templates.list().catch(() => []), signal);
   const looks = new Looks(config.limits);
-  // The embedded archive reads its files itself.
-  const instanceFiles =
-    archive.router || config.spool.sourceBytes === 0
-      ? undefined
-      : cleanup.use(new InstanceFiles(environment, sourceRoom(config.spool)));
-  const looking = { ...environment, instanceFiles };
   const codecs = new CodecPool({ threads: composition.threads });
   cleanup.defer(() => codecs.close());
-  const normalizedArchive = new NormalizedArchive({
-    environment: looking,
-    jobs,
-    derivations: jobs.derivations,
-    output: config.output,
+  const together = {
+    login,
     looks,
     codecs,
-    threads: composition.threads,
-    onFrame: (outcome, seconds) => parts.metrics.frameAnswered(outcome, seconds),
-  });
-  const batches = startBatches(config, jobs, parts, ({ template, ...slide }, fitSignal) =>
-    normalizedArchive.fit(template, slide, RULES_USER, fitSignal),
+    bulkDataKey: await parts.awaitDatabase(() => serviceKey(jobs.database, 'addresses of bulk data')),
+    sourceRoom: sourceRoom(config.spool, archives.all.length),
+  };
+  const served = new Map(
+    archives.all.map((location) => [
+      location.archive,
+      serveArchive(location, composition, parts, together, cleanup),
+    ]),
+  );
+  /** @throws ARCHIVE_NOT_FOUND */
+  const servedAs = (name: string | undefined): ServedArchive => served.get(archives.get(name).archive)!;
+  const batches = startBatches(config, jobs, parts, ({ template, source, ...slide }, fitSignal) =>
+    servedAs(source).normalized.fit(template, slide, RULES_USER, fitSignal),
   );
   cleanup.defer(() => batches.close());
   parts.metrics.readBatches(() => batches.statistics());
-  const rules = startRules(composition, parts, ruleSet, credentials);
+  const rules = startRules(composition, parts, ruleSet);
   cleanup.defer(() => rules.close());
   const results = startResults(config, parts);
   cleanup.defer(() => results.close());
@@ -100,36 +86,37 @@ export async function serveCommand(
     ...parts,
     rules,
     results,
-    normalized: { archive: normalizedArchive, search },
     config,
     login,
-    access: openAccess(config, login, credentials),
+    access: accessByArchive((source) => servedAs(source).access),
+    ...servedAs(undefined).routes,
+    archives: archives.all.flatMap(({ archive: name, settings }) =>
+      name === undefined
+        ? []
+        : [{ name, isReadOnly: settings?.isReadOnly ?? false, ...servedAs(name).routes }],
+    ),
+    requireArchives: (names) => void parts.environmentOf(names),
     batches,
-    searchInstances: search.instances,
-    searchSeries: (principal, query, searchSignal, { maxResults, onLeftOut }) =>
-      search.series(principal, { Modality: 'SM', includefield: MADE_BY, ...query }, searchSignal, {
-        maxResults,
-        onLeftOut(count) {
-          parts.log.warn({ count }, 'results of the archive without a valid UID are left out of a batch');
-          onLeftOut?.(count);
-        },
-      }),
-    version: VERSION,
-    archiveRouter: archive.router
-      ? express.Router().use(archiveTarget, archive.router)
-      : archiveProxy(
-          {
-            ...config.dicomweb,
-            url: config.dicomweb.url!,
-            bulkDataKey: await parts.awaitDatabase(() => serviceKey(jobs.database, 'addresses of bulk data')),
+    archive: archives.get(undefined),
+    searchInstances: async (principal, query, searchSignal, { source }) =>
+      servedAs(source).search.instances(principal, query, searchSignal),
+    searchSeries: async (principal, query, searchSignal, { maxResults, onLeftOut, source }) =>
+      servedAs(source).search.series(
+        principal,
+        { Modality: 'SM', includefield: MADE_BY, ...query },
+        searchSignal,
+        {
+          maxResults,
+          onLeftOut(count) {
+            parts.log.warn({ count }, 'results of the archive without a valid UID are left out of a batch');
+            onLeftOut?.(count);
           },
-          login,
-          credentials,
-        ),
-    archiveKnowsUsers: archiveKnowsUsers(config, login),
+        },
+      ),
+    version: VERSION,
     viewerRouter: 'router' in viewer ? viewer.router : undefined,
     models: composition.models,
-    ...stainService(composition, looking, looks, templates),
+    ...stainService(composition, (source) => servedAs(source).looking, looks, templates),
   });
   const { basePath } = config.server;
   const server = await listen(app, config.server);
@@ -141,15 +128,36 @@ export async function serveCommand(
   process.stderr.write(
     `  login    ${login.isRequired ? config.oidc.issuer : 'none: the service is reachable only from this host'}\n`,
   );
-  process.stderr.write(`  archive  ${archive.name}, at ${server.url}${basePath}/dicom-web\n`);
+  for (const { archive, name, settings } of archives.all)
+    process.stderr.write(
+      archive === undefined
+        ? `  archive  ${name}, at ${server.url}${basePath}/dicom-web\n`
+        : `  archive  ${archive}: ${name}${settings?.isReadOnly ? ', read-only' : ''}, at ${server.url}${basePath}/archives/${archive}/dicom-web\n`,
+    );
   process.stderr.write(`  normalised archive at ${server.url}${basePath}/normalized/{template}/dicom-web\n`);
-  process.stderr.write(describeLeftOut(archive.leftOut, { names: false }));
+  process.stderr.write(describeLeftOut(archives.get(undefined).leftOut, { names: false }));
   // An archive that is slow must not delay the start.
-  void users?.look().then((fault) => {
-    if (!fault) return;
-    log.warn({ code: fault.code }, fault.message);
-    process.stderr.write(`  users    ${fault.message} ${fault.remedy}\n`);
-  });
+  for (const { name, look } of users)
+    void look().then((fault) => {
+      if (!fault) return;
+      log.warn({ code: fault.code, archive: name }, fault.message);
+      process.stderr.write(
+        `  users    ${name === undefined ? '' : `${name}: `}${fault.message} ${fault.remedy}\n`,
+      );
+    });
   onListening(viewerUrl);
   if (!signal.aborted) await once(signal, 'abort');
+}
+
+interface NamedUsers extends ArchiveUsers {
+  /** Undefined for the default archive. */
+  readonly name: string | undefined;
+}
+
+/** Of the archives that are asked with the tokens of users. */
+function usersOf({ all }: Archives, login: Login): NamedUsers[] {
+  return all.flatMap(({ archive, settings }) => {
+    const users = settings && openArchiveUsers({ dicomweb: settings }, login, settings.credentials);
+    return users ? [{ ...users, name: archive }] : [];
+  });
 }

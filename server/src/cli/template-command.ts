@@ -10,6 +10,7 @@ import { type Template, templateDocument, templateId } from '../../../core/src/s
 import { contentOfStain } from '../pipeline/make-template.ts';
 import { makeSeriesTemplate } from '../pipeline/series-stain.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
+import { environmentOf } from '../wiring/archives.ts';
 import { type Composition, VERSION } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture, templateFromImages } from './image-commands.ts';
@@ -168,7 +169,7 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   const series = await chooseSeries(source.client, args, signal);
-  const environment = composition.environment({ source: source.client, destination: source.client });
+  const environment = environmentOf(composition, { source, destination: source });
   const provenance = {
     // A template may be passed on to others: no UIDs.
     source: args.provenance ?? 'a series',

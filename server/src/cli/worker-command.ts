@@ -9,20 +9,19 @@ import { openWorkingProcess } from '../wiring/working-process.ts';
 export async function workerCommand(composition: Composition, signal: AbortSignal): Promise<void> {
   const { config, network } = composition;
   requireShared('database.url', config.database.url);
-  const url = requireShared('dicomweb.url', config.dicomweb.url);
+  requireShared('dicomweb.url', config.dicomweb.url);
   if (config.jobs.concurrency === 0)
     throw invalidSetting('jobs.concurrency', 'a worker must process at least one slide at a time.');
   // A broken model or device is reported now, not by the first job.
   await network(DEFAULT_MODEL);
-  await using parts = await openWorkingProcess(composition, url, signal);
+  await using parts = await openWorkingProcess(composition, signal);
   process.stderr.write(
-    `Stain normalization ${VERSION}, research use only: a worker on ${parts.archive.name}\n`,
+    `Stain normalization ${VERSION}, research use only: a worker on ${parts.archives.get(undefined).name}\n`,
   );
   if (!signal.aborted) await once(signal, 'abort');
 }
 
-function requireShared(key: string, value: string | undefined): string {
+function requireShared(key: string, value: string | undefined): void {
   if (value === undefined)
     throw invalidSetting(key, 'a worker needs the setting that it shares with the service.');
-  return value;
 }

@@ -54,9 +54,14 @@ export interface OtherWays {
 const NOT_ACCEPTABLE: ReadonlySet<unknown> = new Set([406, 415]);
 
 export class ArchiveHabits {
-  #known = USUAL;
+  #known: Habits;
   /** `lacks` of the habits for which the known way has been answered. */
   readonly #shown = new Set<string>();
+
+  /** @param profile what is known of the archive beforehand */
+  constructor(profile: Partial<Habits> = {}) {
+    this.#known = { ...USUAL, ...profile };
+  }
 
   get known(): Habits {
     return this.#known;

@@ -3,23 +3,20 @@ import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type ErrorCode, StainError } from '../../../core/src/errors.ts';
 import type { DicomJson } from '../dicom/json-model.ts';
-import type { TlsFiles } from '../tls.ts';
-import { archiveAgent } from './archive-agent.ts';
+import { archiveAgent, type Reach } from './archive-agent.ts';
 import { ArchiveHabits, type OtherWays, othersThan } from './archive-habits.ts';
 import { decodeBody } from './decode-body.ts';
 import { connectionFault, statusFault, webPageFault } from './faults.ts';
 import { parseDataSets, StreamedDataSets } from './parse-json.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends Reach {
   /** Root of the DICOMweb service; a user and password in it become an Authorization header. */
   readonly url: string;
   /** Headers of every request; a function is called for each request, so that tokens stay fresh. */
   readonly headers?:
     | Record<string, string>
     | (() => Promise<Record<string, string>> | Record<string, string>);
-  /** CA certificates in place of the usual ones, and a client certificate. */
-  readonly tls?: TlsFiles;
   /** Idle timeout: for the connection, until the response headers, and between bytes of the body. Default 60 s. */
   readonly timeoutMs?: number;
   /** Idle timeout while the archive works on a STOW request. Default 5 minutes. */
@@ -99,8 +96,11 @@ export class ArchiveConnection {
     this.retries = { maxRetries: options.maxRetries ?? 3, retryDelayMs: options.retryDelayMs ?? 500 };
     this.#root = parseRoot(options.url);
     this.#authorization = takeCredentials(this.#root);
+    const { tls, proxy, maxConnections } = options;
     this.#agent = archiveAgent({
-      tls: options.tls ?? {},
+      tls,
+      proxy,
+      maxConnections,
       connectMs: timeout,
       headersTimeout: timeout,
       bodyTimeout: timeout,

@@ -7,7 +7,7 @@ import type { Access } from '../auth/access.ts';
 import type { Login } from '../auth/login.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
-import { audited } from './audited.ts';
+import { audited, setSubject } from './audited.ts';
 import { auditedArchive } from './audited-archive.ts';
 import { requireScope } from './authenticate.ts';
 import { type BatchRoutesOptions, batchRoutes } from './batch-routes.ts';
@@ -38,14 +38,29 @@ import { UserJobs } from './user-jobs.ts';
 
 /** The viewer sends the archive many small requests at once. */
 const ARCHIVE_RATE_FACTOR = 20;
-const NORMALIZED = '/normalized/:template/dicom-web';
 const HEARTBEAT_MS = 15_000;
+
+/** An archive at this host: the default one at the root of the service, a named one at /archives/{name}. */
+export interface ArchiveRoutes {
+  /** The archive at /dicom-web: the embedded one, or a proxy to the configured one. */
+  readonly archiveRouter?: Router | undefined;
+  /** If true, the archive's own trail says who read what. */
+  readonly archiveKnowsUsers?: boolean;
+  /** The normalised archive, at /normalized/{template}/dicom-web. */
+  readonly normalized?: Omit<NormalizedRouterOptions, 'access'> | undefined;
+}
+
+export interface NamedArchiveRoutes extends ArchiveRoutes {
+  readonly name: string;
+  readonly isReadOnly: boolean;
+}
 
 export interface AppOptions
   extends Pick<ServiceRoutesOptions, 'device' | 'models'>,
     Pick<TemplateRoutesOptions, 'templates' | 'createTemplate'>,
+    ArchiveRoutes,
     Pick<HealthRoutesOptions, 'version' | 'checks' | 'metrics'>,
-    Pick<BatchRoutesOptions, 'batches' | 'searchSeries'>,
+    Pick<BatchRoutesOptions, 'batches' | 'searchSeries' | 'requireArchives'>,
     Pick<OperationsRoutesOptions, 'archive'>,
     Pick<QualityRoutesOptions, 'searchInstances'>,
     Partial<RuleRoutesOptions>,
@@ -57,12 +72,8 @@ export interface AppOptions
   readonly access: Access;
   readonly audit: Pick<AuditTrail, 'record'> & OperationsRoutesOptions['audit'];
   readonly log: Logger;
-  /** The archive at /dicom-web: the embedded one, or a proxy to the configured one. */
-  readonly archiveRouter?: Router | undefined;
-  /** If true, the archive's own trail says who read what. */
-  readonly archiveKnowsUsers?: boolean;
-  /** The normalised archive, at /normalized/{template}/dicom-web. */
-  readonly normalized?: Omit<NormalizedRouterOptions, 'access'> | undefined;
+  /** Those besides the default one. */
+  readonly archives?: readonly NamedArchiveRoutes[];
   /** OHIF, at the root of the host. */
   readonly viewerRouter?: Router | undefined;
   /** For tests. */
@@ -70,9 +81,9 @@ export interface AppOptions
 }
 
 export function createApp(options: AppOptions): Express {
-  const { config, jobs, login, access, log, version } = options;
+  const { config, jobs, login, access, log, version, archives = [] } = options;
   const { basePath } = config.server;
-  const userJobs = new UserJobs(jobs, access);
+  const userJobs = new UserJobs(jobs, access, options.requireArchives);
   const hasViewer = options.viewerRouter !== undefined;
   const routes: Route[] = [
     ...normalizationRoutes({
@@ -89,7 +100,7 @@ export function createApp(options: AppOptions): Express {
     ...upsRoutes({ config, jobs: userJobs }),
     ...stainRoutes({ ...options, basePath }),
     ...templateRoutes({ ...options, basePath }),
-    ...serviceRoutes({ ...options, basePath }),
+    ...serviceRoutes({ ...options, archives, basePath }),
     ...healthRoutes({ ...options, metricsScope: 'administer' }),
   ];
   routes.push(documentRoute(() => document));
@@ -102,28 +113,8 @@ export function createApp(options: AppOptions): Express {
       : [audited(options.audit, audit), requireScope(login, scope), limited, ...jsonBody()];
 
   const service = express.Router();
-  if (options.archiveRouter)
-    service.use(
-      '/dicom-web',
-      named('/dicom-web'),
-      audited(options.audit, undefined),
-      auditedArchive(options.audit, { reads: !options.archiveKnowsUsers }),
-      archiveGuard(login),
-      limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
-      longBody,
-      options.archiveRouter,
-    );
-  if (options.normalized)
-    service.use(
-      NORMALIZED,
-      named(NORMALIZED),
-      audited(options.audit, undefined),
-      // Its frames are fetched with our own credentials, so the archive's trail does not say for whom.
-      auditedArchive(options.audit, { reads: true }),
-      archiveGuard(login),
-      limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
-      normalizedRouter({ ...options.normalized, access }),
-    );
+  mountArchive(service, undefined, options, options);
+  for (const archive of archives) mountArchive(service, archive.name, archive, options);
   service.use('/docs', docsRouter());
   mountRoutes(service, routes, guard);
 
@@ -139,7 +130,7 @@ export function createApp(options: AppOptions): Express {
     limitRateOfAddress(config.limits.requestsPerSecondPerAddress),
   );
   app.use(basePath || '/', service);
-  const ours = ['api', 'dicom-web', 'normalized', 'ups-rs'];
+  const ours = ['api', 'archives', 'dicom-web', 'normalized', 'ups-rs'];
   app.use(
     ours.map((path) => `${basePath}/${path}`),
     unknownRoute,
@@ -147,6 +138,34 @@ export function createApp(options: AppOptions): Express {
   if (options.viewerRouter) app.use(options.viewerRouter);
   app.use(unknownRoute, problemHandler(log));
   return app;
+}
+
+function mountArchive(
+  service: Router,
+  name: string | undefined,
+  { archiveRouter, archiveKnowsUsers, normalized }: ArchiveRoutes,
+  { audit, login, config, access }: Pick<AppOptions, 'audit' | 'login' | 'config' | 'access'>,
+): void {
+  const mount = (below: string, reads: boolean, ...handlers: RequestHandler[]): void => {
+    const at = `${name === undefined ? '' : `/archives/${name}`}/${below}`;
+    service.use(
+      at,
+      named(at),
+      audited(audit, undefined),
+      auditedArchive(audit, { reads }),
+      (_request, response, next) => {
+        setSubject(response, { archive: name });
+        next();
+      },
+      archiveGuard(login),
+      limitRate(config.limits.requestsPerSecond * ARCHIVE_RATE_FACTOR),
+      ...handlers,
+    );
+  };
+  if (archiveRouter) mount('dicom-web', !archiveKnowsUsers, longBody, archiveRouter);
+  // Its frames are fetched with our own credentials, so the archive's trail does not say for whom.
+  if (normalized)
+    mount('normalized/:template/dicom-web', true, normalizedRouter({ ...normalized, access, source: name }));
 }
 
 /** Users who may request normalisations may also store. */

@@ -14,7 +14,7 @@ import type { Login } from '../auth/login.ts';
 import { LOCAL } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import { archiveAgent } from '../dicomweb/archive-agent.ts';
-import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
+import { ArchiveHabits, type Habits } from '../dicomweb/archive-habits.ts';
 import { parseRoot, takeCredentials } from '../dicomweb/connection.ts';
 import { parseMediaType } from '../dicomweb/media-type.ts';
 import type { ResourceKind } from '../dicomweb/query-parameters.ts';
@@ -57,26 +57,30 @@ const TO_BROWSER: Readonly<Record<Form, readonly string[]>> = {
 
 export interface ArchiveProxyOptions extends Pick<Config['dicomweb'], 'timeoutSeconds' | 'users'> {
   readonly url: string;
+  /** If true, nothing may be stored (ARCHIVE_READ_ONLY). */
+  readonly isReadOnly?: boolean;
+  /** What is known of the archive beforehand. */
+  readonly profile?: Partial<Habits>;
   /** 32 bytes that all processes of the service share (service-key.ts). */
   readonly bulkDataKey: Buffer;
 }
 
 /**
- * Can be mounted under any prefix. Problems: TARGET_REFUSED, NOT_ACCEPTABLE, NOT_FOUND, ARCHIVE_UNREACHABLE,
- * ARCHIVE_TIMEOUT, ARCHIVE_PROTOCOL
+ * Can be mounted under any prefix. Problems: TARGET_REFUSED, ARCHIVE_READ_ONLY, NOT_ACCEPTABLE, NOT_FOUND,
+ * ARCHIVE_UNREACHABLE, ARCHIVE_TIMEOUT, ARCHIVE_PROTOCOL
  */
 export function archiveProxy(
-  { url, timeoutSeconds, users, bulkDataKey }: ArchiveProxyOptions,
+  { url, timeoutSeconds, users, isReadOnly, profile, bulkDataKey }: ArchiveProxyOptions,
   { isRequired }: Pick<Login, 'isRequired'>,
   credentials: ArchiveCredentials,
 ): Router {
   const root = parseRoot(url);
   const authorization = takeCredentials(root);
   const addresses = new BulkDataAddresses(root, bulkDataKey);
-  const habits = new ArchiveHabits();
+  const habits = new ArchiveHabits(profile);
   const timeoutMs = timeoutSeconds * 1000;
   // relay.ts enforces the idle timeout of both sides.
-  const settings = { tls: credentials.tls, connectMs: timeoutMs, headersTimeout: 0, bodyTimeout: 0 };
+  const settings = { ...credentials.reach, connectMs: timeoutMs, headersTimeout: 0, bodyTimeout: 0 };
   const reading = archiveAgent(settings);
   // An idle connection may be closed just as it is used, and store requests are not retried.
   const storing = archiveAgent({ ...settings, pipelining: 0 });
@@ -100,6 +104,8 @@ export function archiveProxy(
     const user = principalOf(response)?.id ?? LOCAL.id;
     if (kind === 'value')
       throw new StainError('TARGET_REFUSED', 'Bulk data can be fetched only from the URLs in responses.');
+    if (kind === 'store' && isReadOnly)
+      throw new StainError('ARCHIVE_READ_ONLY', 'Nothing may be stored in this archive.');
     const isDataSet = DATA_SETS.includes(kind);
     const bulkData = kind === 'bulkdata' ? addresses.open(resource.token, user) : undefined;
     if (bulkData) setSubject(response, { studyInstanceUid: bulkData.study });

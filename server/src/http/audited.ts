@@ -12,7 +12,7 @@ import { requestIdOf, routeOf } from './log.ts';
 /** The subject of a request. */
 export type AuditSubject = Pick<
   AuditEntry,
-  'studyInstanceUid' | 'seriesInstanceUid' | 'jobId' | 'batchId' | 'workitemUid' | 'template'
+  'studyInstanceUid' | 'seriesInstanceUid' | 'jobId' | 'batchId' | 'workitemUid' | 'template' | 'archive'
 >;
 
 /** Called by a handler as soon as it knows the subject. */
@@ -58,8 +58,13 @@ export function auditEntry(event: AuditedEvent, request: Request, response: Resp
 }
 
 /** The subject of a request that names a series and a template, and nothing else of the request. */
-export function subjectOf({ studyInstanceUid, seriesInstanceUid, template }: AuditSubject): AuditSubject {
-  return { studyInstanceUid, seriesInstanceUid, template };
+export function subjectOf({
+  studyInstanceUid,
+  seriesInstanceUid,
+  template,
+  source,
+}: AuditSubject & { readonly source?: string | undefined }): AuditSubject {
+  return { studyInstanceUid, seriesInstanceUid, template, archive: source };
 }
 
 /** Path segments of our addresses, and what follows each. Anything else there may be a patient's name. */

@@ -4,6 +4,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { withDeadline } from '../../../core/src/abortable.ts';
 import {
+  type ArchiveNames,
   type BatchReport,
   batch,
   batchCreate,
@@ -63,8 +64,10 @@ export interface BatchRoutesOptions {
     principal: Principal,
     query: BatchQuery,
     signal: AbortSignal,
-    options: SearchOptions,
+    options: SearchOptions & { readonly source?: string | undefined },
   ): Promise<DicomJson[]>;
+  /** @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
+  requireArchives(names: ArchiveNames): void;
 }
 
 export function batchRoutes({
@@ -73,6 +76,7 @@ export function batchRoutes({
   model: findModel,
   templates,
   searchSeries,
+  requireArchives,
 }: BatchRoutesOptions): Route[] {
   const root = `${config.server.basePath}/api/batches`;
   /** Users see their own batches, administrators all. */
@@ -100,6 +104,8 @@ export function batchRoutes({
       audit: 'batch-requested',
       problems: [
         'REQUEST_INVALID',
+        'ARCHIVE_NOT_FOUND',
+        'ARCHIVE_READ_ONLY',
         'MODEL_NOT_FOUND',
         'TEMPLATE_NOT_FOUND',
         'TEMPLATE_OUTDATED',
@@ -118,10 +124,10 @@ export function batchRoutes({
         responses: { 202: json('The batch', batch) },
       },
       async handler(request, response) {
-        const { query, studies, template, model, transfer, encoding, quality, anyStain } = parseInput(
-          batchCreate,
-          request.body,
-        );
+        const { query, studies, template, model, transfer, encoding, quality, anyStain, ...names } =
+          parseInput(batchCreate, request.body);
+        requireArchives(names);
+        const { source } = names;
         // Otherwise each of its series would be refused for this reason, one after the other.
         await findModel(model);
         const { sha256: templateSha256 } = await templates.version(template);
@@ -129,7 +135,8 @@ export function batchRoutes({
         const left = leaving(response);
         const made = await searches.take(requesterOf(request, response), left, async () => {
           let leftOut = 0;
-          const options: SearchOptions = {
+          const options: SearchOptions & { source: string | undefined } = {
+            source,
             maxResults: seriesPerBatch,
             onLeftOut(count) {
               leftOut += count;
@@ -168,10 +175,11 @@ export function batchRoutes({
             encoding: encoding ?? config.output.encoding,
             quality: quality ?? config.output.quality,
             ...(anyStain && { anyStain }),
+            ...names,
           };
           return batches.create(principalOf(response).id, wanted, series);
         });
-        setSubject(response, { batchId: made.id, template });
+        setSubject(response, { batchId: made.id, template, archive: source });
         response.status(202).location(`${root}/${made.id}`).json(made);
       },
     },

@@ -43,7 +43,7 @@ export function healthRoutes({ version, checks, metrics, metricsScope }: HealthR
       },
       async handler(_request, response) {
         const found = await runChecks();
-        const isReady = found.every(({ ok }) => ok);
+        const isReady = found.every(({ ok, isOptional }) => ok || isOptional);
         response.status(isReady ? 200 : 503).json({
           status: isReady ? 'ok' : 'unavailable',
           version,

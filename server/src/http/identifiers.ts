@@ -4,9 +4,9 @@
  */
 import { withDeadline } from '../../../core/src/abortable.ts';
 import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
-import type { SearchAsUser } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
-import { textOf } from '../dicom/json-model.ts';
+import { type DicomJson, textOf } from '../dicom/json-model.ts';
+import type { SearchOptions, SearchParameters } from '../dicomweb/client.ts';
 
 export interface Identifiers {
   /** Empty if the archive does not tell. */
@@ -21,7 +21,17 @@ interface SlideAddress {
   readonly seriesInstanceUid: string;
   /** SOP Instance UID of the base level, if the series holds several slides. */
   readonly slide: string | null;
+  /** Archive of the slide; missing: the default one. */
+  readonly source?: string | null;
 }
+
+/** Searches an archive for instances as a user. */
+export type SearchInstances = (
+  principal: Principal,
+  parameters: SearchParameters,
+  signal: AbortSignal,
+  options: SearchOptions & { readonly source?: string | undefined },
+) => Promise<DicomJson[]>;
 
 const [ACCESSION, CONTAINER] = ['00080050', '00400512'];
 /** Searches made at once for one export. */
@@ -42,19 +52,21 @@ const DEADLINE = {
 /** Each slide with its identifiers, in order. An archive that cannot be reached is not asked again for every other slide. */
 export async function* withIdentifiers<T extends SlideAddress>(
   slides: readonly T[],
-  search: SearchAsUser,
+  search: SearchInstances,
   principal: Principal,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly slide: T; readonly identifiers: Identifiers }, void> {
-  let absence: ErrorCode | undefined;
+  const absences = new Map<string | null, ErrorCode>();
   const identify = async (slide: T): Promise<Identifiers> => {
+    const { source = null } = slide;
+    const absence = absences.get(source);
     if (absence) return { accession: '', container: '', code: absence };
     try {
       return await ask(slide, search, principal, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       const { code } = toStainError(thrown);
-      if (ABSENT.includes(code)) absence = code;
+      if (ABSENT.includes(code)) absences.set(source, code);
       return { accession: '', container: '', code };
     }
   };
@@ -66,8 +78,8 @@ export async function* withIdentifiers<T extends SlideAddress>(
 }
 
 async function ask(
-  { studyInstanceUid, seriesInstanceUid, slide }: SlideAddress,
-  search: SearchAsUser,
+  { studyInstanceUid, seriesInstanceUid, slide, source }: SlideAddress,
+  search: SearchInstances,
   principal: Principal,
   signal: AbortSignal,
 ): Promise<Identifiers> {
@@ -78,7 +90,9 @@ async function ask(
     includefield: [ACCESSION, CONTAINER],
     limit: 1,
   };
-  const [image] = await withDeadline(DEADLINE, signal, (inTime) => search(principal, query, inTime));
+  const [image] = await withDeadline(DEADLINE, signal, (inTime) =>
+    search(principal, query, inTime, { source: source ?? undefined }),
+  );
   if (!image) return { accession: '', container: '', code: 'SERIES_NOT_FOUND' };
   return { accession: textOf(image, ACCESSION) ?? '', container: textOf(image, CONTAINER) ?? '', code: null };
 }

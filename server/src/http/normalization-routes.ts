@@ -61,6 +61,8 @@ export function normalizationRoutes({
       problems: [
         'REQUEST_INVALID',
         'PAYLOAD_TOO_LARGE',
+        'ARCHIVE_NOT_FOUND',
+        'ARCHIVE_READ_ONLY',
         'SERIES_NOT_FOUND',
         'SEVERAL_SLIDES',
         'SLIDE_NOT_FOUND',

@@ -4,6 +4,7 @@ import { ERROR_TABLE, type ErrorCode, type StainError } from '../../../core/src/
 import type { Outcome, Throughput } from '../jobs/outcome-records.ts';
 import type { TemplateRecord } from '../templates/template-records.ts';
 import { type Html, html } from '../web/html.ts';
+import { viewerPath } from './archive-paths.ts';
 import { type Column, duration, minute, page, table } from './page.ts';
 import { RULE_COLUMNS, searchText } from './rules-page.ts';
 
@@ -136,14 +137,15 @@ interface SlideAddress {
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
   readonly slide?: string | null | undefined;
+  readonly source?: string | null | undefined;
 }
 
 /** Its UIDs; a page for operators names no patient. */
 function slideText(
-  { studyInstanceUid, seriesInstanceUid, slide }: SlideAddress,
+  { studyInstanceUid, seriesInstanceUid, slide, source }: SlideAddress,
   { hasViewer }: PageOptions,
 ): Html {
-  const link = html` <a href="/stain?StudyInstanceUIDs=${studyInstanceUid}">Open<span class="unseen"> series ${seriesInstanceUid}</span></a>`;
+  const link = html` <a href="${viewerPath(source)}?StudyInstanceUIDs=${studyInstanceUid}">Open<span class="unseen"> series ${seriesInstanceUid}</span></a>`;
   return html`<code>${seriesInstanceUid}</code>${hasViewer ? link : ''}${slide ? html`<small>slide <code>${slide}</code></small>` : ''}`;
 }
 

@@ -1,5 +1,6 @@
 /** Small pictures of a slide before and after, as the archive renders them. */
 import type { Outcome } from '../jobs/outcome-records.ts';
+import { dicomWebPath } from './archive-paths.ts';
 
 export interface PictureAddresses {
   readonly before: string | null;
@@ -12,15 +13,18 @@ export interface PictureAddresses {
  * @param root of the API
  */
 export function picturesOf(
-  { studyInstanceUid, seriesInstanceUid, slide, derivedSeriesInstanceUid, picture }: Outcome,
+  { studyInstanceUid, derivedSeriesInstanceUid, picture, ...of }: Outcome,
   root: string,
 ): PictureAddresses {
-  const study = `${root}/dicom-web/studies/${studyInstanceUid}`;
-  const image = (series: string, instance: string): string =>
-    `${study}/series/${series}/instances/${instance}/rendered`;
-  const ofSeries = slide === null ? `${study}/series/${seriesInstanceUid}/rendered` : null;
+  const seriesIn = (archive: string | null, series: string): string =>
+    `${root}${dicomWebPath(archive)}/studies/${studyInstanceUid}/series/${series}`;
+  const before = seriesIn(of.source, of.seriesInstanceUid);
+  const ofSeries = of.slide === null ? `${before}/rendered` : null;
   return {
-    before: picture?.before ? image(seriesInstanceUid, picture.before) : ofSeries,
-    after: picture && derivedSeriesInstanceUid ? image(derivedSeriesInstanceUid, picture.after) : null,
+    before: picture?.before ? `${before}/instances/${picture.before}/rendered` : ofSeries,
+    after:
+      picture && derivedSeriesInstanceUid
+        ? `${seriesIn(of.destination, derivedSeriesInstanceUid)}/instances/${picture.after}/rendered`
+        : null,
   };
 }

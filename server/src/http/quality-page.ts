@@ -1,6 +1,7 @@
 /** The quality report as a page to read and to print. */
 import type { Outcome, ReportSummary } from '../jobs/outcome-records.ts';
 import { type Html, html } from '../web/html.ts';
+import { viewerPath } from './archive-paths.ts';
 import type { Identifiers } from './identifiers.ts';
 import { picturesOf } from './outcome-pictures.ts';
 import { type Column, minute, page, table } from './page.ts';
@@ -57,14 +58,14 @@ function columnsOf({ basePath, hasViewer }: QualityPageOptions): Column<QualityR
   return [
     {
       name: 'Slide',
-      show: ({ slide: { studyInstanceUid, seriesInstanceUid, slide }, identifiers }) =>
+      show: ({ slide: { studyInstanceUid, seriesInstanceUid, slide, source }, identifiers }) =>
         html`${
           identifiers.code === null
             ? html`${identifiers.accession || 'no accession number'}<small>${identifiers.container}</small>`
             : html`<small class="fault">${identifiers.code}</small>`
         }<code>${slide ?? seriesInstanceUid}</code>${
           hasViewer
-            ? html` <a href="/stain?StudyInstanceUIDs=${studyInstanceUid}">Open<span class="unseen"> series ${seriesInstanceUid}</span></a>`
+            ? html` <a href="${viewerPath(source)}?StudyInstanceUIDs=${studyInstanceUid}">Open<span class="unseen"> series ${seriesInstanceUid}</span></a>`
             : ''
         }`,
     },

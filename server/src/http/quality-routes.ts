@@ -3,7 +3,6 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { StainError } from '../../../core/src/errors.ts';
 import { write } from '../archive/multipart-response.ts';
-import type { SearchAsUser } from '../auth/access.ts';
 import type { BatchService } from '../jobs/batch-service.ts';
 import type { Database } from '../jobs/database.ts';
 import { type Outcome, OutcomeRecords, type ReportScope } from '../jobs/outcome-records.ts';
@@ -11,7 +10,7 @@ import { Turns } from '../sharing/turns.ts';
 import { leaving } from '../web/leaving.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
-import { withIdentifiers } from './identifiers.ts';
+import { type SearchInstances, withIdentifiers } from './identifiers.ts';
 import { PAGE_POLICY } from './page.ts';
 import { parseInput } from './problem.ts';
 import { QUALITY_HEADER, qualityLine } from './quality-csv.ts';
@@ -54,8 +53,7 @@ export interface QualityRoutesOptions {
   readonly basePath: string;
   readonly jobs: { readonly database: Pick<Database, 'query'> };
   readonly batches: Pick<BatchService, 'get'>;
-  /** Searches the archive for instances as that user. */
-  readonly searchInstances: SearchAsUser;
+  readonly searchInstances: SearchInstances;
   readonly hasViewer: boolean;
 }
 

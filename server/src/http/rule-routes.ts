@@ -7,7 +7,7 @@ import {
   ruleSeriesPage,
   ruleSeriesQuery,
 } from '../../../core/src/contract/index.ts';
-import type { RuleService } from '../rules/rule-service.ts';
+import type { AllRules } from '../rules/all-rules.ts';
 import { PAGE_POLICY } from './page.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
@@ -17,7 +17,7 @@ const TAGS = ['Rules'];
 const nameParameter = z.object({ name: z.string().max(63) });
 
 export interface RuleRoutesOptions {
-  readonly rules: Pick<RuleService, 'report' | 'series' | 'retry' | 'announce'>;
+  readonly rules: Pick<AllRules, 'report' | 'series' | 'retry' | 'announce'>;
 }
 
 /** Administrators only: a rule lists series whoever may see them. */

@@ -91,11 +91,23 @@ export function searchText({ ageSeconds, isSurveyed, code, message, unread }: Ru
   return html`${texts.join(' ')}${code === null ? '' : html` <span class="fault">${`${code}: ${message}`}</span>`}`;
 }
 
-function nameOf({ name, match, hours, outcome, template, transfer, priority }: Rule): Html {
+function nameOf({
+  name,
+  match,
+  hours,
+  outcome,
+  source,
+  destination,
+  template,
+  transfer,
+  priority,
+}: Rule): Html {
   const matching = match.map(({ keyword, values }) => `${keyword} ${values.join(' or ')}`).join(', ');
   const when = hours
     ? `${hours.from} to ${hours.to} ${[...(hours.days ?? []), hours.timeZone ?? ''].join(' ')}`.trim()
     : 'always';
-  const how = `${outcome}, ${template}, ${transfer}, ${priority} priority, ${when}`;
+  const from = source === undefined ? '' : `, from ${source}`;
+  const to = destination === undefined ? '' : `, to ${destination}`;
+  const how = `${outcome}, ${template}, ${transfer}, ${priority} priority, ${when}${from}${to}`;
   return html`${name}<small>${matching || 'every slide'}</small><small>${how}</small>`;
 }

@@ -1,7 +1,17 @@
 /** What the service offers: models, device, error codes. */
-import { type Device, device, errorList, type Model, modelList } from '../../../core/src/contract/index.ts';
+import {
+  type ArchiveList,
+  archiveList,
+  DEFAULT_ARCHIVE,
+  type Device,
+  device,
+  errorList,
+  type Model,
+  modelList,
+} from '../../../core/src/contract/index.ts';
 import { ERROR_TABLE } from '../../../core/src/errors.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
+import { dicomWebPath } from './archive-paths.ts';
 import { json, type Route } from './route.ts';
 
 const TAGS = ['Service'];
@@ -10,10 +20,12 @@ export interface ServiceRoutesOptions {
   readonly basePath: string;
   device(): Device | Promise<Device>;
   models(): Promise<readonly LoadedModel[]>;
+  /** Those besides the default one. */
+  readonly archives: readonly { readonly name: string; readonly isReadOnly: boolean }[];
 }
 
 export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
-  const { basePath } = options;
+  const { basePath, archives } = options;
   return [
     {
       method: 'get',
@@ -22,6 +34,24 @@ export function serviceRoutes(options: ServiceRoutesOptions): Route[] {
       operation: { tags: TAGS, summary: 'Models', responses: { 200: json('All models', modelList) } },
       async handler(_request, response) {
         response.json({ models: (await options.models()).map((found) => modelToContract(found, basePath)) });
+      },
+    },
+    {
+      method: 'get',
+      path: '/api/archives',
+      scope: 'read',
+      operation: {
+        tags: TAGS,
+        summary: 'Archives that requests may name',
+        responses: { 200: json('All archives', archiveList) },
+      },
+      handler(_request, response) {
+        response.json({
+          archives: [
+            { name: DEFAULT_ARCHIVE, isReadOnly: false },
+            ...archives.map(({ name, isReadOnly }) => ({ name, isReadOnly })),
+          ].map((archive) => ({ ...archive, dicomWeb: basePath + dicomWebPath(archive.name) })),
+        } satisfies ArchiveList);
       },
     },
     {

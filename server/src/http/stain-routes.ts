@@ -9,7 +9,7 @@ import { noteOf } from '../../../core/src/notes.ts';
 import { type Access, requireAccess } from '../auth/access.ts';
 import type { LoadedModel } from '../inference/manifest.ts';
 import { overrideNotes, requireStainOfHe, type StainPolicy } from '../pipeline/require-he.ts';
-import type { SlideReference } from '../pipeline/series-reference.ts';
+import type { SlideOfArchive } from '../pipeline/series-reference.ts';
 import type { SeriesStain } from '../pipeline/series-stain.ts';
 import { leaving } from '../web/leaving.ts';
 import { setSubject, subjectOf } from './audited.ts';
@@ -29,6 +29,7 @@ const bytes = (description: string) => ({
 /** Problems of every request that reads a slide while the client waits. */
 export const SLIDE_PROBLEMS: readonly ErrorCode[] = [
   'REQUEST_INVALID',
+  'ARCHIVE_NOT_FOUND',
   'SERIES_NOT_FOUND',
   'SEVERAL_SLIDES',
   'SLIDE_NOT_FOUND',
@@ -59,7 +60,7 @@ export interface StainRoutesOptions {
   model(name: string): Promise<LoadedModel>;
   /** @param requester id of the principal, here and below: users take turns */
   stainOf(
-    series: SlideReference,
+    series: SlideOfArchive,
     model: string,
     requester: string,
     signal: AbortSignal,
@@ -76,16 +77,17 @@ export function stainRoutes(options: StainRoutesOptions): Route[] {
 async function fittedStain({ access, ...service }: StainRoutesOptions, request: Request, response: Response) {
   const signal = leaving(response);
   const { study, series } = parseInput(seriesParameters, request.params);
-  const { model, slide, anyStain } = parseInput(stainQuery, request.query);
+  const { model, slide, anyStain, source } = parseInput(stainQuery, request.query);
   const reference = { studyInstanceUid: study, seriesInstanceUid: series };
-  setSubject(response, reference);
-  await requireAccess(access, principalOf(response), reference);
+  setSubject(response, { ...reference, archive: source });
+  await requireAccess(access, principalOf(response), { ...reference, source });
   return {
     reference,
     loaded: await service.model(model),
     slide,
+    source,
     policy: { anyStain } satisfies StainPolicy,
-    found: await service.stainOf({ ...reference, slide }, model, principalOf(response).id, signal),
+    found: await service.stainOf({ ...reference, slide, source }, model, principalOf(response).id, signal),
   };
 }
 
@@ -104,7 +106,11 @@ function readStain(options: StainRoutesOptions): Route {
       responses: { 200: json('The stain', stain) },
     },
     async handler(request, response) {
-      const { reference, slide, loaded, found, policy } = await fittedStain(options, request, response);
+      const { reference, slide, source, loaded, found, policy } = await fittedStain(
+        options,
+        request,
+        response,
+      );
       const { fit } = found;
       // With the stain a client can normalise the slide, as the viewer's preview does.
       requireStainOfHe(found.series.slide, fit, policy);
@@ -124,12 +130,20 @@ function readStain(options: StainRoutesOptions): Route {
         notes: [...overrideNotes(found.series.slide, fit, policy), ...found.notes].map(noteOf),
         colourPolicy: found.colourPolicy,
         colourTable: found.colourTable
-          ? `${options.basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table${slide === undefined ? '' : `?slide=${slide}`}`
+          ? `${options.basePath}/api/studies/${reference.studyInstanceUid}/series/${reference.seriesInstanceUid}/colour-table${queryOf({ slide, source })}`
           : null,
         nativeColours: (await found.series.nativeColours()) ?? null,
       } satisfies Stain);
     },
   };
+}
+
+/** Of what is given. */
+function queryOf(parameters: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
+  return given.length === 0 ? '' : `?${given.join('&')}`;
 }
 
 function readColourTable(options: StainRoutesOptions): Route {

@@ -204,9 +204,9 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
       },
       async handler(request, response) {
         const wanted = parseInput(templateCreate, request.body);
-        const { studyInstanceUid, seriesInstanceUid } = wanted;
+        const { studyInstanceUid, seriesInstanceUid, source: archive } = wanted;
         const principal = principalOf(response);
-        setSubject(response, { studyInstanceUid, seriesInstanceUid });
+        setSubject(response, { studyInstanceUid, seriesInstanceUid, archive });
         await requireAccess(access, principal, wanted);
         made(response, await options.createTemplate(wanted, editorOf(principal), leaving(response)), true);
       },

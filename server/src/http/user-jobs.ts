@@ -3,8 +3,14 @@
  * job that may not be seen does not exist for the user.
  */
 
-import type { Job, JobEvent, JobListQuery, NormalizationRequest } from '../../../core/src/contract/index.ts';
-import { StainError } from '../../../core/src/errors.ts';
+import type {
+  ArchiveNames,
+  Job,
+  JobEvent,
+  JobListQuery,
+  NormalizationRequest,
+} from '../../../core/src/contract/index.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { type Access, requireAccess } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import { hiding } from '../auth/refusal.ts';
@@ -24,17 +30,20 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export class UserJobs {
   readonly #jobs: JobService;
   readonly #access: Access;
+  readonly #requireArchives: (names: ArchiveNames) => void;
   #cursorKey: Promise<Buffer> | undefined;
 
-  constructor(jobs: JobService, access: Access) {
+  /** @param requireArchives throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
+  constructor(jobs: JobService, access: Access, requireArchives: (names: ArchiveNames) => void) {
     this.#jobs = jobs;
     this.#access = access;
+    this.#requireArchives = requireArchives;
   }
 
   /**
    * A UID for the work item is taken if the user has, or may see, a work item with that UID. Otherwise it is free, even
    * if another user has one: whoever may not see a work item does not learn of it.
-   * @throws SERIES_NOT_FOUND, WORKITEM_EXISTS, and whatever `JobService.create` throws
+   * @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY, SERIES_NOT_FOUND, WORKITEM_EXISTS, and whatever `JobService.create` throws
    */
   async create(
     principal: Principal,
@@ -42,6 +51,7 @@ export class UserJobs {
     origin: Omit<JobOrigin, 'requestedBy'>,
     signal: AbortSignal,
   ): Promise<{ job: Job; existing: boolean }> {
+    this.#requireArchives(request);
     await requireAccess(this.#access, principal, request);
     const { workitemUid } = origin;
     if (workitemUid !== undefined && (await this.#visibleWorkitem(principal, workitemUid)).found)
@@ -172,7 +182,12 @@ export class UserJobs {
   }
 
   async #maySee(principal: Principal, job: Job): Promise<boolean> {
-    return job.requestedBy === principal.id || this.#access.canRead(principal, job.request);
+    if (job.requestedBy === principal.id) return true;
+    return this.#access.canRead(principal, job.request).catch((error: unknown) => {
+      // Nobody can be asked any more.
+      if (toStainError(error).code === 'ARCHIVE_NOT_FOUND') return false;
+      throw error;
+    });
   }
 }
 

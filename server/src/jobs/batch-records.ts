@@ -422,6 +422,8 @@ export class BatchRecords {
       template: row.request.template,
       model: row.request.model,
       transfer: row.request.transfer,
+      source: row.request.source,
+      destination: row.request.destination,
       isCancelled: row.cancelled,
       counts: row.counts,
     }));

@@ -2,6 +2,7 @@
  * Job records, in a table of our own: pg-boss deletes its rows after a while, and people look up jobs later than that.
  * The record is the source of truth; the pg-boss row with the same id is only the ticket to run the job.
  */
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import type {
   Job,
   JobListQuery,
@@ -225,13 +226,14 @@ export class JobRecords {
   }
 
   /** Newest first. */
-  async list({ series, study, state, limit, cursor }: JobFilter): Promise<JobPage> {
+  async list({ series, source, study, state, limit, cursor }: JobFilter): Promise<JobPage> {
     const rows = await this.#rows(
       `SELECT ${COLUMNS} FROM ${JOB}
        WHERE ($1::text IS NULL OR series = $1) AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR sequence < $3)
          AND ($5::text IS NULL OR request->>'studyInstanceUid' = $5)
+         AND ($6::text IS NULL OR coalesce(request->>'source', '${DEFAULT_ARCHIVE}') = $6)
        ORDER BY sequence DESC LIMIT $4`,
-      [series ?? null, state ?? null, cursor ?? null, limit + 1, study ?? null],
+      [series ?? null, state ?? null, cursor ?? null, limit + 1, study ?? null, source ?? null],
     );
     const page = rows.slice(0, limit);
     const cursors = page.map((row) => row.cursor);

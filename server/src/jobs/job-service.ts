@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import {
+  type ArchiveNames,
   isFinal,
   type Job,
   type JobEvent,
@@ -77,6 +78,9 @@ export interface Inspected extends Fingerprint {
   readonly slide?: SourceImages;
 }
 
+/** Where the result of a request is, or will be. */
+export type ResultPlace = ArchiveNames & Pick<NormalizationRequest, 'studyInstanceUid'>;
+
 export interface JobServiceOptions {
   readonly database: { readonly directory: string; readonly url?: string | undefined };
   readonly run: RunNormalization;
@@ -90,13 +94,13 @@ export interface JobServiceOptions {
   /** The job has failed; its files are useful only if the same work is requested again. */
   retain(identity: SeriesIdentity): Promise<void>;
   /** Whether the archive still holds the complete series that a job made, and nobody has rejected it. */
-  isStored(result: NormalizationResult, signal: AbortSignal): Promise<boolean>;
+  isStored(result: NormalizationResult, names: ArchiveNames, signal: AbortSignal): Promise<boolean>;
   /** Whether a series, or part of it, was rejected. */
-  isRejected(series: SeriesReference, signal: AbortSignal): Promise<boolean>;
+  isRejected(series: SeriesReference, names: ArchiveNames, signal: AbortSignal): Promise<boolean>;
   /** The newest revision in the archive, for a database that has no record of one. */
   findStored(
     content: SeriesContent,
-    studyInstanceUid: string,
+    place: ResultPlace,
     slide: SourceImages | undefined,
     signal: AbortSignal,
   ): Promise<StoredDerivation | undefined>;
@@ -197,7 +201,11 @@ export class JobService {
     const meant = pinned(request, fingerprint);
     for (;;) {
       const same = await this.#records.findSame(content.content);
-      if (same && !same.rejected && (!same.result || (await this.#options.isStored(same.result, signal)))) {
+      const isValid =
+        same &&
+        !same.rejected &&
+        (!same.result || (await this.#options.isStored(same.result, request, signal)));
+      if (isValid) {
         const promoted = origin.priority === 'interactive' ? await this.#promote(same, origin) : undefined;
         return { job: this.#newest(promoted ?? same), existing: true };
       }
@@ -213,7 +221,7 @@ export class JobService {
         throw new StainError('QUEUE_FULL', `${maxQueuedJobs} jobs are already waiting; try again later.`, {
           data: { maxQueuedJobs },
         });
-      const identity = await this.identify(content, request.studyInstanceUid, slide, signal);
+      const identity = await this.identify(content, request, slide, signal);
       const made = await this.#records.insert(randomUUID(), content.content, identity, meant, origin);
       const { workitemUid, requestedBy } = origin;
       const taken = made || !workitemUid ? [] : await this.#records.findWorkitems(workitemUid);
@@ -257,23 +265,26 @@ export class JobService {
    */
   identify(
     content: SeriesContent,
-    studyInstanceUid: string,
+    { studyInstanceUid, source, destination }: ResultPlace,
     slide: SourceImages | undefined,
     signal: AbortSignal,
   ): Promise<SeriesIdentity> {
+    const names = { source, destination };
     const table = this.#derivations;
     const isGone = async ({ identity, wasStored }: Derivation): Promise<boolean> => {
       if (await this.#records.isRejected(identity)) return true;
       const result = await this.#records.resultOf(identity);
-      if (result) return !(await this.#options.isStored(result, signal));
+      if (result) return !(await this.#options.isStored(result, names, signal));
       const seriesInstanceUid = uidFromUuid(identity.seriesUuid);
-      return wasStored && (await this.#options.isRejected({ studyInstanceUid, seriesInstanceUid }, signal));
+      const series = { studyInstanceUid, seriesInstanceUid };
+      return wasStored && (await this.#options.isRejected(series, names, signal));
     };
     const revisions: Revisions = {
       newest: async () => {
         let newest = await table.newest(content);
         if (!newest) {
-          const found = await this.#options.findStored(content, studyInstanceUid, slide, signal);
+          const place = { studyInstanceUid, ...names };
+          const found = await this.#options.findStored(content, place, slide, signal);
           if (found) await table.add({ ...content, content: found.content }, found.identity, found);
           newest = await table.newest(content);
         }
@@ -295,13 +306,13 @@ export class JobService {
    */
   async adopt(
     content: SeriesContent,
-    studyInstanceUid: string,
+    place: ResultPlace,
     slide: SourceImages,
     signal: AbortSignal,
   ): Promise<boolean> {
     const known = await this.#derivations.newest(content);
     if (known && (known.wasStored || (await this.#records.wasStored(known.identity)))) return false;
-    const found = await this.#options.findStored(content, studyInstanceUid, slide, signal);
+    const found = await this.#options.findStored(content, place, slide, signal);
     if (!found?.facts || found.content !== content.content || found.isOver) return false;
     await this.#derivations.adopt(found.identity, found.facts);
     return true;

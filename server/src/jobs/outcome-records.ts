@@ -33,6 +33,9 @@ export interface Outcome {
   readonly seriesInstanceUid: string;
   /** SOP Instance UID of the base level, if the series holds several slides. */
   readonly slide: string | null;
+  /** Archives of the slide and of the result; null: the default one. */
+  readonly source: string | null;
+  readonly destination: string | null;
   readonly template: string;
   readonly state: BatchSeries['state'];
   readonly code: string | null;
@@ -74,6 +77,8 @@ interface Row {
   readonly study: string;
   readonly series: string;
   readonly slide: string | null;
+  readonly source: string | null;
+  readonly destination: string | null;
   readonly template: string;
   readonly state: Outcome['state'];
   readonly code: string | null;
@@ -91,7 +96,8 @@ interface Row {
 
 /** A job `j` that was not followed by another one for the same. */
 const IS_LAST = `NOT EXISTS (SELECT FROM ${JOB} n WHERE n.series = j.series AND n.sequence > j.sequence
-  AND n.request->>'template' = j.request->>'template' AND n.request->>'slide' IS NOT DISTINCT FROM j.request->>'slide')`;
+  AND n.request->>'template' = j.request->>'template' AND n.request->>'slide' IS NOT DISTINCT FROM j.request->>'slide'
+  AND n.request->>'source' IS NOT DISTINCT FROM j.request->>'source')`;
 
 const VERDICT = `j.result->'outOfDistribution'->>'verdict'`;
 
@@ -105,26 +111,27 @@ const LINE = `l.refusal, l.waiting, l.batch, l.position, l.part`;
 
 /** Every line of batch $1 with its job, if it has one. */
 const OF_BATCH = `
-  SELECT l.study, l.series, l.slide, b.request->>'template' AS template, ${STATE} AS state, ${JOB_COLUMNS}, ${LINE},
+  SELECT l.study, l.series, l.slide, b.request->>'source' AS source, b.request->>'destination' AS destination, b.request->>'template' AS template, ${STATE} AS state, ${JOB_COLUMNS}, ${LINE},
     coalesce(j.ended_at, l.fitted_at, CASE WHEN l.next_try > 'epoch' THEN least(l.next_try, now()) END) AS at
   FROM ${SERIES} l JOIN ${BATCH} b ON b.id = l.batch LEFT JOIN ${JOB} j ON j.id = l.job WHERE l.batch = $1`;
 
 /** Jobs that ended since $1. @param which what else is required of them */
 const endedJobs = (which: string): string => `
-  SELECT j.request->>'studyInstanceUid' AS study, j.series, j.request->>'slide' AS slide, j.request->>'template' AS template,
+  SELECT j.request->>'studyInstanceUid' AS study, j.series, j.request->>'slide' AS slide, j.request->>'source' AS source, j.request->>'destination' AS destination,
+    j.request->>'template' AS template,
     j.state, ${JOB_COLUMNS}, ${NO_LINE}, j.ended_at AS at
   FROM ${JOB} j WHERE j.ended_at >= $1 AND ${which} AND ${IS_LAST}`;
 
 /** Lines of batches and rules that were refused since $1. */
 const REFUSED_LINES = `
-  SELECT l.study, l.series, l.slide, b.request->>'template' AS template, 'REFUSED' AS state, ${NO_JOB}, ${LINE},
+  SELECT l.study, l.series, l.slide, b.request->>'source' AS source, b.request->>'destination' AS destination, b.request->>'template' AS template, 'REFUSED' AS state, ${NO_JOB}, ${LINE},
     least(l.next_try, now()) AS at
   FROM ${SERIES} l JOIN ${BATCH} b ON b.id = l.batch
   WHERE l.refusal->>'state' = 'REFUSED' AND l.refusal->>'code' <> 'CANCELLED' AND l.next_try >= $1`;
 
 /** @param from SQL of the slides */
 const judged = (from: string): string => `
-  SELECT s.study, s.series, s.slide, s.template, s.state, s.job, s.batch, s.position, s.part, s.at,
+  SELECT s.study, s.series, s.slide, s.source, s.destination, s.template, s.state, s.job, s.batch, s.position, s.part, s.at,
       coalesce(s.refusal, s.waiting, s.error, s.job_waiting)->>'code' AS code,
       coalesce(s.refusal, s.waiting, s.error, s.job_waiting)->>'message' AS message,
       s.result->'outOfDistribution' AS ood, s.result->'notes' AS notes, s.result->>'seriesInstanceUid' AS derived,
@@ -238,13 +245,30 @@ export class OutcomeRecords {
 }
 
 function toOutcome(row: Row): Outcome {
-  const { study, series, slide, template, state, code, message, derived, job, batch, position, part } = row;
+  const {
+    study,
+    series,
+    slide,
+    source,
+    destination,
+    template,
+    state,
+    code,
+    message,
+    derived,
+    job,
+    batch,
+    position,
+    part,
+  } = row;
   return {
     reason: REASONS[row.reason]!,
     at: row.at?.toISOString() ?? null,
     studyInstanceUid: study,
     seriesInstanceUid: series,
     slide,
+    source,
+    destination,
     template,
     state,
     code,

@@ -5,7 +5,16 @@ import { withinTime as limitTime } from '../sharing/within-time.ts';
 import { makeSpoolFolder, type SpoolOptions, spoolUse } from '../spool/spool.ts';
 
 /** Throws if the check fails. */
-export type Check = () => Promise<void>;
+export interface Check {
+  (): Promise<void>;
+  /** If true, the process is ready even if the check fails. */
+  readonly isOptional?: true;
+}
+
+/** A check whose failure is shown, and no more. */
+export function optional(check: () => Promise<void>): Check {
+  return Object.assign(check, { isOptional: true } as const);
+}
 
 const TIME_LIMIT_MS = 10_000;
 
@@ -40,11 +49,12 @@ export function sharedChecks(checks: Readonly<Record<string, Check>>): () => Pro
 
 /** Only the code: the message of a check may contain URLs. */
 async function runCheck(name: string, check: Check): Promise<Health['checks'][number]> {
+  const told = check.isOptional && { isOptional: true };
   try {
     await withinTime(check);
-    return { name, ok: true };
+    return { name, ok: true, ...told };
   } catch (error) {
-    return { name, ok: false, code: toStainError(error).code };
+    return { name, ok: false, ...told, code: toStainError(error).code };
   }
 }
 

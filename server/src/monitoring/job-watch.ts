@@ -21,10 +21,13 @@ export class JobWatch {
 
   /** Called for every change of a job in this process. */
   onJob(what: JobMilestone, job: Job): void {
-    const { id, state, error, waiting, result } = job;
+    const { id, state, error, waiting, result, request } = job;
+    const { source, destination } = request;
     const facts = {
       job: id,
       state,
+      ...(source !== undefined && { source }),
+      ...(destination !== undefined && { destination }),
       ...((error ?? waiting) && { code: (error ?? waiting)!.code }),
       ...(result && { seconds: result.seconds, megapixels: result.megapixels }),
     };

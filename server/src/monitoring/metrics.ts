@@ -71,7 +71,7 @@ export class Metrics {
   readonly #megapixels: Counter;
   readonly #rate: Histogram;
   readonly #request: Histogram<'method' | 'route' | 'status'>;
-  readonly #archive: Histogram<'method' | 'outcome'>;
+  readonly #archive: Histogram<'archive' | 'method' | 'outcome'>;
   readonly #frame: Histogram<'outcome'>;
   readonly #lost: Counter<'way'>;
   readonly #setAside: Counter<'code'>;
@@ -162,8 +162,8 @@ export class Metrics {
     });
     this.#archive = new Histogram({
       name: 'stain_archive_request_seconds',
-      help: 'Requests to the archive, up to the response headers',
-      labelNames: ['method', 'outcome'],
+      help: 'Requests to archives, by the name of each, up to the response headers',
+      labelNames: ['archive', 'method', 'outcome'],
       buckets: SECONDS,
       registers,
     });
@@ -281,8 +281,8 @@ export class Metrics {
   }
 
   /** @param outcome status or error code */
-  archiveAnswered(method: string, outcome: string, seconds: number): void {
-    this.#archive.observe({ method, outcome }, seconds);
+  archiveAnswered(archive: string, method: string, outcome: string, seconds: number): void {
+    this.#archive.observe({ archive, method, outcome }, seconds);
   }
 
   /** @param outcome of a frame of the normalised archive */

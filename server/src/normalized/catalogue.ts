@@ -37,6 +37,8 @@ export interface CatalogueOptions {
   readonly jobs: Pick<JobService, 'identify' | 'adopt'>;
   readonly derivations: Pick<DerivationTable, 'giveOut' | 'givenOut'>;
   readonly output: Config['output'];
+  /** Name of the archive that holds the slides; undefined for the default one. */
+  readonly source?: string | undefined;
   readonly states: SourceStates;
   /** How long a look-up is reused. */
   readonly holdsMs: number;
@@ -128,7 +130,9 @@ export class Catalogue {
   async find(template: string, seriesInstanceUid: string): Promise<GivenOut | undefined> {
     const uuid = uuidFromUid(seriesInstanceUid);
     const found = uuid === undefined ? undefined : await this.#recordOf(uuid);
-    return found?.request.template === template ? found : undefined;
+    // The same series of another archive may be shown to other users.
+    const isHere = found?.request.template === template && found.request.source === this.#options.source;
+    return isHere ? found : undefined;
   }
 
   /** Drops what is cached, because a refusal of the series was recorded. */
@@ -178,7 +182,7 @@ export class Catalogue {
     there: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<GivenOut> {
-    const { environment, jobs, derivations, output } = this.#options;
+    const { environment, jobs, derivations, output, source } = this.#options;
     const { studyInstanceUid, seriesInstanceUid } = slide;
     const fingerprint = fingerprintOf(slide.source, means, environment);
     const wanted: NormalizationRequest = {
@@ -188,16 +192,17 @@ export class Catalogue {
       model: DEFAULT_MODEL,
       transfer: DEFAULT_TRANSFER,
       ...output,
+      ...(source !== undefined && { source }),
     };
     const content = seriesContent(wanted, fingerprint);
     const kept = this.#listed.get(content.content);
     if (kept) return kept;
     const levels = slide.images.filter(({ role }) => role !== 'thumbnail');
     const images = { studyInstanceUid, levels };
-    const identity = await jobs.identify(content, studyInstanceUid, images, signal);
+    const identity = await jobs.identify(content, wanted, images, signal);
     const { series } = derivedUids(identity);
     // If the command line has meanwhile stored a series under this UID, with its own header, show that one from now on.
-    if (there.has(series) && (await jobs.adopt(content, studyInstanceUid, images, signal)))
+    if (there.has(series) && (await jobs.adopt(content, wanted, images, signal)))
       this.#givenOut.delete(identity.seriesUuid);
     let given = await derivations.givenOut(identity.seriesUuid);
     if (!given) {

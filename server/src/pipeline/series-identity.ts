@@ -56,6 +56,7 @@ export interface SeriesContent {
 }
 
 export function seriesContent(request: NormalizationRequest, fingerprint: Fingerprint): SeriesContent {
+  const { source, destination } = request;
   const lineage = sha256([
     request.studyInstanceUid,
     request.seriesInstanceUid,
@@ -71,6 +72,9 @@ export function seriesContent(request: NormalizationRequest, fingerprint: Finger
     // Labelled, so that it is never mistaken for a slide. Omitted if unset, so that the series of such a request stays
     // the same.
     ...(request.anyStain ? [{ anyStain: true }] : []),
+    // Archives may differ in what they say about the same slide, and so do its results, which name it. Each place where
+    // they are stored counts its own revisions. Omitted for the default archive, for the same reason.
+    ...(source === undefined && destination === undefined ? [] : [{ source, destination }]),
     // Two slides of one series are not revisions of each other.
     ...(fingerprint.slideUid === undefined ? [] : [fingerprint.slideUid]),
   ]);

@@ -13,6 +13,13 @@ export interface SlideReference extends SeriesReference {
   readonly slide?: string | undefined;
 }
 
+/** A series of an archive; undefined: of the default one. */
+export interface SeriesOfArchive extends SeriesReference {
+  readonly source?: string | undefined;
+}
+
+export interface SlideOfArchive extends SlideReference, SeriesOfArchive {}
+
 /** @throws DICOM_INVALID if a header belongs to another study or series */
 export function requireSeries(headers: readonly DataSet[], series: SeriesReference): void {
   for (const header of headers)

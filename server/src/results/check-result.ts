@@ -24,17 +24,20 @@ export interface Check {
   readonly source: SeriesReference;
 }
 
-/** At most two searches and two headers, unless one of the two has moved. */
+/**
+ * At most two searches and two headers, unless one of the two has moved.
+ * @param archives of the slide, and of the result
+ */
 export async function checkResult(
   known: { readonly series: SeriesReference; readonly source: SeriesReference },
-  archive: DicomWebClient,
+  archives: { readonly source: DicomWebClient; readonly destination: DicomWebClient },
   signal: AbortSignal,
 ): Promise<Check> {
-  const result = await locate(known.series, archive, signal);
+  const result = await locate(known.series, archives.destination, signal);
   if (!result) return { ...known, state: 'GONE', differs: [] };
   const slide =
-    (await locate(known.source, archive, signal)) ??
-    (await locateImage(sourceImageOf(result.header), archive, signal));
+    (await locate(known.source, archives.source, signal)) ??
+    (await locateImage(sourceImageOf(result.header), archives.source, signal));
   const { series } = result;
   if (!slide) return { series, source: known.source, state: 'SOURCE GONE', differs: [] };
   const differs = differences(slide.header, result.header);

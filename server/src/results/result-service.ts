@@ -2,11 +2,13 @@
  * Stored results over the years: a corrected or merged patient, accession or study is noticed, superseded results are
  * rejected and made again, and results whose retention ends are announced and then rejected. Nothing is deleted here.
  */
+import type { ArchiveNames } from '../../../core/src/contract/archive.ts';
 import type { RejectionReason, ResultQuery, StoredResult } from '../../../core/src/contract/index.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { Config } from '../config.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import { ResultRecords, type ResultRow } from '../jobs/result-records.ts';
+import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import { type RejectionEnvironment, rejectSeries } from '../pipeline/reject-series.ts';
 import { rejectionOf } from '../pipeline/rejection.ts';
 import { checkResult } from './check-result.ts';
@@ -22,7 +24,8 @@ const MOST_OF_STUDY = 200;
 export interface ResultServiceOptions {
   readonly settings: Config['results'];
   readonly jobs: Pick<JobService, 'create' | 'database'>;
-  readonly environment: RejectionEnvironment;
+  /** For the archives that a request names. @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
+  environmentOf(request: ArchiveNames): RejectionEnvironment & Pick<NormalizationEnvironment, 'source'>;
   /** Results by their state, after a check or at the end of retention; for the log. */
   onNotice(
     what: 'changed' | 'expiring' | 'rejected' | 'remade',
@@ -157,8 +160,8 @@ export class ResultService {
   }
 
   async #check(row: ResultRow, signal: AbortSignal): Promise<{ readonly state: string }> {
-    const { destination } = this.#options.environment;
-    const finding = await checkResult(row, destination, signal);
+    const { source, destination } = this.#options.environmentOf(row.request);
+    const finding = await checkResult(row, { source, destination }, signal);
     await this.#records.found(row.seriesUuid, finding);
     const reason =
       finding.state === 'GONE' ? undefined : await rejectionOf(finding.series, destination, signal);
@@ -188,13 +191,13 @@ export class ResultService {
     { remake }: { readonly remake: boolean },
     signal: AbortSignal,
   ): Promise<void> {
-    const { settings, environment, onNotice } = this.#options;
+    const { settings, environmentOf, onNotice } = this.#options;
     if (row.state !== 'REJECTED') {
       if (settings.rejectionNotes)
         await rejectSeries(
           (await this.#find(row.series.seriesInstanceUid)).series,
           reason,
-          environment,
+          environmentOf(row.request),
           signal,
         ).catch((error: unknown) => {
           // What is gone needs no note.

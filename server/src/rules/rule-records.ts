@@ -23,7 +23,18 @@ import { type Arrival, keyOf } from './arrivals.ts';
 import type { HeaderFacts } from './match.ts';
 import type { Rule } from './rule.ts';
 
-const WATCH = 'stain_normalization.rule_watch';
+/** Where it is written how far an archive was searched, and which row is that of the archive. */
+interface WatchRow {
+  readonly table: string;
+  readonly of: string;
+}
+
+function watchRow(archive: string | undefined): WatchRow {
+  return archive === undefined
+    ? { table: 'stain_normalization.rule_watch', of: 'id = 1' }
+    : // Names have no quotes.
+      { table: 'stain_normalization.rule_watch_of', of: `archive = '${archive}'` };
+}
 const SEEN = 'stain_normalization.rule_seen';
 const ANNOUNCED = 'stain_normalization.rule_announced';
 
@@ -95,9 +106,19 @@ export interface LineFilter {
 
 export class RuleRecords {
   readonly #database: Database;
+  readonly #archive: string | undefined;
+  readonly #watch: WatchRow;
 
-  constructor(database: Database) {
+  /** @param archive that is searched; undefined: the default one */
+  constructor(database: Database, archive?: string) {
     this.#database = database;
+    this.#archive = archive;
+    this.#watch = watchRow(archive);
+  }
+
+  /** Names a series in `rule_seen`. */
+  #seen(series: string): string {
+    return this.#archive === undefined ? series : `${this.#archive} ${series}`;
   }
 
   /**
@@ -111,13 +132,18 @@ export class RuleRecords {
     pollSeconds: number,
     isUrgent: boolean,
   ): Promise<Watch | undefined> {
+    const { table, of } = this.#watch;
+    if (this.#archive !== undefined)
+      await this.#database.query(`INSERT INTO ${table} (archive) VALUES ($1) ON CONFLICT DO NOTHING`, [
+        this.#archive,
+      ]);
     const [row] = await this.#database.query<{
       surveyed_from: string | null;
       slice: number;
       changes_after: string | null;
     }>(
-      `UPDATE ${WATCH} SET holder = $1, held_until = now() + $2 * interval '1 second', started_at = now()
-       WHERE (held_until < now() OR held_until > now() + 2 * $2 * interval '1 second' OR holder = $1) AND ($4 OR started_at <= now() - $3 * interval '1 second' OR started_at > now())
+      `UPDATE ${table} SET holder = $1, held_until = now() + $2 * interval '1 second', started_at = now()
+       WHERE ${of} AND (held_until < now() OR held_until > now() + 2 * $2 * interval '1 second' OR holder = $1) AND ($4 OR started_at <= now() - $3 * interval '1 second' OR started_at > now())
        RETURNING surveyed_from, slice, changes_after::text`,
       [holder, leaseSeconds, pollSeconds, isUrgent],
     );
@@ -131,21 +157,24 @@ export class RuleRecords {
   }
 
   async release(): Promise<void> {
-    await this.#database.query(`UPDATE ${WATCH} SET held_until = 'epoch'`);
+    const { table, of } = this.#watch;
+    await this.#database.query(`UPDATE ${table} SET held_until = 'epoch' WHERE ${of}`);
   }
 
   /** @returns false if another process has taken over */
   async stay(holder: string, leaseSeconds: number): Promise<boolean> {
+    const { table, of } = this.#watch;
     const rows = await this.#database.query(
-      `UPDATE ${WATCH} SET held_until = now() + $2 * interval '1 second' WHERE holder = $1 RETURNING id`,
+      `UPDATE ${table} SET held_until = now() + $2 * interval '1 second' WHERE ${of} AND holder = $1 RETURNING holder`,
       [holder, leaseSeconds],
     );
     return rows.length > 0;
   }
 
   async saveWatch(holder: string, { surveyedFrom, slice, changesAfter }: Watch): Promise<void> {
+    const { table, of } = this.#watch;
     await this.#database.query(
-      `UPDATE ${WATCH} SET surveyed_from = $2, slice = $3, changes_after = $4 WHERE holder = $1`,
+      `UPDATE ${table} SET surveyed_from = $2, slice = $3, changes_after = $4 WHERE ${of} AND holder = $1`,
       [holder, surveyedFrom ?? null, slice, changesAfter ?? null],
     );
   }
@@ -157,28 +186,31 @@ export class RuleRecords {
     ruleFaults: Readonly<Record<string, Fault>>,
     unread: number,
   ): Promise<void> {
+    const { table, of } = this.#watch;
     await this.#database.query(
-      `UPDATE ${WATCH} SET held_until = 'epoch', fault = $2::jsonb, rule_faults = $3::jsonb, unread = $4,
+      `UPDATE ${table} SET held_until = 'epoch', fault = $2::jsonb, rule_faults = $3::jsonb, unread = $4,
          swept_at = CASE WHEN $2::jsonb IS NULL THEN now() ELSE swept_at END
-       WHERE holder = $1`,
+       WHERE ${of} AND holder = $1`,
       [holder, fault ? JSON.stringify(fault) : null, JSON.stringify(ruleFaults), unread],
     );
   }
 
   async watchStatus(): Promise<WatchStatus> {
+    const { table, of } = this.#watch;
     const [row] = await this.#database.query<{
       swept_at: Date | null;
       surveyed_from: string | null;
       fault: Fault | null;
       rule_faults: Record<string, Fault>;
       unread: number;
-    }>(`SELECT swept_at, surveyed_from, fault, rule_faults, unread FROM ${WATCH}`);
+    }>(`SELECT swept_at, surveyed_from, fault, rule_faults, unread FROM ${table} WHERE ${of}`);
+    // A named archive has none before it is searched.
     return {
-      sweptAt: row!.swept_at ?? undefined,
-      isSurveyed: row!.surveyed_from !== null,
-      fault: row!.fault ?? undefined,
-      ruleFaults: row!.rule_faults,
-      unread: row!.unread,
+      sweptAt: row?.swept_at ?? undefined,
+      isSurveyed: typeof row?.surveyed_from === 'string',
+      fault: row?.fault ?? undefined,
+      ruleFaults: row?.rule_faults ?? {},
+      unread: row?.unread ?? 0,
     };
   }
 
@@ -223,11 +255,11 @@ export class RuleRecords {
       sequence: string;
       header: HeaderFacts | null;
     }>(`SELECT series, is_old, sequence::text, header FROM ${SEEN} WHERE series = ANY ($1::text[])`, [
-      series,
+      series.map((uid) => this.#seen(uid)),
     ]);
     return new Map(
-      rows.map(({ series: uid, is_old, sequence, header }) => [
-        uid,
+      rows.map(({ series: seen, is_old, sequence, header }) => [
+        seen.slice(seen.indexOf(' ') + 1),
         { isOld: is_old, sequence: Number(sequence), header: header ?? {} },
       ]),
     );
@@ -237,14 +269,14 @@ export class RuleRecords {
   async addKnown(series: readonly string[], isOld: boolean): Promise<void> {
     await this.#database.query(
       `INSERT INTO ${SEEN} (series, is_old) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING`,
-      [series, isOld],
+      [series.map((uid) => this.#seen(uid)), isOld],
     );
   }
 
   async keepHeader(series: string, header: HeaderFacts): Promise<void> {
     await this.#database.query(
       `UPDATE ${SEEN} SET header = coalesce(header, '{}') || $2::jsonb WHERE series = $1`,
-      [series, JSON.stringify(header)],
+      [this.#seen(series), JSON.stringify(header)],
     );
   }
 

@@ -24,7 +24,8 @@ export function ruleReports(
       unread,
     },
     rules: rules.map((rule) => {
-      const { name, outcome, template, model, transfer, priority, hours, since, withoutAcceptance } = rule;
+      const { name, outcome, template, model, transfer, priority, hours, since, source, destination } = rule;
+      const { withoutAcceptance } = rule;
       const one = found.get(name);
       const own = ruleFaults[name];
       return {
@@ -37,6 +38,8 @@ export function ruleReports(
         template,
         model,
         transfer,
+        ...(source !== undefined && { source }),
+        ...(destination !== undefined && { destination }),
         priority,
         hours: hours ? { ...hours, days: hours.days && [...hours.days] } : null,
         since: since ?? null,

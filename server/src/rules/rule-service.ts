@@ -40,7 +40,12 @@ const MAX_UNREAD = 10_000;
 const ALWAYS = new Date('9999-12-31T00:00:00Z');
 
 export interface RuleServiceOptions {
+  /** Name of the archive that is searched; undefined for the default one. */
+  readonly archive?: string | undefined;
+  /** Those for this archive. */
   readonly rules: readonly Rule[];
+  /** Names of all rules, for whichever archive; default: of these. */
+  readonly allNames?: readonly string[];
   readonly settings: Pick<Config['rules'], 'pollSeconds' | 'lookBackDays' | 'reachDays'>;
   readonly output: Config['output'];
   readonly database: Database;
@@ -93,12 +98,16 @@ export class RuleService {
 
   constructor(options: RuleServiceOptions) {
     this.#options = options;
-    this.#records = new RuleRecords(options.database);
+    this.#records = new RuleRecords(options.database, options.archive);
     this.#done = this.#watch();
   }
 
   get names(): string[] {
     return this.#options.rules.map(({ name }) => name);
+  }
+
+  get #allNames(): readonly string[] {
+    return this.#options.allNames ?? this.names;
   }
 
   /** Where the search stands, and every rule. */
@@ -169,7 +178,7 @@ export class RuleService {
       const isUrgent = this.#isUrgent;
       this.#isUrgent = false;
       try {
-        if (this.#options.rules.length === 0) return await this.#records.suspendOthers([]);
+        if (this.#options.rules.length === 0) return await this.#records.suspendOthers(this.#allNames);
         if (isLeftover) await this.#records.release();
         isLeftover = false;
         const watch = await this.#records.lead(this.#holder, LEASE_SECONDS, pollSeconds, isUrgent);
@@ -230,6 +239,7 @@ export class RuleService {
     const standing: Standing[] = [];
     for (const rule of rules) {
       const { name, template, model, transfer, encoding, quality, anyStain, enabled } = rule;
+      const { source, destination } = rule;
       const request: BatchRequest = {
         template,
         model,
@@ -237,6 +247,8 @@ export class RuleService {
         encoding: encoding ?? output.encoding,
         quality: quality ?? output.quality,
         ...(anyStain && { anyStain }),
+        ...(source !== undefined && { source }),
+        ...(destination !== undefined && { destination }),
       };
       let until = enabled ? (rule.hours ? openUntil(rule.hours, this.#now()) : ALWAYS) : undefined;
       // Of a rule that cannot be followed, nothing is accepted.
@@ -255,7 +267,7 @@ export class RuleService {
       await this.#records.letGo(defined.batch, scanners && [...scanners]);
       standing.push({ ...defined, rule, accepted: scanners });
     }
-    await this.#records.suspendOthers(this.names);
+    await this.#records.suspendOthers(this.#allNames);
     return standing;
   }
 
@@ -286,6 +298,8 @@ export class RuleService {
   }
 
   async #readAnnounced(take: (arrivals: readonly Arrival[]) => Promise<void>): Promise<void> {
+    // Announcements are of the default archive.
+    if (this.#options.archive !== undefined) return;
     for (const { study, series, announced_at } of await this.#records.announced(ANNOUNCED_AT_ONCE)) {
       const arrivals = await this.#found({
         StudyInstanceUID: study,

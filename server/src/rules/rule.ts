@@ -1,6 +1,7 @@
 /** Rules as written in their file: which new series are normalised without anybody asking, to what, and when. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { destination, source } from '../../../core/src/contract/archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { OUTPUT_ENCODINGS } from '../../../core/src/contract/output.ts';
 import { DEFAULT_TRANSFER, TRANSFERS } from '../../../core/src/stain/transfer-name.ts';
@@ -34,6 +35,8 @@ const ruleSchema = z.strictObject({
   encoding: z.enum(OUTPUT_ENCODINGS).optional(),
   quality: z.int().min(1).max(100).optional(),
   anyStain: z.literal(true).optional(),
+  source,
+  destination,
   outcome: z.enum(['fit', 'store']).default('fit'),
   priority: z.enum(['high', 'normal', 'low']).default('normal'),
   hours: hours.optional(),
@@ -57,7 +60,7 @@ export interface Rule extends Omit<z.infer<typeof ruleSchema>, 'match' | 'hours'
 }
 
 /** None without a file. @throws CONFIGURATION_INVALID; the message names the rule and what is wrong with it */
-export function loadRules({ rules: { file } }: Pick<Config, 'rules'>): Rule[] {
+export function loadRules({ rules: { file }, archives }: Pick<Config, 'rules' | 'archives'>): Rule[] {
   if (file === undefined) return [];
   let json: unknown;
   try {
@@ -79,7 +82,21 @@ export function loadRules({ rules: { file } }: Pick<Config, 'rules'>): Rule[] {
   const names = rules.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw refused(twice, 'there are two rules of this name.');
+  for (const rule of rules) requireArchives(rule, archives);
   return rules.map(toRule);
+}
+
+function requireArchives(
+  { name, source, destination, outcome }: z.infer<typeof ruleSchema>,
+  archives: Config['archives'],
+): void {
+  const unknown = [source, destination].find(
+    (archive) => archive !== undefined && !Object.hasOwn(archives, archive),
+  );
+  if (unknown !== undefined) throw refused(name, `there is no archive "${unknown}" in the configuration.`);
+  if (destination === undefined) return;
+  if (archives[destination]!.isReadOnly) throw refused(name, `the archive "${destination}" is read-only.`);
+  if (outcome === 'fit') throw refused(name, 'destination needs outcome "store".');
 }
 
 function toRule({ match, ...rule }: z.infer<typeof ruleSchema>): Rule {

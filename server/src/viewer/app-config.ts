@@ -6,6 +6,13 @@ export interface AppConfigOptions {
   readonly basePath: string;
   /** Settings of OHIF's sign-in (oidc-client-ts); undefined if there is none. */
   readonly signIn: Readonly<Record<string, unknown>> | undefined;
+  /** Those besides the default one. */
+  readonly archives: readonly ShownArchive[];
+}
+
+export interface ShownArchive {
+  readonly name: string;
+  readonly isReadOnly: boolean;
 }
 
 /** What the viewer needs to sign in with the issuer, from the configuration. */
@@ -29,7 +36,7 @@ export interface NamedTemplate {
 
 /** The text of /app-config.js. */
 export function appConfig(
-  { basePath, signIn }: AppConfigOptions,
+  { basePath, signIn, archives }: AppConfigOptions,
   templates: readonly NamedTemplate[],
 ): string {
   const config = {
@@ -49,6 +56,15 @@ export function appConfig(
       ...templates.map(({ id, name }) =>
         dataSource(`normalized-${id}`, `Normalised to ${name}`, `${basePath}/normalized/${id}/dicom-web`),
       ),
+      // The other archives: /stain/archive-{name}?StudyInstanceUIDs=...
+      ...archives.map((archive) =>
+        dataSource(
+          `archive-${archive.name}`,
+          `Archive ${archive.name}${archive.isReadOnly ? ' (read-only)' : ''}`,
+          `${basePath}/archives/${archive.name}/dicom-web`,
+          archive,
+        ),
+      ),
     ],
     stainNormalization: { service: basePath },
     ...(signIn && { oidc: [signIn] }),
@@ -56,7 +72,8 @@ export function appConfig(
   return `window.config = ${JSON.stringify(config, null, 2)};\n`;
 }
 
-function dataSource(sourceName: string, friendlyName: string, root: string): object {
+/** @param archive tells the plugin what requests must name */
+function dataSource(sourceName: string, friendlyName: string, root: string, archive?: ShownArchive): object {
   return {
     namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
     sourceName,
@@ -74,6 +91,7 @@ function dataSource(sourceName: string, friendlyName: string, root: string): obj
       supportsWildcard: true,
       bulkDataURI: { enabled: true },
       omitQuotationForMultipartRequest: true,
+      ...(archive && { stainNormalization: archive }),
     },
   };
 }

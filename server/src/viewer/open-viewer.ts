@@ -15,7 +15,7 @@ const PLUGIN = join(
 );
 
 export async function openViewer(
-  { viewer, server, oidc }: Pick<Config, 'viewer' | 'server' | 'oidc'>,
+  { viewer, server, oidc, archives }: Pick<Config, 'viewer' | 'server' | 'oidc' | 'archives'>,
   templates: ViewerOptions['templates'],
   signal: AbortSignal,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
@@ -30,6 +30,7 @@ export async function openViewer(
         plugin: PLUGIN,
         basePath: server.basePath,
         signIn: signInOf({ oidc }),
+        archives: Object.entries(archives).map(([name, { isReadOnly }]) => ({ name, isReadOnly })),
         templates,
       }),
     };

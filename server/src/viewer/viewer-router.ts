@@ -17,6 +17,7 @@ export interface ViewerOptions {
   readonly basePath: string;
   /** See app-config.ts. */
   readonly signIn?: AppConfigOptions['signIn'];
+  readonly archives?: AppConfigOptions['archives'];
   /** The templates whose normalised archives are offered. */
   templates(): Promise<readonly NamedTemplate[]>;
 }
@@ -30,6 +31,7 @@ export async function viewerRouter({
   plugin,
   basePath,
   signIn,
+  archives = [],
   templates,
 }: ViewerOptions): Promise<Router> {
   const index = await readFile(join(dist, 'index.html'), 'utf8');
@@ -68,7 +70,7 @@ export async function viewerRouter({
       },
     });
   router.get('/app-config.js', headers, async (_request, response) => {
-    const text = appConfig({ basePath, signIn }, await templates());
+    const text = appConfig({ basePath, signIn, archives }, await templates());
     response.set('Cache-Control', 'no-cache').type('js').send(text);
   });
   router.use(wellFormed);

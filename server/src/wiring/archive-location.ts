@@ -1,23 +1,34 @@
-/** An archive as given on the command line: a DICOMweb URL, or a folder served by the embedded archive. */
+/** Archives as commands and the configuration name them: by name, as a DICOMweb URL, or as a folder, which is served. */
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
+import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { createArchive } from '../archive/archive.ts';
 import type { LeftOutFiles } from '../archive/folder-index.ts';
-import { archiveCredentials } from '../auth/archive-credentials.ts';
-import type { Config } from '../config.ts';
+import {
+  type ArchiveSettings,
+  defaultArchiveSettings,
+  namedArchiveSettings,
+} from '../auth/archive-settings.ts';
+import type { Config, NamedArchive } from '../config.ts';
+import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
+import { parseRoot } from '../dicomweb/connection.ts';
+import { namedClient } from '../dicomweb/named-client.ts';
 import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { createTemporarySpool } from '../spool/spool.ts';
-import { readTlsFiles } from '../tls.ts';
 import { sendProblem } from '../web/problem.ts';
 
 export interface ArchiveLocation extends AsyncDisposable {
   readonly client: DicomWebClient;
+  /** Its name in the configuration, if it is one of `archives`. */
+  readonly archive?: string;
+  /** If the configuration describes it: `dicomweb` or one of `archives`. */
+  readonly settings?: ArchiveSettings | undefined;
   /** Name for messages: the URL without credentials, or the folder. */
   readonly name: string;
   /** Router of the embedded archive. */
@@ -28,25 +39,81 @@ export interface ArchiveLocation extends AsyncDisposable {
   changedAtMs?(series: SeriesReference): Promise<number>;
 }
 
-/** @param create creates the folder if it is missing (for a destination) */
+export interface OpenOptions extends Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'> {
+  /** Whether it is a destination: a folder is created if it is missing, a read-only archive refused. */
+  readonly create: boolean;
+}
+
+/**
+ * Opens the archive that a command or the configuration names: one of `archives`, `default`, a URL or a folder.
+ * @throws CONFIGURATION_INVALID, REQUEST_INVALID, ARCHIVE_READ_ONLY
+ */
 export async function openArchiveLocation(
   location: string,
   config: Config,
-  { create, ...options }: { create: boolean } & Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'>,
+  options: OpenOptions,
 ): Promise<ArchiveLocation> {
-  if (/^https?:/i.test(location)) {
-    const credentials = isConfiguredArchive(location, config)
-      ? archiveCredentials(config.dicomweb, await readTlsFiles('dicomweb.tls', config.dicomweb.tls))
-      : undefined;
-    const client = createDicomWebClient({
-      url: location,
-      ...timeouts(config),
-      ...options,
-      ...(credentials && { headers: credentials.service, tls: credentials.tls }),
+  const named = Object.hasOwn(config.archives, location) ? config.archives[location] : undefined;
+  if (named) {
+    if (options.create) requireWritable(location, named);
+    return openUrl(named.url, config, options, {
+      archive: location,
+      settings: await namedArchiveSettings(location, named),
     });
-    const { origin, pathname } = new URL(location);
-    return { client, name: `${origin}${pathname}`, leftOut: [], [Symbol.asyncDispose]: () => client.close() };
   }
+  const { dicomweb } = config;
+  const place = location === DEFAULT_ARCHIVE ? (dicomweb.url ?? config.archive.folder) : location;
+  if (!/^https?:/i.test(place)) return openFolder(place, config, options);
+  // Its address is no way round its name.
+  if (options.create)
+    for (const [name, archive] of Object.entries(config.archives))
+      if (parseRoot(archive.url).href === parseRoot(place).href) requireWritable(name, archive);
+  // Headers and client certificate are credentials for one archive, which no other may see.
+  const isConfigured = dicomweb.url !== undefined && new URL(dicomweb.url).origin === new URL(place).origin;
+  const settings = isConfigured
+    ? await defaultArchiveSettings({ ...dicomweb, url: dicomweb.url! })
+    : undefined;
+  return openUrl(place, config, options, { settings });
+}
+
+/** @throws ARCHIVE_READ_ONLY */
+export function requireWritable(name: string, { isReadOnly }: Pick<NamedArchive, 'isReadOnly'>): void {
+  if (isReadOnly)
+    throw new StainError('ARCHIVE_READ_ONLY', `Nothing may be stored in the archive "${name}".`, {
+      data: { archive: name },
+    });
+}
+
+function openUrl(
+  url: string,
+  { dicomweb }: Config,
+  { onAnswer, maxMetadataBytes }: OpenOptions,
+  known: Pick<ArchiveLocation, 'archive' | 'settings'>,
+): ArchiveLocation {
+  const { credentials, profile, timeoutSeconds = dicomweb.timeoutSeconds } = known.settings ?? {};
+  const client = createDicomWebClient({
+    url,
+    ...timeouts(timeoutSeconds),
+    onAnswer,
+    ...(maxMetadataBytes !== undefined && { maxMetadataBytes }),
+    habits: new ArchiveHabits(profile),
+    ...(credentials && { headers: credentials.service, ...credentials.reach }),
+  });
+  const { origin, pathname } = new URL(url);
+  return {
+    ...known,
+    client: known.archive === undefined ? client : namedClient(client, known.archive),
+    name: `${origin}${pathname}`,
+    leftOut: [],
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+}
+
+async function openFolder(
+  location: string,
+  config: Config,
+  { create, ...options }: OpenOptions,
+): Promise<ArchiveLocation> {
   // The folder is for slides of patients: if we create it, only we can read it; an existing one keeps its mode.
   if (create)
     await mkdir(location, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
@@ -88,7 +155,7 @@ export async function openArchiveLocation(
   const client = createDicomWebClient({
     url: `${server.url}/dicom-web`,
     headers: { authorization },
-    ...timeouts(config),
+    ...timeouts(config.dicomweb.timeoutSeconds),
     ...options,
   });
   return {
@@ -108,12 +175,7 @@ export async function openArchiveLocation(
   };
 }
 
-/** Headers and client certificate are credentials for one archive, which no other may see. */
-function isConfiguredArchive(location: string, { dicomweb }: Config): boolean {
-  return dicomweb.url !== undefined && new URL(dicomweb.url).origin === new URL(location).origin;
-}
-
-function timeouts({ dicomweb }: Config): Pick<DicomWebClientOptions, 'timeoutMs' | 'storeTimeoutMs'> {
-  const timeoutMs = dicomweb.timeoutSeconds * 1000;
+function timeouts(seconds: number): Pick<DicomWebClientOptions, 'timeoutMs' | 'storeTimeoutMs'> {
+  const timeoutMs = seconds * 1000;
   return { timeoutMs, storeTimeoutMs: timeoutMs };
 }

@@ -9,10 +9,10 @@ export function auditJob(
   what: JobMilestone,
   { id, state, request, result, error, requestedBy }: Job,
 ): void {
-  const { studyInstanceUid, seriesInstanceUid, template } = request;
+  const { studyInstanceUid, seriesInstanceUid, template, source, destination } = request;
   const common = { principal: requestedBy, jobId: id, studyInstanceUid } as const;
   if (what === 'started')
-    audit.record({ ...common, event: 'series-read', outcome: 'success', seriesInstanceUid });
+    audit.record({ ...common, event: 'series-read', outcome: 'success', seriesInstanceUid, archive: source });
   if (what !== 'ended') return;
   if (result)
     audit.record({
@@ -20,6 +20,7 @@ export function auditJob(
       event: 'series-stored',
       outcome: 'success',
       seriesInstanceUid: result.seriesInstanceUid,
+      archive: destination,
     });
   audit.record({
     ...common,

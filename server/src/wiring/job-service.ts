@@ -19,6 +19,7 @@ import { seriesContent } from '../pipeline/series-identity.ts';
 import { isSeriesStored } from '../pipeline/store-series.ts';
 import { findStored } from '../pipeline/stored-derivations.ts';
 import { removeJobSpool, retainJobSpool } from '../spool/spool.ts';
+import type { EnvironmentOf } from './archives.ts';
 import { auditJob } from './audit-job.ts';
 
 /**
@@ -37,8 +38,8 @@ export interface Observers {
 }
 
 export function openJobService(
-  { database, jobs, limits }: Config,
-  environment: NormalizationEnvironment,
+  { database, jobs, limits, spool }: Config,
+  environmentOf: EnvironmentOf,
   { log, metrics, onFault, audit }: Observers & { readonly audit: Pick<AuditTrail, 'record'> },
 ): Promise<JobService> {
   const watch = new JobWatch(log, metrics);
@@ -48,23 +49,23 @@ export function openJobService(
     limits,
     ...jobs,
     async fingerprint(request, signal) {
-      const inspected = await inspectRequest(request, environment, signal);
+      const inspected = await inspectRequest(request, environmentOf(request), signal);
       announced.set(seriesContent(request, inspected).content, inspected.slide);
       return inspected;
     },
-    isRejected: (series, signal) => isRejected(series, environment.destination, signal),
-    async findStored(content, study, slide, signal) {
-      const { destination } = environment;
-      const found = await findStored(content, study, destination, signal);
+    isRejected: (series, names, signal) => isRejected(series, environmentOf(names).destination, signal),
+    async findStored(content, { studyInstanceUid, ...names }, slide, signal) {
+      const { destination } = environmentOf(names);
+      const found = await findStored(content, studyInstanceUid, destination, signal);
       if (!found || found.isOver || found.facts) return found;
       // What cannot be read back cannot be completed; a complete series needs no completion.
       const isWhole =
         slide && (await isSeriesStored(derivedSeriesOf(slide, found.identity), destination, signal));
       return { ...found, isOver: !isWhole };
     },
-    isStored: (result, signal) => isSeriesThere(result, environment.destination, signal),
-    release: ({ seriesUuid }) => removeJobSpool(environment.spool, seriesUuid),
-    retain: ({ seriesUuid }) => retainJobSpool(environment.spool, seriesUuid),
+    isStored: (result, names, signal) => isSeriesThere(result, environmentOf(names).destination, signal),
+    release: ({ seriesUuid }) => removeJobSpool(spool, seriesUuid),
+    retain: ({ seriesUuid }) => retainJobSpool(spool, seriesUuid),
     async run(request, identity, options) {
       const stages = watch.stages(options.job);
       const onProgress = (progress: Progress): void => {
@@ -73,6 +74,7 @@ export function openJobService(
       };
       try {
         const { signal, derivations } = options;
+        const environment = environmentOf(request);
         const patient = <T>(ask: () => Promise<T>): Promise<T> => untilAnswered(ask, signal, onFault);
         const template = await patient(() => templateOf(request, environment));
         // UIDs and bytes followed other rules then.

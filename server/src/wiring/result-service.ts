@@ -12,12 +12,12 @@ const NOTICES = {
 
 export function startResults(
   { results }: Pick<Config, 'results'>,
-  { jobs, environment, metrics, log, onFault }: WorkingProcess,
+  { jobs, environmentOf, metrics, log, onFault }: WorkingProcess,
 ): ResultService {
   const service = new ResultService({
     settings: results,
     jobs,
-    environment,
+    environmentOf,
     onNotice: (what, facts) => log.warn(facts, NOTICES[what]),
     onFault,
   });

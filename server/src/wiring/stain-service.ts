@@ -10,7 +10,7 @@ import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import type { Looks } from '../pipeline/looks.ts';
 import { previewRegion } from '../pipeline/preview-region.ts';
 import { requireStainOfHe } from '../pipeline/require-he.ts';
-import type { SlideReference } from '../pipeline/series-reference.ts';
+import type { SlideOfArchive } from '../pipeline/series-reference.ts';
 import { makeSeriesTemplate, readSeriesStain, type SeriesStain } from '../pipeline/series-stain.ts';
 import { SharedResults } from '../sharing/shared-results.ts';
 import type { TemplateService } from '../templates/template-service.ts';
@@ -20,19 +20,22 @@ const PREVIEW_QUALITY = 90;
 
 export function stainService(
   { network, model }: Composition,
-  environment: NormalizationEnvironment,
+  environmentOf: (source: string | undefined) => NormalizationEnvironment,
   looks: Looks,
   templates: Pick<TemplateService, 'list' | 'requireRoom' | 'add'>,
 ): Omit<StainRoutesOptions & TemplateRoutesOptions, 'basePath' | 'access' | 'templates' | 'models'> {
   // A stain is a few numbers, and its colour table 0.4 MB; the headers of its slide may take ten.
   const cache = new SharedResults<SeriesStain>({ max: 16 });
-  const keyOf = (series: SlideReference, { sha256 }: LoadedModel): string =>
-    [series.studyInstanceUid, series.seriesInstanceUid, series.slide, sha256].join(' ');
+  const keyOf = (series: SlideOfArchive, { sha256 }: LoadedModel): string =>
+    [series.source, series.studyInstanceUid, series.seriesInstanceUid, series.slide, sha256].join(' ');
   /** Runs within a turn. A fit shared by several users has its own time limit: latecomers do not extend it. */
-  const fitted = (series: SlideReference, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
+  const fitted = (series: SlideOfArchive, opened: StainNetwork, signal: AbortSignal): Promise<SeriesStain> =>
     cache.get(
       keyOf(series, opened.model),
-      (shared) => looks.inTime(shared, (inTime) => readSeriesStain(series, opened, environment, inTime)),
+      (shared) =>
+        looks.inTime(shared, (inTime) =>
+          readSeriesStain(series, opened, environmentOf(series.source), inTime),
+        ),
       signal,
     );
   return {
@@ -45,6 +48,7 @@ export function stainService(
     },
     async preview(wanted, requester, signal) {
       const opened = await network(wanted.model);
+      const environment = environmentOf(wanted.source);
       const template = await environment.template(wanted.template);
       requireTemplateOf(template, opened.model);
       return looks.inTurn(requester, wanted, signal, async (inTime) => {
@@ -70,13 +74,14 @@ export function stainService(
       const opened = await network(wanted.model);
       const told = { id, name, description, provenance };
       const made = await looks.inTurn(editor.id ?? 'service', wanted, signal, (inTime) =>
-        makeSeriesTemplate(wanted, region, opened, environment, told, wanted, inTime),
+        makeSeriesTemplate(wanted, region, opened, environmentOf(wanted.source), told, wanted, inTime),
       );
       const source = {
         studyInstanceUid,
         seriesInstanceUid,
         ...(slide && { slide }),
         ...(region && { region }),
+        ...(wanted.source !== undefined && { source: wanted.source }),
       };
       for (let named = made; ; named = { ...made, id: await freeId(name, templates) })
         try {

@@ -11,12 +11,11 @@ import { createLogger } from '../http/log.ts';
 import { createMonitoringApp } from '../http/monitoring-app.ts';
 import { awaitDatabase } from '../jobs/await-database.ts';
 import type { JobService } from '../jobs/job-service.ts';
-import { type Check, spoolCheck } from '../monitoring/checks.ts';
+import { type Check, optional, spoolCheck } from '../monitoring/checks.ts';
 import { Metrics } from '../monitoring/metrics.ts';
-import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import { spoolUse } from '../spool/spool.ts';
 import type { TemplateService } from '../templates/template-service.ts';
-import { type ArchiveLocation, openArchiveLocation } from './archive-location.ts';
+import { type Archives, type EnvironmentOf, environmentsOf, openArchives } from './archives.ts';
 import { type Composition, VERSION } from './composition.ts';
 import { DatabaseAbsence } from './database-absence.ts';
 import { openJobService } from './job-service.ts';
@@ -27,8 +26,8 @@ import { openTemplateService } from './template-service.ts';
 
 export interface WorkingProcess extends AsyncDisposable {
   readonly log: Logger;
-  readonly archive: ArchiveLocation;
-  readonly environment: NormalizationEnvironment;
+  readonly archives: Archives;
+  readonly environmentOf: EnvironmentOf;
   readonly jobs: JobService;
   readonly templates: TemplateService;
   readonly audit: AuditTrail;
@@ -47,14 +46,13 @@ export interface WorkingProcess extends AsyncDisposable {
 
 /**
  * Waits for the database; meanwhile the listener for metrics and probes already answers.
- * @param location URL or folder of the archive. @param signal ends the waiting
- * @param more checks for /ready besides those that a worker has too. @throws CONFIGURATION_INVALID
+ * @param signal ends the waiting
+ * @param moreChecks for /ready besides those that a worker has too. @throws CONFIGURATION_INVALID
  */
 export async function openWorkingProcess(
   composition: Composition,
-  location: string,
   signal: AbortSignal,
-  more: Readonly<Record<string, Check>> = {},
+  moreChecks: (archives: Archives) => Readonly<Record<string, Check>> = () => ({}),
 ): Promise<WorkingProcess> {
   const { config } = composition;
   const log = createLogger({ level: config.log.level });
@@ -81,30 +79,22 @@ export async function openWorkingProcess(
     void audit.rotate().catch((err) => log.error({ err }, 'the audit trail could not be reopened'));
   process.on('SIGHUP', rotate);
   cleanup.defer(() => void process.off('SIGHUP', rotate));
-  const archive = cleanup.use(
-    await openArchiveLocation(location, config, {
-      create: true,
-      onAnswer: (method, outcome, seconds) => metrics.archiveAnswered(method, outcome, seconds),
-    }),
-  );
+  const archives = cleanup.use(await openArchives(config, (...answer) => metrics.archiveAnswered(...answer)));
   // Jobs start as soon as their service is open; their templates are available a moment later.
   const openedTemplates = Promise.withResolvers<TemplateService>();
   openedTemplates.promise.catch(() => {});
-  const environment = composition.environment(
-    { source: archive.client, destination: archive.client },
-    { version: async (id, sha256) => (await openedTemplates.promise).version(id, sha256) },
-  );
+  const environmentOf = environmentsOf(composition, archives, {
+    version: async (id, sha256) => (await openedTemplates.promise).version(id, sha256),
+  });
   const checks = {
     database: async () => openedJobs().ping(),
-    archive: async () => {
-      await archive.client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
-    },
+    ...archiveChecks(archives),
     model: async () => {
       await composition.network(DEFAULT_MODEL);
     },
     spool: spoolCheck(config.spool),
     audit: () => audit.check(),
-    ...more,
+    ...moreChecks(archives),
   };
   const { host, port } = config.monitoring;
   if (port !== undefined) {
@@ -116,7 +106,7 @@ export async function openWorkingProcess(
   }
   const untilOpen = <T>(open: () => Promise<T>): Promise<T> =>
     awaitDatabase(open, signal, (error) => absence.report(error, { waits: true }));
-  const jobs = await untilOpen(() => openJobService(config, environment, { log, metrics, onFault, audit }));
+  const jobs = await untilOpen(() => openJobService(config, environmentOf, { log, metrics, onFault, audit }));
   cleanup.defer(() => jobs.close());
   opened = jobs;
   openedTemplates.resolve(untilOpen(() => openTemplateService(composition, jobs)));
@@ -130,8 +120,8 @@ export async function openWorkingProcess(
   const resources = cleanup.move();
   return {
     log,
-    archive,
-    environment,
+    archives,
+    environmentOf,
     jobs,
     templates,
     audit,
@@ -142,6 +132,18 @@ export async function openWorkingProcess(
     awaitDatabase: untilOpen,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** The service does its work for the others while a named archive is away. */
+function archiveChecks({ all }: Archives): Record<string, Check> {
+  return Object.fromEntries(
+    all.map(({ archive, client }) => {
+      const answers = async (): Promise<void> => {
+        await client.searchStudies({ limit: 1 }, AbortSignal.timeout(10_000));
+      };
+      return archive === undefined ? ['archive', answers] : [`archive ${archive}`, optional(answers)];
+    }),
+  );
 }
 
 async function describeDevice({ config, network, threads }: Composition): Promise<Device> {

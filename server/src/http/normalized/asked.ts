@@ -3,6 +3,8 @@ import type { Principal } from '../../auth/principal.ts';
 import type { NormalizedArchive } from '../../normalized/normalized-archive.ts';
 
 export interface NormalizedRouterOptions {
+  /** Name of the archive that holds the slides; undefined for the default one. */
+  readonly source?: string | undefined;
   readonly archive: NormalizedArchive;
   readonly access: Access;
   readonly search: Pick<UserSearches, 'studies' | 'series'>;

@@ -104,14 +104,14 @@ async function instanceOf(address: Required<Address>, asked: Asked): Promise<Ins
 async function ofSeries(
   study: string,
   series: string,
-  { archive, access, template, principal, signal }: Asked,
+  { archive, access, template, principal, signal, source }: Asked,
 ): Promise<ListedSeries> {
   const { catalogue } = archive;
   await catalogue.requireTemplate(template);
   const given = await catalogue.find(template, series);
   if (given?.request.studyInstanceUid !== study) throw noSeries(series, study);
   const { studyInstanceUid, seriesInstanceUid } = given.request;
-  if (!(await access.canRead(principal, { studyInstanceUid, seriesInstanceUid })))
+  if (!(await access.canRead(principal, { studyInstanceUid, seriesInstanceUid, source })))
     throw hiding(noSeries(series, study));
   return catalogue.listed(given, signal);
 }

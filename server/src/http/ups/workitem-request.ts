@@ -27,13 +27,15 @@ const WORKITEM_CODES = new Map([
   ['110001', 'DCM'],
   ['STAINNORM', CODING_SCHEME],
 ]);
-const PARAMETERS: Record<string, 'template' | 'model' | 'transfer' | 'encoding' | 'quality' | 'anyStain'> = {
+const PARAMETERS: Record<string, keyof z.input<typeof normalizationCreate>> = {
   TEMPLATE: 'template',
   MODEL: 'model',
   TRANSFER: 'transfer',
   ENCODING: 'encoding',
   QUALITY: 'quality',
   ANYSTAIN: 'anyStain',
+  SOURCE: 'source',
+  DESTINATION: 'destination',
 };
 /** Any other value is refused, such as text instead of a boolean. */
 const YES_NO = new Map<unknown, unknown>([

@@ -50,8 +50,9 @@ export function workitemOf(job: Job): DicomJson {
   );
 }
 
-/** Content items (PS3.3 10.2.1) for everything that determines the pixels of the result. */
-function parametersOf({ template, model, transfer, encoding, quality, anyStain }: Job['request']): DataSet[] {
+/** Content items (PS3.3 10.2.1) for everything that determines the pixels of the result, and the archives. */
+function parametersOf(request: Job['request']): DataSet[] {
+  const { template, model, transfer, encoding, quality, anyStain, source, destination } = request;
   const item = (name: string, meaning: string): { ConceptNameCodeSequence: DataSet[] } => ({
     ConceptNameCodeSequence: [code(name, CODING_SCHEME, meaning)],
   });
@@ -63,6 +64,8 @@ function parametersOf({ template, model, transfer, encoding, quality, anyStain }
     // Jobs of older versions have none.
     ...(transfer ? [text('TRANSFER', 'Transfer of the stain', transfer)] : []),
     text('ENCODING', 'Encoding of the result', encoding),
+    ...(source === undefined ? [] : [text('SOURCE', 'Archive of the slide', source)]),
+    ...(destination === undefined ? [] : [text('DESTINATION', 'Archive of the result', destination)]),
     ...(anyStain ? [text('ANYSTAIN', 'Normalise whatever the stain', 'YES')] : []),
     ...(encoding === 'jpeg'
       ? [

@@ -1,3 +1,4 @@
+import { ARCHIVE_RULE_TABLES } from './archive-rule-tables.ts';
 import { OUTCOME_INDEXES } from './outcome-indexes.ts';
 import { PRUNING_INDEXES } from './pruning-indexes.ts';
 import { RESULT_TABLE } from './result-table.ts';
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly string[] = [
   RULE_TABLES,
   OUTCOME_INDEXES,
   RESULT_TABLE,
+  ARCHIVE_RULE_TABLES,
 ];
