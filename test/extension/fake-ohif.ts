@@ -2,13 +2,13 @@
 import type {
   DisplaySet,
   ManagedViewer,
+  NamedArchive,
   NaturalizedInstance,
   RegistrationContext,
   Services,
   WadoClient,
 } from '../../extension/src/ohif/types.ts';
 import { ViewerHost } from '../../extension/src/ohif/viewer-host.ts';
-import type { NamedArchive } from '../../extension/src/state.ts';
 
 export const STUDY = '1.2';
 export const SOURCE = '1.2.1';
