@@ -115,7 +115,9 @@ export function applyTables(tables: LinearTables, rgb: Uint8Array): void {
     const b = density[rgb[at + 2]!]!;
     const sum = r + g + b;
     const ink = Math.min(Math.max(ramp(2, b - g), ramp(3, r - g)), ramp(4, sum));
-    const foreign = Math.max(ramp(0, b - g), ramp(1, r - g), ink, ramp(5, sum));
+    // Black in all three channels. The mean would do for a dark nucleus too, whose green is all but gone, and leave specks.
+    const black = ramp(5, 3 * Math.min(r, g, b));
+    const foreign = Math.max(ramp(0, b - g), ramp(1, r - g), ink, black);
     const w =
       (weight[Math.min(lastWeight, sum >> STEP_BITS)]! * native[Math.min(lastNative, Math.max(0, foreign))]! +
         2048) >>

@@ -28,7 +28,7 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
  * Increased whenever the same request, model and template start to make different bytes: what was stored before is then
  * a different series, and half-finished work in a spool starts afresh. 2: with `linear` every level is its own source.
  * 3: the lossy compression ratio is estimated, and the fit rounded. 4: the sentences in headers (notes, colour policy,
- * revision) are worded better.
+ * revision) are worded better; with `linear`, black is what is dark in all three channels.
  */
 export const PIPELINE_VERSION = 4;
 
