@@ -156,7 +156,7 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
     await button(page, 'Blink').click();
     await until(page, ({ comparison }) => comparison?.mode === 'blink');
     await button(page, 'Copy link').click();
-    await page.locator('[data-sonner-toast]').filter({ hasText: 'is copied' }).waitFor();
+    await page.locator('[data-sonner-toast]').filter({ hasText: 'A link to this view was copied' }).waitFor();
     await page.screenshot({ path: join(PICTURES, 'link-copied.png') });
     const copied = new URL(await page.evaluate(() => navigator.clipboard.readText()));
     expect([...copied.searchParams.keys()].sort()).toEqual([
