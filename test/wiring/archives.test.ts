@@ -93,9 +93,10 @@ describe('archives by name', () => {
 
   it('stores nothing in one that is read-only, whatever it is called on the command line', async () => {
     for (const location of ['vendor', url, `${url}/`])
-      await expect(openArchiveLocation(location, config, { create: true })).rejects.toMatchObject({
-        code: 'ARCHIVE_READ_ONLY',
-      });
+      for (const options of [{ create: true }, { create: false, stores: true }])
+        await expect(openArchiveLocation(location, config, options)).rejects.toMatchObject({
+          code: 'ARCHIVE_READ_ONLY',
+        });
     await using reading = await openArchiveLocation('vendor', config, { create: false });
     expect([reading.archive, reading.name]).toEqual(['vendor', url]);
   });

@@ -2,7 +2,7 @@
 import type { RejectionReason } from '../../../core/src/contract/index.ts';
 import { type Rejection, rejectSeries } from '../pipeline/reject-series.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
-import { environmentOf, requireDestination } from '../wiring/archives.ts';
+import { environmentOf } from '../wiring/archives.ts';
 import type { Composition } from '../wiring/composition.ts';
 
 export interface RejectArguments {
@@ -19,8 +19,10 @@ export async function rejectCommand(
   composition: Composition,
   signal: AbortSignal,
 ): Promise<Rejection> {
-  await using archive = await openArchiveLocation(location, composition.config, { create: false });
-  requireDestination(archive);
+  await using archive = await openArchiveLocation(location, composition.config, {
+    create: false,
+    stores: true,
+  });
   const environment = environmentOf(composition, { source: archive, destination: archive });
   const reference = { studyInstanceUid: study, seriesInstanceUid: series };
   return await rejectSeries(reference, reason, environment, signal);

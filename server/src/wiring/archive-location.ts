@@ -40,8 +40,10 @@ export interface ArchiveLocation extends AsyncDisposable {
 }
 
 export interface OpenOptions extends Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'> {
-  /** Whether it is a destination: a folder is created if it is missing, a read-only archive refused. */
+  /** Whether a folder is created if it is missing. */
   readonly create: boolean;
+  /** Whether something is to be stored there, so that a read-only archive is refused. Default: `create`. */
+  readonly stores?: boolean;
 }
 
 /**
@@ -53,9 +55,10 @@ export async function openArchiveLocation(
   config: Config,
   options: OpenOptions,
 ): Promise<ArchiveLocation> {
+  const { stores = options.create } = options;
   const named = Object.hasOwn(config.archives, location) ? config.archives[location] : undefined;
   if (named) {
-    if (options.create) requireWritable(location, named);
+    if (stores) requireWritable(location, named);
     return openUrl(named.url, config, options, {
       archive: location,
       settings: await namedArchiveSettings(location, named),
@@ -65,7 +68,7 @@ export async function openArchiveLocation(
   const place = location === DEFAULT_ARCHIVE ? (dicomweb.url ?? config.archive.folder) : location;
   if (!/^https?:/i.test(place)) return openFolder(place, config, options);
   // Its address is no way round its name.
-  if (options.create)
+  if (stores)
     for (const [name, archive] of Object.entries(config.archives))
       if (parseRoot(archive.url).href === parseRoot(place).href) requireWritable(name, archive);
   // Headers and client certificate are credentials for one archive, which no other may see.

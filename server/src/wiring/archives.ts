@@ -61,14 +61,10 @@ export function environmentsOf(
 ): EnvironmentOf {
   return (names) => {
     const [source, destination] = [archives.get(names.source), archives.get(names.destination)];
-    requireDestination(destination);
+    const { archive, settings } = destination;
+    if (archive !== undefined && settings) requireWritable(archive, settings);
     return environmentOf(composition, { source, destination }, templates);
   };
-}
-
-/** @throws ARCHIVE_READ_ONLY */
-export function requireDestination({ archive, settings }: ArchiveLocation): void {
-  if (archive !== undefined && settings) requireWritable(archive, settings);
 }
 
 /** For a command: one source, one destination. */
