@@ -23,6 +23,15 @@ export interface ArchiveNames {
   readonly destination?: string | undefined;
 }
 
+/** The archives of a batch or rule, as it is shown. */
+export const usedArchives = {
+  source: z.string().optional().meta({ description: 'Archive of the slides; missing: the default archive' }),
+  destination: z
+    .string()
+    .optional()
+    .meta({ description: 'Archive of the results; missing: the default archive' }),
+};
+
 export const archiveList = z
   .object({
     archives: z.array(

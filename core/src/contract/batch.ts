@@ -1,5 +1,6 @@
 /** Many slides at once: every series found by a search. */
 import { z } from 'zod';
+import { usedArchives } from './archive.ts';
 import { MAX_STUDIES } from './max-studies.ts';
 import { dicomUid, jobState, normalizationCreate } from './normalization.ts';
 
@@ -88,14 +89,7 @@ export const batch = z
     template: z.string(),
     model: z.string(),
     transfer: transfer.unwrap().optional().meta({ description: 'Missing in batches of older versions' }),
-    source: z
-      .string()
-      .optional()
-      .meta({ description: 'Archive of the slides; missing: the default archive' }),
-    destination: z
-      .string()
-      .optional()
-      .meta({ description: 'Archive of the results; missing: the default archive' }),
+    ...usedArchives,
     isCancelled: z.boolean(),
     counts: z.record(z.string(), z.number()).meta({ description: 'Number of series by state' }),
   })

@@ -1,5 +1,6 @@
 /** Rules: slides that are normalised without anybody asking. */
 import { z } from 'zod';
+import { usedArchives } from './archive.ts';
 import { batchSeries } from './batch.ts';
 import { normalizationCreate } from './normalization.ts';
 
@@ -22,14 +23,7 @@ export const rule = z
     template: z.string(),
     model: z.string(),
     transfer: transfer.unwrap(),
-    source: z
-      .string()
-      .optional()
-      .meta({ description: 'Archive of the slides; missing: the default archive' }),
-    destination: z
-      .string()
-      .optional()
-      .meta({ description: 'Archive of the results; missing: the default archive' }),
+    ...usedArchives,
     priority: z.enum(['high', 'normal', 'low']),
     hours: z
       .object({
