@@ -1,5 +1,5 @@
 /**
- * How often an acceptance finds drift where there is none, and where the stain was changed by a known amount: the
+ * How often an acceptance reports drift in an unchanged stain, and where the stain was changed by a known amount: the
  * numbers of docs/acceptance.md. Each picture stands for a slide. What acceptance/drift.ts chose by data, it chose on
  * osteosarcoma_utsw alone; brecahad and oscc_400x were named as test sets before either was read.
  */

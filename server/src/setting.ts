@@ -33,7 +33,7 @@ export async function readSettingFile(key: string, file: string): Promise<Buffer
 
 /**
  * Reads a secret from where its setting says it is, without the newline at its end.
- * @throws CONFIGURATION_INVALID if there is none, or if it cannot be part of a header
+ * @throws CONFIGURATION_INVALID if the secret is missing, or cannot be part of a header
  */
 export async function readSecret(
   key: string,

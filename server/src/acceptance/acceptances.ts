@@ -44,7 +44,7 @@ export class Acceptances {
   /** By name, time and size: a file is parsed again only if it has changed. */
   readonly #read = new LRUCache<string, readonly Found[] | Error>({ max: MAX_FILES });
 
-  /** @param path file or folder, as in rules.acceptance @throws CONFIGURATION_INVALID if there is none */
+  /** @param path file or folder, as in rules.acceptance @throws CONFIGURATION_INVALID if it cannot be read */
   constructor(path: string) {
     try {
       statSync(path);

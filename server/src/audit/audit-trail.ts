@@ -18,7 +18,7 @@ const SILENCE_MS = 10_000;
 export interface AuditTrail extends AsyncDisposable {
   /** Repeated refusals are summarised. */
   record(entry: AuditEntry): void;
-  /** The file of this process, as of now; undefined if there is none that can be read back. */
+  /** The file of this process, as of now; undefined if the trail goes elsewhere or cannot be read back. */
   read(): Promise<Readable | undefined>;
   /** Reopens the file after it was renamed. */
   rotate(): Promise<void>;

@@ -116,7 +116,7 @@ const PARTS = [
   ['audit', 'Audit trail'],
 ] as const;
 
-/** @param empty in place of the content, if there is none */
+/** @param empty shown where there is no content */
 function section(id: (typeof PARTS)[number][0], content: Html, empty: string | false, before = html``): Html {
   const name = PARTS.find(([part]) => part === id)![1];
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${name}</h2>

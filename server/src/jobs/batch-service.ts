@@ -257,7 +257,7 @@ export class BatchService {
       else if (error.code === 'DATABASE_UNAVAILABLE') throw error;
       else if (error.code === 'SERIES_ARRIVING')
         await this.#lookAgain(line, String(error.data['sourceSha256']), error.message);
-      // Slides that are still arriving are told apart once all of them are there.
+      // While slides still arrive, it is too early to say which image belongs to which.
       else if (several !== undefined && this.#stableSeconds > 0 && line.seen !== several)
         await this.#lookAgain(line, several);
       else if (slides.length > 0) await this.#records.split(line, slides);

@@ -1,6 +1,6 @@
 /**
- * What became of slides, for people: those first that a person should look at. Every query has a limit, and reads no
- * further back than it is told to.
+ * What became of slides, for people: those first that a person should look at. Every query has a limit, and
+ * reads only as far back as its caller asks.
  */
 import type { BatchSeries, NormalizationResult } from '../../../core/src/contract/index.ts';
 import type { Note } from '../../../core/src/notes.ts';
