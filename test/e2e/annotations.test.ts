@@ -20,6 +20,7 @@ import {
   startService,
 } from '../support/viewer.ts';
 import {
+  backToOriginal,
   button,
   drawLine,
   enterStain,
@@ -160,8 +161,7 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
     const alone = stroke(await picture(page, 'before-series'), whole);
     await show(page, derived);
     expect(stroke(await picture(page, 'derived'), whole)).toEqual(near(alone));
-    await button(page, 'Back to original').click();
-    await until(page, ({ series }) => series?.derived === null);
+    await backToOriginal(page);
     expect(stroke(await picture(page, 'after-series'), whole)).toEqual(near(alone));
     expect((await state(page)).annotations.list).toHaveLength(1);
 

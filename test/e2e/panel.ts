@@ -6,7 +6,7 @@ import type { Job } from '../../core/src/contract/index.ts';
 import type { CommandsManager, Services } from '../../extension/src/ohif/types.ts';
 import type { Session } from '../../extension/src/session.ts';
 import type { PluginState } from '../../extension/src/state.ts';
-import type { Part } from '../support/pictures.ts';
+import { type Part, slidesDrawn } from '../support/pictures.ts';
 
 export const PANEL = 'stain-normalization-panel';
 
@@ -82,6 +82,7 @@ export async function turnWheel(
   turns: number,
   [across, down]: readonly [number, number],
 ): Promise<void> {
+  await slidesDrawn(page);
   const { x, y, width, height } = (await page.locator('.DicomMicroscopyViewer').first().boundingBox())!;
   await page.mouse.move(x + width * across, y + height * down);
   for (let turn = 0; turn < Math.abs(turns); turn++) await page.mouse.wheel(0, turns > 0 ? -240 : 240);
@@ -137,6 +138,27 @@ export async function show(page: Page, series: string): Promise<void> {
     });
   }, series);
   await until(page, (now) => now.series?.seriesInstanceUid === series);
+  await viewerShows(page, series);
+}
+
+/** Waits until the viewer of a series is there, where the one before it may still be: OHIF changes them later than its state. */
+async function viewerShows(page: Page, series: string): Promise<void> {
+  await page.waitForFunction((uid) => {
+    const { microscopyService } = (globalThis as unknown as { services: Services }).services;
+    return microscopyService!
+      .getAllManagedViewers()
+      .some(
+        ({ seriesInstanceUID, container }) =>
+          seriesInstanceUID === uid && container.isConnected && container.querySelector('.ol-viewport'),
+      );
+  }, series);
+}
+
+/** From a derived series to its source. */
+export async function backToOriginal(page: Page): Promise<void> {
+  await button(page, 'Back to original').click();
+  const { series } = await until(page, (now) => now.series?.derived === null);
+  await viewerShows(page, series!.seriesInstanceUid);
 }
 
 /** Opens a study in the mode, and waits until its slide is labelled and the state is as it should be. */
@@ -149,6 +171,7 @@ export async function enterStain(
   await page.goto(`${root}stain?StudyInstanceUIDs=${study}`);
   await until(page, (now) => now.templates.state === 'ready' && holds(now));
   await page.locator('.stain-pane-label').first().waitFor();
+  await slidesDrawn(page);
 }
 
 /** Waits until no notice lies over the slide. */

@@ -19,6 +19,7 @@ import {
   startService,
 } from '../support/viewer.ts';
 import {
+  backToOriginal,
   button,
   enterStain,
   keepUnfinished,
@@ -107,8 +108,7 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
     await turnWheel(page, 3, [0.35, 0.3]);
     const normalized = await picture(page, 'derived');
     const part = await slidePart(page);
-    await button(page, 'Back to original').click();
-    await until(page, ({ series }) => series?.derived === null);
+    await backToOriginal(page);
     const original = await picture(page, 'source');
     expect(meanDifference(normalized, original, part)).toBeGreaterThan(2);
     expect(correlation(normalized, part, original, part)).toBeGreaterThan(0.9);
@@ -126,8 +126,7 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
     expect(meanDifference(again, held, part)).toBeGreaterThan(2);
     expect(correlation(again, part, held, part)).toBeGreaterThan(0.9);
     await page.keyboard.up('o');
-    await button(page, 'Back to original').click();
-    await until(page, ({ series }) => series?.derived === null);
+    await backToOriginal(page);
     expect(meanDifference(held, await picture(page, 'derived-back'), part)).toBe(0);
     expect(faults).toEqual([]);
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { ciede2000, labOf } from '../../core/src/stain/ciede2000.ts';
+import type { Services } from '../../extension/src/ohif/types.ts';
 import { repository } from './peers.ts';
 
 /** Where pictures are kept for people to look at. */
@@ -25,7 +26,7 @@ export interface Part {
 }
 
 const MAX_UNREST_MS = 60_000;
-const MAX_BUSY_MS = 15_000;
+const MAX_DRAWING_MS = 15_000;
 
 /** @param path where the picture is kept as a PNG file */
 export async function takePicture(page: Page, path?: string): Promise<Picture> {
@@ -39,13 +40,53 @@ export async function pictureOf(file: Buffer): Promise<Picture> {
   return { width: info.width, height: info.height, rgb: data };
 }
 
+/**
+ * Waits until every slide on the page is drawn: its viewer has fitted it to the viewport, and has all tiles in sight.
+ * What was clicked or turned before the fit is undone by it. Frames that never come end the wait.
+ */
+export async function slidesDrawn(page: Page): Promise<void> {
+  const timeout = { timeout: MAX_DRAWING_MS };
+  await page
+    .waitForFunction(
+      () =>
+        [...document.querySelectorAll('.DicomMicroscopyViewer')].every((slide) =>
+          slide.querySelector('.ol-viewport'),
+        ),
+      undefined,
+      timeout,
+    )
+    .catch(() => {});
+  await page.evaluate(async (ms) => {
+    interface Drawn {
+      once(event: 'rendercomplete', listener: () => void): void;
+      render(): void;
+    }
+    const { services } = globalThis as unknown as { services?: Services };
+    const shown = (services?.microscopyService?.getAllManagedViewers() ?? []).filter(
+      ({ container }) => container.isConnected && container.clientWidth > 0 && container.clientHeight > 0,
+    );
+    const maps = shown.flatMap(({ viewer }) => {
+      const symbol = Object.getOwnPropertySymbols(viewer).find(({ description }) => description === 'map');
+      return symbol ? [(viewer as unknown as Record<symbol, Drawn>)[symbol]!] : [];
+    });
+    const drawn = maps.map(
+      (map) =>
+        new Promise<void>((resolve) => {
+          map.once('rendercomplete', resolve);
+          map.render();
+        }),
+    );
+    await Promise.race([Promise.all(drawn), new Promise((resolve) => setTimeout(resolve, ms))]);
+  }, MAX_DRAWING_MS);
+}
+
 /** The picture once it is stable: two screenshots, a second apart, are equal. @throws Error if it never is */
 export async function pictureAtRest(page: Page, path?: string): Promise<Picture> {
-  // An open event stream keeps the network busy for ever, so only the picture tells.
-  await page.waitForLoadState('networkidle', { timeout: MAX_BUSY_MS }).catch(() => {});
+  await slidesDrawn(page);
   const end = Date.now() + MAX_UNREST_MS;
   for (let last = await takePicture(page); Date.now() < end; ) {
     await page.waitForTimeout(1000);
+    await slidesDrawn(page);
     const now = await takePicture(page, path);
     if (meanDifference(last, now) === 0) return now;
     last = now;
