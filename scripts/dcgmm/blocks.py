@@ -134,9 +134,11 @@ def fade_in(graph: Graph, value: str, fade: str) -> str:
 def native(graph: Graph, density: str, mean: str) -> str:
     """1 where the colour can be H&E, 0 where it is foreign (constants.py), smooth between; [N, 1, H, W].
 
-    density [N, 3, H, W] optical density, mean [N, 1, H, W] their unbounded mean D.
+    density [N, 3, H, W] optical density, mean [N, 1, H, W] their unbounded mean D. Black is dense in all three channels:
+    by the mean a dark nucleus, whose green is all but gone, would be black too, and keep specks.
     """
     red, green, blue = graph.node("Split", [density], 3, axis=1, num_outputs=3)
+    least = graph.node("Min", [red, green, blue])
     blue_over_green = graph.node("Sub", [blue, green])
 
     def ramp(value: str, ends: tuple[float, float]) -> str:
@@ -151,7 +153,7 @@ def native(graph: Graph, density: str, mean: str) -> str:
         ramp(blue_over_green, FOREIGN_BLUE_OVER_GREEN),
         ramp(red_over_green, FOREIGN_RED_OVER_GREEN),
         graph.node("Min", [ramp(mean, FOREIGN_INK_DENSITY), black_or_blue]),
-        ramp(mean, FOREIGN_BLACK_DENSITY),
+        ramp(least, FOREIGN_BLACK_DENSITY),
     ]
     return graph.node("Sub", [graph.constant(1), smoothstep(graph, graph.node("Max", ramps))])
 

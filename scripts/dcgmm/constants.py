@@ -26,8 +26,8 @@ FOREIGN_INK_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["inkBlueOverGreen"])
 #: Blue ink, as dense as the black one: it absorbs red more than green, haematoxylin does not. Chosen on 130 H&E images
 #: (2.5 % of the tissue of the worst is above the lower ends); of 213 others the worst has 0.3 % (evaluation.ink).
 FOREIGN_INK_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["inkRedOverGreen"])
-#: No transmitted light: the black rim of a scan. Of the mean density with `paper`; of the least dense channel with `linear`,
-#: because dark nuclei with hardly any green are black by their mean, and got specks.
+#: No transmitted light: the black rim of a scan. Of the least dense channel: by their mean, dark nuclei with hardly any
+#: green would be black too, and keep specks.
 FOREIGN_BLACK_DENSITY = tuple(TRANSFER["foreign"]["blackDensity"])
 
 #: cx of a transferred pixel is clipped to this range before the inverse (published range).

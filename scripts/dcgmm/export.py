@@ -167,7 +167,7 @@ def main() -> None:
     for name in NETWORKS:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
     parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.4.0")
+    parser.add_argument("--version", default="0.4.1")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:

@@ -119,7 +119,8 @@ def native(tile: np.ndarray) -> np.ndarray:
     mean = od.mean(-1)
     black_or_blue = np.maximum(ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_INK_RED_OVER_GREEN))
     ink = np.minimum(ramp(mean, FOREIGN_INK_DENSITY), black_or_blue)
-    ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN), ink, ramp(mean, FOREIGN_BLACK_DENSITY))
+    black = ramp(od.min(-1), FOREIGN_BLACK_DENSITY)
+    ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN), ink, black)
     return 1 - smoothstep(np.maximum.reduce(ramps))
 
 

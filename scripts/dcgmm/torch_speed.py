@@ -70,7 +70,8 @@ class Graphs:
         )
         ink = torch.minimum(ramp(mean, FOREIGN_INK_DENSITY), black_or_blue)
         foreign = torch.maximum(ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN))
-        return 1 - smoothstep(torch.maximum(torch.maximum(foreign, ink), ramp(mean, FOREIGN_BLACK_DENSITY)))
+        black = ramp(od.amin(1, keepdim=True), FOREIGN_BLACK_DENSITY)
+        return 1 - smoothstep(torch.maximum(torch.maximum(foreign, ink), black))
 
     def statistics(self, tile: torch.Tensor, weight: torch.Tensor, gain: float) -> torch.Tensor:
         """Sums float64 [N, K, 17] in the host's memory, as reference.run_statistics."""

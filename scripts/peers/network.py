@@ -111,7 +111,7 @@ def native(od: torch.Tensor) -> torch.Tensor:
     for value, ends in (
         (blue - green, constants.FOREIGN_BLUE_OVER_GREEN),
         (red - green, constants.FOREIGN_RED_OVER_GREEN),
-        (mean, constants.FOREIGN_BLACK_DENSITY),
+        (od.amin(0), constants.FOREIGN_BLACK_DENSITY),
     ):
         foreign = torch.maximum(foreign, ramp(value, ends))
     return 1 - smoothstep(foreign)
