@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { PICTURES, pictureAtRest } from '../support/pictures.ts';
+import { PICTURES, pictureAtRest, slidesDrawn } from '../support/pictures.ts';
 import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
@@ -45,7 +45,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     const { page, faults } = open;
     await openMode(page, 'stain');
     await until(page, ({ stain }) => stain.state === 'ready');
-    await page.waitForTimeout(1000);
+    await slidesDrawn(page);
     await button(page, 'Template from region').click();
     const pad = page.locator('.stain-region-pad');
     const { x, y, width, height } = (await pad.boundingBox())!;

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../extension/src/session.ts';
 import { orthancMissing, type RunningOrthanc, sendSample, startOrthanc } from '../support/orthanc.ts';
-import { PICTURES, pictureAtRest } from '../support/pictures.ts';
+import { PICTURES, pictureAtRest, slidesDrawn, takePicture } from '../support/pictures.ts';
 import { suiteResources } from '../support/suite-resources.ts';
 import {
   browserMissing,
@@ -45,7 +45,7 @@ function longTasks(page: Page): Promise<number[]> {
 }
 
 async function expectSameView(page: Page) {
-  await page.waitForTimeout(1000);
+  await pictureAtRest(page);
   const [original, normalized] = await views(page);
   expect(normalized).toEqual(original);
   return original!;
@@ -83,8 +83,8 @@ for (const { kind, missing } of kinds)
       });
     }, 180_000);
 
-    const picture = (name: string) =>
-      page.screenshot({ path: join(PICTURES, `${kind.replace(/ /g, '-')}-${name}.png`) });
+    const pictureFile = (name: string): string => join(PICTURES, `${kind.replace(/ /g, '-')}-${name}.png`);
+    const picture = (name: string) => pictureAtRest(page, pictureFile(name));
 
     test('the study list leads to the slide', async () => {
       await page.goto(service.url);
@@ -99,7 +99,6 @@ for (const { kind, missing } of kinds)
       expect(shown.series).toMatchObject({ totalColumns: 2220, totalRows: 2967, derived: null });
       await page.getByText('Original').first().waitFor();
       await until(page, ({ stain }) => stain.state === 'ready');
-      await page.waitForTimeout(1500);
       await picture('slide');
     });
 
@@ -113,14 +112,14 @@ for (const { kind, missing } of kinds)
         await page.mouse.move(x + width / 2, y + height / 3);
         for (let turn = 0; turn < 4; turn++) {
           await page.mouse.wheel(0, -240);
-          await page.waitForTimeout(400);
+          await slidesDrawn(page);
         }
       };
       await zoom();
-      await page.waitForTimeout(2000);
+      await pictureAtRest(page);
       const without = await longTasks(page);
       for (let turn = 0; turn < 6; turn++) await page.mouse.wheel(0, 240);
-      await page.waitForTimeout(2000);
+      await pictureAtRest(page);
       await longTasks(page);
       await button(page, 'Preview').click();
       const first = await until(page, ({ preview }) => preview?.firstTileMs != null);
@@ -148,7 +147,7 @@ for (const { kind, missing } of kinds)
     test('normalise: progress, then the new series side by side', async () => {
       await button(page, /^Normali[sz]e/).click();
       await until(page, ({ job }) => job?.progress?.stage === 'normalize');
-      await picture('progress');
+      await takePicture(page, pictureFile('progress'));
       const done = await until(page, ({ comparison }) => comparison !== null);
       expect(done.job?.state).toBe('COMPLETED');
       expect(done.comparison?.mode).toBe('side-by-side');
@@ -190,7 +189,6 @@ for (const { kind, missing } of kinds)
       await divider.press('Home');
       expect(await divider.getAttribute('aria-valuenow')).toBe('0');
       for (let i = 0; i < 25; i++) await divider.press('ArrowRight');
-      await page.waitForTimeout(500);
       await picture('swipe');
       expect(await seriousFindings(page, OURS)).toEqual([]);
 
@@ -207,7 +205,6 @@ for (const { kind, missing } of kinds)
         .getByText(/CIEDE2000/)
         .first()
         .waitFor();
-      await page.waitForTimeout(4000);
       await picture('difference');
       await button(page, 'Back to original').click();
       expect((await until(page, ({ comparison }) => comparison === null)).error).toBeNull();

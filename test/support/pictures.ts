@@ -118,7 +118,8 @@ export function colourDifference(a: Picture, b: Picture, part: Part, side = 1): 
   return sum / (across * down);
 }
 
-function meanColour({ width, rgb }: Picture, part: Part): [number, number, number] {
+/** Mean red, green and blue of a part, rounded. */
+export function meanColour({ width, rgb }: Picture, part: Part): [number, number, number] {
   const sums: [number, number, number] = [0, 0, 0];
   for (let y = part.y; y < part.y + part.height; y++)
     for (let x = part.x; x < part.x + part.width; x++)
