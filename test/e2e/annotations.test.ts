@@ -35,7 +35,8 @@ import {
 
 /** Globals of OHIF's page. */
 interface Viewer {
-  readonly services: Omit<Services, 'microscopyService'> & {
+  readonly services: Omit<Services, 'microscopyService' | 'userAuthenticationService'> & {
+    readonly userAuthenticationService: { setUser(user: object): void };
     readonly microscopyService: MicroscopyService & {
       getAnnotations(): (RoiAnnotation & { setLabel(label: string): void })[];
     };
@@ -202,6 +203,11 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
     });
     await until(page, ({ annotations: { list } }) => list[0]?.label === 'Größer als üblich');
     const before = stroke(await picture(page, 'to-keep'), whole);
+    await page.evaluate(() =>
+      (globalThis as unknown as Viewer).services.userAuthenticationService.setUser({
+        profile: { family_name: 'Muster', given_name: 'Jürgen' },
+      }),
+    );
     await button(page, 'Keep annotations').click();
     await until(page, ({ annotations }) => annotations.isKept);
 
@@ -217,6 +223,7 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
       expect(read).toEqual({
         source: [valueIn(base, '00080018')],
         regions: [{ type: 'POLYLINE', frame: valueIn(base, '00200052') }],
+        observers: ['Muster^Jürgen'],
         texts: ['Größer als üblich', 'Normalised, Template Deep magenta, Linear, series 2'],
       });
     }

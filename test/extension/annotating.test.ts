@@ -53,6 +53,7 @@ function reportOf(
     seriesNumber: 9,
     seriesDescription: '',
     language: 'en',
+    observer: undefined,
     now: new Date(),
   });
   return {

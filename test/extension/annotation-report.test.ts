@@ -38,6 +38,7 @@ const contents = (more: Partial<ReportContents> = {}): ReportContents => ({
   seriesNumber: 7,
   seriesDescription: 'Annotations',
   language: 'de',
+  observer: undefined,
   now: new Date(2026, 10, 26, 9, 5, 7),
   ...more,
 });
@@ -87,6 +88,18 @@ describe('a report', () => {
       '"CodeValue":"Größer   A lab","CodingSchemeDesignator":"99STAINNORM",' +
         '"CodeMeaning":"Größer   A label that is longer than the sixteen characters of"',
     );
+  });
+
+  test('names who keeps it, where that is known, beside the plugin', () => {
+    const observers = (observer: string | undefined): unknown[] =>
+      makeReport(contents({ observer }))
+        ['ContentSequence'].filter(
+          ({ RelationshipType }: NaturalizedInstance) => RelationshipType === 'HAS OBS CONTEXT',
+        )
+        .map((item: NaturalizedInstance) => item['PersonName'] ?? item['TextValue'])
+        .filter(Boolean);
+    expect(observers('Muster^Maria')).toEqual(['Muster^Maria', expect.any(String)]);
+    expect(observers(undefined)).toHaveLength(1);
   });
 
   test('names the reports that it replaces', () => {

@@ -128,6 +128,7 @@ export function fakeOhif(...sets: DisplaySet[]): FakeOhif {
     userAuthenticationService: {
       getAuthorizationHeader: () => (ohif.authorization ? { Authorization: ohif.authorization } : undefined),
       handleUnauthenticated: () => void ohif.told.push('unauthenticated'),
+      getUser: () => undefined,
     },
   } as unknown as Services;
   const source = {

@@ -2,7 +2,7 @@
 
     python read_annotations.py REPORT
 
-Prints JSON: the instances that it is about, its regions, and the texts of the first.
+Prints JSON: the instances that it is about, its regions, who observed, and the texts of the first region.
 """
 
 import json
@@ -32,6 +32,11 @@ print(
                     "frame": str(group.roi.frame_of_reference_uid),
                 }
                 for group in groups
+            ],
+            "observers": [
+                str(item.PersonName)
+                for item in report.ContentSequence
+                if item.ValueType == "PNAME" and item.RelationshipType == "HAS OBS CONTEXT"
             ],
             "texts": [
                 str(item.TextValue)

@@ -27,6 +27,8 @@ export interface ReportContents {
   readonly seriesDescription: string;
   /** As in BCP 47, of the words in it. */
   readonly language: string;
+  /** Who keeps them, as a DICOM person name; undefined if that is not known. */
+  readonly observer: string | undefined;
   readonly now: Date;
 }
 
@@ -44,6 +46,8 @@ type Item = NaturalizedInstance;
 const REPORT: Code = ['126000', 'DCM', 'Imaging Measurement Report'];
 const LANGUAGE: Code = ['121049', 'DCM', 'Language of Content Item and Descendants'];
 const OBSERVER_TYPE: Code = ['121005', 'DCM', 'Observer Type'];
+const PERSON: Code = ['121006', 'DCM', 'Person'];
+const PERSON_NAME: Code = ['121008', 'DCM', 'Person Observer Name'];
 const DEVICE: Code = ['121007', 'DCM', 'Device'];
 const OBSERVER_UID: Code = ['121012', 'DCM', 'Device Observer UID'];
 const OBSERVER_NAME: Code = ['121013', 'DCM', 'Device Observer Name'];
@@ -93,7 +97,7 @@ const EMPTY = Object.fromEntries(
 
 /** The data set of a new report, in a new series. */
 export function makeReport(contents: ReportContents): NaturalizedInstance {
-  const { source, replaced, now, annotations } = contents;
+  const { source, replaced, now, annotations, observer } = contents;
   const [date, time] = dateAndTime(now);
   const copied = COPIED.filter((name) => source[name] !== undefined).map((name) => [name, source[name]]);
   return {
@@ -140,6 +144,12 @@ export function makeReport(contents: ReportContents): NaturalizedInstance {
     ContentTemplateSequence: [template('1500')],
     ContentSequence: [
       coded('HAS CONCEPT MOD', LANGUAGE, [contents.language, 'RFC5646', contents.language]),
+      ...(observer === undefined
+        ? []
+        : [
+            coded('HAS OBS CONTEXT', OBSERVER_TYPE, PERSON),
+            item('HAS OBS CONTEXT', 'PNAME', PERSON_NAME, { PersonName: observer }),
+          ]),
       coded('HAS OBS CONTEXT', OBSERVER_TYPE, DEVICE),
       item('HAS OBS CONTEXT', 'UIDREF', OBSERVER_UID, { UID: DEVICE_UID }),
       item('HAS OBS CONTEXT', 'TEXT', OBSERVER_NAME, { TextValue: DERIVED_BY }),

@@ -176,6 +176,14 @@ export interface DataSource {
   deleteStudyMetadataPromise(studyInstanceUid: string): void;
 }
 
+/** Claims of OpenID Connect (Core 1.0, 5.1); which of them there are is the provider's choice. */
+export interface UserProfile {
+  readonly family_name?: unknown;
+  readonly given_name?: unknown;
+  readonly name?: unknown;
+  readonly preferred_username?: unknown;
+}
+
 export interface Services {
   readonly viewportGridService: Publisher & {
     getActiveViewportId(): string;
@@ -208,6 +216,8 @@ export interface Services {
   readonly userAuthenticationService: {
     getAuthorizationHeader(): { Authorization?: string } | undefined;
     handleUnauthenticated(): unknown;
+    /** As oidc-client has it; undefined or null without a login. */
+    getUser(): { readonly profile?: UserProfile } | null | undefined;
   };
   readonly toolbarService: {
     register(buttons: readonly object[]): void;

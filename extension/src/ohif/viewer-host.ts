@@ -6,6 +6,7 @@ import { PluginError } from '../plugin-error.ts';
 import type { Authorization } from '../service/service-client.ts';
 import type { SlideSeries } from '../state.ts';
 import { derivationOf } from './derivation.ts';
+import { personName } from './person-name.ts';
 import { addThumbnail } from './thumbnail.ts';
 import type {
   DataSource,
@@ -53,6 +54,12 @@ export class ViewerHost {
     header: () => this.services.userAuthenticationService.getAuthorizationHeader() ?? undefined,
     expired: () => void this.services.userAuthenticationService.handleUnauthenticated(),
   };
+
+  /** Who is logged in, as a DICOM person name; undefined without a login, or where it has no name. */
+  userName(): string | undefined {
+    const profile = this.services.userAuthenticationService.getUser()?.profile;
+    return profile && personName(profile);
+  }
 
   /** The slide in the active viewport. */
   activeSeries(): SlideSeries | null {

@@ -118,6 +118,7 @@ export class Annotating {
         seriesNumber: host.nextSeriesNumber(source.studyInstanceUid),
         seriesDescription: translate('annotations.title'),
         language,
+        observer: host.userName(),
         now: new Date(),
       });
       this.#tell({ isKeeping: true });

@@ -1,0 +1,38 @@
+/** Who is logged in, as DICOM writes names. */
+import type { UserProfile } from './types.ts';
+
+/** Maximum length of a component group (PS3.5 6.2), which some readers count in bytes. */
+const MAX_LENGTH = 64;
+
+/** As PN: family^given where the login has both, one component otherwise; undefined if it has no name. */
+export function personName({
+  family_name,
+  given_name,
+  name,
+  preferred_username,
+}: UserProfile): string | undefined {
+  const [family, given] = [component(family_name), component(given_name)];
+  const whole =
+    family && given ? `${family}^${given}` : component(name) || family || component(preferred_username);
+  return whole ? shortened(whole) : undefined;
+}
+
+/** Without the characters that separate parts of a name, or values. */
+function component(claim: unknown): string {
+  if (typeof claim !== 'string') return '';
+  return claim
+    .replace(/[\p{Cc}\\^=]/gu, ' ')
+    .replace(/ +/g, ' ')
+    .trim();
+}
+
+/** Cut between characters. */
+function shortened(name: string): string {
+  const encoder = new TextEncoder();
+  let kept = '';
+  for (const character of name) {
+    if (encoder.encode(kept + character).length > MAX_LENGTH) break;
+    kept += character;
+  }
+  return kept.trim();
+}
