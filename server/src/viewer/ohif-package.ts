@@ -97,7 +97,9 @@ async function download(version: string, folder: string, signal: AbortSignal): P
   // Users wait for the service meanwhile: one attempt, and no more than a minute of silence.
   const quickly = ['--fetch-retries=0', '--fetch-timeout=60000'];
   const quietly = ['--loglevel=error', '--no-update-notifier'];
-  await run('npm', ['pack', `@ohif/app@${version}`, ...quickly, ...quietly, '--pack-destination', folder], {
+  // The user of a service may have no home, where npm has its cache.
+  const into = ['--cache', join(folder, 'cache'), '--pack-destination', folder];
+  await run('npm', ['pack', `@ohif/app@${version}`, ...quickly, ...quietly, ...into], {
     cwd: folder,
     signal,
   });
