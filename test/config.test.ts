@@ -64,6 +64,17 @@ describe('the configuration', () => {
       /server \(.*config\.json\)/,
     ],
     ['a file that is not JSON', { env: {}, content: '{' }, /config\.json is not JSON/],
+    [
+      'the place in a file that is not JSON',
+      { env: {}, content: '{\n  "server": { "port": 1, }\n}' },
+      /config\.json is not JSON \(line 2 column \d+\)/,
+    ],
+    ['a size with a unit', { env: { STAIN_SPOOL_QUOTA_BYTES: '10GB' } }, /BYTES\): must be a number$/],
+    [
+      'a password in the URL of the database that is not encoded',
+      { env: { STAIN_DATABASE_URL: 'postgres://stain:p/w@db/stain' } },
+      /DATABASE_URL\): must be postgres:\/\/.* %2F/,
+    ],
     ['a file that contains a list', { env: {}, content: [] }, /config\.json/],
     ...(
       [

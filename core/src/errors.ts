@@ -331,7 +331,7 @@ export const ERROR_TABLE = {
   },
   CUDA_PACKAGE_INVALID: {
     status: 500,
-    remedy: 'Provide the package that the message names, or let "npm run install-cuda" fetch it.',
+    remedy: 'Provide the package that the message names, or let "stain-normalization install-cuda" fetch it.',
   },
   VIEWER_UNAVAILABLE: {
     status: 500,

@@ -9,6 +9,7 @@ import { nameOfArchive } from '../../core/src/contract/archive.ts';
 import { DEFAULT_ARCHIVE } from '../../core/src/contract/default-archive.ts';
 import { DEFAULT_OUTPUT, OUTPUT_ENCODINGS } from '../../core/src/contract/output.ts';
 import { StainError } from '../../core/src/errors.ts';
+import { placeInJson } from './setting.ts';
 
 const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
 const httpUrl = z.url({ protocol: /^https?$/ });
@@ -565,7 +566,11 @@ const schema = z.strictObject({
   database: z.strictObject({
     directory: folder('./var/database', 'Folder of the embedded database (PGlite).'),
     url: z
-      .url({ protocol: /^postgres(ql)?$/ })
+      .url({
+        protocol: /^postgres(ql)?$/,
+        error:
+          'must be postgres://role:password@host:port/database; a special character is %2F for /, %40 for @',
+      })
       .optional()
       .describe(
         'URL of a PostgreSQL database, instead of the embedded one, for several processes that share a queue. DATABASE_URL works too. Secret if it holds a password.',
@@ -675,9 +680,14 @@ export function loadConfig({ file, env }: ConfigSources): Config {
     const where = leaves.find((leaf) => leaf.key === key || key.startsWith(`${leaf.key}.`));
     const origin = where && env[where.env] ? where.env : (path ?? 'configuration');
     const why = issue.code === 'invalid_key' ? issue.issues : [issue];
-    return `${key || 'configuration'} (${origin}): ${why.map(({ message }) => message).join(', ')}`;
+    return `${key || 'configuration'} (${origin}): ${why.map(describeIssue).join(', ')}`;
   });
   throw invalid(problems.join('; '), { keys: parsed.error.issues.map((issue) => issue.path.join('.')) });
+}
+
+/** In our words where those of zod are for programmers. */
+function describeIssue(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_type' && issue.expected === 'number' ? 'must be a number' : issue.message;
 }
 
 /** Every key with its environment variable, default and meaning; docs/configuration.md is generated from this. */
@@ -744,8 +754,9 @@ function readFile(path: string): Record<string, unknown> {
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code !== undefined;
-    throw invalid(missing ? `The file ${path} cannot be read.` : `The file ${path} is not JSON.`, {}, cause);
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === undefined ? `is not JSON${placeInJson(cause)}.` : `cannot be read (${code}).`;
+    throw invalid(`The file ${path} ${why}`, {}, cause);
   }
   if (!isObject(json)) throw invalid(`The file ${path} does not contain a JSON object.`);
   return json;

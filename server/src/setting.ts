@@ -7,6 +7,12 @@ export function invalidSetting(key: string, why: string, cause?: unknown): Stain
   return new StainError('CONFIGURATION_INVALID', `${key}: ${why}`, { data: { key }, cause });
 }
 
+/** ` (line 3 column 7)`, for people who edit such files; never what is written there, which may be secret. */
+export function placeInJson(cause: unknown): string {
+  const place = cause instanceof SyntaxError && / \(line \d+ column \d+\)/.exec(cause.message);
+  return place ? place[0] : '';
+}
+
 /** On a disk that is read-only, or in a folder of somebody else. */
 export function unwritable(key: string, cause: unknown): StainError {
   const { code } = cause as NodeJS.ErrnoException;

@@ -140,6 +140,14 @@ describe('the quality report', () => {
     await expect.poll(() => records.at(-1)).toMatchObject({ event: 'quality-exported', outcome: 'success' });
   });
 
+  it('says when a slide was refused, and not when the report was read', async () => {
+    const refusedAt = async () =>
+      (await csvOf(`?batch=${batch}`)).find(({ look }) => look === 'refused')!.endedAt;
+    const first = await refusedAt();
+    expect(first).toMatch(/^\d{4}-/);
+    expect(await refusedAt()).toBe(first);
+  });
+
   it('has every slide of a batch, the most pressing first', async () => {
     const rows = await csvOf(`?batch=${batch}`);
     expect(rows.map(({ seriesInstanceUid, look, state }) => [seriesInstanceUid, look, state])).toEqual([

@@ -118,7 +118,7 @@ it('shows them as a page, with nothing that a rule could bring in', async () => 
   expect(page).toMatch(/<td role="cell" data-label="Waiting" class="number">2<\/td>/);
   expect(page).toContain('TEMPLATE_NOT_FOUND: No template &#60;b&#62;.');
   expect(page).not.toContain('<b>');
-  expect(page).toContain('1 wait for an acceptance of Maker Alpha');
+  expect(page).toContain('1 waits for an acceptance of Maker Alpha');
   expect(page).toContain('without an acceptance: validation &#60;study&#62;');
   expect(page).toMatch(/Maker Beta.*accepted.*Dr\. Example, pathologist.*2026-11-26/);
   expect(page).toContain('ACCEPTANCE_INVALID: &#34;old.json&#34; was changed after it was signed.');

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createLogger } from '../../server/src/http/log.ts';
-import { asError, databaseFault, isRefused } from '../../server/src/jobs/database-fault.ts';
+import { asError, databaseFault, isRefused, whyUnusable } from '../../server/src/jobs/database-fault.ts';
 
 const withCode = (code: string) => Object.assign(new Error('x'), { code });
 
@@ -42,6 +42,16 @@ it('recognises what waiting does not improve', () => {
   for (const code of ['SELF_SIGNED_CERT_IN_CHAIN', 'ERR_TLS_CERT_ALTNAME_INVALID'])
     expect(isRefused(withCode(code))).toBe(true);
   expect(isRefused(withCode('57P03'))).toBe(false);
+});
+
+it.each([
+  ['28P01', 'the database refuses the role or its password (28P01).'],
+  ['28000', 'the database refuses the role or its password (28000).'],
+  ['3D000', 'the server has no such database (3D000).'],
+  ['42501', 'the role may not create schemas in its database (42501).'],
+  ['XX000', 'the database cannot be opened (XX000).'],
+])('says in words what is wrong with %s', (code, why) => {
+  expect(whyUnusable(withCode(code))).toBe(why);
 });
 
 it('attack: pg-boss passes on a copy of an error; its message is in the log, the password is not', () => {

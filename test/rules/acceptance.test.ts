@@ -57,7 +57,7 @@ it('a scanner is accepted, and its slides are taken up', { timeout: 300_000 }, a
     { scanner: 'Maker Alpha, serial number 1, software 1.0, 2.0', series: 1 },
   ]);
   const page = await (await site.get('/api/rules.html')).text();
-  expect(page).toContain('1 wait for an acceptance of Maker Alpha');
+  expect(page).toContain('1 waits for an acceptance of Maker Alpha');
   expect(page).toContain(REASON);
   expect(await readFile(trail, 'utf8')).toMatch(
     new RegExp(`acceptance-overridden.*"value":"study".*${REASON}`),

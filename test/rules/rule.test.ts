@@ -82,6 +82,7 @@ describe('the file of rules', () => {
     ['a fit with a destination', [{ ...ONE, destination: 'research' }], /destination needs outcome "store"/],
     ['a fit with a quality', [{ ...ONE, quality: 80 }], /need outcome "store"/],
     ['a text that is not JSON', '{', /the file is not JSON/],
+    ['a comma too many', '{ "rules": [\n], }', /the file is not JSON \(line 2 column \d+\)/],
   ])('is refused with %s', async (_what, rules, message) => {
     await expect(load(rules)).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',

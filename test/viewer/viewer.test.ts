@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import vm from 'node:vm';
 import express from 'express';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { loadConfig } from '../../server/src/config.ts';
 import { type Listening, listen } from '../../server/src/http/listen.ts';
 import { ensureOhif } from '../../server/src/viewer/ohif-package.ts';
+import { openViewer } from '../../server/src/viewer/open-viewer.ts';
 import { viewerRouter } from '../../server/src/viewer/viewer-router.ts';
+import { freePort } from '../support/free-port.ts';
 
 const signal = new AbortController().signal;
 const INLINE = 'window.PUBLIC_URL="/"';
@@ -51,6 +54,55 @@ describe('the package', () => {
       code: 'VIEWER_UNAVAILABLE',
     });
     expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('without a registry it ends soon, with the reason of npm', async () => {
+    const directory = join(folder, 'offline');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    vi.stubEnv('npm_config_registry', `http://127.0.0.1:${await freePort()}`);
+    await expect(ensureOhif({ directory, signal })).rejects.toMatchObject({
+      code: 'VIEWER_UNAVAILABLE',
+      message: 'The viewer @ohif/app 3.13.2 could not be installed: npm ended with ECONNREFUSED.',
+    });
+  });
+
+  test('it is downloaded for a user without a home, such as that of the unit for systemd', async () => {
+    const registry = express();
+    const server = await listen(registry, { host: '127.0.0.1', port: 0 });
+    onTestFinished(() => server.close());
+    onTestFinished(() => void vi.unstubAllEnvs());
+    registry.get('/package.tgz', (_request, response) => response.sendFile(archive));
+    registry.use((_request, response) =>
+      response.json({
+        name: '@ohif/app',
+        'dist-tags': { latest: '1.0.0' },
+        versions: {
+          '1.0.0': {
+            name: '@ohif/app',
+            version: '1.0.0',
+            dist: { tarball: `${server.url}/package.tgz`, integrity },
+          },
+        },
+      }),
+    );
+    vi.stubEnv('npm_config_registry', server.url);
+    vi.stubEnv('npm_config_cache', undefined);
+    // Below a file not even root can make a folder.
+    vi.stubEnv('HOME', join(archive, 'home'));
+    const directory = join(folder, 'homeless');
+    const dist = await ensureOhif({ directory, release: { version: '1.0.0', integrity }, signal });
+    expect(await readdir(dist)).toContain('index.html');
+    expect(await readdir(directory)).toEqual(['ohif-1.0.0']);
+  });
+
+  test('ended meanwhile, the service stops and does not go on without a viewer', async () => {
+    const viewer = { enabled: true, directory: join(folder, 'ended') };
+    const open = openViewer(
+      { ...loadConfig({ env: {} }), viewer },
+      async () => [],
+      AbortSignal.abort(new Error('ended')),
+    );
+    await expect(open).rejects.toThrow('ended');
   });
 });
 

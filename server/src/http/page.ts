@@ -18,6 +18,7 @@ tbody th { font-weight: normal; }
 small { color: #aab3d6; display: block; font-weight: normal; }
 code { font: .87em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .fault { color: #ffb4a8; }
+time { white-space: nowrap; }
 .figures { margin: 1rem 0; padding: 0; list-style: none; }
 .figures li { padding: .5rem 1rem; background: #14194a; border-radius: 6px; }
 .figures b { font-size: 1.3rem; margin-right: .4rem; font-variant-numeric: tabular-nums; }
@@ -116,6 +117,6 @@ export function duration(seconds: number): string {
 }
 
 /** 2026-11-26 20:15 */
-export function minute(time: string): string {
-  return time.slice(0, 16).replace('T', ' ');
+export function minute(time: string): Html {
+  return html`<time>${time.slice(0, 16).replace('T', ' ')}</time>`;
 }

@@ -29,7 +29,7 @@ export const RULE_COLUMNS: readonly Column<Rule>[] = [
           : html`<small>Picks up slides of scanners without an acceptance: ${withoutAcceptance}</small>`
       }${notAccepted.map(
         ({ scanner, series }) =>
-          html`<small class="fault">${series} wait for an acceptance of ${scanner}</small>`,
+          html`<small class="fault">${series} ${series === 1 ? 'waits' : 'wait'} for an acceptance of ${scanner}</small>`,
       )}`,
   },
   ...COUNTS.map(([name, states]) => ({

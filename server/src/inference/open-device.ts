@@ -61,7 +61,7 @@ export async function openCuda(model: LoadedModel, deviceId: number, threads: nu
   const { provider, missing } = await checkCuda();
   const unavailable = (why: string, cause?: unknown): StainError =>
     new StainError('DEVICE_UNAVAILABLE', `CUDA cannot be used: ${why}`, { data: { missing }, cause });
-  const lacking = `missing: ${describeMissing(missing)}. "npm run install-cuda -- --check" lists the steps`;
+  const lacking = `missing: ${describeMissing(missing)}. "stain-normalization install-cuda --check" lists the steps`;
   // A provider of another version could crash the process when it is loaded.
   if (provider !== 'matching') throw unavailable(lacking);
   const executionProvider = 'CUDAExecutionProvider';

@@ -265,9 +265,10 @@ export class BatchRecords {
     );
   }
 
+  /** What is refused is not tried again; from then on `next_try` says when that was. */
   async refuse({ batch, position, part }: OpenLine, refusal: Refusal): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SERIES} SET refusal = $4::jsonb, waiting = NULL WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
+      `UPDATE ${SERIES} SET refusal = $4::jsonb, waiting = NULL, next_try = now() WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
       [batch, position, part, JSON.stringify(refusal)],
     );
   }

@@ -26,6 +26,13 @@ const AWAY = /^(08|53|57P|58)\w+$|^57014$|^25006$/;
 /** Invalid authorization, or a database that does not exist. */
 const REFUSED = /^28\w{3}$|^3D000$/;
 
+/** In words, for those that a setting or a grant mends. */
+const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
+  [/^28/, 'the database refuses the role or its password'],
+  [/^3D000$/, 'the server has no such database'],
+  [/^42501$/, 'the role may not create schemas in its database'],
+];
+
 /** Messages of errors that pg, its pool and PGlite throw without a code. */
 const AWAY_MESSAGE =
   /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout|Cannot use a pool after calling end|Client (was closed|has encountered a connection error) and is not queryable|PGlite is (closed|closing)|Database not opened)/;
@@ -45,7 +52,7 @@ export function whyUnusable(cause: unknown): string {
   if (isCertificateFault(code))
     return `the certificate of the database is not accepted (${code}): name its CA in the URL (sslrootcert) or in the file of NODE_EXTRA_CA_CERTS.`;
   if (hasNoTls(cause)) return 'sslmode asks for TLS, which the database does not support.';
-  return `the database cannot be opened (${code}).`;
+  return `${REASONS.find(([codes]) => codes.test(code))?.[1] ?? 'the database cannot be opened'} (${code}).`;
 }
 
 function hasNoTls(thrown: unknown): boolean {

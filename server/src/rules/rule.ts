@@ -7,7 +7,7 @@ import { OUTPUT_ENCODINGS } from '../../../core/src/contract/output.ts';
 import { DEFAULT_TRANSFER, TRANSFERS } from '../../../core/src/stain/transfer-name.ts';
 import type { Config } from '../config.ts';
 import { entryOfTag, isAttribute, tagOf } from '../dicom/dictionary.ts';
-import { invalidSetting } from '../setting.ts';
+import { invalidSetting, placeInJson } from '../setting.ts';
 import { DAYS, type Hours } from './hours.ts';
 
 const MAX_RULES = 100;
@@ -69,7 +69,9 @@ export function loadRules({ rules: { file }, archives }: Pick<Config, 'rules' | 
     const { code } = cause as NodeJS.ErrnoException;
     throw invalidSetting(
       'rules.file',
-      code === undefined ? 'the file is not JSON.' : `the file cannot be read (${code}).`,
+      code === undefined
+        ? `the file is not JSON${placeInJson(cause)}.`
+        : `the file cannot be read (${code}).`,
       cause,
     );
   }

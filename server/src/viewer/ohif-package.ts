@@ -51,7 +51,9 @@ export async function ensureOhif({
     return dist;
   }
   const failed = (cause: unknown): StainError => {
-    const why = (cause as Error).message.split('\n', 1)[0];
+    const { message, stderr } = cause as Error & { readonly stderr?: string };
+    const ofNpm = stderr && /^npm error code (\S+)/m.exec(stderr)?.[1];
+    const why = ofNpm ? `npm ended with ${ofNpm}` : message.split('\n', 1)[0];
     return new StainError(
       'VIEWER_UNAVAILABLE',
       `The viewer @ohif/app ${release.version} could not be installed: ${why}.`,
@@ -92,7 +94,12 @@ export async function ensureOhif({
 }
 
 async function download(version: string, folder: string, signal: AbortSignal): Promise<string> {
-  await run('npm', ['pack', `@ohif/app@${version}`, '--silent', '--pack-destination', folder], {
+  // Users wait for the service meanwhile: one attempt, and no more than a minute of silence.
+  const quickly = ['--fetch-retries=0', '--fetch-timeout=60000'];
+  const quietly = ['--loglevel=error', '--no-update-notifier'];
+  // The user of a service may have no home, where npm has its cache.
+  const into = ['--cache', join(folder, 'cache'), '--pack-destination', folder];
+  await run('npm', ['pack', `@ohif/app@${version}`, ...quickly, ...quietly, ...into], {
     cwd: folder,
     signal,
   });

@@ -35,6 +35,8 @@ export async function openViewer(
       }),
     };
   } catch (error) {
+    // Whoever ends the service while it installs the viewer is told nothing about the viewer.
+    if (signal.aborted) throw error;
     const { message, remedy } = toStainError(error);
     return { missing: `${message} ${remedy}` };
   }

@@ -84,7 +84,7 @@ describe.runIf(isLinux)('the check', () => {
     const check = await checkCuda({ runtime, environment: {}, driver: none, platform });
     expect(check.provider).toBe('absent');
     expect(Object.fromEntries(check.missing.map(({ name, remedy }) => [name, remedy]))).toMatchObject({
-      [`${PROVIDER} ${VERSION}`]: expect.stringContaining('npm run install-cuda'),
+      [`${PROVIDER} ${VERSION}`]: expect.stringContaining('stain-normalization install-cuda'),
       'libcublas.so.13': expect.stringContaining('nvidia-cublas'),
       'libcublasLt.so.13': expect.stringContaining('nvidia-cublas'),
       'libcudart.so.13': expect.stringContaining('nvidia-cuda-runtime'),
@@ -145,7 +145,7 @@ describe.runIf(isLinux)('the check', () => {
     await writeFile(path, (await readFile(path)).subarray(0, 180));
     const { provider, missing } = await checkCuda({ runtime, driver, platform });
     expect(provider).toBe('damaged');
-    expect(describeMissing(missing)).toMatch(/damaged.*npm run install-cuda/);
+    expect(describeMissing(missing)).toMatch(/damaged.*stain-normalization install-cuda/);
   });
 
   it('reads the versions of driver and cards', async () => {

@@ -121,7 +121,7 @@ function missingProvider(state: ProviderState, { version }: Runtime): Missing[] 
     damaged: ' (the installed one is damaged)',
     absent: '',
   };
-  return [{ name: `${PROVIDER} ${version}${found[state]}`, remedy: '"npm run install-cuda"' }];
+  return [{ name: `${PROVIDER} ${version}${found[state]}`, remedy: '"stain-normalization install-cuda"' }];
 }
 
 function missingLibrary({ name }: LibraryState): Missing {

@@ -29,7 +29,7 @@ export function describeCheck(check: CudaCheck): string {
     '',
     ...(missing.length === 0
       ? [
-          'No file is missing. "npm run --silent cli -- --device cuda info" runs the network and proves that it works.',
+          'No file is missing. "stain-normalization --device cuda info" runs the network and proves that it works.',
         ]
       : ['Missing:', ...missing.map(({ name, remedy }) => row(name, remedy)), ...nextSteps(missing)]),
   ].join('\n');
@@ -51,6 +51,6 @@ function nextSteps(missing: readonly Missing[]): string[] {
     'Python packages, tell the loader where they are:',
     `  pip install --target ./var/cuda ${packages.map((name) => `'${name}'`).join(' ')}`,
     '  export LD_LIBRARY_PATH="$(echo "$PWD"/var/cuda/nvidia/*/lib | tr " " ":"):$LD_LIBRARY_PATH"',
-    'Then try "npm run install-cuda -- --check" again, in the same shell.',
+    'Then try "stain-normalization install-cuda --check" again, in the same shell.',
   ];
 }

@@ -69,7 +69,7 @@ async function download(folder: string, version: string): Promise<string> {
     const why = stderr?.match(/^ERROR: .*$/gm)?.at(-1) ?? message.split('\n', 1)[0];
     throw new StainError(
       'DEVICE_UNAVAILABLE',
-      `pip did not fetch onnxruntime-gpu ${version}: ${why}. Without a package index, download ${packageNames(version)} elsewhere and pass it with "npm run install-cuda -- --from FILE".`,
+      `pip did not fetch onnxruntime-gpu ${version}: ${why}. Without a package index, download ${packageNames(version)} elsewhere and pass it with "stain-normalization install-cuda --from FILE".`,
       { cause },
     );
   }
