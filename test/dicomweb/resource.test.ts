@@ -60,7 +60,10 @@ describe('DICOMweb resources', () => {
     ['/studies?limit=1&offset=0&fuzzymatching=false&includefield=all', undefined],
     ['/studies?PatientName=M%C3%BCller%5E*', undefined],
     ['/studies?00100010=A&RequestAttributesSequence.ScheduledProcedureStepID=1', undefined],
-    ['/studies?includefield=00081030,00080060', '/studies?includefield=00081030%2C00080060'],
+    ['/studies?includefield=00081030%2C00080060', '/studies?includefield=00081030,00080060'],
+    ['/studies?AccessionNumber=A%2F1%3A2%4034%3D%24%3F', '/studies?AccessionNumber=A/1:2@34=$?'],
+    // Some take these for separators, or a plus for a space.
+    ['/studies?AccessionNumber=a%3Bb%26c%2Bd%23e%25f', undefined],
     ['/studies?PatientName=A+B', '/studies?PatientName=A%20B'],
     ['/studies?StudyDate=20200101-', undefined],
     ['/studies?', '/studies'],
@@ -68,12 +71,9 @@ describe('DICOMweb resources', () => {
     ['/studies?orderby=-StudyDate', undefined],
     [`${INSTANCE}/rendered?quality=90&viewport=512,512&window=40,400,linear`, undefined],
     [`${INSTANCE}/frames/1%2C2%2c3`, `${INSTANCE}/frames/1,2,3`],
-  ])(
-    '%s is rebuilt without a change of meaning',
-    (target, written = target.replaceAll(/(?<==[^&]*),/g, '%2C')) => {
-      expect(targetOf(parseTarget('GET', target))).toBe(written);
-    },
-  );
+  ])('%s is rebuilt without a change of meaning', (target, written = target) => {
+    expect(targetOf(parseTarget('GET', target))).toBe(written);
+  });
 });
 
 describe('refused targets', () => {
@@ -151,7 +151,7 @@ const DICOMWEB = (() => {
   const series = `/series/${uid}(?:${shown}|/instances|${instance})?`;
   const study = `/studies/${uid}(?:${shown}|/series|/instances|${series})?`;
   return new RegExp(
-    `^/root(?:/studies|/series|/instances|/bulkdata/[\\w.-]+|${study})(?:\\?[\\w!'()*~.%=&-]+)?$`,
+    `^/root(?:/studies|/series|/instances|/bulkdata/[\\w.-]+|${study})(?:\\?[\\w!'()*~.%=&,/:@$?-]+)?$`,
   );
 })();
 

@@ -3,6 +3,8 @@ import { pipeline } from 'node:stream/promises';
 import { describe, expect, it } from 'vitest';
 import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
 import type { Handler } from '../support/fault-server.ts';
+import { makeKeyObject } from '../support/make-key-object.ts';
+import { testUid } from '../support/make-slide.ts';
 import { noise, storableSlide } from '../support/storable.ts';
 import { parametersOf, withServer } from '../support/with-server.ts';
 
@@ -104,9 +106,50 @@ describe('an archive with incomplete metadata', () => {
       expect(header!.items('ConceptNameCodeSequence')[0]!.string('CodeValue')).toBe('113001');
       expect(server.requests).toHaveLength(2);
     });
+    // What cannot be read is told as far as it is known: here another instance comes.
     await withServer(archive({ series: thin, instance: undefined }), async (client, server) => {
       expect(await metadataOf(client)).toHaveLength(1);
-      expect(server.requests).toHaveLength(2);
+      expect(server.requests).toHaveLength(3);
+    });
+  });
+
+  describe('or none', () => {
+    /** Has only what it found, and the instance itself. */
+    const bare =
+      (found: object[], file: Uint8Array): Handler =>
+      (request, response) => {
+        const path = request.url!.split('?')[0]!;
+        if (path.endsWith('/metadata')) response.writeHead(404).end();
+        else if (path.endsWith('/instances')) response.end(JSON.stringify(found));
+        else response.writeHead(200, { 'Content-Type': 'application/dicom' }).end(file);
+      };
+
+    it('is asked for the beginning of each instance that it lists', async () => {
+      await withServer(bare([uids], slide.bytes), async (client) => {
+        const [header, ...others] = await metadataOf(client);
+        expect(header!.number('TotalPixelMatrixColumns')).toBe(32);
+        expect(others).toEqual([]);
+      });
+      await withServer(bare([], slide.bytes), (client) =>
+        expect(metadataOf(client)).rejects.toMatchObject({ code: 'SERIES_NOT_FOUND' }),
+      );
+    });
+
+    it('is asked for key objects as they are stored, which may reject a series', async () => {
+      const file = makeKeyObject(
+        { studyInstanceUid: slide.studyUid, seriesInstanceUid: slide.seriesUid },
+        '113037',
+      );
+      const told = {
+        ...uids,
+        '00080016': { vr: 'UI', Value: ['1.2.840.10008.5.1.4.1.1.88.59'] },
+        '00080018': { vr: 'UI', Value: [testUid(`key object 113037 of ${slide.seriesUid}`)] },
+        '00080060': { vr: 'CS', Value: ['KO'] },
+      };
+      await withServer(bare([told], file), async (client) => {
+        const [header] = await metadataOf(client);
+        expect(header!.items('ConceptNameCodeSequence')[0]!.string('CodeValue')).toBe('113037');
+      });
     });
   });
 

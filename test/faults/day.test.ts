@@ -1,7 +1,8 @@
 /**
- * A day in fast motion: slides arrive at random moments at a real Orthanc, some in parts, some not H&E, some damaged; two rules,
- * three workers on PostgreSQL; workers are killed, the database restarts, the archive is away. In the end every slide that matches
- * has exactly one right result, or its reason.
+ * A day in fast motion: slides arrive at random moments at two real Orthancs, some in parts, some not H&E, some damaged. The results
+ * of one are stored in the other, those of the other in the default archive. Rules for both, three workers on PostgreSQL; workers are
+ * killed, the database restarts, the archives fail for moments, and one is away for a third of the day. In the end every slide that
+ * matches has exactly one right result, where it belongs, or its reason.
  *
  * STAIN_DAY_SLIDES sets the number of slides (default 20).
  */
@@ -13,15 +14,24 @@ import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { startRulesSite, TODAY, wholeSlide } from '../support/rules-site.ts';
 import { startProcess } from '../support/service-process.ts';
 import { storableSlide } from '../support/storable.ts';
+import { imagesIn } from '../support/stored-result.ts';
 import { tissueSlide } from '../support/tissue-slide.ts';
 import { ARCHIVES } from './archives.ts';
 import { randomFrom, seed } from './random.ts';
 import { recorded } from './record.ts';
 
 const TEMPLATE = 'he-violet';
+const STORED = { match: { StationName: 'STORE-*' }, template: TEMPLATE, outcome: 'store' };
+const SHOWN = { match: { StationName: 'SHOW-*' }, template: TEMPLATE };
+const SITES = ['north', 'south'] as const;
+type Site = (typeof SITES)[number];
+/** Where the results of each go. The names of its rules begin with its own. */
+const RESULTS_OF = { north: 'south', south: 'default' } as const;
 const RULES = [
-  { name: 'stored', match: { StationName: 'STORE-*' }, template: TEMPLATE, outcome: 'store' },
-  { name: 'shown', match: { StationName: 'SHOW-*' }, template: TEMPLATE },
+  { name: 'north-stored', source: 'north', destination: RESULTS_OF.north, ...STORED },
+  { name: 'north-shown', source: 'north', ...SHOWN },
+  { name: 'south-stored', source: 'south', destination: RESULTS_OF.south, ...STORED },
+  { name: 'south-shown', source: 'south', ...SHOWN },
 ];
 const SLIDES = Number(process.env.STAIN_DAY_SLIDES ?? 20);
 const WORKERS = 3;
@@ -40,6 +50,7 @@ const FATES: readonly Fate[] = [
 ];
 
 interface Arriving {
+  readonly site: Site;
   readonly fate: Fate;
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
@@ -47,7 +58,9 @@ interface Arriving {
   readonly files: readonly Uint8Array[];
 }
 
-async function slideOf(number: number, fate: Fate): Promise<Arriving> {
+async function slideOf(number: number): Promise<Arriving> {
+  // Each fate comes to both.
+  const [fate, site] = [FATES[number % FATES.length]!, SITES[Math.floor((number * 3) / 2) % 2]!];
   const name = `day ${seed} ${number}`;
   const station = { stored: 'STORE-1', shown: 'SHOW-1', 'left alone': 'OTHER' }[fate as string] ?? 'STORE-2';
   const attributes = { StudyDate: TODAY, StationName: station };
@@ -55,10 +68,11 @@ async function slideOf(number: number, fate: Fate): Promise<Arriving> {
     const overrides = { ...attributes, Modality: 'SM' };
     const one =
       fate === 'damaged' ? storableSlide(name, { overrides }) : tissueSlide(name, { overrides }, brown);
-    return { fate, studyInstanceUid: one.studyUid, seriesInstanceUid: one.seriesUid, files: [one.bytes] };
+    const files = [one.bytes];
+    return { site, fate, studyInstanceUid: one.studyUid, seriesInstanceUid: one.seriesUid, files };
   }
   const { studyInstanceUid, seriesInstanceUid, files } = await wholeSlide(name, [2, 3], attributes);
-  return { fate, studyInstanceUid, seriesInstanceUid, files: files.toReversed() };
+  return { site, fate, studyInstanceUid, seriesInstanceUid, files: files.toReversed() };
 }
 
 const orthanc = ARCHIVES.find(({ name }) => name === 'Orthanc')!;
@@ -69,13 +83,23 @@ describe.skipIf(missing !== undefined)(missing ? `a day (skipped: ${missing})` :
     `of ${SLIDES} slides with faults ends with one result or one reason each (seed ${seed})`,
     { timeout: 2 * END_MS },
     () =>
-      recorded(`a day of ${SLIDES} slides in fast motion: faults while they arrive`, async () => {
+      recorded(`a day of ${SLIDES} slides at two archives: faults while they arrive`, async () => {
         const random = randomFrom(`${seed} day`);
         await using postgres = await startPostgres();
-        await using archive = await orthanc.start();
-        await using proxy = await startFaultProxy(archive.url);
-        const shared = { STAIN_DATABASE_URL: postgres.url, STAIN_JOBS_HEARTBEAT_SECONDS: '10' };
-        await using site = await startRulesSite(proxy.url, RULES, { ...shared, STAIN_JOBS_CONCURRENCY: '0' });
+        await using peers = new AsyncDisposableStack();
+        const started = async () => peers.use(await orthanc.start());
+        const archives = { north: await started(), south: await started(), default: await started() };
+        const inFrontOf = async (name: Site) => peers.use(await startFaultProxy(archives[name].url));
+        const proxies = { north: await inFrontOf('north'), south: await inFrontOf('south') };
+        await using site = await startRulesSite(archives.default.url, RULES, {
+          STAIN_ARCHIVES: JSON.stringify({
+            north: { url: proxies.north.url },
+            south: { url: proxies.south.url },
+          }),
+          STAIN_DATABASE_URL: postgres.url,
+          STAIN_JOBS_HEARTBEAT_SECONDS: '10',
+          STAIN_JOBS_CONCURRENCY: '0',
+        });
         await using resources = new AsyncDisposableStack();
         const workers = await Promise.all(
           Array.from({ length: WORKERS }, () =>
@@ -86,20 +110,33 @@ describe.skipIf(missing !== undefined)(missing ? `a day (skipped: ${missing})` :
         await expect.poll(async () => (await site.rules()).search.isSurveyed, { timeout: 60_000 }).toBe(true);
 
         const slides: Arriving[] = [];
-        for (let i = 0; i < SLIDES; i++) slides.push(await slideOf(i, FATES[i % FATES.length]!));
-        const of = (fate: Fate): Arriving[] => slides.filter((one) => one.fate === fate);
+        for (let i = 0; i < SLIDES; i++) slides.push(await slideOf(i));
+        const of = (name: Site, ...fates: Fate[]): number =>
+          slides.filter((one) => one.site === name && fates.includes(one.fate)).length;
 
         let isDay = true;
+        const distant = SITES[Math.floor(random() * SITES.length)]!;
+        let isAway = false;
+        const comeBack = (): void => {
+          isAway = false;
+          proxies[distant].heal();
+        };
         const arrive = async (): Promise<void> => {
           const inOrder = slides.map((one) => ({ one, at: random() })).sort((a, b) => a.at - b.at);
-          for (const { one } of inOrder) {
+          for (const [i, { one }] of inOrder.entries()) {
+            if (i === Math.floor(SLIDES / 3)) {
+              isAway = true;
+              proxies[distant].inject(isAny, reset);
+            }
+            if (i === Math.ceil((2 * SLIDES) / 3)) comeBack();
             await pause(random() * 2 * ARRIVAL_MS);
             const isInParts = random() < 0.3;
             for (const file of one.files) {
-              await archive.put([file]);
+              await archives[one.site].put([file]);
               if (isInParts) await pause(random() * 3000);
             }
           }
+          comeBack();
           isDay = false;
         };
         let faults = 0;
@@ -113,9 +150,10 @@ describe.skipIf(missing !== undefined)(missing ? `a day (skipped: ${missing})` :
               await pause(random() * 2000);
               await worker.start();
             } else if (kind < 0.85) {
-              proxy.inject(isAny, random() < 0.5 ? answer(503) : reset);
+              const name = SITES[Math.floor(random() * SITES.length)]!;
+              proxies[name].inject(isAny, random() < 0.5 ? answer(503) : reset);
               await pause(random() * 4000);
-              proxy.heal();
+              if (!(isAway && name === distant)) proxies[name].heal();
             } else {
               await postgres.stop('immediate');
               await pause(random() * 1500);
@@ -138,44 +176,50 @@ describe.skipIf(missing !== undefined)(missing ? `a day (skipped: ${missing})` :
         };
         await Promise.all([arrive(), disturb(), look()]);
 
-        const refused = of('not H&E').length + of('damaged').length;
         const counts = async (rule: string) =>
           (await site.rules()).rules.find(({ name }) => name === rule)!.counts;
         const ends = { timeout: END_MS, interval: 500 };
-        await expect
-          .poll(async () => {
-            const { COMPLETED = 0, REFUSED = 0, FAILED = 0 } = await counts('stored');
-            return { COMPLETED, others: REFUSED + FAILED };
-          }, ends)
-          .toEqual({ COMPLETED: of('stored').length, others: refused });
-        await expect.poll(() => counts('shown'), ends).toEqual({ FITTED: of('shown').length });
+        for (const name of SITES) {
+          await expect
+            .poll(async () => {
+              const { COMPLETED = 0, REFUSED = 0, FAILED = 0, ...rest } = await counts(`${name}-stored`);
+              return { COMPLETED, others: REFUSED + FAILED, rest };
+            }, ends)
+            .toEqual({ COMPLETED: of(name, 'stored'), others: of(name, 'not H&E', 'damaged'), rest: {} });
+          await expect
+            .poll(async () => ({ FITTED: 0, ...(await counts(`${name}-shown`)) }), ends)
+            .toEqual({ FITTED: of(name, 'shown') });
+        }
         await site.searched();
 
         const finding = { lost: 0, duplicated: 0, wrong: 0 };
-        const derived = async ({ studyInstanceUid, seriesInstanceUid }: Arriving): Promise<string[]> =>
-          site.derived({ studyInstanceUid, seriesInstanceUid, baseUid: '', files: [] });
-        const lines = await site.series('stored');
+        const lines = (await Promise.all(SITES.map((name) => site.series(`${name}-stored`)))).flat();
         for (const one of slides) {
-          const series = await derived(one);
-          const wanted = one.fate === 'stored' ? 1 : 0;
-          finding.lost += Math.max(0, wanted - series.length);
-          finding.duplicated += Math.max(0, series.length - wanted);
-          const line = lines.find(({ seriesInstanceUid }) => seriesInstanceUid === one.seriesInstanceUid);
-          if (one.fate === 'not H&E') finding.wrong += Number(line?.code !== 'STAIN_NOT_HE');
-          if (one.fate === 'damaged') finding.wrong += Number(!line?.code);
-          for (const uid of series) {
-            const found = await fetch(
-              `${archive.url}/studies/${one.studyInstanceUid}/series/${uid}/instances`,
+          const { fate, studyInstanceUid, seriesInstanceUid } = one;
+          for (const place of [...SITES, 'default'] as const) {
+            const { url } = archives[place];
+            const series = (await imagesIn({ url }, studyInstanceUid)).filter(
+              (uid) => uid !== seriesInstanceUid,
             );
-            finding.wrong += Number(((await found.json()) as unknown[]).length !== one.files.length);
+            const wanted = fate === 'stored' && place === RESULTS_OF[one.site] ? 1 : 0;
+            finding.lost += Math.max(0, wanted - series.length);
+            finding.duplicated += Math.max(0, series.length - wanted);
+            for (const uid of series) {
+              const found = await fetch(`${url}/studies/${studyInstanceUid}/series/${uid}/instances`);
+              finding.wrong += Number(((await found.json()) as unknown[]).length !== one.files.length);
+            }
           }
+          const line = lines.find((each) => each.seriesInstanceUid === seriesInstanceUid);
+          if (fate === 'not H&E') finding.wrong += Number(line?.code !== 'STAIN_NOT_HE');
+          if (fate === 'damaged') finding.wrong += Number(!line?.code);
         }
         waits.sort((a, b) => a - b);
         const at = (share: number): string => waits[Math.floor(share * (waits.length - 1))]!.toFixed(0);
         console.log(
           `Lists asked for meanwhile: ${waits.length}; median ${at(0.5)} ms, 95th percentile ${at(0.95)} ms, longest ${at(1)} ms.`,
         );
-        return { times: faults, finding };
+        // The absence is one more.
+        return { times: faults + 1, finding };
       }),
   );
 });

@@ -7,9 +7,13 @@ import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { archiveCredentials } from '../../server/src/auth/archive-credentials.ts';
+import { textOf } from '../../server/src/dicom/json-model.ts';
+import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
 import { type Listening, listen } from '../../server/src/http/listen.ts';
 import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { OrthancRest } from '../support/orthanc-rest.ts';
+import { wholeSlide } from '../support/rules-site.ts';
 
 const sample = fileURLToPath(new URL('../../scripts/sample/', import.meta.url));
 /** As dicom-microscopy-viewer sends it. */
@@ -75,6 +79,29 @@ for (const peer of [installedOrthanc, newerOrthanc])
     test('a rendering is a picture', async () => {
       const rendered = await get(`${framePath()}/rendered`, 'image/jpeg');
       expect(rendered.headers.get('content-type')).toBe('image/jpeg');
+    });
+
+    // Orthanc decodes no percent-encoding in a query.
+    test.each(['viewport=64,48', 'viewport=64%2C48'])('a rendering with %s has that size', async (query) => {
+      const direct = await fetch(`${orthanc.url}${framePath()}/rendered?viewport=64,48`, {
+        headers: { accept: 'image/jpeg' },
+      });
+      const rendered = await get(`${framePath()}/rendered?${query}`, 'image/jpeg');
+      expect(rendered.status).toBe(200);
+      expect(await rendered.bytes()).toEqual(await direct.bytes());
+    });
+
+    test('an accession number is found that holds what a query may hold, by viewers and by our own client', async () => {
+      const AccessionNumber = "A:/@$='()!~*-._";
+      const { studyInstanceUid, files } = await wholeSlide('proxy query', [3], { AccessionNumber });
+      await new OrthancRest(orthanc).put(files);
+      const value = encodeURIComponent(AccessionNumber.replace('*', '?'));
+      const found = await getJson(`/studies?AccessionNumber=${value}`);
+      expect(found.map((json) => json['0020000D']!.Value[0])).toEqual([studyInstanceUid]);
+      const client = createDicomWebClient({ url: orthanc.url });
+      const studies = await client.searchStudies({ AccessionNumber }, new AbortController().signal);
+      await client.close();
+      expect(studies.map((json) => textOf(json, '0020000D'))).toEqual([studyInstanceUid]);
     });
 
     test('the addresses in its responses are ours', async () => {

@@ -4,76 +4,22 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { StoredResult } from '../../core/src/contract/index.ts';
-import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
-import { rejectionOf } from '../../server/src/pipeline/rejection.ts';
-import type { SeriesReference } from '../../server/src/pipeline/series-reference.ts';
 import { testUid } from '../support/make-slide.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { OrthancRest } from '../support/orthanc-rest.ts';
 import { repository } from '../support/peers.ts';
 import { startResultsSite } from '../support/results-site.ts';
 import { wholeSlide } from '../support/rules-site.ts';
-
-const signal = new AbortController().signal;
-
-/** Orthanc's REST API. */
-class Rest {
-  readonly #root: string;
-
-  constructor({ url }: RunningOrthanc) {
-    this.#root = url.replace('/dicom-web', '');
-  }
-
-  async put(files: readonly Uint8Array[]): Promise<void> {
-    for (const file of files) await this.#post('/instances', new Uint8Array(file));
-  }
-
-  /** Modifies a patient, a study or a series in place of the original. @param id its identifier in DICOM */
-  async modify(level: 'patients' | 'studies' | 'series', id: string, change: object): Promise<void> {
-    const found = (await (await this.#post('/tools/lookup', id)).json()) as { ID: string }[];
-    await this.#post(
-      `/${level}/${found[0]!.ID}/modify`,
-      JSON.stringify({ Force: true, KeepSource: false, ...change }),
-    );
-  }
-
-  async #post(path: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> {
-    const answer = await fetch(this.#root + path, { method: 'POST', body });
-    if (!answer.ok) throw new Error(`${answer.status} for ${path}: ${await answer.text()}`);
-    return answer;
-  }
-}
+import { patientOf, titleOf } from '../support/stored-result.ts';
 
 const PATIENT = { PatientID: 'C-1', PatientName: 'Before', AccessionNumber: 'A-1' };
-
-/** Some attributes of a stored series. */
-async function stored(
-  url: string,
-  { studyInstanceUid, seriesInstanceUid }: SeriesReference,
-): Promise<object> {
-  const client = createDicomWebClient({ url });
-  try {
-    const [header] = await client.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal);
-    return Object.fromEntries(Object.keys(PATIENT).map((keyword) => [keyword, header!.string(keyword)]));
-  } finally {
-    await client.close();
-  }
-}
-
-async function titleOf(url: string, series: SeriesReference): Promise<string | undefined> {
-  const client = createDicomWebClient({ url });
-  try {
-    return await rejectionOf(series, client, signal);
-  } finally {
-    await client.close();
-  }
-}
 
 describe.each([installedOrthanc, newerOrthanc])('in $name', (which) => {
   it.skipIf(which.missing)(
     'a slide that comes again corrected is noticed, and made again on request',
     async () => {
       await using orthanc = await startOrthanc(which, {}, { OverwriteInstances: true });
-      const rest = new Rest(orthanc);
+      const rest = new OrthancRest(orthanc);
       const name = `corrected ${which.name}`;
       const before = await wholeSlide(name, [2, 3], PATIENT);
       await rest.put(before.files);
@@ -99,10 +45,10 @@ describe.each([installedOrthanc, newerOrthanc])('in $name', (which) => {
       const { replacement } = await site.post<StoredResult>(`/api/results/${first.seriesInstanceUid}/remake`);
       const second = (await site.ended(replacement!)).result!;
       expect(second).toMatchObject({ revision: 2, supersedes: first.seriesInstanceUid });
-      expect(await stored(orthanc.url, second)).toEqual(after);
-      expect(await stored(orthanc.url, first)).toEqual(PATIENT);
-      expect(await titleOf(orthanc.url, first)).toBe('worklist');
-      expect(await titleOf(orthanc.url, second)).toBeUndefined();
+      expect(await patientOf(orthanc, second)).toEqual(after);
+      expect(await patientOf(orthanc, first)).toEqual(PATIENT);
+      expect(await titleOf(orthanc, first)).toBe('worklist');
+      expect(await titleOf(orthanc, second)).toBeUndefined();
       const states = (await site.post<StoredResult[]>('/api/results/check', { studyInstanceUid })).map(
         ({ seriesInstanceUid, state }) => [seriesInstanceUid, state],
       );
@@ -112,7 +58,7 @@ describe.each([installedOrthanc, newerOrthanc])('in $name', (which) => {
 
   it.skipIf(which.missing)('a patient whose images got other UIDs has lost slide and result', async () => {
     await using orthanc = await startOrthanc(which);
-    const rest = new Rest(orthanc);
+    const rest = new OrthancRest(orthanc);
     const slide = await wholeSlide(`renamed ${which.name}`, [3], PATIENT);
     await rest.put(slide.files);
     await using site = await startResultsSite(orthanc.url);
@@ -129,7 +75,7 @@ describe.each([newerOrthanc])('with the same UIDs, in $name', (which) => {
     'a slide that moves to another patient is made again there by itself',
     async () => {
       await using orthanc = await startOrthanc(which);
-      const rest = new Rest(orthanc);
+      const rest = new OrthancRest(orthanc);
       const slide = await wholeSlide(`moved ${which.name}`, [2, 3], PATIENT);
       await rest.put(slide.files);
       await using site = await startResultsSite(orthanc.url, { STAIN_RESULTS_ON_CORRECTION: 'remake' });
@@ -157,14 +103,14 @@ describe.each([newerOrthanc])('with the same UIDs, in $name', (which) => {
       expect(old.differs).toEqual(['PatientID', 'PatientName', 'StudyInstanceUID']);
       const second = (await site.ended(old.replacement!)).result!;
       expect(second.studyInstanceUid).toBe(study);
-      expect(await stored(orthanc.url, second)).toMatchObject({ PatientID: 'C-2', PatientName: 'Other' });
-      expect(await titleOf(orthanc.url, first)).toBe('worklist');
+      expect(await patientOf(orthanc, second)).toMatchObject({ PatientID: 'C-2', PatientName: 'Other' });
+      expect(await titleOf(orthanc, first)).toBe('worklist');
     },
   );
 
   it.skipIf(which.missing)('a study that is corrected as a whole keeps its results', async () => {
     await using orthanc = await startOrthanc(which);
-    const rest = new Rest(orthanc);
+    const rest = new OrthancRest(orthanc);
     const slide = await wholeSlide(`whole ${which.name}`, [3], PATIENT);
     await rest.put(slide.files);
     await using site = await startResultsSite(orthanc.url);

@@ -1,18 +1,23 @@
 /** The retention of stored results, over a real database whose rows the test makes older. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ArchiveNames } from '../../core/src/contract/archive.ts';
 import type { Job, StoredResult } from '../../core/src/contract/index.ts';
+import { StainError } from '../../core/src/errors.ts';
 import { loadConfig } from '../../server/src/config.ts';
-import { uuidFromUid } from '../../server/src/dicom/uid.ts';
+import { uidFromUuid, uuidFromUid } from '../../server/src/dicom/uid.ts';
 import { RESULT } from '../../server/src/jobs/job-records.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
-import { ResultService } from '../../server/src/results/result-service.ts';
+import { ResultService, type ResultServiceOptions } from '../../server/src/results/result-service.ts';
 import { create, openJobs, request, until } from './support.ts';
 
 let jobs: JobService;
 let results: ResultService;
 let notices: string[];
 
-function openResults(environment: Record<string, string>): ResultService {
+function openResults(
+  environment: Record<string, string>,
+  parts: Partial<ResultServiceOptions> = {},
+): ResultService {
   const { results: settings } = loadConfig({
     env: {
       STAIN_RESULTS_REJECTION_NOTES: 'false',
@@ -25,11 +30,13 @@ function openResults(environment: Record<string, string>): ResultService {
     jobs,
     // Nothing is asked of an archive without notes and checks.
     environmentOf: () => ({}) as never,
+    archivesOf: () => ({}) as never,
     onNotice: (what) => notices.push(what),
     onFault(error) {
       throw error;
     },
     roundMs: 20,
+    ...parts,
   });
 }
 
@@ -111,4 +118,87 @@ it('keeps results for good unless a setting says how long', async () => {
   await store();
   await store();
   expect(await result()).toMatchObject({ state: 'CURRENT', expiresAt: null });
+});
+
+describe('with many results in an archive that fails for each', () => {
+  const failing = { destination: 'far' };
+  const last = 'ffffffff-0000-4000-8000-000000000000';
+  const lastUid = uidFromUuid(last);
+
+  /** More than a round takes, before one of the default archive. */
+  async function fill(): Promise<void> {
+    const insert = (uuid: string, wanted: object, days: number, count: number) =>
+      jobs.database.query(
+        `INSERT INTO ${RESULT} (series_uuid, study, source_study, source, request, requested_by, stored_at, warned_at)
+         SELECT ${uuid}, '1.2', '1.2', '1.2.3', $1::jsonb, 'local', now() - $2::float8 * interval '1 day',
+           now() - interval '20 days' FROM generate_series(1, $3)`,
+        [JSON.stringify(request(wanted)), days, count],
+      );
+    await insert('gen_random_uuid()', failing, 50, 30);
+    await insert(`'${last}'::uuid`, {}, 49, 1);
+  }
+
+  const lastResult = async () =>
+    (await results.list({ limit: 100 })).results.find(
+      ({ seriesInstanceUid }) => seriesInstanceUid === lastUid,
+    )!;
+
+  /** Has nothing, or does not answer. */
+  const archiveOf = ({ destination }: ArchiveNames, asked: unknown[] = []) =>
+    ({
+      async searchInstances() {
+        asked.push(destination);
+        if (destination === undefined) return [];
+        throw new StainError('ARCHIVE_UNREACHABLE', 'away', { data: { archive: destination }, retry: {} });
+      },
+    }) as never;
+
+  it('ends the retention of the others', async () => {
+    await fill();
+    const asked: unknown[] = [];
+    results = openResults(
+      { STAIN_RESULTS_KEEP_DAYS: '30', STAIN_RESULTS_REJECTION_NOTES: 'true' },
+      {
+        environmentOf: (names) => ({ destination: archiveOf(names, asked) }) as never,
+        onFault: () => {},
+      },
+    );
+    await expect.poll(async () => (await lastResult()).state).toBe('REJECTED');
+    // One that does not answer is not waited for again and again: once in each of two rounds.
+    expect(asked.filter((name) => name === failing.destination)).toHaveLength(2);
+  });
+
+  it('refuses what may not be stored there, and goes on', async () => {
+    await fill();
+    results = openResults(
+      { STAIN_RESULTS_KEEP_DAYS: '30', STAIN_RESULTS_REJECTION_NOTES: 'true' },
+      {
+        environmentOf(names) {
+          if (names.destination) throw new StainError('ARCHIVE_READ_ONLY', 'no');
+          return { destination: archiveOf(names) } as never;
+        },
+        onFault: () => {},
+      },
+    );
+    await expect.poll(async () => (await lastResult()).state).toBe('REJECTED');
+  });
+
+  it('makes the others again', async () => {
+    await fill();
+    await jobs.database.query(`UPDATE ${RESULT} SET remake = true, rejected_at = now()`);
+    results = openResults(
+      {},
+      {
+        jobs: {
+          database: jobs.database,
+          async create(wanted, ...rest) {
+            if (wanted.destination) throw new StainError('SERIES_ARRIVING', 'not yet');
+            return jobs.create(wanted, ...rest);
+          },
+        },
+        onFault: () => {},
+      },
+    );
+    await expect.poll(async () => (await lastResult()).replacement).not.toBeNull();
+  });
 });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { ArchiveNames } from '../../core/src/contract/archive.ts';
 import type { Job, StoredResult } from '../../core/src/contract/index.ts';
 import type { SeriesReference } from '../../server/src/pipeline/series-reference.ts';
 import { type ServiceProcess, startProcess } from './service-process.ts';
@@ -13,19 +14,19 @@ const END = { timeout: 120_000, interval: 200 };
 
 export interface ResultsSite extends AsyncDisposable {
   readonly service: ServiceProcess;
-  /** Folder of the embedded database. */
-  readonly database: string;
+  /** Of the service, for other commands too. */
+  readonly environment: Readonly<Record<string, string>>;
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body?: unknown): Promise<T>;
   /** Requests a normalisation, and waits for its end. */
-  normalized(slide: SeriesReference): Promise<Job>;
+  normalized(slide: SeriesReference, archives?: ArchiveNames): Promise<Job>;
   ended(job: string): Promise<Job>;
   result(seriesInstanceUid: string): Promise<StoredResult | undefined>;
   /** Series of the normalised archive in a study. */
   listed(study: string): Promise<string[]>;
 }
 
-/** @param url of the archive */
+/** @param url of the default archive */
 export async function startResultsSite(
   url: string,
   changes: Readonly<Record<string, string>> = {},
@@ -33,16 +34,14 @@ export async function startResultsSite(
   await using cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'results-site-'));
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
-  const database = join(folder, 'database');
-  const service = cleanup.use(
-    await startProcess('serve', {
-      STAIN_DICOMWEB_URL: url,
-      STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
-      STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
-      STAIN_DATABASE_DIRECTORY: database,
-      ...changes,
-    }),
-  );
+  const environment = {
+    STAIN_DICOMWEB_URL: url,
+    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+    STAIN_DATABASE_DIRECTORY: join(folder, 'database'),
+    ...changes,
+  };
+  const service = cleanup.use(await startProcess('serve', environment));
   const ask = async <T>(path: string, init?: RequestInit): Promise<T> => {
     const answer = await fetch(service.url + path, init);
     if (!answer.ok) throw new Error(`${answer.status} for ${path}: ${await answer.text()}`);
@@ -67,15 +66,16 @@ export async function startResultsSite(
   const resources = cleanup.move();
   return {
     service,
-    database,
+    environment,
     get: ask,
     post,
     ended,
-    async normalized({ studyInstanceUid, seriesInstanceUid }) {
+    async normalized({ studyInstanceUid, seriesInstanceUid }, archives) {
       const { id } = await post<Job>('/api/normalizations', {
         studyInstanceUid,
         seriesInstanceUid,
         template: TEMPLATE,
+        ...archives,
       });
       const job = await ended(id);
       expect(job.error).toBeNull();

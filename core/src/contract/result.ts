@@ -16,7 +16,18 @@ export const storedResult = z
   .object({
     studyInstanceUid: z.string(),
     seriesInstanceUid: z.string(),
-    source: z.object({ studyInstanceUid: z.string(), seriesInstanceUid: z.string() }),
+    archive: z
+      .string()
+      .optional()
+      .meta({ description: 'Archive that it is stored in; missing: the default archive' }),
+    source: z.object({
+      studyInstanceUid: z.string(),
+      seriesInstanceUid: z.string(),
+      archive: z
+        .string()
+        .optional()
+        .meta({ description: 'Archive of the slide; missing: the default archive' }),
+    }),
     state: resultState,
     differs: z
       .array(z.string())

@@ -11,17 +11,24 @@ export interface CorrectionsArguments {
   /** Name, DICOMweb URL or folder. */
   readonly archive: string;
   readonly study: string;
+  /** Of the slides, as `archive`. Default: the archive of the results. */
+  readonly source?: string;
 }
 
-/** Checks the results that are in the study; those of its slides that lie elsewhere are known to the service only. */
+/**
+ * Checks the results that are in the study; those of its slides that lie elsewhere are known to the service only. A
+ * result does not say which archive its slide came from.
+ */
 export async function correctionsCommand(
-  { archive: location, study }: CorrectionsArguments,
+  { archive: location, study, source: slides }: CorrectionsArguments,
   { config }: Composition,
   signal: AbortSignal,
 ): Promise<Check[]> {
-  await using archive = await openArchiveLocation(location, config, { create: false });
-  const { client } = archive;
-  const archives = { source: client, destination: client };
+  await using open = new AsyncDisposableStack();
+  const at = async (place: string) =>
+    open.use(await openArchiveLocation(place, config, { create: false })).client;
+  const client = await at(location);
+  const archives = { source: slides === undefined ? client : await at(slides), destination: client };
   const found = await client.searchSeries({ StudyInstanceUID: study, Modality: 'SM' }, signal);
   const checks: Check[] = [];
   for (const json of found) {

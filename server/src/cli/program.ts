@@ -260,6 +260,7 @@ function addResults(program: Command, run: Run): void {
     .command('corrections <archive>')
     .description('list results in a study whose slide has another patient, accession or study by now')
     .requiredOption('--study <uid>', 'Study Instance UID')
+    .option('--source <archive>', 'archive of the slides (default: the same)')
     .action((archive: string, options: Omit<CorrectionsArguments, 'archive'>) =>
       run(
         (composition, signal) => correctionsCommand({ archive, ...options }, composition, signal),

@@ -43,13 +43,37 @@ export async function readPart10Header(
   signal: AbortSignal | undefined,
   reserve?: ReserveHeader,
 ): Promise<Part10Header> {
+  return readLonger(source, parseHeader, maxHeaderBytes, signal, reserve);
+}
+
+/**
+ * Reads the data set of a file that need not hold pixels, and not what follows from them.
+ * @throws like `readPart10Header`
+ */
+export async function readPart10DataSet(
+  source: HeaderSource,
+  maxHeaderBytes: number,
+  signal: AbortSignal,
+): Promise<DataSet> {
+  const parse = (bytes: Uint8Array, total: number): DataSet =>
+    parsePart10(bytes, total, PIXEL_DATA_GROUP_END).dataSet;
+  return readLonger(source, parse, maxHeaderBytes, signal);
+}
+
+async function readLonger<T>(
+  source: HeaderSource,
+  parse: (bytes: Uint8Array, total: number) => T,
+  maxHeaderBytes: number,
+  signal: AbortSignal | undefined,
+  reserve?: ReserveHeader,
+): Promise<T> {
   let length = Math.min(FIRST_READ_BYTES, source.size);
   for (;;) {
     signal?.throwIfAborted();
     const room = await reserve?.(length, signal ?? NEVER);
     try {
       const bytes = await source.first(length);
-      return parseHeader(bytes, source.size);
+      return parse(bytes, source.size);
     } catch (error) {
       // What was read is released before memory for more is reserved.
       room?.[Symbol.dispose]();

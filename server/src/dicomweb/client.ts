@@ -146,7 +146,7 @@ export function createDicomWebClient(options: DicomWebClientOptions): DicomWebCl
     searchInstances: (parameters, signal, options) =>
       search(connection, 'instances', parameters, limits, signal, options),
     seriesMetadata: (studyUid, seriesUid, signal) =>
-      seriesMetadata(connection, { studyUid, seriesUid }, limits.maxMetadataBytes, signal),
+      seriesMetadata(connection, { studyUid, seriesUid }, limits, signal),
     retrieveHeader: (studyUid, seriesUid, sopUid, signal) =>
       storedHeader(connection, { studyUid, seriesUid, sopUid }, limits.maxMetadataBytes, signal),
     retrieveInstance: (studyUid, seriesUid, sopUid, signal, onLength) =>

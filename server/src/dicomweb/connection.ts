@@ -8,6 +8,7 @@ import { ArchiveHabits, type OtherWays, othersThan } from './archive-habits.ts';
 import { decodeBody } from './decode-body.ts';
 import { connectionFault, statusFault, webPageFault } from './faults.ts';
 import { parseDataSets, StreamedDataSets } from './parse-json.ts';
+import { queryText } from './query-text.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
 
 export interface ConnectionOptions extends Reach {
@@ -236,9 +237,9 @@ export class ArchiveConnection {
     if (path.some((segment) => /^\.{0,2}$/.test(segment)))
       throw new StainError('REQUEST_INVALID', 'A UID is empty or contains a path.');
     const url = new URL(this.#root);
-    // Commas in lists of frames stay as they are, which is valid in a path; not every archive reads `+` as a space.
+    // Commas in lists of frames stay as they are, which is valid in a path.
     url.pathname += path.map((segment) => encodeURIComponent(segment).replaceAll('%2C', ',')).join('/');
-    if (query) url.search = query.toString().replaceAll('+', '%20');
+    if (query) url.search = queryText(query);
     return url;
   }
 
@@ -274,7 +275,8 @@ export class ArchiveConnection {
     try {
       const answer = await this.#agent.request({
         origin: url.origin,
-        path: url.pathname + url.search,
+        // URL encodes the apostrophe, which need not be.
+        path: url.pathname + url.search.replaceAll('%27', "'"),
         signal,
         ...options,
       });

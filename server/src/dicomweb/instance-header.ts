@@ -9,7 +9,7 @@ import type { DataSet } from '../dicom/dataset.ts';
 import { inflateFile } from '../dicom/deflated.ts';
 import { dataSetFromJson } from '../dicom/from-json.ts';
 import { textOf } from '../dicom/json-model.ts';
-import { type HeaderSource, readPart10Header } from '../dicom/part10-header.ts';
+import { type HeaderSource, readPart10DataSet, readPart10Header } from '../dicom/part10-header.ts';
 import { refusedStatus } from './archive-habits.ts';
 import type { ArchiveConnection } from './connection.ts';
 import { isNotFound } from './no-match.ts';
@@ -87,14 +87,37 @@ export async function storedHeader(
   const source = new StreamBeginning(inflateFile(retrieveInstance(connection, address, signal)));
   try {
     const { dataSet, transferSyntaxUid, pixelData } = await readPart10Header(source, maxBytes, signal);
-    if (dataSet.string(SOP_INSTANCE_UID) !== address.sopUid)
-      throw new StainError('DICOM_INVALID', 'The archive sent a different instance from the one requested.');
+    requireOwn(dataSet, address);
     const header = await source.first(pixelData.offset);
     const sha256 = createHash('sha256').update(header.subarray(0, pixelData.offset)).digest('hex');
     return { dataSet, transferSyntaxUid, sha256, bytes: source.held };
   } finally {
     await source.close();
   }
+}
+
+/**
+ * A key object as stored: without pixels, so that all of it is its header.
+ * @throws DICOM_INVALID if it is a different instance, or exceeds `maxBytes`; whatever the connection throws
+ */
+export async function storedDocument(
+  connection: ArchiveConnection,
+  address: InstanceAddress,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<InstanceHeader> {
+  const source = new StreamBeginning(inflateFile(retrieveInstance(connection, address, signal)));
+  try {
+    const dataSet = requireOwn(await readPart10DataSet(source, maxBytes, signal), address);
+    return { dataSet, bytes: source.held };
+  } finally {
+    await source.close();
+  }
+}
+
+function requireOwn(dataSet: DataSet, { sopUid }: InstanceAddress): DataSet {
+  if (dataSet.string(SOP_INSTANCE_UID) === sopUid) return dataSet;
+  throw new StainError('DICOM_INVALID', 'The archive sent a different instance from the one requested.');
 }
 
 /** The beginning of a streamed file; the rest is never requested. */

@@ -7,6 +7,7 @@
 import { StainError } from '../../../core/src/errors.ts';
 import { isUid } from '../dicom/uid.ts';
 import { type Parameter, readParameters } from './query-parameters.ts';
+import { queryText } from './query-text.ts';
 
 export type Level = 'studies' | 'series' | 'instances';
 
@@ -75,7 +76,7 @@ export function methodsOf(resource: DicomWebResource): string[] {
 
 /** A target with the same meaning for `parseTarget`, with canonical percent-encoding. */
 export function targetOf({ resource, parameters }: DicomWebTarget): string {
-  const query = parameters.map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
+  const query = queryText(parameters);
   return `/${pathOf(resource).join('/')}${query && `?${query}`}`;
 }
 

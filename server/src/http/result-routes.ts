@@ -15,6 +15,8 @@ import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 
 const TAGS = ['Stored results'];
+/** A result may be older than the settings: its archive may have gone, or be read-only by now. */
+const OF_ARCHIVES = ['STORE_REJECTED', 'ARCHIVE_NOT_FOUND', 'ARCHIVE_READ_ONLY'] as const;
 const seriesParameter = z.object({ series: dicomUid });
 
 export interface ResultRoutesOptions {
@@ -44,7 +46,7 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
       method: 'post',
       path: '/api/results/check',
       scope: 'administer',
-      problems: ['REQUEST_INVALID'],
+      problems: ['REQUEST_INVALID', 'ARCHIVE_NOT_FOUND'],
       operation: {
         tags: TAGS,
         summary: 'Compare the results of a study with their slides now',
@@ -61,7 +63,7 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
       path: '/api/results/:series/reject',
       scope: 'administer',
       audit: 'result-rejected',
-      problems: ['REQUEST_INVALID', 'RESULT_NOT_FOUND', 'RESULT_NOT_OURS', 'STORE_REJECTED'],
+      problems: ['REQUEST_INVALID', 'RESULT_NOT_FOUND', 'RESULT_NOT_OURS', ...OF_ARCHIVES],
       operation: {
         tags: TAGS,
         summary: 'Reject a result by a Key Object Selection in its study',
@@ -73,7 +75,9 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
         const { series } = parseInput(seriesParameter, request.params);
         setSubject(response, { seriesInstanceUid: series });
         const { reason } = parseInput(resultReject, request.body);
-        response.json(await results.reject(series, reason, leaving(response)));
+        const rejected = await results.reject(series, reason, leaving(response));
+        setSubject(response, { archive: rejected.archive });
+        response.json(rejected);
       },
     },
     {
@@ -81,7 +85,7 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
       path: '/api/results/:series/remake',
       scope: 'administer',
       audit: 'result-remade',
-      problems: ['REQUEST_INVALID', 'RESULT_NOT_FOUND', 'RESULT_NOT_OURS', 'STORE_REJECTED', 'QUEUE_FULL'],
+      problems: ['REQUEST_INVALID', 'RESULT_NOT_FOUND', 'RESULT_NOT_OURS', 'QUEUE_FULL', ...OF_ARCHIVES],
       operation: {
         tags: TAGS,
         summary:
@@ -92,7 +96,9 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
       async handler(request, response) {
         const { series } = parseInput(seriesParameter, request.params);
         setSubject(response, { seriesInstanceUid: series });
-        response.status(202).json(await results.remake(series, leaving(response)));
+        const remade = await results.remake(series, leaving(response));
+        setSubject(response, { archive: remade.archive });
+        response.status(202).json(remade);
       },
     },
   ];

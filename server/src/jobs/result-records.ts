@@ -59,6 +59,8 @@ const COLUMNS = `series_uuid, study, source_study, source, request, requested_by
 /** What determines the content of a request: a result is made again with what its names stand for then. */
 const PINS = `'{templateSha256,contentSha256,sourceSha256}'::text[]`;
 
+const NEXT_HOUR = "now() + interval '1 hour'";
+
 export class ResultRecords {
   readonly #database: Pick<Database, 'query'>;
 
@@ -112,17 +114,13 @@ export class ResultRecords {
    * @param rounds rounds in that time @param most upper bound of a round
    */
   async takeDue(days: number, rounds: number, most: number): Promise<ResultRow[]> {
-    const rows = await this.#database.query<Columns>(
-      `UPDATE ${RESULT} SET retry_at = now() + interval '1 hour' WHERE series_uuid IN (
-         SELECT series_uuid FROM ${RESULT}
-         WHERE rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now()
-           AND (checked_at IS NULL OR checked_at < now() - $1::float8 * interval '1 day')
-         ORDER BY checked_at NULLS FIRST LIMIT (SELECT least($3::integer, ceil(count(*) / $2::float8)::integer) FROM ${RESULT} WHERE rejected_at IS NULL)
-         FOR UPDATE SKIP LOCKED)
-       RETURNING ${COLUMNS}`,
+    return this.#take(
+      NEXT_HOUR,
+      `rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now()
+         AND (checked_at IS NULL OR checked_at < now() - $1::float8 * interval '1 day')
+       ORDER BY checked_at NULLS FIRST LIMIT (SELECT least($3::integer, ceil(count(*) / $2::float8)::integer) FROM ${RESULT} WHERE rejected_at IS NULL)`,
       [days, rounds, most],
     );
-    return rows.map(toRow);
   }
 
   async found(seriesUuid: string, { state, differs, series, source }: Finding): Promise<void> {
@@ -143,15 +141,16 @@ export class ResultRecords {
   /** From now on the series is no result any more: the same request makes the next revision. */
   async rejected(seriesUuid: string, reason: RejectionReason, remake = false): Promise<void> {
     await this.#database.query(
-      `UPDATE ${RESULT} SET rejected_at = coalesce(rejected_at, now()), reason = coalesce(reason, $2), remake = remake OR $3
+      `UPDATE ${RESULT} SET rejected_at = coalesce(rejected_at, now()), reason = coalesce(reason, $2), remake = remake OR $3,
+         retry_at = 'epoch'
        WHERE series_uuid = $1`,
       [seriesUuid, reason, remake],
     );
   }
 
-  /** Results that are to be made again, and have no job yet. */
-  toRemake(limit: number): Promise<ResultRow[]> {
-    return this.#rows('WHERE remake LIMIT $1', [limit]);
+  /** Results that are to be made again, and have no job yet. Those that were tried are last in line. */
+  takeToRemake(limit: number): Promise<ResultRow[]> {
+    return this.#take('now()', 'remake ORDER BY retry_at LIMIT $1', [limit]);
   }
 
   /** @param job undefined: it cannot be made again */
@@ -180,13 +179,29 @@ export class ResultRecords {
     return warned.length;
   }
 
-  /** Results whose retention has ended, and was announced at least `warnDays` before. */
-  expired(keepDays: number, warnDays: number, limit: number): Promise<ResultRow[]> {
-    return this.#rows(
-      `WHERE rejected_at IS NULL AND finding <> 'GONE' AND stored_at < now() - $1::float8 * interval '1 day'
+  /** Results whose retention has ended, and was announced at least `warnDays` before. None is taken again within an hour. */
+  takeExpired(keepDays: number, warnDays: number, limit: number): Promise<ResultRow[]> {
+    return this.#take(
+      NEXT_HOUR,
+      `rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now() AND stored_at < now() - $1::float8 * interval '1 day'
          AND warned_at <= now() - $2::float8 * interval '1 day' ORDER BY stored_at LIMIT $3`,
       [keepDays, warnDays, limit],
     );
+  }
+
+  /**
+   * Whatever fails for one result, such as its archive, must not keep others from their turn: each that is taken is put
+   * off first.
+   * @param until when it may be taken again
+   */
+  async #take(until: string, condition: string, values: readonly unknown[]): Promise<ResultRow[]> {
+    const rows = await this.#database.query<Columns>(
+      `UPDATE ${RESULT} SET retry_at = ${until} WHERE series_uuid IN (
+         SELECT series_uuid FROM ${RESULT} WHERE ${condition} FOR UPDATE SKIP LOCKED)
+       RETURNING ${COLUMNS}`,
+      values,
+    );
+    return rows.map(toRow);
   }
 
   async #rows(condition: string, values: readonly unknown[]): Promise<ResultRow[]> {

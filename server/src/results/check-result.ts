@@ -2,8 +2,9 @@
  * Whether a stored result still belongs to the patient, accession and study of its slide. Both are compared by the
  * header of one instance: archives list attributes of patient and study once, whatever each instance says.
  */
+import { toStainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
-import { numberOf, textOf } from '../dicom/json-model.ts';
+import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { orNone } from '../dicomweb/no-match.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
@@ -63,12 +64,23 @@ async function locate(
   const there = await headerOf(known, archive, signal);
   if (there) return there;
   const { seriesInstanceUid } = known;
-  const [moved] =
-    (await orNone(() => archive.searchSeries({ SeriesInstanceUID: seriesInstanceUid }, signal))) ?? [];
+  const [moved] = await inAnyStudy(() =>
+    archive.searchSeries({ SeriesInstanceUID: seriesInstanceUid }, signal),
+  );
   const studyInstanceUid = moved && textOf(moved, '0020000D');
   return studyInstanceUid === undefined
     ? undefined
     : headerOf({ studyInstanceUid, seriesInstanceUid }, archive, signal);
+}
+
+/** An archive that cannot search all studies finds nothing there. */
+async function inAnyStudy(search: () => Promise<DicomJson[]>): Promise<DicomJson[]> {
+  try {
+    return (await orNone(search)) ?? [];
+  } catch (error) {
+    if (toStainError(error).code === 'ARCHIVE_LACKING') return [];
+    throw error;
+  }
 }
 
 /** The header of the smallest instance of a series; undefined if the archive has no such series. */
@@ -103,8 +115,7 @@ async function locateImage(
   signal: AbortSignal,
 ): Promise<Located | undefined> {
   if (sopInstanceUid === undefined) return undefined;
-  const [found] =
-    (await orNone(() => archive.searchInstances({ SOPInstanceUID: sopInstanceUid }, signal))) ?? [];
+  const [found] = await inAnyStudy(() => archive.searchInstances({ SOPInstanceUID: sopInstanceUid }, signal));
   const studyInstanceUid = found && textOf(found, '0020000D');
   const seriesInstanceUid = found && textOf(found, '0020000E');
   return studyInstanceUid === undefined || seriesInstanceUid === undefined

@@ -24,8 +24,10 @@ const MOST_OF_STUDY = 200;
 export interface ResultServiceOptions {
   readonly settings: Config['results'];
   readonly jobs: Pick<JobService, 'create' | 'database'>;
-  /** For the archives that a request names. @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
-  environmentOf(request: ArchiveNames): RejectionEnvironment & Pick<NormalizationEnvironment, 'source'>;
+  /** What a rejection needs in the archive of a request's results. @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
+  environmentOf(request: ArchiveNames): RejectionEnvironment;
+  /** The archives that a request names, to read in. @throws ARCHIVE_NOT_FOUND */
+  archivesOf(request: ArchiveNames): Pick<NormalizationEnvironment, 'source' | 'destination'>;
   /** Results by their state, after a check or at the end of retention; for the log. */
   onNotice(
     what: 'changed' | 'expiring' | 'rejected' | 'remade',
@@ -41,15 +43,15 @@ export class ResultService {
   readonly #records: ResultRecords;
   readonly #end = new AbortController();
   readonly #timer: NodeJS.Timeout;
-  #round: Promise<void>;
+  /** Archives that did not answer in this round, by name: nothing more is asked of them before the next. */
+  readonly #away = new Set<unknown>();
+  #round: Promise<void> | undefined;
 
   constructor(options: ResultServiceOptions) {
     this.#options = options;
     this.#records = new ResultRecords(options.jobs.database);
-    this.#round = this.#runRound();
-    this.#timer = setInterval(() => {
-      this.#round = this.#round.then(() => this.#runRound());
-    }, options.roundMs ?? ROUND_MS).unref();
+    this.#startRound();
+    this.#timer = setInterval(() => this.#startRound(), options.roundMs ?? ROUND_MS).unref();
   }
 
   async list(query: ResultQuery): Promise<{ results: StoredResult[]; next: string | null }> {
@@ -67,7 +69,10 @@ export class ResultService {
   async check(studyInstanceUid: string, signal: AbortSignal): Promise<StoredResult[]> {
     await this.#records.takeIn();
     const rows = await this.#records.ofStudy(studyInstanceUid, MOST_OF_STUDY);
-    for (const row of rows) await this.#check(row, signal);
+    const faults: unknown[] = [];
+    for (const row of rows) await this.#check(row, signal).catch((error: unknown) => faults.push(error));
+    // What an archive that is away holds does not keep the others from being compared.
+    if (faults.length > 0) throw faults[0];
     const checked = await Promise.all(rows.map(({ series }) => this.#find(series.seriesInstanceUid)));
     return checked.map((row) => this.#told(row));
   }
@@ -112,9 +117,11 @@ export class ResultService {
   #told(row: ResultRow): StoredResult {
     const { keepDays } = this.#options.settings;
     const isKept = keepDays === undefined || row.state === 'REJECTED' || row.state === 'GONE';
+    const { source, destination } = row.request;
     return {
       ...row.series,
-      source: row.source,
+      ...(destination !== undefined && { archive: destination }),
+      source: { ...row.source, ...(source !== undefined && { archive: source }) },
       state: row.state,
       differs: row.differs,
       reason: row.reason,
@@ -125,8 +132,16 @@ export class ResultService {
     };
   }
 
+  /** One at a time, however long an archive takes to answer. */
+  #startRound(): void {
+    this.#round ??= this.#runRound().finally(() => {
+      this.#round = undefined;
+    });
+  }
+
   async #runRound(): Promise<void> {
     const { signal } = this.#end;
+    this.#away.clear();
     const parts = [
       () => this.#records.takeIn(),
       () => this.#checkDue(signal),
@@ -140,15 +155,28 @@ export class ResultService {
     const { checkDays } = this.#options.settings;
     if (checkDays === 0) return;
     const rounds = (checkDays * DAY_MS) / (this.#options.roundMs ?? ROUND_MS);
-    for (const row of await this.#records.takeDue(checkDays, rounds, MOST))
-      await this.#goOn(async () => {
-        const { state } = await this.#check(row, signal);
-        if (state === 'DIFFERS' && this.#options.settings.onCorrection === 'remake')
-          await this.#reject(row, 'worklist', { remake: true }, signal);
-      });
+    await this.#forEach(await this.#records.takeDue(checkDays, rounds, MOST), async (row) => {
+      const { state } = await this.#check(row, signal);
+      if (state === 'DIFFERS' && this.#options.settings.onCorrection === 'remake')
+        await this.#reject(row, 'worklist', { remake: true }, signal);
+    });
   }
 
-  /** One result that fails must not hold up the others. */
+  async #forEach(rows: readonly ResultRow[], work: (row: ResultRow) => Promise<void>): Promise<void> {
+    for (const row of rows) {
+      const { source, destination } = row.request;
+      if (this.#away.has(source) || this.#away.has(destination)) continue;
+      await this.#goOn(() =>
+        work(row).catch((error: unknown) => {
+          const { code, data } = toStainError(error);
+          if (code === 'ARCHIVE_UNREACHABLE' || code === 'ARCHIVE_TIMEOUT') this.#away.add(data['archive']);
+          throw error;
+        }),
+      );
+    }
+  }
+
+  /** What fails must not hold up the rest. */
   async #goOn(work: () => Promise<unknown>): Promise<void> {
     const { signal } = this.#end;
     if (signal.aborted) return;
@@ -160,7 +188,7 @@ export class ResultService {
   }
 
   async #check(row: ResultRow, signal: AbortSignal): Promise<{ readonly state: string }> {
-    const { source, destination } = this.#options.environmentOf(row.request);
+    const { source, destination } = this.#options.archivesOf(row.request);
     const finding = await checkResult(row, { source, destination }, signal);
     await this.#records.found(row.seriesUuid, finding);
     const reason =
@@ -180,8 +208,9 @@ export class ResultService {
     if (keepDays === undefined) return;
     const expiring = await this.#records.warn(keepDays, warnDays);
     if (expiring > 0) this.#options.onNotice('expiring', { expiring, warnDays });
-    for (const row of await this.#records.expired(keepDays, warnDays, MOST))
-      await this.#goOn(() => this.#reject(row, 'retention', { remake: false }, signal));
+    await this.#forEach(await this.#records.takeExpired(keepDays, warnDays, MOST), (row) =>
+      this.#reject(row, 'retention', { remake: false }, signal),
+    );
   }
 
   /** With a note in the archive, unless the archive takes none. */
@@ -209,8 +238,7 @@ export class ResultService {
   }
 
   async #makeWantedAgain(signal: AbortSignal): Promise<void> {
-    for (const row of await this.#records.toRemake(MOST))
-      await this.#goOn(() => this.#makeAgain(row, signal));
+    await this.#forEach(await this.#records.takeToRemake(MOST), (row) => this.#makeAgain(row, signal));
   }
 
   async #makeAgain({ seriesUuid, series }: ResultRow, signal: AbortSignal): Promise<void> {

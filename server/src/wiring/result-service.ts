@@ -12,12 +12,17 @@ const NOTICES = {
 
 export function startResults(
   { results }: Pick<Config, 'results'>,
-  { jobs, environmentOf, metrics, log, onFault }: WorkingProcess,
+  { archives, jobs, environmentOf, metrics, log, onFault }: WorkingProcess,
 ): ResultService {
   const service = new ResultService({
     settings: results,
     jobs,
     environmentOf,
+    // Comparing is reading: an archive that takes nothing any more is compared all the same.
+    archivesOf: ({ source, destination }) => ({
+      source: archives.get(source).client,
+      destination: archives.get(destination).client,
+    }),
     onNotice: (what, facts) => log.warn(facts, NOTICES[what]),
     onFault,
   });
