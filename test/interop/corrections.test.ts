@@ -69,6 +69,28 @@ describe.each([installedOrthanc, newerOrthanc])('in $name', (which) => {
   });
 });
 
+it.skipIf(installedOrthanc.missing)('a slide whose levels come late has one result in the end', async () => {
+  await using orthanc = await startOrthanc();
+  const rest = new OrthancRest(orthanc);
+  const { files, ...slide } = await wholeSlide('late levels', [2, 3], PATIENT);
+  await rest.put(files.slice(0, 1));
+  await using site = await startResultsSite(orthanc.url);
+  const first = (await site.normalized(slide)).result!;
+  await rest.put(files.slice(1));
+  const second = (await site.normalized(slide)).result!;
+  expect(second).toMatchObject({ revision: 2, supersedes: first.seriesInstanceUid });
+  await expect
+    .poll(() => site.result(first.seriesInstanceUid), { timeout: 120_000, interval: 1000 })
+    .toMatchObject({ state: 'REJECTED', reason: 'quality' });
+  expect(await titleOf(orthanc, first)).toBe('quality');
+  expect(await site.result(second.seriesInstanceUid)).toMatchObject({ state: 'CURRENT' });
+  expect(await titleOf(orthanc, second)).toBeUndefined();
+  // Nothing is made again: the next request finds the second.
+  expect((await site.normalized(slide)).result).toMatchObject({
+    seriesInstanceUid: second.seriesInstanceUid,
+  });
+});
+
 /** Orthanc 1.10 cannot keep the UIDs of what it moves. */
 describe.each([newerOrthanc])('with the same UIDs, in $name', (which) => {
   it.skipIf(which.missing)(

@@ -8,7 +8,7 @@ import { uidFromUuid, uuidFromUid } from '../../server/src/dicom/uid.ts';
 import { RESULT } from '../../server/src/jobs/job-records.ts';
 import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { ResultService, type ResultServiceOptions } from '../../server/src/results/result-service.ts';
-import { create, openJobs, request, until } from './support.ts';
+import { create, FINGERPRINT, openJobs, request, until } from './support.ts';
 
 let jobs: JobService;
 let results: ResultService;
@@ -201,4 +201,35 @@ describe('with many results in an archive that fails for each', () => {
     );
     await expect.poll(async () => (await lastResult()).replacement).not.toBeNull();
   });
+});
+
+it('rejects what a later revision replaces, and goes on where that fails', async () => {
+  let sourceSha256 = 'one level';
+  await jobs.close();
+  jobs = await openJobs({ fingerprint: async () => ({ ...FINGERPRINT, sourceSha256 }) });
+  const faults: unknown[] = [];
+  results = openResults(
+    { STAIN_RESULTS_REJECTION_NOTES: 'true' },
+    {
+      environmentOf: () => {
+        throw new StainError('ARCHIVE_UNREACHABLE', 'away');
+      },
+      onFault: (error) => faults.push(error),
+    },
+  );
+  const [wanted, other] = [request(), request()];
+  await store(wanted);
+  await store(other);
+  sourceSha256 = 'two levels';
+  await store(wanted);
+  await expect.poll(() => faults.length).toBe(1);
+  expect(await state()).toBe('CURRENT');
+  // An hour later.
+  await jobs.database.query(`UPDATE ${RESULT} SET retry_at = now()`);
+  await results.close();
+  results = openResults({});
+  await expect.poll(state).toBe('REJECTED');
+  expect(await result()).toMatchObject({ reason: 'quality', replacement: null });
+  expect(await results.counts()).toEqual({ REJECTED: 1, CURRENT: 2 });
+  expect(faults).toHaveLength(1);
 });

@@ -8,6 +8,7 @@ import type {
 import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
 import type { Database } from './database.ts';
+import { DERIVATION } from './derivation-records.ts';
 import { JOB, RESULT } from './job-records.ts';
 
 /** Rows written by one statement. */
@@ -186,6 +187,24 @@ export class ResultRecords {
       `rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now() AND stored_at < now() - $1::float8 * interval '1 day'
          AND warned_at <= now() - $2::float8 * interval '1 day' ORDER BY stored_at LIMIT $3`,
       [keepDays, warnDays, limit],
+    );
+  }
+
+  /**
+   * Results of which a later revision is stored: more of the slide has arrived since, or other images of it. One whose
+   * rejection failed has its turn again in an hour; a check that went well does not put it off.
+   */
+  takeSuperseded(limit: number): Promise<ResultRow[]> {
+    return this.#take(
+      NEXT_HOUR,
+      `rejected_at IS NULL AND finding <> 'GONE' AND (retry_at <= now() OR retry_at <= checked_at + interval '1 hour')
+         AND EXISTS (
+           SELECT FROM ${DERIVATION} own
+           JOIN ${DERIVATION} later ON later.lineage = own.lineage AND later.revision > own.revision
+           JOIN ${RESULT} stored ON stored.series_uuid = later.series_uuid
+           WHERE own.series_uuid = result.series_uuid AND stored.rejected_at IS NULL AND stored.finding <> 'GONE')
+       ORDER BY stored_at LIMIT $1`,
+      [limit],
     );
   }
 

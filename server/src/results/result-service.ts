@@ -145,6 +145,7 @@ export class ResultService {
     const parts = [
       () => this.#records.takeIn(),
       () => this.#checkDue(signal),
+      () => this.#rejectSuperseded(signal),
       () => this.#endRetention(signal),
       () => this.#makeWantedAgain(signal),
     ];
@@ -201,6 +202,13 @@ export class ResultService {
     const { state, differs } = finding;
     if (state !== 'CURRENT' && state !== row.state) this.#options.onNotice('changed', { state, differs });
     return finding;
+  }
+
+  /** In a study there is one result of a kind: the newest. */
+  async #rejectSuperseded(signal: AbortSignal): Promise<void> {
+    await this.#forEach(await this.#records.takeSuperseded(MOST), (row) =>
+      this.#reject(row, 'quality', { remake: false }, signal),
+    );
   }
 
   async #endRetention(signal: AbortSignal): Promise<void> {
