@@ -78,8 +78,9 @@ async function retrain(): Promise<void> {
   await python('export', ...from, '--version', version, '--out', models);
   await mkdir(join(models, 'templates'), { recursive: true });
   await copyFile(join(MODELS, 'README.md'), join(models, 'README.shipped-models.md'));
-  // A template is the stain of one laboratory.
-  const ofTemplate = pictures === location ? join(pictures, 'LABORATORY', '*') : join(pictures, '*', '*.png');
+  // A template is the stain of one laboratory. A few pictures of every slide, because all are held in memory.
+  const ofTemplate =
+    pictures === location ? join(pictures, 'LABORATORY', '*') : join(pictures, '*', '00[0-3].png');
   console.log(`
 Done. To use the new model, version ${version}: STAIN_MODELS_DIRECTORY=${models}
 Templates belong to a model; make yours, for example:
