@@ -1,6 +1,6 @@
 """Normalises tiles in a data loader as the service does, bit for bit, with NumPy alone. This file may be copied.
 
-    npx stain-normalization fit SLIDE --template he-violet --json > slide.json    (docs/data-loader.md)
+    stain-normalization fit SLIDE --template he-violet --json > slide.json         (docs/data-loader.md)
     normalised = normalize_tile(json.load(open("slide.json"))["tables"], tile)     # uint8 [..., 3], sRGB
 
 From a shell: python normalize_tile.py slide.json tile.png normalised.png
@@ -9,6 +9,8 @@ import numpy as np
 
 
 def normalize_tile(tables: dict, tile: np.ndarray) -> np.ndarray:
+    if tile.dtype != np.uint8 or tile.shape[-1:] != (3,):
+        raise ValueError(f"A tile is uint8 with R, G and B last, not {tile.dtype} {tile.shape}.")
     t = {name: np.asarray(values, np.int64) for name, values in tables.items()}
     od = t["density"][tile]  # optical density of each channel, 4096 is 1
     red, green, blue = np.moveaxis(od, -1, 0)
@@ -31,10 +33,13 @@ if __name__ == "__main__":
     import json
     import sys
 
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     if len(sys.argv) != 4:
         print(__doc__)
         sys.exit(0 if "--help" in sys.argv else 2)
     tables = json.load(open(sys.argv[1]))["tables"]
-    Image.fromarray(normalize_tile(tables, np.asarray(Image.open(sys.argv[2]).convert("RGB")))).save(sys.argv[3])
+    picture = ImageOps.exif_transpose(Image.open(sys.argv[2]))
+    if picture.mode != "RGB":
+        sys.exit(f"An 8-bit RGB picture is needed, not {picture.mode}.")
+    Image.fromarray(normalize_tile(tables, np.asarray(picture))).save(sys.argv[3])

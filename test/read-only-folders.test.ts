@@ -54,6 +54,12 @@ it.each<[string, () => Promise<unknown>, object]>([
     () => openArchiveLocation(folder, loadConfig({ env: {} }), { create: true }),
     { code: 'REQUEST_INVALID', message: expect.stringContaining('ENOTDIR') },
   ],
+  [
+    'a destination that exists',
+    // The only folder that root cannot write into either.
+    () => openArchiveLocation('/proc', loadConfig({ env: {} }), { create: true }),
+    { code: 'REQUEST_INVALID', message: expect.stringMatching(/"\/proc" cannot be written \(E\w+\)/) },
+  ],
   ['the spool', () => createTemporarySpool(spool()), { code: 'SPOOL_FULL' }],
   ['the spool, for /ready', () => spoolCheck(spool())(), { code: 'SPOOL_FULL' }],
   [

@@ -36,6 +36,8 @@ def read_sources(folder: Path, held_out_per_source: int) -> tuple[list[Slide], l
         for file in files:
             pixels = np.asarray(Image.open(file).convert("RGB"))
             (held_out if file in chosen else training).append(Slide(file.stem, source.name, pixels))
+    if not training:
+        raise SystemExit(f"{folder} holds no folders of pictures (PNG, JPEG or TIFF), one for each source.")
     return training, held_out
 
 

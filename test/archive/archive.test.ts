@@ -37,6 +37,7 @@ beforeAll(async () => {
   await writeFile(join(served.folder, 'deep', 'er', 'no-extension'), slide.bytes);
   await writeFile(join(served.folder, 'native.dcm'), native.bytes);
   await writeFile(join(served.folder, 'notes.txt'), 'not DICOM');
+  await writeFile(join(served.folder, 'scan.SVS'), 'II*');
   await writeFile(join(served.folder, 'damaged.dcm'), slide.bytes.subarray(0, 300));
   await writeFile(join(served.folder, '.hidden.dcm'), native.bytes);
   await served.archive.rescan();
@@ -54,8 +55,12 @@ describe('the index', () => {
     const { instances, leftOut } = served.archive.statistics;
     expect(instances).toBe(2);
     const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
-    expect(told).toHaveLength(2);
+    expect(told).toHaveLength(3);
     expect(told).toContainEqual(['They are not DICOM files.', 'notes.txt']);
+    expect(told).toContainEqual([
+      "They are slides in a scanner's own format; convert them to DICOM first.",
+      'scan.SVS',
+    ]);
     expect(told).toContainEqual([expect.stringMatching(/damaged|ends|short/), 'damaged.dcm']);
   });
 

@@ -25,7 +25,13 @@ const SCOPE_OF: Record<string, Scope> = {
   admin: 'administer',
 };
 /** Fits the templates of the tests. */
-const MODEL = { name: 'reference', sha256: 'a'.repeat(64), classes: 3, templatesOf: ['a'.repeat(64)] };
+const MODEL = {
+  name: 'reference',
+  version: '1',
+  sha256: 'a'.repeat(64),
+  classes: 3,
+  templatesOf: ['a'.repeat(64)],
+};
 const events: { event: string; template?: string | undefined }[] = [];
 
 let jobs: JobService;

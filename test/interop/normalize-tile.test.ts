@@ -44,3 +44,27 @@ it.skipIf(python.missing).each(['he-magenta', 'he-pink-violet'])(
     expect(await read('numpy.png')).not.toEqual(await read('tile.png'));
   },
 );
+
+it.skipIf(python.missing)(
+  `other arrays are refused, and pictures as the service would${python.note}`,
+  async () => {
+    const fit = await fitCommand(
+      { source: file('tile.png'), template: 'he-magenta', model: 'fast' },
+      place.composition,
+      signal,
+    );
+    writeFileSync(file('slide.json'), JSON.stringify(fit));
+    const told = await runPython('tile_arrays.py', file('slide.json'), file(''));
+    expect(told.trim().split('\n')).toEqual([
+      'batch (2, 3, 4, 3)',
+      'empty (0, 4, 3)',
+      'float: A tile is uint8 with R, G and B last, not float32 (3, 4, 3).',
+      'signed: A tile is uint8 with R, G and B last, not int64 (3, 4, 3).',
+      'alpha: A tile is uint8 with R, G and B last, not uint8 (3, 4, 4).',
+      'grey: A tile is uint8 with R, G and B last, not uint8 (3, 4).',
+      'channels first: A tile is uint8 with R, G and B last, not uint8 (3, 3, 4).',
+      'turned.jpg (30, 20)',
+      'alpha.png: An 8-bit RGB picture is needed, not RGBA.',
+    ]);
+  },
+);

@@ -79,7 +79,7 @@ export function parseContent(id: string, kind: string, content: string): Templat
 /** Throws TEMPLATE_INVALID unless the template was made with this model, or one with the same classes. */
 export function requireTemplateOf(
   template: Pick<TemplateVersion, 'id' | 'model' | 'classes' | 'densities'>,
-  model: { name: string; sha256: string; classes: number; templatesOf: readonly string[] },
+  model: { name: string; version: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
   if (
     !model.templatesOf.includes(template.model.sha256) ||
@@ -88,7 +88,7 @@ export function requireTemplateOf(
   )
     throw new StainError(
       'TEMPLATE_INVALID',
-      `Template "${template.id}" was made for a different network ("${template.model.name}" ${template.model.version}) from "${model.name}"; make it again.`,
+      `Template "${template.id}" was made for the network "${template.model.name}" ${template.model.version}, not for "${model.name}" ${model.version}; make it again.`,
       {
         data: { templateModel: template.model, model: { name: model.name, sha256: model.sha256 } },
       },

@@ -213,13 +213,19 @@ export class FolderIndex {
   }
 }
 
+/** Formats that are known for slides. TIFF is not among them: most of its files are pictures. */
+const SCANNER_FILE = /\.(svs|ndpi|mrxs|scn|bif|vms|czi|vsi|isyntax|kfb|sdpc)$/i;
+
 async function readInstance(
   path: string,
   stats: Pick<Stats, 'size' | 'mtimeMs' | 'ctimeMs'>,
   headers: HeaderReader,
   signal: AbortSignal,
 ): Promise<IndexedInstance | string> {
-  if (!(await isDicomFile(path))) return 'They are not DICOM files.';
+  if (!(await isDicomFile(path)))
+    return SCANNER_FILE.test(path)
+      ? "They are slides in a scanner's own format; convert them to DICOM first."
+      : 'They are not DICOM files.';
   const { json, transferSyntaxUid } = await headers.with(
     path,
     signal,

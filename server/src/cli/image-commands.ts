@@ -111,9 +111,9 @@ export async function templateFromImages(
   const source = description.source ?? namesOf(paths);
   const provenance = { source, licence: description.licence, createdAt: new Date().toISOString(), createdBy };
   return makeTemplate(
-    pictures.map((picture) => {
+    pictures.map((picture, i) => {
       const pixels = memorySource(picture);
-      return { base: pixels, overviews: [pixels] };
+      return { base: pixels, overviews: [pixels], name: basename(paths[i]!) };
     }),
     await thumbnailJpeg(pictures[0]!),
     network,

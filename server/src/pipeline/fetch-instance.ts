@@ -8,6 +8,7 @@ import { inflateFile } from '../dicom/deflated.ts';
 import { openPart10, type Part10File } from '../dicom/part10-file.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { Spool } from '../spool/spool.ts';
+import { placed } from './damage.ts';
 import { requireSeries, type SeriesReference } from './series-reference.ts';
 
 /** Maximum size of a header: enough for the per-frame functional groups of a few hundred thousand frames. */
@@ -71,7 +72,7 @@ export async function fetchInstance(
   } catch (error) {
     await rm(path, { force: true });
     spool.give(bytes);
-    throw error;
+    throw placed(error, sopInstanceUid);
   }
   return { path, bytes, sha256: hash.digest('hex') };
 }
@@ -83,14 +84,15 @@ export async function openInstance(
   path: string,
   signal: AbortSignal,
 ): Promise<Part10File> {
-  const file = await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES });
   try {
+    await using cleanup = new AsyncDisposableStack();
+    const file = cleanup.use(await openPart10(path, { signal, maxHeaderBytes: MAX_HEADER_BYTES }));
     requireIdentity(file, series, sopInstanceUid);
+    cleanup.move();
+    return file;
   } catch (error) {
-    await file.close();
-    throw error;
+    throw placed(error, sopInstanceUid);
   }
-  return file;
 }
 
 /**

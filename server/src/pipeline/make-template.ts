@@ -1,5 +1,6 @@
 /** Makes a template from pixels: from a level of a slide, or from a picture. */
 
+import { StainError } from '../../../core/src/errors.ts';
 import { averageStain } from '../../../core/src/stain/average-stain.ts';
 import type { Stain } from '../../../core/src/stain/stain.ts';
 import type { Template } from '../../../core/src/stain/template-document.ts';
@@ -19,6 +20,8 @@ export interface TemplateDescription {
 export interface TemplatePixels {
   readonly base: PixelSource;
   readonly overviews: readonly PixelSource[];
+  /** For messages, if it is one of several. */
+  readonly name?: string;
 }
 
 /**
@@ -35,11 +38,7 @@ export async function makeTemplate(
   signal: AbortSignal,
 ): Promise<Template> {
   const fits: Fit[] = [];
-  for (const { base, overviews } of slides) {
-    const fit = await fitStain(base, overviews, network, { signal });
-    requireHe(fit, policy);
-    fits.push(fit);
-  }
+  for (const slide of slides) fits.push(await fitOf(slide, network, policy, signal));
   const { name, version, sha256 } = network.model;
   return {
     schemaVersion: 2,
@@ -52,6 +51,23 @@ export async function makeTemplate(
     thumbnail: Buffer.from(thumbnail).toString('base64'),
     provenance: description.provenance,
   };
+}
+
+async function fitOf(
+  { base, overviews, name }: TemplatePixels,
+  network: StainNetwork,
+  policy: StainPolicy,
+  signal: AbortSignal,
+): Promise<Fit> {
+  try {
+    const fit = await fitStain(base, overviews, network, { signal });
+    requireHe(fit, policy);
+    return fit;
+  } catch (error) {
+    if (name === undefined || !(error instanceof StainError)) throw error;
+    const { code, message, data } = error;
+    throw new StainError(code, `${name}: ${message}`, { data, cause: error });
+  }
 }
 
 /** A stain in the form of a template document. */

@@ -16,12 +16,13 @@ import { createTemporarySpool, type NeededRoom, type Spool } from '../spool/spoo
 import { type AnnouncedSlide, announcedSlide, isOfThumbnail } from './announced-slide.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { colourOf } from './colour.ts';
+import { placed, requireDamage } from './damage.ts';
 import { fetchInstance, openInstance } from './fetch-instance.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { NOTHING, sum } from './needed-room.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { SeriesReference, SlideReference } from './series-reference.ts';
-import { DAMAGE, overviewLevels, type SlidePixels, type StoredFrame, slidePixels } from './slide-pixels.ts';
+import { overviewLevels, type SlidePixels, type StoredFrame, slidePixels } from './slide-pixels.ts';
 
 /** Where a job fetches to, and what is already there. */
 export interface FetchPlace {
@@ -218,17 +219,14 @@ function requireFrames({ instances }: Level, files: ReadonlyMap<string, Part10Fi
   for (const { sopInstanceUid, numberOfFrames } of instances) {
     const found = files.get(sopInstanceUid)?.numberOfFrames;
     if (found !== numberOfFrames)
-      throw new StainError(
-        'DICOM_INVALID',
-        `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`,
+      throw placed(
+        new StainError(
+          'DICOM_INVALID',
+          `An instance announces ${numberOfFrames} frames and holds ${found ?? 0}.`,
+        ),
+        sopInstanceUid,
       );
   }
-}
-
-/** Rethrows anything that is not damage. @throws the error itself */
-export function requireDamage(error: unknown): StainError {
-  if (error instanceof StainError && DAMAGE.has(error.code)) return error;
-  throw error;
 }
 
 /** What the headers of a level's instances say about their frames. */

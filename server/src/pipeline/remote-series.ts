@@ -20,10 +20,11 @@ import { describeSlide, withoutThumbnail } from '../slide/describe.ts';
 import type { Slide } from '../slide/types.ts';
 import { type AnnouncedSlide, announcedSlide, instancesOf, isOfThumbnail } from './announced-slide.ts';
 import { colourOf } from './colour.ts';
+import { requireDamage } from './damage.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { SLOW_MS, type WantedInstance } from './instance-files.ts';
-import { frameFormats, requireDamage, withReadableThumbnail } from './open-series.ts';
+import { frameFormats, withReadableThumbnail } from './open-series.ts';
 import { requireSeries, type SeriesReference, type SlideReference } from './series-reference.ts';
 import { overviewLevels, type SlidePixels, slidePixels } from './slide-pixels.ts';
 

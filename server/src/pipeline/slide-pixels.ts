@@ -3,7 +3,7 @@
  */
 
 import type { FrameFormat } from '../../../core/src/codec/frame-format.ts';
-import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { Raster, Rgb } from '../../../core/src/image/raster.ts';
 import type { CodecPool, MapOptions } from '../codec/codec-pool.ts';
 import type { ColourMap } from '../codec/colour-map.ts';
@@ -11,6 +11,7 @@ import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import type { Colour } from './colour.ts';
+import { DAMAGE, placed } from './damage.ts';
 
 export interface StoredFrame {
   readonly format: FrameFormat;
@@ -140,15 +141,8 @@ async function naming<T>(level: Level, position: FramePosition, work: () => Prom
   }
 }
 
-/** Nobody can find a damaged frame without knowing which it is. */
 function atFrame(error: unknown, { instances }: Level, { instance, frame }: FramePosition): unknown {
-  if (!(error instanceof StainError) || !DAMAGE.has(error.code)) return error;
-  const { sopInstanceUid } = instances[instance]!;
-  const number = frame + 1;
-  return new StainError(error.code, `${error.message} It is frame ${number} of instance ${sopInstanceUid}.`, {
-    data: { ...error.data, sopInstanceUid, frame: number },
-    cause: error,
-  });
+  return placed(error, instances[instance]!.sopInstanceUid, frame + 1);
 }
 
 /** Minimum size of an overview in pixels, so that it shows the tissue. */
@@ -190,12 +184,3 @@ function glassLevel({ levels }: Slide): Level | undefined {
   });
   return level === base ? undefined : level;
 }
-
-/** Errors in the bytes of an image, as opposed to errors in transport. */
-export const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'DICOM_INVALID',
-  'FRAME_INVALID',
-  'FRAME_SIZE_MISMATCH',
-  'PIXEL_FORMAT_UNSUPPORTED',
-  'TRANSFER_SYNTAX_UNSUPPORTED',
-]);

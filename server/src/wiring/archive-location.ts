@@ -1,7 +1,8 @@
 /** Archives as commands and the configuration name them: by name, as a DICOMweb URL, or as a folder, which is served. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
@@ -66,7 +67,7 @@ export async function openArchiveLocation(
   }
   const { dicomweb } = config;
   const place = location === DEFAULT_ARCHIVE ? (dicomweb.url ?? config.archive.folder) : location;
-  if (!/^https?:/i.test(place)) return openFolder(place, config, options);
+  if (!/^https?:/i.test(place)) return openFolder(place, config, { ...options, stores });
   // Its address is no way round its name.
   if (stores)
     for (const [name, archive] of Object.entries(config.archives))
@@ -112,10 +113,21 @@ function openUrl(
   };
 }
 
+/** Found out before hours of work, not after them. @throws REQUEST_INVALID */
+async function requireWritableFolder(folder: string): Promise<void> {
+  try {
+    // Permissions alone do not tell: the file system may be read-only.
+    await rmdir(await mkdtemp(join(folder, '.write-test-')));
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new StainError('REQUEST_INVALID', `The folder "${folder}" cannot be written (${code}).`, { cause });
+  }
+}
+
 async function openFolder(
   location: string,
   config: Config,
-  { create, ...options }: OpenOptions,
+  { create, stores, ...options }: OpenOptions,
 ): Promise<ArchiveLocation> {
   // The folder is for slides of patients: if we create it, only we can read it; an existing one keeps its mode.
   if (create)
@@ -130,6 +142,7 @@ async function openFolder(
   );
   if (!isFolder)
     throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
+  if (stores) await requireWritableFolder(location);
   const archive = await createArchive({
     folder: location,
     maxInstanceBytes: config.limits.maxInstanceBytes,

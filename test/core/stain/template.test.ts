@@ -6,6 +6,7 @@ import {
   parseContent,
   parseTemplate,
   publicOrigin,
+  requireTemplateOf,
   sha256Of,
   TEMPLATE_KIND,
   versionOf,
@@ -40,6 +41,17 @@ describe('the hash of a template', () => {
       expect.objectContaining({ code: 'TEMPLATE_OUTDATED' }),
     );
   });
+});
+
+it('a template of another network is refused, naming the versions of both', () => {
+  const template = templateOf('a');
+  const { name, version, sha256 } = template.model;
+  const model = { name, version: 'own-1a2b', classes: template.classes.length };
+  expect(() => requireTemplateOf(template, { ...model, sha256, templatesOf: [sha256] })).not.toThrow();
+  const other = 'b'.repeat(64);
+  expect(() => requireTemplateOf(template, { ...model, sha256: other, templatesOf: [other] })).toThrow(
+    `Template "a" was made for the network "${name}" ${version}, not for "${name}" own-1a2b; make it again.`,
+  );
 });
 
 const uid = fc
