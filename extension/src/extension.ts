@@ -135,11 +135,13 @@ const extension = {
         mode = 'side-by-side',
         series,
         against,
+        others,
       }: {
         mode?: ComparisonMode;
         series?: string;
         against?: string;
-      } = {}) => gate?.forCommand()?.compare(mode, series, against),
+        others?: readonly string[];
+      } = {}) => gate?.forCommand()?.compare(mode, series, against, others),
       cancelNormalization: () => gate?.forCommand()?.cancel(),
       showOriginal: () => gate?.forCommand()?.showOriginal(),
       nextTemplate: () => gate?.forCommand()?.stepTemplate(1),

@@ -30,6 +30,21 @@ export function encodingName(encoding: string, quality: number | null): string {
   return quality === null ? name : `${name}, ${formatCount(quality)}`;
 }
 
+/** Tells a result from the others of its slide, over its picture. @param nameOf name of a template by its identifier */
+export function resultFacts(
+  { derived, number }: SlideSeries,
+  nameOf: (template: string) => string,
+): readonly [template: string, ...rest: string[]] {
+  const { template = null, transfer = null } = derived ?? {};
+  return [
+    template === null
+      ? translate('viewport.templateUnknown')
+      : translate('viewport.template', { template: nameOf(template) }),
+    ...(transfer === null ? [] : [transferName(transfer)]),
+    translate('result.number', { number: String(number) }),
+  ];
+}
+
 /** Tells the results of a slide apart: how each was made, with the number that the viewer's list of series has. */
 export function resultName({ derived, description, number }: SlideSeries, known: KnownTemplates): string {
   if (!derived?.template) return description || translate('viewport.templateUnknown');

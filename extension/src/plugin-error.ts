@@ -11,6 +11,7 @@ const MESSAGES = {
   PREVIEW_LATE: 'error.previewLate',
   RESULT_MISSING: 'error.resultMissing',
   NOTHING_TO_COMPARE: 'error.nothingToCompare',
+  TOO_FEW_RESULTS: 'error.tooFewResults',
   ANNOTATIONS_NOT_KEPT: 'error.annotationsNotKept',
   ALREADY_NORMALIZED: 'error.alreadyNormalized',
 } as const satisfies Record<string, StringKey>;

@@ -32,8 +32,10 @@ import { NO_PICTURES, Pictures } from './session/pictures.ts';
 import { Previewing } from './session/previewing.ts';
 import { Profiles } from './session/profiles.ts';
 import { TemplateEditor } from './session/template-editor.ts';
+import { whatToCompare } from './session/what-to-compare.ts';
 import type {
   ComparisonMode,
+  ComparisonStatus,
   Loadable,
   Measured,
   OutputChoice,
@@ -298,33 +300,34 @@ export class Session implements PluginModel, Gated {
     mode: ComparisonMode,
     normalizedSeriesInstanceUid?: string,
     againstSeriesInstanceUid?: string,
+    otherSeriesInstanceUids?: readonly string[],
   ): void {
-    if (normalizedSeriesInstanceUid === undefined && this.#previewing.comparison) {
+    if (
+      normalizedSeriesInstanceUid === undefined &&
+      this.#previewing.comparison &&
+      // Of series that are stored alone.
+      mode !== 'two-by-two'
+    ) {
       this.comparePreview(mode);
       return;
     }
     void this.#act(async (modeSignal) => {
-      const { host } = this.#options;
-      const wanted =
-        normalizedSeriesInstanceUid ??
-        this.#comparison?.normalized.seriesInstanceUid ??
-        (this.#state.series?.derived ? this.#state.series : this.#state.results[0])?.seriesInstanceUid;
-      const all = host.allSeries();
-      const find = (uid: string | undefined): SlideSeries | undefined =>
-        all.find(({ seriesInstanceUid }) => seriesInstanceUid === uid);
-      const normalized = find(wanted);
-      const source = normalized?.derived?.sourceSeriesInstanceUid ?? undefined;
-      const other = find(againstSeriesInstanceUid ?? this.#comparison?.against.seriesInstanceUid);
-      const isOther = other !== normalized && other?.derived?.sourceSeriesInstanceUid === source;
-      const against = isOther ? other : find(source);
-      if (!normalized || !against) throw new PluginError('NOTHING_TO_COMPARE');
+      const wanted = whatToCompare(
+        {
+          mode,
+          normalized: normalizedSeriesInstanceUid,
+          against: againstSeriesInstanceUid,
+          others: otherSeriesInstanceUids,
+        },
+        this.#state,
+        this.#options.host.allSeries(),
+      );
       this.stopPreview();
-      const open = this.#comparison;
-      if (open?.normalized !== normalized || open.against !== against) {
+      if (!this.#comparison?.isOf(wanted)) {
         this.#closeComparison();
         const signal = AbortSignal.any([modeSignal, this.#comparing.signal]);
         try {
-          const opened = await inTime(signal, (ending) => this.#openComparison(against, normalized, ending));
+          const opened = await inTime(signal, (ending) => this.#openComparison(wanted, ending));
           if (signal.aborted) return opened.close();
           this.#comparison = opened;
           this.#profiles.follow(opened);
@@ -334,13 +337,12 @@ export class Session implements PluginModel, Gated {
         }
       }
       this.#comparison!.setMode(mode);
-      this.#change({ comparison: { mode, against, normalized } });
+      this.#change({ comparison: wanted });
     });
   }
 
   async #openComparison(
-    against: SlideSeries,
-    normalized: SlideSeries,
+    { against, normalized, others }: ComparisonStatus,
     signal: AbortSignal,
   ): Promise<Comparison> {
     const { host } = this.#options;
@@ -353,6 +355,7 @@ export class Session implements PluginModel, Gated {
       viewer,
       against,
       normalized,
+      others,
       templateName: this.#templateName,
       module: await host.microscopyModule(),
       client: host.wadoClient(),

@@ -83,15 +83,23 @@ export interface PreviewStatus {
   readonly isChanging: boolean;
 }
 
-export const COMPARISON_MODES = ['side-by-side', 'swipe', 'blink', 'difference'] as const;
+/** Ways to put one picture of a slide against another. */
+export const PAIR_MODES = ['side-by-side', 'swipe', 'blink', 'difference'] as const;
+/** `two-by-two`: the original and up to three results, each in a quarter of the viewport. */
+export const COMPARISON_MODES = [...PAIR_MODES, 'two-by-two'] as const;
 export type ComparisonMode = (typeof COMPARISON_MODES)[number];
-export type PreviewMode = ComparisonMode | 'alone';
+export type PreviewMode = (typeof PAIR_MODES)[number] | 'alone';
+
+/** Results beyond the first that `two-by-two` shows at most: every slide that is seen has a viewer of its own. */
+export const MAX_OTHERS = 2;
 
 export interface ComparisonStatus {
   readonly mode: ComparisonMode;
   /** The original, or another result of it. */
   readonly against: SlideSeries;
   readonly normalized: SlideSeries;
+  /** Further results: one or two with `two-by-two`, otherwise none. */
+  readonly others: readonly SlideSeries[];
 }
 
 export const MEASURED = ['pointer', 'region', 'view'] as const;
@@ -194,11 +202,13 @@ export interface PluginActions {
   /**
    * @param normalizedSeriesInstanceUid default: as it is, else the newest
    * @param againstSeriesInstanceUid the original or another result; default: as it is, else the original
+   * @param otherSeriesInstanceUids further results, for `two-by-two`; default: as they are, else the newest
    */
   compare(
     mode: ComparisonMode,
     normalizedSeriesInstanceUid?: string,
     againstSeriesInstanceUid?: string,
+    otherSeriesInstanceUids?: readonly string[],
   ): void;
   /** Ends comparison and preview and shows the original alone. */
   showOriginal(): void;

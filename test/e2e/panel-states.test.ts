@@ -53,7 +53,15 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     await using open = await openPage(browser);
     const { page, faults } = open;
     await enter(page);
-    for (const mode of ['Side by side', 'Swipe', 'Blink', 'Difference', 'Preview', 'Normalize']) {
+    for (const mode of [
+      'Side by side',
+      'Swipe',
+      'Blink',
+      'Difference',
+      'Two by two',
+      'Preview',
+      'Normalize',
+    ]) {
       const box = (await button(page, mode).boundingBox())!;
       expect(box.y + box.height, mode).toBeLessThan(720);
     }

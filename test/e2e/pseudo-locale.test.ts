@@ -48,6 +48,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     service = shared.use(await startService());
     const root = new URL(service.url).origin;
     study = await studyOf(root);
+    await normalizeSample(root, study, { template: 'he-violet' });
     derived = await normalizeSample(root, study);
     browser = shared.use(await launchBrowser());
     opened = await openPage(browser, { viewport: { width: 1280, height: 900 }, locale: 'de-DE' });
@@ -63,7 +64,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     const known = await until(
       page,
       ({ templates, stain, results }) =>
-        templates.state === 'ready' && stain.state === 'ready' && results.length > 0,
+        templates.state === 'ready' && stain.state === 'ready' && results.length > 1,
     );
     data = dataOf(known);
   }, 240_000);
@@ -254,7 +255,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
 
   test('every way to compare, and a derived series alone', async () => {
     await tell(undefined);
-    for (const mode of ['side-by-side', 'swipe', 'blink', 'difference'] as const) {
+    for (const mode of ['side-by-side', 'swipe', 'blink', 'two-by-two', 'difference'] as const) {
       await said(`comparison.${mode}`).click();
       await until(page, ({ comparison }) => comparison?.mode === mode);
       await expectTranslated();

@@ -88,6 +88,7 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
       ['s', 'side-by-side'],
       ['w', 'swipe'],
       ['d', 'difference'],
+      ['q', 'two-by-two'],
       ['k', 'blink'],
     ] as const) {
       await page.keyboard.press(key);

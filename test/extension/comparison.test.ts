@@ -34,10 +34,10 @@ function fakeViewer() {
 let page: FakeElement;
 let parent: FakeElement;
 let metadata: () => Promise<object[]>;
-const [original, normalized] = fakeOhif(slide(SOURCE), derivedSlide(DERIVED)).host.allSeries() as [
-  SlideSeries,
-  SlideSeries,
-];
+const [original, normalized, ...others] = fakeOhif(
+  slide(SOURCE),
+  ...[DERIVED, '1.2.3', '1.2.4'].map((uid) => derivedSlide(uid)),
+).host.allSeries() as [SlideSeries, SlideSeries, ...SlideSeries[]];
 
 beforeEach(() => {
   const fake = fakePage();
@@ -50,7 +50,11 @@ beforeEach(() => {
 afterEach(() => void vi.unstubAllGlobals());
 
 /** @param shown series of the viewport's own viewer */
-async function compare({ shown = SOURCE, showDifference = (): (() => void) => () => {} } = {}) {
+async function compare({
+  shown = SOURCE,
+  showDifference = (): (() => void) => () => {},
+  others = [] as SlideSeries[],
+} = {}) {
   const container = new FakeElement();
   parent.append(container);
   const viewer = { viewer: fakeViewer(), container, seriesInstanceUID: shown } as unknown as ManagedViewer;
@@ -66,7 +70,9 @@ async function compare({ shown = SOURCE, showDifference = (): (() => void) => ()
   const signal = new AbortController().signal;
   const unlink = vi.fn();
   const link = vi.fn(() => unlink);
-  const options = { viewer, against: original, normalized, module, client, link, signal, showDifference };
+  const slides = { against: original, normalized, others };
+  const templateName = (id: string): string => id;
+  const options = { viewer, ...slides, templateName, module, client, link, signal, showDifference };
   const comparison = await Comparison.open(options as unknown as Parameters<typeof Comparison.open>[0]);
   const second = parent.children.find(({ className }) => className === 'stain-second-viewer')!;
   return { comparison, viewer, container, second, client, link, unlink };
@@ -192,4 +198,62 @@ test('a second viewer that cannot be opened does not affect the first', async ()
   };
   await expect(compare()).rejects.toThrow('the archive is away');
   expect(parent.children.map(({ className }) => className)).toEqual(['']);
+});
+
+describe('two by two', () => {
+  const seconds = (): FakeElement[] =>
+    parent.children.filter(({ className }) => className === 'stain-second-viewer');
+
+  test.each([
+    ['original', SOURCE],
+    ['normalised slide', DERIVED],
+  ])('over the %s, each slide has its quarter and its label', async (_name, shown) => {
+    const { comparison, container, unlink } = await compare({ shown, others });
+    const before = { ...container.style };
+    const [cover, third, fourth] = seconds();
+    const [first, second] = shown === SOURCE ? [container, cover!] : [cover!, container];
+    expect([third, fourth].map((one) => one!.style['cssText'])).toEqual(
+      Array(2).fill(expect.stringContaining('visibility:hidden')),
+    );
+    comparison.setMode('two-by-two');
+    expect([first, second, third!, fourth!].map((one) => one.style['cssText'])).toEqual(
+      ['left:0%;top:0%', 'left:50%;top:0%', 'left:0%;top:50%', 'left:50%;top:50%'].map((place) =>
+        expect.stringContaining(place),
+      ),
+    );
+    expect(labels()).toEqual([
+      expect.stringMatching(/^Original/),
+      ...Array(3).fill(expect.stringMatching(/^Normalised.*series \d/)),
+    ]);
+    const side = (element: object) => comparison.sideOf(element as HTMLElement);
+    expect([first, second, third!, fourth!, parent].map(side)).toEqual([
+      'against',
+      'normalized',
+      ...others,
+      undefined,
+    ]);
+    comparison.close();
+    expect(unlink).toHaveBeenCalledTimes(3);
+    expect(parent.children).toEqual([container]);
+    expect(container.style).toEqual(before);
+  });
+
+  test('is of the series that it was opened for, in their order', async () => {
+    const { comparison } = await compare({ others });
+    const wanted = { against: original, normalized, others };
+    expect(comparison.isOf(structuredClone(wanted))).toBe(true);
+    expect(comparison.isOf({ ...wanted, others: others.toReversed() })).toBe(false);
+    expect(comparison.isOf({ ...wanted, others: [] })).toBe(false);
+    expect(comparison.isOf({ ...wanted, normalized: others[0]! })).toBe(false);
+  });
+
+  test('of which one cannot be opened leaves none', async () => {
+    let asked = 0;
+    metadata = async () => {
+      if (++asked === 3) throw new Error('the archive is away');
+      return [];
+    };
+    await expect(compare({ others })).rejects.toThrow('the archive is away');
+    expect(seconds()).toEqual([]);
+  });
 });

@@ -10,11 +10,12 @@ const number = (min: number, max: number): fc.Arbitrary<number> =>
   fc.integer({ min: min * 1000, max: max * 1000 }).map((thousandths) => thousandths / 1000);
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary);
 const anyLink: fc.Arbitrary<Link> = fc.record({
-  mode: maybe(fc.constantFrom('side-by-side', 'swipe', 'blink', 'difference', 'preview')),
+  mode: maybe(fc.constantFrom('side-by-side', 'swipe', 'blink', 'difference', 'two-by-two', 'preview')),
   template: maybe(fc.stringMatching(/^[\w.-]{1,64}$/)),
   transfer: maybe(fc.constantFrom(...TRANSFERS)),
   result: maybe(uid),
   against: maybe(uid),
+  others: maybe(fc.array(uid, { minLength: 1, maxLength: 2 })),
   series: maybe(uid),
   place: maybe(
     fc.record({
@@ -45,11 +46,12 @@ test('is written so that people can read it', () => {
     transfer: 'paper',
     result: '1.2',
     against: '1.3',
+    others: ['1.4', '1.5'],
     series: null,
     place,
   };
   expect(writeLink('', link)).toBe(
-    '?compare=1.2&compareWith=1.3&stainMode=swipe&stainTemplate=he&stainTransfer=paper&stainAt=1024.5_2000_3.25',
+    '?compare=1.2&compareWith=1.3&compareAlso=1.4_1.5&stainMode=swipe&stainTemplate=he&stainTransfer=paper&stainAt=1024.5_2000_3.25',
   );
 });
 
@@ -60,6 +62,9 @@ test.each([
   ['stainTransfer=best', 'transfer'],
   ['compare=../../secret', 'result'],
   [`compare=1.${'2'.repeat(64)}`, 'result'],
+  ['compareAlso=', 'others'],
+  ['compareAlso=1.2_', 'others'],
+  ['compareAlso=1.2_1.3_1.4', 'others'],
   ['stainSlide=one', 'series'],
   ['stainAt=', 'place'],
   ['stainAt=1_2', 'place'],

@@ -35,6 +35,7 @@ test('they come after those of the viewer, and replace none', () => {
     'w',
     'k',
     'd',
+    'q',
     'x',
     '?',
   ]);

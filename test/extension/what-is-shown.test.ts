@@ -13,10 +13,11 @@ const [series, result] = fakeOhif(
     RelatedSeriesSequence: [{ SeriesInstanceUID: SOURCE }],
   }),
 ).host.allSeries() as [SlideSeries, SlideSeries];
+const third = { ...result, number: 7 };
 const original = { series, comparison: null, preview: null, isOriginalHeld: false };
 const compared = (mode: ComparisonStatus['mode']) => ({
   ...original,
-  comparison: { mode, against: series, normalized: result },
+  comparison: { mode, against: series, normalized: result, others: [third] },
 });
 const previewed = (more: Partial<PreviewStatus>) => ({
   ...original,
@@ -48,11 +49,19 @@ test.each([
     'the left of two results',
     {
       ...original,
-      comparison: { mode: 'side-by-side', against: result, normalized: { ...result, number: 3 } },
+      comparison: {
+        mode: 'side-by-side',
+        against: result,
+        normalized: { ...result, number: 3 },
+        others: [],
+      },
     },
     'against',
     NORMALIZED,
   ],
+  ['the first of four', compared('two-by-two'), 'against', 'Original'],
+  ['the second of four', compared('two-by-two'), 'normalized', NORMALIZED],
+  ['another of four', compared('two-by-two'), third, 'Normalised, Template Name of violet, linear, series 7'],
   ['a difference', compared('difference'), 'against', `Difference of: Original; and: ${NORMALIZED}`],
   ['a preview on its way', previewed({ state: 'starting' }), undefined, 'Original'],
   ['a preview', previewed({}), 'against', PREVIEW],

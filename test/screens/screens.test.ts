@@ -86,6 +86,9 @@ describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
       .click();
     await until(page, ({ measurement }) => measurement?.against != null);
     await seen('measured');
+    await button(page, 'Two by two').click();
+    await until(page, ({ comparison }) => comparison?.mode === 'two-by-two');
+    await seen('two-by-two');
     await button(page, 'Back to original').click();
     await page.locator(PANEL).getByText('Keyboard shortcuts').click();
     await page.getByRole('dialog').waitFor();

@@ -73,6 +73,9 @@ export class AddressKeeper {
       transfer,
       result: comparison?.normalized.seriesInstanceUid ?? null,
       against: comparison?.against.derived ? comparison.against.seriesInstanceUid : null,
+      others: comparison?.others.length
+        ? comparison.others.map(({ seriesInstanceUid }) => seriesInstanceUid)
+        : null,
       series: comparison || this.#host.allSeries().length < 2 ? null : (series?.seriesInstanceUid ?? null),
       place: place ? slidePlaceOf(place) : null,
     };

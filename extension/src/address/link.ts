@@ -3,7 +3,7 @@
  * an address is sent around and logged.
  */
 import { TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
-import { COMPARISON_MODES, type ComparisonMode, type SlideSeries } from '../state.ts';
+import { COMPARISON_MODES, type ComparisonMode, MAX_OTHERS, type SlideSeries } from '../state.ts';
 
 /** In pixels of the base level, with the origin of DICOM: the upper left corner. */
 export interface SlidePlace {
@@ -23,6 +23,8 @@ export interface Link {
   readonly result: string | null;
   /** UID of another derived series that it is compared with; null for the source. */
   readonly against: string | null;
+  /** UIDs of further results, which are seen with it two by two. */
+  readonly others: readonly string[] | null;
   /** UID of the series that is shown, where there are several. */
   readonly series: string | null;
   readonly place: SlidePlace | null;
@@ -31,6 +33,7 @@ export interface Link {
 const NAMES = {
   result: 'compare',
   against: 'compareWith',
+  others: 'compareAlso',
   mode: 'stainMode',
   template: 'stainTemplate',
   transfer: 'stainTransfer',
@@ -68,6 +71,7 @@ export function readLink(search: string): ReadLink {
     transfer: read('transfer', (text) => TRANSFERS.find((name) => name === text) ?? null),
     result: read('result', uidOf),
     against: read('against', uidOf),
+    others: read('others', uidsOf),
     series: read('series', uidOf),
     place: read('place', placeOf),
   };
@@ -77,8 +81,8 @@ export function readLink(search: string): ReadLink {
 /** @param search of the address: what others have put there stays */
 export function writeLink(search: string, link: Link): string {
   const parameters = new URLSearchParams(search);
-  const { place } = link;
-  const texts = { ...link, place: place && textOf(place) };
+  const { place, others } = link;
+  const texts = { ...link, place: place && textOf(place), others: others?.join('_') ?? null };
   for (const [part, name] of Object.entries(NAMES)) {
     const text = texts[part as LinkPart];
     if (text === null) parameters.delete(name);
@@ -99,6 +103,11 @@ export function isOn({ x, y, zoom }: SlidePlace, { totalColumns, totalRows }: Sl
 
 function uidOf(text: string): string | null {
   return text.length <= MAX_UID_LENGTH && UID.test(text) ? text : null;
+}
+
+function uidsOf(text: string): readonly string[] | null {
+  const uids = text.split('_').map(uidOf);
+  return uids.length <= MAX_OTHERS && uids.every((uid) => uid !== null) ? uids : null;
 }
 
 /** To a thousandth of a pixel, so that two screens show the same. */

@@ -1,21 +1,18 @@
 /**
- * A normalised slide beside its original, or beside another result of it, in one viewport of OHIF. The viewport keeps its viewer, and with it the user's
- * annotations; a second viewer that shares its view is placed beside it or over it.
+ * A normalised slide beside its original, or beside other results of it, in one viewport of OHIF. The viewport keeps its viewer,
+ * and with it the user's annotations; others that share its view are placed beside it or over it.
  */
 import { createMapSurface } from '../microscopy/map-surface.ts';
 import { mapOf, type SlideMap, whenComplete } from '../microscopy/open-layers.ts';
 import { captionOverview } from '../microscopy/overview-caption.ts';
-import {
-  openSecondViewer,
-  type SecondViewer,
-  type SecondViewerOptions,
-} from '../microscopy/second-viewer.ts';
+import type { SecondViewerOptions } from '../microscopy/second-viewer.ts';
 import type { ManagedViewer, MicroscopyModule, WadoClient } from '../ohif/types.ts';
 import { userErrorOf } from '../plugin-error.ts';
 import type { Surface } from '../preview/surface.ts';
 import type { TileProgress } from '../preview/tile-overlay.ts';
-import type { PreviewMode, SlideSeries } from '../state.ts';
+import type { ComparisonMode, ComparisonStatus, PreviewMode, SlideSeries } from '../state.ts';
 import { translate } from '../strings/translate.ts';
+import { type Cover, openCover } from './cover.ts';
 import { createDivider } from './divider.ts';
 import {
   addPaneLabel,
@@ -25,6 +22,7 @@ import {
   normalizedLabel,
   originalLabel,
   type PaneLabel,
+  resultLabel,
 } from './pane-label.ts';
 
 export interface ComparisonOptions {
@@ -33,6 +31,8 @@ export interface ComparisonOptions {
   /** The original, or another result of it. */
   readonly against: SlideSeries;
   readonly normalized: SlideSeries;
+  /** Further results, for `two-by-two`. */
+  readonly others: readonly SlideSeries[];
   readonly module: MicroscopyModule;
   readonly client: WadoClient;
   /** By its identifier. */
@@ -56,46 +56,35 @@ export class Comparison {
   readonly normalized: SlideSeries;
   readonly #options: ComparisonOptions;
   readonly #parent: HTMLElement;
-  readonly #other: HTMLElement;
-  readonly #second: SecondViewer;
+  /** Of the one of the two that the viewport does not show, and of the others. */
+  readonly #covers: readonly [Cover, ...Cover[]];
   readonly #isFirstAgainst: boolean;
   #leaveMode: () => void = () => {};
   /** Shows the other one in place of the normalised slide, in the mode that can. */
   #swap: ((isAgainst: boolean) => void) | undefined;
 
   static async open(options: ComparisonOptions): Promise<Comparison> {
-    const { viewer, against, normalized, module, client, link, signal } = options;
+    const { viewer, against, normalized, others } = options;
     const isFirstAgainst = viewer.seriesInstanceUID === against.seriesInstanceUid;
     const parent = viewer.container.parentElement!;
     parent.style.position = 'relative';
-    const other = document.createElement('div');
-    other.className = 'stain-second-viewer';
-    // Until a mode shows it, the slide below is seen.
-    other.style.cssText = 'position:absolute;inset:0;z-index:2;background:#000;visibility:hidden';
-    parent.append(other);
+    const open = (series: SlideSeries): Promise<Cover> =>
+      openCover(parent, { ...options, series, first: viewer });
+    const covers: [Cover, ...Cover[]] = [await open(isFirstAgainst ? normalized : against)];
     try {
-      const series = isFirstAgainst ? normalized : against;
-      const second = await openSecondViewer({
-        module,
-        client,
-        series,
-        container: other,
-        first: viewer,
-        link,
-        signal,
-      });
-      return new Comparison(options, parent, other, second, isFirstAgainst);
+      // One after the other: nobody waits for four slides at once, neither here nor in the archive.
+      for (const other of others) covers.push(await open(other));
     } catch (error) {
-      other.remove();
+      for (const cover of covers) cover.close();
       throw error;
     }
+    return new Comparison(options, parent, covers, isFirstAgainst);
   }
 
   private constructor(
     options: ComparisonOptions,
     parent: HTMLElement,
-    other: HTMLElement,
-    second: SecondViewer,
+    covers: readonly [Cover, ...Cover[]],
     isFirstAgainst: boolean,
   ) {
     this.#options = options;
@@ -103,44 +92,70 @@ export class Comparison {
     this.against = options.against;
     this.normalized = options.normalized;
     this.#parent = parent;
-    this.#other = other;
-    this.#second = second;
+    this.#covers = covers;
     this.#isFirstAgainst = isFirstAgainst;
   }
 
   /** They share one view. */
   get maps(): { readonly against: SlideMap; readonly normalized: SlideMap } {
-    const first = mapOf(this.viewer.viewer);
+    const [first, { map: second }] = [mapOf(this.viewer.viewer), this.#covers[0].viewer];
     return this.#isFirstAgainst
-      ? { against: first, normalized: this.#second.map }
-      : { against: this.#second.map, normalized: first };
+      ? { against: first, normalized: second }
+      : { against: second, normalized: first };
   }
 
-  /** Which of the two a viewer shows, by its element; undefined if it is neither. */
+  /** Whether it has the viewers for what is wanted now. */
+  isOf(wanted: Pick<ComparisonStatus, 'against' | 'normalized' | 'others'>): boolean {
+    const uidsOf = ({ against, normalized, others }: typeof wanted): string =>
+      [against, normalized, ...others].map(({ seriesInstanceUid }) => seriesInstanceUid).join();
+    return uidsOf(wanted) === uidsOf(this.#options);
+  }
+
+  /** What a viewer shows, by its element; undefined if it is none of these. */
   sideOf(element: HTMLElement): Side | undefined {
-    if (element !== this.#other && element !== this.viewer.container) return undefined;
-    return (element === this.viewer.container) === this.#isFirstAgainst ? 'against' : 'normalized';
+    return this.#sides().find((side) => side.element === element)?.shown;
   }
 
-  /** Applies the colour profile on the second side, or does not any more. */
-  toggleSecondProfile(): void {
-    this.#second.toggleProfile();
+  /** In the order in which they are read. */
+  #sides(): readonly { readonly shown: Side; readonly element: HTMLElement }[] {
+    const { container } = this.viewer;
+    const [cover, ...others] = this.#covers;
+    const [against, normalized] = this.#isFirstAgainst
+      ? [container, cover.element]
+      : [cover.element, container];
+    return [
+      { shown: 'against', element: against },
+      { shown: 'normalized', element: normalized },
+      ...others.map(({ series, element }) => ({ shown: series, element })),
+    ];
   }
 
-  /** Resolves when all that is in sight of the second viewer is drawn. @throws the signal's reason */
+  /** Of the one of the two that lies over the viewport's own slide. */
+  get #cover(): HTMLElement {
+    return this.#covers[0].element;
+  }
+
+  /** Applies the colour profiles on all sides but the viewport's own, or does not any more. */
+  toggleOtherProfiles(): void {
+    for (const { viewer } of this.#covers) viewer.toggleProfile();
+  }
+
+  /** Resolves when all that is in sight of the one over the viewport is drawn. @throws the signal's reason */
   whenDrawn(signal: AbortSignal): Promise<void> {
-    return whenComplete(this.#second.map, signal);
+    return whenComplete(this.#covers[0].viewer.map, signal);
   }
 
   /** @param mode `alone`: what lies over the viewport's own slide is seen alone */
-  setMode(mode: PreviewMode): void {
+  setMode(mode: ComparisonMode | PreviewMode): void {
     this.#leaveMode();
-    this.#other.style.visibility = 'visible';
+    this.#cover.style.visibility = 'visible';
+    const areApart = mode === 'side-by-side' || mode === 'two-by-two';
     // Over one another, the tools of the viewer below work, and draw across a divider too.
-    this.#other.style.pointerEvents = mode === 'side-by-side' ? '' : 'none';
+    this.#cover.style.pointerEvents = areApart ? '' : 'none';
     const cleanups: (() => void)[] = [];
     const enter = {
       'side-by-side': this.#sideBySide,
+      'two-by-two': this.#twoByTwo,
       swipe: this.#swipe,
       blink: this.#blink,
       difference: this.#difference,
@@ -161,8 +176,7 @@ export class Comparison {
 
   close(): void {
     this.#leaveMode();
-    this.#second.close();
-    this.#other.remove();
+    for (const cover of this.#covers) cover.close();
     // The viewport may have been removed before, with its viewer.
     if (this.viewer.container.isConnected) mapOf(this.viewer.viewer).updateSize();
   }
@@ -170,52 +184,64 @@ export class Comparison {
   /**
    * A part of the viewport with its label, which is clipped to the part, so that it never covers the other's pixels.
    */
-  #pane(shown: Side, side: 'left' | 'right', cleanup: Cleanup): HTMLElement {
+  #pane(shown: Side, area: string, cleanup: Cleanup, labelAt: 'left' | 'right' = 'left'): HTMLElement {
     const pane = document.createElement('div');
-    pane.style.cssText = 'position:absolute;top:0;bottom:0;z-index:4;overflow:hidden;pointer-events:none';
-    pane.style[side] = '0';
-    pane.style.width = '50%';
+    pane.style.cssText = `position:absolute;z-index:4;overflow:hidden;pointer-events:none;box-sizing:border-box;${area}`;
     this.#parent.append(pane);
-    addPaneLabel(pane, this.#labelOf(shown), side);
+    addPaneLabel(pane, this.#labelOf(shown), labelAt);
     cleanup(() => pane.remove());
     return pane;
   }
 
   #labelOf(shown: Side): LabelContent {
-    const { normalizedLabel: given, normalized } = this.#options;
+    const { normalizedLabel: given, templateName, others } = this.#options;
     if (shown === 'normalized' && given) return given;
-    const { derived } = shown === 'normalized' ? normalized : this.against;
-    return derived ? normalizedLabel(derived, this.#options.templateName) : originalLabel();
+    const slide = typeof shown === 'object' ? shown : this[shown];
+    if (!slide.derived) return originalLabel();
+    const areSeveral = this.against.derived !== null || others.length > 0;
+    return areSeveral ? resultLabel(slide, templateName) : normalizedLabel(slide.derived, templateName);
   }
 
   #sideBySide(cleanup: Cleanup): void {
-    const { container } = this.viewer;
-    const [left, right] = this.#isFirstAgainst ? [container, this.#other] : [this.#other, container];
-    const before = [container.style.cssText, this.#other.style.cssText] as const;
-    const half = 'position:absolute;top:0;height:100%;width:50%';
-    left.style.cssText = `${half};left:0`;
-    right.style.cssText = `${half};left:50%;box-shadow:-2px 0 #fff`;
-    // One overview is enough for both.
-    const overview = this.#other.querySelector<HTMLElement>('.ol-overviewmap');
+    for (const [column, { shown, element }] of this.#sides().slice(0, 2).entries())
+      this.#setApart(shown, element, { left: column * 50, top: 0, height: 100 }, cleanup);
+  }
+
+  #twoByTwo(cleanup: Cleanup): void {
+    for (const [at, { shown, element }] of this.#sides().entries()) {
+      const area = { left: (at % 2) * 50, top: Math.floor(at / 2) * 50, height: 50 };
+      this.#setApart(shown, element, area, cleanup);
+    }
+  }
+
+  /** Gives a slide a part of the viewport, of half its width. @param area in percent */
+  #setApart(shown: Side, element: HTMLElement, area: Area, cleanup: Cleanup): void {
+    const { left, top, height } = area;
+    const place = `left:${left}%;top:${top}%;width:50%;height:${height}%`;
+    const before = element.style.cssText;
+    element.style.cssText = `position:absolute;${place}`;
+    // One overview is enough for all.
+    const overview =
+      element === this.viewer.container ? null : element.querySelector<HTMLElement>('.ol-overviewmap');
     if (overview) overview.style.display = 'none';
     cleanup(() => {
       if (overview) overview.style.display = '';
-      container.style.cssText = before[0];
-      this.#other.style.cssText = before[1];
+      element.style.cssText = before;
     });
-    this.#pane('against', 'left', cleanup);
-    const pane = this.#pane('normalized', 'right', cleanup);
-    Object.assign((pane.firstElementChild as HTMLElement).style, { left: '10px', right: 'auto' });
+    const line = '2px solid #fff';
+    const lines = `${left > 0 ? `;border-left:${line}` : ''}${top > 0 ? `;border-top:${line}` : ''}`;
+    this.#pane(shown, place + lines, cleanup);
   }
 
   #swipe(cleanup: Cleanup): void {
+    const half = 'top:0;bottom:0;width:50%';
     const panes = [
-      this.#pane('against', 'left', cleanup),
-      this.#pane('normalized', 'right', cleanup),
+      this.#pane('against', `${half};left:0`, cleanup),
+      this.#pane('normalized', `${half};right:0`, cleanup, 'right'),
     ] as const;
     const divider = createDivider(this.#parent, (position) => {
       // The normalised slide is on the right, whichever of the two is on top.
-      this.#other.style.clipPath = this.#isFirstAgainst
+      this.#cover.style.clipPath = this.#isFirstAgainst
         ? `inset(0 0 0 ${position * 100}%)`
         : `inset(0 ${(1 - position) * 100}% 0 0)`;
       panes[0].style.width = `${position * 100}%`;
@@ -223,26 +249,26 @@ export class Comparison {
     });
     cleanup(() => {
       divider.remove();
-      this.#other.style.clipPath = '';
+      this.#cover.style.clipPath = '';
     });
   }
 
   #blink(cleanup: Cleanup): void {
     const label = this.#label(this.#labelOf('normalized'), cleanup);
     const show = (isAgainst: boolean): void => {
-      this.#cover(!isAgainst);
+      this.#showInPlace(!isAgainst);
       label.say(this.#labelOf(isAgainst ? 'against' : 'normalized'));
     };
     this.#swap = show;
     cleanup(() => {
       this.#swap = undefined;
-      this.#other.style.visibility = '';
+      this.#cover.style.visibility = '';
     });
     show(false);
   }
 
   #difference(cleanup: Cleanup): void {
-    this.#other.style.visibility = 'hidden';
+    this.#cover.style.visibility = 'hidden';
     const { container } = this.viewer;
     const ground = this.#labelOf(this.#isFirstAgainst ? 'against' : 'normalized');
     const below = ground.role === 'original' ? 'original' : 'normalized';
@@ -266,7 +292,7 @@ export class Comparison {
     };
     cleanup(() => {
       end();
-      this.#other.style.visibility = '';
+      this.#cover.style.visibility = '';
     });
     hide = this.#options.showDifference(surface, legend, {
       progress: (progress) => label.say(differenceLabel(progress, below, title)),
@@ -279,12 +305,12 @@ export class Comparison {
   }
 
   /** Shows either of the two where both are in one place. */
-  #cover(isNormalized: boolean): void {
-    this.#other.style.visibility = isNormalized === this.#isFirstAgainst ? 'visible' : 'hidden';
+  #showInPlace(isNormalized: boolean): void {
+    this.#cover.style.visibility = isNormalized === this.#isFirstAgainst ? 'visible' : 'hidden';
   }
 
   #alone(cleanup: Cleanup): void {
-    this.#swap = (isAgainst) => this.#cover(!isAgainst);
+    this.#swap = (isAgainst) => this.#showInPlace(!isAgainst);
     cleanup(() => {
       this.#swap = undefined;
     });
@@ -298,9 +324,11 @@ export class Comparison {
 
   #resize(): void {
     mapOf(this.viewer.viewer).updateSize();
-    this.#second.resize();
+    for (const { viewer } of this.#covers) viewer.resize();
   }
 }
 
 type Cleanup = (cleanup: () => void) => void;
-export type Side = 'against' | 'normalized';
+type Area = Readonly<Record<'left' | 'top' | 'height', number>>;
+/** Or one of the others. */
+export type Side = 'against' | 'normalized' | SlideSeries;

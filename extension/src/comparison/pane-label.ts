@@ -2,7 +2,8 @@
  * Describes what a pane shows. On everything that this product made the warning is always visible (it is not part of
  * the pixels).
  */
-import type { Derivation, PreviewStatus } from '../state.ts';
+import { resultFacts } from '../names.ts';
+import type { Derivation, PreviewStatus, SlideSeries } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 
 export interface LabelContent {
@@ -84,6 +85,12 @@ export function normalizedLabel(
         : translate('viewport.template', { template: nameOf(template) }),
     ],
   };
+}
+
+/** Of one among several results, which may have a template in common. @param nameOf as above */
+export function resultLabel(result: SlideSeries, nameOf: (template: string) => string): LabelContent {
+  const [template, ...rest] = resultFacts(result, nameOf);
+  return { role: 'normalized', title: translate('viewport.normalized'), lines: [template, rest.join(', ')] };
 }
 
 /** @param status of a preview that is drawn over the original */

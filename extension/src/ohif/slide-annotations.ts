@@ -38,6 +38,7 @@ export class SlideAnnotations {
   readonly #module: MicroscopyModule;
   /** Where each was drawn. */
   readonly #elements = new Map<string, HTMLElement>();
+  #linked = 0;
 
   constructor(service: MicroscopyService, module: MicroscopyModule) {
     this.#service = service;
@@ -108,14 +109,14 @@ export class SlideAnnotations {
   }
 
   /**
-   * OHIF's tools work in a second viewer too, and what is drawn in either is seen in both.
+   * OHIF's tools work in a second viewer too, and what is drawn in either is seen in both. OHIF keeps one viewer by name.
    * @returns ends it
    */
   link(first: ManagedViewer, second: VolumeImageViewer, container: HTMLElement): () => void {
     const { studyInstanceUID, seriesInstanceUID } = first;
     const managed = this.#service.addViewer(
       second,
-      SECOND_VIEWPORT,
+      `${SECOND_VIEWPORT}-${++this.#linked}`,
       container,
       studyInstanceUID,
       seriesInstanceUID,

@@ -20,7 +20,7 @@ import type {
   WadoClient,
 } from './types.ts';
 
-/** Under this name OHIF knows the viewers that are put over one of its viewports. */
+/** With this name, and a number, OHIF knows the viewers that are put over one of its viewports. */
 export const SECOND_VIEWPORT = 'stain-second-viewer';
 
 /** OHIF has no event for a slide's viewer: this is the interval at which we look for it. */
@@ -119,7 +119,7 @@ export class ViewerHost {
   /** Of the viewports; not the second ones that we put over them. */
   viewers(): readonly ManagedViewer[] {
     return (this.services.microscopyService?.getAllManagedViewers() ?? []).filter(
-      ({ viewportId }) => viewportId !== SECOND_VIEWPORT,
+      ({ viewportId }) => !viewportId.startsWith(SECOND_VIEWPORT),
     );
   }
 

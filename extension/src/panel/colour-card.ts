@@ -71,12 +71,14 @@ function reading(measurement: Measurement, state: PluginState): TemplateResult {
     ${isMany ? html`<p class="muted">${translate('colour.places', { count: formatCount(sides[0]!.reading.pixels) })}</p>` : nothing}`;
 }
 
-/** What the two sides are called. Two results need more than one word. */
+/** What the two sides are called. Where several results are seen, each needs more than one word. */
 function titles(state: PluginState): readonly [string, string] {
   const { comparison } = state;
-  return comparison?.against.derived
-    ? [resultName(comparison.against, state), resultName(comparison.normalized, state)]
-    : [translate('viewport.original'), translate('viewport.normalized')];
+  const original = translate('viewport.original');
+  if (!comparison?.against.derived && !comparison?.others.length)
+    return [original, translate('viewport.normalized')];
+  const { against, normalized } = comparison;
+  return [against.derived ? resultName(against, state) : original, resultName(normalized, state)];
 }
 
 const ROWS: readonly {

@@ -3,9 +3,12 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { resultName } from '../names.ts';
 import { formatKeys } from '../shortcuts/format-keys.ts';
 import { boundShortcuts } from '../shortcuts/shortcuts.ts';
-import { COMPARISON_MODES, type ComparisonStatus, type PluginModel } from '../state.ts';
+import { type ComparisonMode, type ComparisonStatus, PAIR_MODES, type PluginModel } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 import { howMade } from './provenance.ts';
+
+/** Where the results are seen two by two, in this order. */
+const QUARTERS = ['comparison.topRight', 'comparison.bottomLeft', 'comparison.bottomRight'] as const;
 
 /** Keys that press a button. */
 const PRESSING = new Set(['Enter', ' ']);
@@ -18,27 +21,17 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
   const newest = series?.derived ? series : results[0];
   const chosen = previewed ? undefined : (comparison?.normalized ?? newest)?.seriesInstanceUid;
   const shown = previewed ?? comparison?.mode;
+  const isTwoByTwo = comparison?.mode === 'two-by-two';
   return html`<section>
-    <h2>${translate('comparison.title')}</h2>
-    ${
-      results.length + (previewed ? 1 : 0) > 1
-        ? html`<div class="choices">
-            ${choice(model, chosen)} ${chosen !== undefined && results.length > 1 ? otherChoice(model, chosen) : nothing}
-          </div>`
-        : nothing
-    }
-    <div class="row" role="group" aria-label=${translate('comparison.title')}>
-      ${COMPARISON_MODES.map(
-        (mode) => html`<button
-          type="button"
-          aria-pressed=${String(shown === mode)}
-          @click=${() => model.compare(mode, chosen)}
-        >
-          ${translate(`comparison.${mode}`)}
-        </button>`,
-      )}
+    <div class="titled">
+      <h2>${translate('comparison.title')}</h2>
+      ${results.length > 1 ? html`<p>${modeButton(model, 'two-by-two', shown, chosen)}</p>` : nothing}
     </div>
-    ${comparison && comparison.normalized.seriesInstanceUid !== series?.seriesInstanceUid ? made(comparison, model) : nothing}
+    ${isTwoByTwo ? quarterChoices(model, comparison) : pairChoices(model, chosen)}
+    <div class="row" role="group" aria-label=${translate('comparison.title')}>
+      ${PAIR_MODES.map((mode) => modeButton(model, mode, shown, chosen))}
+    </div>
+    ${comparison && !isTwoByTwo && comparison.normalized.seriesInstanceUid !== series?.seriesInstanceUid ? made(comparison, model) : nothing}
     ${shown === 'blink' ? holdButton(model) : nothing}
     ${
       comparison
@@ -57,6 +50,21 @@ export function comparisonCard(model: PluginModel): TemplateResult | typeof noth
         : nothing
     }
   </section>`;
+}
+
+function modeButton(
+  model: PluginModel,
+  mode: ComparisonMode,
+  shown: ComparisonMode | 'alone' | undefined,
+  chosen: string | undefined,
+): TemplateResult {
+  return html`<button
+    type="button"
+    aria-pressed=${String(shown === mode)}
+    @click=${() => model.compare(mode, chosen)}
+  >
+    ${translate(`comparison.${mode}`)}
+  </button>`;
 }
 
 /** For whoever has no key for it, or no keyboard. */
@@ -91,6 +99,40 @@ function made({ normalized }: ComparisonStatus, model: PluginModel): TemplateRes
     <summary>${translate('origin.title')}</summary>
     ${howMade(normalized.derived, model.state.source, model)}
   </details>`;
+}
+
+/** Where there is something to choose from. @param chosen undefined: the preview */
+function pairChoices(model: PluginModel, chosen: string | undefined): TemplateResult | typeof nothing {
+  const { length } = model.state.results;
+  if (length + (chosen === undefined ? 1 : 0) < 2) return nothing;
+  return html`<div class="choices">
+    ${choice(model, chosen)} ${chosen !== undefined ? otherChoice(model, chosen) : nothing}
+  </div>`;
+}
+
+/** One for each result that is seen two by two. Those that are in each other's places change them. */
+function quarterChoices(model: PluginModel, { normalized, others }: ComparisonStatus): TemplateResult {
+  const seen = [normalized, ...others].map(({ seriesInstanceUid }) => seriesInstanceUid);
+  const choose = (at: number, uid: string): void => {
+    const next = seen.map((one) => (one === uid ? seen[at]! : one));
+    next[at] = uid;
+    model.compare('two-by-two', next[0], undefined, next.slice(1));
+  };
+  return html`<div class="quarters">
+    ${seen.map(
+      (chosen, at) => html`<label>
+        ${translate(QUARTERS[at]!)}
+        <select @change=${({ target }: Event) => choose(at, (target as HTMLSelectElement).value)}>
+          ${model.state.results.map(
+            (result) =>
+              html`<option value=${result.seriesInstanceUid} .selected=${result.seriesInstanceUid === chosen}>
+                ${resultName(result, model.state)}
+              </option>`,
+          )}
+        </select>
+      </label>`,
+    )}
+  </div>`;
 }
 
 /** @param chosen undefined: the preview */

@@ -20,6 +20,8 @@ export const styles = css`
   .choices { display: flex; gap: 8px; margin: 4px 0; }
   .choices label { flex: 1 1 0; min-width: 0; }
   .choices select { width: 100%; }
+  .quarters { display: grid; gap: 4px; margin: 4px 0; }
+  .quarters label { display: grid; grid-template-columns: 90px minmax(0, 1fr); gap: 8px; align-items: center; }
   .templates { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
   .templates label { display: block; border: 2px solid #39426b; border-radius: 6px; padding: 4px; cursor: pointer; text-align: center; font-size: 12px; }
   .templates label:has(input:checked) { border-color: #5acce6; background: #12204a; }

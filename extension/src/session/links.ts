@@ -45,6 +45,15 @@ export class Links {
         const result = await find(link.result, 'result');
         const source = result && (await find(result.derived?.sourceSeriesInstanceUid, 'result'));
         const against = result && (await find(link.against, 'against'));
+        const others: SlideSeries[] = [];
+        for (const uid of (source && link.others) ?? []) {
+          const other = await find(uid, 'others');
+          if (uid !== link.result && other?.derived?.sourceSeriesInstanceUid === source?.seriesInstanceUid)
+            others.push(other!);
+          else lost.add('others');
+        }
+        const isAlone = link.mode === 'two-by-two' && others.length === 0;
+        if (source && isAlone) lost.add('others');
         const isCompared = link.result !== null || (link.mode !== null && link.mode !== 'preview');
         if (isCompared && !source) lost.add('result');
         if (link.template !== null && !(await this.#chooseLinked(link, signal)) && !source)
@@ -57,9 +66,10 @@ export class Links {
         } else if (link.place) lost.add('place');
         if (result && source)
           this.#shown.compare(
-            link.mode === null || link.mode === 'preview' ? 'side-by-side' : link.mode,
+            link.mode === null || link.mode === 'preview' || isAlone ? 'side-by-side' : link.mode,
             result.seriesInstanceUid,
             against?.seriesInstanceUid,
+            others.map(({ seriesInstanceUid }) => seriesInstanceUid),
           );
         else if (link.mode === 'preview' && !lost.has('template')) this.#shown.preview();
       }),

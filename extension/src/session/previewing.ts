@@ -178,6 +178,7 @@ export class Previewing {
         viewer,
         against: series,
         normalized: series,
+        others: [],
         module: await host.microscopyModule(),
         client: mapped.client,
         link: this.#slide.link,

@@ -42,7 +42,7 @@ export class Profiles {
     void read().catch(() => {});
   }
 
-  /** On both sides of a comparison. */
+  /** On all sides of a comparison. */
   toggle(): void {
     const { state, host, change } = this.#context;
     const { profile, series } = state;
@@ -50,16 +50,16 @@ export class Profiles {
     const shown = comparison?.viewer ?? (series ? host.viewerNow(series) : undefined);
     if (!profile || !shown) return;
     shown.viewer.toggleICCProfiles();
-    comparison?.toggleSecondProfile();
+    comparison?.toggleOtherProfiles();
     const isApplied = !profile.isApplied;
     if (isApplied) this.#withoutProfile.delete(shown.viewer);
     else this.#withoutProfile.add(shown.viewer);
     change({ profile: { ...profile, isApplied } });
   }
 
-  /** A second viewer applies the profile at first. */
+  /** The other viewers of a comparison apply their profiles at first. */
   follow(comparison: Comparison): void {
-    if (this.#withoutProfile.has(comparison.viewer.viewer)) comparison.toggleSecondProfile();
+    if (this.#withoutProfile.has(comparison.viewer.viewer)) comparison.toggleOtherProfiles();
   }
 
   close(): void {

@@ -1,13 +1,13 @@
 /** What is on the screen, in words for whoever reads an annotation later. */
 import type { Side } from '../comparison/comparison.ts';
-import { transferName } from '../names.ts';
+import { resultFacts } from '../names.ts';
 import type { PluginState, PreviewStatus, SlideSeries } from '../state.ts';
 import { translate } from '../strings/translate.ts';
 
 type Shown = Pick<PluginState, 'series' | 'comparison' | 'preview' | 'isOriginalHeld'>;
 
 /**
- * @param side of a comparison that shows the two beside each other
+ * @param side of a comparison that shows slides beside each other
  * @param templateName by its identifier
  */
 export function whatIsShown(
@@ -16,13 +16,17 @@ export function whatIsShown(
   templateName: (id: string) => string,
 ): string {
   const nameOf = (slide: SlideSeries | null): string =>
-    slide?.derived ? derived(slide, templateName) : translate('viewport.original');
+    slide?.derived
+      ? [translate('viewport.normalized'), ...resultFacts(slide, templateName)].join(', ')
+      : translate('viewport.original');
   const against = nameOf(comparison?.against ?? series);
   const normalized = preview ? previewed(preview) : nameOf(comparison?.normalized ?? series);
   // One on its way is not seen yet.
   if (normalized === null) return against;
   switch (comparison?.mode ?? preview?.mode) {
     case 'side-by-side':
+    case 'two-by-two':
+      if (typeof side === 'object') return nameOf(side);
       return side === 'against' ? against : normalized;
     case 'swipe':
       return translate('annotations.swipe', { left: against, right: normalized });
@@ -47,17 +51,5 @@ function previewed({
     translate('viewport.template', { template: templateName }),
     // One that is drawn over the original can only be of this transfer.
     translate(mode === null ? 'transfer.paper' : 'transfer.linear'),
-  ].join(', ');
-}
-
-function derived({ derived: made, number }: SlideSeries, nameOf: (id: string) => string): string {
-  const { template, transfer } = made!;
-  return [
-    translate('viewport.normalized'),
-    template === null
-      ? translate('viewport.templateUnknown')
-      : translate('viewport.template', { template: nameOf(template) }),
-    ...(transfer === null ? [] : [transferName(transfer)]),
-    translate('annotations.series', { number: String(number) }),
   ].join(', ');
 }

@@ -22,6 +22,7 @@ const SHORTCUTS: readonly Shortcut[] = [
       ['swipe', 'w'],
       ['blink', 'k'],
       ['difference', 'd'],
+      ['two-by-two', 'q'],
     ] as const
   ).map(
     ([mode, keys]): Shortcut => ({
