@@ -97,10 +97,14 @@ describe('the package', () => {
 
   test('ended meanwhile, the service stops and does not go on without a viewer', async () => {
     const viewer = { enabled: true, directory: join(folder, 'ended') };
+    const plugin = join(folder, 'built');
+    await mkdir(plugin);
+    await writeFile(join(plugin, 'stain-normalization.mjs'), 'export default {}');
     const open = openViewer(
       { ...loadConfig({ env: {} }), viewer },
       async () => [],
       AbortSignal.abort(new Error('ended')),
+      plugin,
     );
     await expect(open).rejects.toThrow('ended');
   });

@@ -8,7 +8,7 @@ import { signInOf } from './app-config.ts';
 import { ensureOhif, isThere } from './ohif-package.ts';
 import { type ViewerOptions, viewerRouter } from './viewer-router.ts';
 
-/** The built plugin, in the extension's package. */
+/** Where the plugin is built, in the extension's package. */
 const PLUGIN = join(
   dirname(fileURLToPath(import.meta.resolve('ohif-extension-stain-normalization/package.json'))),
   'dist/plugin',
@@ -18,16 +18,17 @@ export async function openViewer(
   { viewer, server, oidc, archives }: Pick<Config, 'viewer' | 'server' | 'oidc' | 'archives'>,
   templates: ViewerOptions['templates'],
   signal: AbortSignal,
+  plugin = PLUGIN,
 ): Promise<{ readonly router: Router } | { readonly missing: string }> {
   if (!viewer.enabled) return { missing: 'switched off (viewer.enabled)' };
-  if (!(await isThere(join(PLUGIN, 'stain-normalization.mjs'))))
+  if (!(await isThere(join(plugin, 'stain-normalization.mjs'))))
     return { missing: 'the plugin is not built: run "npm run build:extension"' };
   try {
     const dist = await ensureOhif({ directory: viewer.directory, archive: viewer.package, signal });
     return {
       router: await viewerRouter({
         dist,
-        plugin: PLUGIN,
+        plugin,
         basePath: server.basePath,
         signIn: signInOf({ oidc }),
         archives: Object.entries(archives).map(([name, { isReadOnly }]) => ({ name, isReadOnly })),
