@@ -1,5 +1,6 @@
 /** The mode "Stain normalization" at /stain: OHIF's microscopy mode with our panel, button and a panning left button. */
 import { MODE_ID, PANEL_ID } from './identity.ts';
+import { panWithoutTool } from './ohif/gestures.ts';
 import type { Services } from './ohif/types.ts';
 import { addShortcuts } from './shortcuts/shortcuts.ts';
 import { readSiteStrings } from './strings/site-strings.ts';
@@ -19,7 +20,7 @@ interface Mode {
 }
 
 interface ModeContext {
-  readonly servicesManager: { readonly services: Pick<Services, 'toolbarService'> };
+  readonly servicesManager: { readonly services: Pick<Services, 'toolbarService' | 'microscopyService'> };
 }
 
 /** @param extension OHIF's name for our extension: the name of the package, or the address that it was loaded from */
@@ -45,7 +46,9 @@ export const createMode = (extension: string) => ({
       displayName: translate('mode.title'),
       onModeEnter(context: ModeContext) {
         base.onModeEnter(context);
-        addToolbarButton(context.servicesManager.services.toolbarService);
+        const { toolbarService, microscopyService } = context.servicesManager.services;
+        if (microscopyService) panWithoutTool(microscopyService);
+        addToolbarButton(toolbarService);
         // OHIF sets its own hotkeys after this.
         addingShortcuts = setTimeout(addShortcuts);
       },

@@ -17,6 +17,7 @@ import { mapOf } from './microscopy/open-layers.ts';
 import { goTo, placeOf } from './microscopy/place.ts';
 import type { Gated } from './mode-gate.ts';
 import { templateName } from './names.ts';
+import { Gestures } from './ohif/gestures.ts';
 import type { Pane, ViewerHost } from './ohif/viewer-host.ts';
 import { PluginError, userErrorOf } from './plugin-error.ts';
 import type { MappedSlide, PreviewFactory, SeriesPixels, TargetStain } from './preview-factory.ts';
@@ -105,6 +106,7 @@ export class Session implements PluginModel, Gated {
   readonly #templates: TemplateEditor;
   readonly #links: Links;
   readonly #profiles: Profiles;
+  readonly #gestures = new Gestures();
   readonly #annotating: Annotating;
   readonly #previewing: Previewing;
 
@@ -484,6 +486,8 @@ export class Session implements PluginModel, Gated {
             // The viewer keeps them as they came, which is another order each time.
             .sort((a, b) => b.number - a.number || a.seriesInstanceUid.localeCompare(b.seriesInstanceUid));
     const viewers = host.viewers();
+    const { microscopyService } = host.services;
+    if (microscopyService) this.#gestures.look(microscopyService, viewers);
     if (this.#comparison && !viewers.includes(this.#comparison.viewer)) this.#closeComparison();
     // A preview goes with the viewport that it was drawn over.
     const previewed = this.#previewing.viewer;

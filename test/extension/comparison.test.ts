@@ -28,7 +28,7 @@ function fakeViewer() {
     on() {},
     un() {},
   };
-  return { [Symbol('map')]: map, render() {}, cleanup() {}, resize() {}, activateDragPanInteraction() {} };
+  return { [Symbol('map')]: map, render() {}, cleanup() {}, resize() {} };
 }
 
 let page: FakeElement;

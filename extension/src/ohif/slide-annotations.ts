@@ -3,6 +3,7 @@
  * second viewer over it. OHIF forgets them whenever a viewport mounts; here they can be put back.
  */
 import type { Annotation } from '../annotations/annotation.ts';
+import { applyChosenTool } from './gestures.ts';
 import type {
   ManagedViewer,
   MicroscopyModule,
@@ -16,13 +17,6 @@ import { SECOND_VIEWPORT } from './viewer-host.ts';
 const ADDED = 'dicommicroscopyviewer_roi_added';
 
 const CLASSES = { POINT: 'Point', POLYLINE: 'Polyline', POLYGON: 'Polygon', ELLIPSE: 'Ellipse' } as const;
-
-/** As in a viewport where no tool was chosen yet. */
-const GESTURES = [
-  ['dragPan', { bindings: { mouseButtons: ['left', 'middle'] } }],
-  ['dragZoom', { bindings: { mouseButtons: ['right'] } }],
-  ['modify', {}],
-] as const;
 
 export interface AnnotationListener {
   /** New, or with another shape or label. @param element of the viewer that it was drawn in, if that was here */
@@ -121,7 +115,7 @@ export class SlideAnnotations {
       studyInstanceUID,
       seriesInstanceUID,
     );
-    managed.activateInteractions(this.#service.getActiveInteractions() ?? GESTURES);
+    applyChosenTool(this.#service, managed);
     return () => this.#service.removeViewer(second);
   }
 }

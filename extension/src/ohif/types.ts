@@ -72,7 +72,7 @@ export interface RoiAnnotation {
 }
 
 /** What the pointer does: a name and how it is bound. */
-type Interaction = readonly [string, object];
+export type Interaction = readonly [string, object];
 
 /** The npm package dicom-microscopy-viewer: see microscopy/. */
 export interface MicroscopyModule {
@@ -105,7 +105,6 @@ export interface VolumeImageViewer {
   getICCProfiles(): readonly (ArrayBuffer | ArrayBufferView)[];
   /** Applies them, or does not any more. */
   toggleICCProfiles(): void;
-  activateDragPanInteraction(options: object): void;
 }
 
 export interface ManagedViewer {
@@ -139,7 +138,10 @@ export interface MicroscopyService {
   removeViewer(viewer: VolumeImageViewer): void;
   /** Draws the annotations of a viewer's series in all other viewers of it. */
   synchronizeViewers(viewer: ManagedViewer): void;
+  /** Those of the tool that was chosen; undefined before that. */
   getActiveInteractions(): readonly Interaction[] | undefined;
+  /** Of all viewers that are open. */
+  activateInteractions(interactions: readonly Interaction[]): void;
 }
 
 /** dicomweb-client, made by OHIF's data source. */
