@@ -28,6 +28,8 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
   const ct = makeCtSeries('volume');
   const shared = suiteResources();
   let folder: string;
+  /** A study without a patient. */
+  let nameless: string;
   let service: RunningService;
   let browser: Browser;
 
@@ -35,7 +37,8 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
     folder = await mkdtemp(join(tmpdir(), 'batches-'));
     shared.defer(() => rm(folder, { recursive: true, force: true }));
     await cp(sample, folder, { recursive: true, filter: (path) => !path.endsWith('.md') });
-    const copy = await copySample('batches', [0, 1, 2]);
+    const copy = await copySample('batches', [0, 1, 2], () => ({ PatientName: '', PatientID: '' }));
+    nameless = copy.studyInstanceUid;
     for (const [i, file] of copy.files.entries()) await writeFile(join(folder, `copy-${i}.dcm`), file);
     for (const [i, file] of ct.files.entries()) await writeFile(join(folder, `ct-${i}.dcm`), file);
     service = shared.use(
@@ -62,6 +65,7 @@ describe.skipIf(browserMissing)('many slides at once', { timeout: 240_000 }, () 
     await page.waitForURL(/stain-batches/);
     // Two studies with slides and the head of the table; the CT is none.
     await expect.poll(() => rows(page).count(), SOON).toBe(3);
+    await rows(page).getByText(nameless).waitFor();
     expect(await seriousFindings(page, [PAGE])).toEqual([]);
     await picture(page, 'list');
 

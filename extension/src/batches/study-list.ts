@@ -71,7 +71,8 @@ function table(model: BatchModel, { rows, hasMore }: StudyPage): TemplateResult 
 
 function line(model: BatchModel, row: StudyRow, isFull: boolean): TemplateResult {
   const isSelected = model.state.selected.has(row.studyInstanceUid);
-  const name = row.patientName || row.patientId || row.studyInstanceUid;
+  const patient = row.patientName || row.patientId;
+  const name = patient || row.studyInstanceUid;
   return html`<tr>
     <td>
       <input
@@ -82,7 +83,7 @@ function line(model: BatchModel, row: StudyRow, isFull: boolean): TemplateResult
         @change=${({ target }: Event) => model.select([row], (target as HTMLInputElement).checked)}
       />
     </td>
-    <td>${row.patientName}</td>
+    <td>${patient ? row.patientName : row.studyInstanceUid}</td>
     <td>${row.patientId}</td>
     <td class="short">${formatDicomDate(row.date)}</td>
     <td>${row.description}</td>
