@@ -1,6 +1,6 @@
 /** The mode "Stain normalization" at /stain: OHIF's microscopy mode with our panel, button and a panning left button. */
 import { MODE_ID, PANEL_ID } from './identity.ts';
-import { panWithoutTool } from './ohif/gestures.ts';
+import { endPanWithoutTool, panWithoutTool } from './ohif/gestures.ts';
 import type { Services } from './ohif/types.ts';
 import { addShortcuts } from './shortcuts/shortcuts.ts';
 import { readSiteStrings } from './strings/site-strings.ts';
@@ -52,8 +52,10 @@ export const createMode = (extension: string) => ({
         // OHIF sets its own hotkeys after this.
         addingShortcuts = setTimeout(addShortcuts);
       },
-      onModeExit(context: object) {
+      onModeExit(context: ModeContext) {
         clearTimeout(addingShortcuts);
+        const { microscopyService } = context.servicesManager.services;
+        if (microscopyService) endPanWithoutTool(microscopyService);
         base.onModeExit?.(context);
       },
       routes: [

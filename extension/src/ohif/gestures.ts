@@ -13,6 +13,11 @@ export function panWithoutTool(service: MicroscopyService): void {
   if (!service.getActiveInteractions()) service.activateInteractions(WITHOUT_TOOL);
 }
 
+/** Leaves the next mode as OHIF would have it, unless a tool was chosen meanwhile. */
+export function endPanWithoutTool(service: MicroscopyService): void {
+  if (service.getActiveInteractions() === WITHOUT_TOOL) service.activeInteractions = undefined;
+}
+
 /** OHIF gives a chosen tool to the viewers that are open at that moment, and to none that is opened later. */
 export class Gestures {
   readonly #known = new WeakSet<ManagedViewer>();

@@ -140,6 +140,8 @@ export interface MicroscopyService {
   synchronizeViewers(viewer: ManagedViewer): void;
   /** Those of the tool that was chosen; undefined before that. */
   getActiveInteractions(): readonly Interaction[] | undefined;
+  /** The same; OHIF has no function that takes them back. */
+  activeInteractions?: readonly Interaction[] | undefined;
   /** Of all viewers that are open. */
   activateInteractions(interactions: readonly Interaction[]): void;
 }

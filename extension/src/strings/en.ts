@@ -163,7 +163,7 @@ export const en = {
   'colour.plot.red': 'absorbs red →',
   'colour.plot.slide': 'Hue of the stain classes of this slide.',
   'batch.menu': 'Normalize many slides',
-  'batch.title': 'Normalise many slides',
+  'batch.title': 'Normalize many slides',
   'batch.toStudies': 'Study list',
   'batch.another': 'Choose other slides',
   'batch.search': 'Search',
