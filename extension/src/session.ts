@@ -412,6 +412,7 @@ export class Session implements PluginModel, Gated {
   async #show(series: SlideSeries, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { host } = this.#options;
+    await host.untilOpened(signal);
     const before = host.activeSeries();
     const left = before && host.viewerNow(before);
     const place = left && haveOneGeometry(before, series) ? placeOf(mapOf(left.viewer)) : undefined;

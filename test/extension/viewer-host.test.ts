@@ -159,3 +159,46 @@ describe('in time', () => {
     expect([times(), ohif.listeners.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
   });
 });
+
+describe('before another series is shown', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  const isOver = async (waiting: Promise<void>): Promise<boolean> => {
+    let over = false;
+    void waiting.then(() => {
+      over = true;
+    });
+    await vi.advanceTimersByTimeAsync(1000);
+    return over;
+  };
+
+  test('the one that is shown has its viewer: OHIF would forget that of the next', async () => {
+    const ohif = fakeOhif(slide(SOURCE), slide(DERIVED));
+    const { signal } = new AbortController();
+    expect(await isOver(ohif.host.untilOpened(signal))).toBe(true);
+    ohif.show(SOURCE);
+    const [viewer] = ohif.viewers.splice(0);
+    const waiting = ohif.host.untilOpened(signal);
+    expect(await isOver(waiting)).toBe(false);
+    // Of a series that was shown earlier; it is not in the page any more.
+    ohif.viewers.push(viewerOf(SOURCE, false));
+    expect(await isOver(waiting)).toBe(false);
+    ohif.viewers.splice(0, 1, viewer!);
+    expect(await isOver(waiting)).toBe(true);
+  });
+
+  test('the wait has an end, and can be cancelled', async () => {
+    const ohif = fakeOhif(slide(SOURCE));
+    ohif.show(SOURCE);
+    ohif.viewers.splice(0);
+    const waiting = ohif.host.untilOpened(new AbortController().signal);
+    expect(await isOver(waiting)).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await waiting;
+    const cancelled = new AbortController();
+    const refused = expect(ohif.host.untilOpened(cancelled.signal)).rejects.toThrow();
+    cancelled.abort();
+    await refused;
+  });
+});

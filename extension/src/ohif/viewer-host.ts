@@ -26,6 +26,9 @@ export const SECOND_VIEWPORT = 'stain-second-viewer';
 /** OHIF has no event for a slide's viewer: this is the interval at which we look for it. */
 const LOOK_EVERY_MS = 200;
 
+/** How long the series that is shown may take to open before another is shown all the same. */
+const OPENING_MS = 10_000;
+
 /** How long a notice stays: OHIF's own two seconds are too short for two sentences. */
 const NOTICE_MS = 8000;
 const ACTION_MS = 30_000;
@@ -175,7 +178,21 @@ export class ViewerHost {
     }
   }
 
-  /** Shows a series in the active viewport. */
+  /**
+   * Waits until what the active viewport shows has its viewer, or for ten seconds: OHIF 3.13 forgets the viewer of a series
+   * that is shown before the one before it is ready, so that nothing could be done with it until it is shown anew.
+   */
+  async untilOpened(signal: AbortSignal): Promise<void> {
+    const { viewportGridService } = this.services;
+    const id = viewportGridService.getActiveViewportId();
+    if (!viewportGridService.getState().viewports.get(id)?.displaySetInstanceUIDs.length) return;
+    const isOpen = (): boolean =>
+      this.viewers().some(({ viewportId, container }) => viewportId === id && container?.isConnected);
+    for (const end = Date.now() + OPENING_MS; !isOpen() && Date.now() < end; )
+      await pause(LOOK_EVERY_MS, signal);
+  }
+
+  /** Shows a series in the active viewport, which has opened what it shows now: see `untilOpened`. */
   show({ displaySetInstanceUid }: SlideSeries): void {
     const { viewportGridService } = this.services;
     viewportGridService.setDisplaySetsForViewport({

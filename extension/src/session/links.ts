@@ -59,7 +59,10 @@ export class Links {
         if (link.template !== null && !(await this.#chooseLinked(link, signal)) && !source)
           lost.add('template');
         const series = source ?? (await find(link.series, 'series')) ?? shown;
-        if (series.seriesInstanceUid !== host.activeSeries()?.seriesInstanceUid) host.show(series);
+        if (series.seriesInstanceUid !== host.activeSeries()?.seriesInstanceUid) {
+          await host.untilOpened(signal);
+          host.show(series);
+        }
         if (link.place && isOn(link.place, series)) {
           const { viewer } = await host.viewerOf(series, signal);
           await goTo(mapOf(viewer), viewerPlaceOf(link.place), signal);
