@@ -32,7 +32,7 @@ describe.skipIf(browserMissing)('the ways to the panel', { timeout: 120_000 }, (
     await page.locator('.stain-pane-label').first().waitFor({ timeout: 60_000 });
     const tool = page.locator('[data-cy="StainNormalize"]').first();
     await tool.click();
-    await until(page, ({ series, templates }) => series !== null && templates.state === 'ready', 20_000);
+    await until(page, ({ stain, templates }) => stain.state === 'ready' && templates.state === 'ready');
     const opened = await pictureAtRest(page, join(PICTURES, `open-${mode}.png`));
     await page.locator('[data-cy="side-panel-header-right"]').click();
     await page.locator(PANEL).waitFor({ state: 'hidden', timeout: 10_000 });
