@@ -169,6 +169,8 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
         (document.querySelector(panel) as unknown as { model: Session }).model.chooseTransfer('paper'),
       PANEL,
     );
+    // What is chosen is in the address a moment later; without it the page begins with another transfer.
+    await expect.poll(() => new URL(page.url()).searchParams.get('stainTransfer')).toBe('paper');
     await page.route('**/frames/*', (route) => route.abort());
     await page.route('**/api/models', (route) => route.fulfill({ json: { models: [] } }));
     await page.reload();
