@@ -171,7 +171,7 @@ it('lets a wrong source be corrected', async () => {
   expect((await retrain(join(folder, 'pictures'))).code).toBe(0);
 });
 
-it('finds Python relative to the folder of the command, and says if there is none', async () => {
+it('looks for Python from the folder the command runs in, and reports if it is missing', async () => {
   await pictureIn('pictures', 'laboratory', 'a.png');
   const found = await retrain(join(folder, 'pictures'), {
     STAIN_PYTHON: relative(repository, join(folder, 'python')),

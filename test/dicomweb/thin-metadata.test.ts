@@ -106,7 +106,7 @@ describe('an archive with incomplete metadata', () => {
       expect(header!.items('ConceptNameCodeSequence')[0]!.string('CodeValue')).toBe('113001');
       expect(server.requests).toHaveLength(2);
     });
-    // What cannot be read is told as far as it is known: here another instance comes.
+    // The archive returns a different instance, so only what the search said is known.
     await withServer(archive({ series: thin, instance: undefined }), async (client, server) => {
       expect(await metadataOf(client)).toHaveLength(1);
       expect(server.requests).toHaveLength(3);

@@ -1,4 +1,4 @@
-/** ONNX Runtime reports to its makers unless it is told not to: nothing may leave a hospital that the operator has not configured. */
+/** ONNX Runtime sends telemetry by default. Nothing may leave a hospital that the operator has not configured. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

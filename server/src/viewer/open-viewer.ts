@@ -36,7 +36,7 @@ export async function openViewer(
       }),
     };
   } catch (error) {
-    // Whoever ends the service while it installs the viewer is told nothing about the viewer.
+    // The service is stopping: a missing viewer no longer matters.
     if (signal.aborted) throw error;
     const { message, remedy } = toStainError(error);
     return { missing: `${message} ${remedy}` };
