@@ -4,6 +4,7 @@
  */
 import { DERIVED_BY } from '../identity.ts';
 import { items, text } from '../ohif/naturalized.ts';
+import { shortened } from '../ohif/shortened.ts';
 import type { NaturalizedInstance, Point3D } from '../ohif/types.ts';
 import { type Annotation, isGraphicType } from './annotation.ts';
 
@@ -294,14 +295,6 @@ function referenceTo(source: NaturalizedInstance): Item[] {
 
 function sop(ReferencedSOPClassUID: string, ReferencedSOPInstanceUID: string): Item {
   return { ReferencedSOPClassUID, ReferencedSOPInstanceUID };
-}
-
-/** The beginning of a text, as a value of SH or LO, in which a backslash would begin another. */
-function shortened(words: string, bytes: number): string {
-  const plain = words.replace(/[\\\p{Cc}]+/gu, ' ').trim();
-  const cut = new TextDecoder().decode(new TextEncoder().encode(plain).subarray(0, bytes));
-  // What is left of a character that was cut.
-  return cut.replace(/\uFFFD$/, '').trim();
 }
 
 /** By a random UUID (PS3.5 B.2); the browser makes UUIDs itself only where pages come over TLS. */

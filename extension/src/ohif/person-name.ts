@@ -1,4 +1,5 @@
 /** Who is logged in, as DICOM writes names. */
+import { shortened } from './shortened.ts';
 import type { UserProfile } from './types.ts';
 
 /** Maximum length of a component group (PS3.5 6.2), which some readers count in bytes. */
@@ -14,25 +15,10 @@ export function personName({
   const [family, given] = [component(family_name), component(given_name)];
   const whole =
     family && given ? `${family}^${given}` : component(name) || family || component(preferred_username);
-  return whole ? shortened(whole) : undefined;
+  return whole ? shortened(whole, MAX_LENGTH) : undefined;
 }
 
-/** Without the characters that separate parts of a name, or values. */
+/** Without the characters that separate parts of a name. */
 function component(claim: unknown): string {
-  if (typeof claim !== 'string') return '';
-  return claim
-    .replace(/[\p{Cc}\\^=]/gu, ' ')
-    .replace(/ +/g, ' ')
-    .trim();
-}
-
-/** Cut between characters. */
-function shortened(name: string): string {
-  const encoder = new TextEncoder();
-  let kept = '';
-  for (const character of name) {
-    if (encoder.encode(kept + character).length > MAX_LENGTH) break;
-    kept += character;
-  }
-  return kept.trim();
+  return typeof claim === 'string' ? shortened(claim.replace(/[\^=]+/g, ' '), MAX_LENGTH) : '';
 }
