@@ -9,7 +9,7 @@ import { nameOfArchive } from '../../core/src/contract/archive.ts';
 import { DEFAULT_ARCHIVE } from '../../core/src/contract/default-archive.ts';
 import { DEFAULT_OUTPUT, OUTPUT_ENCODINGS } from '../../core/src/contract/output.ts';
 import { StainError } from '../../core/src/errors.ts';
-import { placeInJson } from './setting.ts';
+import { jsonFault } from './setting.ts';
 
 const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
 const httpUrl = z.url({ protocol: /^https?$/ });
@@ -754,9 +754,7 @@ function readFile(path: string): Record<string, unknown> {
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why = code === undefined ? `is not JSON${placeInJson(cause)}.` : `cannot be read (${code}).`;
-    throw invalid(`The file ${path} ${why}`, {}, cause);
+    throw invalid(`The file ${path} ${jsonFault(cause)}`, {}, cause);
   }
   if (!isObject(json)) throw invalid(`The file ${path} does not contain a JSON object.`);
   return json;

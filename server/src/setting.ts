@@ -8,9 +8,15 @@ export function invalidSetting(key: string, why: string, cause?: unknown): Stain
 }
 
 /** ` (line 3 column 7)`, for people who edit such files; never what is written there, which may be secret. */
-export function placeInJson(cause: unknown): string {
+function placeInJson(cause: unknown): string {
   const place = cause instanceof SyntaxError && / \(line \d+ column \d+\)/.exec(cause.message);
   return place ? place[0] : '';
+}
+
+/** Why a file with JSON in it was not read, as the end of a sentence. @param cause of reading or parsing it */
+export function jsonFault(cause: unknown): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  return code === undefined ? `is not JSON${placeInJson(cause)}.` : `cannot be read (${code}).`;
 }
 
 /** On a disk that is read-only, or in a folder of somebody else. */

@@ -7,7 +7,7 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { StainError } from '../../../core/src/errors.ts';
 import { TRANSFERS } from '../../../core/src/stain/transfer-name.ts';
-import { placeInJson } from '../setting.ts';
+import { jsonFault } from '../setting.ts';
 import { drift } from './drift.ts';
 import { proportion } from './proportion.ts';
 import { scanner } from './scanner.ts';
@@ -147,11 +147,7 @@ export async function readAcceptance(file: string): Promise<AcceptanceDocument> 
     json = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     if (cause instanceof StainError) throw cause;
-    const { code } = cause as NodeJS.ErrnoException;
-    throw invalid(
-      code === undefined ? `is not JSON${placeInJson(cause)}.` : `cannot be read (${code}).`,
-      cause,
-    );
+    throw invalid(jsonFault(cause), cause);
   }
   const parsed = acceptanceDocument.safeParse(json);
   if (!parsed.success) throw invalid(`is not an acceptance: ${firstIssue(parsed.error)}`);

@@ -7,7 +7,7 @@ import { OUTPUT_ENCODINGS } from '../../../core/src/contract/output.ts';
 import { DEFAULT_TRANSFER, TRANSFERS } from '../../../core/src/stain/transfer-name.ts';
 import type { Config } from '../config.ts';
 import { entryOfTag, isAttribute, tagOf } from '../dicom/dictionary.ts';
-import { invalidSetting, placeInJson } from '../setting.ts';
+import { invalidSetting, jsonFault } from '../setting.ts';
 import { DAYS, type Hours } from './hours.ts';
 
 const MAX_RULES = 100;
@@ -66,14 +66,7 @@ export function loadRules({ rules: { file }, archives }: Pick<Config, 'rules' | 
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw invalidSetting(
-      'rules.file',
-      code === undefined
-        ? `the file is not JSON${placeInJson(cause)}.`
-        : `the file cannot be read (${code}).`,
-      cause,
-    );
+    throw invalidSetting('rules.file', `the file ${jsonFault(cause)}`, cause);
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
