@@ -198,11 +198,11 @@ export class ResultRecords {
     return this.#take(
       NEXT_HOUR,
       `rejected_at IS NULL AND finding <> 'GONE' AND (retry_at <= now() OR retry_at <= checked_at + interval '1 hour')
-         AND EXISTS (
-           SELECT FROM ${DERIVATION} own
-           JOIN ${DERIVATION} later ON later.lineage = own.lineage AND later.revision > own.revision
+         AND series_uuid IN (
+           SELECT own.series_uuid FROM ${DERIVATION} later
+           JOIN ${DERIVATION} own ON own.lineage = later.lineage AND own.revision < later.revision
            JOIN ${RESULT} stored ON stored.series_uuid = later.series_uuid
-           WHERE own.series_uuid = result.series_uuid AND stored.rejected_at IS NULL AND stored.finding <> 'GONE')
+           WHERE later.revision > 1 AND stored.rejected_at IS NULL AND stored.finding <> 'GONE')
        ORDER BY stored_at LIMIT $1`,
       [limit],
     );
