@@ -1,7 +1,7 @@
 /** What is drawn on one picture of a slide is seen on all of them, stays, and is stored as one of the source's. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import type {
   CommandsManager,
   MicroscopyService,
@@ -11,27 +11,9 @@ import type {
 import { temporaryFolder } from '../dicom/temporary-folder.ts';
 import { dicomErrors, program, python, runPython } from '../support/peers.ts';
 import { type Part, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import {
-  backToOriginal,
-  button,
-  drawLine,
-  enterStain,
-  normalizeSample,
-  PANEL,
-  show,
-  slideBox,
-  state,
-  studyOf,
-  until,
-} from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { backToOriginal, button, drawLine, PANEL, show, slideBox, state, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 import { near, stroke } from './stroke.ts';
 
 /** Globals of OHIF's page. */
@@ -49,31 +31,18 @@ const dciodvfy = program('dciodvfy');
 const REPORT = '1.2.840.10008.5.1.4.1.1.88.34';
 
 describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let root: string;
-  let study: string;
-  let derived: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    root = new URL(service.url).origin;
-    study = await studyOf(root);
-    derived = await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{}]);
 
   const picture = (page: Page, name: string): Promise<Picture> =>
     pictureAtRest(page, join(PICTURES, `annotations-${name}.png`));
 
   const enter = async (page: Page): Promise<void> => {
-    await enterStain(page, service.url, study, ({ results }) => results.length > 0);
+    await sample.enter(page);
     await pictureAtRest(page);
   };
 
   test('drawn on the original, are seen at the same place in every comparison and preview', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     const whole = await slideBox(page);
@@ -121,7 +90,7 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
   });
 
   test('drawn, changed and removed beside the original, are so on both sides, and survive another series', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     await button(page, 'Side by side').click();
@@ -161,7 +130,7 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
 
     await button(page, 'Back to original').click();
     const alone = stroke(await picture(page, 'before-series'), whole);
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     expect(stroke(await picture(page, 'derived'), whole)).toEqual(near(alone));
     await backToOriginal(page);
     expect(stroke(await picture(page, 'after-series'), whole)).toEqual(near(alone));
@@ -191,10 +160,10 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
   });
 
   test('drawn on the result, are stored as annotations of the source, and are there after a reload', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     await pictureAtRest(page);
     const whole = await slideBox(page);
     await drawLine(page, whole);
@@ -213,11 +182,11 @@ describe.skipIf(browserMissing)('annotations', { timeout: 240_000 }, () => {
     await until(page, ({ annotations }) => annotations.isKept);
 
     const source = (await state(page)).source!;
-    const [report] = await headers(root, study, 'Modality=SR');
-    const levels = await headers(root, study, `SeriesInstanceUID=${source.seriesInstanceUid}`);
+    const [report] = await headers(sample.root, sample.study, 'Modality=SR');
+    const levels = await headers(sample.root, sample.study, `SeriesInstanceUID=${source.seriesInstanceUid}`);
     const base = levels.find((header) => valueIn(header, '00480006') === source.totalColumns)!;
     await using folder = await temporaryFolder();
-    const path = await folder.write('report.dcm', await instance(root, study, report!));
+    const path = await folder.write('report.dcm', await instance(sample.root, sample.study, report!));
     if (!dciodvfy.missing) expect(await dicomErrors('dciodvfy', path)).toEqual([]);
     if (!python.missing) {
       const read = JSON.parse(await runPython('read_annotations.py', path));

@@ -1,37 +1,20 @@
 /** Colours that the panel measures are those of the pixels that the archive holds. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import type { Spread } from '../../core/src/stain/colour-reading.ts';
 import { PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, enterStain, normalizeSample, PANEL, slidePart, studyOf, turnWheel, until } from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, PANEL, slidePart, turnWheel, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('measuring the colour', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{}]);
 
   test('reads the same place of both slides under the pointer, in a region and in the view', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enterStain(page, service.url, study, ({ results }) => results.length > 0);
+    await sample.enter(page);
     await page.locator(PANEL).getByText('Measure the colour').click();
     // One pixel of the slide is many of the screen: what is seen at a place is its colour, whatever the filter.
     await turnWheel(page, 30, [0.5, 0.5]);

@@ -1,15 +1,9 @@
 /** The panel by keyboard alone: OHIF has hotkeys of its own, and what is pressed may go away with what it did. */
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, enterStain, normalizeSample, PANEL, state, studyOf, until } from './panel.ts';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { browserMissing } from '../support/viewer.ts';
+import { button, PANEL, state, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 const SOON = 20_000;
 
@@ -25,29 +19,12 @@ function focused(page: Page): Promise<string> {
 }
 
 describe.skipIf(browserMissing)('the panel by keyboard', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
+  const sample = sampleSuite([{}]);
 
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
-
-  const enter = (page: Page): Promise<void> =>
-    enterStain(
-      page,
-      service.url,
-      study,
-      ({ results, stain }) => results.length > 0 && stain.state === 'ready',
-    );
+  const enter = (page: Page): Promise<void> => sample.enter(page, ({ stain }) => stain.state === 'ready');
 
   test('Enter and Space press its buttons, and the focus stays', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     await button(page, 'Preview').focus();
@@ -81,7 +58,7 @@ describe.skipIf(browserMissing)('the panel by keyboard', { timeout: 240_000 }, (
   });
 
   test('what is typed into it is no hotkey, and what it has no use for still is', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     await button(page, 'Blink').click();

@@ -3,8 +3,8 @@
  * with frames that come late or never, a worker that dies, a view that moves and templates that change on the way.
  */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PluginModel } from '../../extension/src/state.ts';
 import {
   meanDifference,
@@ -14,15 +14,7 @@ import {
   pictureAtRest,
   takePicture,
 } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  type OpenPage,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
+import { browserMissing, type OpenPage } from '../support/viewer.ts';
 import {
   button,
   holdFrames,
@@ -33,10 +25,10 @@ import {
   show as showSeries,
   slidePart,
   state,
-  studyOf,
   turnWheel,
   until,
 } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 interface Moment {
   readonly labels: readonly Label[];
@@ -80,22 +72,13 @@ const panelText = (page: Page): Promise<string> =>
 const isWhole = ({ preview }: Awaited<ReturnType<typeof state>>): boolean => preview?.isWhole === true;
 
 describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
+  const sample = sampleSuite();
   let open: OpenPage;
   let page: Page;
   let original: Picture;
 
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    browser = shared.use(await launchBrowser());
-    study = await studyOf(new URL(service.url).origin);
-  }, 120_000);
-
   beforeEach(async () => {
-    open = await openPage(browser);
+    open = await sample.open();
     page = open.page;
     await enter();
     original = await pictureAtRest(page);
@@ -104,7 +87,7 @@ describe.skipIf(browserMissing)('labels', { timeout: 240_000 }, () => {
   afterEach(() => open[Symbol.asyncDispose]());
 
   const enter = async (): Promise<void> => {
-    await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}`);
+    await page.goto(`${sample.url}stain?StudyInstanceUIDs=${sample.study}`);
     await until(
       page,
       ({ stain, templates, job }) =>

@@ -1,50 +1,17 @@
 /** An address is sent to a colleague, who sees the same: told from the pictures of both. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { correlation, meanDifference, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import {
-  button,
-  enterStain,
-  normalizeSample,
-  PANEL,
-  show,
-  slidePart,
-  state,
-  studyOf,
-  turnWheel,
-  until,
-} from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, PANEL, show, slidePart, state, turnWheel, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 /** Grey levels, on average: two screens draw with the same numbers, to a thousandth of a pixel. */
 const SAME = 0.5;
 
 describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let derived: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalizeSample(root, study);
-    derived = await normalizeSample(root, study, { template: 'he-violet' });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
-
-  const enter = (page: Page): Promise<void> =>
-    enterStain(page, service.url, study, ({ results }) => results.length > 1);
+  const sample = sampleSuite([{}, { template: 'he-violet' }]);
 
   /** The address once it says what is shown now: it follows with a delay. */
   const addressOf = async (page: Page, mode: string | null): Promise<string> => {
@@ -62,8 +29,8 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
     ['Blink', 'blink'],
     ['Difference', 'difference'],
   ] as const)('%s is the same for a colleague', async (name, mode) => {
-    await using mine = await openPage(browser);
-    await enter(mine.page);
+    await using mine = await sample.open();
+    await sample.enter(mine.page);
     await pictureAtRest(mine.page);
     await turnWheel(mine.page, 3, [0.35, 0.3]);
     await button(mine.page, name).click();
@@ -72,10 +39,10 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
     const part = await slidePart(mine.page);
     const address = await addressOf(mine.page, mode);
 
-    await using theirs = await openPage(browser);
+    await using theirs = await sample.open();
     await theirs.page.goto(address);
     const opened = await until(theirs.page, ({ comparison }) => comparison?.mode === mode);
-    expect(opened.comparison!.normalized.seriesInstanceUid).toBe(derived);
+    expect(opened.comparison!.normalized.seriesInstanceUid).toBe(sample.results[1]);
     expect(opened.template).toBe('he-violet');
     const got = await pictureAtRest(theirs.page, join(PICTURES, `link-${mode}-got.png`));
     expectSame(sent, got, part);
@@ -87,9 +54,9 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
   });
 
   test('a preview, and a derived series alone, are the same for a colleague and after a reload', async () => {
-    await using mine = await openPage(browser);
+    await using mine = await sample.open();
     const { page, faults } = mine;
-    await enter(page);
+    await sample.enter(page);
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);
     await page.locator(PANEL).getByRole('radio').nth(1).check({ force: true });
@@ -99,18 +66,18 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
     const preview = await pictureAtRest(page, join(PICTURES, 'link-preview-sent.png'));
     const address = await addressOf(page, 'preview');
 
-    await using theirs = await openPage(browser);
+    await using theirs = await sample.open();
     await theirs.page.goto(address);
     const opened = await until(theirs.page, (now) => now.preview?.isWhole === true);
     expect(opened.template).toBe((await state(page)).template);
     expectSame(preview, await pictureAtRest(theirs.page, join(PICTURES, 'link-preview-got.png')), part);
 
     await button(page, 'Stop preview').click();
-    await show(page, derived);
+    await show(page, sample.results[1]!);
     const alone = await pictureAtRest(page, join(PICTURES, 'link-derived-sent.png'));
     await addressOf(page, null);
     await page.reload();
-    await until(page, ({ series }) => series?.seriesInstanceUid === derived);
+    await until(page, ({ series }) => series?.seriesInstanceUid === sample.results[1]);
     await expect
       .poll(async () => meanDifference(alone, await pictureAtRest(page), part), { timeout: 60_000 })
       .toBeLessThan(SAME);
@@ -118,10 +85,10 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
   });
 
   test('what is wrong or gone is told, and the slide is shown all the same', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await page.goto(
-      `${service.url}stain?StudyInstanceUIDs=${study}&compare=1.2.3&stainMode=swipe&stainTemplate=gone` +
+      `${sample.url}stain?StudyInstanceUIDs=${sample.study}&compare=1.2.3&stainMode=swipe&stainTemplate=gone` +
         '&stainTransfer=best&stainSlide=x&stainAt=1e9_0_2',
     );
     const notice = page.locator('[data-sonner-toast]').filter({ hasText: 'cannot be shown' });
@@ -149,9 +116,9 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
       viewport: { width: 1280, height: 720 },
       permissions: ['clipboard-read', 'clipboard-write'],
     };
-    await using open = await openPage(browser, context);
+    await using open = await sample.open(context);
     const { page, faults } = open;
-    await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}&mrn=12345`);
+    await page.goto(`${sample.url}stain?StudyInstanceUIDs=${sample.study}&mrn=12345`);
     await until(page, ({ results, templates }) => results.length > 1 && templates.state === 'ready');
     await button(page, 'Blink').click();
     await until(page, ({ comparison }) => comparison?.mode === 'blink');
@@ -168,8 +135,8 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
       'stainTransfer',
     ]);
     expect(Object.fromEntries(copied.searchParams)).toMatchObject({
-      StudyInstanceUIDs: study,
-      compare: derived,
+      StudyInstanceUIDs: sample.study,
+      compare: sample.results[1]!,
       stainMode: 'blink',
       stainTemplate: 'he-violet',
       stainTransfer: 'linear',

@@ -1,37 +1,25 @@
 /** "My slide": the slide under every template, in pictures that are those of the result. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from '../../core/src/contract/index.ts';
 import { ciede2000, labOf } from '../../core/src/stain/ciede2000.ts';
 import type { SlideSeries } from '../../extension/src/state.ts';
 import { repository } from '../support/peers.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  type OpenPage,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, PANEL, studyOf, until } from './panel.ts';
+import { browserMissing, type OpenPage } from '../support/viewer.ts';
+import { button, PANEL, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('my slide under every template', () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
+  const sample = sampleSuite();
   let opened: OpenPage;
   let page: Page;
 
   beforeAll(async () => {
-    service = shared.use(await startService());
-    browser = shared.use(await launchBrowser());
-    opened = await openPage(browser);
+    opened = await sample.open();
     page = opened.page;
-    const study = await studyOf(new URL(service.url).origin);
-    await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}`);
+    await page.goto(`${sample.url}stain?StudyInstanceUIDs=${sample.study}`);
     await until(page, ({ series, templates, stain }) =>
       Boolean(series && templates.state === 'ready' && stain.state === 'ready'),
     );
@@ -57,7 +45,7 @@ describe.skipIf(browserMissing)('my slide under every template', () => {
     await snapshot('my-slide');
     expect(await pictures().count()).toBe(templates.state === 'ready' ? templates.value.length : 0);
     for (const [template, url] of Object.entries(shown.urls)) {
-      const stored = await storedPicture(service.url, source!, template);
+      const stored = await storedPicture(sample.url, source!, template);
       expect(await difference(Buffer.from(url.split(',')[1]!, 'base64'), stored), template).toBeLessThan(1);
     }
     expect(opened.faults).toEqual([]);

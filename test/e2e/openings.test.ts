@@ -1,34 +1,18 @@
 /** The ways that lead to the panel can be found and can be read. */
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { meanDifference, PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { PANEL, studyOf, until } from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { PANEL, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('the ways to the panel', { timeout: 120_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    study = await studyOf(new URL(service.url).origin);
-    browser = shared.use(await launchBrowser());
-  }, 120_000);
+  const sample = sampleSuite();
 
   test.each(['stain', 'microscopy'])('the toolbar opens it again in /%s when it was closed', async (mode) => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await page.goto(`${service.url}${mode}?StudyInstanceUIDs=${study}`);
+    await page.goto(`${sample.url}${mode}?StudyInstanceUIDs=${sample.study}`);
     await page.locator('.stain-pane-label').first().waitFor({ timeout: 60_000 });
     const tool = page.locator('[data-cy="StainNormalize"]').first();
     await tool.click();
@@ -47,9 +31,9 @@ describe.skipIf(browserMissing)('the ways to the panel', { timeout: 120_000 }, (
   });
 
   test('the tab has no name of an icon', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
-    await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}`);
+    await page.goto(`${sample.url}stain?StudyInstanceUIDs=${sample.study}`);
     const tab = page.locator('[data-cy="stain-normalization-btn"]');
     await tab.waitFor({ timeout: 60_000 });
     expect((await tab.locator('title').allTextContents()).filter((title) => title !== '')).toEqual([]);
@@ -58,9 +42,9 @@ describe.skipIf(browserMissing)('the ways to the panel', { timeout: 120_000 }, (
   });
 
   test('the button in the study list can be read whole', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
-    await page.goto(service.url);
+    await page.goto(sample.url);
     await page.getByText(/2009/).first().click();
     const words = page.getByText('Normalize stain', { exact: true }).first();
     await words.waitFor();

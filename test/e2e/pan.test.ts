@@ -1,50 +1,21 @@
 /** A drag with the left button moves the slide from the first moment, and the tool that was chosen stays chosen: told from pictures. */
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { correlation, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import {
-  button,
-  enterStain,
-  normalizeSample,
-  noticesGone,
-  show,
-  slidePart,
-  state,
-  studyOf,
-  turnWheel,
-  until,
-} from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, noticesGone, show, slidePart, state, turnWheel, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 /** Few pixels, so that several drags stay on the slide. */
 const [LEFTWARDS, DOWNWARDS] = [40, 20];
 
 describe.skipIf(browserMissing)('the left button on a slide', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let derived: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    derived = await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{}]);
 
   test('moves it where no tool was chosen, in a preview, in a comparison, and in another series', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enterStain(page, service.url, study, ({ results }) => results.length > 0);
+    await sample.enter(page);
     await turnWheel(page, 2, [0.5, 0.5]);
     expect(await agreesAfterDrag(page), 'no tool chosen').toBeGreaterThan(0.9);
     await button(page, /^Preview/).click();
@@ -57,22 +28,22 @@ describe.skipIf(browserMissing)('the left button on a slide', { timeout: 240_000
     expect(await agreesAfterDrag(page), 'blink').toBeGreaterThan(0.9);
     await button(page, 'Back to original').click();
     await until(page, ({ comparison }) => comparison === null);
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     await turnWheel(page, 2, [0.5, 0.5]);
     expect(await agreesAfterDrag(page), 'another series').toBeGreaterThan(0.9);
     expect(faults).toEqual([]);
   });
 
   test('draws with a tool that was chosen before another series was shown', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
-    await enterStain(page, service.url, study, ({ results }) => results.length > 0);
+    await sample.enter(page);
     await page.evaluate(() =>
       (
         globalThis as unknown as { commandsManager: { runCommand(...command: unknown[]): void } }
       ).commandsManager.runCommand('setToolActive', { toolName: 'freehandline' }, 'MICROSCOPY'),
     );
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     await drag(page, async () => {});
     await expect.poll(async () => (await state(page)).annotations.list.length).toBe(1);
   });

@@ -1,56 +1,21 @@
 /** What the panel says and where it can be seen, in states that the main way only passes through. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import {
-  button,
-  enterStain,
-  keepUnfinished,
-  normalizeSample,
-  PANEL,
-  state,
-  studyOf,
-  until,
-} from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, keepUnfinished, PANEL, state, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 const SOON = 20_000;
 
 describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let root: string;
-  const derived: string[] = [];
+  const sample = sampleSuite([{ template: 'he-magenta' }, { template: 'he-violet' }]);
 
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    root = new URL(service.url).origin;
-    study = await studyOf(root);
-    for (const template of ['he-magenta', 'he-violet'])
-      derived.push(await normalizeSample(root, study, { template }));
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
-
-  const enter = (page: Page): Promise<void> =>
-    enterStain(
-      page,
-      service.url,
-      study,
-      ({ results, stain }) => results.length === derived.length && stain.state === 'ready',
-    );
+  const enter = (page: Page): Promise<void> => sample.enter(page, ({ stain }) => stain.state === 'ready');
 
   test('at 1280 x 720 the ways to compare are in sight, and the legend of the difference is not over the overview', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     for (const mode of [
@@ -67,7 +32,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
     }
     // The newest first, whatever came first.
     expect((await state(page)).results.map(({ seriesInstanceUid }) => seriesInstanceUid)).toEqual(
-      derived.toReversed(),
+      sample.results.toReversed(),
     );
     await button(page, 'Difference').click();
     await page.locator('.stain-legend').waitFor();
@@ -87,7 +52,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
   });
 
   test('a job that runs says to which template, which stays chosen when the page is loaded anew', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     const leave = await keepUnfinished(page, (route) => route.abort());
     await enter(page);
@@ -100,7 +65,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
   });
 
   test('an error is in sight wherever the panel is scrolled to, and is taken back by the next thing that is asked for', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
     await enter(page);
     await page.route('**/api/normalizations', (route) => route.abort());
@@ -119,7 +84,7 @@ describe.skipIf(browserMissing)('the panel', { timeout: 120_000 }, () => {
   });
 
   test('a preview that shows nothing for two minutes is given up', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
     await page.clock.install();
     await enter(page);

@@ -1,7 +1,7 @@
 /** Where one looks is kept, and both sides of a comparison show it: told from pictures, not from the numbers of a view. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import {
   correlation,
   meanDifference,
@@ -10,54 +10,30 @@ import {
   type Picture,
   pictureAtRest,
 } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
+import { browserMissing } from '../support/viewer.ts';
 import {
   backToOriginal,
   button,
-  enterStain,
   keepUnfinished,
-  normalizeSample,
   PANEL,
   show,
   slidePart,
   state,
-  studyOf,
   turnWheel,
   until,
 } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let derived: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    derived = await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{}]);
 
   const picture = (page: Page, name: string): Promise<Picture> =>
     pictureAtRest(page, join(PICTURES, `place-${name}.png`));
 
-  const enter = (page: Page): Promise<void> =>
-    enterStain(page, service.url, study, ({ results }) => results.length > 0);
-
   test('is kept by every comparison and after it, and the slide goes on to zoom', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     await pictureAtRest(page);
     // Off the middle, where nothing that begins anew would look.
     await turnWheel(page, 3, [0.35, 0.3]);
@@ -100,10 +76,10 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
   });
 
   test('is kept on the way between a derived series and its source', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
-    await show(page, derived);
+    await sample.enter(page);
+    await show(page, sample.results[0]!);
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);
     const normalized = await picture(page, 'derived');
@@ -114,7 +90,7 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
     expect(correlation(normalized, part, original, part)).toBeGreaterThan(0.9);
 
     // Compared from the derived side: that viewer stays, and the original is put beside it.
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);
     const again = await picture(page, 'derived-again');
@@ -132,9 +108,9 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
   });
 
   test('is kept when a job ends that was asked for here, and its result is put beside', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);
     const before = await picture(page, 'job-before');
@@ -152,13 +128,12 @@ describe.skipIf(browserMissing)('the place on the slide', { timeout: 240_000 }, 
   });
 
   test('is left alone when somebody else’s job ends, which is told with a way to its result', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    const root = new URL(service.url).origin;
-    const uid = await normalizeSample(root, study, { template: 'he-violet' });
+    const uid = await sample.normalize({ template: 'he-violet' });
     // For this page it is on its way still, until the test lets it hear of the end.
     const end = await keepUnfinished(page, (route) => route.continue());
-    await enter(page);
+    await sample.enter(page);
     await until(page, ({ job }) => job?.state === 'IN PROGRESS');
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);

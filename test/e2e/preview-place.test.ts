@@ -1,38 +1,19 @@
 /** A preview lies where the stored result lies, and is as sharp, at every zoom. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import type { View } from '../../extension/src/microscopy/open-layers.ts';
 import type { Services } from '../../extension/src/ohif/types.ts';
 import { type Part, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, enterStain, normalizeSample, show, studyOf, until } from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, show, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 /** Pixels of the base level per pixel of the screen: of each level but the coarsest, and in between. */
 const ZOOMS = [1, 2.7, 4.4];
 
 describe.skipIf(browserMissing)('a preview', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let derived: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    // Lossless, so that nothing but place and sharpness can differ.
-    derived = await normalizeSample(root, study, { encoding: 'htj2k' });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{ encoding: 'htj2k' }]);
 
   async function zoomTo(page: Page, resolution: number): Promise<void> {
     await page.waitForFunction(
@@ -52,14 +33,9 @@ describe.skipIf(browserMissing)('a preview', { timeout: 240_000 }, () => {
   }
 
   test.each(ZOOMS)('at %s pixels of the slide to one of the screen', async (zoom) => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enterStain(
-      page,
-      service.url,
-      study,
-      ({ results, stain }) => results.length === 1 && stain.state === 'ready',
-    );
+    await sample.enter(page, ({ stain }) => stain.state === 'ready');
     await zoomTo(page, zoom);
     await button(page, 'Preview').click();
     await until(
@@ -69,7 +45,7 @@ describe.skipIf(browserMissing)('a preview', { timeout: 240_000 }, () => {
     );
     const preview = await pictureAtRest(page, join(PICTURES, `preview-at-${zoom}.png`));
     await button(page, 'Stop preview').click();
-    await show(page, derived);
+    await show(page, sample.results[0]!);
     await page.locator('.stain-pane-label').filter({ hasText: 'Not for primary diagnosis' }).waitFor();
     await zoomTo(page, zoom);
     const stored = await pictureAtRest(page, join(PICTURES, `stored-at-${zoom}.png`));

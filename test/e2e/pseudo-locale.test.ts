@@ -1,6 +1,6 @@
 /** No text of the plugin is missing from its table: whoever translates that has translated all. */
 import { join } from 'node:path';
-import type { Browser, Page, Route } from 'playwright-core';
+import type { Page, Route } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from '../../core/src/contract/index.ts';
 import { noteOf, noteText } from '../../core/src/notes.ts';
@@ -9,17 +9,10 @@ import type { Session } from '../../extension/src/session.ts';
 import type { PluginState } from '../../extension/src/state.ts';
 import type { StringKey } from '../../extension/src/strings/translate.ts';
 import { PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  type OpenPage,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, drawLine, normalizeSample, PANEL, show, slideBox, state, studyOf, until } from './panel.ts';
+import { browserMissing, type OpenPage } from '../support/viewer.ts';
+import { button, drawLine, PANEL, show, slideBox, state, until } from './panel.ts';
 import { plainTexts, pseudoText, speakPseudo } from './pseudo-locale.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 const SOON = 20_000;
 
@@ -31,13 +24,9 @@ const notes = [
 ];
 
 describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
+  const sample = sampleSuite([{ template: 'he-violet' }, {}]);
   let opened: OpenPage;
   let page: Page;
-  let study: string;
-  let derived: string;
   /** What the service says of the newest job; undefined: what it says itself. */
   let told: Partial<Job> | undefined;
   let job: Job;
@@ -45,13 +34,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
   let data: string[];
 
   beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalizeSample(root, study, { template: 'he-violet' });
-    derived = await normalizeSample(root, study);
-    browser = shared.use(await launchBrowser());
-    opened = await openPage(browser, { viewport: { width: 1280, height: 900 }, locale: 'de-DE' });
+    opened = await sample.open({ viewport: { width: 1280, height: 900 }, locale: 'de-DE' });
     page = opened.page;
     await speakPseudo(page);
     await page.route('**/api/normalizations?series=*', async (route) => {
@@ -60,7 +43,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
       job = { ...newest!, ...told };
       await route.fulfill({ response: answer, json: { jobs: [job] } });
     });
-    await page.goto(`${service.url}stain?StudyInstanceUIDs=${study}`);
+    await page.goto(`${sample.url}stain?StudyInstanceUIDs=${sample.study}`);
     const known = await until(
       page,
       ({ templates, stain, results }) =>
@@ -265,7 +248,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     await page.locator('.stain-legend').waitFor();
     await expectTranslated();
     await said('comparison.back').click();
-    await show(page, derived);
+    await show(page, sample.results[1]!);
     await until(page, ({ profile }) => profile !== undefined, SOON);
     await page
       .locator(PANEL)
@@ -318,7 +301,7 @@ describe.skipIf(browserMissing)('in a pseudo-locale', { timeout: 120_000 }, () =
     await expectTranslated();
     metadata.resolve();
     await until(page, ({ series }) => series !== null);
-    await page.goto(service.url);
+    await page.goto(sample.url);
     await page.getByText(/2009/).first().click();
     await page.getByText(pseudoText('mode.title')).first().waitFor();
     expect((await state(page).catch(() => null)) === null).toBe(true);

@@ -1,18 +1,12 @@
 /** Our keys among OHIF's: what they do, that they are the user's to change, and that they are nowhere but in our mode. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { meanDifference, PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
+import { browserMissing } from '../support/viewer.ts';
 import { seriousFindings } from './axe.ts';
-import { button, enterStain, normalizeSample, slidePart, state, studyOf, until } from './panel.ts';
+import { button, slidePart, state, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 const CARD = 'stain-normalization-shortcuts';
 const SOON = 20_000;
@@ -32,27 +26,12 @@ async function preferences(page: Page): Promise<Map<string, string>> {
 }
 
 describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalizeSample(root, study);
-    await normalizeSample(root, study, { template: 'he-violet' });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
-
-  const enter = (page: Page): Promise<void> =>
-    enterStain(page, service.url, study, ({ results }) => results.length > 1);
+  const sample = sampleSuite([{}, { template: 'he-violet' }]);
 
   test('step through the templates, preview, and hold the original', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     const { template, templates } = await state(page);
     const ids = templates.state === 'ready' ? templates.value.map(({ id }) => id) : [];
     expect(template).toBe(ids[0]);
@@ -81,9 +60,9 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
   });
 
   test('open, change and close a comparison, and step through the results', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     for (const [key, mode] of [
       ['s', 'side-by-side'],
       ['w', 'swipe'],
@@ -125,9 +104,9 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
   });
 
   test('are on a card, which keeps the focus and gives it back', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     const { template } = await state(page);
     await button(page, 'Keyboard shortcuts').focus();
     await page.keyboard.press('?');
@@ -163,9 +142,9 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
   });
 
   test('are seen and changed in OHIF’s preferences, and none is one of OHIF’s own', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
+    await sample.enter(page);
     const shown = await preferences(page);
     await page.screenshot({ path: join(PICTURES, 'shortcuts-preferences.png') });
     expect(shown.get('Next stain template')).toBe('T');
@@ -205,10 +184,10 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
   });
 
   test('are nowhere but in our mode', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    await enter(page);
-    await page.goto(`${service.url}microscopy?StudyInstanceUIDs=${study}`);
+    await sample.enter(page);
+    await page.goto(`${sample.url}microscopy?StudyInstanceUIDs=${sample.study}`);
     await page.locator('.stain-pane-label').waitFor();
     for (const key of ['t', 'p', 's', '?']) await page.keyboard.press(key);
     expect([...(await preferences(page)).keys()].filter((label) => /stain|compar/i.test(label))).toEqual([]);

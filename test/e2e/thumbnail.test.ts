@@ -1,27 +1,14 @@
 /** The list of series shows what a job has made, as it does when the page is loaded anew. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { meanDifference, type Part, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { button, enterStain, state, studyOf, until } from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, state, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('the list of series', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite();
 
   /** Where the picture of a series is, without its frame. */
   async function partOf(page: Page, index: number): Promise<Part> {
@@ -41,10 +28,9 @@ describe.skipIf(browserMissing)('the list of series', { timeout: 240_000 }, () =
   });
 
   test('shows the new series as soon as it is there', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
-    const study = await studyOf(new URL(service.url).origin);
-    await enterStain(page, service.url, study, ({ series }) => series !== null);
+    await sample.enter(page, ({ series }) => series !== null);
     await button(page, /^Normali[sz]e/).click();
     await until(page, ({ comparison }) => comparison !== null);
     const image = page.locator('[data-cy="study-browser-thumbnail"]').nth(1).locator('img');

@@ -1,6 +1,6 @@
 /** The original and three results in one view, told from pictures: each in its quarter, moved together, gone without a trace. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Services } from '../../extension/src/ohif/types.ts';
 import {
@@ -11,61 +11,34 @@ import {
   type Picture,
   pictureAtRest,
 } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
+import { browserMissing } from '../support/viewer.ts';
 import { seriousFindings } from './axe.ts';
 import {
   button,
   drawLine,
-  enterStain,
   labelsOf,
-  normalizeSample,
   PANEL,
   show,
   slideBox,
   slidePart,
   state,
-  studyOf,
   turnWheel,
   until,
 } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 import { near, stroke } from './stroke.ts';
 
 describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let root: string;
-  let study: string;
-  let violet: string;
-  /** The newest first. */
-  const results: string[] = [];
-
-  const normalize = async (wanted: object): Promise<string> => {
-    const uid = await normalizeSample(root, study, wanted);
-    results.unshift(uid);
-    return uid;
-  };
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    root = new URL(service.url).origin;
-    study = await studyOf(root);
-    await normalize({ template: 'he-pink-violet' });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{ template: 'he-pink-violet' }]);
+  /** The newest first, as the panel lists them. */
+  const results = (): string[] => sample.results.toReversed();
+  const violet = (): string => sample.results[1]!;
 
   const picture = (page: Page, name: string): Promise<Picture> =>
     pictureAtRest(page, join(PICTURES, `two-by-two-${name}.png`));
 
   const enter = async (page: Page): Promise<void> => {
-    await enterStain(page, service.url, study, (now) => now.results.length === results.length);
+    await sample.enter(page);
     await pictureAtRest(page);
     await turnWheel(page, 3, [0.35, 0.3]);
   };
@@ -77,7 +50,7 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
   };
 
   test('is not offered with one result, and its key says why', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page, faults } = open;
     await enter(page);
     await button(page, 'Side by side').waitFor();
@@ -92,13 +65,13 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
 
   describe('of several results', () => {
     beforeAll(async () => {
-      violet = await normalize({ template: 'he-violet' });
-      await normalize({ template: 'he-magenta' });
-      await normalize({ template: 'he-magenta', transfer: 'paper' });
+      await sample.normalize({ template: 'he-violet' });
+      await sample.normalize({ template: 'he-magenta' });
+      await sample.normalize({ template: 'he-magenta', transfer: 'paper' });
     }, 240_000);
 
     test('shows one place four times, moves as one, and leaves that place and nothing else', async () => {
-      await using open = await openPage(browser);
+      await using open = await sample.open();
       const { page, faults } = open;
       await enter(page);
       const before = await picture(page, 'before');
@@ -106,7 +79,7 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
       const whole = await slideBox(page);
       const parts = await things(page);
       await button(page, 'Two by two').click();
-      expect(await seen(page)).toEqual(results.slice(0, 3));
+      expect(await seen(page)).toEqual(results().slice(0, 3));
       const opened = await picture(page, 'open');
       expect(await labelsOf(page)).toEqual([
         { role: 'original', text: 'Original' },
@@ -168,25 +141,25 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
     });
 
     test('from a result or a preview it is the same, and other ways to compare begin from it', async () => {
-      await using open = await openPage(browser);
+      await using open = await sample.open();
       const { page, faults } = open;
       await enter(page);
       await button(page, 'Preview').click();
       await until(page, ({ preview }) => preview?.isWhole === true);
       await button(page, 'Two by two').click();
-      expect(await seen(page)).toEqual(results.slice(0, 3));
+      expect(await seen(page)).toEqual(results().slice(0, 3));
       expect((await state(page)).preview).toBeNull();
       const quarters = quartersOf(await slideBox(page));
       expectOnePlace(await picture(page, 'from-preview'), quarters);
       await page.keyboard.press('x');
       await until(page, ({ comparison }) => comparison === null);
 
-      await show(page, violet);
+      await show(page, violet());
       await pictureAtRest(page);
       await turnWheel(page, 3, [0.35, 0.3]);
       const alone = await picture(page, 'violet-alone');
       await page.keyboard.press('q');
-      expect(await seen(page)).toEqual([violet, results[0], results[1]]);
+      expect(await seen(page)).toEqual([violet(), results()[0], results()[1]]);
       const opened = await picture(page, 'from-violet');
       expectOnePlace(opened, quarters);
       expect((await labelsOf(page)).map(({ text }) => text.split('\n')[1] ?? text)).toEqual([
@@ -197,20 +170,20 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
       ]);
       // The next result comes to the top right, and the others stay.
       await page.keyboard.press('t');
-      await expect.poll(() => seen(page)).toEqual([results[3], violet, results[0]]);
+      await expect.poll(() => seen(page)).toEqual([results()[3], violet(), results()[0]]);
       expect((await things(page)).viewers).toBe(4);
 
       // In a place that another has: they change places.
-      await page.locator(PANEL).getByLabel('Bottom right').selectOption(violet);
-      await expect.poll(() => seen(page)).toEqual([results[3], results[0], violet]);
-      await page.locator(PANEL).getByLabel('Top right').selectOption(results[1]!);
-      await expect.poll(() => seen(page)).toEqual([results[1], results[0], violet]);
+      await page.locator(PANEL).getByLabel('Bottom right').selectOption(violet());
+      await expect.poll(() => seen(page)).toEqual([results()[3], results()[0], violet()]);
+      await page.locator(PANEL).getByLabel('Top right').selectOption(results()[1]!);
+      await expect.poll(() => seen(page)).toEqual([results()[1], results()[0], violet()]);
       expectOnePlace(await picture(page, 'chosen'), quarters);
       expect(await seriousFindings(page, [PANEL, '.stain-pane-label'])).toEqual([]);
 
       await button(page, 'Swipe').click();
       const { comparison } = await until(page, (now) => now.comparison?.mode === 'swipe');
-      expect(comparison!.normalized.seriesInstanceUid).toBe(results[1]);
+      expect(comparison!.normalized.seriesInstanceUid).toBe(results()[1]);
       expect((await things(page)).viewers).toBe(2);
       const cover = await page.locator('.stain-second-viewer').elementHandle();
       await button(page, 'Blink').click();
@@ -227,19 +200,19 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
     });
 
     test('is the same for a colleague, who hears of what is gone', async () => {
-      await using mine = await openPage(browser);
+      await using mine = await sample.open();
       await enter(mine.page);
       await button(mine.page, 'Two by two').click();
       await seen(mine.page);
-      await mine.page.locator(PANEL).getByLabel('Bottom left').selectOption(results[3]!);
-      const wanted = [results[0]!, results[3]!, results[2]!];
+      await mine.page.locator(PANEL).getByLabel('Bottom left').selectOption(results()[3]!);
+      const wanted = [results()[0]!, results()[3]!, results()[2]!];
       await expect.poll(() => seen(mine.page)).toEqual(wanted);
       const sent = await picture(mine.page, 'sent');
-      const also = `${results[3]}_${results[2]}`;
+      const also = `${results()[3]}_${results()[2]}`;
       await expect.poll(() => new URL(mine.page.url()).searchParams.get('compareAlso')).toBe(also);
       const address = mine.page.url();
 
-      await using theirs = await openPage(browser);
+      await using theirs = await sample.open();
       await theirs.page.goto(address);
       expect(await seen(theirs.page)).toEqual(wanted);
       const got = await picture(theirs.page, 'got');
@@ -252,10 +225,10 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
       await expect.poll(() => new URL(theirs.page.url()).searchParams.has('compareAlso')).toBe(false);
 
       for (const [gone, mode] of [
-        [address.replace(results[3]!, '1.2.3'), 'two-by-two'],
+        [address.replace(results()[3]!, '1.2.3'), 'two-by-two'],
         [address.replace(also, '1.2.3'), 'side-by-side'],
         // The one that is there already, twice.
-        [address.replace(also, `${results[0]}_${results[0]}`), 'side-by-side'],
+        [address.replace(also, `${results()[0]}_${results()[0]}`), 'side-by-side'],
       ] as const) {
         await theirs.page.goto('about:blank');
         await theirs.page.goto(gone);
@@ -270,7 +243,7 @@ describe.skipIf(browserMissing)('two by two', { timeout: 240_000 }, () => {
     });
 
     test('an annotation that is drawn in one is seen, and removed, in all', async () => {
-      await using open = await openPage(browser);
+      await using open = await sample.open();
       const { page, faults } = open;
       await enter(page);
       await button(page, 'Two by two').click();

@@ -1,52 +1,23 @@
 /** One normalised series against another of the same slide, in pictures: each is seen as it is alone. */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { meanDifference, PICTURES, type Picture, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import {
-  button,
-  enterStain,
-  labelsOf,
-  normalizeSample,
-  PANEL,
-  show,
-  slidePart,
-  studyOf,
-  until,
-} from './panel.ts';
+import { browserMissing } from '../support/viewer.ts';
+import { button, labelsOf, PANEL, show, slidePart, until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 describe.skipIf(browserMissing)('two results of a slide', { timeout: 240_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-  let magenta: string;
-  let violet: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    magenta = await normalizeSample(root, study, { template: 'he-magenta' });
-    violet = await normalizeSample(root, study, { template: 'he-violet' });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{ template: 'he-magenta' }, { template: 'he-violet' }]);
 
   const picture = (page: Page, name: string): Promise<Picture> =>
     pictureAtRest(page, join(PICTURES, `two-results-${name}.png`));
 
   test('are put against each other in every way, named, measured, and in the address', async () => {
-    await using open = await openPage(browser);
+    await using open = await sample.open();
     const { page } = open;
-    await enterStain(page, service.url, study, ({ results }) => results.length === 2);
+    await sample.enter(page);
+    const [magenta, violet] = sample.results as [string, string];
     await show(page, magenta);
     await pictureAtRest(page);
     const part = await slidePart(page);

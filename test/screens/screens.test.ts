@@ -3,18 +3,12 @@
  * looked at (e2e-output/screens-*.png). Part of `.ci/full`.
  */
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { button, enterStain, normalizeSample, noticesGone, PANEL, studyOf, until } from '../e2e/panel.ts';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { button, noticesGone, PANEL, until } from '../e2e/panel.ts';
+import { sampleSuite } from '../e2e/sample-suite.ts';
 import { PICTURES, pictureAtRest } from '../support/pictures.ts';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
+import { browserMissing } from '../support/viewer.ts';
 
 const SIZES = [
   { width: 1280, height: 720 },
@@ -23,21 +17,10 @@ const SIZES = [
 ];
 
 describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  let study: string;
-
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    const root = new URL(service.url).origin;
-    study = await studyOf(root);
-    for (const template of ['he-magenta', 'he-violet']) await normalizeSample(root, study, { template });
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite([{ template: 'he-magenta' }, { template: 'he-violet' }]);
 
   test.each(SIZES)('at $width x $height', async (viewport) => {
-    await using open = await openPage(browser, { viewport });
+    await using open = await sample.open({ viewport });
     const { page } = open;
     const seen = async (state: string): Promise<void> => {
       await noticesGone(page);
@@ -47,12 +30,7 @@ describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
       const { width, height } = (await page.locator('[data-cy="viewport-grid"]').boundingBox())!;
       expect(width * height, state).toBeGreaterThan(0.4 * viewport.width * viewport.height);
     };
-    await enterStain(
-      page,
-      service.url,
-      study,
-      ({ results, stain }) => results.length === 2 && stain.state === 'ready',
-    );
+    await sample.enter(page, ({ stain }) => stain.state === 'ready');
     await seen('slide');
     await button(page, 'My slide').click();
     await until(page, ({ pictures, templates }) =>

@@ -1,0 +1,65 @@
+/** What most suites of the viewer start with: the sample slide in a service of its own, results of it, and a browser. */
+import type { Browser, Page } from 'playwright-core';
+import { beforeAll } from 'vitest';
+import type { PluginState } from '../../extension/src/state.ts';
+import { suiteResources } from '../support/suite-resources.ts';
+import {
+  launchBrowser,
+  type OpenPage,
+  openPage,
+  type RunningService,
+  startService,
+} from '../support/viewer.ts';
+import { enterStain, normalizeSample, studyOf } from './panel.ts';
+
+export interface SampleSuite {
+  /** Root of the viewer, with a slash at its end. */
+  readonly url: string;
+  /** Root of the service, without one. */
+  readonly root: string;
+  readonly study: string;
+  /** The derived series, in the order of the requests. */
+  readonly results: readonly string[];
+  /** Normalises the slide once more. Answers the new series. */
+  normalize(wanted?: object): Promise<string>;
+  /** A page of its own. */
+  open(options?: Parameters<typeof openPage>[1]): Promise<OpenPage>;
+  /** Opens the slide, and waits until the panel knows every result of the suite, and more if that is wanted. */
+  enter(page: Page, holds?: (state: PluginState) => boolean): Promise<void>;
+}
+
+/** Call it where the suite is described. @param requests of the normalisations that are made before the first test */
+export function sampleSuite(requests: readonly object[] = []): SampleSuite {
+  const shared = suiteResources();
+  let service: RunningService;
+  let browser: Browser;
+  let study: string;
+  const results: string[] = [];
+  const suite = {
+    get url() {
+      return service.url;
+    },
+    get root() {
+      return new URL(service.url).origin;
+    },
+    get study() {
+      return study;
+    },
+    results,
+    async normalize(wanted: object = {}) {
+      const series = await normalizeSample(suite.root, study, wanted);
+      results.push(series);
+      return series;
+    },
+    open: (options?: Parameters<typeof openPage>[1]) => openPage(browser, options),
+    enter: (page: Page, holds: (state: PluginState) => boolean = () => true) =>
+      enterStain(page, service.url, study, (now) => now.results.length >= results.length && holds(now)),
+  };
+  beforeAll(async () => {
+    service = shared.use(await startService());
+    study = await studyOf(suite.root);
+    for (const request of requests) await suite.normalize(request);
+    browser = shared.use(await launchBrowser());
+  }, 180_000);
+  return suite;
+}
