@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Whole slides through whole services, with a database: minutes where all others take seconds. */
+/** Whole slides, and services with a database: minutes where all others take seconds. */
 const SYSTEM = [
   'test/{cases,cli,identity,jobs,normalized,rules}/**/*.test.ts',
-  'test/pipeline/{faults,resume}.test.ts',
+  'test/pipeline/{faults,glass-tiles,map-levels,preview-region,resume,sparse-slide}.test.ts',
 ];
 
 /**
@@ -63,11 +63,10 @@ export default defineConfig({
       },
       {
         extends: true,
-        // One browser with its service at a time: both want the whole machine.
+        // Two browsers at a time: they wait for frames and for pictures at rest more than they compute.
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
           // A browser on a machine that others use too. Who passes only then is named at the end of .ci/run.
           retry: process.env['CI'] ? 1 : 0,
           hookTimeout: 180_000,

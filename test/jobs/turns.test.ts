@@ -1,7 +1,7 @@
 /** Users take turns: the requests of one user delay nobody else by more than that user's share. */
 import { afterAll, describe, it } from 'vitest';
 import type { JobService, JobServiceOptions } from '../../server/src/jobs/job-service.ts';
-import { create, openJobs, request, SteeredWork } from '../jobs/support.ts';
+import { create, openJobs, request, SteeredWork } from './support.ts';
 
 const opened = new AsyncDisposableStack();
 afterAll(() => opened.disposeAsync());
