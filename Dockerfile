@@ -78,5 +78,5 @@ USER 1000:1000
 EXPOSE 3080 9464
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.STAIN_MONITORING_PORT + '/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/app/server/src/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/server/src/main.ts"]
 CMD ["serve"]

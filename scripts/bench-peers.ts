@@ -26,9 +26,9 @@ import { type Composition, compose, VERSION } from '../server/src/wiring/composi
 import { readArguments } from './arguments.ts';
 import { makeBenchSlideOfSample, openOnly, scannerProfile, withSample } from './bench-slide.ts';
 import { type MeasuredProcess, measureProcess } from './measure-process.ts';
+import { START } from './start-product.ts';
 
 const SCRIPTS = fileURLToPath(new URL('.', import.meta.url));
-const MAIN = fileURLToPath(new URL('../server/src/main.ts', import.meta.url));
 const { STAIN_PYTHON = 'python3' } = process.env;
 /** Python runs in the scripts folder, where a relative path would name another file. */
 const PYTHON = STAIN_PYTHON.includes('/') ? resolve(STAIN_PYTHON) : STAIN_PYTHON;
@@ -151,7 +151,7 @@ function pipelines(source: string, pictures: string, template: string, env: Node
 }
 
 function cli(env: NodeJS.ProcessEnv, ...args: string[]): Promise<MeasuredProcess> {
-  return measureProcess(process.execPath, [MAIN, '--json', ...args], { env, progress: /^Opening/m });
+  return measureProcess(process.execPath, [...START, '--json', ...args], { env, progress: /^Opening/m });
 }
 
 function python(env: NodeJS.ProcessEnv, module: string, ...args: string[]): Promise<MeasuredProcess> {

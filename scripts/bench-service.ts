@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Place } from './bench-run.ts';
+import { START } from './start-product.ts';
 
 export interface BenchService {
   readonly url: string;
@@ -15,23 +15,19 @@ export async function startService(
   place: Place,
   settings: Readonly<Record<string, string>>,
 ): Promise<BenchService> {
-  const service = spawn(
-    process.execPath,
-    [fileURLToPath(new URL('../server/src/main.ts', import.meta.url)), 'serve'],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: {
-        ...process.env,
-        STAIN_SERVER_PORT: '0',
-        STAIN_VIEWER_ENABLED: 'false',
-        STAIN_LOG_LEVEL: 'silent',
-        STAIN_SPOOL_DIRECTORY: join(place.folder, 'serve-spool'),
-        STAIN_DATABASE_DIRECTORY: join(place.folder, 'database'),
-        STAIN_TEMPLATES_DIRECTORY: join(place.folder, 'templates'),
-        ...settings,
-      },
+  const service = spawn(process.execPath, [...START, 'serve'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      STAIN_SERVER_PORT: '0',
+      STAIN_VIEWER_ENABLED: 'false',
+      STAIN_LOG_LEVEL: 'silent',
+      STAIN_SPOOL_DIRECTORY: join(place.folder, 'serve-spool'),
+      STAIN_DATABASE_DIRECTORY: join(place.folder, 'database'),
+      STAIN_TEMPLATES_DIRECTORY: join(place.folder, 'templates'),
+      ...settings,
     },
-  );
+  });
   const url = await new Promise<string>((resolve, reject) => {
     let told = '';
     service.once('exit', () => reject(new Error(told)));

@@ -28,6 +28,7 @@ import { measureSampling } from './bench-sampling.ts';
 import { measureScaling } from './bench-scaling.ts';
 import { openOnly, SAMPLE } from './bench-slide.ts';
 import { bareLoop, stages } from './bench-stages.ts';
+import { NODE_OPTIONS } from './start-product.ts';
 
 function print(title: string, rows: readonly Row[]): void {
   console.log(`\n### ${title}\n\n| stage | Mpx/s | seconds |\n|---|---|---|`);
@@ -97,6 +98,7 @@ async function memoryOf(
 ): Promise<{ megapixels: number; seconds: number; peak: number }> {
   const child = fork(fileURLToPath(import.meta.url), ['--child', source, destination, model], {
     stdio: 'inherit',
+    execArgv: [...NODE_OPTIONS],
   });
   return new Promise((resolve, reject) => {
     child.once('message', (message) => resolve(message as never));

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
+import { NODE_OPTIONS } from '../scripts/start-product.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { repository } from './support/peers.ts';
 
@@ -33,6 +34,17 @@ interface Manifest {
     };
   };
 }
+
+describe('Node', () => {
+  it('is started with the same options everywhere', () => {
+    const ways = [
+      packageJson.scripts.start,
+      packageJson.scripts.cli,
+      /^ENTRYPOINT (.+)/m.exec(dockerfile)![1]!,
+    ];
+    for (const way of ways) for (const option of NODE_OPTIONS) expect(way).toContain(option);
+  });
+});
 
 describe('the Dockerfile', () => {
   /** Variables of the image, one per line. */
