@@ -78,3 +78,13 @@ it('processes only what the query matches, and refuses a malformed query', async
   for (const query of ['PatientName=x', 'StudyDate'])
     expect((await run('--query', query)).stderr).toContain('REQUEST_INVALID');
 });
+
+it('refuses a template or model that does not exist once, and not slide by slide', async () => {
+  for (const [option, code] of [
+    ['--template', 'TEMPLATE_NOT_FOUND'],
+    ['--model', 'MODEL_NOT_FOUND'],
+  ]) {
+    const { stdout, stderr } = await run(option!, 'mistyped');
+    expect([stdout, stderr]).toEqual(['', expect.stringContaining(`Error (${code})`)]);
+  }
+});

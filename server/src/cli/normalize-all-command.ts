@@ -53,6 +53,9 @@ export async function normalizeAllCommand(
   if (args.report !== undefined && !/\.(csv|json)$/.test(args.report))
     throw new StainError('REQUEST_INVALID', 'The name of the report must end in .csv or .json.');
   const { config } = composition;
+  // Once, and not slide by slide.
+  await composition.templates.get(args.template);
+  await composition.model(args.model);
   await using source = await openArchiveLocation(args.source, config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, config, { create: true });

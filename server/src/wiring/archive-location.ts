@@ -13,7 +13,7 @@ import {
   defaultArchiveSettings,
   namedArchiveSettings,
 } from '../auth/archive-settings.ts';
-import type { Config, NamedArchive } from '../config.ts';
+import { archiveNames, type Config, type NamedArchive } from '../config.ts';
 import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { parseRoot } from '../dicomweb/connection.ts';
@@ -141,7 +141,10 @@ async function openFolder(
     () => false,
   );
   if (!isFolder)
-    throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
+    throw new StainError(
+      'REQUEST_INVALID',
+      `"${location}" is neither a folder, an http(s) URL nor an archive of the configuration (${archiveNames(config).join(', ')}).`,
+    );
   if (stores) await requireWritableFolder(location);
   const archive = await createArchive({
     folder: location,
