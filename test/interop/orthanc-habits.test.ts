@@ -75,7 +75,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       const corner = async (url: string): Promise<Uint8Array> => {
         await using location = await place.open(url);
         const archives = { source: location.client, destination: location.client };
-        const series = await chooseSeries(location.client, {}, signal);
+        const series = await chooseSeries(location, {}, signal);
         const remote = await openRemoteSeries(series, place.composition.environment(archives), signal);
         const { rgb } = await remote.base(WHITE).read({ x: 10, y: 10, width: 400, height: 300 }, signal);
         return rgb;

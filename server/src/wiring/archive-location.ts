@@ -20,7 +20,7 @@ import { parseRoot } from '../dicomweb/connection.ts';
 import { namedClient } from '../dicomweb/named-client.ts';
 import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
-import type { SeriesReference } from '../pipeline/series-reference.ts';
+import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import { createTemporarySpool } from '../spool/spool.ts';
 import { sendProblem } from '../web/problem.ts';
 
@@ -38,6 +38,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly leftOut: readonly LeftOutFiles[];
   /** For a folder: when the newest file of a series was written, as of now; milliseconds since 1970. */
   changedAtMs?(series: SeriesReference): Promise<number>;
+  /** For a folder: the slide's file, its own folder or its first file, by its path in the folder. May name a patient. */
+  fileOf?(slide: SlideReference): string | undefined;
 }
 
 export interface OpenOptions extends Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'> {
@@ -186,6 +188,8 @@ async function openFolder(
       await archive.rescan();
       return archive.changedAtMs(studyInstanceUid, seriesInstanceUid);
     },
+    fileOf: ({ studyInstanceUid, seriesInstanceUid, slide }) =>
+      archive.placeOf(studyInstanceUid, seriesInstanceUid, slide),
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.close();
