@@ -15,7 +15,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
-    // Some tests load ONNX Runtime themselves; the product switches its telemetry off (server/src/inference/start-worker.ts).
+    // Some tests load ONNX Runtime themselves; the product switches its telemetry off (server/src/inference/no-telemetry.ts).
     env: { ORT_DISABLE_TELEMETRY: '1' },
     // Until it is so, on a machine that does other work too: one second, the default, is a matter of luck.
     expect: { poll: { timeout: 30_000 } },

@@ -1,4 +1,5 @@
 /** A thread with one session of one graph, which it runs repeatedly: what bench-gpu.ts measures. */
+import '../server/src/inference/no-telemetry.ts';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import type { WorkerStart } from '../server/src/inference/messages.ts';

@@ -14,7 +14,7 @@ const RUNS = 5;
 export async function measurePreview(place: Place, folder: string, model: string): Promise<void> {
   const { composition } = place;
   await using archive = await openArchiveLocation(folder, composition.config, { create: false });
-  const series = await chooseSeries(archive.client, {}, signal);
+  const series = await chooseSeries(archive, {}, signal);
   const access = composition.environment({ source: archive.client, destination: archive.client });
   const network = await composition.network(model);
   const template = await composition.templates.get(TEMPLATE);

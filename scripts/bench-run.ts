@@ -82,7 +82,7 @@ export async function runPipeline(
   await using from = await openArchiveLocation(source, composition.config, { create: false });
   await using to = await openArchiveLocation(destination, composition.config, { create: true });
   const request: NormalizationRequest = {
-    ...(await chooseSeries(from.client, {}, signal)),
+    ...(await chooseSeries(from, {}, signal)),
     template: TEMPLATE,
     model,
     transfer,

@@ -40,7 +40,7 @@ export const SAMPLE = fileURLToPath(new URL('sample', import.meta.url));
 /** Opens the only slide of an archive. */
 export async function openOnly(composition: Composition, archive: ArchiveLocation): Promise<OpenSeries> {
   const signal = new AbortController().signal;
-  const series = await chooseSeries(archive.client, {}, signal);
+  const series = await chooseSeries(archive, {}, signal);
   const environment = composition.environment({ source: archive.client, destination: archive.client });
   return openSeries(series, environment, new ProgressTracker(() => {}), signal);
 }

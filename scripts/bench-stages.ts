@@ -96,7 +96,7 @@ export async function bareMap(
 export async function stages(place: Place, source: string): Promise<Row[]> {
   const { composition } = place;
   await using archive = await openArchiveLocation(source, composition.config, { create: false });
-  const series = await chooseSeries(archive.client, {}, signal);
+  const series = await chooseSeries(archive, {}, signal);
   const instances = await archive.client.searchInstances(
     { StudyInstanceUID: series.studyInstanceUid, SeriesInstanceUID: series.seriesInstanceUid },
     signal,

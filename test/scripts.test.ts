@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { repository } from './support/peers.ts';
+import { PYTHON, python, repository } from './support/peers.ts';
 
 interface Outcome {
   readonly code: number;
@@ -17,15 +17,18 @@ interface Outcome {
 const cache = mkdtempSync(join(tmpdir(), 'scripts-test-'));
 afterAll(() => rmSync(cache, { recursive: true }));
 
-const node = (...args: string[]): Promise<Outcome> =>
+const run = (program: string, args: readonly string[], cwd: string): Promise<Outcome> =>
   new Promise((resolve) => {
     execFile(
-      process.execPath,
+      program,
       args,
-      { cwd: repository, env: { ...process.env, NODE_COMPILE_CACHE: cache } },
+      { cwd, env: { ...process.env, NODE_COMPILE_CACHE: cache } },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
   });
+const node = (...args: string[]) => run(process.execPath, args, repository);
+const runModule = (module: string, option: string) =>
+  run(PYTHON, ['-m', module, option], join(repository, 'scripts'));
 
 const commands = Object.entries(packageJson.scripts).flatMap(([name, command]) => {
   const [, script] = /^node (?:--\S+ )*(\S+\.ts)/.exec(command) ?? [];
@@ -41,6 +44,23 @@ it.each(commands)('npm run $name -- --help', async ({ script }) => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/^Usage: /);
   expect(stdout).toContain('--help');
+});
+
+describe.skipIf(python.missing)(`Python${python.note}`, () => {
+  it.each([
+    'dcgmm.check',
+    'dcgmm.export',
+    'dcgmm.half',
+    'dcgmm.reference',
+    'dcgmm.vectors',
+    'evaluation.ink',
+    'stains.vectors',
+  ])('python -m %s', async (module) => {
+    const help = await runModule(module, '--help');
+    expect(help).toMatchObject({ code: 0, stdout: expect.stringMatching(/^usage: /) });
+    const wrong = await runModule(module, '--nonsense');
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/^usage: /) });
+  });
 });
 
 describe('wrong usage exits with 2 and says what is right', () => {

@@ -71,13 +71,16 @@ const extension = {
     defineBatchPage();
   },
 
-  getCustomizationModule({ appConfig }: RegistrationContext) {
-    const { routerBasename = '' } = appConfig;
+  getCustomizationModule({ appConfig, servicesManager }: RegistrationContext) {
+    const { routerBasename = '', oidc = [] } = appConfig;
+    const { userAuthenticationService } = servicesManager.services;
     const base = routerBasename.endsWith('/') ? routerBasename : `${routerBasename}/`;
     const mounted = (element: HTMLElement | null): void => {
       batches?.close();
       batches = undefined;
       if (!element || !client) return;
+      // OHIF shows the page for a moment before it sends the user to the login, and again afterwards.
+      if (oidc.length > 0 && !userAuthenticationService.getAuthorizationHeader()?.Authorization) return;
       const batch = new URLSearchParams(location.search).get('batch') ?? undefined;
       batches = new BatchModel(client, batch);
       Object.assign(element, { model: batches, base });

@@ -2,6 +2,7 @@
 
     python -m dcgmm.check        (numpy, onnx and onnxruntime only; exit code 1 on any failure)
 """
+import argparse
 import hashlib
 import json
 import sys
@@ -107,6 +108,7 @@ def check_tiling(model: dict, threads: int, size: tuple[int, int], tile: int) ->
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     manifest = json.loads((MODELS / "manifest.json").read_text())
     for model in manifest["models"]:
         expect(matches(MODELS / model["weights"]["file"], model["weights"]["sha256"]), f"{model['weights']['file']}: SHA-256")

@@ -2,7 +2,7 @@
 
     python -m dcgmm.reference image.png responsibilities.png   (looks at one image)
 """
-import sys
+import argparse
 
 import numpy as np
 
@@ -164,12 +164,16 @@ def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray], netw
 def main() -> None:
     from PIL import Image
 
-    image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image")
+    parser.add_argument("responsibilities")
+    options = parser.parse_args()
+    image = np.asarray(Image.open(options.image).convert("RGB"))
     tile = image[None, : image.shape[0] // 4 * 4, : image.shape[1] // 4 * 4]
     _, x = features(tile)
     g = responsibilities(x[:, 0], read_weights(weights_file("reference")), "reference")[0]
     colours = np.array([[60, 0, 140], [230, 60, 120], [255, 200, 220], [255, 255, 255]], float)
-    Image.fromarray(np.einsum("khw,kc->hwc", g, colours).round().astype(np.uint8)).save(sys.argv[2])
+    Image.fromarray(np.einsum("khw,kc->hwc", g, colours).round().astype(np.uint8)).save(options.responsibilities)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m peers.export SOURCE DESTINATION
 """
-import sys
+import argparse
 from pathlib import Path
 
 from PIL import Image
@@ -31,4 +31,7 @@ def main(source: Path, destination: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("destination", type=Path)
+    main(**vars(parser.parse_args()))

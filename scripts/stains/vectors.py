@@ -2,6 +2,7 @@
 
     python -m stains.vectors
 """
+import argparse
 import json
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def vector(name: str, height: int, width: int) -> dict:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     (FIXTURES / "stains").mkdir(exist_ok=True)
     vectors = [vector(*picture) for picture in PICTURES]
     (FIXTURES / "stains/vectors.json").write_text(json.dumps(vectors) + "\n")

@@ -645,6 +645,11 @@ const schema = z.strictObject({
 
 export type Config = z.infer<typeof schema>;
 
+/** Names of all archives, the default one first. */
+export function archiveNames({ archives }: Pick<Config, 'archives'>): string[] {
+  return [DEFAULT_ARCHIVE, ...Object.keys(archives)];
+}
+
 export interface ConfigRow {
   /** Path in the JSON file, separated by dots. */
   readonly key: string;

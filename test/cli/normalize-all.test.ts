@@ -55,11 +55,18 @@ const stored = async () =>
     .sort();
 
 it('continues after a slide that fails, and reports each outcome', async () => {
-  const { code, stdout } = await run('--report', 'report.json');
+  const { code, stdout, stderr } = await run('--report', 'report.json');
   expect(code).toBe(1);
-  expect(stdout).toContain('TOO_LITTLE_TISSUE');
-  const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8'));
-  expect(report.map(({ state }: { state: string }) => state).sort()).toEqual(['COMPLETED', 'FAILED']);
+  // By the names that people know.
+  expect(stdout).toMatch(/^ {2}glass\.dcm {2}[\d.]+ {2}TOO_LITTLE_TISSUE: /m);
+  expect(stderr).toMatch(/^\d of 2 {2}[\d.]+ {2}glass\.dcm$/m);
+  const report: { state: string; file: string }[] = JSON.parse(
+    await readFile(join(folder, 'report.json'), 'utf8'),
+  );
+  expect(report.map(({ state, file }) => `${file} ${state}`).sort()).toEqual([
+    'glass.dcm FAILED',
+    'slide.dcm COMPLETED',
+  ]);
   expect(await stored()).toHaveLength(1);
   expect(await readdir(join(folder, 'spool'))).toEqual([]);
 });
@@ -68,7 +75,9 @@ it('skips what is done when run again', async () => {
   const before = await stored();
   const { stdout } = await run('--report', 'report.csv');
   expect(stdout).toContain('1 skipped');
-  expect(await readFile(join(folder, 'report.csv'), 'utf8')).toContain('SKIPPED,,ALREADY_NORMALIZED');
+  const [head, ...lines] = (await readFile(join(folder, 'report.csv'), 'utf8')).trim().split('\r\n');
+  expect(head).toMatch(/,slide,file$/);
+  expect(lines.find((line) => line.includes('SKIPPED,,ALREADY_NORMALIZED'))).toMatch(/,slide\.dcm$/);
   expect(await stored()).toEqual(before);
 });
 
@@ -77,4 +86,22 @@ it('processes only what the query matches, and refuses a malformed query', async
   expect([code, stdout]).toEqual([1, expect.stringMatching(/^1 failed/)]);
   for (const query of ['PatientName=x', 'StudyDate'])
     expect((await run('--query', query)).stderr).toContain('REQUEST_INVALID');
+});
+
+it('refuses a template or model that does not exist once, and not slide by slide', async () => {
+  for (const [option, code] of [
+    ['--template', 'TEMPLATE_NOT_FOUND'],
+    ['--model', 'MODEL_NOT_FOUND'],
+  ]) {
+    const { stdout, stderr } = await run(option!, 'mistyped');
+    expect([stdout, stderr]).toEqual(['', expect.stringContaining(`Error (${code})`)]);
+  }
+});
+
+it('notices a report that cannot be written before the work', async () => {
+  const { stderr } = await run('--report', 'missing/report.csv');
+  expect(stderr).toContain(
+    'Error (REQUEST_INVALID): The report missing/report.csv cannot be written (ENOENT).',
+  );
+  expect(stderr).not.toContain('1 of 2');
 });

@@ -24,7 +24,7 @@ it('takes a slide of an archive whose instances have stayed the same, and no oth
   await using served = await serveArchive({ folder });
   await using source = await place.open(served.url);
   const environment = place.composition.environment({ source: source.client, destination: source.client });
-  const series = await chooseSeries(source.client, {}, signal);
+  const series = await chooseSeries(source, {}, signal);
   const settling = new Settling(source, environment, 0.2);
   const before = await settling.settled(series, signal);
   expect(before).toMatch(/^[0-9a-f]{64}$/);
@@ -53,7 +53,7 @@ it('sees files that arrive in a folder meanwhile, whatever their times, and stop
   await utimes(join(folder, 'level-3.dcm'), 1e9, 1e9);
   await using source = await place.open(folder);
   const environment = place.composition.environment({ source: source.client, destination: source.client });
-  const series = await chooseSeries(source.client, {}, signal);
+  const series = await chooseSeries(source, {}, signal);
   const settling = new Settling(source, environment, 1);
   const before = await settling.settled(series, signal);
   await cp(join(SAMPLE, 'level-2.dcm'), join(folder, 'level-2.dcm'));

@@ -1,6 +1,6 @@
 /** The operator's page and what its forms do, over a real queue whose work the test controls. */
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Batch, BatchReport, Job } from '../../core/src/contract/index.ts';
 import { StainError } from '../../core/src/errors.ts';
 import type { AuditEntry } from '../../server/src/audit/audit-event.ts';
@@ -283,6 +283,60 @@ describe('"Try again"', () => {
     expect(await (await post('/rules/night/retry')).json()).toMatchObject({ code: 'RULE_NOT_FOUND' });
     for (const query of ['?position=1', '?position=-1&part=0', '?position=x&part=0', '?other=1'])
       expect((await post(`/batches/00000000-0000-4000-8000-000000000000/retry${query}`)).status).toBe(400);
+  });
+});
+
+describe('while something is wrong', () => {
+  const HTML = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+  const away = () =>
+    vi.spyOn(jobs, 'get').mockRejectedValueOnce(new StainError('DATABASE_UNAVAILABLE', 'It <is> away.'));
+
+  it('a browser sees a page that says what, and loads it again; a script gets the problem', async () => {
+    for (const accept of [HTML, { Accept: 'application/json' }, {}]) {
+      vi.spyOn(jobs, 'queue').mockRejectedValueOnce(new StainError('DATABASE_UNAVAILABLE', 'It <is> away.'));
+      const answer = await ask('/api/operations.html', 'administer', { headers: accept });
+      expect(answer.status).toBe(503);
+      expect(answer.headers.get('Retry-After')).toBe('5');
+      if (accept !== HTML) {
+        expect(await answer.json()).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+        continue;
+      }
+      expect(answer.headers.get('Content-Type')).toMatch(/^text\/html/);
+      expect(answer.headers.get('Content-Security-Policy')).toMatch(
+        /^default-src 'none'; style-src 'sha256-/,
+      );
+      expect(answer.headers.get('Cache-Control')).toBe('no-store');
+      const page = await answer.text();
+      expect(page).toContain('<meta http-equiv="refresh" content="5">');
+      expect(page).toMatch(/role="alert">DATABASE_UNAVAILABLE: It &#60;is&#62; away\. <span>\w+/);
+      expect(page).toContain('This page loads again by itself');
+    }
+  });
+
+  it('a form that could not be sent leads back to the page', async () => {
+    const path = '/normalizations/00000000-0000-4000-8000-000000000000/retry';
+    away();
+    const answer = await post(path, HTML);
+    expect(answer.status).toBe(503);
+    const page = await answer.text();
+    expect(page).toContain('<a href="/api/operations.html">');
+    expect(page).not.toContain('http-equiv="refresh"');
+    away();
+    expect(await (await post(path)).json()).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+  });
+
+  it('neither a page nor a download shows JSON to people', async () => {
+    for (const [path, user, code] of [
+      ['/api/operations.html', 'read', 'FORBIDDEN'],
+      ['/api/operations.html', undefined, 'UNAUTHENTICATED'],
+      ['/api/operations.html?retried=x', 'administer', 'REQUEST_INVALID'],
+      ['/api/quality.html?page=0', 'administer', 'REQUEST_INVALID'],
+      ['/api/quality.csv?from=x', 'administer', 'REQUEST_INVALID'],
+    ] as const) {
+      const answer = await ask(path, user, { headers: HTML });
+      expect(answer.headers.get('Content-Type')).toMatch(/^text\/html/);
+      expect(await answer.text()).toContain(`role="alert">${code}: `);
+    }
   });
 });
 

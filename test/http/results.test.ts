@@ -11,6 +11,7 @@ const RESULT: StoredResult = {
   source: { studyInstanceUid: '1.2', seriesInstanceUid: '1.2.3' },
   state: 'DIFFERS',
   differs: ['PatientID'],
+  missingArchives: [],
   reason: null,
   replacement: null,
   storedAt: '2026-11-26T12:00:00.000Z',

@@ -7,9 +7,11 @@ import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { infoArchiveCommand } from '../../server/src/cli/info-archive-command.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
+import { copySample } from '../support/copy-slide.ts';
 import { answer, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { OrthancRest } from '../support/orthanc-rest.ts';
 import { repository } from '../support/peers.ts';
 import { collect } from '../support/storable.ts';
 
@@ -73,7 +75,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
       const corner = async (url: string): Promise<Uint8Array> => {
         await using location = await place.open(url);
         const archives = { source: location.client, destination: location.client };
-        const series = await chooseSeries(location.client, {}, signal);
+        const series = await chooseSeries(location, {}, signal);
         const remote = await openRemoteSeries(series, place.composition.environment(archives), signal);
         const { rgb } = await remote.base(WHITE).read({ x: 10, y: 10, width: 400, height: 300 }, signal);
         return rgb;
@@ -102,5 +104,35 @@ for (const peer of [installedOrthanc, newerOrthanc])
         );
         expect((await collect(stored)).equals(await readFile(join(derived, name)))).toBe(true);
       }
+    });
+  });
+
+for (const peer of [installedOrthanc, newerOrthanc])
+  describe.skipIf(peer.missing)(`${peer.name} and letters beyond ASCII`, () => {
+    it('is a reason to write a wildcard: it decodes no query, whatever the character set', async () => {
+      await using place = await createWorkplace();
+      await using orthanc = await startOrthanc(peer);
+      for (const [id, characterSet, encoding] of [
+        ['utf-8', 'ISO_IR 192', 'utf8'],
+        ['latin-1', 'ISO_IR 100', 'latin1'],
+      ] as const) {
+        const name = Buffer.from('Müller', encoding);
+        // Headers of test slides are written in ASCII.
+        const held = 'X'.repeat(name.length);
+        const { files } = await copySample(id, [3], () => ({
+          SpecificCharacterSet: characterSet,
+          PatientName: held,
+          PatientID: id,
+        }));
+        for (const file of files) name.copy(file, file.indexOf(held));
+        await new OrthancRest(orthanc).put(files);
+      }
+      await using archive = await place.open(orthanc.url);
+      const found = async (PatientName: string) =>
+        (await archive.client.searchStudies({ PatientName }, signal)).map(
+          (json) => (json['00100010']!.Value as { Alphabetic: string }[])[0]!.Alphabetic,
+        );
+      expect(await found('*M*ller*')).toEqual(['Müller', 'Müller']);
+      for (const name of ['Müller', '*Müller*', '*M?ller*']) expect(await found(name)).toEqual([]);
     });
   });

@@ -28,6 +28,7 @@ function openResults(
   return new ResultService({
     settings,
     jobs,
+    archives: ['far'],
     // Nothing is asked of an archive without notes and checks.
     environmentOf: () => ({}) as never,
     archivesOf: () => ({}) as never,
@@ -232,4 +233,62 @@ it('rejects what a later revision replaces, and goes on where that fails', async
   expect(await result()).toMatchObject({ reason: 'quality', replacement: null });
   expect(await results.counts()).toEqual({ REJECTED: 1, CURRENT: 2 });
   expect(faults).toHaveLength(1);
+});
+
+describe('a result whose archive has left the settings', () => {
+  const gone = new StainError('ARCHIVE_NOT_FOUND', 'There is no archive.');
+  let faults: unknown[] = [];
+  beforeEach(() => {
+    faults = [];
+  });
+  /** As the wiring does it. */
+  const parts: Partial<ResultServiceOptions> = {
+    archives: [],
+    environmentOf({ destination }) {
+      if (destination !== undefined) throw gone;
+      return {} as never;
+    },
+    archivesOf({ source, destination }) {
+      if ((source ?? destination) !== undefined) throw gone;
+      const empty = { searchInstances: async () => [], searchSeries: async () => [] };
+      return { source: empty, destination: empty } as never;
+    },
+    onFault: (error) => faults.push(error),
+  };
+
+  it('says so, names the archive, and is asked for no more', async () => {
+    results = openResults({});
+    await store(request({ destination: 'far' }));
+    await results.close();
+    results = openResults({ STAIN_RESULTS_CHECK_DAYS: '1', STAIN_RESULTS_KEEP_DAYS: '1' }, parts);
+    await older('stored_at', 50);
+    await older('warned_at', 20);
+    expect(await result()).toMatchObject({ state: 'ARCHIVE GONE', missingArchives: ['far'] });
+    expect((await results.list({ limit: 10, state: 'ARCHIVE GONE' })).results).toHaveLength(1);
+    expect(await results.counts()).toEqual({ 'ARCHIVE GONE': 1 });
+    const { studyInstanceUid } = await result();
+    expect(await results.check(studyInstanceUid, AbortSignal.timeout(10_000))).toMatchObject([
+      { state: 'ARCHIVE GONE' },
+    ]);
+    await expect(results.remake(first, AbortSignal.timeout(10_000))).rejects.toBe(gone);
+    // Two rounds later.
+    await store();
+    await store();
+    expect(faults).toEqual([]);
+    await results.close();
+    results = openResults({});
+    expect(await result()).toMatchObject({ state: 'EXPIRING', missingArchives: [] });
+  });
+
+  it('is rejected at the end of its retention where only the archive of the slide has gone', async () => {
+    results = openResults({});
+    await store(request({ source: 'far' }));
+    await results.close();
+    results = openResults({ STAIN_RESULTS_KEEP_DAYS: '30' }, parts);
+    expect(await result()).toMatchObject({ state: 'ARCHIVE GONE', missingArchives: ['far'] });
+    await older('stored_at', 31);
+    await older('warned_at', 15);
+    await expect.poll(state).toBe('REJECTED');
+    expect(faults).toEqual([]);
+  });
 });

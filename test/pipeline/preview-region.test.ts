@@ -26,7 +26,7 @@ let series: SeriesReference;
 beforeAll(async () => {
   place = await createWorkplace();
   source = await place.open(await place.fill('source', join(repository, 'scripts/sample')));
-  series = await chooseSeries(source.client, {}, signal);
+  series = await chooseSeries(source, {}, signal);
 });
 afterAll(async () => {
   await source[Symbol.asyncDispose]();
@@ -106,7 +106,7 @@ describe('preview of a region', () => {
       await using archive = await place.open(folder);
       const { client } = archive;
       const access = place.composition.environment({ source: client, destination: client });
-      const remote = await openRemoteSeries(await chooseSeries(client, {}, signal), access, signal);
+      const remote = await openRemoteSeries(await chooseSeries({ client }, {}, signal), access, signal);
       return await remote.base(WHITE).read({ x: 100, y: 100, width: 300, height: 300 }, signal);
     };
     const expected = await read('RGB');

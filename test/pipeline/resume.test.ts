@@ -88,7 +88,7 @@ async function run(
   const end = new AbortController();
   const progress: Progress[] = [];
   const request = {
-    ...(await chooseSeries(input.client, {}, end.signal)),
+    ...(await chooseSeries(input, {}, end.signal)),
     template: TEMPLATE,
     model: 'fast',
     transfer: 'linear',

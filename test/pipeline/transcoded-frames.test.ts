@@ -42,7 +42,7 @@ async function cornersOf(url: string): Promise<Uint8Array[]> {
     source: location.client,
     destination: location.client,
   });
-  const series = await chooseSeries(location.client, {}, signal);
+  const series = await chooseSeries(location, {}, signal);
   const corner = (source: PixelSource) => source.read({ x: 100, y: 100, width: 300, height: 200 }, signal);
   const remote = await openRemoteSeries(series, environment, signal);
   await using fetched = await openSeries(series, environment, new ProgressTracker(() => {}), signal);

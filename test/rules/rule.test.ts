@@ -72,7 +72,7 @@ describe('the file of rules', () => {
     [
       'an archive that is not named',
       [{ ...ONE, source: 'constructor' }],
-      /there is no archive "constructor"/,
+      /there is no archive "constructor". There are: default, vendor, research/,
     ],
     [
       'a destination that is read-only',

@@ -204,6 +204,17 @@ describe('attack: lines are forged in the format of version 0.1.0, which needs n
   });
 });
 
+it('a file without a line of a trail is not called complete', async () => {
+  await writeFile(file, '# Read me\n\nThis is no trail.\n');
+  await expect(verifyAuditTrail([file])).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+    message: `${file} is not an audit trail.`,
+  });
+  // All that a crash has left of the first event.
+  await writeFile(file, '{"resourceType":"Aud');
+  expect(await verifyAuditTrail([file])).toMatchObject({ isWhole: true, events: 0 });
+});
+
 describe('no attack: a crash, a rotation, an older version', () => {
   it('a torn line is reported, and the trail continues after it', async () => {
     const tears = [1, 20, 300];

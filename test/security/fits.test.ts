@@ -50,7 +50,7 @@ beforeAll(async () => {
   await archive.archive.rescan();
   proxy = await startFaultProxy(archive.url);
   source = createDicomWebClient({ url: proxy.url });
-  const found = await chooseSeries(source, {}, new AbortController().signal);
+  const found = await chooseSeries({ client: source }, {}, new AbortController().signal);
   series = { studyInstanceUid: found.studyInstanceUid, seriesInstanceUid: found.seriesInstanceUid };
   jobs = await openJobs({ run: new SteeredWork().run, fingerprint: async () => FINGERPRINT });
   const { composition } = place;

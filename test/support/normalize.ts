@@ -71,7 +71,7 @@ export async function normalizeOnlySlide(
 ): Promise<NormalizationResult> {
   const { signal = new AbortController().signal, onProgress = () => {}, ...changes } = options;
   const request: NormalizationRequest = {
-    ...(await chooseSeries(source.client, {}, signal)),
+    ...(await chooseSeries(source, {}, signal)),
     template: TEMPLATE,
     model: 'reference',
     transfer: 'linear',

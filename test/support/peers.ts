@@ -30,7 +30,7 @@ export function program(name: string): Peer {
   }
 }
 
-const PYTHON = process.env.STAIN_PYTHON ?? join(repository, '.venv/bin/python');
+export const PYTHON = process.env.STAIN_PYTHON ?? join(repository, '.venv/bin/python');
 
 /** Python with the packages of test/interop/requirements.txt. */
 export const python: Peer = peer('Python with test/interop/requirements.txt', existsSync(PYTHON));

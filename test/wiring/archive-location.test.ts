@@ -33,3 +33,10 @@ it('reports a file that has disappeared as an error of the archive, without a st
   // Once the server is closed nothing more is printed.
   expect(printed).not.toHaveBeenCalled();
 });
+
+it('names the archives of the configuration if a name is mistyped', async () => {
+  const config = loadConfig({ env: { STAIN_ARCHIVES: '{"research": {"url": "https://research.example"}}' } });
+  await expect(openArchiveLocation('reserach', config, { create: false })).rejects.toThrow(
+    '"reserach" is neither a folder, an http(s) URL nor an archive of the configuration (default, research).',
+  );
+});

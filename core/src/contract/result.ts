@@ -4,11 +4,11 @@ import { dicomUid } from './normalization.ts';
 import { rejectionReason } from './rejection-reason.ts';
 
 export const resultState = z
-  .enum(['CURRENT', 'DIFFERS', 'SOURCE GONE', 'GONE', 'EXPIRING', 'REJECTED'])
+  .enum(['CURRENT', 'DIFFERS', 'SOURCE GONE', 'GONE', 'ARCHIVE GONE', 'EXPIRING', 'REJECTED'])
   .meta({
     id: 'ResultState',
     description:
-      'DIFFERS: patient, accession or study of the slide were corrected since. SOURCE GONE, GONE: the archive has no such slide, no such result any more. EXPIRING: its retention ends soon. REJECTED: by this service or by others',
+      'DIFFERS: patient, accession or study of the slide were corrected since. SOURCE GONE, GONE: the archive has no such slide, no such result any more. ARCHIVE GONE: the settings name no such archive any more. EXPIRING: its retention ends soon. REJECTED: by this service or by others',
   });
 export type ResultState = z.infer<typeof resultState>;
 
@@ -35,6 +35,13 @@ export const storedResult = z
       .meta({
         description: 'Keywords of the attributes in which the slide differs from the result now',
         example: ['PatientID', 'AccessionNumber'],
+      }),
+    missingArchives: z
+      .array(z.string())
+      .readonly()
+      .meta({
+        description: 'Of result and slide: archives that the settings name no more',
+        example: ['research'],
       }),
     reason: rejectionReason.nullable().meta({ description: 'Why it was rejected' }),
     replacement: z.uuid().nullable().meta({ description: 'The job that makes it again' }),

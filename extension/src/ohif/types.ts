@@ -289,6 +289,8 @@ export interface RegistrationContext {
   readonly appConfig: {
     /** Path of OHIF's pages. */
     readonly routerBasename?: string;
+    /** Issuers of a login; missing or empty without one. */
+    readonly oidc?: readonly object[];
     readonly stainNormalization?: { readonly service?: string; readonly plugins?: string };
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { type NextFunction, type Request, type Response, Router } from 'express';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { setStoredStudies, setStoring } from '../audit/stored-studies.ts';
@@ -50,6 +50,8 @@ export interface Archive {
   rescan(): Promise<void>;
   /** When the newest file of a series was written, as of the last scan: milliseconds since 1970. */
   changedAtMs(studyUid: string, seriesUid: string): number;
+  /** Where a slide lies in `folder`, for people: see `FolderIndex.placeOf`. */
+  placeOf(studyUid: string, seriesUid: string, sopUid?: string): string | undefined;
   close(): Promise<void>;
 }
 
@@ -107,6 +109,10 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
     rescan: () => index.rescan(),
     changedAtMs: (studyUid, seriesUid) =>
       Math.max(0, ...index.instances(studyUid, seriesUid).map(({ changedAtMs }) => changedAtMs)),
+    placeOf(...uids) {
+      const place = index.placeOf(...uids);
+      return place === undefined ? undefined : relative(folder, place);
+    },
     async close() {
       await index.close();
       await files.close();

@@ -4,7 +4,7 @@
  */
 import type { Stats } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { StainError } from '../../../core/src/errors.ts';
 import { type Element, isSequence } from '../dicom/dataset.ts';
 import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
@@ -115,6 +115,19 @@ export class FolderIndex {
 
   instance(studyUid: string, seriesUid: string, sopUid: string): IndexedInstance | undefined {
     return this.#studies.get(studyUid)?.get(seriesUid)?.get(sopUid);
+  }
+
+  /** Path of an image; or of a series: its only file, the folder that holds nothing but its files, or its first file. */
+  placeOf(studyUid: string, seriesUid: string, sopUid?: string): string | undefined {
+    if (sopUid !== undefined) return this.instance(studyUid, seriesUid, sopUid)?.path;
+    const files = this.instances(studyUid, seriesUid);
+    const first = files[0]?.path;
+    if (first === undefined || files.length === 1) return first;
+    const folder = dirname(first);
+    if (this.#folders.includes(folder)) return first;
+    const beside = [...this.#bySop.values()].filter(({ path }) => dirname(path) === folder);
+    const isOwn = beside.length === files.length && beside.every((one) => one.seriesUid === seriesUid);
+    return isOwn ? folder : first;
   }
 
   /**

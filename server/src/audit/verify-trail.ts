@@ -1,6 +1,7 @@
 /** Checks whether audit trails are complete: the chain of lines, the seals of the key, and the anchors. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Anchor } from './anchor.ts';
 import { type AuditKey, sha256 } from './audit-key.ts';
 import { type AuditLine, isBeginning, readLine } from './audit-line.ts';
@@ -63,7 +64,7 @@ interface Trail {
   isSealed: boolean;
 }
 
-/** @param paths files of one or more trails, the oldest of each trail first */
+/** @param paths files of one or more trails, the oldest of each trail first @throws REQUEST_INVALID for other files */
 export async function verifyAuditTrail(
   paths: readonly string[],
   { keys = [], anchors = [], isPartial = false }: VerifyOptions = {},
@@ -122,13 +123,15 @@ export async function verifyAuditTrail(
   };
 
   for (const file of paths) {
-    let number = 0;
+    let [number, torn] = [0, 0];
+    const eventsBefore = events;
     let wasOld = false;
     for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
       const place = { file, line: ++number };
       if (text === '') continue;
       const line = readLine(text);
       if (!line) {
+        torn++;
         find('torn', null, place);
         continue;
       }
@@ -147,6 +150,9 @@ export async function verifyAuditTrail(
       }
       before = { digest: line.digest, place, isOld: line.trail === undefined };
     }
+    // A crash may leave a part of the first line, and no more.
+    if (torn > 1 && events === eventsBefore)
+      throw new StainError('REQUEST_INVALID', `${file} is not an audit trail.`);
   }
 
   for (const [trail, { last, place, isSealed }] of trails) {

@@ -69,10 +69,18 @@ const COLUMNS = [
   'state',
   'code',
   'message',
+  'file',
 ] as const;
 
 /** What the site keeps to itself: which slide is which. */
-type SlideLine = Readonly<Record<(typeof COLUMNS)[number], string | number | null>>;
+interface SlideLine extends SeriesReference {
+  readonly scanner: number;
+  readonly number: number;
+  readonly slide: string | null;
+  readonly state: string;
+  readonly code: string | null;
+  readonly message: string | null;
+}
 
 interface Group {
   readonly scanner: Scanner;
@@ -117,7 +125,7 @@ export async function acceptanceCommand(
     const { fitTimeoutSeconds } = composition.config.limits;
     const environment = composition.environment({ source: source.client, destination: source.client });
     const normalization = { network, template, transfer: args.transfer };
-    const lines: SlideLine[] = [];
+    const lines: (SlideLine & { readonly file: string | null })[] = [];
     const shown = new Map<number, Map<number, PageSlide>>();
     const records = [];
     for (const [i, group] of groups.entries()) {
@@ -132,7 +140,7 @@ export async function acceptanceCommand(
         fitTimeoutSeconds,
         signal,
       );
-      lines.push(...drawn.lines);
+      lines.push(...drawn.lines.map((line) => ({ ...line, file: fileOf(line, source) })));
       shown.set(number, drawn.pages);
       records.push(scannerRecord(drawn, baseline?.content, args.seed));
     }
@@ -164,6 +172,11 @@ export async function acceptanceCommand(
     if (isNew) await rmdir(folder);
     throw error;
   }
+}
+
+/** Null unless the source is a folder. */
+function fileOf(line: SlideLine, source: ArchiveLocation): string | null {
+  return source.fileOf?.({ ...line, slide: line.slide ?? undefined }) ?? null;
 }
 
 /** @returns whether it is new @throws REQUEST_INVALID if it cannot be made, or is not empty */

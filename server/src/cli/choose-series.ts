@@ -2,18 +2,18 @@
 
 import { StainError } from '../../../core/src/errors.ts';
 import { textOf } from '../dicom/json-model.ts';
-import type { DicomWebClient } from '../dicomweb/client.ts';
 import type { SlideReference } from '../pipeline/series-reference.ts';
+import type { ArchiveLocation } from '../wiring/archive-location.ts';
 
 export async function chooseSeries(
-  client: DicomWebClient,
+  source: Pick<ArchiveLocation, 'client' | 'fileOf'>,
   wanted: { study?: string | undefined; series?: string | undefined; slide?: string | undefined },
   signal: AbortSignal,
 ): Promise<SlideReference> {
   const { slide } = wanted;
   if (wanted.study && wanted.series)
     return { studyInstanceUid: wanted.study, seriesInstanceUid: wanted.series, slide };
-  const found = await client.searchSeries(
+  const found = await source.client.searchSeries(
     {
       Modality: 'SM',
       ...(wanted.study ? { StudyInstanceUID: wanted.study } : {}),
@@ -22,11 +22,13 @@ export async function chooseSeries(
     signal,
     { onLeftOut: sayLeftOut },
   );
-  const choices = found.map((json) => ({
-    studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',
-    seriesInstanceUid: textOf(json, '0020000E') ?? '',
-    description: textOf(json, '0008103E') ?? '',
-  }));
+  const choices = found.map((json) => {
+    const series = {
+      studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',
+      seriesInstanceUid: textOf(json, '0020000E') ?? '',
+    };
+    return { ...series, description: textOf(json, '0008103E') ?? '', file: source.fileOf?.(series) };
+  });
   const [first, ...others] = choices;
   if (first && others.length === 0) {
     const { studyInstanceUid, seriesInstanceUid } = first;
@@ -35,8 +37,8 @@ export async function chooseSeries(
   if (choices.length === 0)
     throw new StainError('SERIES_NOT_FOUND', 'The source has no whole-slide series (modality SM).');
   const list = choices.map(
-    ({ studyInstanceUid, seriesInstanceUid, description }) =>
-      `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${description}`,
+    ({ file, studyInstanceUid, seriesInstanceUid, description }) =>
+      `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${[file, description].filter(Boolean).join('  ')}`,
   );
   throw new StainError(
     'REQUEST_INVALID',

@@ -16,6 +16,7 @@ import type { Composition } from '../wiring/composition.ts';
 import { chooseSeries } from './choose-series.ts';
 import { isPicture } from './image-commands.ts';
 import { describeLeftOut } from './left-out-files.ts';
+import { withFile } from './source-file.ts';
 
 export interface FitArguments extends StainPolicy {
   readonly source: string;
@@ -103,12 +104,16 @@ async function ofSeries(
 ): Promise<Found> {
   await using source = await openArchiveLocation(args.source, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
-  const series = await chooseSeries(source.client, args, signal);
+  const series = await chooseSeries(source, args, signal);
   const environment = environmentOf(composition, { source, destination: source });
   const { slide } = args;
-  const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
-  requireStainOfHe(found.series.slide, found.fit, args);
-  return { ...found, notes: [...found.notes, ...overrideNotes(found.series.slide, found.fit, args)] };
+  try {
+    const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
+    requireStainOfHe(found.series.slide, found.fit, args);
+    return { ...found, notes: [...found.notes, ...overrideNotes(found.series.slide, found.fit, args)] };
+  } catch (error) {
+    throw withFile(error, source, { ...series, slide });
+  }
 }
 
 function plain(tables: LinearTables): FitResult['tables'] {

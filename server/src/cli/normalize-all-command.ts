@@ -20,6 +20,7 @@ import { isExisting, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar } from './progress-bar.ts';
 import { parseQuery } from './series-query.ts';
 import { Settling } from './settling.ts';
+import type { SourceOfFiles } from './source-file.ts';
 
 /** How often to check a slide that is still arriving, before it is left for another run. */
 const MAX_LOOKS = 10;
@@ -39,8 +40,13 @@ export interface NormalizeAllArguments {
   readonly report?: string | undefined;
 }
 
+/** As a service reports it, with the file if the source is a folder. */
+export interface ReportLine extends BatchSeries {
+  readonly file?: string;
+}
+
 export interface NormalizeAllResult {
-  readonly series: readonly BatchSeries[];
+  readonly series: readonly ReportLine[];
   readonly failed: number;
 }
 
@@ -53,6 +59,9 @@ export async function normalizeAllCommand(
   if (args.report !== undefined && !/\.(csv|json)$/.test(args.report))
     throw new StainError('REQUEST_INVALID', 'The name of the report must end in .csv or .json.');
   const { config } = composition;
+  // Once, and not slide by slide.
+  await composition.templates.get(args.template);
+  await composition.model(args.model);
   await using source = await openArchiveLocation(args.source, config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, config, { create: true });
@@ -76,15 +85,24 @@ export async function normalizeAllCommand(
     }),
   );
   const settling = new Settling(source, environment, config.jobs.stableSeconds);
-  const series: BatchSeries[] = [];
+  const series: ReportLine[] = [];
+  const write = async (): Promise<void> => {
+    if (args.report !== undefined) await writeReport(args.report, series, source);
+  };
+  // A report that cannot be written is noticed before the work.
+  await write();
   for (const [i, request] of requests.entries()) {
     signal.throwIfAborted();
-    process.stderr.write(`${i + 1} of ${found.length}  ${request.seriesInstanceUid}\n`);
+    const file = source.fileOf?.(request);
+    process.stderr.write(
+      `${i + 1} of ${found.length}  ${request.seriesInstanceUid}${file === undefined ? '' : `  ${file}`}\n`,
+    );
     const next = requests[i + 1];
     if (next) settling.lookAt(next, signal);
-    series.push(...(await normalizeOne(request, environment, settling, signal)));
+    const lines = await normalizeOne(request, environment, settling, signal);
+    series.push(...lines.map((line) => withFileOf(line, source)));
     // Written after each series, in case the machine goes down in the night.
-    if (args.report !== undefined) await writeReport(args.report, series);
+    await write();
   }
   return { series, failed: series.filter(({ state }) => state === 'FAILED').length };
 }
@@ -169,8 +187,25 @@ async function normalizeSlides(
   return lines;
 }
 
-async function writeReport(file: string, series: readonly BatchSeries[]): Promise<void> {
-  await writeFile(file, file.endsWith('.csv') ? csvOf([...series]) : `${JSON.stringify(series, null, 2)}\n`);
+function withFileOf(line: BatchSeries, source: SourceOfFiles): ReportLine {
+  const file = source.fileOf?.({ ...line, slide: line.slide ?? undefined });
+  return file === undefined ? line : { ...line, file };
+}
+
+/** @throws REQUEST_INVALID */
+async function writeReport(
+  report: string,
+  series: readonly ReportLine[],
+  { fileOf }: SourceOfFiles,
+): Promise<void> {
+  const text = report.endsWith('.csv')
+    ? csvOf(series, fileOf ? ['file'] : [])
+    : `${JSON.stringify(series, null, 2)}\n`;
+  await writeFile(report, text).catch((cause: NodeJS.ErrnoException) => {
+    throw new StainError('REQUEST_INVALID', `The report ${report} cannot be written (${cause.code}).`, {
+      cause,
+    });
+  });
 }
 
 export function describeAll({ series }: NormalizeAllResult): string {
@@ -179,8 +214,8 @@ export function describeAll({ series }: NormalizeAllResult): string {
   return [
     [...counts].map(([state, some]) => `${some.length} ${state.toLowerCase()}`).join(', '),
     ...failures.map(
-      ({ seriesInstanceUid, slide, code, message }) =>
-        `  ${seriesInstanceUid}${slide === null ? '' : ` slide ${slide}`}  ${code}: ${message}`,
+      ({ file, seriesInstanceUid, slide, code, message }) =>
+        `  ${file === undefined ? '' : `${file}  `}${seriesInstanceUid}${slide === null ? '' : ` slide ${slide}`}  ${code}: ${message}`,
     ),
     'Research use only. Not for primary diagnosis.',
   ].join('\n');

@@ -6,6 +6,7 @@
 import type { NormalizationRequest, OutputEncoding } from '../../../core/src/contract/index.ts';
 import { type StainError, toStainError } from '../../../core/src/errors.ts';
 import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
+import type { SlideReference } from '../pipeline/series-reference.ts';
 import { slidesToAskFor } from '../slide/several-slides.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
 import { environmentOf, namesOf } from '../wiring/archives.ts';
@@ -14,6 +15,7 @@ import { chooseSeries } from './choose-series.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, type Normalized, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar, formatDuration } from './progress-bar.ts';
+import { withFile } from './source-file.ts';
 
 export interface NormalizeArguments {
   readonly source: string;
@@ -35,7 +37,10 @@ export interface FailedSlide {
   readonly error: Pick<StainError, 'code' | 'message' | 'remedy'>;
 }
 
-export type Outcome = Normalized | FailedSlide;
+export type Outcome = (Normalized | FailedSlide) & {
+  /** If the source is a folder: the slide's file, its own folder or its first file. */
+  readonly sourceFile?: string;
+};
 
 export function isFailed(outcome: Outcome): outcome is FailedSlide {
   return 'error' in outcome;
@@ -51,7 +56,7 @@ export async function normalizeCommand(
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
   await using destination = await openArchiveLocation(args.destination, composition.config, { create: true });
   const request: NormalizationRequest = {
-    ...(await chooseSeries(source.client, args, signal)),
+    ...(await chooseSeries(source, args, signal)),
     template: args.template,
     model: args.model,
     transfer: args.transfer,
@@ -72,22 +77,26 @@ export async function normalizeCommand(
       bar.finish();
     }
   };
+  const told = (outcome: Normalized | FailedSlide, slide: SlideReference): Outcome => {
+    const sourceFile = source.fileOf?.(slide);
+    return sourceFile === undefined ? outcome : { ...outcome, sourceFile };
+  };
   try {
-    return [await normalize(request)];
+    return [told(await normalize(request), request)];
   } catch (error) {
     const slides = slidesToAskFor(error);
-    if (slides.length === 0) throw error;
+    if (slides.length === 0) throw withFile(error, source, request);
     process.stderr.write(`The series contains ${slides.length} slides; each becomes a series of its own.\n`);
     const outcomes: Outcome[] = [];
     for (const [i, slide] of slides.entries()) {
       process.stderr.write(`${i + 1} of ${slides.length}  --slide ${slide}\n`);
-      outcomes.push(
-        await normalize({ ...request, slide }).catch((thrown: unknown) => {
-          signal.throwIfAborted();
-          const { code, message, remedy } = toStainError(thrown);
-          return { sourceSlide: slide, error: { code, message, remedy } };
-        }),
-      );
+      const wanted = { ...request, slide };
+      const outcome = await normalize(wanted).catch((thrown: unknown) => {
+        signal.throwIfAborted();
+        const { code, message, remedy } = toStainError(thrown);
+        return { sourceSlide: slide, error: { code, message, remedy } };
+      });
+      outcomes.push(told(outcome, wanted));
     }
     return outcomes;
   }
@@ -99,12 +108,16 @@ export function describeOutcomes(outcomes: readonly Outcome[]): string {
 }
 
 function linesOf(result: Outcome): string[] {
+  const { sourceFile } = result;
   if (isFailed(result))
     return [
-      `Slide ${result.sourceSlide} failed (${result.error.code}): ${result.error.message}`,
+      `Slide ${sourceFile === undefined ? '' : `${sourceFile} `}${result.sourceSlide} failed (${result.error.code}): ${result.error.message}`,
       `  ${result.error.remedy}`,
     ];
-  const slide = result.sourceSlide === undefined ? [] : [`  slide       ${result.sourceSlide}`];
+  const slide = [
+    ...(result.sourceSlide === undefined ? [] : [`  slide       ${result.sourceSlide}`]),
+    ...(sourceFile === undefined ? [] : [`  file        ${sourceFile}`]),
+  ];
   if (isExisting(result))
     return [
       `Series ${result.seriesInstanceUid}`,

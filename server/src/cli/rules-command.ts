@@ -2,6 +2,7 @@
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { StainError } from '../../../core/src/errors.ts';
+import { Acceptances } from '../acceptance/acceptances.ts';
 import type { Config } from '../config.ts';
 import { type Arrival, readHeader, searchArrivals, tagsOf } from '../rules/arrivals.ts';
 import { type HeaderFacts, judge } from '../rules/match.ts';
@@ -9,6 +10,7 @@ import { loadRules, type Rule } from '../rules/rule.ts';
 import { dicomDate, recentStudies } from '../rules/survey.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
 import type { Composition } from '../wiring/composition.ts';
+import { requireMeans, type Unchecked } from './rule-means.ts';
 
 export interface RulesArguments {
   readonly dryRun: boolean;
@@ -28,6 +30,7 @@ export interface DrySeries {
 
 export interface RulesResult {
   readonly rules: readonly Rule[];
+  readonly unchecked: readonly Unchecked[];
   /** Null without a dry run. */
   readonly series: readonly DrySeries[] | null;
 }
@@ -35,17 +38,22 @@ export interface RulesResult {
 /** @throws CONFIGURATION_INVALID and, for a dry run, the errors of searches */
 export async function rulesCommand(
   { dryRun: isDryRun, days }: RulesArguments,
-  { config }: Composition,
+  composition: Composition,
   signal: AbortSignal,
 ): Promise<RulesResult> {
+  const { config } = composition;
   if (config.rules.file === undefined)
     throw new StainError('CONFIGURATION_INVALID', 'rules.file is not set.');
   const rules = loadRules(config);
-  if (!isDryRun) return { rules, series: null };
+  const { acceptance } = config.rules;
+  // A service would not start without it.
+  if (acceptance !== undefined) new Acceptances(acceptance);
+  const unchecked = await requireMeans(rules, composition);
+  if (!isDryRun) return { rules, unchecked, series: null };
   const series: DrySeries[] = [];
   for (const [source, some] of Map.groupBy(rules, (rule) => rule.source))
     series.push(...(await dryRun(source, some, days, config, signal)));
-  return { rules, series };
+  return { rules, unchecked, series };
 }
 
 /** What the rules for one archive would take up. */
@@ -81,7 +89,7 @@ function drySeries(arrival: Arrival, rules: readonly Rule[], header: HeaderFacts
   return { studyInstanceUid, seriesInstanceUid, instances, rules: matching, differs };
 }
 
-export function describeRules({ rules, series }: RulesResult): string {
+export function describeRules({ rules, unchecked, series }: RulesResult): string {
   const lines = rules.map((rule) => {
     const { name, enabled, outcome, template, transfer, model, priority, withoutAcceptance } = rule;
     const how = [
@@ -94,10 +102,12 @@ export function describeRules({ rules, series }: RulesResult): string {
     ];
     return `${name}: ${how.join(', ')}${enabled ? '' : ' (disabled)'}`;
   });
-  if (!series) return [...lines, `${rules.length} rules, all valid.`].join('\n');
+  const isValid = unchecked.length === 0 ? [`${rules.length} rules, all valid.`] : unchecked.map(notChecked);
+  if (!series) return [...lines, ...isValid].join('\n');
   const taken = series.filter((one) => one.rules.length > 0);
   return [
     ...lines,
+    ...isValid,
     '',
     ...series.map(({ seriesInstanceUid, instances, rules: matching, differs }) => {
       const others = Object.entries(differs).map(([name, keyword]) => `${name}: ${keyword} differs`);
@@ -107,4 +117,8 @@ export function describeRules({ rules, series }: RulesResult): string {
     }),
     `${taken.length} of ${series.length} slide series would be picked up if they are new. Nothing was changed.`,
   ].join('\n');
+}
+
+function notChecked({ rule, template, why }: Unchecked): string {
+  return `Whether template "${template}" of rule "${rule}" exists is not known: no file has it, and the database of the service cannot be read. ${why} GET /api/rules of the service tells.`;
 }

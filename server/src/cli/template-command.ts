@@ -16,6 +16,7 @@ import { chooseSeries } from './choose-series.ts';
 import { isPicture, templateFromImages } from './image-commands.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { sendTemplate } from './send-template.ts';
+import { withFile } from './source-file.ts';
 
 export interface TemplateAddArguments {
   readonly id: string;
@@ -168,7 +169,7 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
     throw new StainError('REQUEST_INVALID', 'Name pictures, template files, or one folder or DICOMweb URL.');
   await using source = await openArchiveLocation(location!, composition.config, { create: false });
   process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
-  const series = await chooseSeries(source.client, args, signal);
+  const series = await chooseSeries(source, args, signal);
   const environment = environmentOf(composition, { source, destination: source });
   const provenance = {
     // A template may be passed on to others: no UIDs.
@@ -177,14 +178,18 @@ async function fromSeries(args: Described, composition: Composition, signal: Abo
     createdAt: new Date().toISOString(),
     createdBy: CREATED_BY,
   };
-  // Awaited here, because the archive is closed when this function returns.
-  return await makeSeriesTemplate(
-    series,
-    undefined,
-    await composition.network(args.model),
-    environment,
-    { ...args, provenance },
-    args,
-    signal,
-  );
+  const network = await composition.network(args.model);
+  try {
+    return await makeSeriesTemplate(
+      series,
+      undefined,
+      network,
+      environment,
+      { ...args, provenance },
+      args,
+      signal,
+    );
+  } catch (error) {
+    throw withFile(error, source, series);
+  }
 }

@@ -16,6 +16,13 @@ const COLUMNS = [
   'slide',
 ] as const satisfies readonly (keyof BatchSeries)[];
 
-export function csvOf(series: readonly BatchSeries[]): string {
-  return [COLUMNS, ...series.map((line) => COLUMNS.map((column) => line[column]))].map(csvLine).join('');
+/** @param more columns behind those of every batch */
+export function csvOf<T extends BatchSeries>(
+  series: readonly T[],
+  more: readonly (keyof T & string)[] = [],
+): string {
+  const columns = [...COLUMNS, ...more];
+  return [columns, ...series.map((line) => columns.map((column) => line[column] as string | number | null))]
+    .map(csvLine)
+    .join('');
 }

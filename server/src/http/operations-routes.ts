@@ -25,6 +25,7 @@ const TAGS = ['Operations'];
 const MAX_ROWS = 50;
 const MAX_BATCHES = 20;
 const LOOK_BACK_DAYS = 7;
+const PAGE = '/api/operations.html';
 const DAY_MS = 86_400_000;
 
 const pageQuery = z.strictObject({ retried: z.coerce.number().int().min(0).max(1e6).optional() });
@@ -55,7 +56,7 @@ export interface OperationsRoutesOptions {
 
 export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
   const { basePath, jobs, batches, rules, templates, archive, audit, hasViewer } = options;
-  const address = `${basePath}/api/operations.html`;
+  const address = `${basePath}${PAGE}`;
   const outcomes = new OutcomeRecords(jobs.database);
   const runChecks = sharedChecks(options.checks);
 
@@ -111,8 +112,9 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
   return [
     {
       method: 'get',
-      path: '/api/operations.html',
+      path: PAGE,
       scope: 'administer',
+      page: PAGE,
       problems: ['REQUEST_INVALID'],
       operation: {
         tags: TAGS,
@@ -129,6 +131,7 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
       method: 'post',
       path: '/api/operations/normalizations/:id/retry',
       scope: 'administer',
+      page: PAGE,
       audit: 'normalization-retried',
       problems: ['REQUEST_INVALID', 'JOB_NOT_FOUND', 'QUEUE_FULL', 'ARCHIVE_UNREACHABLE', 'ARCHIVE_TIMEOUT'],
       operation: {
@@ -167,6 +170,7 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
       method: 'post',
       path: '/api/operations/batches/:id/retry',
       scope: 'administer',
+      page: PAGE,
       audit: 'batch-retried',
       problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND'],
       operation: {
@@ -188,6 +192,7 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
       method: 'post',
       path: '/api/operations/rules/:name/retry',
       scope: 'administer',
+      page: PAGE,
       audit: 'rule-retried',
       problems: ['REQUEST_INVALID', 'RULE_NOT_FOUND'],
       operation: {
@@ -208,6 +213,7 @@ export function operationsRoutes(options: OperationsRoutesOptions): Route[] {
       method: 'get',
       path: '/api/audit.ndjson',
       scope: 'administer',
+      page: PAGE,
       audit: 'audit-exported',
       problems: ['NOT_FOUND'],
       operation: {

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { sendProblem } from '../web/problem.ts';
 import { requestIdOf } from './log.ts';
+import { sendProblemPage } from './problem-page.ts';
 
 /** Parses a value with a schema. @throws REQUEST_INVALID with the names of the invalid fields, without their values */
 export function parseInput<T>(schema: z.ZodType<T>, value: unknown): T {
@@ -21,11 +22,15 @@ export const unknownRoute: RequestHandler = (_request, response) => {
 
 /** The last handler. An unexpected error is logged in full, and sent to the client as INTERNAL without its text. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, _request, response, _next) => {
+  return (thrown: unknown, request, response, _next) => {
     const { error, status } = fromThrown(thrown);
     if (error.status >= 500)
       log.error({ requestId: requestIdOf(response), code: error.code, err: thrown }, 'request failed');
-    sendProblem(response, error, status);
+    const page: string | undefined = response.locals['page'];
+    if (page === undefined || request.accepts(['json', 'html']) !== 'html')
+      return sendProblem(response, error, status);
+    const address = `${request.app.get('basePath')}${page}`;
+    sendProblemPage(response, error, status, request.path === address ? undefined : address);
   };
 }
 

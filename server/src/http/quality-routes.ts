@@ -19,6 +19,7 @@ import { requesterOf } from './rate-limit.ts';
 import type { Route } from './route.ts';
 
 const TAGS = ['Operations'];
+const PAGE = '/api/quality.html';
 const PAGE_ROWS = 100;
 /** More than `limits.seriesPerBatch`, because a series may hold several slides. */
 const MAX_ROWS = 20_000;
@@ -91,6 +92,7 @@ export function qualityRoutes(options: QualityRoutesOptions): Route[] {
       method: 'get',
       path: '/api/quality.csv',
       scope: 'administer',
+      page: PAGE,
       audit: 'quality-exported',
       problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND', 'BATCH_TOO_LARGE', 'QUEUE_FULL'],
       operation: {
@@ -122,8 +124,9 @@ export function qualityRoutes(options: QualityRoutesOptions): Route[] {
     },
     {
       method: 'get',
-      path: '/api/quality.html',
+      path: PAGE,
       scope: 'administer',
+      page: PAGE,
       audit: 'quality-exported',
       problems: ['REQUEST_INVALID', 'BATCH_NOT_FOUND', 'QUEUE_FULL'],
       operation: {

@@ -20,6 +20,8 @@ export interface Route {
     /** The responses that are not problems. */
     readonly responses: ZodOpenApiOperationObject['responses'];
   };
+  /** Path of the page from which people come here in a browser: they see problems as a page too. */
+  readonly page?: string;
   /** The problems that the route may return, besides INTERNAL. */
   readonly problems?: readonly ErrorCode[];
   readonly handler: (request: Request, response: Response) => void | Promise<void>;
@@ -42,7 +44,13 @@ export function mountRoutes(
       response.set('Cache-Control', 'no-store');
       next();
     };
-    for (const route of ofPath) router[route.method](path, named, ...guard(route), route.handler);
+    for (const route of ofPath) {
+      const paged: RequestHandler = (_request, response, next) => {
+        response.locals['page'] = route.page;
+        next();
+      };
+      router[route.method](path, named, paged, ...guard(route), route.handler);
+    }
     const allowed = ofPath.map(({ method }) => method.toUpperCase()).join(', ');
     router.all(path, named, (request, response) => {
       response.set('Allow', allowed);

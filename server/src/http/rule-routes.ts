@@ -40,6 +40,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
       method: 'get',
       path: '/api/rules.html',
       scope: 'administer',
+      page: '/api/rules.html',
       operation: {
         tags: TAGS,
         summary: 'The same as an HTML page',

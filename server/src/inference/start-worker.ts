@@ -1,11 +1,8 @@
 /** Starts an inference thread and waits until its sessions are open. */
+import './no-telemetry.ts';
 import { Worker } from 'node:worker_threads';
 import type { DeviceProof } from './device-proof.ts';
 import type { WorkerMessage, WorkerStart } from './messages.ts';
-
-// ONNX Runtime 1.29 and later sends events about models and machine to Microsoft unless this is set before it is loaded.
-// Native code sees only what the main thread sets.
-process.env['ORT_DISABLE_TELEMETRY'] = '1';
 
 export interface StartedWorker {
   readonly worker: Worker;

@@ -53,10 +53,6 @@ interface Columns {
   readonly checked_at: Date | null;
 }
 
-const STATE = `CASE WHEN rejected_at IS NOT NULL THEN 'REJECTED' WHEN finding <> 'CURRENT' THEN finding
-  WHEN warned_at IS NOT NULL THEN 'EXPIRING' ELSE 'CURRENT' END`;
-const COLUMNS = `series_uuid, study, source_study, source, request, requested_by, ${STATE} AS state, differs, reason,
-  replacement, stored_at, checked_at`;
 /** What determines the content of a request: a result is made again with what its names stand for then. */
 const PINS = `'{templateSha256,contentSha256,sourceSha256}'::text[]`;
 
@@ -64,9 +60,23 @@ const NEXT_HOUR = "now() + interval '1 hour'";
 
 export class ResultRecords {
   readonly #database: Pick<Database, 'query'>;
+  /** Whether the settings name the archive of the result. */
+  readonly #isReachable: string;
+  /** Whether they name that of the slide, too. */
+  readonly #isComparable: string;
+  readonly #state: string;
+  readonly #columns: string;
 
-  constructor(database: Pick<Database, 'query'>) {
+  /** @param archives those of the settings, by name: lower-case letters, digits and hyphens */
+  constructor(database: Pick<Database, 'query'>, archives: readonly string[]) {
     this.#database = database;
+    const known = ['', ...archives].map((name) => `'${name}'`).join(', ');
+    this.#isReachable = `coalesce(request->>'destination', '') IN (${known})`;
+    this.#isComparable = `${this.#isReachable} AND coalesce(request->>'source', '') IN (${known})`;
+    this.#state = `CASE WHEN rejected_at IS NOT NULL THEN 'REJECTED' WHEN NOT (${this.#isComparable}) THEN 'ARCHIVE GONE'
+      WHEN finding <> 'CURRENT' THEN finding WHEN warned_at IS NOT NULL THEN 'EXPIRING' ELSE 'CURRENT' END`;
+    this.#columns = `series_uuid, study, source_study, source, request, requested_by, ${this.#state} AS state, differs, reason,
+      replacement, stored_at, checked_at`;
   }
 
   /** Takes in what jobs have stored in the meantime, oldest first, up to a number. */
@@ -90,7 +100,7 @@ export class ResultRecords {
 
   async list({ state, after, limit }: ResultQuery): Promise<ResultRow[]> {
     return this.#rows(
-      `WHERE ($1::text IS NULL OR ${STATE} = $1) AND ($2::uuid IS NULL OR series_uuid > $2) ORDER BY series_uuid LIMIT $3`,
+      `WHERE ($1::text IS NULL OR ${this.#state} = $1) AND ($2::uuid IS NULL OR series_uuid > $2) ORDER BY series_uuid LIMIT $3`,
       [state ?? null, (after !== undefined && uuidFromUid(after)) || null, limit],
     );
   }
@@ -105,7 +115,7 @@ export class ResultRecords {
 
   async counts(): Promise<Partial<Record<ResultState, number>>> {
     const rows = await this.#database.query<{ state: ResultState; n: number }>(
-      `SELECT ${STATE} AS state, count(*)::integer AS n FROM ${RESULT} GROUP BY 1`,
+      `SELECT ${this.#state} AS state, count(*)::integer AS n FROM ${RESULT} GROUP BY 1`,
     );
     return Object.fromEntries(rows.map(({ state, n }) => [state, n]));
   }
@@ -117,7 +127,7 @@ export class ResultRecords {
   async takeDue(days: number, rounds: number, most: number): Promise<ResultRow[]> {
     return this.#take(
       NEXT_HOUR,
-      `rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now()
+      `rejected_at IS NULL AND finding <> 'GONE' AND ${this.#isComparable} AND retry_at <= now()
          AND (checked_at IS NULL OR checked_at < now() - $1::float8 * interval '1 day')
        ORDER BY checked_at NULLS FIRST LIMIT (SELECT least($3::integer, ceil(count(*) / $2::float8)::integer) FROM ${RESULT} WHERE rejected_at IS NULL)`,
       [days, rounds, most],
@@ -173,7 +183,7 @@ export class ResultRecords {
       [keepDays, warnDays],
     );
     const warned = await this.#database.query(
-      `UPDATE ${RESULT} SET warned_at = now() WHERE rejected_at IS NULL AND warned_at IS NULL AND finding <> 'GONE' AND ${isSoon}
+      `UPDATE ${RESULT} SET warned_at = now() WHERE rejected_at IS NULL AND warned_at IS NULL AND finding <> 'GONE' AND ${this.#isReachable} AND ${isSoon}
        RETURNING series_uuid`,
       [keepDays, warnDays],
     );
@@ -184,7 +194,7 @@ export class ResultRecords {
   takeExpired(keepDays: number, warnDays: number, limit: number): Promise<ResultRow[]> {
     return this.#take(
       NEXT_HOUR,
-      `rejected_at IS NULL AND finding <> 'GONE' AND retry_at <= now() AND stored_at < now() - $1::float8 * interval '1 day'
+      `rejected_at IS NULL AND finding <> 'GONE' AND ${this.#isReachable} AND retry_at <= now() AND stored_at < now() - $1::float8 * interval '1 day'
          AND warned_at <= now() - $2::float8 * interval '1 day' ORDER BY stored_at LIMIT $3`,
       [keepDays, warnDays, limit],
     );
@@ -197,7 +207,7 @@ export class ResultRecords {
   takeSuperseded(limit: number): Promise<ResultRow[]> {
     return this.#take(
       NEXT_HOUR,
-      `rejected_at IS NULL AND finding <> 'GONE' AND (retry_at <= now() OR retry_at <= checked_at + interval '1 hour')
+      `rejected_at IS NULL AND finding <> 'GONE' AND ${this.#isReachable} AND (retry_at <= now() OR retry_at <= checked_at + interval '1 hour')
          AND series_uuid IN (
            SELECT own.series_uuid FROM ${DERIVATION} later
            JOIN ${DERIVATION} own ON own.lineage = later.lineage AND own.revision < later.revision
@@ -217,14 +227,17 @@ export class ResultRecords {
     const rows = await this.#database.query<Columns>(
       `UPDATE ${RESULT} SET retry_at = ${until} WHERE series_uuid IN (
          SELECT series_uuid FROM ${RESULT} WHERE ${condition} FOR UPDATE SKIP LOCKED)
-       RETURNING ${COLUMNS}`,
+       RETURNING ${this.#columns}`,
       values,
     );
     return rows.map(toRow);
   }
 
   async #rows(condition: string, values: readonly unknown[]): Promise<ResultRow[]> {
-    const rows = await this.#database.query<Columns>(`SELECT ${COLUMNS} FROM ${RESULT} ${condition}`, values);
+    const rows = await this.#database.query<Columns>(
+      `SELECT ${this.#columns} FROM ${RESULT} ${condition}`,
+      values,
+    );
     return rows.map(toRow);
   }
 }

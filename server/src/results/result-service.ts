@@ -24,8 +24,10 @@ const MOST_OF_STUDY = 200;
 export interface ResultServiceOptions {
   readonly settings: Config['results'];
   readonly jobs: Pick<JobService, 'create' | 'database'>;
-  /** What a rejection needs in the archive of a request's results. @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
-  environmentOf(request: ArchiveNames): RejectionEnvironment;
+  /** Names of the archives in the settings, without the default one, which has none. */
+  readonly archives: readonly string[];
+  /** What a rejection needs in the archive of the results. @throws ARCHIVE_NOT_FOUND, ARCHIVE_READ_ONLY */
+  environmentOf(names: Pick<ArchiveNames, 'destination'>): RejectionEnvironment;
   /** The archives that a request names, to read in. @throws ARCHIVE_NOT_FOUND */
   archivesOf(request: ArchiveNames): Pick<NormalizationEnvironment, 'source' | 'destination'>;
   /** Results by their state, after a check or at the end of retention; for the log. */
@@ -49,7 +51,7 @@ export class ResultService {
 
   constructor(options: ResultServiceOptions) {
     this.#options = options;
-    this.#records = new ResultRecords(options.jobs.database);
+    this.#records = new ResultRecords(options.jobs.database, options.archives);
     this.#startRound();
     this.#timer = setInterval(() => this.#startRound(), options.roundMs ?? ROUND_MS).unref();
   }
@@ -70,7 +72,9 @@ export class ResultService {
     await this.#records.takeIn();
     const rows = await this.#records.ofStudy(studyInstanceUid, MOST_OF_STUDY);
     const faults: unknown[] = [];
-    for (const row of rows) await this.#check(row, signal).catch((error: unknown) => faults.push(error));
+    const comparable = rows.filter((row) => this.#missingArchives(row).length === 0);
+    for (const row of comparable)
+      await this.#check(row, signal).catch((error: unknown) => faults.push(error));
     // What an archive that is away holds does not keep the others from being compared.
     if (faults.length > 0) throw faults[0];
     const checked = await Promise.all(rows.map(({ series }) => this.#find(series.seriesInstanceUid)));
@@ -89,10 +93,12 @@ export class ResultService {
 
   /**
    * Rejects a result, and makes it again from the slide as it is now.
-   * @throws RESULT_NOT_FOUND, and whatever `rejectSeries` and `JobService.create` throw
+   * @throws RESULT_NOT_FOUND, ARCHIVE_NOT_FOUND, and whatever `rejectSeries` and `JobService.create` throw
    */
   async remake(seriesInstanceUid: string, signal: AbortSignal): Promise<StoredResult> {
     const row = await this.#find(seriesInstanceUid);
+    // Nothing is rejected that cannot be made again.
+    this.#options.archivesOf(row.request);
     await this.#reject(row, 'worklist', { remake: true }, signal);
     await this.#makeAgain(row, signal);
     return this.#told(await this.#find(seriesInstanceUid));
@@ -124,12 +130,18 @@ export class ResultService {
       source: { ...row.source, ...(source !== undefined && { archive: source }) },
       state: row.state,
       differs: row.differs,
+      missingArchives: this.#missingArchives(row),
       reason: row.reason,
       replacement: row.replacement,
       storedAt: row.storedAt.toISOString(),
       checkedAt: row.checkedAt?.toISOString() ?? null,
       expiresAt: isKept ? null : new Date(row.storedAt.getTime() + keepDays * DAY_MS).toISOString(),
     };
+  }
+
+  #missingArchives({ request: { source, destination } }: ResultRow): string[] {
+    const named = new Set([destination, source].filter((name) => name !== undefined));
+    return [...named].filter((name) => !this.#options.archives.includes(name));
   }
 
   /** One at a time, however long an archive takes to answer. */
@@ -234,7 +246,8 @@ export class ResultService {
         await rejectSeries(
           (await this.#find(row.series.seriesInstanceUid)).series,
           reason,
-          environmentOf(row.request),
+          // The archive of the slide may have left the settings.
+          environmentOf({ destination: row.request.destination }),
           signal,
         ).catch((error: unknown) => {
           // What is gone needs no note.

@@ -5,7 +5,7 @@ import { destination, source } from '../../../core/src/contract/archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import { OUTPUT_ENCODINGS } from '../../../core/src/contract/output.ts';
 import { DEFAULT_TRANSFER, TRANSFERS } from '../../../core/src/stain/transfer-name.ts';
-import type { Config } from '../config.ts';
+import { archiveNames, type Config } from '../config.ts';
 import { entryOfTag, isAttribute, tagOf } from '../dicom/dictionary.ts';
 import { invalidSetting, jsonFault } from '../setting.ts';
 import { DAYS, type Hours } from './hours.ts';
@@ -88,7 +88,11 @@ function requireArchives(
   const unknown = [source, destination].find(
     (archive) => archive !== undefined && !Object.hasOwn(archives, archive),
   );
-  if (unknown !== undefined) throw refused(name, `there is no archive "${unknown}" in the configuration.`);
+  if (unknown !== undefined)
+    throw refused(
+      name,
+      `there is no archive "${unknown}". There are: ${archiveNames({ archives }).join(', ')}.`,
+    );
   if (destination === undefined) return;
   if (archives[destination]!.isReadOnly) throw refused(name, `the archive "${destination}" is read-only.`);
   if (outcome === 'fit') throw refused(name, 'destination needs outcome "store".');
@@ -133,7 +137,8 @@ function requireAttribute(rule: string, keyword: string): string {
   return tag;
 }
 
-function refused(name: string, why: string): Error {
+/** @param name of the rule */
+export function refused(name: string, why: string): Error {
   return invalidSetting('rules.file', `rule "${name}": ${why}`);
 }
 

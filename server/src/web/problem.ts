@@ -19,20 +19,30 @@ const RETRY_AFTER_SECONDS: Partial<Record<string, number>> = { DATABASE_UNAVAILA
  * @param status if HTTP has a more specific one than the error code (405, 415)
  */
 export function sendProblem(response: Response, error: StainError, status: number = error.status): void {
+  if (beginProblem(response, error, status))
+    sendJson(response, 'application/problem+json', problemOf(response, error, status));
+}
+
+/** Sets status and headers, or cuts the connection: see `sendProblem`. @returns undefined if it was cut */
+export function beginProblem(
+  response: Response,
+  error: StainError,
+  status: number = error.status,
+): { readonly retryAfterSeconds: number | undefined } | undefined {
   if (response.headersSent || response.destroyed) {
     response.destroy();
-    return;
+    return undefined;
   }
   const challenge = CHALLENGES[error.code];
   if (challenge) response.set('WWW-Authenticate', challenge);
-  const retryAfter = RETRY_AFTER_SECONDS[error.code];
-  if (retryAfter !== undefined) response.set('Retry-After', String(retryAfter));
+  const retryAfterSeconds = RETRY_AFTER_SECONDS[error.code];
+  if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
   response.locals['code'] = error.code;
   response.locals['isHiding'] = error.hides;
   // Headers that the route set for the response it would have sent.
   response.removeHeader('ETag');
   response.status(status).set('Cache-Control', 'no-store');
-  sendJson(response, 'application/problem+json', problemOf(response, error, status));
+  return { retryAfterSeconds };
 }
 
 /** Whether somebody was refused, here or by the archive, or is not told about what exists: for the audit trail. */
@@ -56,7 +66,7 @@ function problemOf({ req, locals }: Response, error: StainError, status: number)
 }
 
 /** `SERIES_NOT_FOUND` reads "Series not found". */
-function titleOf(code: string): string {
+export function titleOf(code: string): string {
   const words = code.replaceAll('_', ' ').toLowerCase();
   return words[0]!.toUpperCase() + words.slice(1);
 }

@@ -13,14 +13,14 @@ import {
   defaultArchiveSettings,
   namedArchiveSettings,
 } from '../auth/archive-settings.ts';
-import type { Config, NamedArchive } from '../config.ts';
+import { archiveNames, type Config, type NamedArchive } from '../config.ts';
 import { ArchiveHabits } from '../dicomweb/archive-habits.ts';
 import { createDicomWebClient, type DicomWebClient, type DicomWebClientOptions } from '../dicomweb/client.ts';
 import { parseRoot } from '../dicomweb/connection.ts';
 import { namedClient } from '../dicomweb/named-client.ts';
 import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
-import type { SeriesReference } from '../pipeline/series-reference.ts';
+import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import { createTemporarySpool } from '../spool/spool.ts';
 import { sendProblem } from '../web/problem.ts';
 
@@ -38,6 +38,8 @@ export interface ArchiveLocation extends AsyncDisposable {
   readonly leftOut: readonly LeftOutFiles[];
   /** For a folder: when the newest file of a series was written, as of now; milliseconds since 1970. */
   changedAtMs?(series: SeriesReference): Promise<number>;
+  /** For a folder: the slide's file, its own folder or its first file, by its path in the folder. May name a patient. */
+  fileOf?(slide: SlideReference): string | undefined;
 }
 
 export interface OpenOptions extends Pick<DicomWebClientOptions, 'onAnswer' | 'maxMetadataBytes'> {
@@ -141,7 +143,10 @@ async function openFolder(
     () => false,
   );
   if (!isFolder)
-    throw new StainError('REQUEST_INVALID', `"${location}" is neither a folder nor an http(s) URL.`);
+    throw new StainError(
+      'REQUEST_INVALID',
+      `"${location}" is neither a folder, an http(s) URL nor an archive of the configuration (${archiveNames(config).join(', ')}).`,
+    );
   if (stores) await requireWritableFolder(location);
   const archive = await createArchive({
     folder: location,
@@ -183,6 +188,8 @@ async function openFolder(
       await archive.rescan();
       return archive.changedAtMs(studyInstanceUid, seriesInstanceUid);
     },
+    fileOf: ({ studyInstanceUid, seriesInstanceUid, slide }) =>
+      archive.placeOf(studyInstanceUid, seriesInstanceUid, slide),
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.close();

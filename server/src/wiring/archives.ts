@@ -2,7 +2,7 @@
 import type { ArchiveNames } from '../../../core/src/contract/archive.ts';
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { StainError } from '../../../core/src/errors.ts';
-import type { Config } from '../config.ts';
+import { archiveNames, type Config } from '../config.ts';
 import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import type { TemplateStore } from '../pipeline/template-store.ts';
 import {
@@ -30,7 +30,7 @@ export async function openArchives(
 ): Promise<Archives> {
   await using cleanup = new AsyncDisposableStack();
   const all: ArchiveLocation[] = [];
-  for (const name of [DEFAULT_ARCHIVE, ...Object.keys(config.archives)])
+  for (const name of archiveNames(config))
     all.push(
       cleanup.use(
         await openArchiveLocation(name, config, {

@@ -11,12 +11,13 @@ const NOTICES = {
 } as const;
 
 export function startResults(
-  { results }: Pick<Config, 'results'>,
+  { results, archives: named }: Pick<Config, 'results' | 'archives'>,
   { archives, jobs, environmentOf, metrics, log, onFault }: WorkingProcess,
 ): ResultService {
   const service = new ResultService({
     settings: results,
     jobs,
+    archives: Object.keys(named),
     environmentOf,
     // Comparing is reading: an archive that takes nothing any more is compared all the same.
     archivesOf: ({ source, destination }) => ({
