@@ -114,12 +114,13 @@ function feedsOf(kind: GraphKind, { size, batch }: Shape, classes: number): Reco
       gain: new Tensor('float32', Float32Array.of(1.25), [1]),
     };
   }
-  const { scale, offset, fade } = proofTransfer(classes);
+  const { scale, offset, fade, blueness } = proofTransfer(classes);
   return {
     tile,
     scale: new Tensor('float32', scale, [classes, 3]),
     offset: new Tensor('float32', offset, [classes, 3]),
     fade: new Tensor('float32', Float32Array.from(fade), [2]),
+    blueness: new Tensor('float32', Float32Array.of(blueness), [1]),
   };
 }
 

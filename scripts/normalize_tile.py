@@ -16,7 +16,8 @@ def normalize_tile(tables: dict, tile: np.ndarray) -> np.ndarray:
     red, green, blue = np.moveaxis(od, -1, 0)
     total = od.sum(-1)
     # How foreign to haematoxylin and eosin the colour is, 0 to 256.
-    values = np.stack((blue - green, red - green, blue - green, red - green, total, 3 * od.min(-1)), -1)
+    bluer = red - green - (total * t["blueness"] >> 12)
+    values = np.stack((blue - green, bluer, blue - green, bluer, total, 3 * od.min(-1)), -1)
     first, slope = t["ramps"].reshape(6, 2).T
     ramp = np.moveaxis((values - first) * slope >> 12, -1, 0)
     ink = np.minimum(np.maximum(ramp[2], ramp[3]), ramp[4])

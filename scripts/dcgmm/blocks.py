@@ -131,11 +131,12 @@ def fade_in(graph: Graph, value: str, fade: str) -> str:
     return smoothstep(graph, graph.node("Div", [graph.node("Sub", [value, low]), width]))
 
 
-def native(graph: Graph, density: str, mean: str) -> str:
+def native(graph: Graph, density: str, mean: str, blueness: str | None = None) -> str:
     """1 where the colour can be H&E, 0 where it is foreign (constants.py), smooth between; [N, 1, H, W].
 
     density [N, 3, H, W] optical density, mean [N, 1, H, W] their unbounded mean D. Black is dense in all three channels:
-    by the mean a dark nucleus, whose green is all but gone, would be black too, and keep specks.
+    by the mean a dark nucleus, whose green is all but gone, would be black too, and keep specks. blueness [1] of the slide
+    (transfer.py), which a fit does not know yet.
     """
     red, green, blue = graph.node("Split", [density], 3, axis=1, num_outputs=3)
     least = graph.node("Min", [red, green, blue])
@@ -146,6 +147,8 @@ def native(graph: Graph, density: str, mean: str) -> str:
         return graph.node("Mul", [graph.node("Sub", [value, graph.constant(low)]), graph.constant(1 / (high - low))])
 
     red_over_green = graph.node("Sub", [red, green])
+    if blueness:
+        red_over_green = graph.node("Sub", [red_over_green, graph.node("Mul", [mean, blueness])])
     black_or_blue = graph.node(
         "Max", [ramp(blue_over_green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red_over_green, FOREIGN_INK_RED_OVER_GREEN)]
     )

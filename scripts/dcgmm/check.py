@@ -72,7 +72,7 @@ def check_parity(model: dict, sessions: dict) -> None:
         pixels = max(1.0, float(a["weight"].sum()))
         error = float((np.abs(sums - a[f"{model['name']}.sums"]) / np.maximum(np.abs(a[f"{model['name']}.sums"]), floor * pixels)).max())
         expect(error <= model["tolerances"]["statisticsRelative"], f"{model['name']}, {case['name']}: sums, relative error {error:.1e}")
-        inputs = {key: a[key] for key in ("tile", "scale", "offset", "fade")}
+        inputs = {key: a[key] for key in ("tile", "scale", "offset", "fade", "blueness")}
         levels = sessions["apply"].run(None, inputs)[0]
         worst = float(np.abs(levels - a[f"{model['name']}.levels"].astype(np.float64)).max())
         expect(worst <= model["tolerances"]["greyLevels"], f"{model['name']}, {case['name']}: output within {worst:.3f} grey levels")
@@ -90,7 +90,8 @@ def check_tiling(model: dict, threads: int, size: tuple[int, int], tile: int) ->
     small = random.uniform(0, 255, (1, height // 8 + 1, width // 8 + 1, 3)).repeat(8, 1).repeat(8, 2)[:, :height, :width]
     image = np.clip(small + random.normal(0, 12, small.shape), 0, 255).astype(np.uint8)
     ones = np.ones((model["classes"], 3), np.float32)
-    coefficients = {"scale": ones * np.float32(0.8), "offset": ones * np.float32(0.05), "fade": np.array([0.03, 0.1], np.float32)}
+    coefficients = {"scale": ones * np.float32(0.8), "offset": ones * np.float32(0.05), "fade": np.array([0.03, 0.1], np.float32),
+                    "blueness": np.array([0.1], np.float32)}
     coefficients["offset"] *= np.arange(model["classes"], dtype=np.float32)[:, None]
     apply = session(MODELS / model["graphs"]["apply"]["file"], threads)
     whole = apply.run(None, {"tile": image, **coefficients})[0]

@@ -25,6 +25,7 @@ FOREIGN_INK_DENSITY = tuple(TRANSFER["foreign"]["inkDensity"])
 FOREIGN_INK_BLUE_OVER_GREEN = tuple(TRANSFER["foreign"]["inkBlueOverGreen"])
 #: Blue ink, as dense as the black one: it absorbs red more than green, haematoxylin does not. Chosen on 130 H&E images
 #: (2.5 % of the tissue of the worst is above the lower ends); of 213 others the worst has 0.3 % (evaluation.ink).
+#: Red over green is judged against the slide's own nuclei (transfer.blueness, evaluation.blue_cameras).
 FOREIGN_INK_RED_OVER_GREEN = tuple(TRANSFER["foreign"]["inkRedOverGreen"])
 #: No transmitted light: the black rim of a scan. Of the least dense channel: by their mean, dark nuclei with hardly any
 #: green would be black too, and keep specks.

@@ -68,7 +68,7 @@ def statistics_graph(weights: dict[str, np.ndarray], network: str):
 
 
 def apply_graph(weights: dict[str, np.ndarray], network: str):
-    """tile, scale, offset, fade -> normalized uint8 [N, H, W, 3]. Foreign colours and glass stay as they are."""
+    """tile, scale, offset, fade, blueness -> normalized uint8 [N, H, W, 3]. Foreign colours and glass stay as they are."""
     graph = Graph()
     od = blocks.optical_density(graph, "tile")
     mean, density, cx, cy = blocks.hsd(graph, od)
@@ -82,13 +82,15 @@ def apply_graph(weights: dict[str, np.ndarray], network: str):
         moved.append(graph.node("Add", [graph.node("Mul", [x, mixed[channel]]), mixed[channel + 3]]))
     levels = blocks.inverse(graph, *moved)
     source = graph.node("Transpose", [blocks.cast_float(graph, "tile")], perm=[0, 3, 1, 2])
-    share = graph.node("Mul", [blocks.fade_in(graph, mean, "fade"), blocks.native(graph, od, mean)])
+    share = graph.node("Mul", [blocks.fade_in(graph, mean, "fade"), blocks.native(graph, od, mean, "blueness")])
     change = graph.node("Mul", [graph.node("Sub", [levels, source]), share])
     rounded = graph.node("Round", [graph.node("Add", [source, change])])
     clipped = graph.node("Clip", [rounded, graph.constant(0), graph.constant(255)])
     octets = graph.node("Cast", [clipped], to=UINT8)
     graph.node("Transpose", [octets], ["normalized"], perm=[0, 2, 3, 1])
-    inputs = [TILE, ("scale", FLOAT, [CLASSES, 3]), ("offset", FLOAT, [CLASSES, 3]), ("fade", FLOAT, [2])]
+    inputs = [
+        TILE, ("scale", FLOAT, [CLASSES, 3]), ("offset", FLOAT, [CLASSES, 3]), ("fade", FLOAT, [2]), ("blueness", FLOAT, [1])
+    ]
     return graph, inputs, [("normalized", UINT8, ["N", "H", "W", 3])]
 
 
@@ -167,7 +169,7 @@ def main() -> None:
     for name in NETWORKS:
         parser.add_argument(f"--{name}", type=Path, help=f"weights of the model {name}")
     parser.add_argument("--out", type=Path, default=MODELS)
-    parser.add_argument("--version", default="0.4.1")
+    parser.add_argument("--version", default="0.4.2")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:

@@ -108,7 +108,7 @@ def ramp_of(ends: tuple[float, float], times: int = 1) -> tuple[int, int]:
     return low, int(rounded(RAMP * 4096 / (high - low)))
 
 
-def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
+def tables(a: np.ndarray, b: np.ndarray, glass: float, blueness: float) -> dict:
     """Everything `normalize_tile` needs: integers only, so that every runtime gives the same pixels."""
     density = rounded(-np.log(np.maximum(np.arange(256), ZERO_LEVEL) / 255) * UNIT)
     level = rounded(255 * np.exp(-np.arange(MAX_DENSITY) / UNIT))
@@ -128,5 +128,6 @@ def tables(a: np.ndarray, b: np.ndarray, glass: float) -> dict:
             list(ramp_of(FOREIGN_INK_DENSITY, 3)),
             list(ramp_of(FOREIGN_BLACK_DENSITY, 3)),
         ],
+        "blueness": rounded([blueness * UNIT / 3]),
         "level": level.astype(np.uint8),
     }

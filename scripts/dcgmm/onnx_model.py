@@ -34,9 +34,12 @@ class OnnxModel:
         }
         return transfer.stain(self.sessions["statistics"].run(None, inputs)[0][0], glass)
 
-    def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:
+    def apply(
+        self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray, blueness: np.ndarray
+    ) -> np.ndarray:
         """uint8 [H, W, 3] by the apply graph."""
-        inputs = {key: np.asarray(value, np.float32) for key, value in (("scale", scale), ("offset", offset), ("fade", fade))}
+        named = {"scale": scale, "offset": offset, "fade": fade, "blueness": blueness}
+        inputs = {key: np.asarray(value, np.float32) for key, value in named.items()}
         return self.sessions["apply"].run(None, {"tile": pixels[None], **inputs})[0][0]
 
     def normalise(self, pixels: np.ndarray, template: transfer.Stain, name: str = "linear") -> np.ndarray:
@@ -44,4 +47,5 @@ class OnnxModel:
         stain = self.fit(pixels)
         if name == "paper":
             return self.apply(pixels, *transfer.coefficients(stain, template))
-        return normalize_tile(linear.tables(*linear.optical_map(stain, template), stain.glass_density), pixels)
+        blueness = transfer.blueness(stain.densities)
+        return normalize_tile(linear.tables(*linear.optical_map(stain, template), stain.glass_density, blueness), pixels)

@@ -112,28 +112,30 @@ def ramp(value: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     return (value - ends[0]) / (ends[1] - ends[0])
 
 
-def native(tile: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] -> 1 where the colour can be H&E, 0 where it is foreign (constants.py); [N, H, W]."""
+def native(tile: np.ndarray, blueness: float = 0) -> np.ndarray:
+    """uint8 [N, H, W, 3] -> 1 where the colour can be H&E, 0 where it is foreign (constants.py); [N, H, W]. blueness of the
+    slide (transfer.py), which a fit does not know yet."""
     od = optical_density(tile)
     red, green, blue = od[..., 0], od[..., 1], od[..., 2]
     mean = od.mean(-1)
-    black_or_blue = np.maximum(ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_INK_RED_OVER_GREEN))
+    blue_ink = red - green - blueness * mean
+    black_or_blue = np.maximum(ramp(blue - green, FOREIGN_INK_BLUE_OVER_GREEN), ramp(blue_ink, FOREIGN_INK_RED_OVER_GREEN))
     ink = np.minimum(ramp(mean, FOREIGN_INK_DENSITY), black_or_blue)
     black = ramp(od.min(-1), FOREIGN_BLACK_DENSITY)
-    ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(red - green, FOREIGN_RED_OVER_GREEN), ink, black)
+    ramps = (ramp(blue - green, FOREIGN_BLUE_OVER_GREEN), ramp(blue_ink, FOREIGN_RED_OVER_GREEN), ink, black)
     return 1 - smoothstep(np.maximum.reduce(ramps))
 
 
 def transfer(
     tile: np.ndarray, density: np.ndarray, x: np.ndarray, g: np.ndarray,
-    scale: np.ndarray, offset: np.ndarray, fade: np.ndarray,
+    scale: np.ndarray, offset: np.ndarray, fade: np.ndarray, blueness: np.ndarray,
 ) -> np.ndarray:
-    """Normalised levels before rounding, float64 [N, H, W, 3] in 0..255; scale and offset [K, 3], fade [2]."""
+    """Normalised levels before rounding, float64 [N, H, W, 3] in 0..255; scale and offset [K, 3], fade [2], blueness [1]."""
     blended = np.einsum("nkhw,kc->nchw", g, scale) * x + np.einsum("nkhw,kc->nchw", g, offset)
     od = np.stack(to_optical_density(blended[:, 0], np.clip(blended[:, 1], *CX_RANGE), blended[:, 2]), -1)
     levels = 255 * np.clip(np.exp(-od), 0, 1)
     low, high = float(fade[0]), float(fade[1])
-    share = smoothstep((density - low) / max(high - low, 1e-6)) * native(tile)
+    share = smoothstep((density - low) / max(high - low, 1e-6)) * native(tile, float(blueness[0]))
     return tile + share[..., None] * (levels - tile)
 
 
@@ -155,10 +157,10 @@ def run_statistics(tile: np.ndarray, weight: np.ndarray, gain: float, weights: d
     return np.concatenate((statistics(x, g, counted), density_statistics(tile, gained, counted)), 2)
 
 
-def run_transfer(tile, scale, offset, fade, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
+def run_transfer(tile, scale, offset, fade, blueness, weights: dict[str, np.ndarray], network: str) -> np.ndarray:
     """The output of the apply graph, before rounding."""
     density, x = features(tile)
-    return transfer(tile.astype(np.float64), density, x, responsibilities(x[:, 0], weights, network), scale, offset, fade)
+    return transfer(tile.astype(np.float64), density, x, responsibilities(x[:, 0], weights, network), scale, offset, fade, blueness)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from .reference import optical_density
 MINIMUM_CLASS_SHARE = TRANSFER["minimumClassShare"]
 #: A smaller standard deviation says more about 8-bit rounding than about the stain.
 MINIMUM_SD = TRANSFER["minimumDeviation"]
+#: Blueness of usual nuclei, and the most above it that is allowed for.
+BLUENESS = TRANSFER["blueness"]
 FADE_ABOVE = (TRANSFER["fade"]["low"], TRANSFER["fade"]["high"])
 #: Glass up to the first D is white and stays unchanged; from the second on it is moved like the rest.
 KEPT_GLASS = (TRANSFER["keptGlass"]["surely"], TRANSFER["keptGlass"]["never"])
@@ -83,8 +85,18 @@ def kept_glass(glass: float) -> float:
     return float(np.clip((never - glass) / (never - surely), 0, 1))
 
 
-def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(scale [K, 3], offset [K, 3], fade [2]) of x' = sum_k g_k ((x - mu_k) / sd_k sdT_k + muT_k), Zanjani et al. 2018.
+def blueness(classes: Densities | None) -> float:
+    """How blue the slide's own haematoxylin is (core/src/stain/blueness.ts): by how much more than usual its nuclei absorb
+    red rather than green, relative to their density; 0 if unknown."""
+    share = classes.share[:-2] if classes else np.zeros(1)
+    if share.sum() < MINIMUM_CLASS_SHARE:
+        return 0.0
+    red, green, blue = share @ classes.mean[:-2] / share.sum()
+    return float(np.clip(3 * (red - green) / max(red + green + blue, 1e-9) - BLUENESS["usual"], 0, BLUENESS["most"]))
+
+
+def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(scale [K, 3], offset [K, 3], fade [2], blueness [1]) of x' = sum_k g_k ((x - mu_k) / sd_k sdT_k + muT_k), Zanjani et al. 2018.
 
     A class that hardly occurs on one side has no such numbers: its pixels move like those of the nearest class that occurs
     on both, the paler one of two at the same distance. If no class occurs on both sides, nothing moves.
@@ -96,7 +108,8 @@ def coefficients(source: Stain, template: Stain) -> tuple[np.ndarray, np.ndarray
         donor = min(usable, key=lambda other: (abs(other - k), -other))
         scale[k] = template.sd[donor] / source.sd[donor]
         offset[k] = template.mean[donor] - source.mean[donor] * scale[k]
-    return scale, offset, np.add(kept_glass(source.glass_density) * source.glass_density, FADE_ABOVE)
+    fade = np.add(kept_glass(source.glass_density) * source.glass_density, FADE_ABOVE)
+    return scale, offset, fade, np.array([blueness(source.densities)])
 
 
 def counted(pixels: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ OFFSET = np.array([[-0.1, 0.12, -0.05], [0.15, -0.2, 0.1], [0.02, 0.07, -0.12], 
 IDENTITY = (np.ones((CLASSES, 3), np.float32), np.zeros((CLASSES, 3), np.float32))
 NO_FADE = np.array([-1, -0.5], np.float32)
 FADE = np.array([0.03, 0.09], np.float32)
+BLUENESS = np.array([0.15], np.float32)
 GAIN = np.array([1.25], np.float32)
 
 
@@ -108,12 +109,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     entries = []
     for name, facts, tile, weight, scale, offset, fade in cases(options.data):
-        arrays = {"tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade, "gain": GAIN}
+        arrays = {"tile": tile, "weight": weight, "scale": scale, "offset": offset, "fade": fade, "blueness": BLUENESS, "gain": GAIN}
         for model in NETWORKS:
             weights = read_weights(weights_file(model))
             wide = scale.astype(np.float64), offset.astype(np.float64)
             arrays[f"{model}.sums"] = run_statistics(tile, weight, float(GAIN[0]), weights, model)
-            arrays[f"{model}.levels"] = run_transfer(tile, *wide, fade, weights, model).astype(np.float32)
+            arrays[f"{model}.levels"] = run_transfer(tile, *wide, fade, BLUENESS, weights, model).astype(np.float32)
         files = {}
         for key, array in arrays.items():
             file = f"{name}.{key}.bin"
@@ -172,11 +173,11 @@ def transfers():
         ("two classes absent", some(0.03, (0, 3)), some(0.03, (1,))),
         ("none on both sides", some(0.03, (0, 1)), some(0.03, (2, 3))),
     ):
-        scale, offset, fade = transfer.coefficients(source, template)
+        scale, offset, fade, blueness = transfer.coefficients(source, template)
         matrix, intercept = linear.optical_map(source, template)
-        moved = normalize_tile(linear.tables(matrix, intercept, source.glass_density), pixels)
+        moved = normalize_tile(linear.tables(matrix, intercept, source.glass_density, float(blueness[0])), pixels)
         yield {"name": name, "source": plain(source), "template": plain(template),
-               "paper": {"scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade)},
+               "paper": {"scale": scale.ravel().tolist(), "offset": offset.ravel().tolist(), "fade": list(fade), "blueness": float(blueness[0])},
                "linear": {"matrix": matrix.tolist(), "intercept": intercept.tolist(),
                           "pixels": pixels.ravel().tolist(), "moved": moved.ravel().tolist()}}
 

@@ -33,7 +33,8 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 def inputs(tile: np.ndarray) -> dict[str, np.ndarray]:
     """An ordinary transfer of one tile [H, W, 3]."""
     scale, offset = np.full((4, 3), 1.2, np.float32), np.linspace(-0.1, 0.1, 12, dtype=np.float32).reshape(4, 3)
-    return {"tile": tile[None], "scale": scale, "offset": offset, "fade": np.array([0.05, 0.1], np.float32)}
+    return {"tile": tile[None], "scale": scale, "offset": offset, "fade": np.array([0.05, 0.1], np.float32),
+            "blueness": np.zeros(1, np.float32)}
 
 
 class Tiles(CalibrationDataReader):

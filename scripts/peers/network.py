@@ -59,8 +59,10 @@ class TorchModel:
         return transfer.stain(self.sums(pixels, transfer.counted(pixels)), transfer.glass_density(pixels))
 
     @torch.inference_mode()
-    def apply(self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray) -> np.ndarray:
-        """scale and offset [K, 3], fade [2] -> uint8 [H, W, 3]: the output of the product's apply graph."""
+    def apply(
+        self, pixels: np.ndarray, scale: np.ndarray, offset: np.ndarray, fade: np.ndarray, blueness: np.ndarray
+    ) -> np.ndarray:
+        """scale and offset [K, 3], fade [2], blueness [1] -> uint8 [H, W, 3]: the output of the product's apply graph."""
         od = optical_density(pixels)
         density, x, g = self.classes(od)
         # Both blends are sums over the classes at each pixel: one 1 x 1 convolution to six channels.
@@ -68,7 +70,7 @@ class TorchModel:
         blends = F.conv2d(g, numbers[:, :, None, None].contiguous())[0]
         levels = levels_of(blends[:3] * x + blends[3:])
         low, high = float(fade[0]), float(fade[1])
-        share = smoothstep((density - low) / max(high - low, 1e-6)) * native(od)
+        share = smoothstep((density - low) / max(high - low, 1e-6)) * native(od, float(blueness[0]))
         source = torch.from_numpy(pixels).permute(2, 0, 1).float()
         return octets(source + share * (levels - source))
 
@@ -96,7 +98,7 @@ def smoothstep(t: torch.Tensor) -> torch.Tensor:
     return t * t * (3 - 2 * t)
 
 
-def native(od: torch.Tensor) -> torch.Tensor:
+def native(od: torch.Tensor, blueness: float = 0) -> torch.Tensor:
     """[3, H, W] -> 1 where the colour can be H&E, 0 where it is foreign, [H, W]; as dcgmm.reference.native."""
     red, green, blue = od
     mean = od.mean(0)
@@ -104,13 +106,14 @@ def native(od: torch.Tensor) -> torch.Tensor:
     def ramp(value: torch.Tensor, ends: tuple[float, float]) -> torch.Tensor:
         return (value - ends[0]) / (ends[1] - ends[0])
 
+    blue_ink = red - green - blueness * mean
     black_or_blue = torch.maximum(
-        ramp(blue - green, constants.FOREIGN_INK_BLUE_OVER_GREEN), ramp(red - green, constants.FOREIGN_INK_RED_OVER_GREEN)
+        ramp(blue - green, constants.FOREIGN_INK_BLUE_OVER_GREEN), ramp(blue_ink, constants.FOREIGN_INK_RED_OVER_GREEN)
     )
     foreign = torch.minimum(ramp(mean, constants.FOREIGN_INK_DENSITY), black_or_blue)
     for value, ends in (
         (blue - green, constants.FOREIGN_BLUE_OVER_GREEN),
-        (red - green, constants.FOREIGN_RED_OVER_GREEN),
+        (blue_ink, constants.FOREIGN_RED_OVER_GREEN),
         (od.amin(0), constants.FOREIGN_BLACK_DENSITY),
     ):
         foreign = torch.maximum(foreign, ramp(value, ends))

@@ -72,7 +72,7 @@ def main() -> None:
     model = TorchModel()
     template = model.fit(picture(options.template))
     stain, samples = fit(options.source, model)
-    scale, offset, fade = transfer.coefficients(stain, template)
+    scale, offset, fade, blueness = transfer.coefficients(stain, template)
     # wsidicom reads in several threads. One at a time uses all cores for the network; the others decode and encode.
     network = Lock()
     skipped = 0
@@ -83,7 +83,7 @@ def main() -> None:
             skipped += 1
             return pixels
         with network:
-            return model.apply(pixels, scale, offset, fade)
+            return model.apply(pixels, scale, offset, fade, blueness)
 
     save_normalised(
         options.source,

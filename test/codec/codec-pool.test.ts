@@ -22,6 +22,7 @@ const TABLES = linearTables(
     notes: [],
   },
   0.02,
+  0,
 );
 /** Inverts every colour. */
 function colourTable(): ColourTable {

@@ -16,6 +16,7 @@ const TABLES = linearTables(
     notes: [],
   },
   0.04,
+  0.1,
 );
 const PROFILE: ColourTable = Uint8Array.from({ length: 52 ** 3 * 3 }, (_, i) => (i * 31) % 256);
 

@@ -203,7 +203,7 @@ describe.skipIf(browserMissing)('the preview’s worker', { timeout: 180_000 }, 
     name: 'paper',
     fade: { low: 9, high: 10 },
     notes: [],
-    coefficients: { scale: new Float32Array(12), offset: new Float32Array(12), fade: [9, 10] },
+    coefficients: { scale: new Float32Array(12), offset: new Float32Array(12), fade: [9, 10], blueness: 0 },
   };
 
   const decodedHere = async (

@@ -17,7 +17,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 type Change = (manifest: {
   schemaVersion: number;
-  models: [{ graphs: { apply: { file: string; sha256?: string } } }];
+  models: [{ graphs: { apply: { file: string; sha256?: string; inputs: unknown[] } } }];
 }) => void;
 
 async function change(edit: Change): Promise<void> {
@@ -62,6 +62,13 @@ describe('model manifest', () => {
   ])('refuses a manifest %s', async (_name, edit) => {
     await change(edit);
     await expect(loadModel(folder, 'reference')).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+  });
+
+  it('refuses a graph of an earlier version, and says how to make it anew', async () => {
+    await change(({ models: [model] }) => model.graphs.apply.inputs.pop());
+    const refused = loadModel(folder, 'reference');
+    await expect(refused).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    await expect(refused).rejects.toThrow(/reference\.apply\.onnx has no input "blueness".*dcgmm\.export/);
   });
 
   it('refuses a manifest that is missing or not JSON, and an unknown model', async () => {

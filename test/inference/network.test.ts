@@ -27,6 +27,7 @@ const identity = () => ({
   scale: new Float32Array(model.classes * 3).fill(1),
   offset: new Float32Array(model.classes * 3),
   fade: [0.02, 0.08] as const,
+  blueness: 0,
 });
 
 describe('network', () => {

@@ -14,7 +14,15 @@ interface StoredArray {
 interface Case {
   readonly name: string;
   readonly arrays: Record<
-    'tile' | 'weight' | 'scale' | 'offset' | 'fade' | 'gain' | `${string}.sums` | `${string}.levels`,
+    | 'tile'
+    | 'weight'
+    | 'scale'
+    | 'offset'
+    | 'fade'
+    | 'blueness'
+    | 'gain'
+    | `${string}.sums`
+    | `${string}.levels`,
     StoredArray
   >;
 }
@@ -65,6 +73,7 @@ describe.each(cases)('%s, %s', (model, _name, { arrays }) => {
       scale: tensor(arrays.scale),
       offset: tensor(arrays.offset),
       fade: tensor(arrays.fade),
+      blueness: tensor(arrays.blueness),
     });
     const expected = values(arrays[`${model}.levels`]!);
     const got = normalized!.data as Uint8Array;

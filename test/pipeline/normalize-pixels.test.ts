@@ -33,7 +33,12 @@ function strongTransfer(fade: readonly [number, number] = [0.05, 0.1]): PaperTra
   const scale = Float32Array.from({ length: 12 }, (_, i) => 0.7 + 0.05 * i);
   const offset = Float32Array.from({ length: 12 }, (_, i) => 0.1 - 0.02 * i);
   const [low, high] = fade;
-  return { name: 'paper', fade: { low, high }, notes: [], coefficients: { scale, offset, fade } };
+  return {
+    name: 'paper',
+    fade: { low, high },
+    notes: [],
+    coefficients: { scale, offset, fade, blueness: 0 },
+  };
 }
 
 async function normalize(picture: Raster, transfer: Transfer, coreSize: number): Promise<Raster> {

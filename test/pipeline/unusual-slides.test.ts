@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blankRaster, copyOverlap, type Raster } from '../../core/src/image/raster.ts';
 import { makeTransfer } from '../../core/src/stain/transfer.ts';
+import type { TransferName } from '../../core/src/stain/transfer-name.ts';
 import type { StainNetwork } from '../../server/src/inference/network.ts';
 import { type Fit, fitStain } from '../../server/src/pipeline/fit.ts';
 import { normalizePixels } from '../../server/src/pipeline/normalize-pixels.ts';
@@ -60,8 +61,8 @@ function inked(picture: Raster, colour: Colour, y: number, rows: number): Raster
 const fit = (picture: Raster): Promise<Fit> =>
   fitStain(memorySource(picture), [memorySource(picture)], network, { signal });
 
-async function normalized(picture: Raster, template: Fit): Promise<Raster> {
-  const transfer = makeTransfer('linear', await fit(picture), template, network.model.classNames);
+async function normalized(picture: Raster, template: Fit, name: TransferName = 'linear'): Promise<Raster> {
+  const transfer = makeTransfer(name, await fit(picture), template, network.model.classNames);
   const result = blankRaster(picture.width, picture.height);
   await normalizePixels(memorySource(picture), network, transfer, {
     signal,
@@ -153,6 +154,35 @@ describe('ink', () => {
       expect(changed.length / (to - from)).toBeLessThan(0.1);
     },
   );
+});
+
+describe('a very blue camera, in whose pictures nuclei absorb red more than green', () => {
+  const blue = (picture: Raster): Raster => stained(picture, ([r, g, b]) => [2.4 * r, g, 0.9 * b]);
+  /** Fraction of the channels of some of the rows, in pixels as dense as ink, that moved by at most 2 grey levels. */
+  const unchanged = (before: Raster, after: Raster, y: number, rows: number): number => {
+    let [all, same] = [0, 0];
+    for (let at = y * before.width * 3; at < (y + rows) * before.width * 3; at++) {
+      const pixel = at - (at % 3);
+      if (density({ ...before, width: 1, rgb: before.rgb.subarray(pixel, pixel + 3) }, 0, 1) < 1.2) continue;
+      all++;
+      if (Math.abs(before.rgb[at]! - after.rgb[at]!) <= 2) same++;
+    }
+    expect(all).toBeGreaterThan(100);
+    return same / all;
+  };
+
+  it.each(['linear', 'paper'] as const)('nuclei are changed, and ink is not: %s', async (transfer) => {
+    const pale = await fit(stained(breast(), ([r, g, b]) => [1.3 * r, 1.1 * g, 1.2 * b]));
+    const clean = blue(bone());
+    expect(unchanged(clean, await normalized(clean, pale, transfer), 0, 64)).toBeLessThan(0.1);
+    for (const colour of [
+      [20, 100, 200],
+      [20, 120, 60],
+    ] as const) {
+      const picture = inked(blue(bone()), colour, 40, 24);
+      expect(unchanged(picture, await normalized(picture, pale, transfer), 44, 16)).toBeGreaterThan(0.9);
+    }
+  });
 });
 
 describe('areas without light: the black border of a scan, opaque ink', () => {

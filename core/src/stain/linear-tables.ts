@@ -30,6 +30,11 @@ export interface LinearTables {
   readonly native: Int32Array;
   /** First value and slope of six ramps that measure how foreign a colour is, see `applyTables`. */
   readonly ramps: Int32Array;
+  /**
+   * One number: what is taken off the excess of red over green before it is judged, per unit of the sum of densities
+   * (`bluenessOf`).
+   */
+  readonly blueness: Int32Array;
   /** Grey level of each optical density. */
   readonly level: Uint8Array;
 }
@@ -48,8 +53,15 @@ export function glassWeight(density: number, glassDensity: number): number {
   return smoothstep((above - constants.fade.low) / constants.glassToe) * falling;
 }
 
-/** @param glassDensity of the slide */
-export function linearTables({ matrix, intercept }: OpticalMap, glassDensity: number): LinearTables {
+/**
+ * @param glassDensity of the slide
+ * @param blueness of the slide (`bluenessOf`)
+ */
+export function linearTables(
+  { matrix, intercept }: OpticalMap,
+  glassDensity: number,
+  blueness: number,
+): LinearTables {
   const density = Int32Array.from({ length: 256 }, (_, value) =>
     rounded(-Math.log(Math.max(value, 0.5) / 255) * UNIT),
   );
@@ -80,6 +92,7 @@ export function linearTables({ matrix, intercept }: OpticalMap, glassDensity: nu
       ...rampOf(foreign.inkDensity, 3),
       ...rampOf(foreign.blackDensity, 3),
     ]),
+    blueness: Int32Array.of(rounded((blueness * UNIT) / 3)),
     level,
   };
 }
@@ -102,6 +115,7 @@ function rounded(value: number): number {
 /** Maps pixels in place: uint8 RGB, integers only. */
 export function applyTables(tables: LinearTables, rgb: Uint8Array): void {
   const { density, product, offset, weight, native, ramps, level } = tables;
+  const blueness = tables.blueness[0]!;
   const [oR, oG, oB] = [offset[0]!, offset[1]!, offset[2]!];
   const ramp = (i: number, value: number): number => ((value - ramps[2 * i]!) * ramps[2 * i + 1]!) >> 12;
   const lastWeight = weight.length - 1;
@@ -114,10 +128,12 @@ export function applyTables(tables: LinearTables, rgb: Uint8Array): void {
     const g = density[rgb[at + 1]!]!;
     const b = density[rgb[at + 2]!]!;
     const sum = r + g + b;
-    const ink = Math.min(Math.max(ramp(2, b - g), ramp(3, r - g)), ramp(4, sum));
+    // Nuclei of a blue camera absorb red more than green, the more the denser they are.
+    const blue = r - g - ((sum * blueness) >> 12);
+    const ink = Math.min(Math.max(ramp(2, b - g), ramp(3, blue)), ramp(4, sum));
     // Black in all three channels. The mean would do for a dark nucleus too, whose green is all but gone, and leave specks.
     const black = ramp(5, 3 * Math.min(r, g, b));
-    const foreign = Math.max(ramp(0, b - g), ramp(1, r - g), ink, black);
+    const foreign = Math.max(ramp(0, b - g), ramp(1, blue), ink, black);
     const w =
       (weight[Math.min(lastWeight, sum >> STEP_BITS)]! * native[Math.min(lastNative, Math.max(0, foreign))]! +
         2048) >>

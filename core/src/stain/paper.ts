@@ -4,6 +4,7 @@
  * Python.
  */
 import { noteText } from '../notes.ts';
+import { bluenessOf } from './blueness.ts';
 import { fadeOf, occurs, type Stain } from './stain.ts';
 
 export interface PaperCoefficients {
@@ -11,6 +12,8 @@ export interface PaperCoefficients {
   readonly scale: Float32Array;
   readonly offset: Float32Array;
   readonly fade: readonly [number, number];
+  /** Of the slide (`bluenessOf`). */
+  readonly blueness: number;
 }
 
 /**
@@ -49,5 +52,5 @@ export function paperCoefficients(
     }
   }
   const { low, high } = fadeOf(source.glassDensity);
-  return { scale, offset, fade: [low, high], notes };
+  return { scale, offset, fade: [low, high], blueness: bluenessOf(source), notes };
 }

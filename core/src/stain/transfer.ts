@@ -1,5 +1,6 @@
 /** From the stains of a slide and of a template to the transfer of its pixels. */
 
+import { bluenessOf } from './blueness.ts';
 import { type OpticalMap, opticalMap } from './linear.ts';
 import { type LinearTables, linearTables } from './linear-tables.ts';
 import { type PaperCoefficients, paperCoefficients } from './paper.ts';
@@ -43,7 +44,7 @@ export function linearTransfer(source: Stain, template: Stain): LinearTransfer {
     fade: fadeOf(source.glassDensity),
     notes: map.notes,
     map,
-    tables: linearTables(map, source.glassDensity),
+    tables: linearTables(map, source.glassDensity, bluenessOf(source)),
   };
 }
 

@@ -36,7 +36,7 @@ async function normalize({ window, core, table, glass, transfer }: Of<'normalize
   copyOverlap(raster, window, tile, core);
   // Windows that the network would return unchanged skip it.
   if (!isNowhereDenser(tile, transfer.fade.low)) {
-    const { scale, offset, fade } = transfer.coefficients;
+    const { scale, offset, fade, blueness } = transfer.coefficients;
     const { runtime, apply } = network!;
     const { width, height } = raster;
     const classes = scale.length / 3;
@@ -45,6 +45,7 @@ async function normalize({ window, core, table, glass, transfer }: Of<'normalize
       scale: new runtime.Tensor('float32', scale, [classes, 3]),
       offset: new runtime.Tensor('float32', offset, [classes, 3]),
       fade: new runtime.Tensor('float32', Float32Array.from(fade), [2]),
+      blueness: new runtime.Tensor('float32', Float32Array.of(blueness), [1]),
     });
     copyOverlap({ width, height, rgb: (await normalized!.getData()) as Uint8Array }, window, tile, core);
   }

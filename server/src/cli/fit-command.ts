@@ -1,5 +1,6 @@
 /** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for users who normalise tiles themselves. */
 import { createHash } from 'node:crypto';
+import { bluenessOf } from '../../../core/src/stain/blueness.ts';
 import { opticalMap } from '../../../core/src/stain/linear.ts';
 import { type LinearTables, linearTables } from '../../../core/src/stain/linear-tables.ts';
 import { keptGlass } from '../../../core/src/stain/stain.ts';
@@ -62,7 +63,7 @@ export async function fitCommand(
     ? await ofPicture(args, network, signal)
     : await ofSeries(args, composition, network, signal);
   const map = opticalMap(fit, template);
-  const tables = plain(linearTables(map, fit.glassDensity));
+  const tables = plain(linearTables(map, fit.glassDensity, bluenessOf(fit)));
   return {
     transfer: 'linear',
     matrix: map.matrix,

@@ -33,6 +33,7 @@ export function colourMap(profile: ColourTable | undefined, transfer: LinearTabl
       weight: inSharedMemory(transfer.weight),
       native: inSharedMemory(transfer.native),
       ramps: inSharedMemory(transfer.ramps),
+      blueness: inSharedMemory(transfer.blueness),
       level: inSharedMemory(transfer.level),
     },
     colours: new Int32Array(new SharedArrayBuffer(4 * 2 ** 24)),

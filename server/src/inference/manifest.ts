@@ -39,6 +39,12 @@ const model = z.object({
 });
 const manifest = z.object({ schemaVersion: z.literal(1), models: z.array(model) });
 
+/** What the runtime feeds to a graph. */
+const INPUTS = {
+  statistics: ['tile', 'weight', 'gain'],
+  apply: ['tile', 'scale', 'offset', 'fade', 'blueness'],
+} as const;
+
 type ManifestModel = z.infer<typeof model>;
 
 /** A verified model: its manifest data, and the bytes of its graphs. */
@@ -77,8 +83,8 @@ export async function loadModel(directory: string, name: string): Promise<Loaded
       `There is no model "${name}". Available: ${models.map((m) => m.name).join(', ')}.`,
     );
   const graphs = {
-    statistics: await readGraph(directory, found.graphs.statistics),
-    apply: await readGraph(directory, found.graphs.apply),
+    statistics: await readGraph(directory, found.graphs.statistics, INPUTS.statistics),
+    apply: await readGraph(directory, found.graphs.apply, INPUTS.apply),
   };
   const { version, description, classes, classNames, halo, alignment, tolerances } = found;
   return {
@@ -115,8 +121,15 @@ async function readManifest(directory: string): Promise<ManifestModel[]> {
 
 async function readGraph(
   directory: string,
-  { file, sha256: expected }: z.infer<typeof graph>,
+  { file, sha256: expected, inputs }: z.infer<typeof graph>,
+  needed: readonly string[],
 ): Promise<Uint8Array> {
+  const missing = needed.find((name) => !inputs.some((input) => input.name === name));
+  if (missing !== undefined)
+    throw new StainError(
+      'MODEL_INVALID',
+      `The graph ${file} has no input "${missing}": it was made for another version. \`python -m dcgmm.export --out FOLDER\` makes the graphs anew from the weights.`,
+    );
   const bytes = await readFile(join(directory, file)).catch((cause: unknown) => {
     throw new StainError('MODEL_INVALID', `The graph ${file} cannot be read.`, { cause });
   });

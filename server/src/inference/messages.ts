@@ -34,6 +34,7 @@ export type InferenceRequest =
       readonly scale: Float32Array;
       readonly offset: Float32Array;
       readonly fade: readonly [number, number];
+      readonly blueness: number;
     };
 
 /** Sent last: the thread ends by itself after the previous run. Terminating it from outside would abort the process. */

@@ -202,9 +202,9 @@ export function networkOn(
         signal,
       )) as Float64Array;
     },
-    async apply({ tile, width, height, coefficients: { scale, offset, fade } }, signal) {
+    async apply({ tile, width, height, coefficients: { scale, offset, fade, blueness } }, signal) {
       return (await run(
-        { kind: 'apply', tile, width, height, scale, offset, fade },
+        { kind: 'apply', tile, width, height, scale, offset, fade, blueness },
         [tile.buffer as ArrayBuffer],
         signal,
       )) as Uint8Array;

@@ -33,11 +33,13 @@ export function proofTransfer(classes: number): {
   scale: Float32Array;
   offset: Float32Array;
   fade: readonly [number, number];
+  blueness: number;
 } {
   const length = classes * 3;
   return {
     scale: Float32Array.from({ length }, (_, i) => 0.7 + (0.6 * i) / length),
     offset: Float32Array.from({ length }, (_, i) => 0.1 - (0.2 * i) / length),
     fade: [0.02, 0.08],
+    blueness: 0,
   };
 }

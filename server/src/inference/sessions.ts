@@ -59,6 +59,7 @@ export async function runRequest(
     scale: new Tensor('float32', request.scale, [classes, 3]),
     offset: new Tensor('float32', request.offset, [classes, 3]),
     fade: new Tensor('float32', Float32Array.from(request.fade), [2]),
+    blueness: new Tensor('float32', Float32Array.of(request.blueness), [1]),
   });
   return normalized!.data as Uint8Array;
 }

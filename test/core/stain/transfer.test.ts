@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { averageStain } from '../../../core/src/stain/average-stain.ts';
+import { bluenessOf } from '../../../core/src/stain/blueness.ts';
 import type { ClassStatistics, DensityStatistics } from '../../../core/src/stain/class-statistics.ts';
 import { gainOf, opticalMap } from '../../../core/src/stain/linear.ts';
 import { applyTables, glassWeight, linearTables } from '../../../core/src/stain/linear-tables.ts';
@@ -191,7 +192,7 @@ describe('tables', () => {
     Uint8Array.from({ length: 3000 }, (_, i) => ((i * 2654435761 + seed * 40503) >>> 7) & 255);
   const through = (rgb: Uint8Array, source: Stain, template: Stain): Uint8Array => {
     const result = rgb.slice();
-    applyTables(linearTables(opticalMap(source, template), source.glassDensity), result);
+    applyTables(linearTables(opticalMap(source, template), source.glassDensity, bluenessOf(source)), result);
     return result;
   };
 
@@ -230,6 +231,17 @@ describe('tables', () => {
     expect(speck[2]! - none[2]!).toBeGreaterThan(30);
   });
 
+  it('leave no specks in blue nuclei of a blue camera, and its ink as it is', () => {
+    const [usual, blue] = [slideOf(H, E, 0.04), slideOf([1.1, 0.6, 0.25], E, 0.04)];
+    const template = slideOf([0.75, 0.6, 0.35], [0.15, 0.8, 0.3]);
+    // A dense pixel of a nucleus of the blue slide, which would be ink on the usual one.
+    const nucleus = Uint8Array.from([40, 70, 163]);
+    expect(through(nucleus, usual, template)).toEqual(nucleus);
+    expect(Math.abs(through(nucleus, blue, template)[0]! - nucleus[0]!)).toBeGreaterThan(10);
+    const ink = Uint8Array.from([20, 100, 200, 20, 120, 60, 25, 26, 24]);
+    expect(through(ink, blue, template)).toEqual(ink);
+  });
+
   it('never reverse the order of brightness along a stain by more than two grey levels', () => {
     fc.assert(
       fc.property(fc.constantFrom(H, E), fc.double({ min: 0.4, max: 2, noNaN: true }), (stain, strength) => {
@@ -263,7 +275,7 @@ describe('tables', () => {
       fc.property(fc.double({ min: 0, max: 0.25, noNaN: true }), (glass) => {
         expect(glassWeight(0.5, glass)).toBeCloseTo(1, 9);
         expect(glassWeight(keptGlass(glass), glass)).toBe(0);
-        expect(linearTables(opticalMap(slideOf(H, E), slideOf(H, E)), glass).weight.at(-1)).toBe(4096);
+        expect(linearTables(opticalMap(slideOf(H, E), slideOf(H, E)), glass, 0).weight.at(-1)).toBe(4096);
       }),
     );
   });
@@ -306,7 +318,7 @@ describe('the same in Python (scripts/dcgmm)', () => {
     name: string;
     source: Stain;
     template: Stain;
-    paper: { scale: number[]; offset: number[]; fade: number[] };
+    paper: { scale: number[]; offset: number[]; fade: number[]; blueness: number };
     linear: { matrix: Triple[]; intercept: Triple; pixels: number[]; moved: number[] };
   }[];
   it.each(cases.map((item) => [item.name, item] as const))(
@@ -315,12 +327,13 @@ describe('the same in Python (scripts/dcgmm)', () => {
       const got = paperCoefficients(source, template, names);
       for (const key of ['scale', 'offset', 'fade'] as const)
         for (const [i, number] of [...got[key]].entries()) expect(number).toBeCloseTo(paper[key][i]!, 4);
+      expect(got.blueness).toBeCloseTo(paper.blueness, 9);
       const map = opticalMap(source, template);
       for (const [i, number] of map.matrix.flat().entries())
         expect(number).toBeCloseTo(linear.matrix.flat()[i]!, 9);
       for (const [i, number] of map.intercept.entries()) expect(number).toBeCloseTo(linear.intercept[i]!, 9);
       const rgb = Uint8Array.from(linear.pixels);
-      applyTables(linearTables(map, source.glassDensity), rgb);
+      applyTables(linearTables(map, source.glassDensity, bluenessOf(source)), rgb);
       expect([...rgb]).toEqual(linear.moved);
     },
   );
