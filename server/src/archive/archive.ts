@@ -304,7 +304,8 @@ async function find(index: FolderIndex, parameters: Partial<UidParameters>): Pro
       : all.filter(({ sopUid }) => sopUid === parameters.instance);
   };
   const found = look();
-  if (found.length > 0) return found;
+  const current = (await index.recheck(found)) ? look() : found;
+  if (current.length > 0) return current;
   // It may be in a file that was only just added, or that the first scan has not reached.
   await index.refresh(1000, 60_000);
   const again = look();
