@@ -279,7 +279,8 @@ async function storeInstances(
   try {
     const { status, json } = await store.store({
       contentType: request.get('content-type'),
-      body: request,
+      // Reading that stops halfway must leave the request intact: its answer is still to be sent and recorded.
+      body: request.iterator({ destroyOnReturn: false }),
       signal: leaving(response),
       studyUid: study,
       baseUrl: baseUrlOf(request),
