@@ -43,7 +43,7 @@ export const ERROR_TABLE = {
   },
   SLIDE_STRUCTURE_INVALID: {
     status: 422,
-    remedy: 'The tiling attributes contradict each other; check the converter that made the slide.',
+    remedy: 'Attributes of the slide contradict each other; check what made or changed it.',
   },
   SLIDE_TOO_LARGE: {
     status: 413,

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { StainError } from '../../core/src/errors.ts';
@@ -80,6 +81,24 @@ const stow = (body: Buffer): RequestInit => ({
     body,
     Buffer.from('\r\n--b--\r\n'),
   ]),
+});
+
+it('outlives an upload that is refused halfway, and records it', async () => {
+  await using served = await serveArchive({ maxInstanceBytes: 1000 });
+  const { url, told } = await start({
+    archiveRouter: express.Router().use(archiveTarget, served.archive.router),
+  });
+  const client = connect(Number(new URL(url).port), '127.0.0.1');
+  client.on('error', () => {});
+  client.write(
+    'POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer alice\r\nContent-Length: 1000000\r\n' +
+      'Content-Type: multipart/related; type="application/dicom"; boundary=XX\r\n\r\n' +
+      '--XX\r\nContent-Type: application/dicom\r\n\r\n',
+  );
+  client.write(randomBytes(500_000));
+  client.resume();
+  await once(client, 'close');
+  await expect.poll(told).toEqual([['instances-stored', 'alice', undefined, 'failure']]);
 });
 
 describe('reading from an archive without users of its own', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DataSet } from '../../server/src/dicom/dataset.ts';
+import { type Attributes, DataSet } from '../../server/src/dicom/dataset.ts';
 import { describeSlide } from '../../server/src/slide/describe.ts';
 import { LevelSource } from '../../server/src/slide/pixel-source.ts';
 import { makeSlideHeader, type SlideInstanceOptions } from '../support/make-slide.ts';
@@ -95,6 +95,13 @@ describe('a series', () => {
   });
 });
 
+describe('an image without a patient', () => {
+  it('is of the same patient as the others', () => {
+    const level = header({ ...small, overrides: { ...small.overrides, PatientID: '' } });
+    expect(codeOf([header(), level])).toBe('accepted');
+  });
+});
+
 describe('is refused before any work', () => {
   const path = (value: string, meaning: string): DataSet =>
     DataSet.of({
@@ -110,6 +117,8 @@ describe('is refused before any work', () => {
     ['another modality', 'NOT_WHOLE_SLIDE', { overrides: { Modality: 'CT' } }],
     ['one sample per pixel', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { SamplesPerPixel: 1 } }],
     ['16 bits', 'PIXEL_FORMAT_UNSUPPORTED', { overrides: { BitsAllocated: 16, BitsStored: 16 } }],
+    ['hue, saturation and value', 'PIXEL_FORMAT_UNSUPPORTED', { photometricInterpretation: 'HSV' }],
+    ['a palette', 'PIXEL_FORMAT_UNSUPPORTED', { photometricInterpretation: 'PALETTE COLOR' }],
     [
       'fluorescence',
       'FLUORESCENCE_UNSUPPORTED',
@@ -166,6 +175,41 @@ describe('is refused before any work', () => {
     ],
   ])('%s', (_what, code, changes) => {
     expect(codeOf([header(changes)])).toBe(code);
+  });
+
+  it('8 bits in words of 16, with a message that says so', () => {
+    const words = header({ overrides: { BitsAllocated: 16 } });
+    expect(() => describeSlide([words], limits)).toThrow('3 sample(s) per pixel of 8 bits in 16');
+  });
+
+  it.each<[string, string, [Attributes, Attributes]]>([
+    ['patients', 'The images of the slide name 2 patients.', [{ PatientID: 'A' }, { PatientID: 'B' }]],
+    [
+      'orientations',
+      'Two images of the slide have different Image Orientation (Slide).',
+      [{}, { ImageOrientationSlide: [0, 1, 0, 1, 0, 0], TotalPixelMatrixOriginSequence: [] }],
+    ],
+  ])('two %s', (_what, message, [ofBase, ofLevel]) => {
+    const base = header({ overrides: ofBase });
+    const level = header({ ...small, overrides: { ...small.overrides, ...ofLevel } });
+    expect(() => describeSlide([base, level], limits)).toThrow(message);
+    const imageType = ['ORIGINAL', 'PRIMARY', 'THUMBNAIL', 'RESAMPLED'];
+    const thumbnail = header({ ...small, imageType, overrides: { ...small.overrides, ...ofLevel } });
+    const slide = describeSlide([base, thumbnail], limits);
+    expect(slide.thumbnail).toBeUndefined();
+    expect(slide.notes).toEqual([expect.stringContaining(message)]);
+  });
+
+  it('parts of a concatenation whose numbers and frame offsets disagree', () => {
+    const frames = [new Uint8Array(2), new Uint8Array(2)];
+    const parts = [1, 2].map((number) =>
+      header({
+        frames,
+        concatenation: { number, total: 2, frameOffset: 2 * (2 - number) },
+        overrides: { SOPInstanceUID: `2.25.${number}` },
+      }),
+    );
+    expect(codeOf(parts)).toBe('SLIDE_STRUCTURE_INVALID');
   });
 
   it('more than a thousand instances', () => {

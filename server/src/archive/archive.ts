@@ -285,7 +285,8 @@ async function storeInstances(
   try {
     const { status, json } = await store.store({
       contentType: request.get('content-type'),
-      body: request,
+      // Reading that stops halfway must leave the request intact: its answer is still to be sent and recorded.
+      body: request.iterator({ destroyOnReturn: false }),
       signal: leaving(response),
       studyUid: study,
       baseUrl: baseUrlOf(request),
@@ -310,7 +311,8 @@ async function find(index: FolderIndex, parameters: Partial<UidParameters>): Pro
       : all.filter(({ sopUid }) => sopUid === parameters.instance);
   };
   const found = look();
-  if (found.length > 0) return found;
+  const current = (await index.recheck(found)) ? look() : found;
+  if (current.length > 0) return current;
   // It may be in a file that was only just added, or that the first scan has not reached.
   await index.refresh(1000, 60_000);
   const again = look();

@@ -157,6 +157,24 @@ export class FolderIndex {
     return Promise.race([scan, late]).finally(() => clearTimeout(timer));
   }
 
+  /**
+   * Reads files again that have changed since the scan: their old size would cut the new file, and the old header may
+   * name another patient.
+   * @returns whether any has changed, or is gone
+   */
+  async recheck(instances: readonly IndexedInstance[]): Promise<boolean> {
+    let isChanged = false;
+    for (const instance of instances) {
+      const { path, size, mtimeMs } = instance;
+      const stats = await stat(path).catch(() => undefined);
+      if (stats?.size === size && stats.mtimeMs === mtimeMs) continue;
+      isChanged = true;
+      this.#hide(instance);
+      if (stats) await this.#take(path, stats);
+    }
+    return isChanged;
+  }
+
   /** Adds a file that was just written. */
   async add(path: string): Promise<void> {
     await this.#take(path, await stat(path));
@@ -223,6 +241,18 @@ export class FolderIndex {
       instance.sopUid,
       instance,
     );
+  }
+
+  /** Unless something newer has taken its place. */
+  #hide(instance: IndexedInstance): void {
+    const { studyUid, seriesUid, sopUid } = instance;
+    if (this.#bySop.get(sopUid) !== instance) return;
+    this.#bySop.delete(sopUid);
+    const study = this.#studies.get(studyUid);
+    const series = study?.get(seriesUid);
+    series?.delete(sopUid);
+    if (series?.size === 0) study!.delete(seriesUid);
+    if (study?.size === 0) this.#studies.delete(studyUid);
   }
 }
 

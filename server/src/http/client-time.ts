@@ -18,7 +18,9 @@ const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 export function limitClientTime(server: Server, { bodyMs, idleMs }: ClientTime): void {
   server.timeout = idleMs;
   server.on('request', (request, response) => {
-    response.on('timeout', (socket: Socket) => {
+    // Node takes the socket from a request whose body is no longer read.
+    const { socket } = request;
+    response.on('timeout', () => {
       if (waitsForClient(request, response)) socket.destroy();
       // The archive may take its time, and so may the service.
       else socket.setTimeout(idleMs);
@@ -26,7 +28,7 @@ export function limitClientTime(server: Server, { bodyMs, idleMs }: ClientTime):
     if (!hasBody(request)) return;
     deadlines.set(
       request,
-      setTimeout(() => endBody(request, response), bodyMs),
+      setTimeout(() => endBody(request, response, socket), bodyMs),
     );
     request.once('end', () => liftBodyDeadline(request));
     request.once('close', () => liftBodyDeadline(request));
@@ -36,7 +38,7 @@ export function limitClientTime(server: Server, { bodyMs, idleMs }: ClientTime):
       deadlines.set(
         request,
         setTimeout(() => {
-          if (!request.complete) request.socket.destroy();
+          if (!request.complete) socket.destroy();
         }, LINGER_MS),
       );
     });
@@ -49,10 +51,10 @@ export function liftBodyDeadline(request: IncomingMessage): void {
   deadlines.delete(request);
 }
 
-function endBody(request: IncomingMessage, response: ServerResponse): void {
+function endBody(request: IncomingMessage, response: ServerResponse, socket: Socket): void {
   if (request.complete) return;
-  if (response.headersSent) request.socket.destroy();
-  else response.writeHead(408, { Connection: 'close' }).end(() => request.socket.destroySoon());
+  if (response.headersSent) socket.destroy();
+  else response.writeHead(408, { Connection: 'close' }).end(() => socket.destroySoon());
 }
 
 /** Whether it is the client's turn to send more of a body that we would read, or to read what we have sent. */

@@ -9,6 +9,7 @@ import { noteText } from '../../../core/src/notes.ts';
 import type { DataSet } from '../dicom/dataset.ts';
 import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { isUid } from '../dicom/uid.ts';
+import { requireOneOrientation, requireOnePatient } from './consistent-images.ts';
 import { framePositions } from './frame-positions.ts';
 import { ownPlacement, placementOn } from './placement.ts';
 import {
@@ -67,6 +68,7 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits, 
   const others = slides.filter((slide) => slide !== images);
   for (const header of images.flat()) requireSupportedPixels(header);
   requireFewFrames(images.flat());
+  requireConsistent(images.flat());
 
   const levels = images
     .map((parts) => describeLevel(parts, 'level'))
@@ -138,6 +140,7 @@ function findThumbnail(
     if (!own) refuse('SLIDE_STRUCTURE_INVALID', 'It may show another slide.');
     for (const header of own) requireSupportedPixels(header);
     requireFewFrames(own);
+    requireConsistent([...base.instances.map(({ dataset }) => dataset), ...own]);
     const found = describeLevel(own, 'thumbnail');
     if (found.totalColumns > base.totalColumns || found.totalRows > base.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
@@ -212,11 +215,17 @@ function requireSupportedPixels(header: DataSet): void {
     }
   }
   if (samples !== 3 || allocated !== 8 || stored !== 8)
-    refuse('PIXEL_FORMAT_UNSUPPORTED', `The image has ${samples} sample(s) of ${stored} bits per pixel.`, {
-      samples,
-      allocated,
-      stored,
-    });
+    refuse(
+      'PIXEL_FORMAT_UNSUPPORTED',
+      `The image has ${samples} sample(s) per pixel of ${stored} bits in ${allocated}.`,
+      { samples, allocated, stored },
+    );
+  const colours = header.string('PhotometricInterpretation') ?? 'RGB';
+  if (colours !== 'RGB' && !colours.startsWith('YBR_'))
+    refuse(
+      'PIXEL_FORMAT_UNSUPPORTED',
+      `The Photometric Interpretation of the image is ${colours}, neither RGB nor YBR.`,
+    );
   if (paths.length > 1 || (header.number('NumberOfOpticalPaths') ?? 1) > 1)
     refuse(
       'OPTICAL_PATHS_UNSUPPORTED',
@@ -227,6 +236,11 @@ function requireSupportedPixels(header: DataSet): void {
       'FOCAL_PLANES_UNSUPPORTED',
       `The slide has ${header.number('TotalPixelMatrixFocalPlanes')} focal planes.`,
     );
+}
+
+function requireConsistent(headers: readonly DataSet[]): void {
+  requireOnePatient(headers);
+  requireOneOrientation(headers);
 }
 
 /** The positions of all frames are held in memory. */

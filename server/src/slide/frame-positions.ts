@@ -21,7 +21,7 @@ interface Corners {
 /**
  * Positions in stored order over all instances of the level. TILED_FULL and single-frame images are in row-major order;
  * otherwise each frame states its position, in any order. Throws SLIDE_STRUCTURE_INVALID if a TILED_FULL level lacks
- * frames, if frames are off the grid or outside the matrix, or if two share a position.
+ * frames or has its parts in two orders, if frames are off the grid or outside the matrix, or if two share a position.
  */
 export function framePositions(instances: readonly SlideInstance[], grid: Grid): LazyList<FramePosition> {
   const addresses = concatenated(
@@ -32,6 +32,7 @@ export function framePositions(instances: readonly SlideInstance[], grid: Grid):
   const count = addresses.length;
   const isFull =
     instances[0]!.dataset.string('DimensionOrganizationType') === 'TILED_FULL' || isSingleTile(count, grid);
+  if (isFull) requireConsecutive(instances);
   const cornerOf = isFull ? fullGrid(count, grid) : statedGrid(instances, count, grid);
   return new LazyList(count, (index) => ({ ...addresses.at(index)!, ...cornerOf(index) }));
 }
@@ -44,6 +45,19 @@ function invalid(message: string): never {
 
 function isSingleTile(frames: number, grid: Grid): boolean {
   return frames === 1 && grid.rows >= grid.totalRows && grid.columns >= grid.totalColumns;
+}
+
+/** In-concatenation Number and Concatenation Frame Offset Number must give the parts the same order. */
+function requireConsecutive(instances: readonly SlideInstance[]): void {
+  let offset = 0;
+  for (const { dataset, numberOfFrames } of instances) {
+    const stated = dataset.number('ConcatenationFrameOffsetNumber') ?? offset;
+    if (stated !== offset)
+      invalid(
+        `A part of a concatenation begins at frame ${offset + 1} by its number, at ${stated + 1} by its offset.`,
+      );
+    offset += numberOfFrames;
+  }
 }
 
 function fullGrid(frames: number, grid: Grid): CornerOf {
