@@ -25,6 +25,7 @@ describe('openapi.json', () => {
       'app',
     ]
       .map((name) => readFileSync(new URL(`../../server/src/http/${name}.ts`, import.meta.url), 'utf8'))
+      .map((text) => text.replaceAll('path: PAGE', `path: ${/const PAGE = (.+);/.exec(text)?.[1]}`))
       .join('\n');
     const mounted = [...source.matchAll(/method: '(\w+)',\s*path: '([^']+)'/g)].map(
       ([, method, path]) => `${method} ${path!.replace(/:(\w+)/g, '{$1}')}`,
