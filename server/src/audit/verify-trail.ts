@@ -1,6 +1,9 @@
 /** Checks whether audit trails are complete: the chain of lines, the seals of the key, and the anchors. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { StainError } from '../../../core/src/errors.ts';
 import type { Anchor } from './anchor.ts';
 import { type AuditKey, sha256 } from './audit-key.ts';
 import { type AuditLine, isBeginning, readLine } from './audit-line.ts';
@@ -63,7 +66,10 @@ interface Trail {
   isSealed: boolean;
 }
 
-/** @param paths files of one or more trails, the oldest of each trail first */
+/**
+ * @param paths files of one or more trails, the oldest of each trail first; .gz as logrotate compresses them
+ * @throws REQUEST_INVALID for a damaged .gz
+ */
 export async function verifyAuditTrail(
   paths: readonly string[],
   { keys = [], anchors = [], isPartial = false }: VerifyOptions = {},
@@ -124,7 +130,7 @@ export async function verifyAuditTrail(
   for (const file of paths) {
     let number = 0;
     let wasOld = false;
-    for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    for await (const text of linesOf(file)) {
       const place = { file, line: ++number };
       if (text === '') continue;
       const line = readLine(text);
@@ -165,4 +171,23 @@ export async function verifyAuditTrail(
     findings,
     isWhole,
   };
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  if (!file.endsWith('.gz')) {
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Infinity });
+    return;
+  }
+  const input = createGunzip();
+  const fault = pipeline(createReadStream(file), input).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  try {
+    yield* createInterface({ input, crlfDelay: Infinity });
+    const cause = await fault;
+    if (cause) throw cause;
+  } catch (cause) {
+    throw new StainError('REQUEST_INVALID', `The file ${file} cannot be decompressed.`, { cause });
+  }
 }
