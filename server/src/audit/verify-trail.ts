@@ -68,7 +68,7 @@ interface Trail {
 
 /**
  * @param paths files of one or more trails, the oldest of each trail first; .gz as logrotate compresses them
- * @throws REQUEST_INVALID for a damaged .gz
+ * @throws REQUEST_INVALID for a damaged .gz, and for a file with content but no line of a trail
  */
 export async function verifyAuditTrail(
   paths: readonly string[],
@@ -128,6 +128,7 @@ export async function verifyAuditTrail(
   };
 
   for (const file of paths) {
+    const eventsBefore = events;
     let number = 0;
     let wasOld = false;
     for await (const text of linesOf(file)) {
@@ -153,6 +154,9 @@ export async function verifyAuditTrail(
       }
       before = { digest: line.digest, place, isOld: line.trail === undefined };
     }
+    // The trail of a wrong file must not be called complete, whatever else is accepted.
+    if (number > 0 && events === eventsBefore)
+      throw new StainError('REQUEST_INVALID', `The file ${file} has no line of an audit trail.`);
   }
 
   for (const [trail, { last, place, isSealed }] of trails) {
