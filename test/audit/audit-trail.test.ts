@@ -1,10 +1,11 @@
 /** The audit trail: the contents of the file, that nothing in it can be changed unnoticed, and syslog over real TLS. */
 import { once } from 'node:events';
-import { appendFile, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseAnchors } from '../../server/src/audit/anchor.ts';
@@ -141,6 +142,19 @@ describe('the file', () => {
     expect((await verifyAuditTrail([file, `${file}.1`])).isWhole).toBe(false);
     await appendFile(`${file}.1`, '{"previous":"x","event":{}}\n');
     expect((await verifyAuditTrail([`${file}.1`, file])).isWhole).toBe(false);
+  });
+
+  it('is verified when logrotate has compressed it, and not if the compressed file is damaged', async () => {
+    await record(3);
+    const compressed = `${file}-20261127.gz`;
+    await writeFile(compressed, gzipSync(await readFile(file)));
+    expect(await verifyAuditTrail([compressed])).toEqual(await verifyAuditTrail([file]));
+
+    await truncate(compressed, 60);
+    await expect(verifyAuditTrail([compressed], { isPartial: true })).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringContaining(compressed),
+    });
   });
 
   it('prevents the service from starting if it cannot be written', async () => {

@@ -179,6 +179,14 @@ describe('attack: lines are removed', () => {
     expect((await verdict(lines.slice(3, -1), options)).isWhole).toBe(false);
   });
 
+  it('a file without any line of a trail is refused, an empty one is not', async () => {
+    await expect(verdict(['no', 'trail'], { isPartial: true })).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringContaining(join(folder, 'tampered')),
+    });
+    expect((await verdict([], { isPartial: true })).isWhole).toBe(true);
+  });
+
   it('much rubbish does not hide what follows', async () => {
     await record(4);
     const lines = await linesOf();

@@ -1,6 +1,8 @@
 /** Checks whether audit trails are complete: the chain of lines, the seals of the key, and the anchors. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
 import { StainError } from '../../../core/src/errors.ts';
 import type { Anchor } from './anchor.ts';
 import { type AuditKey, sha256 } from './audit-key.ts';
@@ -64,7 +66,10 @@ interface Trail {
   isSealed: boolean;
 }
 
-/** @param paths files of one or more trails, the oldest of each trail first @throws REQUEST_INVALID for other files */
+/**
+ * @param paths files of one or more trails, the oldest of each trail first; .gz as logrotate compresses them
+ * @throws REQUEST_INVALID for a damaged .gz, and for a file with content but no line of a trail
+ */
 export async function verifyAuditTrail(
   paths: readonly string[],
   { keys = [], anchors = [], isPartial = false }: VerifyOptions = {},
@@ -123,15 +128,17 @@ export async function verifyAuditTrail(
   };
 
   for (const file of paths) {
-    let [number, torn] = [0, 0];
     const eventsBefore = events;
+    let number = 0;
+    /** The file, if it has one line. */
+    let only = '';
     let wasOld = false;
-    for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    for await (const text of linesOf(file)) {
       const place = { file, line: ++number };
+      only = number === 1 ? text : '';
       if (text === '') continue;
       const line = readLine(text);
       if (!line) {
-        torn++;
         find('torn', null, place);
         continue;
       }
@@ -151,7 +158,7 @@ export async function verifyAuditTrail(
       before = { digest: line.digest, place, isOld: line.trail === undefined };
     }
     // A crash may leave a part of the first line, and no more.
-    if (torn > 1 && events === eventsBefore)
+    if (number > 0 && events === eventsBefore && !only.startsWith('{'))
       throw new StainError('REQUEST_INVALID', `${file} is not an audit trail.`);
   }
 
@@ -171,4 +178,23 @@ export async function verifyAuditTrail(
     findings,
     isWhole,
   };
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  if (!file.endsWith('.gz')) {
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Infinity });
+    return;
+  }
+  const input = createGunzip();
+  const fault = pipeline(createReadStream(file), input).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  try {
+    yield* createInterface({ input, crlfDelay: Infinity });
+    const cause = await fault;
+    if (cause) throw cause;
+  } catch (cause) {
+    throw new StainError('REQUEST_INVALID', `The file ${file} cannot be decompressed.`, { cause });
+  }
 }
