@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** Whole slides, and services with a database: minutes where all others take seconds. */
 const SYSTEM = [
   'test/{cases,cli,identity,jobs,normalized,rules}/**/*.test.ts',
-  'test/pipeline/{faults,glass-tiles,map-levels,preview-region,resume,sparse-slide}.test.ts',
+  'test/fuzz/**/*.test.ts',
+  'test/pipeline/{faults,glass-tiles,map-levels,normalize-pixels,not-he,preview-region,resume,sparse-slide}.test.ts',
 ];
 
 /**
