@@ -1,6 +1,7 @@
-/** Finds the series if the user named none: the only one there is, or a list to choose from. */
-
+/** Finds the series if the user named none: the only slide there is, or a list to choose from. */
 import { StainError } from '../../../core/src/errors.ts';
+import { isListedAsOurs, LISTED_EQUIPMENT } from '../derived/equipment.ts';
+import { tagOf } from '../dicom/dictionary.ts';
 import { textOf } from '../dicom/json-model.ts';
 import type { SlideReference } from '../pipeline/series-reference.ts';
 import type { ArchiveLocation } from '../wiring/archive-location.ts';
@@ -16,13 +17,16 @@ export async function chooseSeries(
   const found = await source.client.searchSeries(
     {
       Modality: 'SM',
+      includefield: LISTED_EQUIPMENT.map(tagOf),
       ...(wanted.study ? { StudyInstanceUID: wanted.study } : {}),
       ...(wanted.series ? { SeriesInstanceUID: wanted.series } : {}),
     },
     signal,
     { onLeftOut: sayLeftOut },
   );
-  const choices = found.map((json) => {
+  // Where results are stored beside their slides, the slide is meant.
+  const slides = found.filter((json) => !isListedAsOurs(json));
+  const choices = (slides.length > 0 ? slides : found).map((json) => {
     const series = {
       studyInstanceUid: textOf(json, '0020000D') ?? wanted.study ?? '',
       seriesInstanceUid: textOf(json, '0020000E') ?? '',

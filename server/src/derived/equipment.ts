@@ -37,6 +37,9 @@ export function isOurs(dataset: DataSet): boolean {
   );
 }
 
+/** What a search must return for `isListedAsOurs`. */
+export const LISTED_EQUIPMENT = ['Manufacturer', 'ManufacturerModelName'] as const;
+
 /** The same, as far as a search result tells. Damaged results, like missing attributes, are noticed when the series is read. */
 export function isListedAsOurs(result: DicomJson): boolean {
   try {

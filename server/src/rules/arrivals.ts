@@ -1,7 +1,7 @@
 /** What the archive says of series that rules may take up. */
 import { withDeadline } from '../../../core/src/abortable.ts';
 import { StainError } from '../../../core/src/errors.ts';
-import { isListedAsOurs } from '../derived/equipment.ts';
+import { isListedAsOurs, LISTED_EQUIPMENT } from '../derived/equipment.ts';
 import { tagOf } from '../dicom/dictionary.ts';
 import { type DicomJson, numberOf, textOf } from '../dicom/json-model.ts';
 import { toDicomJson } from '../dicom/to-json.ts';
@@ -11,7 +11,7 @@ import type { HeaderFacts } from './match.ts';
 import type { Rule } from './rule.ts';
 
 /** Distinguishes results of this product; how a series grows; when a rule with `since` begins. */
-const ALWAYS = ['Manufacturer', 'ManufacturerModelName', 'NumberOfSeriesRelatedInstances', 'StudyDate'];
+const ALWAYS = [...LISTED_EQUIPMENT, 'NumberOfSeriesRelatedInstances', 'StudyDate'];
 
 const DEADLINE = {
   seconds: 60,
