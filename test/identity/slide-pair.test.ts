@@ -141,7 +141,9 @@ describe('the command line', () => {
       { sourceSlide: BASES[1], seriesInstanceUid: expect.stringMatching(/^2\.25\./) },
     ]);
     expect(describeOutcomes(outcomes)).toMatch(
-      new RegExp(`^Slide ${BASES[0]} failed .*\\n.*\\nStored series .*\\n.*\\n  slide       ${BASES[1]}`),
+      new RegExp(
+        `^Slide B0\\.dcm ${BASES[0]} failed .*\\n.*\\nStored series .*\\n.*\\n  slide       ${BASES[1]}`,
+      ),
     );
   });
 
