@@ -7,9 +7,9 @@ import { sendRaw } from '../support/raw-connection.ts';
 import { startArchiveService } from './archive-service.ts';
 
 const UID = String.raw`\d+(\.\d+)*`;
-/** Below the root, and only DICOMweb. */
+/** Below the root, and only DICOMweb. In a query what RFC 3986 allows there (query-text.ts). */
 const DICOMWEB = new RegExp(
-  `^(GET|HEAD|POST) /dicom-web/(studies|series|instances)(/${UID}(/(series|instances|metadata|rendered|thumbnail|frames)(/[\\d.,]+)?)*)?(\\?[\\w.%=&*'()!~-]*)?$`,
+  `^(GET|HEAD|POST) /dicom-web/(studies|series|instances)(/${UID}(/(series|instances|metadata|rendered|thumbnail|frames)(/[\\d.,]+)?)*)?(\\?[\\w.%=&*'()!~,/:?@$-]*)?$`,
 );
 
 const SEEDS = [
