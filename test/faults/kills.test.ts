@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isFinal, type Job, STAGES } from '../../core/src/contract/index.ts';
+import { isBrief } from '../support/brief.ts';
 import { delay, isAny } from '../support/fault-proxy.ts';
 import { ARCHIVES, EMBEDDED } from './archives.ts';
 import { randomFrom, seed } from './random.ts';
@@ -17,9 +18,8 @@ const STAGE_DELAY_MS = 150;
 const RANDOM_DELAY_MS = 40;
 /** Fewer than a job may have without progress. */
 const MAX_KILLS_A_JOB = 4;
-/** Where time is short: .ci/run. Archives only differ in what they store. */
-const isBrief = process.env.STAIN_FAULTS_BRIEF === 'true';
 const RANDOM_KILLS = isBrief ? 4 : 14;
+/** Archives only differ in what they store. */
 const KILLED_OVER = isBrief ? [EMBEDDED] : ARCHIVES;
 
 describe.each(KILLED_OVER.map((archive) => [archive.name, archive] as const))(

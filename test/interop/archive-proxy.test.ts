@@ -11,7 +11,7 @@ import { textOf } from '../../server/src/dicom/json-model.ts';
 import { createDicomWebClient } from '../../server/src/dicomweb/client.ts';
 import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
 import { type Listening, listen } from '../../server/src/http/listen.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { OrthancRest } from '../support/orthanc-rest.ts';
 import { wholeSlide } from '../support/rules-site.ts';
 
@@ -21,7 +21,7 @@ const OHIF_ACCEPT = ['image/jls', 'image/jp2', 'image/jpeg', 'application/octet-
   .map((type) => `multipart/related; type="${type}"`)
   .join(', ');
 
-for (const peer of [installedOrthanc, newerOrthanc])
+for (const peer of orthancs)
   describe.skipIf(peer.missing)(`the proxy before ${peer.name}`, () => {
     let orthanc: RunningOrthanc;
     let service: Listening;

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { StoredResult } from '../../core/src/contract/index.ts';
 import { testUid } from '../support/make-slide.ts';
-import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { installedOrthanc, newerOrthanc, orthancs, startOrthanc } from '../support/orthanc.ts';
 import { OrthancRest } from '../support/orthanc-rest.ts';
 import { repository } from '../support/peers.ts';
 import { startResultsSite } from '../support/results-site.ts';
@@ -14,7 +14,7 @@ import { patientOf, titleOf } from '../support/stored-result.ts';
 
 const PATIENT = { PatientID: 'C-1', PatientName: 'Before', AccessionNumber: 'A-1' };
 
-describe.each([installedOrthanc, newerOrthanc])('in $name', (which) => {
+describe.each(orthancs)('in $name', (which) => {
   it.skipIf(which.missing)(
     'a slide that comes again corrected is noticed, and made again on request',
     async () => {

@@ -7,7 +7,7 @@ import { readSeriesStain } from '../../server/src/pipeline/series-stain.ts';
 import type { ArchiveLocation } from '../../server/src/wiring/archive-location.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { newerOrthanc, orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { collect, type StorableSlide } from '../support/storable.ts';
 import { tissueSlide } from '../support/tissue-slide.ts';
 
@@ -15,7 +15,7 @@ const slide = tissueSlide('deflated');
 const file = deflateFile(slide.bytes);
 const { signal } = new AbortController();
 
-for (const peer of [installedOrthanc, newerOrthanc])
+for (const peer of orthancs)
   describe.skipIf(peer.missing)(`a deflated slide in ${peer.name}`, () => {
     let place: Workplace;
     let orthanc: RunningOrthanc;

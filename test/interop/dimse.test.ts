@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../support/free-port.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { installedOrthanc, orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { program, python, repository, runPython } from '../support/peers.ts';
 import { startRulesSite, TODAY, wholeSlide } from '../support/rules-site.ts';
 
@@ -142,7 +142,7 @@ async function compare(one: string, other: string): Promise<Comparison> {
   return JSON.parse(await runPython('same_data_sets.py', one, other)) as Comparison;
 }
 
-describe.each([installedOrthanc, newerOrthanc])('a PACS behind $name', (which) => {
+describe.each(orthancs)('a PACS behind $name', (which) => {
   it.skipIf(which.missing || isMissing)(`gets every result complete and bit for bit${note}`, async () => {
     await using pacs = await startPacs();
     await using gateway = await startGateway(which, pacs);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NormalizationResult } from '../../core/src/contract/index.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
-import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, startOrthanc } from '../support/orthanc.ts';
 import { dicomErrors, program, python, repository, runPython, sharedSlide } from '../support/peers.ts';
 import { recompute } from '../support/recompute.ts';
 
@@ -86,7 +86,7 @@ describe.each(slides.map((slide) => [`${slide.name}${slide.note}`, slide] as con
         },
       );
 
-      for (const peer of [installedOrthanc, newerOrthanc])
+      for (const peer of orthancs)
         it.skipIf(peer.missing)(`gives the same pixels through ${peer.name}`, async () => {
           await using orthanc = await startOrthanc(peer);
           await using archive = await place.open(orthanc.url);

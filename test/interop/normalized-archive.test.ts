@@ -15,7 +15,7 @@ import {
   seriesIn,
   serveNormalized,
 } from '../support/normalized.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { python, runPython } from '../support/peers.ts';
 import { postgresMissing, startPostgres } from '../support/postgres.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
@@ -58,7 +58,7 @@ describe(`read by wsidicom and dicomweb-client`, () => {
   );
 });
 
-for (const peer of [installedOrthanc, newerOrthanc])
+for (const peer of orthancs)
   describe.skipIf(peer.missing)(`in front of ${peer.name}`, () => {
     let orthanc: RunningOrthanc;
     let service: NormalizedService;

@@ -1,5 +1,5 @@
 import { describeArchive } from '../support/archive-suite.ts';
-import { installedOrthanc, newerOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, startOrthanc } from '../support/orthanc.ts';
 
-for (const orthanc of [installedOrthanc, newerOrthanc])
+for (const orthanc of orthancs)
   describeArchive(orthanc.name, () => startOrthanc(orthanc), { skip: orthanc.missing !== undefined });

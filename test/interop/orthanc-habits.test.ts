@@ -10,7 +10,7 @@ import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
 import { copySample } from '../support/copy-slide.ts';
 import { answer, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { OrthancRest } from '../support/orthanc-rest.ts';
 import { repository } from '../support/peers.ts';
 import { collect } from '../support/storable.ts';
@@ -18,7 +18,7 @@ import { collect } from '../support/storable.ts';
 const signal = new AbortController().signal;
 const levels = [2, 3].map((level) => join(repository, `scripts/sample/level-${level}.dcm`));
 
-for (const peer of [installedOrthanc, newerOrthanc])
+for (const peer of orthancs)
   describe.skipIf(peer.missing)(`${peer.name} with SeriesMetadata MainDicomTags`, () => {
     let place: Workplace;
     let source: string;
@@ -107,7 +107,7 @@ for (const peer of [installedOrthanc, newerOrthanc])
     });
   });
 
-for (const peer of [installedOrthanc, newerOrthanc])
+for (const peer of orthancs)
   describe.skipIf(peer.missing)(`${peer.name} and letters beyond ASCII`, () => {
     it('is a reason to write a wildcard: it decodes no query, whatever the character set', async () => {
       await using place = await createWorkplace();

@@ -12,7 +12,7 @@ import { createDicomWebClient, type DicomWebClient } from '../../server/src/dico
 import { archiveProxy } from '../../server/src/http/archive-proxy.ts';
 import { withIdentifiers } from '../../server/src/http/identifiers.ts';
 import { type CopiedSlide, copySample } from '../support/copy-slide.ts';
-import { installedOrthanc, newerOrthanc, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
+import { orthancs, type RunningOrthanc, startOrthanc } from '../support/orthanc.ts';
 import { serveArchive } from '../support/serve-archive.ts';
 import { storeFiles } from '../support/store-files.ts';
 import { NO_BATCHES, NO_JOBS, startApp } from '../support/test-app.ts';
@@ -21,7 +21,7 @@ const never = new AbortController().signal;
 
 describe.each([
   { name: 'the embedded archive', missing: undefined, start: undefined },
-  ...[installedOrthanc, newerOrthanc].map((one) => ({ ...one, start: () => startOrthanc(one) })),
+  ...orthancs.map((one) => ({ ...one, start: () => startOrthanc(one) })),
 ])('of $name', ({ missing, start }) => {
   let open: AsyncDisposableStack;
   let slide: CopiedSlide;

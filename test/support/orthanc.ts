@@ -1,4 +1,5 @@
 /** A real Orthanc with its DICOMweb plugin, on a free port, over a temporary folder. */
+
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isBrief } from './brief.ts';
 import { freePort } from './free-port.ts';
 import { repository } from './peers.ts';
 
@@ -28,6 +30,9 @@ export const newerOrthanc = orthanc(
   join(NEWER, 'Orthanc'),
   join(NEWER, 'usr/share/orthanc/plugins'),
 );
+
+/** Those that are tested alike. */
+export const orthancs = isBrief ? [installedOrthanc] : [installedOrthanc, newerOrthanc];
 
 /** For tests that work with any Orthanc. */
 export const orthancMissing = installedOrthanc.missing;
