@@ -1,30 +1,17 @@
 /** What a browser fetches before it shows the first slide, over a slow line: bytes on the wire, none of the preview's runtime. */
-import type { Browser } from 'playwright-core';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { suiteResources } from '../support/suite-resources.ts';
-import {
-  browserMissing,
-  launchBrowser,
-  openPage,
-  type RunningService,
-  startService,
-} from '../support/viewer.ts';
-import { studyOf, until } from './panel.ts';
+import { describe, expect, test } from 'vitest';
+import { browserMissing } from '../support/viewer.ts';
+import { until } from './panel.ts';
+import { sampleSuite } from './sample-suite.ts';
 
 /** Megabytes; OHIF alone has 38 MB of scripts before they are compressed. */
 const MAX_MEGABYTES = 8;
 
 describe.skipIf(browserMissing)('the first slide', () => {
-  const shared = suiteResources();
-  let service: RunningService;
-  let browser: Browser;
-  beforeAll(async () => {
-    service = shared.use(await startService());
-    browser = shared.use(await launchBrowser());
-  }, 180_000);
+  const sample = sampleSuite();
 
   test(`comes after at most ${MAX_MEGABYTES} MB, without the runtime of the preview, and again after a tenth`, async () => {
-    await using opened = await openPage(browser);
+    await using opened = await sample.open();
     const { page } = opened;
     const fetched: { url: string; bytes: number }[] = [];
     const network = await page.context().newCDPSession(page);
@@ -34,7 +21,7 @@ describe.skipIf(browserMissing)('the first slide', () => {
     network.on('Network.loadingFinished', ({ requestId, encodedDataLength }) =>
       fetched.push({ url: urls.get(requestId) ?? '', bytes: encodedDataLength }),
     );
-    const address = `${service.url}stain?StudyInstanceUIDs=${await studyOf(new URL(service.url).origin)}`;
+    const address = `${sample.url}stain?StudyInstanceUIDs=${sample.study}`;
     const open = async (): Promise<number> => {
       fetched.length = 0;
       await page.goto(address);

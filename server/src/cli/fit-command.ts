@@ -1,10 +1,9 @@
 /** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for users who normalise tiles themselves. */
 import { createHash } from 'node:crypto';
-import { bluenessOf } from '../../../core/src/stain/blueness.ts';
-import { opticalMap } from '../../../core/src/stain/linear.ts';
-import { type LinearTables, linearTables } from '../../../core/src/stain/linear-tables.ts';
+import type { LinearTables } from '../../../core/src/stain/linear-tables.ts';
 import { keptGlass } from '../../../core/src/stain/stain.ts';
 import { requireTemplateOf, versionOf } from '../../../core/src/stain/template.ts';
+import { linearTransfer } from '../../../core/src/stain/transfer.ts';
 import { readImage } from '../codec/image-file.ts';
 import type { StainNetwork } from '../inference/network.ts';
 import { type Fit, fitStain } from '../pipeline/fit.ts';
@@ -62,10 +61,11 @@ export async function fitCommand(
   const { fit, colourPolicy, notes } = isPicture(args.source)
     ? await ofPicture(args, network, signal)
     : await ofSeries(args, composition, network, signal);
-  const map = opticalMap(fit, template);
-  const tables = plain(linearTables(map, fit.glassDensity, bluenessOf(fit)));
+  const transfer = linearTransfer(fit, template);
+  const { map } = transfer;
+  const tables = plain(transfer.tables);
   return {
-    transfer: 'linear',
+    transfer: transfer.name,
     matrix: map.matrix,
     intercept: map.intercept,
     glass: { density: fit.glassDensity, kept: keptGlass(fit.glassDensity) },
@@ -79,7 +79,7 @@ export async function fitCommand(
     },
     colourPolicy,
     outOfDistribution: fit.outOfDistribution,
-    notes: [...notes, ...map.notes],
+    notes: [...notes, ...transfer.notes],
   };
 }
 
