@@ -1,4 +1,4 @@
-/** Uncompressed frames whose header names the wrong colours: the preview has the same pixels as the server. */
+/** Frames whose header names the wrong colours: previews and jobs have the same pixels, and the right ones. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,10 +7,17 @@ import { FrameSource } from '../../extension/src/preview/frame-source.ts';
 import { slideLevels } from '../../extension/src/preview/slide-levels.ts';
 import { readWindow } from '../../extension/src/preview/window-pixels.ts';
 import type { DicomWebClient } from '../../server/src/dicomweb/client.ts';
+import { openSeries } from '../../server/src/pipeline/open-series.ts';
+import { ProgressTracker } from '../../server/src/pipeline/progress.ts';
 import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
-import { toYbrFull } from '../codec/frames.ts';
+import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { encodeRle } from '../codec/encoders.ts';
+import { largestDifference, toYbrFull } from '../codec/frames.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
+import { tissue } from '../support/tissue.ts';
 import { tissueSlide } from '../support/tissue-slide.ts';
+
+const RLE = '1.2.840.10008.1.2.5';
 
 const { signal } = new AbortController();
 let place: Workplace;
@@ -42,15 +49,22 @@ const viewerClient = ({ retrieveFrames }: DicomWebClient) => ({
   },
 });
 
-describe('the preview of uncompressed frames', () => {
+describe('the preview of frames', () => {
   test.each([
-    ['RGB', 'YBR_FULL_422', 'RGB'],
-    ['RGB', 'YBR_FULL', 'RGB'],
-    ['YBR_FULL', 'YBR_ICT', 'YBR_FULL'],
-    ['RGB', 'RGB', null],
-  ] as const)('with %s under the name of %s', async (held, named, found) => {
-    const change = held === 'RGB' ? undefined : toYbrFull;
-    const slide = tissueSlide(`${held} as ${named}`, { photometricInterpretation: named }, change);
+    ['RGB', 'YBR_FULL_422', 'RGB', 'uncompressed'],
+    ['RGB', 'YBR_FULL', 'RGB', 'uncompressed'],
+    ['YBR_FULL', 'YBR_ICT', 'YBR_FULL', 'uncompressed'],
+    ['RGB', 'RGB', null, 'uncompressed'],
+    ['RGB', 'YBR_FULL_422', 'RGB', 'RLE'],
+    ['YBR_FULL', 'YBR_FULL_422', 'YBR_FULL', 'RLE'],
+    ['YBR_FULL', 'YBR_FULL', null, 'RLE'],
+  ] as const)('with %s under the name of %s', async (held, named, found, coding) => {
+    const inColours = (rgb: Uint8Array): Uint8Array => (held === 'RGB' ? rgb : toYbrFull(rgb));
+    const slide = tissueSlide(
+      `${held} as ${named} in ${coding}`,
+      { photometricInterpretation: named, ...(coding === 'RLE' && { transferSyntaxUid: RLE }) },
+      (rgb) => (coding === 'RLE' ? encodeRle(inColours(rgb)) : inColours(rgb)),
+    );
     const folder = join(place.folder, slide.seriesUid);
     await mkdir(folder);
     await writeFile(join(folder, 'a.dcm'), slide.bytes);
@@ -80,6 +94,11 @@ describe('the preview of uncompressed frames', () => {
     const { rgb } = await readWindow(await frames.window(level, part, found, signal), null);
     expect(Buffer.compare(rgb, (await base.read(part, signal)).rgb)).toBe(0);
     expect((await series.nativeColours()) ?? null).toBe(found);
+    await using fetched = await openSeries(reference, access, new ProgressTracker(() => {}), signal);
+    expect(Buffer.compare((await fetched.base(WHITE).read(part, signal)).rgb, rgb)).toBe(0);
+    const original = tissue(512, 512, { part: 0.7 });
+    const cut = (await memorySource(original).read(part, signal)).rgb;
+    expect(largestDifference(rgb, cut)).toBeLessThan(4);
   });
 });
 

@@ -13,7 +13,7 @@ describe('the transfer syntax of a frame', () => {
   const encode = (encoding: 'jpeg' | 'jpeg2000' | 'htj2k') =>
     encodeFrame(picture, { columns, rows, encoding, quality: 80 });
 
-  test.each<[string, string, () => Promise<Uint8Array> | Uint8Array, number?]>([
+  test.each<[string, string, () => Promise<Uint8Array> | Uint8Array, [number, number]?]>([
     ['JPEG', '1.2.840.10008.1.2.4.50', () => encode('jpeg')],
     ['JPEG 2000', '1.2.840.10008.1.2.4.91', () => encode('jpeg2000')],
     // Only the decoder can tell them apart.
@@ -34,10 +34,17 @@ describe('the transfer syntax of a frame', () => {
     ],
     ['RLE', '1.2.840.10008.1.2.5', () => encodeRle(picture)],
     ['native pixels', '1.2.840.10008.1.2.1', () => picture],
-    ['native pixels padded to even length', '1.2.840.10008.1.2.1', () => new Uint8Array(28), 27],
-    ['native pixels that begin like a JPEG', '1.2.840.10008.1.2.1', () => new Uint8Array(27).fill(255), 27],
-  ])('%s', async (_name, uid, make, size = picture.length) => {
-    expect(codestreamSyntax(await make(), size)).toBe(uid);
+    ['native pixels padded to even length', '1.2.840.10008.1.2.1', () => new Uint8Array(28), [3, 3]],
+    [
+      'native pixels that begin like a JPEG',
+      '1.2.840.10008.1.2.1',
+      () => new Uint8Array(27).fill(255),
+      [3, 3],
+    ],
+    ['native pixels of two samples each', '1.2.840.10008.1.2.1', () => new Uint8Array(8).fill(255), [2, 2]],
+  ])('%s', async (_name, uid, make, [width, height] = [columns, rows]) => {
+    const layout = { columns: width, rows: height, photometricInterpretation: 'YBR_FULL_422' };
+    expect(codestreamSyntax(await make(), layout)).toBe(uid);
   });
 });
 

@@ -35,7 +35,7 @@ function target(transferSyntaxUid: string, count: number, seeds: readonly Seed[]
     count,
     seeds,
     async read(bytes) {
-      codestreamSyntax(bytes, SIZE * SIZE * 3);
+      codestreamSyntax(bytes, format);
       const pixels = await decodeFrame(bytes, format);
       if (pixels.length !== SIZE * SIZE * 3) throw new Error(`${pixels.length} bytes of pixels.`);
       if (transferSyntaxUid === JPEG) asYbrFull422(bytes, format);

@@ -11,21 +11,21 @@ import {
 } from '../dicom/transfer-syntaxes.ts';
 import { type FrameFormat, isWholeLength } from './frame-format.ts';
 
+type Layout = Pick<FrameFormat, 'rows' | 'columns' | 'photometricInterpretation'>;
+
 /** Size of an uncompressed frame: YBR_FULL_422 has half as many chroma samples (PS3.3 C.7.6.3.1.2). */
-export function uncompressedSize({
-  rows,
-  columns,
-  photometricInterpretation,
-}: Pick<FrameFormat, 'rows' | 'columns' | 'photometricInterpretation'>): number {
+export function uncompressedSize({ rows, columns, photometricInterpretation }: Layout): number {
   return rows * columns * (photometricInterpretation === 'YBR_FULL_422' ? 2 : 3);
 }
 
 /**
- * @param size uncompressed length in bytes. Only a frame of exactly that length (padded to even) counts as native
+ * Only a frame of exactly the uncompressed length (padded to even) counts as native: of the length that its header asks
+ * for, or of three samples a pixel under the name of YBR_FULL_422 (native-colours.ts).
  * @returns one transfer syntax of the codec's family; its decoder handles all of them alike
  */
-export function codestreamSyntax(bytes: Uint8Array, size: number): string {
-  if (isWholeLength(bytes.length, size)) return EXPLICIT_VR_LITTLE_ENDIAN;
+export function codestreamSyntax(bytes: Uint8Array, layout: Layout): string {
+  const sizes = [uncompressedSize(layout), layout.rows * layout.columns * 3];
+  if (sizes.some((size) => isWholeLength(bytes.length, size))) return EXPLICIT_VR_LITTLE_ENDIAN;
   const [a, b, c, d] = bytes;
   if (a === 0xff && b === 0xd8 && c === 0xff) return isJpegLs(bytes) ? JPEG_LS_NEAR_LOSSLESS : JPEG_BASELINE;
   if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51) return JPEG_2000;

@@ -1,8 +1,9 @@
 /**
- * Determines the colours of uncompressed samples if the header contradicts itself: archives that decompress frames are
- * known to keep the Photometric Interpretation of the compressed ones (YBR_FULL_422, YBR_ICT), which the length of the
- * frames reveals. Glass decides: it is bright and colourless in only one of the two interpretations.
+ * Determines the colours of samples if the header contradicts itself: archives that decompress frames, or compress them
+ * anew without loss, are known to keep the Photometric Interpretation of the frames they had (YBR_FULL_422, YBR_ICT).
+ * Glass decides: it is bright and colourless in only one of the two interpretations.
  */
+import { isUncompressed, transferSyntax } from '../dicom/transfer-syntaxes.ts';
 import { StainError } from '../errors.ts';
 import { type FrameFormat, isWholeLength, ybrFullToRgb } from './frame-format.ts';
 
@@ -17,36 +18,46 @@ export const FRAMES_FOR_COLOURS = 64;
 const PIXELS_FOR_COLOURS = 65536;
 
 /**
- * Whether the samples of an uncompressed frame may have other colours than its header says. @param bytes of the frame
+ * Whether the samples of a frame may have other colours than its header says. RLE and JPEG-LS hold three whole samples
+ * a pixel, in colours that only the header names; of its YCbCr names, YBR_FULL alone is possible (PS3.5 8.2.2, 8.2.3).
+ * @param bytes of the frame
  */
-export function isDoubtful(
-  { rows, columns, photometricInterpretation }: Omit<FrameFormat, 'transferSyntaxUid'>,
-  bytes: number,
-): boolean {
-  return photometricInterpretation.startsWith('YBR_') && isWholeLength(bytes, rows * columns * 3);
+export function isDoubtful(format: FrameFormat, bytes: number): boolean {
+  const { rows, columns, photometricInterpretation, transferSyntaxUid } = format;
+  if (!photometricInterpretation.startsWith('YBR_')) return false;
+  const { codec } = transferSyntax(transferSyntaxUid);
+  if (codec === 'rle' || codec === 'jpeg-ls') return photometricInterpretation !== 'YBR_FULL';
+  return codec === 'uncompressed' && isWholeLength(bytes, rows * columns * 3);
 }
 
 export type NativeColours = 'RGB' | 'YBR_FULL';
 
-/** An uncompressed frame of rows x columns x 3 samples, by pixel or by plane. */
-export interface NativeFrame {
-  readonly format: Pick<FrameFormat, 'planarConfiguration'>;
+export interface DoubtfulFrame {
+  readonly format: FrameFormat;
   readonly bytes: Uint8Array;
 }
 
 /**
  * @param frames of one slide, coarse levels first; no more than FRAMES_FOR_COLOURS are read
+ * @param decode of a compressed frame, to rows x columns x 3 samples
  * @returns undefined if there is no glass to decide by
  */
-export async function coloursByGlass(frames: AsyncIterable<NativeFrame>): Promise<NativeColours | undefined> {
+export async function coloursByGlass(
+  frames: AsyncIterable<DoubtfulFrame>,
+  decode: (frame: DoubtfulFrame) => Promise<Uint8Array>,
+): Promise<NativeColours | undefined> {
   let [seen, pixels, rgb, ybr] = [0, 0, 0, 0];
   for await (const { format, bytes } of frames) {
-    const count = Math.floor(bytes.length / 3);
-    const [step, next] = format.planarConfiguration === 1 ? [1, count] : [3, 1];
+    const isNative = isUncompressed(format.transferSyntaxUid);
+    const samples = isNative
+      ? bytes
+      : await decode({ bytes, format: { ...format, photometricInterpretation: 'RGB' } });
+    const count = Math.floor(samples.length / 3);
+    const [step, next] = isNative && format.planarConfiguration === 1 ? [1, count] : [3, 1];
     const pixel = new Uint8Array(3);
     const stride = Math.ceil(count / PIXELS_FOR_COLOURS);
     for (let i = 0; i < count; i += stride) {
-      for (let c = 0; c < 3; c++) pixel[c] = bytes[i * step + c * next]!;
+      for (let c = 0; c < 3; c++) pixel[c] = samples[i * step + c * next]!;
       if (isGlass(pixel)) rgb++;
       ybrFullToRgb(pixel);
       if (isGlass(pixel)) ybr++;
@@ -70,7 +81,7 @@ export function withColours(format: FrameFormat, found: NativeColours | undefine
   if (colours === undefined)
     throw new StainError(
       'PIXEL_FORMAT_UNSUPPORTED',
-      `The frames are uncompressed and wrongly labelled ${named}, and no glass in them shows what their colours are.`,
+      `The frames are wrongly labelled ${named}, and no glass in them shows what their colours are.`,
     );
   return { ...format, photometricInterpretation: colours };
 }

@@ -1,6 +1,7 @@
 /** Frames of one series, as they are stored, through the viewer's DICOMweb client. */
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
+import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
 import { isDoubtful, type NativeColours } from '../../../core/src/codec/native-colours.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { WadoClient } from '../ohif/types.ts';
@@ -31,7 +32,7 @@ export class FrameSource {
   /**
    * A rectangle of a level with the frames under it.
    * @param window its origin may not be negative
-   * @param native what the service found in uncompressed frames with a wrong header
+   * @param native the colours that the service found in frames with a wrong header
    * @throws the signal's reason; frames whose turn has not come by then are not requested
    */
   async window(
@@ -78,14 +79,15 @@ export class FrameSource {
     const { columns: width, rows: height, photometricInterpretation, planarConfiguration } = layout;
     const key = `${reference.sopInstanceUid}/${reference.frameNumber}`;
     const bytes = await this.#frame(key, reference, signal);
+    const transferSyntaxUid = codestreamSyntax(new Uint8Array(bytes), layout);
+    const isInDoubt = isDoubtful({ ...layout, transferSyntaxUid }, bytes.byteLength);
     return {
       ...at,
       width,
       height,
       key,
       bytes,
-      photometricInterpretation:
-        native && isDoubtful(layout, bytes.byteLength) ? native : photometricInterpretation,
+      photometricInterpretation: native && isInDoubt ? native : photometricInterpretation,
       planarConfiguration,
     };
   }

@@ -1,7 +1,7 @@
 /** Assembles decoded frames to the pixels of a window. Frames are decoded like on the server. */
 
 import { LRUCache } from 'lru-cache';
-import { codestreamSyntax, uncompressedSize } from '../../../core/src/codec/codestream-syntax.ts';
+import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
 import { applyColourTable } from '../../../core/src/codec/colour-table.ts';
 import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
 import {
@@ -36,7 +36,7 @@ async function decode(frame: EncodedFrame, table: Uint8Array | null): Promise<Ui
   const format = { rows: height, columns: width, photometricInterpretation, planarConfiguration };
   const rgb = await decodeFrame(bytes, {
     ...format,
-    transferSyntaxUid: codestreamSyntax(bytes, uncompressedSize(format)),
+    transferSyntaxUid: codestreamSyntax(bytes, format),
   });
   if (table) applyColourTable(table, rgb);
   return rgb;

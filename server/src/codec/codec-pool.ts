@@ -40,7 +40,7 @@ export interface CodecPoolOptions {
 
 export interface DecodeOptions {
   /** Converts the pixels to sRGB, see icc.ts. */
-  readonly table: ColourTable | undefined;
+  readonly table?: ColourTable | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -6,9 +6,10 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type FrameFormat, invalidFrame, maxStoredBytes } from '../../../core/src/codec/frame-format.ts';
 import { coloursByGlass, isDoubtful, withColours } from '../../../core/src/codec/native-colours.ts';
-import { allowsLoss, isUncompressed } from '../../../core/src/dicom/transfer-syntaxes.ts';
+import { allowsLoss } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { WHITE } from '../../../core/src/image/raster.ts';
+import type { CodecPool } from '../codec/codec-pool.ts';
 import type { Part10File } from '../dicom/part10-file.ts';
 import { describeSlide, withoutThumbnail } from '../slide/describe.ts';
 import type { Level, Slide } from '../slide/types.ts';
@@ -60,6 +61,8 @@ export async function openSeries(
   const stored = await withTrueColours(
     described,
     new Map(imagesOf(described).map((level) => [level, storedInstances(level, files)])),
+    access.codecs,
+    signal,
   );
   const pixelsOf = (slide: Slide): SlidePixels =>
     slidePixels({
@@ -251,25 +254,24 @@ function storedInstances(level: Level, files: ReadonlyMap<string, Part10File>): 
   });
 }
 
-/** Whether the frames of an instance are uncompressed and may use other colours than its header says. */
-function isInDoubt(file: Part10File, format: Omit<FrameFormat, 'transferSyntaxUid'>): boolean {
-  return isUncompressed(file.transferSyntaxUid) && isDoubtful(format, file.frameLength(0));
-}
-
-/** Determines the colours of uncompressed frames whose header may be wrong. @throws PIXEL_FORMAT_UNSUPPORTED */
+/** Determines the colours of frames whose header may be wrong. @throws PIXEL_FORMAT_UNSUPPORTED */
 async function withTrueColours(
   slide: Slide,
   stored: ReadonlyMap<Level, StoredInstance[]>,
+  codecs: CodecPool,
+  signal: AbortSignal,
 ): Promise<ReadonlyMap<Level, StoredInstance[]>> {
-  const isOne = ({ file, format }: StoredInstance): boolean => isInDoubt(file, format);
+  const isOne = ({ file, format }: StoredInstance): boolean => isDoubtful(format, file.frameLength(0));
   if (![...stored.values()].flat().some(isOne)) return stored;
-  // One archive decompressed the whole slide: what holds for the levels that show all of it holds for every level.
+  // One archive recoded the whole slide: what holds for the levels that show all of it holds for every level.
   async function* frames(): AsyncIterable<StoredFrame> {
     for (const { file, format } of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))
       for (let frame = 0; frame < file.numberOfFrames; frame++)
         yield { format, bytes: await file.frame(frame) };
   }
-  const found = await coloursByGlass(frames());
+  const found = await coloursByGlass(frames(), ({ bytes, format }) =>
+    codecs.decode(bytes, format, { signal }),
+  );
   const resolved = (instance: StoredInstance): StoredInstance =>
     isOne(instance) ? { ...instance, format: withColours(instance.format, found) } : instance;
   return new Map([...stored].map(([level, instances]) => [level, instances.map(resolved)]));

@@ -4,17 +4,16 @@
  * instances themselves, because archives leave the ICC profile out of their metadata, and decode text.
  */
 import { untilAborted } from '../../../core/src/abortable.ts';
-import { codestreamSyntax, uncompressedSize } from '../../../core/src/codec/codestream-syntax.ts';
-import { maxStoredBytes } from '../../../core/src/codec/frame-format.ts';
+import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
+import { type FrameFormat, maxStoredBytes } from '../../../core/src/codec/frame-format.ts';
 import {
   coloursByGlass,
   FRAMES_FOR_COLOURS,
   isDoubtful,
   type NativeColours,
-  type NativeFrame,
   withColours,
 } from '../../../core/src/codec/native-colours.ts';
-import { allowsLoss, EXPLICIT_VR_LITTLE_ENDIAN } from '../../../core/src/dicom/transfer-syntaxes.ts';
+import { allowsLoss } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import type { StoredHeader } from '../dicomweb/instance-header.ts';
 import { describeSlide, withoutThumbnail } from '../slide/describe.ts';
 import type { Slide } from '../slide/types.ts';
@@ -26,14 +25,13 @@ import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { SLOW_MS, type WantedInstance } from './instance-files.ts';
 import { frameFormats, withReadableThumbnail } from './open-series.ts';
 import { requireSeries, type SeriesReference, type SlideReference } from './series-reference.ts';
-import { overviewLevels, type SlidePixels, slidePixels } from './slide-pixels.ts';
+import { overviewLevels, type SlidePixels, type StoredFrame, slidePixels } from './slide-pixels.ts';
 
 export interface RemoteSeries extends SlidePixels {
   /** Memory used by its headers. */
   readonly headerBytes: number;
   /**
-   * The colours of doubtful uncompressed frames (`isDoubtful`), from the frames read so far; undefined if their header
-   * can be trusted.
+   * The colours of doubtful frames (`isDoubtful`), from the frames read so far; undefined if their header can be trusted.
    */
   nativeColours(): Promise<NativeColours | undefined>;
 }
@@ -91,15 +89,9 @@ export async function openRemoteSeries(
         const bytes =
           (await instanceFiles?.frame(instanceOf(sopInstanceUid), frame, reader)) ??
           (await batches.frame(sopInstanceUid, frame + 1, maxStoredBytes(format), reader));
-        return {
-          bytes,
-          format: isDoubtful(format, bytes.length)
-            ? withColours(
-                { ...format, transferSyntaxUid: EXPLICIT_VR_LITTLE_ENDIAN },
-                await coloursFor(reader),
-              )
-            : { ...format, transferSyntaxUid: codestreamSyntax(bytes, uncompressedSize(format)) },
-        };
+        const received = withSyntax(format, bytes);
+        const isInDoubt = isDoubtful(received, bytes.length);
+        return { bytes, format: isInDoubt ? withColours(received, await coloursFor(reader)) : received };
       },
       isLossy: ({ instances }) =>
         instances.some(({ sopInstanceUid }) => allowsLoss(headers.get(sopInstanceUid)!.transferSyntaxUid)),
@@ -142,14 +134,19 @@ async function readHeaders(
   return { headers, notes };
 }
 
-/** The colours of the uncompressed frames of a slide, from the same frames that a job uses to determine them. */
+/** The format of a frame as the archive sent it. */
+function withSyntax(format: Omit<FrameFormat, 'transferSyntaxUid'>, bytes: Uint8Array): FrameFormat {
+  return { ...format, transferSyntaxUid: codestreamSyntax(bytes, format) };
+}
+
+/** The colours of the doubtful frames of a slide, from the same frames that a job uses to determine them. */
 async function nativeColours(
   slide: Slide,
   { studyInstanceUid, seriesInstanceUid }: SeriesReference,
-  { source }: SeriesAccess,
+  { source, codecs }: SeriesAccess,
   signal: AbortSignal,
 ): Promise<NativeColours | undefined> {
-  async function* frames(): AsyncIterable<NativeFrame> {
+  async function* frames(): AsyncIterable<StoredFrame> {
     for (const level of overviewLevels(slide))
       for (const [i, format] of frameFormats(level).entries()) {
         const { sopInstanceUid, numberOfFrames } = level.instances[i]!;
@@ -162,8 +159,11 @@ async function nativeColours(
           signal,
           maxStoredBytes(format),
         );
-        for await (const { bytes } of stored) if (isDoubtful(format, bytes.length)) yield { format, bytes };
+        for await (const { bytes } of stored) {
+          const received = withSyntax(format, bytes);
+          if (isDoubtful(received, bytes.length)) yield { format: received, bytes };
+        }
       }
   }
-  return coloursByGlass(frames());
+  return coloursByGlass(frames(), ({ bytes, format }) => codecs.decode(bytes, format, { signal }));
 }

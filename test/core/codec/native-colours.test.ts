@@ -1,13 +1,18 @@
+import '../../../server/src/codec/node-codecs.ts';
 import { describe, expect, it } from 'vitest';
+import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
 import {
-  coloursByGlass,
+  coloursByGlass as byGlass,
+  type DoubtfulFrame,
   isDoubtful,
-  type NativeFrame,
   withColours,
 } from '../../../core/src/codec/native-colours.ts';
+import { encodeJpegLs, encodeRle } from '../../codec/encoders.ts';
 import { frameFormat, testFrame, toPlanes, toYbrFull } from '../../codec/frames.ts';
 
 const NATIVE = '1.2.840.10008.1.2.1';
+const RLE = '1.2.840.10008.1.2.5';
+const JPEG_LS = '1.2.840.10008.1.2.4.80';
 
 /** Tissue, with a strip of glass that is tinted like that of cameras. */
 function slide(glassRows: number): Uint8Array {
@@ -16,17 +21,33 @@ function slide(glassRows: number): Uint8Array {
   return rgb;
 }
 
-async function* frames(all: readonly Uint8Array[], planarConfiguration: number): AsyncIterable<NativeFrame> {
-  for (const bytes of all) yield { format: { planarConfiguration }, bytes };
+async function* frames(
+  all: readonly Uint8Array[],
+  planarConfiguration: number,
+  transferSyntaxUid = NATIVE,
+): AsyncIterable<DoubtfulFrame> {
+  const named = { photometricInterpretation: 'YBR_FULL_422', planarConfiguration };
+  for (const bytes of all) yield { format: frameFormat(transferSyntaxUid, 64, 64, named), bytes };
 }
 
-describe('colours of uncompressed samples', () => {
+const coloursByGlass = (doubtful: AsyncIterable<DoubtfulFrame>) =>
+  byGlass(doubtful, ({ bytes, format }) => decodeFrame(bytes, format));
+
+describe('colours of samples', () => {
   it('are determined from the glass, by pixel and by plane', async () => {
     const rgb = slide(4);
     expect(await coloursByGlass(frames([rgb], 0))).toBe('RGB');
     expect(await coloursByGlass(frames([toPlanes(rgb)], 1))).toBe('RGB');
     expect(await coloursByGlass(frames([toYbrFull(rgb)], 0))).toBe('YBR_FULL');
     expect(await coloursByGlass(frames([toPlanes(toYbrFull(rgb))], 1))).toBe('YBR_FULL');
+  });
+
+  it('are determined from the glass in RLE and JPEG-LS', async () => {
+    const rgb = slide(4);
+    expect(await coloursByGlass(frames([encodeRle(rgb)], 1, RLE))).toBe('RGB');
+    expect(await coloursByGlass(frames([encodeRle(toYbrFull(rgb))], 1, RLE))).toBe('YBR_FULL');
+    const jpegLs = await encodeJpegLs(toYbrFull(rgb), 64, 64, 2);
+    expect(await coloursByGlass(frames([jpegLs], 0, JPEG_LS))).toBe('YBR_FULL');
   });
 
   it('are not guessed without glass', async () => {
@@ -36,8 +57,8 @@ describe('colours of uncompressed samples', () => {
 
   it('are determined from the first frames, however many there are', async () => {
     let read = 0;
-    async function* endless(): AsyncIterable<NativeFrame> {
-      for (; read < 1000; read++) yield { format: { planarConfiguration: 0 }, bytes: slide(4) };
+    async function* endless(): AsyncIterable<DoubtfulFrame> {
+      for (; read < 1000; read++) yield* frames([slide(4)], 0);
     }
     expect(await coloursByGlass(endless())).toBe('RGB');
     expect(read).toBeLessThan(100);
@@ -58,5 +79,17 @@ describe('colours of uncompressed samples', () => {
     expect(isDoubtful(named('YBR_FULL_422'), 28)).toBe(true);
     expect(isDoubtful(named('YBR_FULL_422'), 18)).toBe(false);
     expect(isDoubtful(named('RGB'), 27)).toBe(false);
+  });
+
+  it('are in doubt if RLE or JPEG-LS have the name of subsampled or transformed colours', () => {
+    const named = (uid: string, photometricInterpretation: string) =>
+      frameFormat(uid, 3, 3, { photometricInterpretation });
+    for (const uid of [RLE, JPEG_LS]) {
+      expect(isDoubtful(named(uid, 'YBR_FULL_422'), 20)).toBe(true);
+      expect(isDoubtful(named(uid, 'YBR_ICT'), 20)).toBe(true);
+      expect(isDoubtful(named(uid, 'YBR_FULL'), 20)).toBe(false);
+      expect(isDoubtful(named(uid, 'RGB'), 20)).toBe(false);
+    }
+    expect(isDoubtful(named('1.2.840.10008.1.2.4.50', 'YBR_FULL_422'), 27)).toBe(false);
   });
 });
