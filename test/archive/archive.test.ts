@@ -284,6 +284,25 @@ describe('frames', () => {
     expect((await get(`${pathOf(slide)}/frames/${frames}`)).status).toBe(status);
   });
 
+  it.each([
+    [
+      'application/octet-stream;q=0.2, image/jpeg;q=0.8',
+      'image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50',
+    ],
+    [
+      'image/jpeg;q=0, application/octet-stream; transfer-syntax=*',
+      'application/octet-stream; transfer-syntax=1.2.840.10008.1.2.4.50',
+    ],
+  ])('are sent in the form that the client wants most: %s', async (accept, type) => {
+    const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: accept });
+    expect(answer.headers.get('content-type')).toBe(type);
+  });
+
+  it('are refused if the client wants nothing of what there is', async () => {
+    const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'image/jpeg;q=0' });
+    expect(answer.status).toBe(406);
+  });
+
   it('are refused in a media type other than their own', async () => {
     const answer = await get(`${pathOf(slide)}/frames/1`, { Accept: 'multipart/related; type="image/jls"' });
     expect(answer.status).toBe(406);

@@ -1,5 +1,5 @@
 /** Accept lists of DICOMweb (PS3.18 8.7.5), parsed leniently: clients quote them in different ways. */
-import { parseMediaType, splitOutsideQuotes } from './media-type.ts';
+import { type MediaType, parseMediaType, splitOutsideQuotes } from './media-type.ts';
 
 /** One member of an Accept list. */
 export interface Accepted {
@@ -9,22 +9,36 @@ export interface Accepted {
   readonly transferSyntax: string | undefined;
 }
 
-/** In list order; if the list is absent, the standard's default. */
+/**
+ * The most wanted first, by weight and then by place in the list, without what is refused (`q=0`, RFC 9110 12.4.2); if
+ * the list is absent, the standard's default.
+ */
 export function parseAccept(accept: string | undefined): Accepted[] {
   const members = splitOutsideQuotes(accept ?? '', ',').filter((member) => member.trim() !== '');
   if (members.length === 0) return [{ multipart: true, type: '*/*', transferSyntax: undefined }];
-  return members.map((member) => {
-    const { essence, parameters } = parseMediaType(member);
-    const transferSyntax = parameters.get('transfer-syntax');
-    // `*/*` gets multipart, the standard's default.
-    if (essence === '*/*') return { multipart: true, type: essence, transferSyntax };
-    if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax };
-    // Some clients put the transfer syntax inside the quotes of the type.
-    const inner = parseMediaType(parameters.get('type') ?? '*/*');
-    return {
-      multipart: true,
-      type: inner.essence,
-      transferSyntax: transferSyntax ?? inner.parameters.get('transfer-syntax'),
-    };
-  });
+  return members
+    .map(parseMediaType)
+    .filter((member) => weightOf(member) > 0)
+    .toSorted((a, b) => weightOf(b) - weightOf(a))
+    .map(accepted);
+}
+
+function accepted({ essence, parameters }: MediaType): Accepted {
+  const transferSyntax = parameters.get('transfer-syntax');
+  // `*/*` gets multipart, the standard's default.
+  if (essence === '*/*') return { multipart: true, type: essence, transferSyntax };
+  if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax };
+  // Some clients put the transfer syntax inside the quotes of the type.
+  const inner = parseMediaType(parameters.get('type') ?? '*/*');
+  return {
+    multipart: true,
+    type: inner.essence,
+    transferSyntax: transferSyntax ?? inner.parameters.get('transfer-syntax'),
+  };
+}
+
+/** 1 if none is given, or none that can be read. */
+function weightOf({ parameters }: MediaType): number {
+  const weight = Number.parseFloat(parameters.get('q') ?? '1');
+  return Number.isNaN(weight) ? 1 : weight;
 }
