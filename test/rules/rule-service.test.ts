@@ -11,9 +11,13 @@ import type { JobService } from '../../server/src/jobs/job-service.ts';
 import { AllRules } from '../../server/src/rules/all-rules.ts';
 import type { Rule } from '../../server/src/rules/rule.ts';
 import { RuleService, type RuleServiceOptions } from '../../server/src/rules/rule-service.ts';
+import { daysBefore, dicomDate } from '../../server/src/rules/survey.ts';
 import { create, FINGERPRINT, openJobs, request, SteeredWork } from '../jobs/support.ts';
 
-const NOW = new Date('2026-11-26T12:00:00Z');
+/** Of today, because jobs and batches go by the real clock. */
+const today = (time: string): Date => new Date(`${new Date().toISOString().slice(0, 10)}T${time}:00Z`);
+const NOW = today('12:00');
+const daysAgo = (days: number): string => daysBefore(dicomDate(NOW), days);
 
 /** Of a series as `put` makes it. */
 const SCANNER = {
@@ -44,7 +48,7 @@ const element = (vr: string, ...Value: (string | number)[]) => ({ vr, Value });
 /** Puts a series into the archive, or changes it. */
 function put(
   uid: string,
-  { station = 'SCANNER1', date = '20261126', instances = 4, maker = 'Maker', serial = '1' } = {},
+  { station = 'SCANNER1', date = daysAgo(0), instances = 4, maker = 'Maker', serial = '1' } = {},
 ): void {
   const json = {
     [tagOf('StudyInstanceUID')]: element('UI', '1.2'),
@@ -208,11 +212,11 @@ describe('a new series', () => {
 
   it('is one that comes after the rule; what was there before is not', async () => {
     put('1.1');
-    put('1.2', { date: '20260901' });
+    put('1.2', { date: daysAgo(86) });
     const service = await openSurveyed([rule()]);
     put('1.3');
     // Scanned today, for a study that was begun in September.
-    put('1.4', { date: '20260901' });
+    put('1.4', { date: daysAgo(86) });
     const lines = await untilTaken(service, 2);
     expect(lines.map(({ seriesInstanceUid }) => seriesInstanceUid).sort()).toEqual(['1.3', '1.4']);
     const later = await openSurveyed([rule({ name: 'two' })]);
@@ -222,8 +226,8 @@ describe('a new series', () => {
 
   it('or one since the date that the rule names', async () => {
     put('1.1');
-    put('1.2', { date: '20261031' });
-    const service = await openRules([rule({ since: '2026-11-01' })]);
+    put('1.2', { date: daysAgo(26) });
+    const service = await openRules([rule({ since: daysAgo(25).replace(/(....)(..)/, '$1-$2-') })]);
     expect(await untilTaken(service, 1)).toMatchObject([{ seriesInstanceUid: '1.1' }]);
   });
 
@@ -477,7 +481,7 @@ describe('whatever happens', () => {
     put('1.1');
     await untilTaken(first, 1);
     await first.close();
-    now = new Date('2026-11-26T23:00:00Z');
+    now = today('23:00');
     const second = await openRules([rule({ name: 'another' })]);
     await searched(second);
     expect((await jobs.list({ limit: 10 })).jobs).toEqual([]);
@@ -499,7 +503,7 @@ describe('hours and priority', () => {
       counts: { WAITING: 1 },
     });
     expect((await service.report()).rules[0]!.lagSeconds).toBeGreaterThan(0);
-    now = new Date('2026-11-26T20:00:00Z');
+    now = today('20:00');
     await untilState(service, { 'IN PROGRESS': 1 });
   });
 
