@@ -143,9 +143,12 @@ export class AuditFile {
     this.#end.abort();
     // The disk may have space again by now.
     if (this.#fault && this.#waiting.length > 0) await this.#inTurn(() => this.#writeSome());
-    if (this.#waiting.length > 0) this.#waiting.lose(this.#waiting.length);
-    // A disk that hangs keeps its file: the process ends without closing it.
-    else await this.#inTurn(() => this.#file.close());
+    const isHanging = this.#waiting.length > 0;
+    if (isHanging) this.#waiting.lose(this.#waiting.length);
+    const closed = this.#inTurn(() => this.#file.close());
+    // A disk that hangs closes nothing: the process does not wait for it.
+    if (isHanging) closed.catch(() => {});
+    else await closed;
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
