@@ -106,7 +106,7 @@ describe('real slides', () => {
 
   const cmu1 = sharedSlide('cmu1/level-3-frames-0-1.dcm');
   it.skipIf(cmu1.missing)(`CMU-1: tagged RGB, stored YCbCr${cmu1.note}`, async () => {
-    const file = await openPart10(cmu1.path);
+    await using file = await openPart10(cmu1.path);
     expect(file.dataset.string('PhotometricInterpretation')).toBe('RGB');
     const pixels = await decodeFrame(await file.frame(0), format(file));
     await file.close();
@@ -119,7 +119,7 @@ describe('real slides', () => {
   it.skipIf(srgb.missing)(
     `the sRGB profile of the International Color Consortium is recognised${srgb.note}`,
     async () => {
-      const file = await openPart10(srgb.path);
+      await using file = await openPart10(srgb.path);
       const profile = file.dataset.items('OpticalPathSequence')[0]!.bytes('ICCProfile')!;
       await file.close();
       expect(profile.length).toBe(3144);
@@ -132,7 +132,8 @@ describe('real slides', () => {
   it.skipIf(jpegLs.missing || native.missing)(
     `the same frames as JPEG-LS and uncompressed${jpegLs.note}${native.note}`,
     async () => {
-      const [a, b] = [await openPart10(jpegLs.path), await openPart10(native.path)];
+      await using a = await openPart10(jpegLs.path);
+      await using b = await openPart10(native.path);
       expect(a.numberOfFrames).toBe(b.numberOfFrames);
       for (let frame = 0; frame < a.numberOfFrames; frame++)
         expect(await decodeFrame(await a.frame(frame), format(a))).toEqual(

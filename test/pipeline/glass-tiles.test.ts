@@ -16,12 +16,18 @@ let place: Workplace;
 beforeAll(async () => {
   place = await createWorkplace();
 });
-afterAll(() => place[Symbol.asyncDispose]());
+const opened = new AsyncDisposableStack();
+afterAll(async () => {
+  await opened.disposeAsync();
+  await place[Symbol.asyncDispose]();
+});
 
 /** Instances of a folder, the largest first. */
 async function levels(folder: string): Promise<Part10File[]> {
   const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.dcm'));
-  const files = await Promise.all(names.map((name) => openPart10(join(folder, name))));
+  const files = await Promise.all(
+    names.map(async (name) => opened.use(await openPart10(join(folder, name)))),
+  );
   return files.sort((a, b) => b.numberOfFrames - a.numberOfFrames);
 }
 
