@@ -13,6 +13,7 @@ import { launchBrowser, openPage, startService } from '../test/support/viewer.ts
 import { readArguments } from './arguments.ts';
 import { createPlace, makeSlide } from './bench-run.ts';
 import { at } from './bench-service.ts';
+import { residentBytes } from './measure-process.ts';
 
 const { values } = readArguments({
   usage: 'node scripts/bench-viewer.ts',
@@ -103,6 +104,15 @@ const ms = (times: readonly number[]): string => {
   return sorted.length === 1 ? `${middle}` : `${middle} (${least} to ${most})`;
 };
 
+/** Resident memory of all processes of the browser, those that show pages and the one that draws; shared pages count twice. */
+async function browserMegabytes(): Promise<string> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  const { id } = processInfo.find(({ type }) => type === 'browser')!;
+  return ((await residentBytes(id)) / 1e6).toFixed(0);
+}
+
 async function pan(network: CDPSession): Promise<void> {
   let [requests, bytes] = [0, 0];
   network.on('Network.loadingFinished', ({ encodedDataLength }) => {
@@ -118,6 +128,7 @@ async function pan(network: CDPSession): Promise<void> {
   const [middleX, middleY] = [x + width / 2, y + height / 2];
   await page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks.splice(0));
   const before = await heap();
+  const resident = [await browserMegabytes()];
   const end = performance.now() + Number(values.minutes) * 60_000;
   // A square of ten moves a side, so that the way does not leave the slide; then the same a level closer.
   for (let move = 0; performance.now() < end; move++) {
@@ -134,6 +145,7 @@ async function pan(network: CDPSession): Promise<void> {
     await page.mouse.up({ button: 'middle' });
     if (move % 40 === 39) await page.mouse.wheel(0, move % 80 === 39 ? -240 : 240);
     await page.waitForTimeout(Math.max(0, next - performance.now()));
+    if (move % (60 * MOVES_A_SECOND) === 60 * MOVES_A_SECOND - 1) resident.push(await browserMegabytes());
   }
   const tasks = await page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks);
   const after = await heap();
@@ -141,6 +153,7 @@ async function pan(network: CDPSession): Promise<void> {
   console.log(`| megabytes | ${(bytes / 1e6).toFixed(1)} |`);
   console.log(`| long tasks, longest in ms | ${tasks.length}, ${Math.round(Math.max(0, ...tasks))} |`);
   console.log(`| JavaScript heap before and after, MB | ${before.toFixed(0)}, ${after.toFixed(0)} |`);
+  console.log(`| all processes of the browser before and after each minute, MB | ${resident.join(', ')} |`);
 }
 
 console.log('| | |\n|---|---|');

@@ -67,7 +67,7 @@ export async function measureProcess(
  * Resident bytes of a process and its descendants. A process without children is counted by its own high-water mark,
  * which misses nothing between two samples; a process tree by the current sum.
  */
-async function residentBytes(pid: number): Promise<number> {
+export async function residentBytes(pid: number): Promise<number> {
   const tree = await descendants(pid);
   const field = tree.length > 1 ? 'VmRSS' : 'VmHWM';
   const sizes = await Promise.all(tree.map((each) => statusBytes(each, field)));
