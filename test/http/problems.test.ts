@@ -6,6 +6,16 @@ import { app, body, expectProblem, get, lines, log, post, serveWholeApp } from '
 serveWholeApp();
 
 describe('problems', () => {
+  it('say what is missing if the body is sent as a form, as curl -d does', async () => {
+    const answer = await post('/api/normalizations', JSON.stringify(body()), {
+      'Content-Type': 'application/x-www-form-urlencoded',
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({
+      detail: expect.stringContaining('Content-Type: application/json'),
+    });
+  });
+
   it.each<[string, () => Promise<Response>, number, keyof typeof ERROR_TABLE]>([
     ['an unknown address', () => get('/nothing'), 404, 'NOT_FOUND'],
     ['an address outside the base path', () => fetch(`${app()}/health`), 404, 'NOT_FOUND'],

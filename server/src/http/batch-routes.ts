@@ -27,6 +27,7 @@ import { leaving } from '../web/leaving.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { csvOf } from './batch-csv.ts';
+import { parseBody } from './json-body.ts';
 import { parseInput } from './problem.ts';
 import { requesterOf } from './rate-limit.ts';
 import { json, type Route } from './route.ts';
@@ -125,7 +126,7 @@ export function batchRoutes({
       },
       async handler(request, response) {
         const { query, studies, template, model, transfer, encoding, quality, anyStain, ...names } =
-          parseInput(batchCreate, request.body);
+          parseBody(batchCreate, request);
         requireArchives(names);
         const { source } = names;
         // Otherwise each of its series would be refused for this reason, one after the other.

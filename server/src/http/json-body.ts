@@ -1,6 +1,8 @@
 /** Bodies of the API: JSON, small and shallow. */
-import express, { type RequestHandler } from 'express';
+import express, { type Request, type RequestHandler } from 'express';
+import type { z } from 'zod';
 import { StainError } from '../../../core/src/errors.ts';
+import { parseInput } from './problem.ts';
 
 /** Our largest request is a few hundred bytes. The archive reads its own bodies. */
 const BODY_LIMIT = '64kb';
@@ -17,6 +19,17 @@ export function jsonBody(): RequestHandler[] {
       next();
     },
   ];
+}
+
+/** What a request sends, as `schema` wants it. @throws REQUEST_INVALID */
+export function parseBody<T>(schema: z.ZodType<T>, request: Request): T {
+  // Left unread by jsonBody: `curl -d` calls it a form.
+  if (request.body === undefined)
+    throw new StainError(
+      'REQUEST_INVALID',
+      'A JSON body is required, with the header Content-Type: application/json.',
+    );
+  return parseInput(schema, request.body);
 }
 
 function isDeeper(value: unknown, limit: number): boolean {

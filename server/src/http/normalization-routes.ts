@@ -14,6 +14,7 @@ import { leaving } from '../web/leaving.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
 import { type EventStreams, sendEvents } from './event-stream.ts';
+import { parseBody } from './json-body.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 import type { UserJobs } from './user-jobs.ts';
@@ -89,7 +90,7 @@ export function normalizationRoutes({
       async handler(request, response) {
         const wanted: NormalizationRequest = {
           ...config.output,
-          ...withoutUndefined(parseInput(normalizationCreate, request.body)),
+          ...withoutUndefined(parseBody(normalizationCreate, request)),
         };
         setSubject(response, subjectOf(wanted));
         const created = await jobs.create(

@@ -11,6 +11,7 @@ import {
 import type { ResultService } from '../results/result-service.ts';
 import { leaving } from '../web/leaving.ts';
 import { setSubject } from './audited.ts';
+import { parseBody } from './json-body.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 
@@ -54,7 +55,7 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
         responses: { 200: json('Its results', z.array(storedResult)) },
       },
       async handler(request, response) {
-        const { studyInstanceUid } = parseInput(resultCheck, request.body);
+        const { studyInstanceUid } = parseBody(resultCheck, request);
         response.json(await results.check(studyInstanceUid, leaving(response)));
       },
     },
@@ -74,7 +75,7 @@ export function resultRoutes({ results }: ResultRoutesOptions): Route[] {
       async handler(request, response) {
         const { series } = parseInput(seriesParameter, request.params);
         setSubject(response, { seriesInstanceUid: series });
-        const { reason } = parseInput(resultReject, request.body);
+        const { reason } = parseBody(resultReject, request);
         const rejected = await results.reject(series, reason, leaving(response));
         setSubject(response, { archive: rejected.archive });
         response.json(rejected);

@@ -8,6 +8,7 @@ import {
   ruleSeriesQuery,
 } from '../../../core/src/contract/index.ts';
 import type { AllRules } from '../rules/all-rules.ts';
+import { parseBody } from './json-body.ts';
 import { PAGE_POLICY } from './page.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
@@ -99,7 +100,7 @@ export function ruleRoutes({ rules }: RuleRoutesOptions): Route[] {
         responses: { 202: { description: 'Recorded; the rules will examine them soon' } },
       },
       async handler(request, response) {
-        const { series } = parseInput(ruleNotifications, request.body);
+        const { series } = parseBody(ruleNotifications, request);
         await rules.announce(series);
         response.status(202).end();
       },

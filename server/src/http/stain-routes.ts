@@ -14,6 +14,7 @@ import type { SeriesStain } from '../pipeline/series-stain.ts';
 import { leaving } from '../web/leaving.ts';
 import { setSubject, subjectOf } from './audited.ts';
 import { principalOf } from './authenticate.ts';
+import { parseBody } from './json-body.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 
@@ -224,7 +225,7 @@ function makePreview(options: StainRoutesOptions): Route {
       },
     },
     async handler(request, response) {
-      const wanted = parseInput(previewCreate, request.body);
+      const wanted = parseBody(previewCreate, request);
       setSubject(response, subjectOf(wanted));
       await requireAccess(options.access, principalOf(response), wanted);
       const picture = await options.preview(wanted, principalOf(response).id, leaving(response));

@@ -24,6 +24,7 @@ import { mayChange, type TemplateService } from '../templates/template-service.t
 import { leaving } from '../web/leaving.ts';
 import { setSubject } from './audited.ts';
 import { principalOf } from './authenticate.ts';
+import { parseBody } from './json-body.ts';
 import { parseInput } from './problem.ts';
 import { json, type Route } from './route.ts';
 import { SLIDE_PROBLEMS } from './stain-routes.ts';
@@ -203,7 +204,7 @@ export function templateRoutes(options: TemplateRoutesOptions): Route[] {
         responses: { 201: json('The template', template) },
       },
       async handler(request, response) {
-        const wanted = parseInput(templateCreate, request.body);
+        const wanted = parseBody(templateCreate, request);
         const { studyInstanceUid, seriesInstanceUid, source: archive } = wanted;
         const principal = principalOf(response);
         setSubject(response, { studyInstanceUid, seriesInstanceUid, archive });
