@@ -64,6 +64,9 @@ describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
       .click();
     await until(page, ({ measurement }) => measurement?.against != null);
     await seen('measured');
+    // On a small screen, what was measured would lie below the edge.
+    const table = (await page.locator(PANEL).getByRole('table').boundingBox())!;
+    expect(table.y + table.height).toBeLessThanOrEqual(viewport.height);
     await button(page, 'Two by two').click();
     await until(page, ({ comparison }) => comparison?.mode === 'two-by-two');
     await seen('two-by-two');

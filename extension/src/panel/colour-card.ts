@@ -1,5 +1,6 @@
 /** The colour of original and normalised slide at the same places, with the difference. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { ref } from 'lit/directives/ref.js';
 import { ciede2000 } from '../../../core/src/stain/ciede2000.ts';
 import { type ColourReading, meanLab, type Spread } from '../../../core/src/stain/colour-reading.ts';
 import { resultName } from '../names.ts';
@@ -49,7 +50,7 @@ function reading(measurement: Measurement, state: PluginState): TemplateResult {
           </p>`
       : nothing
   }
-    <table>
+    <table ${ref(bringIntoView)}>
       <thead>
         <tr>
           <td></td>
@@ -69,6 +70,12 @@ function reading(measurement: Measurement, state: PluginState): TemplateResult {
       </tbody>
     </table>
     ${isMany ? html`<p class="muted">${translate('colour.places', { count: formatCount(sides[0]!.reading.pixels) })}</p>` : nothing}`;
+}
+
+/** When the readings first appear: on a small screen they would lie below the edge of the panel. */
+function bringIntoView(element: Element | undefined): void {
+  // It is not in the page yet.
+  requestAnimationFrame(() => element?.scrollIntoView({ block: 'nearest' }));
 }
 
 /** What the two sides are called. Where several results are seen, each needs more than one word. */
