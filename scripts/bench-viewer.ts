@@ -129,7 +129,8 @@ async function pan(network: CDPSession): Promise<void> {
   await page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks.splice(0));
   const before = await heap();
   const resident = [await browserMegabytes()];
-  const end = performance.now() + Number(values.minutes) * 60_000;
+  const start = performance.now();
+  const end = start + Number(values.minutes) * 60_000;
   // A square of ten moves a side, so that the way does not leave the slide; then the same a level closer.
   for (let move = 0; performance.now() < end; move++) {
     const next = performance.now() + 1000 / MOVES_A_SECOND;
@@ -145,7 +146,7 @@ async function pan(network: CDPSession): Promise<void> {
     await page.mouse.up({ button: 'middle' });
     if (move % 40 === 39) await page.mouse.wheel(0, move % 80 === 39 ? -240 : 240);
     await page.waitForTimeout(Math.max(0, next - performance.now()));
-    if (move % (60 * MOVES_A_SECOND) === 60 * MOVES_A_SECOND - 1) resident.push(await browserMegabytes());
+    if (performance.now() > start + resident.length * 60_000) resident.push(await browserMegabytes());
   }
   const tasks = await page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks);
   const after = await heap();

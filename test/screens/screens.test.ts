@@ -78,7 +78,7 @@ describe.skipIf(browserMissing)('the viewer', { timeout: 600_000 }, () => {
   });
 });
 
-/** Our labels and buttons whose text does not fit, that stick out of the panel, or that lie beyond the screen. */
+/** Our labels, buttons and numbers whose text does not fit, that stick out of the panel, or that lie beyond the screen. */
 function cutOff(page: Page): Promise<string[]> {
   return page.evaluate((selector) => {
     const panel = document.querySelector(selector)!;
@@ -93,6 +93,12 @@ function cutOff(page: Page): Promise<string[]> {
         element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflow !== 'visible';
       if (isClipped || left < edges.left - 1 || right > edges.right + 1)
         found.push(`${element.localName}: ${element.textContent!.trim().slice(0, 40)}`);
+    }
+    for (const cell of panel.shadowRoot!.querySelectorAll('td')) {
+      const text = document.createRange();
+      text.selectNodeContents(cell);
+      const lines = new Set([...text.getClientRects()].map(({ top }) => Math.round(top)));
+      if (lines.size > cell.textContent!.split('\n').length) found.push(`wrapped: ${cell.textContent}`);
     }
     for (const label of document.querySelectorAll<HTMLElement>('.stain-pane-label')) {
       const { left, right, top, bottom } = label.getBoundingClientRect();
