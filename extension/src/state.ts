@@ -151,7 +151,7 @@ export interface PluginState {
   readonly source: SlideSeries | null;
   readonly service: Loadable<{ readonly version: string }>;
   /** The colour profile of `series`: null if it has none, undefined until its viewer knows. */
-  readonly profile: SlideProfile | null | undefined;
+  readonly profile: SlideProfile | 'unreadable' | null | undefined;
   /** The stain of `source`; idle without a source. */
   readonly stain: Loadable<Stain>;
   readonly templates: Loadable<readonly Template[]>;

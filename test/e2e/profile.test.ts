@@ -25,20 +25,26 @@ describe.skipIf(browserMissing)('a slide with the profile of a wide gamut', { ti
   let service: RunningService;
   let browser: Browser;
   let study: string;
+  let unreadable: string;
 
   beforeAll(async () => {
     service = shared.use(await startService());
     const root = new URL(service.url).origin;
     await using base = await openPart10(join(repository, 'scripts/sample/level-0.dcm'));
     const [path] = base.dataset.items('OpticalPathSequence');
-    const slide = await copySample('wide gamut', [0, 1, 2, 3], () => ({
-      OpticalPathSequence: [path!.with({ ICCProfile: matrixProfile(ADOBE_RGB, 2.2) })],
-    }));
-    await using folder = await mkdtempDisposable(join(tmpdir(), 'wide-gamut-'));
-    const files = slide.files.map((_, level) => join(folder.path, `${level}.dcm`));
-    for (const [level, bytes] of slide.files.entries()) await writeFile(files[level]!, bytes);
-    expect((await storeFiles(`${root}/dicom-web`, files)).status).toBe(200);
-    study = slide.studyInstanceUid;
+    const store = async (name: string, profile: Uint8Array): Promise<string> => {
+      const slide = await copySample(name, [0, 1, 2, 3], () => ({
+        OpticalPathSequence: [path!.with({ ICCProfile: profile })],
+      }));
+      await using folder = await mkdtempDisposable(join(tmpdir(), 'profile-'));
+      const files = slide.files.map((_, level) => join(folder.path, `${level}.dcm`));
+      for (const [level, bytes] of slide.files.entries()) await writeFile(files[level]!, bytes);
+      expect((await storeFiles(`${root}/dicom-web`, files)).status).toBe(200);
+      return slide.studyInstanceUid;
+    };
+    study = await store('wide gamut', matrixProfile(ADOBE_RGB, 2.2));
+    // What a site's web server answers at an address that it does not know.
+    unreadable = await store('no profile', Buffer.from('<!doctype html>'.padEnd(600)));
     await normalizeSample(root, study);
     browser = shared.use(await launchBrowser());
   }, 180_000);
@@ -47,7 +53,7 @@ describe.skipIf(browserMissing)('a slide with the profile of a wide gamut', { ti
     await using open = await openPage(browser);
     const { page, faults } = open;
     await enterStain(page, service.url, study, ({ results }) => results.length > 0);
-    await until(page, ({ profile }) => profile?.isApplied === true);
+    await until(page, ({ profile }) => profile !== 'unreadable' && profile?.isApplied === true);
     await page.locator(PANEL).getByText('Colour profile: test').waitFor();
     const picture = (name: string): Promise<Picture> =>
       pictureAtRest(page, join(PICTURES, `profile-${name}.png`));
@@ -78,5 +84,20 @@ describe.skipIf(browserMissing)('a slide with the profile of a wide gamut', { ti
     // The result is sRGB: its profile changes nothing that could be seen.
     expect(meanDifference(normalizedStored, normalizedApplied, sides)).toBeLessThan(1);
     expect(faults).toEqual([]);
+  });
+
+  test('is not said to be shown by something that is no profile', async () => {
+    await using open = await openPage(browser);
+    const { page } = open;
+    await enterStain(page, service.url, study, ({ profile }) => profile != null);
+    await button(page, 'Apply').click();
+    const part = await slidePart(page);
+    const stored = await pictureAtRest(page, join(PICTURES, 'profile-as-stored.png'));
+
+    await enterStain(page, service.url, unreadable, ({ profile }) => profile != null);
+    await page.locator(PANEL).getByText('The colour profile cannot be read').waitFor();
+    expect(await button(page, 'Apply').count()).toBe(0);
+    const shown = await pictureAtRest(page, join(PICTURES, 'profile-unreadable.png'));
+    expect(meanDifference(shown, stored, part)).toBe(0);
   });
 });

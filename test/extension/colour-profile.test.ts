@@ -1,7 +1,7 @@
 /** What ICC profiles call themselves. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { profileName } from '../../extension/src/microscopy/colour-profile.ts';
+import { isProfile, profileName } from '../../extension/src/microscopy/colour-profile.ts';
 import { ADOBE_RGB, matrixProfile } from '../codec/profiles.ts';
 import { runs } from '../support/property-runs.ts';
 
@@ -34,6 +34,13 @@ it('is read from profiles of version 2 and 4', () => {
 it('is not there in a profile without one, or in none', () => {
   expect(profileName(ofVersion4(''))).toBeNull();
   expect(profileName(new Uint8Array(0))).toBeNull();
+});
+
+it('is looked for in profiles only', () => {
+  expect(isProfile(profile)).toBe(true);
+  expect(isProfile(new Uint8Array(profile).buffer)).toBe(true);
+  expect(isProfile(new TextEncoder().encode('<!doctype html>'.padEnd(600)))).toBe(false);
+  expect(isProfile(new Uint8Array(0))).toBe(false);
 });
 
 it('of a damaged profile is a text or nothing', () => {

@@ -1,16 +1,22 @@
-/** The name that an ICC profile gives itself. */
+/** What an ICC profile says of itself. */
 
+const SIGNATURE_AT = 36;
 const TAG_TABLE_AT = 128;
 const TAG_BYTES = 12;
+
+type Binary = ArrayBuffer | ArrayBufferView;
+
+/** Whether it has the signature of a profile (ICC.1:2022, 7.2.11). An archive's address may answer anything, such as a web page. */
+export function isProfile(value: Binary): boolean {
+  return new TextDecoder('latin1').decode(bytesOf(value).subarray(SIGNATURE_AT, SIGNATURE_AT + 4)) === 'acsp';
+}
 
 /**
  * The profile description tag, as text (ICC.1:2001-04, 6.5.17) or in the first of several languages (ICC.1:2022, 10.15).
  * @returns null if the profile has none, or is damaged
  */
-export function profileName(profile: ArrayBuffer | ArrayBufferView): string | null {
-  const bytes = ArrayBuffer.isView(profile)
-    ? new Uint8Array(profile.buffer, profile.byteOffset, profile.byteLength)
-    : new Uint8Array(profile);
+export function profileName(profile: Binary): string | null {
+  const bytes = bytesOf(profile);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const word = (at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4));
   try {
@@ -34,6 +40,12 @@ export function profileName(profile: ArrayBuffer | ArrayBufferView): string | nu
     // A number lies outside the profile.
     return null;
   }
+}
+
+function bytesOf(value: Binary): Uint8Array {
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : new Uint8Array(value);
 }
 
 function clean(decoder: TextDecoder, text: Uint8Array): string | null {

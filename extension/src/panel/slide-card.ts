@@ -53,6 +53,7 @@ function profileLine(model: PluginModel): TemplateResult | typeof nothing {
   const { profile } = model.state;
   if (profile === undefined) return nothing;
   if (profile === null) return html`<div class="muted">${translate('profile.none')}</div>`;
+  if (profile === 'unreadable') return html`<p class="warning">${translate('profile.unreadable')}</p>`;
   const { name, isApplied } = profile;
   return html`<div class="titled">
     <span class="muted">

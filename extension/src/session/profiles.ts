@@ -1,6 +1,6 @@
 /** The colour profile of the slide that is shown, which viewers apply unless somebody does not want it. */
 import type { Comparison } from '../comparison/comparison.ts';
-import { profileName } from '../microscopy/colour-profile.ts';
+import { isProfile, profileName } from '../microscopy/colour-profile.ts';
 import { mapOf, whenShown } from '../microscopy/open-layers.ts';
 import type { ManagedViewer, VolumeImageViewer } from '../ohif/types.ts';
 import type { SlideSeries } from '../state.ts';
@@ -36,7 +36,9 @@ export class Profiles {
       await whenShown(mapOf(found.viewer), signal);
       const [profile] = found.viewer.getICCProfiles();
       const isApplied = !this.#withoutProfile.has(found.viewer);
-      change({ profile: profile ? { name: profileName(profile), isApplied } : null });
+      if (!profile) change({ profile: null });
+      else if (!isProfile(profile)) change({ profile: 'unreadable' });
+      else change({ profile: { name: profileName(profile), isApplied } });
     };
     // A viewer of an unsupported version is reported elsewhere. Without its profile, the panel only says less.
     void read().catch(() => {});
@@ -48,7 +50,7 @@ export class Profiles {
     const { profile, series } = state;
     const comparison = this.#comparison();
     const shown = comparison?.viewer ?? (series ? host.viewerNow(series) : undefined);
-    if (!profile || !shown) return;
+    if (!profile || profile === 'unreadable' || !shown) return;
     shown.viewer.toggleICCProfiles();
     comparison?.toggleOtherProfiles();
     const isApplied = !profile.isApplied;

@@ -12,6 +12,7 @@ export const en = {
   'profile.none': 'No colour profile: shown as sRGB',
   'profile.named': 'Colour profile: {name}',
   'profile.unnamed': 'Colour profile without a name',
+  'profile.unreadable': 'The colour profile cannot be read: shown as stored',
   'profile.apply': 'Apply',
   'viewport.original': 'Original',
   'viewport.normalized': 'Normalised',
