@@ -233,6 +233,11 @@ export const ERROR_TABLE = {
     status: 409,
     remedy: 'Choose the original slide; batches skip the results of this product.',
   },
+  SERIES_IN_PROGRESS: {
+    status: 409,
+    remedy:
+      'Repeat the request when the other process has ended; three minutes later, if it was killed on another host.',
+  },
   JOB_FINISHED: { status: 409, remedy: 'The job has already ended.' },
   IMAGE_INVALID: { status: 422, remedy: 'Provide a PNG, JPEG or TIFF file in 8-bit RGB.' },
   // Archive

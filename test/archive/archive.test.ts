@@ -324,6 +324,15 @@ describe('frames', () => {
     expect(Buffer.from(await answer.arrayBuffer())).toEqual(Buffer.alloc(16 * 16 * 3, 128));
   });
 
+  it.each([
+    ['image/*', 'image/jpeg'],
+    ['image/jpeg;q=0, image/*', 'image/png'],
+    ['*/*, image/jpeg;q=0.0', 'image/png'],
+  ])('are rendered as a type that the client accepts: %s', async (accept, type) => {
+    const answer = await get(`${pathOf(native)}/frames/2/rendered`, { Accept: accept });
+    expect(answer.headers.get('content-type')).toBe(type);
+  });
+
   it('are rendered', async () => {
     const answer = await get(`${pathOf(native)}/frames/2/rendered?viewport=8,8`, { Accept: 'image/png' });
     expect(answer.headers.get('content-type')).toMatch('image/png');

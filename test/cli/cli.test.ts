@@ -184,6 +184,14 @@ describe('the command line', () => {
     for (const { name } of [...json.libraries, ...json.missing]) expect(stdout).toContain(name);
   });
 
+  it('prints nothing that a terminal obeys, of whatever an error repeats', async () => {
+    const args = ['normalize', 'no\u001b[2Jfolder', 'there', '--template', 'he-violet'];
+    const { code, stderr } = await run(...args);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('"no\\u001b[2Jfolder" is neither')]);
+    const json = JSON.parse((await run('--json', ...args)).stdout);
+    expect(json.error.message).toContain('no\u001b[2Jfolder');
+  });
+
   it('exits with 2 for wrong usage', async () => {
     for (const args of [
       ['normalize'],

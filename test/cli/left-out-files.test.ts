@@ -18,6 +18,14 @@ it('says how many files are left out, and why; names appear only where they may 
   expect(describeLeftOut(leftOut, { names: false })).not.toContain('Doe');
 });
 
+it('shows control characters of a name, which the terminal would obey', () => {
+  const name = 'a\u001b[2J\u009b1m\r\nError (INTERNAL): \u202eb.dcm';
+  expect(describeLeftOut([files('It is damaged.', `/in/${name}`)], { names: true })).toBe(
+    'Files of the folder that were left out:\n' +
+      '  1  It is damaged. It is a\\u001b[2J\\u009b1m\\u000d\\nError (INTERNAL): \\u202eb.dcm.\n',
+  );
+});
+
 it('adds up the rest of many reasons', () => {
   const leftOut = Array.from({ length: 40 }, (_, i) => files(`Reason ${i}.`, `${i}`));
   const lines = describeLeftOut(leftOut, { names: true }).trimEnd().split('\n');

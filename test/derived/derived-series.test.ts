@@ -113,6 +113,8 @@ const REQUIRED = [
   'OpticalPathSequence',
   'SamplesPerPixel',
   'PlanarConfiguration',
+  'HighBit',
+  'PixelRepresentation',
   'LossyImageCompression',
   'BurnedInAnnotation',
   'TotalPixelMatrixFocalPlanes',
@@ -325,6 +327,19 @@ describe('what is written', () => {
   test('photometric interpretation by encoding', () => {
     expect(derive([source()]).string('PhotometricInterpretation')).toBe('YBR_FULL_422');
     expect(derive([source()], { encoding: 'htj2k' }).string('PhotometricInterpretation')).toBe('YBR_RCT');
+  });
+
+  test('samples are unsigned and fill their byte, whatever the source says or omits', () => {
+    for (const wrong of [
+      source({ overrides: { HighBit: 0, PixelRepresentation: 1 } }),
+      source({ remove: ['HighBit', 'PixelRepresentation'] }),
+    ]) {
+      const after = derive([wrong]);
+      const values = ['BitsAllocated', 'BitsStored', 'HighBit', 'PixelRepresentation'].map((keyword) =>
+        after.number(keyword),
+      );
+      expect(values).toEqual([8, 8, 7, 0]);
+    }
   });
 
   test('parts of a concatenation become one instance with all frames', () => {

@@ -82,6 +82,16 @@ describe('frames', () => {
     expectFrames(await framesOf(slide(options)), raw);
   });
 
+  test('uncompressed frames named YBR_FULL_422 have two or three samples a pixel, and none may be missing', async () => {
+    const named = { transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN, photometricInterpretation: 'YBR_FULL_422' };
+    for (const samples of [2, 3]) {
+      const raw = frames(6).map((_, i) => new Uint8Array(8 * 8 * samples).fill(i + 1));
+      expectFrames(await framesOf(slide({ ...named, frames: raw })), raw);
+      const missing = { ...named, frames: raw.slice(0, 5), overrides: { NumberOfFrames: 6 } };
+      expect(await failure(slide(missing))).toMatchObject({ code: 'FRAME_INVALID' });
+    }
+  });
+
   test('ambiguous fragments are refused', async () => {
     const unmarked = frames(6).map((frame) => frame.fill(1));
     expect(

@@ -91,6 +91,15 @@ describe('the command line', () => {
     expect(await filesIn(destination)).toHaveLength(before.size);
   });
 
+  it('makes it once if two commands are started at the same time, and the other says so', async () => {
+    const outcomes = await Promise.allSettled([normalize(), normalize()]);
+    const [made, refused] = outcomes.toSorted((a, b) => (a.status < b.status ? -1 : 1));
+    expect(made).toMatchObject({ status: 'fulfilled' });
+    expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'SERIES_IN_PROGRESS' } });
+    expect(await readdir(place.spool)).toEqual([]);
+    expect(isExisting(await normalize())).toBe(true);
+  });
+
   it('completes a partial series, with the bytes that were missing', async () => {
     const first = await normalize();
     const { seriesInstanceUid } = first;

@@ -1,4 +1,5 @@
 /** Archives that do not know transfer-syntax=* decompress what they send: the pixels stay the same. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WHITE } from '../../core/src/image/raster.ts';
@@ -6,11 +7,15 @@ import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { openSeries } from '../../server/src/pipeline/open-series.ts';
 import { ProgressTracker } from '../../server/src/pipeline/progress.ts';
 import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
-import type { PixelSource } from '../../server/src/slide/pixel-source.ts';
+import type { SlidePixels } from '../../server/src/pipeline/slide-pixels.ts';
+import { encodeRle } from '../codec/encoders.ts';
 import { answer, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
+import { tilesOf } from '../support/tiles.ts';
+import { tissue } from '../support/tissue.ts';
+import { tissueSlide } from '../support/tissue-slide.ts';
 
 const signal = new AbortController().signal;
 let place: Workplace;
@@ -35,20 +40,28 @@ afterAll(async () => {
 
 afterEach(() => proxy.heal());
 
-/** The same corner of the slide through an archive, in the same way as a preview and as a job. */
-async function cornersOf(url: string): Promise<Uint8Array[]> {
+/** The slide of an archive, opened in the same way as for a preview and for a job. */
+async function withSlide<T>(url: string, use: (...opened: SlidePixels[]) => Promise<T>): Promise<T> {
   await using location = await place.open(url);
   const environment = place.composition.environment({
     source: location.client,
     destination: location.client,
   });
   const series = await chooseSeries(location, {}, signal);
-  const corner = (source: PixelSource) => source.read({ x: 100, y: 100, width: 300, height: 200 }, signal);
   const remote = await openRemoteSeries(series, environment, signal);
   await using fetched = await openSeries(series, environment, new ProgressTracker(() => {}), signal);
-  const rasters = [await corner(remote.base(WHITE)), await corner(fetched.base(WHITE))];
-  return rasters.map(({ rgb }) => rgb);
+  return await use(remote, fetched);
 }
+
+const cornersOf = (url: string): Promise<Uint8Array[]> =>
+  withSlide(url, async (...opened) => {
+    const corners: Uint8Array[] = [];
+    for (const slide of opened) {
+      const { rgb } = await slide.base(WHITE).read({ x: 100, y: 100, width: 300, height: 200 }, signal);
+      corners.push(rgb);
+    }
+    return corners;
+  });
 
 it.each([
   ['frames', /\/frames\//],
@@ -69,4 +82,25 @@ it.each([
     );
     expect(maxError).toBeLessThanOrEqual(3);
   }
+});
+
+it('a damaged frame does not hide the others if their colours must be found, and is named when it is read', async () => {
+  const frames = tilesOf(tissue(512, 512, { part: 0.7 }), 128).map(encodeRle);
+  frames[3] = frames[3]!.subarray(0, 300);
+  const labelled = { transferSyntaxUid: '1.2.840.10008.1.2.5', photometricInterpretation: 'YBR_FULL_422' };
+  const slide = tissueSlide('damaged', { ...labelled, frames });
+  const folder = join(place.folder, 'damaged');
+  await mkdir(folder);
+  await writeFile(join(folder, 'slide.dcm'), slide.bytes);
+  await withSlide(folder, async (...opened) => {
+    for (const { base } of opened) {
+      const tile = (x: number) => base(WHITE).read({ x, y: 0, width: 128, height: 128 }, signal);
+      const { rgb } = await tile(0);
+      expect(rgb).toEqual(tilesOf(tissue(512, 512, { part: 0.7 }), 128)[0]);
+      await expect(tile(384)).rejects.toMatchObject({
+        code: 'FRAME_INVALID',
+        data: { sopInstanceUid: slide.sopInstanceUid, frame: 4 },
+      });
+    }
+  });
 });

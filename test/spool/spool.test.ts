@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   createTemporarySpool,
   openJobSpool,
+  removeIdleJobSpool,
   removeJobSpool,
   requireCapacity,
   retainJobSpool,
@@ -60,6 +61,43 @@ it('gives every attempt at a job the same folder, until it is removed', async ()
   await second.putDown('resting');
   await removeJobSpool({ directory }, OLD.seriesUuid);
   expect(await readdir(directory)).toEqual([]);
+});
+
+describe('an attempt at a job that only takes what is idle', () => {
+  const onlyIdle = { onlyIdle: true };
+  const inProgress = { code: 'SERIES_IN_PROGRESS' };
+
+  it('leaves a running attempt its folder, and gets it afterwards', async () => {
+    const running = await openJobSpool({ directory }, OLD);
+    await expect(openJobSpool({ directory }, OLD, onlyIdle)).rejects.toMatchObject(inProgress);
+    await removeIdleJobSpool({ directory }, OLD.seriesUuid);
+    expect(await folders()).toEqual([folderOf(OLD)]);
+    await running.putDown('resting');
+    await openJobSpool({ directory }, OLD, onlyIdle);
+  });
+
+  it('takes the folder of an attempt on another host that has been silent for minutes', async () => {
+    await openJobSpool({ directory }, OLD);
+    const ledger = join(directory, 'ledger.json');
+    const text = await readFile(ledger, 'utf8');
+    await writeFile(ledger, text.replace(/("owner":")[0-9a-f]{8}/g, '$100000000'));
+    await expect(openJobSpool({ directory }, OLD, onlyIdle)).rejects.toMatchObject(inProgress);
+    const silent = new Date(Date.now() - 4 * MINUTE);
+    await utimes(join(directory, folderOf(OLD)), silent, silent);
+    await openJobSpool({ directory }, OLD, onlyIdle);
+  });
+
+  it('takes the folder of a process that was killed, and removes its own', async () => {
+    await openJobSpool({ directory }, OLD);
+    const ledger = join(directory, 'ledger.json');
+    const text = await readFile(ledger, 'utf8');
+    // Larger than any process number on Linux.
+    await writeFile(ledger, text.replace(/("owner":"[0-9a-f]{8}-)\d+/g, '$14194305'));
+    const own = await openJobSpool({ directory }, OLD, onlyIdle);
+    await own.putDown('resting');
+    await removeIdleJobSpool({ directory }, OLD.seriesUuid);
+    expect(await folders()).toEqual([]);
+  });
 });
 
 describe('a reservation', () => {

@@ -39,12 +39,12 @@ export interface DoubtfulFrame {
 
 /**
  * @param frames of one slide, coarse levels first; no more than FRAMES_FOR_COLOURS are read
- * @param decode of a compressed frame, to rows x columns x 3 samples
+ * @param decode of a compressed frame, to rows x columns x 3 samples; undefined if it is damaged
  * @returns undefined if there is no glass to decide by
  */
 export async function coloursByGlass(
   frames: AsyncIterable<DoubtfulFrame>,
-  decode: (frame: DoubtfulFrame) => Promise<Uint8Array>,
+  decode: (frame: DoubtfulFrame) => Promise<Uint8Array | undefined>,
 ): Promise<NativeColours | undefined> {
   let [seen, pixels, rgb, ybr] = [0, 0, 0, 0];
   for await (const { format, bytes } of frames) {
@@ -52,12 +52,12 @@ export async function coloursByGlass(
     const samples = isNative
       ? bytes
       : await decode({ bytes, format: { ...format, photometricInterpretation: 'RGB' } });
-    const count = Math.floor(samples.length / 3);
+    const count = Math.floor((samples?.length ?? 0) / 3);
     const [step, next] = isNative && format.planarConfiguration === 1 ? [1, count] : [3, 1];
     const pixel = new Uint8Array(3);
     const stride = Math.ceil(count / PIXELS_FOR_COLOURS);
     for (let i = 0; i < count; i += stride) {
-      for (let c = 0; c < 3; c++) pixel[c] = samples[i * step + c * next]!;
+      for (let c = 0; c < 3; c++) pixel[c] = samples![i * step + c * next]!;
       if (isGlass(pixel)) rgb++;
       ybrFullToRgb(pixel);
       if (isGlass(pixel)) ybr++;

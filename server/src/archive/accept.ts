@@ -2,7 +2,7 @@
 
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { StainError } from '../../../core/src/errors.ts';
-import { parseAccept } from '../dicomweb/accept-list.ts';
+import { includesType, parseAccept } from '../dicomweb/accept-list.ts';
 
 export interface FrameAnswer {
   readonly multipart: boolean;
@@ -22,18 +22,19 @@ const OCTET_STREAM = 'application/octet-stream';
 export function negotiateFrames(accept: string | undefined, transferSyntaxUid: string): FrameAnswer {
   const media = transferSyntax(transferSyntaxUid).mediaType;
   const list = parseAccept(accept);
-  for (const { multipart, type, transferSyntax } of list) {
+  for (const member of list) {
+    const { multipart, type, transferSyntax } = member;
     const fits =
       transferSyntax === undefined || transferSyntax === '*' || transferSyntax === transferSyntaxUid;
-    if (fits && isAnyOf(type, media))
+    if (fits && includesType(member, media))
       return { multipart, contentType: withSyntax(media, transferSyntaxUid), native: true };
     if (type === OCTET_STREAM && fits && transferSyntax !== undefined)
       return { multipart, contentType: withSyntax(OCTET_STREAM, transferSyntaxUid), native: true };
   }
   const raw = list.find(
-    ({ type, transferSyntax }) =>
-      isAnyOf(type, OCTET_STREAM) &&
-      (transferSyntax === undefined || transferSyntax === EXPLICIT_VR_LITTLE_ENDIAN),
+    (member) =>
+      includesType(member, OCTET_STREAM) &&
+      (member.transferSyntax === undefined || member.transferSyntax === EXPLICIT_VR_LITTLE_ENDIAN),
   );
   if (raw)
     return {
@@ -56,14 +57,16 @@ export function negotiateInstances(
   accept: string | undefined,
   transferSyntaxUids: readonly string[],
 ): { multipart: boolean } {
-  const found = parseAccept(accept).find(
-    ({ type, transferSyntax, multipart }) =>
-      isAnyOf(type, 'application/dicom') &&
+  const found = parseAccept(accept).find((member) => {
+    const { transferSyntax, multipart } = member;
+    return (
+      includesType(member, 'application/dicom') &&
       (multipart || transferSyntaxUids.length === 1) &&
       (transferSyntax === undefined ||
         transferSyntax === '*' ||
-        transferSyntaxUids.every((uid) => uid === transferSyntax)),
-  );
+        transferSyntaxUids.every((uid) => uid === transferSyntax))
+    );
+  });
   if (!found)
     throw new StainError(
       'NOT_ACCEPTABLE',
@@ -74,7 +77,7 @@ export function negotiateInstances(
 
 /** Bulk data is always one octet stream. @throws NOT_ACCEPTABLE */
 export function negotiateBulkData(accept: string | undefined): { multipart: boolean } {
-  const found = parseAccept(accept).find(({ type }) => isAnyOf(type, OCTET_STREAM));
+  const found = parseAccept(accept).find((member) => includesType(member, OCTET_STREAM));
   if (!found)
     throw new StainError('NOT_ACCEPTABLE', 'Bulk data is available only as application/octet-stream.');
   return { multipart: found.multipart };
@@ -82,18 +85,10 @@ export function negotiateBulkData(accept: string | undefined): { multipart: bool
 
 /** @throws NOT_ACCEPTABLE */
 export function negotiateRendered(accept: string | undefined): 'image/jpeg' | 'image/png' {
-  for (const { type } of parseAccept(accept))
-    for (const offered of ['image/jpeg', 'image/png'] as const) if (isAnyOf(type, offered)) return offered;
+  for (const member of parseAccept(accept))
+    for (const offered of ['image/jpeg', 'image/png'] as const)
+      if (includesType(member, offered)) return offered;
   throw new StainError('NOT_ACCEPTABLE', 'Rendered images are available only as image/jpeg or image/png.');
-}
-
-/** Whether an accepted type, possibly with wildcards, matches an offered one. */
-function isAnyOf(accepted: string, offered: string): boolean {
-  return (
-    accepted === '*/*' ||
-    accepted === offered ||
-    (accepted.endsWith('/*') && offered.startsWith(accepted.slice(0, -1)))
-  );
 }
 
 function withSyntax(type: string, transferSyntaxUid: string): string {

@@ -30,6 +30,7 @@ import { type ArchiveLocation, openArchiveLocation } from '../wiring/archive-loc
 import type { Composition } from '../wiring/composition.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { parseQuery } from './series-query.ts';
+import { terminalName } from './terminal-text.ts';
 
 /** Headers are read to tell scanners apart: of at most this many series, drawn at random if there are more. */
 const MAX_READ = 5000;
@@ -130,7 +131,9 @@ export async function acceptanceCommand(
     const records = [];
     for (const [i, group] of groups.entries()) {
       const number = i + 1;
-      process.stderr.write(`Scanner ${number} of ${groups.length}: ${scannerName(group.scanner)}\n`);
+      process.stderr.write(
+        `Scanner ${number} of ${groups.length}: ${terminalName(scannerName(group.scanner))}\n`,
+      );
       const drawn = await measureGroup(
         number,
         group,

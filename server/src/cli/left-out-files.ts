@@ -1,6 +1,7 @@
 /** Describes the files of a folder that were left out, for the user at the terminal. */
 import { basename } from 'node:path';
 import type { LeftOutFiles } from '../archive/folder-index.ts';
+import { terminalName } from './terminal-text.ts';
 
 /** Maximum number of reasons listed: a folder of damaged files may have one per file. */
 const MAX_REASONS = 5;
@@ -12,7 +13,9 @@ const MAX_REASONS = 5;
 export function describeLeftOut(leftOut: readonly LeftOutFiles[], { names }: { names: boolean }): string {
   if (leftOut.length === 0) return '';
   const lines = leftOut.slice(0, MAX_REASONS).map(({ reason, paths }) => {
-    const example = names ? ` ${paths.length > 1 ? 'One is' : 'It is'} ${basename(paths[0]!)}.` : '';
+    const example = names
+      ? ` ${paths.length > 1 ? 'One is' : 'It is'} ${terminalName(basename(paths[0]!))}.`
+      : '';
     return `  ${paths.length}  ${reason}${example}\n`;
   });
   const more = leftOut.slice(MAX_REASONS).reduce((sum, { paths }) => sum + paths.length, 0);

@@ -21,6 +21,7 @@ import { createProgressBar } from './progress-bar.ts';
 import { parseQuery } from './series-query.ts';
 import { Settling } from './settling.ts';
 import type { SourceOfFiles } from './source-file.ts';
+import { terminalName } from './terminal-text.ts';
 
 /** How often to check a slide that is still arriving, before it is left for another run. */
 const MAX_LOOKS = 10;
@@ -95,7 +96,7 @@ export async function normalizeAllCommand(
     signal.throwIfAborted();
     const file = source.fileOf?.(request);
     process.stderr.write(
-      `${i + 1} of ${found.length}  ${request.seriesInstanceUid}${file === undefined ? '' : `  ${file}`}\n`,
+      `${i + 1} of ${found.length}  ${request.seriesInstanceUid}${file === undefined ? '' : `  ${terminalName(file)}`}\n`,
     );
     const next = requests[i + 1];
     if (next) settling.lookAt(next, signal);
@@ -215,7 +216,7 @@ export function describeAll({ series }: NormalizeAllResult): string {
     [...counts].map(([state, some]) => `${some.length} ${state.toLowerCase()}`).join(', '),
     ...failures.map(
       ({ file, seriesInstanceUid, slide, code, message }) =>
-        `  ${file === undefined ? '' : `${file}  `}${seriesInstanceUid}${slide === null ? '' : ` slide ${slide}`}  ${code}: ${message}`,
+        `  ${file === undefined ? '' : `${terminalName(file)}  `}${seriesInstanceUid}${slide === null ? '' : ` slide ${slide}`}  ${code}: ${message}`,
     ),
     'Research use only. Not for primary diagnosis.',
   ].join('\n');

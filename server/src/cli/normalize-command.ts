@@ -16,6 +16,7 @@ import { describeLeftOut } from './left-out-files.ts';
 import { isExisting, type Normalized, normalizeOnce } from './normalize-once.ts';
 import { createProgressBar, formatDuration } from './progress-bar.ts';
 import { withFile } from './source-file.ts';
+import { terminalName } from './terminal-text.ts';
 
 export interface NormalizeArguments {
   readonly source: string;
@@ -108,7 +109,7 @@ export function describeOutcomes(outcomes: readonly Outcome[]): string {
 }
 
 function linesOf(result: Outcome): string[] {
-  const { sourceFile } = result;
+  const sourceFile = result.sourceFile === undefined ? undefined : terminalName(result.sourceFile);
   if (isFailed(result))
     return [
       `Slide ${sourceFile === undefined ? '' : `${sourceFile} `}${result.sourceSlide} failed (${result.error.code}): ${result.error.message}`,

@@ -17,7 +17,7 @@ import { pinned, requireSettled, seriesContent } from '../pipeline/series-identi
 import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { isSeriesStored } from '../pipeline/store-series.ts';
 import { findStored } from '../pipeline/stored-derivations.ts';
-import { removeJobSpool } from '../spool/spool.ts';
+import { removeIdleJobSpool } from '../spool/spool.ts';
 
 /** A series that the destination already had. */
 export interface Existing extends SeriesReference {
@@ -40,7 +40,7 @@ export interface NormalizeOnceOptions extends NormalizationOptions {
 
 /**
  * @throws ALREADY_NORMALIZED for a result of this product, SERIES_ARRIVING if the slide has other instances than
- * expected, and whatever `inspectRequest` and `normalizeSeries` throw
+ * expected, SERIES_IN_PROGRESS, and whatever `inspectRequest` and `normalizeSeries` throw
  */
 export async function normalizeOnce(
   request: NormalizationRequest,
@@ -84,9 +84,10 @@ export async function normalizeOnce(
     return await normalizeSeries(pinned(request, fingerprint), identity, records, {
       ...options,
       announced: slide,
+      onlyIdle: true,
     });
   } finally {
     // If the user interrupted it, the next run resumes from here.
-    if (!signal.aborted) await removeJobSpool(environment.spool, identity.seriesUuid);
+    if (!signal.aborted) await removeIdleJobSpool(environment.spool, identity.seriesUuid);
   }
 }

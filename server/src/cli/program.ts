@@ -34,6 +34,7 @@ import { describeRejection, type RejectArguments, rejectCommand } from './reject
 import { describeRules, type RulesArguments, rulesCommand } from './rules-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { type TemplateAddArguments, templateAddCommand } from './template-command.ts';
+import { terminalText } from './terminal-text.ts';
 import { workerCommand } from './worker-command.ts';
 
 /** 0 means success. */
@@ -77,7 +78,7 @@ export function createProgram(): Command {
       const config = loadConfig({ file: options.config, env: process.env });
       await using composition = compose(options.device ? { ...config, device: options.device } : config);
       const result = await action(composition, interrupted.signal);
-      process.stdout.write(`${options.json ? JSON.stringify(result) : describe(result)}\n`);
+      process.stdout.write(`${options.json ? JSON.stringify(result) : terminalText(describe(result))}\n`);
     } catch (thrown) {
       reportError(toStainError(thrown), options.json ?? false);
       process.exitCode = interrupted.signal.aborted ? EXIT.interrupted : EXIT.failed;
@@ -476,5 +477,5 @@ function reportError(error: StainError, json: boolean): void {
     process.stdout.write(
       `${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy, data: error.data } })}\n`,
     );
-  else process.stderr.write(`Error (${error.code}): ${error.message}\n${error.remedy}\n`);
+  else process.stderr.write(terminalText(`Error (${error.code}): ${error.message}\n${error.remedy}\n`));
 }

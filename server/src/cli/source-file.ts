@@ -2,6 +2,7 @@
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { SlideReference } from '../pipeline/series-reference.ts';
 import type { ArchiveLocation } from '../wiring/archive-location.ts';
+import { terminalName } from './terminal-text.ts';
 
 export type SourceOfFiles = Pick<ArchiveLocation, 'fileOf'>;
 
@@ -10,5 +11,9 @@ export function withFile(thrown: unknown, source: SourceOfFiles, slide: SlideRef
   const file = source.fileOf?.(slide);
   if (file === undefined) return thrown;
   const { code, message, data, retry } = toStainError(thrown);
-  return new StainError(code, `${file}: ${message}`, { data: { ...data, file }, retry, cause: thrown });
+  return new StainError(code, `${terminalName(file)}: ${message}`, {
+    data: { ...data, file },
+    retry,
+    cause: thrown,
+  });
 }

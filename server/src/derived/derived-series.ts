@@ -95,12 +95,14 @@ export const PHOTOMETRIC_INTERPRETATION = {
   jpeg2000: 'YBR_RCT',
 } as const;
 
-/** The codecs write interleaved samples. */
+/** The codecs write interleaved samples of 8 bits, unsigned. */
 function pixelAttributes({ frames }: Level, { encoding }: DerivationRecord): Attributes {
   return {
     SamplesPerPixel: 3,
     PhotometricInterpretation: PHOTOMETRIC_INTERPRETATION[encoding],
     PlanarConfiguration: 0,
+    HighBit: 7,
+    PixelRepresentation: 0,
     NumberOfFrames: frames.length,
   };
 }

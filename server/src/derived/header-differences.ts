@@ -79,6 +79,7 @@ export const allowedHeaderDifferences: readonly HeaderDifference[] = [
   ...set(
     'the pixels are encoded anew',
     ...['SamplesPerPixel', 'PhotometricInterpretation', 'PlanarConfiguration', 'NumberOfFrames'],
+    ...['HighBit', 'PixelRepresentation'],
     ...['LossyImageCompression', 'LossyImageCompressionRatio', 'LossyImageCompressionMethod'],
   ),
   ...set('labels are never normalised', 'BurnedInAnnotation'),

@@ -1,5 +1,6 @@
 /** A Part 10 file on disk, of any size: its header is in memory, its frames are read one by one. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { isWholeLength } from '../../../core/src/codec/frame-format.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import { FileWindow } from './file-window.ts';
@@ -141,9 +142,9 @@ function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: 
   /** Size of one sample per pixel. */
   const plane = size('Rows') * size('Columns') * (size('BitsAllocated') / 8);
   // Two chrominance samples for every two pixels: on average two samples per pixel. Frames decompressed by an archive
-  // keep that name but have all samples.
+  // keep that name but have all samples. Any other length means that some are missing.
   const isNamed = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
-  const length = plane * (isNamed && available < plane * whole * numberOfFrames ? 2 : whole);
+  const length = plane * (isNamed && isWholeLength(available, plane * 2 * numberOfFrames) ? 2 : whole);
   if (!Number.isInteger(length) || length <= 0)
     throw new StainError('DICOM_INVALID', 'Rows, Columns or Bits Allocated is missing or zero.');
   if (length * numberOfFrames > available)

@@ -2,7 +2,7 @@
 
 import { StainError } from '../../../core/src/errors.ts';
 import { isUid } from '../dicom/uid.ts';
-import { parseAccept } from '../dicomweb/accept-list.ts';
+import { includesType, parseAccept } from '../dicomweb/accept-list.ts';
 import type { Habits, OtherWays } from '../dicomweb/archive-habits.ts';
 import { OTHER_JSON } from '../dicomweb/connection.ts';
 import { FRAMES_ACCEPT, OTHER_FRAMES } from '../dicomweb/named-syntaxes.ts';
@@ -41,7 +41,8 @@ export function acceptWays(kind: ResourceKind, accepted: string | undefined, kno
   // The response to a store request is always JSON: nobody should have to resend a slide because of the response
   // format.
   if (kind === 'store') return only(known.json);
-  if ((kind === 'rendered' || kind === 'thumbnail') && isAnyPicture(accepted)) return only('image/jpeg');
+  const picture = kind === 'rendered' || kind === 'thumbnail' ? anyPicture(accepted) : undefined;
+  if (picture) return only(picture);
   if (kind !== 'search' && kind !== 'metadata') return only(binaryAccept(accepted));
   const list = parseAccept(accepted).slice(0, MAX_MEMBERS);
   if (!list.some(({ type }) => JSON_TYPES.includes(type)))
@@ -50,8 +51,9 @@ export function acceptWays(kind: ResourceKind, accepted: string | undefined, kno
 }
 
 /** As a browser asks for a picture of a page. Orthanc refuses the list; JPEG is the default (PS3.18 8.7.4). */
-function isAnyPicture(accepted: string | undefined): boolean {
-  return parseAccept(accepted).some(({ type }) => type === 'image/*');
+function anyPicture(accepted: string | undefined): string | undefined {
+  const any = parseAccept(accepted).find(({ type }) => type === 'image/*');
+  return any && ['image/jpeg', 'image/png'].find((offered) => includesType(any, offered));
 }
 
 function only(accept: string): AcceptWays {

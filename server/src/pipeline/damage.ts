@@ -16,6 +16,16 @@ export function requireDamage(error: unknown): StainError {
   throw error;
 }
 
+/** undefined for something damaged, which is reported when it is read for its own sake. */
+export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    requireDamage(error);
+    return undefined;
+  }
+}
+
 /** The error with the place of the damage; any other error as it is. @param frame counted from 1 */
 export function placed(error: unknown, sopInstanceUid: string, frame?: number): unknown {
   if (!isDamage(error) || error.data['sopInstanceUid'] !== undefined) return error;

@@ -45,6 +45,8 @@ export interface NormalizationOptions {
   readonly onStored?: (stored: StoredPart) => Promise<void>;
   /** From `inspectRequest` a moment ago; if undefined, the archive's metadata are read again. */
   readonly announced?: AnnouncedSlide | undefined;
+  /** Refuses what a running process is making, instead of taking it over. */
+  readonly onlyIdle?: boolean | undefined;
 }
 
 /**
@@ -78,6 +80,7 @@ export async function inspectRequest(
 /**
  * Resumes from what an earlier attempt with the same identity left in the spool, and makes the same bytes. What it
  * leaves there itself stays until `removeJobSpool`, or until an older job needs the room.
+ * @throws SERIES_IN_PROGRESS for `onlyIdle`, and reasons why the slide cannot be normalised or stored
  */
 export async function normalizeSeries(
   request: NormalizationRequest,
@@ -85,7 +88,7 @@ export async function normalizeSeries(
   environment: NormalizationEnvironment,
   options: NormalizationOptions,
 ): Promise<NormalizationResult> {
-  const spool = await openJobSpool(environment.spool, identity);
+  const spool = await openJobSpool(environment.spool, identity, options);
   try {
     const result = await normalizeIn(spool, request, identity, environment, options);
     await spool.putDown('resting');

@@ -17,7 +17,7 @@ import { createTemporarySpool, type NeededRoom, type Spool } from '../spool/spoo
 import { type AnnouncedSlide, announcedSlide, isOfThumbnail } from './announced-slide.ts';
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { colourOf } from './colour.ts';
-import { placed, requireDamage } from './damage.ts';
+import { placed, requireDamage, unlessDamaged } from './damage.ts';
 import { fetchInstance, openInstance } from './fetch-instance.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { NOTHING, sum } from './needed-room.ts';
@@ -265,12 +265,14 @@ async function withTrueColours(
   if (![...stored.values()].flat().some(isOne)) return stored;
   // One archive recoded the whole slide: what holds for the levels that show all of it holds for every level.
   async function* frames(): AsyncIterable<StoredFrame> {
-    for (const { file, format } of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))
-      for (let frame = 0; frame < file.numberOfFrames; frame++)
-        yield { format, bytes: await file.frame(frame) };
+    for (const instance of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))
+      for (let frame = 0; frame < instance.file.numberOfFrames; frame++) {
+        const read = await unlessDamaged(readStored(instance, frame));
+        if (read) yield read;
+      }
   }
   const found = await coloursByGlass(frames(), ({ bytes, format }) =>
-    codecs.decode(bytes, format, { signal }),
+    unlessDamaged(codecs.decode(bytes, format, { signal })),
   );
   const resolved = (instance: StoredInstance): StoredInstance =>
     isOne(instance) ? { ...instance, format: withColours(instance.format, found) } : instance;

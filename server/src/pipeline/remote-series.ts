@@ -19,7 +19,7 @@ import { describeSlide, withoutThumbnail } from '../slide/describe.ts';
 import type { Slide } from '../slide/types.ts';
 import { type AnnouncedSlide, announcedSlide, instancesOf, isOfThumbnail } from './announced-slide.ts';
 import { colourOf } from './colour.ts';
-import { requireDamage } from './damage.ts';
+import { requireDamage, unlessDamaged } from './damage.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { SLOW_MS, type WantedInstance } from './instance-files.ts';
@@ -165,5 +165,7 @@ async function nativeColours(
         }
       }
   }
-  return coloursByGlass(frames(), ({ bytes, format }) => codecs.decode(bytes, format, { signal }));
+  return coloursByGlass(frames(), ({ bytes, format }) =>
+    unlessDamaged(codecs.decode(bytes, format, { signal })),
+  );
 }

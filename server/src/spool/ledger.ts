@@ -19,6 +19,8 @@ const isTemporary = (name: string): boolean => name.startsWith('temporary-');
 /** A folder in use is touched every minute; on another host, one that was not touched for that long is unused. */
 export const TOUCH_MS = 60_000;
 const SILENCE_MS = 60 * 60_000;
+/** For the attempt at the same work, whose user waits: a few touches were missed. */
+const SHORT_SILENCE_MS = 3 * TOUCH_MS;
 
 const schema = z.array(
   z.strictObject({
@@ -95,6 +97,14 @@ export class Ledger {
     return this.#holdings.get(name);
   }
 
+  /** Whether a running process works in a folder. */
+  async isInUse(name: string): Promise<boolean> {
+    const holding = this.#holdings.get(name);
+    if (holding?.state !== 'working') return false;
+    const found = await stat(join(this.directory, name)).catch(() => undefined);
+    return isAtWork(holding, found?.mtimeMs ?? 0, SHORT_SILENCE_MS);
+  }
+
   set(holding: Holding): void {
     this.#holdings.set(holding.name, holding);
   }
@@ -145,9 +155,9 @@ export class Ledger {
 }
 
 /** Whether the process working in a folder still does, as far as can be told from here. */
-function isAtWork({ owner }: Holding, touchedMs: number): boolean {
+function isAtWork({ owner }: Holding, touchedMs: number, silenceMs = SILENCE_MS): boolean {
   if (isOfThisHost(owner)) return !isOfDeadProcess(owner, atWork.has(owner));
-  return Date.now() - touchedMs < SILENCE_MS;
+  return Date.now() - touchedMs < silenceMs;
 }
 
 /** A damaged ledger is rebuilt from the contents of the folders. */

@@ -72,23 +72,35 @@ export async function createTemporarySpool(
 ): Promise<Spool & AsyncDisposable> {
   await makeSpoolFolder(options.directory);
   const name = `temporary-${PROCESS}-${randomUUID()}`;
-  return HeldSpool.open(options, name, undefined, name, onlyFree);
+  return HeldSpool.open(options, name, undefined, name, { onlyFree });
 }
 
 /**
  * The folder of a job, with what another attempt left there. It stays until `removeJobSpool`.
  * @param identity older jobs come first if there is too little room
+ * @param onlyIdle does not take it from an attempt that is running: a service knows that one is over, a command does not
+ * @throws SERIES_IN_PROGRESS for `onlyIdle`
  */
 export async function openJobSpool(
   options: SpoolOptions,
   { seriesUuid, createdAt }: { readonly seriesUuid: string; readonly createdAt: string },
+  { onlyIdle = false }: { readonly onlyIdle?: boolean | undefined } = {},
 ): Promise<JobSpool> {
   await makeSpoolFolder(options.directory);
-  return HeldSpool.open(options, `job-${seriesUuid}`, createdAt, `${PROCESS}-${randomUUID()}`);
+  const name = `job-${seriesUuid}`;
+  const owner = `${PROCESS}-${randomUUID()}`;
+  return HeldSpool.open(options, name, createdAt, owner, { onlyIdle });
 }
 
 export async function removeJobSpool(options: SpoolOptions, seriesUuid: string): Promise<void> {
   await removeFolder(options, `job-${seriesUuid}`);
+}
+
+/** The same, unless another attempt has taken over the folder. */
+export async function removeIdleJobSpool(options: SpoolOptions, seriesUuid: string): Promise<void> {
+  if (!(await stat(options.directory).catch(() => undefined))) return;
+  const ledger = await Ledger.read(options.directory);
+  if (!(await ledger.isInUse(`job-${seriesUuid}`))) await removeJobSpool(options, seriesUuid);
 }
 
 /** The job has failed and could resume if it were requested again: until then its folder is the first to be evicted. */
@@ -207,11 +219,13 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     name: string,
     createdAt: string | undefined,
     owner: string,
-    onlyFree = false,
+    { onlyFree = false, onlyIdle = false }: { readonly onlyFree?: boolean; readonly onlyIdle?: boolean },
   ): Promise<HeldSpool> {
     atWork.add(owner);
     try {
       return await withLedger(options.directory, async (ledger) => {
+        if (onlyIdle && (await ledger.isInUse(name)))
+          throw new StainError('SERIES_IN_PROGRESS', 'Another process is making this series.');
         const folder = join(options.directory, name);
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const used = await folderBytes(folder);
