@@ -41,6 +41,37 @@ export async function encodeJpegLs(
   return bytes;
 }
 
+interface OpenJph {
+  HTJ2KEncoder: new () => {
+    getDecodedBuffer(info: object): Uint8Array;
+    setQuality(reversible: boolean, rate: number): void;
+    encode(): void;
+    getEncodedBuffer(): Uint8Array;
+    delete(): void;
+  };
+}
+
+/** Lossless HTJ2K of interleaved samples, without the colour transform. */
+export async function encodeUntransformed(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+): Promise<Uint8Array> {
+  const start = require('@cornerstonejs/codec-openjph/wasmjs') as (options: object) => Promise<OpenJph>;
+  const { HTJ2KEncoder } = await start({
+    wasmBinary: readFileSync(require.resolve('@cornerstonejs/codec-openjph/wasm')),
+    print: () => {},
+  });
+  const encoder = new HTJ2KEncoder();
+  const samples = { bitsPerSample: 8, componentCount: 3, isSigned: false, isUsingColorTransform: false };
+  encoder.getDecodedBuffer({ width, height, ...samples }).set(pixels);
+  encoder.setQuality(true, 0);
+  encoder.encode();
+  const bytes = new Uint8Array(encoder.getEncodedBuffer());
+  encoder.delete();
+  return bytes;
+}
+
 /** Interleaved pixels as DICOM RLE (PS3.5 annex G): runs of the same byte, and single bytes as literals. */
 export function encodeRle(pixels: Uint8Array): Buffer {
   const header = Buffer.alloc(64);

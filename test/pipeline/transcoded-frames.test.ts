@@ -8,7 +8,7 @@ import { openSeries } from '../../server/src/pipeline/open-series.ts';
 import { ProgressTracker } from '../../server/src/pipeline/progress.ts';
 import { openRemoteSeries } from '../../server/src/pipeline/remote-series.ts';
 import type { SlidePixels } from '../../server/src/pipeline/slide-pixels.ts';
-import { encodeRle } from '../codec/encoders.ts';
+import { encodeRle, encodeUntransformed } from '../codec/encoders.ts';
 import { answer, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
@@ -101,6 +101,21 @@ it('a damaged frame does not hide the others if their colours must be found, and
         code: 'FRAME_INVALID',
         data: { sopInstanceUid: slide.sopInstanceUid, frame: 4 },
       });
+    }
+  });
+});
+
+it('JPEG 2000 named after a colour transform that its codestreams lack shows its true colours', async () => {
+  const tiles = tilesOf(tissue(512, 512, { part: 0.7 }), 128);
+  const frames = await Promise.all(tiles.map((rgb) => encodeUntransformed(rgb, 128, 128)));
+  const labelled = { transferSyntaxUid: '1.2.840.10008.1.2.4.201', photometricInterpretation: 'YBR_RCT' };
+  const folder = join(place.folder, 'untransformed');
+  await mkdir(folder);
+  await writeFile(join(folder, 'slide.dcm'), tissueSlide('untransformed', { ...labelled, frames }).bytes);
+  await withSlide(folder, async (...opened) => {
+    for (const { base } of opened) {
+      const { rgb } = await base(WHITE).read({ x: 0, y: 0, width: 128, height: 128 }, signal);
+      expect(rgb).toEqual(tiles[0]);
     }
   });
 });

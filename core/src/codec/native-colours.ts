@@ -6,6 +6,7 @@
 import { isUncompressed, transferSyntax } from '../dicom/transfer-syntaxes.ts';
 import { StainError } from '../errors.ts';
 import { type FrameFormat, isWholeLength, ybrFullToRgb } from './frame-format.ts';
+import { readJ2kHeader } from './jpeg2000-header.ts';
 
 /**
  * Glass has at least this grey level in every channel, and the channels of tinted glass differ by no more than this.
@@ -20,14 +21,26 @@ const PIXELS_FOR_COLOURS = 65536;
 /**
  * Whether the samples of a frame may have other colours than its header says. RLE and JPEG-LS hold three whole samples
  * a pixel, in colours that only the header names; of its YCbCr names, YBR_FULL alone is possible (PS3.5 8.2.2, 8.2.3).
- * @param bytes of the frame
+ * YBR_ICT and YBR_RCT name the colour transform of JPEG 2000 (PS3.3 C.7.6.3.1.2), which a codestream may lack.
+ * @param bytes of the frame, or of another one of its instance
  */
-export function isDoubtful(format: FrameFormat, bytes: number): boolean {
+export function isDoubtful(format: FrameFormat, bytes: Uint8Array): boolean {
   const { rows, columns, photometricInterpretation, transferSyntaxUid } = format;
   if (!photometricInterpretation.startsWith('YBR_')) return false;
   const { codec } = transferSyntax(transferSyntaxUid);
   if (codec === 'rle' || codec === 'jpeg-ls') return photometricInterpretation !== 'YBR_FULL';
-  return codec === 'uncompressed' && isWholeLength(bytes, rows * columns * 3);
+  if (codec === 'jpeg-2000') return photometricInterpretation !== 'YBR_FULL' && lacksColourTransform(bytes);
+  return codec === 'uncompressed' && isWholeLength(bytes.length, rows * columns * 3);
+}
+
+/** A damaged header is reported by the decoder. */
+function lacksColourTransform(codestream: Uint8Array): boolean {
+  try {
+    return !readJ2kHeader(codestream).colourTransform;
+  } catch (error) {
+    if (error instanceof StainError || error instanceof RangeError) return false;
+    throw error;
+  }
 }
 
 export type NativeColours = 'RGB' | 'YBR_FULL';
@@ -76,8 +89,10 @@ export async function coloursByGlass(
  */
 export function withColours(format: FrameFormat, found: NativeColours | undefined): FrameFormat {
   const { photometricInterpretation: named } = format;
-  // That value is consistent with this number of samples, so it is trusted if nothing contradicts it.
-  const colours = found ?? (named === 'YBR_FULL' ? named : undefined);
+  // That value is consistent with this number of samples, so it is trusted if nothing contradicts it. Scanners are known
+  // to compress YCbCr by JPEG 2000 without a transform, which converters name YBR_ICT.
+  const isPossible = named === 'YBR_FULL' || transferSyntax(format.transferSyntaxUid).codec === 'jpeg-2000';
+  const colours = found ?? (isPossible ? 'YBR_FULL' : undefined);
   if (colours === undefined)
     throw new StainError(
       'PIXEL_FORMAT_UNSUPPORTED',

@@ -80,7 +80,7 @@ export class FrameSource {
     const key = `${reference.sopInstanceUid}/${reference.frameNumber}`;
     const bytes = await this.#frame(key, reference, signal);
     const transferSyntaxUid = codestreamSyntax(new Uint8Array(bytes), layout);
-    const isInDoubt = isDoubtful({ ...layout, transferSyntaxUid }, bytes.byteLength);
+    const isInDoubt = isDoubtful({ ...layout, transferSyntaxUid }, new Uint8Array(bytes));
     return {
       ...at,
       width,

@@ -261,8 +261,14 @@ async function withTrueColours(
   codecs: CodecPool,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<Level, StoredInstance[]>> {
-  const isOne = ({ file, format }: StoredInstance): boolean => isDoubtful(format, file.frameLength(0));
-  if (![...stored.values()].flat().some(isOne)) return stored;
+  const doubtful = new Set<StoredInstance>();
+  for (const instance of [...stored.values()].flat()) {
+    if (!instance.format.photometricInterpretation.startsWith('YBR_')) continue;
+    const first = await unlessDamaged(readStored(instance, 0));
+    if (first && isDoubtful(first.format, first.bytes)) doubtful.add(instance);
+  }
+  if (doubtful.size === 0) return stored;
+  const isOne = (instance: StoredInstance): boolean => doubtful.has(instance);
   // One archive recoded the whole slide: what holds for the levels that show all of it holds for every level.
   async function* frames(): AsyncIterable<StoredFrame> {
     for (const instance of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))

@@ -90,7 +90,7 @@ export async function openRemoteSeries(
           (await instanceFiles?.frame(instanceOf(sopInstanceUid), frame, reader)) ??
           (await batches.frame(sopInstanceUid, frame + 1, maxStoredBytes(format), reader));
         const received = withSyntax(format, bytes);
-        const isInDoubt = isDoubtful(received, bytes.length);
+        const isInDoubt = isDoubtful(received, bytes);
         return { bytes, format: isInDoubt ? withColours(received, await coloursFor(reader)) : received };
       },
       isLossy: ({ instances }) =>
@@ -161,7 +161,7 @@ async function nativeColours(
         );
         for await (const { bytes } of stored) {
           const received = withSyntax(format, bytes);
-          if (isDoubtful(received, bytes.length)) yield { format: received, bytes };
+          if (isDoubtful(received, bytes)) yield { format: received, bytes };
         }
       }
   }

@@ -1,18 +1,20 @@
 import '../../../server/src/codec/node-codecs.ts';
 import { describe, expect, it } from 'vitest';
 import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
+import { encodeHtj2k } from '../../../core/src/codec/jpeg2000.ts';
 import {
   coloursByGlass as byGlass,
   type DoubtfulFrame,
   isDoubtful,
   withColours,
 } from '../../../core/src/codec/native-colours.ts';
-import { encodeJpegLs, encodeRle } from '../../codec/encoders.ts';
+import { encodeJpegLs, encodeRle, encodeUntransformed } from '../../codec/encoders.ts';
 import { frameFormat, testFrame, toPlanes, toYbrFull } from '../../codec/frames.ts';
 
 const NATIVE = '1.2.840.10008.1.2.1';
 const RLE = '1.2.840.10008.1.2.5';
 const JPEG_LS = '1.2.840.10008.1.2.4.80';
+const HTJ2K = '1.2.840.10008.1.2.4.201';
 
 /** Tissue, with a strip of glass that is tinted like that of cameras. */
 function slide(glassRows: number): Uint8Array {
@@ -75,21 +77,41 @@ describe('colours of samples', () => {
   it('are in doubt if a YCbCr name is given to as many samples as RGB has', () => {
     const named = (photometricInterpretation: string) =>
       frameFormat(NATIVE, 3, 3, { photometricInterpretation });
-    expect(isDoubtful(named('YBR_FULL_422'), 27)).toBe(true);
-    expect(isDoubtful(named('YBR_FULL_422'), 28)).toBe(true);
-    expect(isDoubtful(named('YBR_FULL_422'), 18)).toBe(false);
-    expect(isDoubtful(named('RGB'), 27)).toBe(false);
+    expect(isDoubtful(named('YBR_FULL_422'), new Uint8Array(27))).toBe(true);
+    expect(isDoubtful(named('YBR_FULL_422'), new Uint8Array(28))).toBe(true);
+    expect(isDoubtful(named('YBR_FULL_422'), new Uint8Array(18))).toBe(false);
+    expect(isDoubtful(named('RGB'), new Uint8Array(27))).toBe(false);
   });
 
   it('are in doubt if RLE or JPEG-LS have the name of subsampled or transformed colours', () => {
     const named = (uid: string, photometricInterpretation: string) =>
       frameFormat(uid, 3, 3, { photometricInterpretation });
     for (const uid of [RLE, JPEG_LS]) {
-      expect(isDoubtful(named(uid, 'YBR_FULL_422'), 20)).toBe(true);
-      expect(isDoubtful(named(uid, 'YBR_ICT'), 20)).toBe(true);
-      expect(isDoubtful(named(uid, 'YBR_FULL'), 20)).toBe(false);
-      expect(isDoubtful(named(uid, 'RGB'), 20)).toBe(false);
+      expect(isDoubtful(named(uid, 'YBR_FULL_422'), new Uint8Array(20))).toBe(true);
+      expect(isDoubtful(named(uid, 'YBR_ICT'), new Uint8Array(20))).toBe(true);
+      expect(isDoubtful(named(uid, 'YBR_FULL'), new Uint8Array(20))).toBe(false);
+      expect(isDoubtful(named(uid, 'RGB'), new Uint8Array(20))).toBe(false);
     }
-    expect(isDoubtful(named('1.2.840.10008.1.2.4.50', 'YBR_FULL_422'), 27)).toBe(false);
+    expect(isDoubtful(named('1.2.840.10008.1.2.4.50', 'YBR_FULL_422'), new Uint8Array(27))).toBe(false);
+  });
+
+  it('are in doubt if JPEG 2000 has the name of a colour transform that its codestream lacks', async () => {
+    const named = (photometricInterpretation: string) =>
+      frameFormat(HTJ2K, 64, 64, { photometricInterpretation });
+    const [plain, transformed] = [
+      await encodeUntransformed(slide(4), 64, 64),
+      await encodeHtj2k(slide(4), 64, 64),
+    ];
+    for (const name of ['YBR_RCT', 'YBR_ICT', 'YBR_FULL_422']) {
+      expect(isDoubtful(named(name), plain)).toBe(true);
+      expect(isDoubtful(named(name), transformed)).toBe(false);
+      expect(isDoubtful(named(name), plain.subarray(0, 30))).toBe(false);
+      // Such frames of scanners hold YCbCr.
+      expect(withColours(named(name), undefined).photometricInterpretation).toBe('YBR_FULL');
+    }
+    for (const name of ['RGB', 'YBR_FULL']) expect(isDoubtful(named(name), plain)).toBe(false);
+    expect(await coloursByGlass(frames([plain], 0, HTJ2K))).toBe('RGB');
+    const ycbcr = await encodeUntransformed(toYbrFull(slide(4)), 64, 64);
+    expect(await coloursByGlass(frames([ycbcr], 0, HTJ2K))).toBe('YBR_FULL');
   });
 });
