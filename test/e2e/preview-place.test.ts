@@ -13,7 +13,7 @@ import { sampleSuite } from './sample-suite.ts';
 const ZOOMS = [1, 2.7, 4.4];
 
 describe.skipIf(browserMissing)('a preview', { timeout: 240_000 }, () => {
-  const sample = sampleSuite([{ encoding: 'htj2k' }]);
+  const sample = sampleSuite([{ encoding: 'jpeg2000' }]);
 
   async function zoomTo(page: Page, resolution: number): Promise<void> {
     await page.waitForFunction(

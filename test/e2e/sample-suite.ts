@@ -1,7 +1,11 @@
-/** What most suites of the viewer start with: the sample slide in a service of its own, results of it, and a browser. */
+/**
+ * What most suites of the viewer start with: the sample slide in a service of its own, results of it, and a browser.
+ * The archive is the embedded one, or an Orthanc if STAIN_TESTS_ARCHIVE is `orthanc`.
+ */
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll } from 'vitest';
 import type { PluginState } from '../../extension/src/state.ts';
+import { sendSample, startOrthanc } from '../support/orthanc.ts';
 import { suiteResources } from '../support/suite-resources.ts';
 import {
   launchBrowser,
@@ -35,6 +39,12 @@ export function sampleSuite(requests: readonly object[] = []): SampleSuite {
   let browser: Browser;
   let study: string;
   const results: string[] = [];
+  const archive = async (): Promise<Record<string, string>> => {
+    if (process.env['STAIN_TESTS_ARCHIVE'] !== 'orthanc') return {};
+    const orthanc = shared.use(await startOrthanc());
+    await sendSample(orthanc);
+    return { STAIN_DICOMWEB_URL: orthanc.url };
+  };
   const suite = {
     get url() {
       return service.url;
@@ -56,7 +66,7 @@ export function sampleSuite(requests: readonly object[] = []): SampleSuite {
       enterStain(page, service.url, study, (now) => now.results.length >= results.length && holds(now)),
   };
   beforeAll(async () => {
-    service = shared.use(await startService());
+    service = shared.use(await startService(await archive()));
     study = await studyOf(suite.root);
     for (const request of requests) await suite.normalize(request);
     browser = shared.use(await launchBrowser());
