@@ -105,8 +105,8 @@ describe('the preview of frames', () => {
 test('a frame that was decoded with other colours before is decoded again', async () => {
   const frame = { x: 0, y: 0, width: 4, height: 4, key: 'one frame', planarConfiguration: 0 };
   const bytes = new Uint8Array(48).fill(100).buffer;
-  const read = async (photometricInterpretation: string): Promise<Uint8Array> => {
-    const frames = [{ ...frame, bytes, photometricInterpretation }];
+  const read = async (native: 'RGB' | 'YBR_FULL'): Promise<Uint8Array> => {
+    const frames = [{ ...frame, bytes, photometricInterpretation: 'YBR_FULL', native }];
     return (await readWindow({ ...frame, frames, planeWidth: 4, planeHeight: 4 }, null)).rgb;
   };
   const rgb = await read('RGB');

@@ -83,7 +83,7 @@ test('a frame is mapped from the stored one, in the colours that the service fou
         frames: [
           expect.objectContaining({
             bytes: STORED,
-            photometricInterpretation: 'RGB',
+            native: 'RGB',
             planarConfiguration: 1,
           }),
         ],

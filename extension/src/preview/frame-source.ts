@@ -1,8 +1,7 @@
 /** Frames of one series, as they are stored, through the viewer's DICOMweb client. */
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
-import { isDoubtful, type NativeColours } from '../../../core/src/codec/native-colours.ts';
+import type { NativeColours } from '../../../core/src/codec/native-colours.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { WadoClient } from '../ohif/types.ts';
 import type { SlideSeries } from '../state.ts';
@@ -79,15 +78,14 @@ export class FrameSource {
     const { columns: width, rows: height, photometricInterpretation, planarConfiguration } = layout;
     const key = `${reference.sopInstanceUid}/${reference.frameNumber}`;
     const bytes = await this.#frame(key, reference, signal);
-    const transferSyntaxUid = codestreamSyntax(new Uint8Array(bytes), layout);
-    const isInDoubt = isDoubtful({ ...layout, transferSyntaxUid }, new Uint8Array(bytes));
     return {
       ...at,
       width,
       height,
       key,
       bytes,
-      photometricInterpretation: native && isInDoubt ? native : photometricInterpretation,
+      photometricInterpretation,
+      native,
       planarConfiguration,
     };
   }

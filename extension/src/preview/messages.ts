@@ -1,5 +1,6 @@
 /** Messages between the page and the preview's worker. */
 
+import type { NativeColours } from '../../../core/src/codec/native-colours.ts';
 import type { Rgb } from '../../../core/src/image/raster.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { ClassStatistics, DensityStatistics } from '../../../core/src/stain/class-statistics.ts';
@@ -13,6 +14,8 @@ export interface EncodedFrame extends Rectangle {
   readonly key: string;
   readonly bytes: ArrayBuffer;
   readonly photometricInterpretation: string;
+  /** The colours that the service found in frames whose header is wrong. */
+  readonly native: NativeColours | null;
   readonly planarConfiguration: number;
 }
 

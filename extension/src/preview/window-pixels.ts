@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
 import { applyColourTable } from '../../../core/src/codec/colour-table.ts';
 import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
+import { isDoubtful } from '../../../core/src/codec/native-colours.ts';
 import {
   blankRaster,
   copyOverlap,
@@ -22,7 +23,7 @@ const decoded = new LRUCache(boundedBytes<Uint8Array>(MAX_BYTES, (rgb) => rgb.by
 
 async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
   // The same frame has different pixels as stored and in sRGB, or decoded with other colours.
-  const key = `${frame.key} ${frame.photometricInterpretation} ${table ? 'sRGB' : 'stored'}`;
+  const key = `${frame.key} ${frame.photometricInterpretation} ${frame.native} ${table ? 'sRGB' : 'stored'}`;
   const known = decoded.get(key);
   if (known) return known;
   const rgb = await decode(frame, table);
@@ -31,13 +32,12 @@ async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uin
 }
 
 async function decode(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
-  const { width, height, photometricInterpretation, planarConfiguration } = frame;
+  const { width, height, photometricInterpretation, planarConfiguration, native } = frame;
   const bytes = new Uint8Array(frame.bytes);
-  const format = { rows: height, columns: width, photometricInterpretation, planarConfiguration };
-  const rgb = await decodeFrame(bytes, {
-    ...format,
-    transferSyntaxUid: codestreamSyntax(bytes, format),
-  });
+  const layout = { rows: height, columns: width, photometricInterpretation, planarConfiguration };
+  const format = { ...layout, transferSyntaxUid: codestreamSyntax(bytes, layout) };
+  const isOther = native !== null && isDoubtful(format, bytes);
+  const rgb = await decodeFrame(bytes, isOther ? { ...format, photometricInterpretation: native } : format);
   if (table) applyColourTable(table, rgb);
   return rgb;
 }
