@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pLimit from 'p-limit';
+import type { StoredFrame } from '../core/src/codec/frame-format.ts';
 import { Pyramid } from '../core/src/image/pyramid.ts';
 import { WHITE } from '../core/src/image/raster.ts';
 import { windowsOf } from '../core/src/image/windows.ts';
@@ -14,7 +15,7 @@ import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { colourMap } from '../server/src/codec/colour-map.ts';
 import { textOf } from '../server/src/dicom/json-model.ts';
 import type { OpenSeries } from '../server/src/pipeline/open-series.ts';
-import type { StoredFrame } from '../server/src/pipeline/slide-pixels.ts';
+
 import { contentGrid } from '../server/src/slide/placement.ts';
 import { FrameSpool } from '../server/src/spool/frame-spool.ts';
 import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';

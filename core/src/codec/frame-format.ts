@@ -11,6 +11,11 @@ export interface FrameFormat {
   readonly planarConfiguration: number;
 }
 
+export interface StoredFrame {
+  readonly format: FrameFormat;
+  readonly bytes: Uint8Array;
+}
+
 /** Size and samples as stated by the codestream itself. */
 export interface CodestreamFormat {
   readonly width: number;

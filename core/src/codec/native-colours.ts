@@ -5,7 +5,7 @@
  */
 import { isUncompressed, transferSyntax } from '../dicom/transfer-syntaxes.ts';
 import { StainError } from '../errors.ts';
-import { type FrameFormat, isWholeLength, ybrFullToRgb } from './frame-format.ts';
+import { type FrameFormat, isWholeLength, type StoredFrame, ybrFullToRgb } from './frame-format.ts';
 import { readJ2kHeader } from './jpeg2000-header.ts';
 
 /**
@@ -45,19 +45,14 @@ function lacksColourTransform(codestream: Uint8Array): boolean {
 
 export type NativeColours = 'RGB' | 'YBR_FULL';
 
-export interface DoubtfulFrame {
-  readonly format: FrameFormat;
-  readonly bytes: Uint8Array;
-}
-
 /**
  * @param frames of one slide, coarse levels first; no more than FRAMES_FOR_COLOURS are read
  * @param decode of a compressed frame, to rows x columns x 3 samples; undefined if it is damaged
  * @returns undefined if there is no glass to decide by
  */
 export async function coloursByGlass(
-  frames: AsyncIterable<DoubtfulFrame>,
-  decode: (frame: DoubtfulFrame) => Promise<Uint8Array | undefined>,
+  frames: AsyncIterable<StoredFrame>,
+  decode: (frame: StoredFrame) => Promise<Uint8Array | undefined>,
 ): Promise<NativeColours | undefined> {
   let [seen, pixels, rgb, ybr] = [0, 0, 0, 0];
   for await (const { format, bytes } of frames) {

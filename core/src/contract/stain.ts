@@ -53,7 +53,7 @@ export const stain = z
     }),
     nativeColours: z.enum(['RGB', 'YBR_FULL']).nullable().meta({
       description:
-        'Actual colours of frames that are uncompressed, RLE or JPEG-LS, if the header is wrong; null if it can be trusted',
+        'Actual colours of frames that are uncompressed, RLE, JPEG-LS or JPEG 2000, if the header is wrong; null if it can be trusted',
     }),
   })
   .meta({ id: 'Stain', description: 'What a job would fit to this slide' });

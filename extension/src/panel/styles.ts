@@ -44,8 +44,9 @@ export const styles = css`
   dd { margin: 0; overflow-wrap: anywhere; }
   summary { cursor: pointer; }
   table { border-collapse: collapse; margin: 6px 0; font-variant-numeric: tabular-nums; }
-  th, table td { text-align: left; vertical-align: top; font-weight: 400; padding: 2px 10px 2px 0; white-space: pre-line; }
+  th, table td { text-align: left; vertical-align: top; font-weight: 400; padding: 2px 10px 2px 0; }
   /* A mean stays beside its deviation, however long the titles are. */
+  th { white-space: pre-line; }
   table td { white-space: pre; }
   tbody th { color: #b9c2dd; }
   .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #fff; vertical-align: -2px; }

@@ -143,11 +143,11 @@ export class AuditFile {
     this.#end.abort();
     // The disk may have space again by now.
     if (this.#fault && this.#waiting.length > 0) await this.#inTurn(() => this.#writeSome());
-    const isHanging = this.#waiting.length > 0;
-    if (isHanging) this.#waiting.lose(this.#waiting.length);
+    const hasLost = this.#waiting.length > 0;
+    if (hasLost) this.#waiting.lose(this.#waiting.length);
     const closed = this.#inTurn(() => this.#file.close());
     // A disk that hangs closes nothing: the process does not wait for it.
-    if (isHanging) closed.catch(() => {});
+    if (hasLost) closed.catch(() => {});
     else await closed;
   }
 

@@ -4,8 +4,18 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type FrameFormat, invalidFrame, maxStoredBytes } from '../../../core/src/codec/frame-format.ts';
-import { coloursByGlass, isDoubtful, withColours } from '../../../core/src/codec/native-colours.ts';
+import {
+  type FrameFormat,
+  invalidFrame,
+  maxStoredBytes,
+  type StoredFrame,
+} from '../../../core/src/codec/frame-format.ts';
+import {
+  coloursByGlass,
+  isDoubtful,
+  type NativeColours,
+  withColours,
+} from '../../../core/src/codec/native-colours.ts';
 import { allowsLoss } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { WHITE } from '../../../core/src/image/raster.ts';
@@ -23,7 +33,7 @@ import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { NOTHING, sum } from './needed-room.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { SeriesReference, SlideReference } from './series-reference.ts';
-import { overviewLevels, type SlidePixels, type StoredFrame, slidePixels } from './slide-pixels.ts';
+import { overviewLevels, type SlidePixels, slidePixels } from './slide-pixels.ts';
 
 /** Where a job fetches to, and what is already there. */
 export interface FetchPlace {
@@ -268,21 +278,31 @@ async function withTrueColours(
     if (first && isDoubtful(first.format, first.bytes)) doubtful.add(instance);
   }
   if (doubtful.size === 0) return stored;
-  const isOne = (instance: StoredInstance): boolean => doubtful.has(instance);
   // One archive recoded the whole slide: what holds for the levels that show all of it holds for every level.
   async function* frames(): AsyncIterable<StoredFrame> {
-    for (const instance of overviewLevels(slide).flatMap((level) => stored.get(level)!.filter(isOne)))
+    for (const instance of overviewLevels(slide).flatMap((level) =>
+      stored.get(level)!.filter((instance) => doubtful.has(instance)),
+    ))
       for (let frame = 0; frame < instance.file.numberOfFrames; frame++) {
         const read = await unlessDamaged(readStored(instance, frame));
         if (read) yield read;
       }
   }
-  const found = await coloursByGlass(frames(), ({ bytes, format }) =>
+  const found = await trueColours(frames(), codecs, signal);
+  const resolved = (instance: StoredInstance): StoredInstance =>
+    doubtful.has(instance) ? { ...instance, format: withColours(instance.format, found) } : instance;
+  return new Map([...stored].map(([level, instances]) => [level, instances.map(resolved)]));
+}
+
+/** The colours of doubtful frames (`isDoubtful`); damaged ones do not count. */
+export function trueColours(
+  frames: AsyncIterable<StoredFrame>,
+  codecs: CodecPool,
+  signal: AbortSignal,
+): Promise<NativeColours | undefined> {
+  return coloursByGlass(frames, ({ bytes, format }) =>
     unlessDamaged(codecs.decode(bytes, format, { signal })),
   );
-  const resolved = (instance: StoredInstance): StoredInstance =>
-    isOne(instance) ? { ...instance, format: withColours(instance.format, found) } : instance;
-  return new Map([...stored].map(([level, instances]) => [level, instances.map(resolved)]));
 }
 
 /** A frame as stored. @throws FRAME_INVALID */

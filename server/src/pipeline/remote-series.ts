@@ -5,9 +5,8 @@
  */
 import { untilAborted } from '../../../core/src/abortable.ts';
 import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
-import { type FrameFormat, maxStoredBytes } from '../../../core/src/codec/frame-format.ts';
+import { type FrameFormat, maxStoredBytes, type StoredFrame } from '../../../core/src/codec/frame-format.ts';
 import {
-  coloursByGlass,
   FRAMES_FOR_COLOURS,
   isDoubtful,
   type NativeColours,
@@ -19,13 +18,13 @@ import { describeSlide, withoutThumbnail } from '../slide/describe.ts';
 import type { Slide } from '../slide/types.ts';
 import { type AnnouncedSlide, announcedSlide, instancesOf, isOfThumbnail } from './announced-slide.ts';
 import { colourOf } from './colour.ts';
-import { requireDamage, unlessDamaged } from './damage.ts';
+import { requireDamage } from './damage.ts';
 import { FrameBatches } from './frame-batches.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { SLOW_MS, type WantedInstance } from './instance-files.ts';
-import { frameFormats, withReadableThumbnail } from './open-series.ts';
+import { frameFormats, trueColours, withReadableThumbnail } from './open-series.ts';
 import { requireSeries, type SeriesReference, type SlideReference } from './series-reference.ts';
-import { overviewLevels, type SlidePixels, type StoredFrame, slidePixels } from './slide-pixels.ts';
+import { overviewLevels, type SlidePixels, slidePixels } from './slide-pixels.ts';
 
 export interface RemoteSeries extends SlidePixels {
   /** Memory used by its headers. */
@@ -165,7 +164,5 @@ async function nativeColours(
         }
       }
   }
-  return coloursByGlass(frames(), ({ bytes, format }) =>
-    unlessDamaged(codecs.decode(bytes, format, { signal })),
-  );
+  return trueColours(frames(), codecs, signal);
 }

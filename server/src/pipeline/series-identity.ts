@@ -29,7 +29,8 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
  * a different series, and half-finished work in a spool starts afresh. 2: with `linear` every level is its own source.
  * 3: the lossy compression ratio is estimated, and the fit rounded. 4: the sentences in headers (notes, colour policy,
  * revision) are worded better; with `linear`, black is what is dark in all three channels. 5: what is ink is judged
- * against the slide's own nuclei. 6: glass decides which colours RLE and JPEG-LS hold under the name of others.
+ * against the slide's own nuclei. 6: glass decides which colours RLE, JPEG-LS and
+ * JPEG 2000 hold under the name of others; High Bit and Pixel Representation are those of the result.
  */
 export const PIPELINE_VERSION = 6;
 

@@ -2,7 +2,7 @@
  * The pixels of a slide in sRGB, whether its frames lie in the spool or are fetched from the archive as they are read.
  */
 
-import type { FrameFormat } from '../../../core/src/codec/frame-format.ts';
+import type { StoredFrame } from '../../../core/src/codec/frame-format.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { Raster, Rgb } from '../../../core/src/image/raster.ts';
 import type { CodecPool, MapOptions } from '../codec/codec-pool.ts';
@@ -12,11 +12,6 @@ import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import type { Colour } from './colour.ts';
 import { DAMAGE, placed } from './damage.ts';
-
-export interface StoredFrame {
-  readonly format: FrameFormat;
-  readonly bytes: Uint8Array;
-}
 
 export interface SlidePixels {
   readonly slide: Slide;

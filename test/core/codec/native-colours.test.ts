@@ -1,10 +1,10 @@
 import '../../../server/src/codec/node-codecs.ts';
 import { describe, expect, it } from 'vitest';
 import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
+import type { StoredFrame } from '../../../core/src/codec/frame-format.ts';
 import { encodeHtj2k } from '../../../core/src/codec/jpeg2000.ts';
 import {
   coloursByGlass as byGlass,
-  type DoubtfulFrame,
   isDoubtful,
   withColours,
 } from '../../../core/src/codec/native-colours.ts';
@@ -27,12 +27,12 @@ async function* frames(
   all: readonly Uint8Array[],
   planarConfiguration: number,
   transferSyntaxUid = NATIVE,
-): AsyncIterable<DoubtfulFrame> {
+): AsyncIterable<StoredFrame> {
   const named = { photometricInterpretation: 'YBR_FULL_422', planarConfiguration };
   for (const bytes of all) yield { format: frameFormat(transferSyntaxUid, 64, 64, named), bytes };
 }
 
-const coloursByGlass = (doubtful: AsyncIterable<DoubtfulFrame>) =>
+const coloursByGlass = (doubtful: AsyncIterable<StoredFrame>) =>
   byGlass(doubtful, ({ bytes, format }) => decodeFrame(bytes, format));
 
 describe('colours of samples', () => {
@@ -59,7 +59,7 @@ describe('colours of samples', () => {
 
   it('are determined from the first frames, however many there are', async () => {
     let read = 0;
-    async function* endless(): AsyncIterable<DoubtfulFrame> {
+    async function* endless(): AsyncIterable<StoredFrame> {
       for (; read < 1000; read++) yield* frames([slide(4)], 0);
     }
     expect(await coloursByGlass(endless())).toBe('RGB');
