@@ -82,6 +82,7 @@ async function describe(
   let fragmentsOf: (index: number) => readonly Fragment[];
   if (pixelData.length === undefined) {
     const index = await indexFragments(window, pixelData.offset, dataSet, numberOfFrames, signal);
+    window.forget();
     fragmentsOf = (frame) => index.fragments(frame);
   } else {
     const length = nativeFrameLength(dataSet, numberOfFrames, pixelData.length);

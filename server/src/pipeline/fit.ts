@@ -105,7 +105,7 @@ export async function fitStain(
   const first: Seen[] = [];
   for await (const window of inOrder(
     samples.slice(0, MIN_SAMPLES).map((sample) => () => look(sample)),
-    maxPending,
+    MIN_SAMPLES,
   ))
     first.push(window);
   const gain = gainOf(densityOf(first));
@@ -279,11 +279,18 @@ async function surveyOn(
     width * height <= SMALL_OVERVIEW
       ? memorySource(await overview.read({ x: 0, y: 0, width, height }, signal))
       : overview;
+  const chosen = evenlySpaced(all, count).filter(({ core }) => base.coverage(core).length > 0);
   const views: { window: Window; raster: Raster }[] = [];
-  for (const window of evenlySpaced(all, count)) {
-    if (base.coverage(window.core).length === 0) continue;
-    views.push({ window, raster: await seen.read(scaled(window, base, overview), signal) });
-  }
+  // A row at a time, for the same reason.
+  for (const row of Map.groupBy(chosen, ({ core }) => core.y).values())
+    views.push(
+      ...(await Promise.all(
+        row.map(async (window) => ({
+          window,
+          raster: await seen.read(scaled(window, base, overview), signal),
+        })),
+      )),
+    );
   const rasters = views.map(({ raster }) => raster);
   const [glass, white] = [findGlass(rasters), findWhite(rasters)];
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
