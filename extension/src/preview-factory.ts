@@ -161,6 +161,8 @@ export class PreviewFactory {
   async mapSlide(options: PreviewOptions): Promise<MappedSlide> {
     const { series, instances, template, pressed, signal, onStatus, onError } = options;
     const { source, metadata } = this.#fetch(series);
+    // It loads while the stain is fitted.
+    this.#queue();
     const stain = await this.#stain(options, slideLevels(instances), source);
     onStatus({ statistics: stain.origin });
     const { native, table } = stain;
