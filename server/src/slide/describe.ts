@@ -200,7 +200,29 @@ function requireDistinctInstances(headers: readonly DataSet[]): void {
     refuse('SLIDE_STRUCTURE_INVALID', 'Two instances of the series have the same SOP Instance UID.');
 }
 
+/** Attributes of one value by which frames are read. The result would copy a second value, which readers may take. */
+const OF_ONE_VALUE = [
+  'SamplesPerPixel',
+  'PlanarConfiguration',
+  'Rows',
+  'Columns',
+  'BitsAllocated',
+  'BitsStored',
+  'NumberOfFrames',
+  'TotalPixelMatrixRows',
+  'TotalPixelMatrixColumns',
+];
+
+function requireSingleValues(header: DataSet): void {
+  for (const keyword of OF_ONE_VALUE) {
+    const values = header.numbers(keyword);
+    if (values.length > 1)
+      refuse('DICOM_INVALID', `${keyword} has ${values.length} values, and must have one.`, { keyword });
+  }
+}
+
 function requireSupportedPixels(header: DataSet): void {
+  requireSingleValues(header);
   const samples = header.number('SamplesPerPixel');
   const [allocated, stored] = [header.number('BitsAllocated'), header.number('BitsStored')];
   const paths = header.items('OpticalPathSequence');
