@@ -103,15 +103,19 @@ describe('an image without a patient', () => {
 });
 
 describe('is refused before any work', () => {
-  it.each(['Rows', 'Columns', 'TotalPixelMatrixRows', 'TotalPixelMatrixColumns', 'BitsStored', 'NumberOfFrames'])(
-    'when %s has two values',
-    (keyword) => {
-      const one = header().number(keyword)!;
-      const two = header({ overrides: { [keyword]: [one, one] } });
-      expect(two.numbers(keyword)).toHaveLength(2);
-      expect(codeOf([two])).toBe('DICOM_INVALID');
-    },
-  );
+  it.each([
+    'Rows',
+    'Columns',
+    'TotalPixelMatrixRows',
+    'TotalPixelMatrixColumns',
+    'BitsStored',
+    'NumberOfFrames',
+  ])('when %s has two values', (keyword) => {
+    const one = header().number(keyword)!;
+    const two = header({ overrides: { [keyword]: [one, one] } });
+    expect(two.numbers(keyword)).toHaveLength(2);
+    expect(codeOf([two])).toBe('DICOM_INVALID');
+  });
 
   const path = (value: string, meaning: string): DataSet =>
     DataSet.of({

@@ -53,6 +53,7 @@ export async function storeSeries(
     for (const instance of others.reverse()) await store(instance);
     for (const instance of others) await verify(instance);
     await store(base);
+    progress.report('store', total, total, 'bytes');
     progress.report('verify', others.length, instances.length, 'instances');
     await verify(base);
     progress.report('verify', instances.length, instances.length, 'instances');
