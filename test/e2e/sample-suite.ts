@@ -1,6 +1,7 @@
 /**
  * What most suites of the viewer start with: the sample slide in a service of its own, results of it, and a browser.
- * The archive is the embedded one, or an Orthanc if STAIN_TESTS_ARCHIVE is `orthanc`.
+ * The archive is the embedded one, or an Orthanc if STAIN_TESTS_ARCHIVE is `orthanc`. STAIN_TESTS_SLIDE makes a slide of that many
+ * pixels a side of the sample, and shows it instead.
  */
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll } from 'vitest';
@@ -15,6 +16,9 @@ import {
   startService,
 } from '../support/viewer.ts';
 import { enterStain, normalizeSample, studyOf } from './panel.ts';
+
+/** All of a made slide is tissue: tests look where the sample has some. */
+const TISSUE = 1;
 
 export interface SampleSuite {
   /** Root of the viewer, with a slash at its end. */
@@ -40,6 +44,15 @@ export function sampleSuite(requests: readonly object[] = []): SampleSuite {
   let study: string;
   const results: string[] = [];
   const archive = async (): Promise<Record<string, string>> => {
+    const side = Number(process.env['STAIN_TESTS_SLIDE'] ?? 0);
+    if (side > 0) {
+      // It brings half of the server with it.
+      const { createPlace, makeSlide } = await import('../../scripts/bench-run.ts');
+      const place = shared.use(await createPlace());
+      return {
+        STAIN_ARCHIVE_FOLDER: await makeSlide(place, 'archive', { columns: side, rows: side }, TISSUE),
+      };
+    }
     if (process.env['STAIN_TESTS_ARCHIVE'] !== 'orthanc') return {};
     const orthanc = shared.use(await startOrthanc());
     await sendSample(orthanc);
