@@ -1,9 +1,10 @@
 /** A region normalised immediately, from frames fetched for it, compared with what a job stores. */
-import { writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BlockMean } from '../../core/src/image/block-mean.ts';
 import type { Raster } from '../../core/src/image/raster.ts';
-import { WHITE } from '../../core/src/image/raster.ts';
+import { blankRaster, copyOverlap, WHITE } from '../../core/src/image/raster.ts';
 import { chooseSeries } from '../../server/src/cli/choose-series.ts';
 import { srgbProfile } from '../../server/src/codec/icc.ts';
 import type { Frame } from '../../server/src/dicomweb/retrieve-frames.ts';
@@ -65,6 +66,25 @@ describe('preview of a region', () => {
     expect((await preview({ transfer: 'linear', region, size: 250 })).width).toBe(256);
     expect((await preview({ transfer: 'linear', region, size: 257 })).width).toBe(512);
     expect((await preview({ transfer: 'linear', region, size: 25 })).width).toBe(64);
+  });
+
+  it('is averaged where no level of the slide is small enough', async () => {
+    const folder = await place.fill('base alone', join(repository, 'scripts/sample'));
+    for (const file of await readdir(folder)) if (file !== 'level-0.dcm') await rm(join(folder, file));
+    await using alone = await place.open(folder);
+    const whole = { x: 0, y: 0, width: 2220, height: 2967 };
+    const small = await preview({ transfer: 'linear', region: whole, size: 320 }, alone);
+    expect([small.width, small.height]).toEqual([1110, 1484]);
+    const part = { x: 400, y: 1200, width: 64, height: 64 };
+    const full = await preview({ transfer: 'linear', region: part, size: 64 }, alone);
+    const mean = new BlockMean(64, 64, 2);
+    mean.add(full, 0, 0);
+    const shown = blankRaster(32, 32);
+    copyOverlap(small, { x: 0, y: 0 }, shown, { x: 200, y: 600 });
+    expect(Buffer.compare(shown.rgb, mean.picture().rgb)).toBe(0);
+    await expect(preview({ transfer: 'paper', region: whole, size: 320 }, alone)).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
   });
 
   it('fetches only the frames of the region, in few requests', async () => {

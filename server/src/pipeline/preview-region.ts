@@ -3,6 +3,7 @@
  * makes a coarser level by averaging the normalised base level; the preview normalises that level itself.
  */
 import { StainError } from '../../../core/src/errors.ts';
+import { BlockMean } from '../../../core/src/image/block-mean.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../core/src/image/raster.ts';
 import { intersection, type Rectangle, windowAround } from '../../../core/src/image/windows.ts';
 import type { Stain } from '../../../core/src/stain/stain.ts';
@@ -16,6 +17,8 @@ import type { SeriesStain } from './series-stain.ts';
 
 /** Maximum side of the picture, in pixels. */
 export const MAX_PREVIEW = 2048;
+/** Maximum number of pixels that a picture is averaged from, if no level is small enough. */
+const MAX_AVERAGED = 64e6;
 
 export interface PreviewWanted {
   readonly transfer: TransferName;
@@ -23,7 +26,7 @@ export interface PreviewWanted {
   readonly region: Rectangle;
   /**
    * The picture is made from the coarsest level that gives it at least this many pixels along its longer side, unless
-   * that would exceed MAX_PREVIEW.
+   * that would exceed MAX_PREVIEW. If the region exceeds it on every level, `linear` averages the coarsest.
    */
   readonly size: number;
 }
@@ -36,23 +39,27 @@ export async function previewRegion(
   network: StainNetwork,
   signal: AbortSignal,
 ): Promise<Raster> {
-  const level = levelFor(slide, region, size);
+  const level = levelFor(slide, region, size, transfer);
   const wanted = onLevel(region, level);
   const { model } = network;
   const plane = { x: 0, y: 0, width: level.totalColumns, height: level.totalRows };
   const around = intersection(windowAround(wanted, plane, model), plane);
   const source = regionOf(pixels(level, fit.glass.colour), around);
-  const picture = blankRaster(wanted.width, wanted.height);
+  const side = Math.ceil(Math.max(wanted.width, wanted.height) / MAX_PREVIEW);
+  const mean = side > 1 ? new BlockMean(wanted.width, wanted.height, side) : undefined;
+  const picture = blankRaster(mean ? 0 : wanted.width, mean ? 0 : wanted.height);
   await normalizePixels(source, network, makeTransfer(transfer, fit, template, model.classNames), {
     signal,
     sink: async (core, { x, y }) => {
-      copyOverlap(core, { x: x + around.x, y: y + around.y }, picture, wanted);
+      const at = { x: x + around.x, y: y + around.y };
+      if (mean) mean.add(core, at.x - wanted.x, at.y - wanted.y);
+      else copyOverlap(core, at, picture, wanted);
     },
   });
-  return picture;
+  return mean?.picture() ?? picture;
 }
 
-function levelFor({ levels }: Slide, region: Rectangle, size: number): Level {
+function levelFor({ levels }: Slide, region: Rectangle, size: number, transfer: TransferName): Level {
   const base = levels[0]!;
   if (region.x + region.width > base.totalColumns || region.y + region.height > base.totalRows)
     throw new StainError('REQUEST_INVALID', 'The region reaches beyond the slide.', {
@@ -66,9 +73,12 @@ function levelFor({ levels }: Slide, region: Rectangle, size: number): Level {
   if (longestSide(level) <= MAX_PREVIEW) return level;
   const smaller = levels.find((candidate) => longestSide(candidate) <= MAX_PREVIEW);
   if (smaller) return smaller;
+  const coarsest = onLevel(region, levels.at(-1)!);
+  // The average of what a pixel at a time is mapped to; the network sees a coarse level differently.
+  if (transfer === 'linear' && coarsest.width * coarsest.height <= MAX_AVERAGED) return levels.at(-1)!;
   throw new StainError(
     'REQUEST_INVALID',
-    `On every level of the slide, the region is more than ${MAX_PREVIEW} pixels wide or high.`,
+    `On every level of the slide, the region is more than ${MAX_PREVIEW} pixels wide or high${transfer === 'linear' ? `, and has more than ${MAX_AVERAGED / 1e6} megapixels` : ''}.`,
   );
 }
 
