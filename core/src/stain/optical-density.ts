@@ -81,7 +81,7 @@ export function findGlass(rasters: Iterable<Raster>): Glass {
       const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
       const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
       if (!bin || Math.max(r, g, b) - Math.min(r, g, b) > GREATEST_TINT) continue;
-      addPixel(bin, r, g, b);
+      addTo(bin, 1, r, g, b);
     }
   }
   const counts = bins.map(({ count }) => count);
@@ -112,15 +112,8 @@ function emptyBins(): Bin[] {
   return Array.from({ length: Math.ceil(DENSEST_GLASS / BIN_WIDTH) }, () => ({ count: 0, r: 0, g: 0, b: 0 }));
 }
 
-/** No object for a pixel: there are millions. */
-function addPixel(bin: Bin, r: number, g: number, b: number): void {
-  bin.count++;
-  bin.r += r;
-  bin.g += g;
-  bin.b += b;
-}
-
-function addTo(bin: Bin, { count, r, g, b }: Bin): void {
+/** Takes numbers, not a bin: there are millions of pixels. */
+function addTo(bin: Bin, count: number, r: number, g: number, b: number): void {
   bin.count += count;
   bin.r += r;
   bin.g += g;
@@ -147,11 +140,11 @@ export function findWhite(rasters: Iterable<Raster>): Rgb | undefined {
       pixels++;
       const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
       if (!bin) continue;
-      addPixel(bin, r, g, b);
+      addTo(bin, 1, r, g, b);
     }
   const found = { count: 0, r: 0, g: 0, b: 0 };
   for (const bin of bins) {
-    addTo(found, bin);
+    addTo(found, bin.count, bin.r, bin.g, bin.b);
     if (found.count >= Math.max(1, WHITE_SHARE * pixels)) {
       const white = [found.r / found.count, found.g / found.count, found.b / found.count] as const;
       return Math.max(...white) - Math.min(...white) > GREATEST_TINT ? undefined : white;

@@ -45,18 +45,37 @@ export async function previewRegion(
   const plane = { x: 0, y: 0, width: level.totalColumns, height: level.totalRows };
   const around = intersection(windowAround(wanted, plane, model), plane);
   const source = regionOf(pixels(level, fit.glass.colour), around);
-  const side = Math.ceil(Math.max(wanted.width, wanted.height) / MAX_PREVIEW);
-  const mean = side > 1 ? new BlockMean(wanted.width, wanted.height, side) : undefined;
-  const picture = blankRaster(mean ? 0 : wanted.width, mean ? 0 : wanted.height);
+  const canvas = canvasFor(wanted);
   await normalizePixels(source, network, makeTransfer(transfer, fit, template, model.classNames), {
     signal,
-    sink: async (core, { x, y }) => {
-      const at = { x: x + around.x, y: y + around.y };
-      if (mean) mean.add(core, at.x - wanted.x, at.y - wanted.y);
-      else copyOverlap(core, at, picture, wanted);
-    },
+    sink: async (core, { x, y }) => canvas.draw(core, { x: x + around.x, y: y + around.y }),
   });
-  return mean?.picture() ?? picture;
+  return canvas.picture();
+}
+
+interface Canvas {
+  /** @param at in pixels of the level */
+  draw(part: Raster, at: { x: number; y: number }): void;
+  picture(): Raster;
+}
+
+/** A picture of a rectangle of a level: its pixels, or their means where there are too many. */
+function canvasFor(shown: Rectangle): Canvas {
+  const side = Math.ceil(Math.max(shown.width, shown.height) / MAX_PREVIEW);
+  if (side > 1) {
+    const mean = new BlockMean(shown.width, shown.height, side);
+    return {
+      draw: (part, { x, y }) => mean.add(part, x - shown.x, y - shown.y),
+      picture: () => mean.picture(),
+    };
+  }
+  const picture = blankRaster(shown.width, shown.height);
+  return {
+    draw: (part, at) => {
+      copyOverlap(part, at, picture, shown);
+    },
+    picture: () => picture,
+  };
 }
 
 function levelFor({ levels }: Slide, region: Rectangle, size: number, transfer: TransferName): Level {
@@ -73,9 +92,10 @@ function levelFor({ levels }: Slide, region: Rectangle, size: number, transfer: 
   if (longestSide(level) <= MAX_PREVIEW) return level;
   const smaller = levels.find((candidate) => longestSide(candidate) <= MAX_PREVIEW);
   if (smaller) return smaller;
-  const coarsest = onLevel(region, levels.at(-1)!);
+  const coarsest = levels.at(-1)!;
+  const { width, height } = onLevel(region, coarsest);
   // The average of what a pixel at a time is mapped to; the network sees a coarse level differently.
-  if (transfer === 'linear' && coarsest.width * coarsest.height <= MAX_AVERAGED) return levels.at(-1)!;
+  if (transfer === 'linear' && width * height <= MAX_AVERAGED) return coarsest;
   throw new StainError(
     'REQUEST_INVALID',
     `On every level of the slide, the region is more than ${MAX_PREVIEW} pixels wide or high${transfer === 'linear' ? `, and has more than ${MAX_AVERAGED / 1e6} megapixels` : ''}.`,
