@@ -1,6 +1,6 @@
 /**
- * JPEG baseline with libjpeg-turbo, in the same build as in browsers: the accurate inverse DCT, so that a preview sees
- * the same pixels as the server. The codestream's own markers state the colour space (Adobe transform, JFIF, component
+ * JPEG baseline with libjpeg-turbo and its accurate inverse DCT, so that a preview in a browser sees the same pixels as
+ * the server. The codestream's own markers state the colour space (Adobe transform, JFIF, component
  * identifiers); the DICOM attribute, which is often wrong, counts only if they do not.
  */
 import { type CodestreamFormat, type FrameFormat, invalidFrame, requireFormat } from './frame-format.ts';
@@ -12,6 +12,22 @@ const EOI = 0xd9;
 const SKIPPED = new Set([0xc4, 0xcc, 0xdb, 0xdd, 0xfe, ...Array.from({ length: 16 }, (_, n) => 0xe0 + n)]);
 /** SOF0 and SOF1. */
 const SEQUENTIAL_HUFFMAN = new Set([0xc0, 0xc1]);
+
+/**
+ * Decodes a codestream whose header was checked to rows x columns x 3 bytes of RGB, to the same bits as the WebAssembly
+ * codec. undefined if anything is unusual: the WebAssembly codec then decodes it or says what is wrong.
+ */
+export type NativeJpegDecoder = (
+  codestream: Uint8Array,
+  size: Pick<FrameFormat, 'columns' | 'rows'>,
+) => Uint8Array | undefined;
+
+let decodeNatively: NativeJpegDecoder | undefined;
+
+/** Call once, when the decoding module is loaded; without it, WebAssembly decodes everything. */
+export function provideNativeJpeg(decoder: NativeJpegDecoder | undefined): void {
+  decodeNatively = decoder;
+}
 
 const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-turbo');
 
@@ -30,7 +46,10 @@ export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promis
   // Some encoders omit the end marker. If data are missing too, libjpeg still detects that.
   if (codestream.at(-2) !== 0xff || codestream.at(-1) !== EOI) parts.push(Uint8Array.of(0xff, EOI));
   const whole = concatenated(parts);
-  return libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, whole, format, (pixels) => pixels));
+  return (
+    decodeNatively?.(whole, format) ??
+    libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, whole, format, (pixels) => pixels))
+  );
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

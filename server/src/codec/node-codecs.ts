@@ -1,10 +1,12 @@
 /**
- * Provides the WebAssembly codecs from their packages. Imported for its side effect by code that decodes or encodes
+ * Provides the WebAssembly codecs from their packages, and native JPEG where there is one. Imported for its side effect by code that decodes or encodes
  * under Node.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type CodecFactory, type CodecName, provideCodecs } from '../../../core/src/codec/codec-modules.ts';
+import { provideNativeJpeg } from '../../../core/src/codec/jpeg.ts';
+import { openNativeJpeg } from './native-jpeg.ts';
 
 /** Entry points of each package: JavaScript, WebAssembly. */
 const ENTRIES: Record<CodecName, readonly [string, string]> = {
@@ -26,3 +28,5 @@ provideCodecs(async (name) => {
     wasmBinary: readFileSync(require.resolve(wasm)),
   };
 });
+
+provideNativeJpeg(await openNativeJpeg());
