@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ColourTable } from '../../core/src/codec/colour-table.ts';
 import { applyTables, linearTables } from '../../core/src/stain/linear-tables.ts';
@@ -136,6 +137,32 @@ describe('codec pool', () => {
   });
 });
 
+describe('native libraries', () => {
+  it('survive a pool that is closed while its threads start', async () => {
+    // Otherwise the process would end with this test.
+    for (let round = 0; round < 30; round++) {
+      const own = new CodecPool({ threads: 2 });
+      const frames = [1, 2].map(() => own.decode(testFrame(64, 48), frameFormat(NATIVE, 64, 48), { signal }));
+      // At any moment of the start.
+      await setTimeout(round * 5);
+      await Promise.allSettled([own.close(), ...frames]);
+    }
+  });
+
+  it('survive a caller that leaves while their thread starts', async () => {
+    for (let round = 0; round < 10; round++) {
+      const own = new CodecPool({ threads: 1 });
+      const end = new AbortController();
+      const frame = own.decode(new Uint8Array(64 * 48 * 3), frameFormat(NATIVE, 64, 48), {
+        signal: end.signal,
+      });
+      await setTimeout(round * 5);
+      end.abort(new Error('left'));
+      await Promise.allSettled([frame, own.close()]);
+    }
+  });
+});
+
 describe('the native encoder', () => {
   const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
   const format = frameFormat(NATIVE, 1024, 1024);
@@ -158,7 +185,7 @@ describe('the native encoder', () => {
       const controller = new AbortController();
       const frames = Array.from({ length: 6 }, () => work(own, controller.signal));
       // At any moment of the work.
-      setTimeout(() => controller.abort(new Error('enough')), (round % 8) * 15);
+      void setTimeout((round % 8) * 15).then(() => controller.abort(new Error('enough')));
       await Promise.allSettled(frames);
     }
     const last = work(own, signal);

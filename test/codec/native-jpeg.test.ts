@@ -38,8 +38,8 @@ describe.skipIf(process.platform !== 'linux')('native JPEG', () => {
   const sound = encode(testFrame(48, 32), 48, 32, jpegTurbo.SAMP_422, 90);
 
   it('decodes to the same bits as WebAssembly, whatever the size, subsampling and quality', async () => {
-    provideNativeJpeg(undefined);
-    onTestFinished(() => provideNativeJpeg(native));
+    provideNativeJpeg(() => Promise.resolve(undefined));
+    onTestFinished(() => provideNativeJpeg(openNativeJpeg));
     const side = fc.integer({ min: 1, max: 70 });
     const picture = fc.tuple(side, side).chain(([width, height]) =>
       fc.record({
@@ -68,11 +68,11 @@ describe.skipIf(process.platform !== 'linux')('native JPEG', () => {
 
   it('is what decodes frames', async () => {
     let decoded = 0;
-    provideNativeJpeg((...frame) => {
+    provideNativeJpeg(async () => (...frame) => {
       decoded++;
       return native(...frame);
     });
-    onTestFinished(() => provideNativeJpeg(native));
+    onTestFinished(() => provideNativeJpeg(openNativeJpeg));
     await decodeFrame(sound, frameFormat(BASELINE, 48, 32));
     expect(decoded).toBe(1);
   });

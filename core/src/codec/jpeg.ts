@@ -22,11 +22,11 @@ export type NativeJpegDecoder = (
   size: Pick<FrameFormat, 'columns' | 'rows'>,
 ) => Uint8Array | undefined;
 
-let decodeNatively: NativeJpegDecoder | undefined;
+let nativeDecoder: () => Promise<NativeJpegDecoder | undefined> = () => Promise.resolve(undefined);
 
 /** Call once, when the decoding module is loaded; without it, WebAssembly decodes everything. */
-export function provideNativeJpeg(decoder: NativeJpegDecoder | undefined): void {
-  decodeNatively = decoder;
+export function provideNativeJpeg(open: () => Promise<NativeJpegDecoder | undefined>): void {
+  nativeDecoder = open;
 }
 
 const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-turbo');
@@ -46,6 +46,7 @@ export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promis
   // Some encoders omit the end marker. If data are missing too, libjpeg still detects that.
   if (codestream.at(-2) !== 0xff || codestream.at(-1) !== EOI) parts.push(Uint8Array.of(0xff, EOI));
   const whole = concatenated(parts);
+  const decodeNatively = await nativeDecoder();
   return (
     decodeNatively?.(whole, format) ??
     libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, whole, format, (pixels) => pixels))

@@ -6,9 +6,10 @@ import { type FrameFormat, requireFrameSize } from '../../../core/src/codec/fram
 import { StainError } from '../../../core/src/errors.ts';
 import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
 import { Budget } from '../sharing/budget.ts';
-import { type CodecAnswer, type CodecTask, mayEnd, newGate, type StoredFrame } from './codec-worker.ts';
+import type { CodecAnswer, CodecTask, CodecWork, StoredFrame } from './codec-worker.ts';
 import type { ColourMap } from './colour-map.ts';
 import type { EncodeOptions } from './encode-frame.ts';
+import { mayEnd, newGate } from './thread-gate.ts';
 
 /**
  * The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), and several times that on a
@@ -55,9 +56,8 @@ export interface MapOptions {
  * threads that are decoding, so that even a codestream made to decode for ever occupies no thread. A thread that
  * exceeds the time limit is terminated too, and a thread that crashes costs only its own frame; both are replaced.
  *
- * A thread that is encoding is never terminated: the JPEG encoder is native code and takes the process down if its
- * thread ends while it runs. It works on our own pixels and takes milliseconds. A task that does both has a gate in
- * between.
+ * A thread that loads native code or encodes is never terminated, see thread-gate.ts. Encoding works on our own pixels
+ * and takes milliseconds.
  */
 export class CodecPool {
   readonly #pool: Piscina<CodecTask, CodecAnswer>;
@@ -97,8 +97,8 @@ export class CodecPool {
     requireFrameSize(format);
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = ownBuffer(bytes);
-    const task = { kind: 'decode', bytes: own, format, table } as const;
-    return (await this.#run(task, [own.buffer], signal)) as Uint8Array;
+    const work = { kind: 'decode', bytes: own, format, table } as const;
+    return (await this.#run(work, [own.buffer], signal)) as Uint8Array;
   }
 
   /** Encodes RGB as a stored frame; `rgb` is transferred and empty afterwards. */
@@ -121,7 +121,7 @@ export class CodecPool {
     using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = frames.map(({ bytes, visible }) => ({ bytes: ownBuffer(bytes), visible }));
     return (await this.#run(
-      { kind: 'map', frames: own, format, colours, options: output, gate: newGate() },
+      { kind: 'map', frames: own, format, colours, options: output },
       own.map(({ bytes }) => bytes.buffer),
       signal,
     )) as readonly Uint8Array[];
@@ -130,13 +130,13 @@ export class CodecPool {
   /** Terminates the threads; running tasks fail with SHUTTING_DOWN. */
   async close(): Promise<void> {
     this.#closed = true;
-    const encoding = [...this.#running].filter(([, isEndable]) => !isEndable()).map(([answer]) => answer);
-    await Promise.allSettled(encoding);
+    const busy = [...this.#running].filter(([, isEndable]) => !isEndable()).map(([answer]) => answer);
+    await Promise.allSettled(busy);
     await this.#pool.destroy();
   }
 
   async #run(
-    task: CodecTask,
+    work: CodecWork,
     buffers: readonly ArrayBufferLike[],
     signal: AbortSignal,
   ): Promise<Exclude<CodecAnswer, { error: unknown }>> {
@@ -149,7 +149,7 @@ export class CodecPool {
     };
     signal.addEventListener('abort', cancel, { once: true });
     try {
-      const result = this.#slots(() => this.#inThread(task, buffers, end));
+      const result = this.#slots(() => this.#inThread(work, buffers, end));
       const answer = await Promise.race([result, cancelled.promise]);
       if (!('error' in answer)) return answer;
       const { code, message, data, cause } = answer.error;
@@ -161,14 +161,15 @@ export class CodecPool {
 
   /** @param end terminates the thread of a decoding task; also fired by its time limit */
   async #inThread(
-    task: CodecTask,
+    work: CodecWork,
     buffers: readonly ArrayBufferLike[],
     end: AbortController,
   ): Promise<CodecAnswer> {
     end.signal.throwIfAborted();
     // Waiting tasks would start new threads.
     if (this.#closed) throw shuttingDown();
-    const isEndable = (): boolean => task.kind === 'decode' || (task.kind === 'map' && mayEnd(task.gate));
+    const task: CodecTask = { work, gate: newGate() };
+    const isEndable = (): boolean => mayEnd(task.gate);
     const thread = new AbortController();
     let isLate = false;
     let leaving: NodeJS.Timeout | undefined;

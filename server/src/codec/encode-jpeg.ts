@@ -1,8 +1,21 @@
 /** Encodes RGB as JPEG baseline with libjpeg-turbo. */
-import jpeg from '@julusian/jpeg-turbo';
+
+let loaded: Promise<typeof import('@julusian/jpeg-turbo')> | undefined;
+
+/** Loaded on first use, because a thread must not be ended meanwhile (thread-gate.ts). */
+export function jpegEncoder(): Promise<typeof import('@julusian/jpeg-turbo')> {
+  loaded ??= import('@julusian/jpeg-turbo').then((module) => module.default);
+  return loaded;
+}
 
 /** JFIF YCbCr 4:2:2: Photometric Interpretation YBR_FULL_422. */
-export function encodeJpeg(rgb: Uint8Array, width: number, height: number, quality: number): Uint8Array {
+export async function encodeJpeg(
+  rgb: Uint8Array,
+  width: number,
+  height: number,
+  quality: number,
+): Promise<Uint8Array> {
+  const jpeg = await jpegEncoder();
   const options = { format: jpeg.FORMAT_RGB, width, height, quality, subsampling: jpeg.SAMP_422 };
   // A copy of the right size: the binding returns part of a buffer sized for the worst case.
   return new Uint8Array(jpeg.compressSync(Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length), options));

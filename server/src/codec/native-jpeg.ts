@@ -3,10 +3,10 @@
  * for bit, in less than half the time. Its functions are called directly, because the package's own binding knows the
  * fast inverse DCT only, which gives other pixels.
  */
-// Loads the shared library (on Linux; elsewhere it is part of the binding, and WebAssembly decodes).
-import '@julusian/jpeg-turbo';
 import type { NativeJpegDecoder } from '../../../core/src/codec/jpeg.ts';
+import { jpegEncoder } from './encode-jpeg.ts';
 
+/** On Linux the encoder loads it; elsewhere it is part of the encoder, and WebAssembly decodes. */
 const LIBRARY = 'libturbojpeg.so.0';
 
 // turbojpeg.h, version 3.
@@ -20,8 +20,15 @@ const TJPARAM = { stopOnWarning: 0, width: 5, height: 6, precision: 7, scanLimit
  */
 const MAX_PIXELS = 2048 * 2048;
 
-/** undefined where the library or koffi is not available. */
-export async function openNativeJpeg(): Promise<NativeJpegDecoder | undefined> {
+let opened: Promise<NativeJpegDecoder | undefined> | undefined;
+
+/** The decoder of this thread; undefined where the library or koffi is not available. */
+export function openNativeJpeg(): Promise<NativeJpegDecoder | undefined> {
+  opened ??= openDecoder();
+  return opened;
+}
+
+async function openDecoder(): Promise<NativeJpegDecoder | undefined> {
   const functions = await loadFunctions().catch(() => undefined);
   if (!functions) return undefined;
   const { init, destroy, set, get, readHeader, decompress } = functions;
@@ -56,6 +63,7 @@ export async function openNativeJpeg(): Promise<NativeJpegDecoder | undefined> {
 }
 
 async function loadFunctions() {
+  await jpegEncoder();
   const { load } = await import('koffi');
   const library = load(LIBRARY);
   return {

@@ -1,11 +1,12 @@
 /**
- * Provides the WebAssembly codecs from their packages, and native JPEG where there is one. Imported for its side effect by code that decodes or encodes
- * under Node.
+ * Provides the WebAssembly codecs from their packages, and native JPEG where there is one. Imported for its side effect
+ * by code that decodes or encodes under Node.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type CodecFactory, type CodecName, provideCodecs } from '../../../core/src/codec/codec-modules.ts';
 import { provideNativeJpeg } from '../../../core/src/codec/jpeg.ts';
+import { jpegEncoder } from './encode-jpeg.ts';
 import { openNativeJpeg } from './native-jpeg.ts';
 
 /** Entry points of each package: JavaScript, WebAssembly. */
@@ -29,4 +30,9 @@ provideCodecs(async (name) => {
   };
 });
 
-provideNativeJpeg(await openNativeJpeg());
+provideNativeJpeg(openNativeJpeg);
+
+/** Loads all native code that decoding and encoding use. Otherwise it is loaded on first use. */
+export async function loadNativeCodecs(): Promise<void> {
+  await Promise.all([jpegEncoder(), openNativeJpeg()]);
+}

@@ -1,0 +1,41 @@
+/**
+ * Whether the thread of a task may be terminated. Native code takes the process down if its thread ends while a library
+ * is loaded or an encoder runs, so a task begins with a closed gate, and opens it for what may take for ever. In shared
+ * memory; whoever is first decides.
+ */
+import { StainError } from '../../../core/src/errors.ts';
+
+export type ThreadGate = Int32Array;
+
+const [STATE, STOP] = [0, 1] as const;
+const [CLOSED, OPEN, ENDED] = [0, 1, 2] as const;
+
+export function newGate(): ThreadGate {
+  return new Int32Array(new SharedArrayBuffer(8));
+}
+
+/** False while the gate is closed: the task then stops by itself at the next gate, within milliseconds. */
+export function mayEnd(gate: ThreadGate): boolean {
+  Atomics.store(gate, STOP, 1);
+  return Atomics.compareExchange(gate, STATE, OPEN, ENDED) !== CLOSED;
+}
+
+/** From now on the thread may be terminated. @throws CANCELLED if it should stop */
+export function openGate(gate: ThreadGate): void {
+  requireWanted(gate);
+  Atomics.store(gate, STATE, OPEN);
+}
+
+/** From now on the thread is not terminated. @throws CANCELLED if it is ending */
+export function closeGate(gate: ThreadGate): void {
+  if (Atomics.compareExchange(gate, STATE, OPEN, CLOSED) !== OPEN) throw unwanted();
+}
+
+/** @throws CANCELLED if the task should stop */
+export function requireWanted(gate: ThreadGate): void {
+  if (Atomics.load(gate, STOP) === 1) throw unwanted();
+}
+
+function unwanted(): StainError {
+  return new StainError('CANCELLED', 'The frames are no longer wanted.');
+}
