@@ -8,7 +8,11 @@ import { decodeJpeg2000 } from './jpeg2000.ts';
 import { decodeRle } from './rle.ts';
 import { decodeUncompressed } from './uncompressed.ts';
 
-type Decoder = (bytes: Uint8Array, format: FrameFormat) => Uint8Array | Promise<Uint8Array>;
+type Decoder = (
+  bytes: Uint8Array,
+  format: FrameFormat,
+  memory?: Uint8Array,
+) => Uint8Array | Promise<Uint8Array>;
 
 const DECODERS: Readonly<Record<CodecFamily, Decoder>> = {
   uncompressed: decodeUncompressed,
@@ -19,12 +23,17 @@ const DECODERS: Readonly<Record<CodecFamily, Decoder>> = {
 };
 
 /**
- * @returns rows x columns x 3 bytes, RGB interleaved, alone in its buffer
+ * @param memory rows x columns x 3 bytes that may be used for the result
+ * @returns rows x columns x 3 bytes, RGB interleaved; without `memory` alone in its buffer
  * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID
  */
-export async function decodeFrame(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
+export async function decodeFrame(
+  bytes: Uint8Array,
+  format: FrameFormat,
+  memory?: Uint8Array,
+): Promise<Uint8Array> {
   requireFrameSize(format);
-  return decoderOf(format.transferSyntaxUid)(bytes, format);
+  return decoderOf(format.transferSyntaxUid)(bytes, format, memory);
 }
 
 function decoderOf(uid: string): Decoder {

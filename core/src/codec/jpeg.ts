@@ -16,10 +16,12 @@ const SEQUENTIAL_HUFFMAN = new Set([0xc0, 0xc1]);
 /**
  * Decodes a codestream whose header was checked to rows x columns x 3 bytes of RGB, to the same bits as the WebAssembly
  * codec. undefined if anything is unusual: the WebAssembly codec then decodes it or says what is wrong.
+ * @param memory for the result, of its size; new memory by default
  */
 export type NativeJpegDecoder = (
   codestream: Uint8Array,
   size: Pick<FrameFormat, 'columns' | 'rows'>,
+  memory?: Uint8Array,
 ) => Uint8Array | undefined;
 
 let nativeDecoder: () => Promise<NativeJpegDecoder | undefined> = () => Promise.resolve(undefined);
@@ -35,7 +37,11 @@ const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-
 const ADOBE_RGB = Uint8Array.of(0xff, 0xee, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 0);
 
 /** libjpeg's warnings are errors here: it would replace missing or unreadable data with grey and continue. */
-export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promise<Uint8Array> {
+export async function decodeJpeg(
+  bytes: Uint8Array,
+  format: FrameFormat,
+  memory?: Uint8Array,
+): Promise<Uint8Array> {
   const header = readHeader(bytes);
   requireFormat(header, format);
   const codestream = bytes.subarray(0, endOfCodestream(bytes, header.end) ?? bytes.length);
@@ -48,7 +54,7 @@ export async function decodeJpeg(bytes: Uint8Array, format: FrameFormat): Promis
   const whole = concatenated(parts);
   const decodeNatively = await nativeDecoder();
   return (
-    decodeNatively?.(whole, format) ??
+    decodeNatively?.(whole, format, memory) ??
     libjpegTurbo(({ JPEGDecoder }) => decodeWith(JPEGDecoder, whole, format, (pixels) => pixels))
   );
 }

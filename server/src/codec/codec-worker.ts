@@ -8,6 +8,7 @@ import { repeatEdges } from '../../../core/src/image/raster.ts';
 import { applyColourMap, type ColourMap } from './colour-map.ts';
 import { type EncodeOptions, encodeFrame } from './encode-frame.ts';
 import { loadNativeCodecs } from './node-codecs.ts';
+import { Scratch } from './scratch.ts';
 import { closeGate, openGate, requireWanted, type ThreadGate } from './thread-gate.ts';
 
 export type CodecWork =
@@ -70,6 +71,9 @@ async function decode(
   return rgb;
 }
 
+/** Of the frame that is being mapped. */
+const pixels = new Scratch();
+
 /** Maps each frame separately. An error says which frame it is about, 0-based. */
 async function map(
   { frames, format, colours, options }: CodecWork & { kind: 'map' },
@@ -79,7 +83,7 @@ async function map(
   for (const [i, { bytes, visible }] of frames.entries())
     try {
       openGate(gate);
-      const rgb = await decodeFrame(bytes, format);
+      const rgb = await decodeFrame(bytes, format, pixels.take(format.rows * format.columns * 3));
       applyColourMap(colours, rgb);
       // A hard edge to the padding would cause ringing in the visible part.
       repeatEdges({ width: format.columns, height: format.rows, rgb }, visible.width, visible.height);

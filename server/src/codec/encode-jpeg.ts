@@ -1,4 +1,7 @@
 /** Encodes RGB as JPEG baseline with libjpeg-turbo. */
+import { Scratch } from './scratch.ts';
+
+const scratch = new Scratch();
 
 let loaded: Promise<typeof import('@julusian/jpeg-turbo')> | undefined;
 
@@ -17,6 +20,9 @@ export async function encodeJpeg(
 ): Promise<Uint8Array> {
   const jpeg = await jpegEncoder();
   const options = { format: jpeg.FORMAT_RGB, width, height, quality, subsampling: jpeg.SAMP_422 };
-  // A copy of the right size: the binding returns part of a buffer sized for the worst case.
-  return new Uint8Array(jpeg.compressSync(Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length), options));
+  const room = Buffer.from(scratch.take(jpeg.bufferSize(options)).buffer);
+  // A copy of the right size: the room is for the worst case.
+  return new Uint8Array(
+    jpeg.compressSync(Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length), room, options),
+  );
 }

@@ -40,20 +40,21 @@ async function openDecoder(): Promise<NativeJpegDecoder | undefined> {
   };
   let decoder = open();
 
-  const decode: NativeJpegDecoder = (codestream, { columns, rows }) => {
+  const decode: NativeJpegDecoder = (codestream, { columns, rows }, memory) => {
     if (readHeader(decoder, codestream, codestream.length) !== 0) return undefined;
     // The library writes as many pixels as it found in the header, whatever the size of the buffer.
     const found = [TJPARAM.width, TJPARAM.height, TJPARAM.precision].map((parameter) =>
       get(decoder, parameter),
     );
     if (found[0] !== columns || found[1] !== rows || found[2] !== 8) return undefined;
-    const rgb = new Uint8Array(columns * rows * 3);
+    const length = columns * rows * 3;
+    const rgb = memory?.length === length ? memory : new Uint8Array(length);
     const failed = decompress(decoder, codestream, codestream.length, rgb, 0, TJPF_RGB) !== 0;
     return failed ? undefined : rgb;
   };
-  return (codestream, size) => {
+  return (codestream, size, memory) => {
     if (size.columns * size.rows > MAX_PIXELS) return undefined;
-    const rgb = decode(codestream, size);
+    const rgb = decode(codestream, size, memory);
     if (rgb) return rgb;
     // After a damaged header a decoder refuses sound ones too.
     destroy(decoder);

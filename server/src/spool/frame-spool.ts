@@ -130,18 +130,20 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     const [parts, start] = [this.#pending, this.#end - this.#pendingBytes];
     [this.#pending, this.#pendingBytes] = [[], 0];
     if (parts.length > 0) {
-      this.#written = this.#written.then(() => this.#writeAt(start, Buffer.concat(parts)));
+      this.#written = this.#written.then(() => this.#writeAt(start, parts));
       // Whoever awaits it gets the failure.
       this.#written.catch(() => {});
     }
     return this.#written;
   }
 
-  async #writeAt(offset: number, bytes: Uint8Array): Promise<void> {
+  async #writeAt(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     const { handle } = this.#files[this.#own]!;
     try {
-      for (let done = 0; done < bytes.length; )
-        done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+      for (let [left, at] = [parts, offset]; left.length > 0; ) {
+        const { bytesWritten } = await handle.writev(left, at);
+        [left, at] = [without(left, bytesWritten), at + bytesWritten];
+      }
     } catch (error) {
       throw toStainError(error);
     }
@@ -250,6 +252,13 @@ async function openFile(path: string, flags: string): Promise<FileHandle> {
   } catch (error) {
     throw toStainError(error);
   }
+}
+
+/** What remains of consecutive parts after their first bytes. */
+function without(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let [first, gone] = [0, bytes];
+  while (first < parts.length && gone >= parts[first]!.length) gone -= parts[first++]!.length;
+  return gone === 0 ? parts.slice(first) : [parts[first]!.subarray(gone), ...parts.slice(first + 1)];
 }
 
 /** Groups frames into runs of about BATCH_BYTES. */
