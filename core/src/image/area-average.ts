@@ -10,6 +10,7 @@
 
 import { blankRaster, type Raster } from './raster.ts';
 import { type Tile, type TileGrid, tileExtent } from './tile-grid.ts';
+import type { Rectangle } from './windows.ts';
 
 /** How the pixels of one axis map to the coarser axis. */
 interface Axis {
@@ -95,28 +96,32 @@ export class AreaAverage {
 
   /** Adds a tile of the finer image and yields the tiles of the coarser image that it completes. */
   async *add(tile: Tile): AsyncGenerator<Tile> {
-    const patch = this.#reduce(tile);
-    if (!patch) return;
-    const { rows, columns, totalColumns } = this.#coarse;
-    for (let y = Math.floor(patch.y / rows) * rows; y < patch.y + patch.height; y += rows) {
-      for (let x = Math.floor(patch.x / columns) * columns; x < patch.x + patch.width; x += columns) {
-        const tileIndex = y * totalColumns + x;
-        const extent = tileExtent(this.#coarse, { x, y });
-        let entry = this.#open.get(tileIndex);
-        if (!entry) {
-          entry = {
-            sums: new Float32Array(extent.width * extent.height * 3),
-            missing: this.#tilesUnder(x, y).filter((fine) => !this.#isGlassBelow(fine)).length,
-          };
-          this.#open.set(tileIndex, entry);
-        }
-        addPatch(patch, entry.sums, extent);
-        entry.missing--;
-        if (entry.missing > 0) continue;
-        this.#open.delete(tileIndex);
-        await this.#addGlass(entry.sums, x, y);
-        yield { x, y, raster: this.#divide(entry.sums, x, y) };
+    const touched = this.#touched(tile);
+    if (!touched) return;
+    const places = [...tilesTouched(this.#coarse, touched)];
+    // Whole pixels within one coarse tile, the usual case, are added to it directly: their sums are exact in any order.
+    const isDirect = places.length === 1 && this.#x.isWhole && this.#y.isWhole;
+    const patch = isDirect ? undefined : blankSums(touched);
+    if (patch) this.#reduce(tile, patch);
+    for (const { x, y } of places) {
+      const tileIndex = y * this.#coarse.totalColumns + x;
+      const extent = tileExtent(this.#coarse, { x, y });
+      let entry = this.#open.get(tileIndex);
+      if (!entry) {
+        entry = {
+          sums: blankSums(extent).sums,
+          missing: this.#tilesUnder(x, y).filter((fine) => !this.#isGlassBelow(fine)).length,
+        };
+        this.#open.set(tileIndex, entry);
       }
+      const into = { ...extent, sums: entry.sums };
+      if (patch) addPatch(patch, into);
+      else this.#reduce(tile, into);
+      entry.missing--;
+      if (entry.missing > 0) continue;
+      this.#open.delete(tileIndex);
+      await this.#addGlass(entry.sums, x, y);
+      yield { x, y, raster: this.#divide(entry.sums, x, y) };
     }
   }
 
@@ -172,9 +177,8 @@ export class AreaAverage {
     }
   }
 
-  /** Weighted sums of a fine tile over the coarse pixels that it touches; undefined if all of it is dropped. */
-  #reduce({ x, y, raster }: Tile): Patch | undefined {
-    const [ax, ay] = [this.#x, this.#y];
+  /** The coarse pixels that a fine tile touches; undefined if all of it is dropped. */
+  #touched({ x, y, raster }: Tile): Rectangle | undefined {
     const span = (axis: Axis, from: number, length: number): [number, number] | undefined => {
       let last = from + length - 1;
       while (last >= from && axis.first[last]! < 0) last--;
@@ -182,43 +186,69 @@ export class AreaAverage {
       const touched = axis.first[last]! + (axis.weight[last]! < 1 ? 1 : 0);
       return [axis.first[from]!, Math.min(touched, axis.total.length - 1)];
     };
-    const [across, down] = [span(ax, x, raster.width), span(ay, y, raster.height)];
+    const [across, down] = [span(this.#x, x, raster.width), span(this.#y, y, raster.height)];
     if (!across || !down) return undefined;
-    const patch = {
+    return {
       x: across[0],
       y: down[0],
       width: across[1] - across[0] + 1,
       height: down[1] - down[0] + 1,
     };
-    const sums = new Float32Array(patch.width * patch.height * 3);
-    const rowSums = new Float32Array((patch.width + 1) * 3);
+  }
+
+  /** Adds the weighted pixels of a fine tile to the coarse pixels that it touches. */
+  #reduce({ x, y, raster }: Tile, into: Sums): void {
+    const [ax, ay] = [this.#x, this.#y];
+    const stride = into.width * 3;
+    const rowSums = new Float32Array(stride + 3);
     for (let row = 0; row < raster.height; row++) {
       const c = ay.first[y + row]!;
       if (c < 0) break;
+      const at = (c - into.y) * stride;
       if (ax.isWhole && ay.isWhole) {
-        addWholeRow(raster, row, ax, x, patch.x, sums.subarray((c - patch.y) * patch.width * 3));
+        addWholeRow(raster, row, ax, x, into.x, into.sums.subarray(at, at + stride));
         continue;
       }
-      sumRow(raster, row, ax, x, patch.x, rowSums);
+      sumRow(raster, row, ax, x, into.x, rowSums);
       const weight = ay.weight[y + row]!;
-      addRow(rowSums, weight, sums, (c - patch.y) * patch.width * 3, patch.width * 3);
-      if (weight < 1 && c < down[1])
-        addRow(rowSums, 1 - weight, sums, (c + 1 - patch.y) * patch.width * 3, patch.width * 3);
+      addRow(rowSums, weight, into.sums, at, stride);
+      if (weight < 1 && c + 1 < into.y + into.height)
+        addRow(rowSums, 1 - weight, into.sums, at + stride, stride);
     }
-    return { ...patch, sums };
   }
 
   #divide(sums: Float32Array, x: number, y: number): Raster {
     const { width, height } = tileExtent(this.#coarse, { x, y });
     const raster = blankRaster(width, height);
+    const { rgb } = raster;
+    const [across, down] = [this.#x.total, this.#y.total];
     for (let row = 0, at = 0; row < height; row++) {
+      const rowTotal = down[y + row]!;
       for (let column = 0; column < width; column++, at += 3) {
-        const area = this.#x.total[x + column]! * this.#y.total[y + row]!;
-        for (let c = 0; c < 3; c++) raster.rgb[at + c] = Math.round(sums[at + c]! / area);
+        const area = across[x + column]! * rowTotal;
+        rgb[at] = Math.round(sums[at]! / area);
+        rgb[at + 1] = Math.round(sums[at + 1]! / area);
+        rgb[at + 2] = Math.round(sums[at + 2]! / area);
       }
     }
     return raster;
   }
+}
+
+/** Top left corners of the tiles that a rectangle touches. */
+function* tilesTouched({ rows, columns }: TileGrid, { x, y, width, height }: Rectangle): Generator<Place> {
+  for (let top = Math.floor(y / rows) * rows; top < y + height; top += rows)
+    for (let left = Math.floor(x / columns) * columns; left < x + width; left += columns)
+      yield { x: left, y: top };
+}
+
+/** Sums of colours over a rectangle of coarse pixels: width * height * 3. */
+interface Sums extends Rectangle {
+  readonly sums: Float32Array;
+}
+
+function blankSums(rectangle: Rectangle): Sums {
+  return { ...rectangle, sums: new Float32Array(rectangle.width * rectangle.height * 3) };
 }
 
 interface Place {
@@ -240,31 +270,31 @@ function weightsFrom(axis: Axis, from: number, length: number, first: number, co
   return weights;
 }
 
-interface Patch {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-  readonly sums: Float32Array;
-}
-
 /** Adds one row of unshared pixels to a row of sums that starts at coarse pixel `origin`. */
 function addWholeRow(
   { width, rgb }: Raster,
   row: number,
-  { first }: Axis,
+  { first, end }: Axis,
   x: number,
   origin: number,
   sums: Float32Array,
 ): void {
   let at = row * width * 3;
-  for (let column = 0; column < width; column++, at += 3) {
+  for (let column = 0; column < width; ) {
     const c = first[x + column]!;
     if (c < 0) break;
+    let r = 0;
+    let g = 0;
+    let b = 0;
+    for (const stop = Math.min(width, end[c]! - x); column < stop; column++, at += 3) {
+      r += rgb[at]!;
+      g += rgb[at + 1]!;
+      b += rgb[at + 2]!;
+    }
     const target = (c - origin) * 3;
-    sums[target]! += rgb[at]!;
-    sums[target + 1]! += rgb[at + 1]!;
-    sums[target + 2]! += rgb[at + 2]!;
+    sums[target]! += r;
+    sums[target + 1]! += g;
+    sums[target + 2]! += b;
   }
 }
 
@@ -298,11 +328,8 @@ function addRow(row: Float32Array, weight: number, sums: Float32Array, at: numbe
   for (let i = 0; i < length; i++) sums[at + i]! += row[i]! * weight;
 }
 
-function addPatch(
-  patch: Patch,
-  sums: Float32Array,
-  tile: { x: number; y: number; width: number; height: number },
-): void {
+/** Adds what a patch has in common with a tile. */
+function addPatch(patch: Sums, tile: Sums): void {
   const left = Math.max(patch.x, tile.x);
   const right = Math.min(patch.x + patch.width, tile.x + tile.width);
   const top = Math.max(patch.y, tile.y);
@@ -310,6 +337,6 @@ function addPatch(
   for (let y = top; y < bottom; y++) {
     let from = ((y - patch.y) * patch.width + left - patch.x) * 3;
     let to = ((y - tile.y) * tile.width + left - tile.x) * 3;
-    for (let i = (right - left) * 3; i > 0; i--) sums[to++]! += patch.sums[from++]!;
+    for (let i = (right - left) * 3; i > 0; i--) tile.sums[to++]! += patch.sums[from++]!;
   }
 }
