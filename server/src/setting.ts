@@ -1,6 +1,7 @@
 /** Errors in single settings that the schema cannot detect, all reported in the same way. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { StainError } from '../../core/src/errors.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** @param key of the configuration; the value is not shown, because it may be secret */
 export function invalidSetting(key: string, why: string, cause?: unknown): StainError {
@@ -31,7 +32,7 @@ export function unwritable(key: string, cause: unknown): StainError {
 
 /** Makes the folder that a setting names, for this user alone; one that exists stays as it is. @throws CONFIGURATION_INVALID */
 export async function makeSettingFolder(key: string, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+  await makeFolder(folder, 0o700).catch((cause: unknown) => {
     throw unwritable(key, cause);
   });
 }

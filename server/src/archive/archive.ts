@@ -3,7 +3,6 @@
  * without a PACS, and for tests. It has no access control of its own: the app decides who may reach it.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import { type NextFunction, type Request, type Response, Router } from 'express';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
@@ -11,6 +10,7 @@ import { setStoredStudies, setStoring } from '../audit/stored-studies.ts';
 import { CodecPool } from '../codec/codec-pool.ts';
 import { PIXEL_DATA } from '../dicom/part10-header.ts';
 import { isUid } from '../dicom/uid.ts';
+import { makeFolder } from '../make-folder.ts';
 import type { PrivateFolder } from '../spool/inflated-file.ts';
 import { sendJson } from '../web/json-response.ts';
 import { leaving } from '../web/leaving.ts';
@@ -80,7 +80,7 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   const maxHeaderBytes = options.maxHeaderBytes ?? 256e6;
   const folder = resolve(options.folder);
   const writable = resolve(options.writable ?? options.folder);
-  await mkdir(writable, { recursive: true });
+  await makeFolder(writable);
   const headers = new HeaderReader(maxHeaderBytes);
   const index = new FolderIndex(folder === writable ? [folder] : [folder, writable], headers);
   const store = new Store(writable, index, headers, options.maxInstanceBytes);

@@ -2,7 +2,7 @@
  * `acceptance SOURCE`: draws some slides of each scanner, fits them, and writes what a site needs to accept the
  * normalisation: a page to sign and the same as data. Nothing is stored in the archive.
  */
-import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withDeadline } from '../../../core/src/abortable.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
@@ -22,6 +22,7 @@ import { inSeededOrder } from '../acceptance/random.ts';
 import { SCANNER_TAGS, type Scanner, scannerKey, scannerName, scannerOf } from '../acceptance/scanner.ts';
 import { type ScannerSlides, scannerRecord } from '../acceptance/scanner-record.ts';
 import { csvLine } from '../http/csv.ts';
+import { makeFolder } from '../make-folder.ts';
 import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import { inspectSlides } from '../pipeline/inspect-series.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
@@ -108,7 +109,7 @@ export async function acceptanceCommand(
   const createdAt = new Date().toISOString();
   const folder = args.out ?? `acceptance-${createdAt.slice(0, 10)}`;
   // Before the hours of work, not after them.
-  const isNew = await makeFolder(folder);
+  const isNew = await makeEmptyFolder(folder);
   try {
     await using source = await openArchiveLocation(args.source, composition.config, { create: false });
     process.stderr.write(describeLeftOut(source.leftOut, { names: true }));
@@ -183,10 +184,10 @@ function fileOf(line: SlideLine, source: ArchiveLocation): string | null {
 }
 
 /** @returns whether it is new @throws REQUEST_INVALID if it cannot be made, or is not empty */
-async function makeFolder(folder: string): Promise<boolean> {
+async function makeEmptyFolder(folder: string): Promise<boolean> {
   try {
-    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
-    if ((await readdir(folder)).length === 0) return made !== undefined;
+    const isNew = await makeFolder(folder, 0o700);
+    if ((await readdir(folder)).length === 0) return isNew;
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new StainError('REQUEST_INVALID', `The folder "${folder}" cannot be made (${code}).`, { cause });

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, mkdir, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError } from '../../../core/src/errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { atWork, folderBytes, Ledger, TOUCH_MS, withLedger } from './ledger.ts';
 import { PROCESS } from './process-identity.ts';
 import { type Decision, decide, type Holding, type Room } from './room.ts';
@@ -374,7 +375,7 @@ async function removeFolder({ directory }: SpoolOptions, name: string): Promise<
 /** @throws SPOOL_FULL if it cannot be made or written: jobs wait until somebody has seen to it */
 export async function makeSpoolFolder(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeFolder(directory, 0o700);
     await access(directory, constants.W_OK);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import * as tar from 'tar';
 import { StainError } from '../../../core/src/errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { compressFolder } from './compress-folder.ts';
 
 export interface ViewerRelease {
@@ -60,7 +61,7 @@ export async function ensureOhif({
       { cause },
     );
   };
-  const work = await mkdir(directory, { recursive: true })
+  const work = await makeFolder(directory)
     .then(() => mkdtemp(join(directory, '.incoming-')))
     .catch((cause: unknown) => {
       throw failed(cause);

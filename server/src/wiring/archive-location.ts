@@ -1,7 +1,7 @@
 /** Archives as commands and the configuration name them: by name, as a DICOMweb URL, or as a folder, which is served. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
+import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
@@ -20,6 +20,7 @@ import { parseRoot } from '../dicomweb/connection.ts';
 import { namedClient } from '../dicomweb/named-client.ts';
 import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
+import { makeFolder } from '../make-folder.ts';
 import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import { createTemporarySpool } from '../spool/spool.ts';
 import { sendProblem } from '../web/problem.ts';
@@ -133,7 +134,7 @@ async function openFolder(
 ): Promise<ArchiveLocation> {
   // The folder is for slides of patients: if we create it, only we can read it; an existing one keeps its mode.
   if (create)
-    await mkdir(location, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+    await makeFolder(location, 0o700).catch((cause: NodeJS.ErrnoException) => {
       throw new StainError('REQUEST_INVALID', `The folder "${location}" cannot be created (${cause.code}).`, {
         cause,
       });
