@@ -41,6 +41,24 @@ describe.each([
     );
   });
 
+  it('maps pixels anywhere in a buffer, and nothing beside them', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 90, maxLength: 90 }),
+        fc.nat(8),
+        fc.nat(24),
+        (bytes, before, pixels) => {
+          const expected = bytes.slice();
+          for (let at = before; at < before + 3 * pixels; at += 3)
+            applyColourMap(map, expected.subarray(at, at + 3));
+          const found = bytes.slice();
+          applyColourMap(map, found.subarray(before, before + 3 * pixels));
+          expect(found).toEqual(expected);
+        },
+      ),
+    );
+  });
+
   it('distinguishes black from a colour that has not occurred', () => {
     const black = new Uint8Array(3);
     applyColourMap(map, black);

@@ -55,20 +55,61 @@ const [RED, GREEN, BLUE] = [2, 1, 0].map((shift) =>
 /** Maps pixels in place: uint8 RGB. */
 export function applyColourMap(map: ColourMap, rgb: Uint8Array): void {
   const { colours } = map;
-  for (let at = 0; at < rgb.length; at += 3) {
-    const index = RED[rgb[at]!]! | GREEN[rgb[at + 1]!]! | BLUE[rgb[at + 2]!]!;
-    const known = colours[index]!;
-    const moved = known === 0 ? compute(map, index, rgb.slice(at, at + 3)) : known;
-    rgb[at] = moved >> 16;
-    rgb[at + 1] = moved >> 8;
-    rgb[at + 2] = moved;
+  const start = rgb.byteOffset % 4 === 0 ? mapFours(map, rgb) : 0;
+  for (let at = start; at < rgb.length; at += 3) {
+    const [r, g, b] = [rgb[at]!, rgb[at + 1]!, rgb[at + 2]!];
+    const index = place(r, g, b);
+    const colour = colours[index]! || compute(map, index, r | (g << 8) | (b << 16));
+    rgb[at] = colour;
+    rgb[at + 1] = colour >> 8;
+    rgb[at + 2] = colour >> 16;
   }
 }
 
-function compute({ profile, transfer, colours }: ColourMap, index: number, pixel: Uint8Array): number {
+/**
+ * Four pixels are three words, which take less time than twelve bytes. (Little-endian, as are all processors for which
+ * ONNX Runtime's binding is built.)
+ * @returns number of bytes that it mapped: all but those of the last three pixels at most
+ */
+function mapFours(map: ColourMap, rgb: Uint8Array): number {
+  const { colours } = map;
+  const words = new Int32Array(rgb.buffer, rgb.byteOffset, 3 * Math.floor(rgb.length / 12));
+  for (let i = 0; i < words.length; i += 3) {
+    const a = words[i]!;
+    const b = words[i + 1]!;
+    const c = words[i + 2]!;
+    const first = place(a & 255, (a >> 8) & 255, (a >> 16) & 255);
+    const second = place(a >>> 24, b & 255, (b >> 8) & 255);
+    const third = place((b >> 16) & 255, b >>> 24, c & 255);
+    const fourth = place((c >> 8) & 255, (c >> 16) & 255, c >>> 24);
+    let k = colours[first]!;
+    let l = colours[second]!;
+    let m = colours[third]!;
+    let n = colours[fourth]!;
+    if (k === 0 || l === 0 || m === 0 || n === 0) {
+      k ||= compute(map, first, a);
+      l ||= compute(map, second, (a >>> 24) | (b << 8));
+      m ||= compute(map, third, (b >>> 16) | (c << 16));
+      n ||= compute(map, fourth, c >>> 8);
+    }
+    words[i] = (k & 0xffffff) | (l << 24);
+    words[i + 1] = ((l >> 8) & 0xffff) | (m << 16);
+    words[i + 2] = ((m >> 16) & 0xff) | (n << 8);
+  }
+  return 4 * words.length;
+}
+
+/** Index of a colour. */
+function place(r: number, g: number, b: number): number {
+  return RED[r]! | GREEN[g]! | BLUE[b]!;
+}
+
+/** @param colour R, G and B in bits 0, 8 and 16, as in memory; so is the result */
+function compute({ profile, transfer, colours }: ColourMap, index: number, colour: number): number {
+  const pixel = Uint8Array.of(colour, colour >> 8, colour >> 16);
   if (profile) applyColourTable(profile, pixel);
   applyTables(transfer, pixel);
-  const moved = KNOWN | (pixel[0]! << 16) | (pixel[1]! << 8) | pixel[2]!;
-  colours[index] = moved;
-  return moved;
+  const result = KNOWN | pixel[0]! | (pixel[1]! << 8) | (pixel[2]! << 16);
+  colours[index] = result;
+  return result;
 }
