@@ -44,6 +44,23 @@ export async function until(
   }
 }
 
+/**
+ * Notes every stage of a job that the panel is told from now on, also one that passes between two looks from outside.
+ * @returns the stages so far
+ */
+export async function watchStages(page: Page): Promise<() => Promise<readonly string[]>> {
+  const seen = await page.evaluateHandle((panel) => {
+    const { model } = document.querySelector(panel) as unknown as { model: Session };
+    const stages: string[] = [];
+    model.subscribe(() => {
+      const stage = model.state.job?.progress?.stage;
+      if (stage) stages.push(stage);
+    });
+    return stages;
+  }, PANEL);
+  return () => seen.jsonValue();
+}
+
 /** Normalises the slide of a study before anybody looks. Answers the new series. @param root as above */
 export async function normalizeSample(
   root: string,

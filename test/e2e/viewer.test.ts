@@ -15,7 +15,7 @@ import {
   startService,
 } from '../support/viewer.ts';
 import { seriousFindings } from './axe.ts';
-import { button, PANEL, state, studyOf, until } from './panel.ts';
+import { button, PANEL, state, studyOf, until, watchStages } from './panel.ts';
 
 /** Our part of the page. */
 const OURS = [PANEL, '.stain-pane-label', '[role="slider"]'];
@@ -144,12 +144,13 @@ for (const { kind, missing } of kinds)
       expect((await until(page, ({ preview }) => preview === null)).previewError).toBeNull();
     });
 
-    test('normalise: the job, then the new series side by side', async () => {
+    test('normalise: progress, then the new series side by side', async () => {
+      const stages = await watchStages(page);
       await button(page, /^Normali[sz]e/).click();
-      // Not a stage of it: those of a small slide pass within a moment.
       await until(page, ({ job }) => job !== null);
       await takePicture(page, pictureFile('progress'));
       const done = await until(page, ({ comparison }) => comparison !== null);
+      expect(await stages()).toContain('normalize');
       expect(done.job?.state).toBe('COMPLETED');
       expect(done.comparison?.mode).toBe('side-by-side');
       expect(done.results).toHaveLength(1);
