@@ -22,8 +22,9 @@ export function mayEnd(gate: ThreadGate): boolean {
 
 /** From now on the thread may be terminated. @throws CANCELLED if it should stop */
 export function openGate(gate: ThreadGate): void {
-  requireWanted(gate);
   Atomics.store(gate, STATE, OPEN);
+  // Afterwards: whoever asks for an end before sees a closed gate, and does not ask again.
+  requireWanted(gate);
 }
 
 /** From now on the thread is not terminated. @throws CANCELLED if it is ending */
