@@ -118,7 +118,7 @@ def counted(pixels: np.ndarray) -> np.ndarray:
 
 
 def glass_density(levels: np.ndarray) -> float:
-    """Optical density D of the empty glass in uint8 [H, W, 3], 0 without glass. Same as findGlass in TypeScript."""
+    """Optical density D of the empty glass in uint8 [H, W, 3], 0 without glass. Same as `BrightPixels.glass` in TypeScript."""
     density = optical_density(levels).mean(-1)
     grey = (levels.max(-1).astype(int) - levels.min(-1)) <= GREATEST_TINT
     bins = round(DENSEST_GLASS / GLASS_BIN)

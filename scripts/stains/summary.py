@@ -74,7 +74,7 @@ def _block(rgb: np.ndarray, white_density: np.ndarray) -> np.ndarray:
 
 
 def find_white(rgb: np.ndarray) -> tuple[float, float, float] | None:
-    """The colour of the light as `findWhite` of core/src/stain/optical-density.ts determines it; None if it cannot."""
+    """The colour of the light as `BrightPixels.white` of core/src/stain/optical-density.ts determines it; None if it cannot."""
     levels = rgb.reshape(-1, 3)
     levels = levels[levels.min(-1) < 255]
     index = np.floor(-np.log(np.maximum(levels, ZERO_LEVEL) / 255.0).mean(-1) / WHITE_BIN).astype(int)

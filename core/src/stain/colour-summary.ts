@@ -83,6 +83,14 @@ const DENSITY = Float64Array.from(
   (_, levels) => -Math.log(Math.max(levels / CELL ** 2, 0.5) / 255),
 );
 
+/** Densities of the cells of one block, used again for the next. */
+const scratch = {
+  red: new Float64Array(BLOCK ** 2),
+  green: new Float64Array(BLOCK ** 2),
+  blue: new Float64Array(BLOCK ** 2),
+  mean: new Float64Array(BLOCK ** 2),
+};
+
 function addBlock(
   summary: ColourSummary,
   { rgb, width }: Raster,
@@ -90,8 +98,7 @@ function addBlock(
   block: Rectangle,
   clear: readonly [number, number, number],
 ): void {
-  const density = [0, 1, 2, 3].map(() => new Float64Array(BLOCK ** 2));
-  const [red, green, blue, mean] = density as [Float64Array, Float64Array, Float64Array, Float64Array];
+  const { red, green, blue, mean } = scratch;
   let cells = 0;
   for (let y = block.y; y + CELL <= block.y + block.height; y += CELL)
     for (let x = block.x; x + CELL <= block.x + block.width; x += CELL) {
@@ -128,8 +135,8 @@ function largest(values: Float64Array, count: number): Uint8Array {
   if (count === 0) return is;
   const threshold = values.toSorted()[values.length - count]!;
   let left = count;
-  for (const [i, value] of values.entries())
-    if (value > threshold) {
+  for (let i = 0; i < values.length; i++)
+    if (values[i]! > threshold) {
       is[i] = 1;
       left--;
     }

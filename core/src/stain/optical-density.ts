@@ -67,90 +67,84 @@ const GREATEST_TINT = 20;
 /** Share of the bright pixels that a peak must have to count as glass rather than the pale end of the tissue. */
 const GLASS_PEAK = 0.4;
 
-/**
- * Finds the glass of a slide in images of it at any magnification: the most frequent density among the bright, grey
- * pixels. Scanners fill areas without a scan with pure white, which is not the glass: a narrow peak beside the white is
- * preferred. At least 1 % of the pixels must be like that; otherwise there is no visible glass, and it counts as white.
- */
-export function findGlass(rasters: Iterable<Raster>): Glass {
-  const bins = emptyBins();
-  let pixels = 0;
-  for (const { rgb } of rasters) {
-    pixels += rgb.length / 3;
-    for (let i = 0; i < rgb.length / 3; i++) {
-      const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
-      const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
-      if (!bin || Math.max(r, g, b) - Math.min(r, g, b) > GREATEST_TINT) continue;
-      addTo(bin, 1, r, g, b);
-    }
-  }
-  const counts = bins.map(({ count }) => count);
-  const bright = sum(counts);
-  if (bright === 0 || bright < pixels * 0.01) return { density: 0, colour: WHITE };
-  const besideWhite = indexOfLargest(counts, 1);
-  const peak = sum(counts.slice(Math.max(1, besideWhite - 1), besideWhite + 2));
-  const mode = peak > GLASS_PEAK * (bright - counts[0]!) ? besideWhite : indexOfLargest(counts, 0);
-  const { count, r, g, b } = bins[mode]!;
-  return {
-    density: (mode + 0.5) * BIN_WIDTH,
-    colour: [Math.round(r / count), Math.round(g / count), Math.round(b / count)],
-  };
-}
-
 /** Width of a bin in optical density. */
 const BIN_WIDTH = 0.005;
-
-/** Pixels of one density, and the sums of their grey levels. */
-interface Bin {
-  count: number;
-  r: number;
-  g: number;
-  b: number;
-}
-
-function emptyBins(): Bin[] {
-  return Array.from({ length: Math.ceil(DENSEST_GLASS / BIN_WIDTH) }, () => ({ count: 0, r: 0, g: 0, b: 0 }));
-}
-
-/** Takes numbers, not a bin: there are millions of pixels. */
-function addTo(bin: Bin, count: number, r: number, g: number, b: number): void {
-  bin.count += count;
-  bin.r += r;
-  bin.g += g;
-  bin.b += b;
-}
+const BINS = Math.ceil(DENSEST_GLASS / BIN_WIDTH);
+/** A pixel of this density or more is in no bin; a little more than the end of the last bin, so that none is lost. */
+const BEYOND_BINS = 3 * (DENSEST_GLASS + BIN_WIDTH);
 
 /** Fraction of the brightest pixels, without pure white ones, that counts as the light. */
 const WHITE_SHARE = 0.005;
 
 /**
- * The colour of the light, to which colours are relative: the brightest pixels, except the pure white with which
- * scanners fill areas. Glass, the most frequent bright colour, may be pale tissue in a picture without much glass; this
- * is not.
- * @returns red, green and blue, not rounded; undefined if they are too dark or differ too much, and so show tissue or a
- * lamp
+ * The bright pixels of a slide, from images of it at any magnification: what its glass and its light look like. Images
+ * are added one by one, so a slide is summarised as it is read.
  */
-export function findWhite(rasters: Iterable<Raster>): Rgb | undefined {
-  const bins = emptyBins();
-  let pixels = 0;
-  for (const { rgb } of rasters)
-    for (let i = 0; i < rgb.length / 3; i++) {
-      const [r, g, b] = [rgb[i * 3]!, rgb[i * 3 + 1]!, rgb[i * 3 + 2]!];
-      if (Math.min(r, g, b) === 255) continue;
-      pixels++;
-      const bin = bins[Math.floor(densityAt(rgb, i) / BIN_WIDTH)];
-      if (!bin) continue;
-      addTo(bin, 1, r, g, b);
+export class BrightPixels {
+  /** Per bin: number of pixels and sums of their grey levels. Grey pixels, then tinted ones. */
+  readonly #bins = new Float64Array(2 * BINS * 4);
+  #pixels = 0;
+  #pureWhite = 0;
+
+  add({ rgb }: Raster): this {
+    const bins = this.#bins;
+    let pureWhite = 0;
+    for (let i = 0; i < rgb.length; i += 3) {
+      const [r, g, b] = [rgb[i]!, rgb[i + 1]!, rgb[i + 2]!];
+      const density = DENSITY[r]! + DENSITY[g]! + DENSITY[b]!;
+      if (density > BEYOND_BINS) continue;
+      const bin = Math.floor(density / 3 / BIN_WIDTH);
+      if (bin >= BINS) continue;
+      const darkest = Math.min(r, g, b);
+      if (darkest === 255) pureWhite++;
+      const at = Math.max(r, g, b) - darkest > GREATEST_TINT ? (BINS + bin) * 4 : bin * 4;
+      bins[at]! += 1;
+      bins[at + 1]! += r;
+      bins[at + 2]! += g;
+      bins[at + 3]! += b;
     }
-  const found = { count: 0, r: 0, g: 0, b: 0 };
-  for (const bin of bins) {
-    addTo(found, bin.count, bin.r, bin.g, bin.b);
-    if (found.count >= Math.max(1, WHITE_SHARE * pixels)) {
-      const white = [found.r / found.count, found.g / found.count, found.b / found.count] as const;
+    this.#pixels += rgb.length / 3;
+    this.#pureWhite += pureWhite;
+    return this;
+  }
+
+  /**
+   * The glass: the most frequent density among the bright, grey pixels. Scanners fill areas without a scan with pure
+   * white, which is not the glass: a narrow peak beside the white is preferred. At least 1 % of the pixels must be like
+   * that; otherwise there is no visible glass, and it counts as white.
+   */
+  glass(): Glass {
+    const counts = Array.from({ length: BINS }, (_, bin) => this.#bins[bin * 4]!);
+    const bright = sum(counts);
+    if (bright === 0 || bright < this.#pixels * 0.01) return { density: 0, colour: WHITE };
+    const besideWhite = indexOfLargest(counts, 1);
+    const peak = sum(counts.slice(Math.max(1, besideWhite - 1), besideWhite + 2));
+    const mode = peak > GLASS_PEAK * (bright - counts[0]!) ? besideWhite : indexOfLargest(counts, 0);
+    const mean = (channel: number): number =>
+      Math.round(this.#bins[mode * 4 + 1 + channel]! / this.#bins[mode * 4]!);
+    return { density: (mode + 0.5) * BIN_WIDTH, colour: [mean(0), mean(1), mean(2)] };
+  }
+
+  /**
+   * The colour of the light, to which colours are relative: the brightest pixels, except the pure white with which
+   * scanners fill areas. Glass, the most frequent bright colour, may be pale tissue in a picture without much glass; this
+   * is not.
+   * @returns red, green and blue, not rounded; undefined if they are too dark or differ too much, and so show tissue or a
+   * lamp
+   */
+  white(): Rgb | undefined {
+    const enough = Math.max(1, WHITE_SHARE * (this.#pixels - this.#pureWhite));
+    const found = [-this.#pureWhite, ...WHITE.map((level) => -level * this.#pureWhite)];
+    for (let bin = 0; bin < BINS; bin++) {
+      for (const at of [bin * 4, (BINS + bin) * 4])
+        for (let i = 0; i < found.length; i++) found[i]! += this.#bins[at + i]!;
+      const [count, r, g, b] = found as [number, number, number, number];
+      if (count < enough) continue;
+      const white = [r / count, g / count, b / count] as const;
       return Math.max(...white) - Math.min(...white) > GREATEST_TINT ? undefined : white;
     }
+    return undefined;
   }
-  return undefined;
 }
 
 function sum(values: readonly number[]): number {

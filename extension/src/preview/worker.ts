@@ -8,8 +8,8 @@ import { gainOf } from '../../../core/src/stain/linear.ts';
 import { applyTables } from '../../../core/src/stain/linear-tables.ts';
 import {
   BLACK_DENSITY,
+  BrightPixels,
   densityAt,
-  findGlass,
   isNowhereDenser,
   requireTissue,
   tissueDensity,
@@ -62,7 +62,7 @@ async function fit({ window, table }: Of<'fit'>): Promise<WorkerAnswer> {
   const { runtime, statistics } = network!;
   const raster = await readWindow(window, table);
   const { width, height, rgb } = raster;
-  const glass = findGlass([raster]);
+  const glass = new BrightPixels().add(raster).glass();
   const minDensity = tissueDensity(glass.density);
   const weight = new Uint8Array(width * height);
   let [tissue, sum] = [0, 0];

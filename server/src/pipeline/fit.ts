@@ -11,9 +11,8 @@ import { addColours, type ColourSummary, emptySummary } from '../../../core/src/
 import { gainOf } from '../../../core/src/stain/linear.ts';
 import {
   BLACK_DENSITY,
+  BrightPixels,
   densityAt,
-  findGlass,
-  findWhite,
   type Glass,
   requireTissue,
   tissueDensity,
@@ -281,18 +280,16 @@ async function surveyOn(
       : overview;
   const chosen = evenlySpaced(all, count).filter(({ core }) => base.coverage(core).length > 0);
   const views: { window: Window; raster: Raster }[] = [];
+  const bright = new BrightPixels();
+  const view = async (window: Window): Promise<(typeof views)[number]> => {
+    const raster = await seen.read(scaled(window, base, overview), signal);
+    bright.add(raster);
+    return { window, raster };
+  };
   // A row at a time, for the same reason.
   for (const row of Map.groupBy(chosen, ({ core }) => core.y).values())
-    views.push(
-      ...(await Promise.all(
-        row.map(async (window) => ({
-          window,
-          raster: await seen.read(scaled(window, base, overview), signal),
-        })),
-      )),
-    );
-  const rasters = views.map(({ raster }) => raster);
-  const [glass, white] = [findGlass(rasters), findWhite(rasters)];
+    views.push(...(await Promise.all(row.map(view))));
+  const [glass, white] = [bright.glass(), bright.white()];
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
   const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
   return { windows, glass, white, tissueFraction: mean };

@@ -8,7 +8,7 @@ import { type Raster, WHITE } from '../../../core/src/image/raster.ts';
 import { type Rectangle, windowsOf } from '../../../core/src/image/windows.ts';
 import type { LazyList } from '../../../core/src/lazy-list.ts';
 import { ciede2000, labOf } from '../../../core/src/stain/ciede2000.ts';
-import { applyTables } from '../../../core/src/stain/linear-tables.ts';
+import { applyTables, type LinearTables } from '../../../core/src/stain/linear-tables.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { LinearTransfer } from '../../../core/src/stain/transfer.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
@@ -33,6 +33,8 @@ const WRONG_DIFFERENCE = 25;
  * not matter.
  */
 const BLOCK = 8;
+/** Maximum number of blocks to compare in each part, evenly spread over it: more of them would hardly tell more. */
+const BLOCKS = 64;
 /**
  * Number of frames of the finer level to check, evenly spread over those with tissue and over those with glass; and
  * their maximum number of pixels.
@@ -112,9 +114,9 @@ async function compare(
     if (under.width * under.height > WIDEST) return [];
     const [before, reduced] = await Promise.all([above.read(under, signal), below.read(at, signal)]);
     const differences: number[] = [];
-    for (const { rgb } of [before, reduced]) applyTables(transfer.tables, rgb);
-    for (let y = 0; y < at.height; y += BLOCK)
-      for (let x = 0; x < at.width; x += BLOCK) {
+    const step = BLOCK * Math.max(1, Math.ceil(Math.sqrt((at.width * at.height) / (BLOCK ** 2 * BLOCKS))));
+    for (let y = 0; y < at.height; y += step)
+      for (let x = 0; x < at.width; x += step) {
         const block = { x, y, width: Math.min(BLOCK, at.width - x), height: Math.min(BLOCK, at.height - y) };
         const covered = {
           x: Math.round((at.x + x) * ratio.x) - under.x,
@@ -122,7 +124,10 @@ async function compare(
           width: Math.max(1, Math.round(block.width * ratio.x)),
           height: Math.max(1, Math.round(block.height * ratio.y)),
         };
-        const [fine, small] = [meanOf(before, covered), meanOf(reduced, block)];
+        const [fine, small] = [
+          mappedMean(before, covered, transfer.tables),
+          mappedMean(reduced, block, transfer.tables),
+        ];
         // Glass on both sides says nothing; glass on only one side is a difference.
         if (Math.max(densityAt(fine, 0), densityAt(small, 0)) > transfer.fade.high)
           differences.push(ciede2000(labOf(...colour(fine)), labOf(...colour(small))));
@@ -170,16 +175,21 @@ function piecesOf({ x, y, width, height }: Rectangle): Rectangle[] {
   return pieces.map(({ core }) => ({ ...core, x: core.x + x, y: core.y + y }));
 }
 
-/** Mean grey levels over a rectangle, rounded, as one pixel. */
-function meanOf(
+/** Mean grey levels of a rectangle after the transfer, rounded, as one pixel. */
+function mappedMean(
   { rgb, width: across, height: down }: Raster,
   { x, y, width, height }: Rectangle,
+  tables: LinearTables,
 ): Uint8Array {
+  const [left, right] = [Math.max(0, x), Math.min(across, x + width)];
   const sums = [0, 0, 0];
   let count = 0;
-  for (let row = Math.max(0, y); row < Math.min(down, y + height); row++)
-    for (let column = Math.max(0, x); column < Math.min(across, x + width); column++, count++)
-      for (let c = 0; c < 3; c++) sums[c]! += rgb[(row * across + column) * 3 + c]!;
+  for (let row = Math.max(0, y); row < Math.min(down, y + height); row++) {
+    const mapped = rgb.slice((row * across + left) * 3, (row * across + right) * 3);
+    applyTables(tables, mapped);
+    for (let i = 0; i < mapped.length; i++) sums[i % 3]! += mapped[i]!;
+    count += right - left;
+  }
   return Uint8Array.from(sums, (sum) => Math.round(sum / Math.max(1, count)));
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { blankRaster, type Raster, type Rgb, WHITE } from '../../../core/src/image/raster.ts';
 import { addColours, emptySummary, partsOf } from '../../../core/src/stain/colour-summary.ts';
-import { findWhite } from '../../../core/src/stain/optical-density.ts';
+import { BrightPixels } from '../../../core/src/stain/optical-density.ts';
 import { scoreOf } from '../../../core/src/stain/other-stain.ts';
 
 interface Vector {
@@ -27,7 +27,7 @@ describe.each(vectors)('the vector of $tile', ({ tile, height, width, white, sum
   addColours(found, raster, all(raster), whole(raster), white ?? WHITE);
 
   it('has this light', () => {
-    const light = findWhite([raster]);
+    const light = new BrightPixels().add(raster).white();
     if (white === null) expect(light).toBeUndefined();
     else for (const c of [0, 1, 2] as const) expect(light![c]).toBeCloseTo(white[c], 9);
   });
@@ -86,13 +86,13 @@ describe('the light', () => {
     const raster = blankRaster(100, 100, WHITE);
     raster.rgb.subarray(0, 3 * 3000).fill(235);
     raster.rgb.subarray(0, 3 * 1500).fill(120);
-    expect(findWhite([raster])).toEqual([235, 235, 235]);
+    expect(new BrightPixels().add(raster).white()).toEqual([235, 235, 235]);
   });
 
   it.each<[string, Rgb]>([
     ['dense tissue', [150, 80, 130]],
     ['a yellow lamp', [250, 240, 190]],
   ])('cannot be determined from %s', (_name, colour) => {
-    expect(findWhite([blankRaster(50, 50, colour)])).toBeUndefined();
+    expect(new BrightPixels().add(blankRaster(50, 50, colour)).white()).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Raster, WHITE } from '../../../core/src/image/raster.ts';
 import { addColours, emptySummary } from '../../../core/src/stain/colour-summary.ts';
-import { findWhite } from '../../../core/src/stain/optical-density.ts';
+import { BrightPixels } from '../../../core/src/stain/optical-density.ts';
 import { judgeStain, type OutOfDistribution } from '../../../core/src/stain/other-stain.ts';
 
 type Density = readonly [number, number, number];
@@ -14,7 +14,7 @@ const HE = new Uint8Array(
 const picture = (rgb: Uint8Array): Raster => ({ width: 128, height: 96, rgb });
 
 function judge(raster: Raster, foreign = 0): OutOfDistribution {
-  const white = findWhite([raster]);
+  const white = new BrightPixels().add(raster).white();
   const summary = emptySummary();
   const { width, height } = raster;
   const weight = new Uint8Array(width * height).fill(1);
