@@ -118,7 +118,19 @@ describe('network', () => {
 
   it('does not start with a file that is not a graph', async () => {
     const broken = { ...model, graphs: { ...model.graphs, apply: new Uint8Array(100) } };
-    await expect(openNetwork({ model: broken, device: 'cpu', threads: 1 })).rejects.toThrow();
+    await expect(openNetwork({ model: broken, device: 'cpu', threads: 1 })).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+    });
+  });
+
+  it('says so if ONNX Runtime cannot be loaded, as on Alpine', async () => {
+    const said = 'libonnxruntime.so.1: cannot open shared object file';
+    const lacking = new URL(`data:text/javascript,throw new Error('${said}')`);
+    const start = { graphs: model.graphs, providers: [{ name: 'cpu' }], threads: 1 } as const;
+    await expect(startWorker(start, lacking)).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining(said),
+    });
   });
 
   it('uses the requested device, or names everything that is missing', async () => {

@@ -33,6 +33,7 @@ export interface OpenedDevice {
  * As many sessions as threads: two sessions of one thread are 2.0 times as fast as one, but one session on two threads
  * only 1.3 to 1.8 times.
  * (Measured on 2 cores, tiles of 552 and 1064.)
+ * @throws DEVICE_UNAVAILABLE, MODEL_INVALID
  */
 export async function openCpu(model: LoadedModel, threads: number): Promise<OpenedDevice> {
   const sessions = Math.min(threads, MAX_SESSIONS_ON_CPU);
@@ -46,7 +47,11 @@ export async function openCpu(model: LoadedModel, threads: number): Promise<Open
   const failed = started.find((one) => one.status === 'rejected');
   if (failed) {
     for (const worker of workers) worker.postMessage({ kind: 'close' });
-    throw failed.reason;
+    if (failed.reason instanceof StainError) throw failed.reason;
+    const said = runtimeMessage((failed.reason as Error).message);
+    throw new StainError('MODEL_INVALID', `ONNX Runtime cannot open the network: ${said}`, {
+      cause: failed.reason,
+    });
   }
   return {
     executionProvider: 'CPUExecutionProvider',
