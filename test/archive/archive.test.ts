@@ -328,6 +328,9 @@ describe('frames', () => {
     ['image/*', 'image/jpeg'],
     ['image/jpeg;q=0, image/*', 'image/png'],
     ['*/*, image/jpeg;q=0.0', 'image/png'],
+    ['image/*, image/jpeg;q=0.1', 'image/png'],
+    ['image/*;q=0.5, image/jpeg', 'image/jpeg'],
+    ['image/jpeg, image/*;q=0.5', 'image/jpeg'],
   ])('are rendered as a type that the client accepts: %s', async (accept, type) => {
     const answer = await get(`${pathOf(native)}/frames/2/rendered`, { Accept: accept });
     expect(answer.headers.get('content-type')).toBe(type);

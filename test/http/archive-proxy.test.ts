@@ -107,8 +107,8 @@ describe('what reaches the archive', () => {
     const headers = { accept: 'image/avif,image/webp,image/*,*/*;q=0.8' };
     for (const path of [`${FRAME}/rendered`, '/studies/1.2/thumbnail'])
       expect((await seen(await get(path, headers))).accept).toBe('image/jpeg');
-    const noJpeg = { accept: 'image/*, image/jpeg;q=0' };
-    expect((await seen(await get(`${FRAME}/rendered`, noJpeg))).accept).toBe('image/png');
+    for (const accept of ['image/*, image/jpeg;q=0', '*/*, image/jpeg;q=0', 'image/png, image/*;q=0.8'])
+      expect((await seen(await get(`${FRAME}/rendered`, { accept }))).accept, accept).toBe('image/png');
   });
 
   test('frames in another way if the archive refuses that, and from then on directly', async () => {

@@ -7,11 +7,9 @@ export interface Accepted {
   /** Media type of the parts, or of the single body. */
   readonly type: string;
   readonly transferSyntax: string | undefined;
-  /** Types that the list refuses: a wildcard includes none of them (RFC 9110 12.5.1). */
-  readonly refused: ReadonlySet<string>;
+  /** Types that the list refuses or wants less: a wildcard includes none of them (RFC 9110 12.5.1). */
+  readonly excluded: ReadonlySet<string>;
 }
-
-const NONE: ReadonlySet<string> = new Set();
 
 /**
  * The most wanted first, by weight and then by place in the list, without what is refused (`q=0`, RFC 9110 12.4.2); if
@@ -20,38 +18,38 @@ const NONE: ReadonlySet<string> = new Set();
 export function parseAccept(accept: string | undefined): Accepted[] {
   const members = splitOutsideQuotes(accept ?? '', ',').filter((member) => member.trim() !== '');
   if (members.length === 0)
-    return [{ multipart: true, type: '*/*', transferSyntax: undefined, refused: NONE }];
-  const { wanted = [], unwanted = [] } = Object.groupBy(members.map(parseMediaType), (member) =>
-    weightOf(member) > 0 ? 'wanted' : 'unwanted',
-  );
-  const refused = new Set(
-    unwanted
-      .map((member) => accepted(member, NONE))
-      .filter(({ transferSyntax }) => transferSyntax === undefined)
-      .map(({ type }) => type),
-  );
-  return wanted.toSorted((a, b) => weightOf(b) - weightOf(a)).map((member) => accepted(member, refused));
+    return [{ multipart: true, type: '*/*', transferSyntax: undefined, excluded: new Set() }];
+  const all = members.map((member) => {
+    const media = parseMediaType(member);
+    return { weight: weightOf(media), ...accepted(media) };
+  });
+  return all
+    .filter(({ weight }) => weight > 0)
+    .toSorted((a, b) => b.weight - a.weight)
+    .map(({ weight, ...member }) => {
+      const less = all.filter((other) => other.transferSyntax === undefined && other.weight < weight);
+      return { ...member, excluded: new Set(less.map(({ type }) => type)) };
+    });
 }
 
 /** Whether a member, possibly with wildcards, includes a media type. */
-export function includesType({ type, refused }: Accepted, offered: string): boolean {
+export function includesType({ type, excluded }: Accepted, offered: string): boolean {
   if (type === offered) return true;
   const isWithin = type === '*/*' || (type.endsWith('/*') && offered.startsWith(type.slice(0, -1)));
-  return isWithin && !refused.has(offered);
+  return isWithin && !excluded.has(offered);
 }
 
-function accepted({ essence, parameters }: MediaType, refused: ReadonlySet<string>): Accepted {
+function accepted({ essence, parameters }: MediaType): Omit<Accepted, 'excluded'> {
   const transferSyntax = parameters.get('transfer-syntax');
   // `*/*` gets multipart, the standard's default.
-  if (essence === '*/*') return { multipart: true, type: essence, transferSyntax, refused };
-  if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax, refused };
+  if (essence === '*/*') return { multipart: true, type: essence, transferSyntax };
+  if (essence !== 'multipart/related') return { multipart: false, type: essence, transferSyntax };
   // Some clients put the transfer syntax inside the quotes of the type.
   const inner = parseMediaType(parameters.get('type') ?? '*/*');
   return {
     multipart: true,
     type: inner.essence,
     transferSyntax: transferSyntax ?? inner.parameters.get('transfer-syntax'),
-    refused,
   };
 }
 

@@ -50,10 +50,20 @@ export function acceptWays(kind: ResourceKind, accepted: string | undefined, kno
   return waysOf(OTHER_JSON, known, ({ json }) => json);
 }
 
-/** As a browser asks for a picture of a page. Orthanc refuses the list; JPEG is the default (PS3.18 8.7.4). */
+/**
+ * One type for a list with wildcards, as browsers send for a picture of a page: Orthanc refuses such a list, and an archive
+ * need not know what a list excludes from its wildcard. JPEG is the default (PS3.18 8.7.4).
+ */
 function anyPicture(accepted: string | undefined): string | undefined {
-  const any = parseAccept(accepted).find(({ type }) => type === 'image/*');
-  return any && ['image/jpeg', 'image/png'].find((offered) => includesType(any, offered));
+  const list = parseAccept(accepted);
+  const isAny = list.some(
+    ({ type, excluded }) => type === 'image/*' || (type === '*/*' && excluded.size > 0),
+  );
+  if (!isAny) return undefined;
+  const pictures = list.map((member) =>
+    ['image/jpeg', 'image/png'].find((offered) => includesType(member, offered)),
+  );
+  return pictures.find((picture) => picture !== undefined);
 }
 
 function only(accept: string): AcceptWays {
