@@ -210,6 +210,37 @@ describe('values', () => {
     );
   });
 
+  // PS3.5 annexes H to K.
+  test.each([
+    ['\\ISO 2022 IR 87', 'Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B', 'Yamada^Tarou=山田^太郎'],
+    [
+      'ISO 2022 IR 13\\ISO 2022 IR 87',
+      '\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J',
+      'ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎',
+    ],
+    ['ISO_IR 13', '\xd4\xcf\xc0\xde^\xc0\xdb\xb3', 'ﾔﾏﾀﾞ^ﾀﾛｳ'],
+    ['\\ISO 2022 IR 149', 'Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7', 'Hong^Gildong=洪^吉洞'],
+    ['\\ISO 2022 IR 58', 'Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab', 'Zhang^XiaoDong=张^小东'],
+    ['ISO 2022 IR 100\\ISO 2022 IR 144', 'M\xfcller^\x1b-L\xbb\xee\xda', 'Müller^Люк'],
+    ['GB18030', 'Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab', 'Wang^XiaoDong=王^小东'],
+    ['ISO_IR 166', '\xa1\xd2', 'กา'],
+  ])('names in %s', (terms, stored, name) => {
+    const dataSet = DataSet.of({ SpecificCharacterSet: terms.split('\\') }).withElements([
+      { tag: '00100010', vr: 'PN', bytes: Buffer.from(stored, 'latin1') },
+      { tag: '00080060', vr: 'CS', bytes: Buffer.from('SM') },
+    ]);
+    expect(read(writeDataSet(dataSet)).string('PatientName')).toBe(name);
+  });
+
+  test('text in no known character set is read as Latin-1', () => {
+    for (const terms of ['ISO_IR 999', 'ISO 2022 IR 6\\nonsense', '']) {
+      const dataSet = DataSet.of({ SpecificCharacterSet: terms.split('\\') }).withElements([
+        { tag: '00100010', vr: 'PN', bytes: Buffer.from('M\xfcller\x1b$Z', 'latin1') },
+      ]);
+      expect(dataSet.string('PatientName')).toBe('Müller\x1b$Z');
+    }
+  });
+
   test('values of ours that are too long or not ASCII are faults', () => {
     expect(() => DataSet.of({ Modality: 'x'.repeat(17) })).toThrow(/too long/);
     expect(() => DataSet.of({ Manufacturer: 'ä' })).toThrow(/ASCII/);

@@ -1,27 +1,27 @@
 /** Decodes text by the Specific Character Set (0008,0005) of its data set; PS3.3 C.12.1.1.2. For reading only. */
-
-/** Defined terms for which the platform has a decoder; the rest is read as Latin-1, which never fails. */
-const LABELS = new Map([
-  ['ISO_IR 101', 'iso-8859-2'],
-  ['ISO_IR 109', 'iso-8859-3'],
-  ['ISO_IR 110', 'iso-8859-4'],
-  ['ISO_IR 144', 'iso-8859-5'],
-  ['ISO_IR 127', 'iso-8859-6'],
-  ['ISO_IR 126', 'iso-8859-7'],
-  ['ISO_IR 138', 'iso-8859-8'],
-  ['ISO_IR 148', 'windows-1254'],
-  ['ISO_IR 166', 'windows-874'],
-  ['ISO_IR 192', 'utf-8'],
-  ['GB18030', 'gb18030'],
-  ['GBK', 'gbk'],
-]);
+import { convertBytes } from 'dicom-character-set';
 
 /** VRs whose text is in the Specific Character Set; all others are ASCII (PS3.5 6.1.2.3). */
 const CHARACTER_SET_VRS = new Set(['LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UT']);
 
-/** @param term first value of Specific Character Set */
-export function decodeText(bytes: Uint8Array, vr: string, term: string): string {
-  const label = CHARACTER_SET_VRS.has(vr) ? LABELS.get(term) : undefined;
-  if (label) return new TextDecoder(label).decode(bytes);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+/** Text with code extensions is decoded piece by piece, slowly: a longer one is no name, and is read as Latin-1. */
+const MAX_EXTENDED_BYTES = 65_536;
+
+/** ASCII without escape sequences is the same in every character set. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the control character ESC begins code extensions
+const PLAIN = /^[\x00-\x1a\x1c-\x7f]*$/;
+
+/**
+ * Whatever cannot be decoded is read as Latin-1, which never fails.
+ * @param terms all values of Specific Character Set, with backslashes between them
+ */
+export function decodeText(bytes: Uint8Array, vr: string, terms: string): string {
+  const latin = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  if (terms === '' || !CHARACTER_SET_VRS.has(vr) || PLAIN.test(latin)) return latin;
+  if (terms.includes('\\') && bytes.length > MAX_EXTENDED_BYTES) return latin;
+  try {
+    return convertBytes(terms, bytes, { vr });
+  } catch {
+    return latin;
+  }
 }

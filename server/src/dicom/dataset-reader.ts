@@ -100,7 +100,7 @@ export function readDataSet(
     elements.push(element);
     // Its tag is low, so it comes before every sequence that may contain text.
     if (element.tag === '00080005')
-      characterSet = new DataSet([element]).string('SpecificCharacterSet') ?? '';
+      characterSet = new DataSet([element]).strings('SpecificCharacterSet').join('\\');
   }
   return { dataSet: new DataSet(elements), next: undefined };
 }

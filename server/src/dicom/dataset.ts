@@ -36,7 +36,7 @@ export class DataSet {
     this.elements = inOrder(elements);
     const own = find(this.elements, '00080005');
     this.#characterSet =
-      own && !isSequence(own) ? (splitText('CS', decodeText(own.bytes, 'CS', ''))[0] ?? '') : characterSet;
+      own && !isSequence(own) ? splitText('CS', decodeText(own.bytes, 'CS', '')).join('\\') : characterSet;
   }
 
   /** A new data set with our own ASCII values. */
