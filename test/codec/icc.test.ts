@@ -62,6 +62,16 @@ describe('colour table', () => {
     expect(table!.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
 
+  it.each([0, 0.01, 40])('refuses a profile that leaves no contrast: gamma %d', async (gamma) => {
+    await expect(makeColourTable(matrixProfile(SRGB, gamma))).rejects.toMatchObject({
+      code: 'ICC_PROFILE_INVALID',
+    });
+  });
+
+  it.each([0.5, 1, 2.6, 4])('takes a profile with gamma %d', async (gamma) => {
+    expect(await makeColourTable(matrixProfile(SRGB, gamma))).toBeDefined();
+  });
+
   it.each([
     ['too short', (p: Buffer) => p.subarray(0, 100)],
     ['no signature', (p: Buffer) => Buffer.concat([p.subarray(0, 36), Buffer.alloc(p.length - 36)])],
