@@ -38,6 +38,8 @@ it('slides a day follow from seconds that were measured', () => {
   }
 });
 
+const JPEG = { encoding: 'jpeg', quality: 90 } as const;
+
 /** A square slide of 256 x 256 tiles, each level a quarter of the one before in width and height. */
 function levels(gigapixels: number, syntax: string): Level[] {
   const size = 256;
@@ -57,7 +59,7 @@ it('the room that a slide reserves in the spool is what the code asks for', () =
   for (const [gigapixels, ...reserved] of rows)
     expect(reserved.map(Number), gigapixels).toEqual(
       [JPEG_BASELINE, EXPLICIT_LITTLE_ENDIAN].map((syntax) =>
-        Math.ceil(jobRoom(levels(Number(gigapixels), syntax).map(imageOf), 'jpeg').likely / 1e9),
+        Math.ceil(jobRoom(levels(Number(gigapixels), syntax).map(imageOf), JPEG).likely / 1e9),
       ),
     );
 });

@@ -66,7 +66,7 @@ export async function inspectRequest(
   const slide = await inspectSeries(request, environment, signal);
   requireDeclaredHe(slide, request);
   const announced = announcementOf(slide);
-  await requireCapacity(environment.spool, jobRoom(imagesOf(announced), request.encoding).minimum);
+  await requireCapacity(environment.spool, jobRoom(imagesOf(announced), request).minimum);
   const base = slide.levels[0]!.instances[0]!.dataset;
   return {
     ...fingerprintOf(announced.source, means, environment),
@@ -128,7 +128,7 @@ async function normalizeIn(
     announced,
     onAnnounced: ({ source }) => requirePinned(request, source, fingerprintFor(source)),
     roomFor: (slide) =>
-      checkpoint.reached.levels?.isComplete ? NOTHING : resultRoom(imagesOf(slide), request.encoding),
+      checkpoint.reached.levels?.isComplete ? NOTHING : resultRoom(imagesOf(slide), request),
   });
   const { slide } = open;
   // The metadata from the archive may lack what the instances say.
