@@ -35,6 +35,20 @@ describe('search', () => {
     );
   });
 
+  it('keeps series apart that have the same UID in two studies', async () => {
+    const inStudy = (study: string): unknown => ({
+      '0020000D': { vr: 'UI', Value: [study] },
+      '0020000E': { vr: 'UI', Value: ['1.5'] },
+    });
+    await withServer(
+      (_, response) => void response.end(JSON.stringify([inStudy('1.2'), inStudy('1.3')])),
+      async (client) => {
+        const found = await client.searchSeries({}, signal);
+        expect(found.map((item) => textOf(item, '0020000D'))).toEqual(['1.2', '1.3']);
+      },
+    );
+  });
+
   it('stops if the archive ignores offsets', async () => {
     await withServer(
       (_, response) => void response.end(JSON.stringify([result(1), result(2)])),

@@ -48,10 +48,17 @@ const element = (vr: string, ...Value: (string | number)[]) => ({ vr, Value });
 /** Puts a series into the archive, or changes it. */
 function put(
   uid: string,
-  { station = 'SCANNER1', date = daysAgo(0), instances = 4, maker = 'Maker', serial = '1' } = {},
+  {
+    study = '1.2',
+    station = 'SCANNER1',
+    date = daysAgo(0),
+    instances = 4,
+    maker = 'Maker',
+    serial = '1',
+  } = {},
 ): void {
   const json = {
-    [tagOf('StudyInstanceUID')]: element('UI', '1.2'),
+    [tagOf('StudyInstanceUID')]: element('UI', study),
     [tagOf('SeriesInstanceUID')]: element('UI', uid),
     [tagOf('StudyDate')]: element('DA', date),
     [tagOf('StationName')]: element('SH', station),
@@ -60,7 +67,10 @@ function put(
     [tagOf('NumberOfSeriesRelatedInstances')]: element('IS', instances),
   };
   const device = { Manufacturer: 'Maker', ManufacturerModelName: 'Alpha', DeviceSerialNumber: serial };
-  archive.set(uid, { json, header: DataSet.of({ BodyPartExamined: 'SKIN', ...device }) });
+  archive.set(study === '1.2' ? uid : `${study} ${uid}`, {
+    json,
+    header: DataSet.of({ BodyPartExamined: 'SKIN', ...device }),
+  });
 }
 
 const client: RuleServiceOptions['client'] = {
@@ -222,6 +232,15 @@ describe('a new series', () => {
     const later = await openSurveyed([rule({ name: 'two' })]);
     put('1.5');
     expect(await untilTaken(later, 1, 'two')).toMatchObject([{ seriesInstanceUid: '1.5' }]);
+  });
+
+  it('is one whose Series UID an older series of another study has', async () => {
+    put('1.1');
+    const service = await openSurveyed([rule()]);
+    put('1.1', { study: '1.3' });
+    expect(await untilTaken(service, 1)).toMatchObject([
+      { studyInstanceUid: '1.3', seriesInstanceUid: '1.1' },
+    ]);
   });
 
   it('or one since the date that the rule names', async () => {

@@ -63,7 +63,6 @@ export async function search(
   { maxResults, onLeftOut = () => {} }: SearchOptions = {},
 ): Promise<DicomJson[]> {
   const { path, query } = address(level, parameters);
-  const { tag } = UIDS.find((uid) => uid.level === level)!;
   const tell = (count: number): void => {
     if (count > 0) onLeftOut(count);
   };
@@ -106,9 +105,9 @@ export async function search(
     const before = seen.size;
     const valid = items.filter((item) => hasValidUids(item, level, parameters));
     for (const item of valid) {
-      const uid = textOf(item, tag)!;
-      seen.add(uid);
-      if (isWanted(item)) found.set(uid, item);
+      const key = keyOf(item, level);
+      seen.add(key);
+      if (isWanted(item)) found.set(key, item);
     }
     offset += items.length;
     held += bytes;
@@ -222,6 +221,14 @@ function withPage(query: URLSearchParams, limit: number, offset: number): URLSea
   // Archives that do not support it are asked for one page without it.
   if (offset > 0) page.set('offset', String(offset));
   return page;
+}
+
+/** The UIDs of a result from the top down, because converters give slides in different studies one Series UID. */
+function keyOf(item: DicomJson, level: SearchLevel): string {
+  const own = UIDS.findIndex((uid) => uid.level === level);
+  return UIDS.slice(0, own + 1)
+    .map(({ tag }) => textOf(item, tag) ?? '')
+    .join(' ');
 }
 
 /**

@@ -19,6 +19,7 @@ import {
 } from '../jobs/batch-records.ts';
 import type { Database } from '../jobs/database.ts';
 import { JOB } from '../jobs/job-records.ts';
+import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { type Arrival, keyOf } from './arrivals.ts';
 import type { HeaderFacts } from './match.ts';
 import type { Rule } from './rule.ts';
@@ -116,9 +117,10 @@ export class RuleRecords {
     this.#watch = watchRow(archive);
   }
 
-  /** Names a series in `rule_seen`. */
-  #seen(series: string): string {
-    return this.#archive === undefined ? series : `${this.#archive} ${series}`;
+  /** The name of a series in `rule_seen`; then the one that versions before 1.0 gave it, for all studies. */
+  #names(series: SeriesReference): [string, string] {
+    const prefix = this.#archive === undefined ? '' : `${this.#archive} `;
+    return [`${prefix}${keyOf(series)}`, `${prefix}${series.seriesInstanceUid}`];
   }
 
   /**
@@ -248,35 +250,39 @@ export class RuleRecords {
     );
   }
 
-  async known(series: readonly string[]): Promise<Map<string, Known>> {
+  /** What is known of these series, by their keys (study, space, series). */
+  async known(series: readonly SeriesReference[]): Promise<Map<string, Known>> {
     const rows = await this.#database.query<{
       series: string;
       is_old: boolean;
       sequence: string;
       header: HeaderFacts | null;
     }>(`SELECT series, is_old, sequence::text, header FROM ${SEEN} WHERE series = ANY ($1::text[])`, [
-      series.map((uid) => this.#seen(uid)),
+      series.flatMap((one) => this.#names(one)),
     ]);
-    return new Map(
-      rows.map(({ series: seen, is_old, sequence, header }) => [
-        seen.slice(seen.indexOf(' ') + 1),
-        { isOld: is_old, sequence: Number(sequence), header: header ?? {} },
-      ]),
-    );
+    const found = new Map(rows.map((row) => [row.series, row]));
+    const known = new Map<string, Known>();
+    for (const one of series) {
+      const name = this.#names(one).find((name) => found.has(name));
+      if (name === undefined) continue;
+      const { is_old: isOld, sequence, header } = found.get(name)!;
+      known.set(keyOf(one), { isOld, sequence: Number(sequence), header: header ?? {} });
+    }
+    return known;
   }
 
   /** @param isOld the series were in the archive before the first rule */
-  async addKnown(series: readonly string[], isOld: boolean): Promise<void> {
+  async addKnown(series: readonly SeriesReference[], isOld: boolean): Promise<void> {
     await this.#database.query(
       `INSERT INTO ${SEEN} (series, is_old) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING`,
-      [series.map((uid) => this.#seen(uid)), isOld],
+      [series.map((one) => this.#names(one)[0]), isOld],
     );
   }
 
-  async keepHeader(series: string, header: HeaderFacts): Promise<void> {
+  async keepHeader(series: SeriesReference, header: HeaderFacts): Promise<void> {
     await this.#database.query(
-      `UPDATE ${SEEN} SET header = coalesce(header, '{}') || $2::jsonb WHERE series = $1`,
-      [this.#seen(series), JSON.stringify(header)],
+      `UPDATE ${SEEN} SET header = coalesce(header, '{}') || $2::jsonb WHERE series = ANY ($1::text[])`,
+      [this.#names(series), JSON.stringify(header)],
     );
   }
 

@@ -356,11 +356,11 @@ export class RuleService {
     for (let at = 0; at < arrivals.length; at += CHUNK) {
       const chunk = arrivals.slice(at, at + CHUNK);
       const uids = chunk.map(({ seriesInstanceUid }) => seriesInstanceUid);
-      const known = await this.#records.known(uids);
-      const fresh = uids.filter((uid) => !known.has(uid));
+      const known = await this.#records.known(chunk);
+      const fresh = chunk.filter((arrival) => !known.has(keyOf(arrival)));
       if (fresh.length > 0) {
         await this.#records.addKnown(fresh, isOld);
-        for (const [uid, seen] of await this.#records.known(fresh)) known.set(uid, seen);
+        for (const [key, seen] of await this.#records.known(fresh)) known.set(key, seen);
       }
       for (const { rule, batch, seenAfter, accepted } of standing) {
         const lines = await this.#records.lines(batch, uids);
@@ -368,7 +368,7 @@ export class RuleService {
         const holds = new Map<string, Hold>();
         for (const arrival of chunk) {
           const line = lines.get(keyOf(arrival));
-          const seen = known.get(arrival.seriesInstanceUid)!;
+          const seen = known.get(keyOf(arrival))!;
           if (line) {
             const hasChanged =
               arrival.instances !== undefined && line.instances >= 0 && arrival.instances !== line.instances;
@@ -382,7 +382,7 @@ export class RuleService {
               if (hold) holds.set(keyOf(arrival), hold);
             }
             // The other rules compare with what was read.
-            known.set(arrival.seriesInstanceUid, { ...seen, header });
+            known.set(keyOf(arrival), { ...seen, header });
           }
         }
         if (matching.length === 0) continue;
@@ -415,7 +415,7 @@ export class RuleService {
       await this.#stay();
       const tags = [...new Set([...tagsOf(rules), ...(needsScanner ? SCANNER_TAGS : [])])];
       const told = await readHeader(client, arrival, tags, this.#end.signal);
-      await this.#records.keepHeader(arrival.seriesInstanceUid, told);
+      await this.#records.keepHeader(arrival, told);
       this.#unread.delete(key);
       return { ...header, ...told };
     } catch (thrown) {

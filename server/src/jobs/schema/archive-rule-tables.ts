@@ -1,6 +1,6 @@
 /**
  * Of rules for named archives: one row for each archive that is searched, as `rule_watch` is for the default one. Rows of
- * `rule_seen` name a series of such an archive by the name of the archive, a space and the Series Instance UID.
+ * `rule_seen` name a series of such an archive by the name of the archive, a space, and what they have for the default one.
  */
 export const ARCHIVE_RULE_TABLES = `
 CREATE TABLE stain_normalization.rule_watch_of (

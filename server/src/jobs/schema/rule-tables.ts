@@ -3,8 +3,9 @@
  * and it is served until `served_until`. Its series are lines of the batch: `instances` is the number of instances of a
  * series when it was taken up, -1 if the archive does not tell.
  *
- * `rule_seen` has every series that was seen, in the order of `sequence`, because clocks are set back; those up to
- * `seen_after` are not new to a rule, nor are those that were in the archive before the first rule (`is_old`).
+ * `rule_seen` has every series that was seen, by Study and Series Instance UID, in the order of `sequence`, because
+ * clocks are set back; those up to `seen_after` are not new to a rule, nor are those that were in the archive before the
+ * first rule (`is_old`).
  * `rule_watch` has one row. `surveyed_from`: everything since that Study Date is in `rule_seen`.
  */
 export const RULE_TABLES = `
