@@ -55,8 +55,9 @@ describe('the index', () => {
     const { instances, leftOut } = served.archive.statistics;
     expect(instances).toBe(2);
     const told = leftOut.map(({ reason, paths }) => [reason, ...paths.map((path) => basename(path))]);
-    expect(told).toHaveLength(3);
+    expect(told).toHaveLength(4);
     expect(told).toContainEqual(['They are not DICOM files.', 'notes.txt']);
+    expect(told).toContainEqual(['They are hidden: their names begin with a dot.', '.hidden.dcm']);
     expect(told).toContainEqual([
       "They are slides in a scanner's own format; convert them to DICOM first.",
       'scan.SVS',
@@ -75,6 +76,34 @@ describe('the index', () => {
     const { instances, leftOut } = own.archive.statistics;
     expect([instances, leftOut.map(({ paths }) => paths.length)]).toEqual([0, [2]]);
     expect(leftOut[0]!.reason).toBe('The instance is stored as explicit VR big endian.');
+  });
+
+  it('says that it cannot open names that are not UTF-8', async () => {
+    await using own = await serveArchive();
+    const latin1 = (name: string): Buffer =>
+      Buffer.concat([Buffer.from(`${own.folder}/`), Buffer.from(name, 'latin1')]);
+    await writeFile(latin1('H\xe4matoxylin.dcm'), slide.bytes);
+    await mkdir(latin1('Sch\xe4del'));
+    await writeFile(join(own.folder, 'Sch\u00e4del.dcm'), native.bytes);
+    await own.archive.rescan();
+    const { instances, leftOut } = own.archive.statistics;
+    expect(instances).toBe(1);
+    expect(leftOut).toMatchObject([{ reason: expect.stringContaining('not UTF-8'), paths: { length: 2 } }]);
+  });
+
+  it('shows the larger of two copies, because the other may be cut off', async () => {
+    await using own = await serveArchive();
+    await writeFile(join(own.folder, 'a.dcm'), slide.bytes.subarray(0, -1000));
+    await writeFile(join(own.folder, 'b.dcm'), slide.bytes);
+    await writeFile(join(own.folder, 'c.dcm'), slide.bytes);
+    await own.archive.rescan();
+    const { leftOut } = own.archive.statistics;
+    expect(leftOut).toMatchObject([
+      {
+        reason: 'Another file has the same SOP Instance UID.',
+        paths: [join(own.folder, 'a.dcm'), join(own.folder, 'c.dcm')],
+      },
+    ]);
   });
 
   it('says what it cannot read: broken links, special files, folders', async () => {

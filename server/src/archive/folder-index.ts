@@ -227,14 +227,16 @@ export class FolderIndex {
   #rebuild(): void {
     this.#studies = new Map();
     this.#bySop = new Map();
-    for (const [, { instance }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1)))
-      if (typeof instance !== 'string') this.#show(instance);
+    for (const { instance } of this.#files.values()) if (typeof instance !== 'string') this.#show(instance);
   }
 
-  /** Shows the instance unless another file with its SOP Instance UID is already shown. */
+  /** Shows the instance unless a better file with its SOP Instance UID is already shown. */
   #show(instance: IndexedInstance): void {
     const shown = this.#bySop.get(instance.sopUid);
-    if (shown && shown.path !== instance.path) return;
+    if (shown && shown.path !== instance.path) {
+      if (!isBetter(instance, shown)) return;
+      this.#hide(shown);
+    }
     this.#bySop.set(instance.sopUid, instance);
     const study = getOrAdd(this.#studies, instance.studyUid, () => new Map<string, Series>());
     getOrAdd(study, instance.seriesUid, () => new Map<string, IndexedInstance>()).set(
@@ -254,6 +256,11 @@ export class FolderIndex {
     if (series?.size === 0) study!.delete(seriesUid);
     if (study?.size === 0) this.#studies.delete(studyUid);
   }
+}
+
+/** Of two copies the larger one, because the other may have been cut off while it was copied; then the first by name. */
+function isBetter(one: IndexedInstance, other: IndexedInstance): boolean {
+  return one.size === other.size ? one.path < other.path : one.size > other.size;
 }
 
 /** Formats that are known for slides. TIFF is not among them: most of its files are pictures. */
@@ -322,7 +329,12 @@ interface Found {
   readonly reason?: string;
 }
 
-/** All files below a folder, in any layout, without hidden ones (which include half-received instances). */
+/** Half-received instances are hidden (store.ts), and so is what systems and programs write for themselves. */
+const NOT_FOR_USERS = /^\.(?!.*\.dcm$)|^\._/i;
+/** In place of bytes that are not UTF-8. */
+const REPLACEMENT = '\uFFFD';
+
+/** All files below a folder, in any layout, without hidden ones. */
 async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<Found> {
   try {
     // Follows symbolic links, but not in circles.
@@ -331,8 +343,16 @@ async function* filesIn(folder: string, visited: Set<string>): AsyncGenerator<Fo
     visited.add(real);
     // Entry by entry: a folder may have millions of them.
     for await (const entry of await opendir(folder)) {
-      if (entry.name.startsWith('.')) continue;
+      if (NOT_FOR_USERS.test(entry.name)) continue;
       const path = join(folder, entry.name);
+      if (entry.name.startsWith('.')) {
+        yield { path, reason: 'They are hidden: their names begin with a dot.' };
+        continue;
+      }
+      if (entry.name.includes(REPLACEMENT) && (await stat(path).catch(codeOf)) === 'ENOENT') {
+        yield { path, reason: 'Their names, or those of their folders, are not UTF-8; rename them.' };
+        continue;
+      }
       const found = entry.isSymbolicLink() ? await stat(path).catch(codeOf) : entry;
       if (typeof found === 'string') yield { path, reason: `They are broken links (${found}).` };
       else if (found.isDirectory()) yield* filesIn(path, visited);
