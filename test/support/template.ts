@@ -11,7 +11,7 @@ export const THUMBNAIL =
 /** @param seed another number gives another content */
 export function templateOf(id: string, seed = 0, changes: Partial<Template> = {}): Template {
   const classes: Template['classes'] = Array.from({ length: 3 }, (_, i) => ({
-    share: 0.3,
+    share: [0.4, 0.3, 0.3][i]!,
     mean: [1 - i / 4 + seed / 1000, -0.2, 0.3],
     sd: [0.2, 0.1, 0.1],
   }));

@@ -43,6 +43,51 @@ describe('the hash of a template', () => {
   });
 });
 
+describe('a document that no fit gives is refused', () => {
+  const template = templateOf('a');
+  const withCovariance = (...rows: number[][]): object => ({
+    ...template,
+    densities: template.densities.map((one) => ({ ...one, covariance: rows })),
+  });
+
+  it.each([
+    ['a negative variance', withCovariance([-1, 0, 0], [0, 1, 0], [0, 0, 1])],
+    ['all variances negative', withCovariance([-1, 0, 0], [0, -1, 0], [0, 0, -1])],
+    ['not symmetric', withCovariance([0.1, 0.5, 0], [0, 0.1, 0], [0, 0, 0.1])],
+    ['a correlation above 1', withCovariance([0.1, 0.2, 0], [0.2, 0.1, 0], [0, 0, 0.1])],
+    ['correlations that exclude each other', withCovariance([1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1])],
+    [
+      'shares of more than everything',
+      { ...template, classes: template.classes.map((one) => ({ ...one, share: 0.6 })) },
+    ],
+    [
+      'a negative density',
+      { ...template, densities: template.densities.map((one) => ({ ...one, mean: [-0.5, 0.5, 0.2] })) },
+    ],
+    ['glass like tissue', { ...template, glassDensity: 50 }],
+  ])('%s', (_what, changed) => {
+    expect(() => parseTemplate(JSON.stringify(changed), 'x')).toThrow(
+      expect.objectContaining({ code: 'TEMPLATE_INVALID' }),
+    );
+  });
+
+  it('but not one with a class of a single colour, or of two stains that always occur together', () => {
+    for (const covariance of [
+      [
+        [0, 0, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+      ],
+      [
+        [0.01, 0.02, 0.03],
+        [0.02, 0.04, 0.06],
+        [0.03, 0.06, 0.09],
+      ],
+    ])
+      expect(() => parseTemplate(JSON.stringify(withCovariance(...covariance)), 'x')).not.toThrow();
+  });
+});
+
 it('a template of another network is refused, naming the versions of both', () => {
   const template = templateOf('a');
   const { name, version, sha256 } = template.model;
