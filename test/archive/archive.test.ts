@@ -374,7 +374,47 @@ describe('frames', () => {
     expect([info.width, info.height, data[0]]).toEqual([8, 8, 10]);
     expect((await get(`${pathOf(native)}/thumbnail`)).headers.get('content-type')).toMatch('image/jpeg');
     expect((await get(`${pathOf(native)}/frames/9/rendered`)).status).toBe(404);
-    expect((await get(`${pathOf(native)}/rendered?viewport=0,9`)).status).toBe(400);
+    for (const wrong of [
+      'viewport=0,9',
+      'viewport=x',
+      'viewport=8,8,0,0,0,8',
+      'viewport=8,8,0,0,999,8',
+      'quality=0',
+      'quality=101',
+    ])
+      expect((await get(`${pathOf(native)}/rendered?${wrong}`)).status, wrong).toBe(400);
+  });
+
+  // PS3.18 8.3.5.1.
+  it('are rendered in part, mirrored, and with the quality that is asked for', async () => {
+    const colourful = storableSlide('colourful', {
+      frames: [noise(16 * 16 * 3, 1)],
+      transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+      photometricInterpretation: 'RGB',
+    });
+    await using own = await serveArchive();
+    await writeFile(join(own.folder, 'colourful.dcm'), colourful.bytes);
+    await own.archive.rescan();
+    const frame = `${own.url}${pathOf(colourful)}/frames/1/rendered`;
+    const pixels = async (query: string) => {
+      const answer = await fetch(`${frame}?${query}`, { headers: { Accept: 'image/png' } });
+      return sharp(Buffer.from(await answer.arrayBuffer()))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+    };
+    const whole = await pixels('');
+    const at = (x: number, y: number): Buffer => {
+      const start = (y * whole.info.width + x) * 3;
+      return whole.data.subarray(start, start + 3);
+    };
+    const { data, info } = await pixels('viewport=100,100,3,5,8,4');
+    expect([info.width, info.height]).toEqual([8, 4]);
+    expect(data.subarray(0, 3)).toEqual(at(3, 5));
+    const mirrored = await pixels('viewport=100,100,3,5,-8,-4');
+    expect(mirrored.data.subarray(0, 3)).toEqual(at(10, 8));
+    const size = async (quality: number) =>
+      (await (await fetch(`${frame}?quality=${quality}`)).arrayBuffer()).byteLength;
+    expect(await size(10)).toBeLessThan(await size(95));
   });
 });
 

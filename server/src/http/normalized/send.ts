@@ -6,7 +6,7 @@ import { blankRaster, copyOverlap, type Raster, WHITE } from '../../../../core/s
 import { negotiateBulkData, negotiateFrames, negotiateRendered } from '../../archive/accept.ts';
 import { isUnchanged } from '../../archive/caching.ts';
 import { type OutgoingPart, sendParts, write, writeAll } from '../../archive/multipart-response.ts';
-import { parseViewport, pictureOf } from '../../archive/rendered.ts';
+import { pictureOf, readRendering } from '../../archive/rendered.ts';
 import { type BulkDataUri, binaryAt, dicomJsonPieces } from '../../dicom/to-json.ts';
 import type { ListedSeries } from '../../normalized/catalogue.ts';
 import { isFinalRefusal, PICTURE_PIXELS } from '../../normalized/normalized-archive.ts';
@@ -127,9 +127,7 @@ export async function sendRendered(
   asked: Asked,
 ): Promise<void> {
   const type = negotiateRendered(request.get('accept'));
-  const viewport = parseViewport(
-    new URL(request.url, 'http://localhost').searchParams.get('viewport') ?? undefined,
-  );
+  const rendering = readRendering(request.url);
   if (numbers && numbers.length > 1)
     throw new StainError('NOT_ACCEPTABLE', 'Only one frame can be rendered per request.');
   const { instance, level } = await smallestOf(instances, asked);
@@ -140,7 +138,7 @@ export async function sendRendered(
   const raster = await (numbers
     ? frameRaster(instance, level, numbers[0]! - 1, asked, held)
     : wholeImage(instance, level, asked, held));
-  const picture = await pictureOf(raster, type, viewport);
+  const picture = await pictureOf(raster, type, rendering);
   held.dispose();
   response.setHeader('Content-Type', type);
   response.setHeader('Content-Length', picture.length);
