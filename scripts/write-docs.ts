@@ -10,7 +10,7 @@ const INTRODUCTION = `# Configuration
 Made by \`npm run docs\` from the schema; do not edit.
 
 Each setting has a key in a JSON file (\`--config FILE\` or \`STAIN_CONFIG\`) and an environment variable. The environment
-overrides the file, and the file overrides the defaults.`;
+overrides the file, and the file overrides the defaults. In the environment a list is written with commas, or as JSON like objects.`;
 
 const ARCHIVES = `## Several archives
 

@@ -46,6 +46,10 @@ describe('the configuration', () => {
     });
     expect(config.dicomweb).toMatchObject({ headers: { Authorization: 'Bearer x' }, timeoutSeconds: 1.5 });
     expect(config.server.allowedOrigins).toEqual(['https://a.example', 'http://b.example:81']);
+    const asJson = loadConfig({
+      env: { STAIN_SERVER_ALLOWED_ORIGINS: '["https://a.example", "http://b.example:81"]' },
+    });
+    expect(asJson.server.allowedOrigins).toEqual(config.server.allowedOrigins);
     expect(config.device).toBe('cuda:1');
     expect([config.viewer.enabled, config.archive.sample]).toEqual([false, true]);
   });
@@ -57,6 +61,16 @@ describe('the configuration', () => {
     ['an unknown device', { env: { STAIN_DEVICE: 'tpu' } }, /device \(STAIN_DEVICE\)/],
     ['a mistyped variable', { env: { STAIN_SERVER_PROT: '1' } }, /STAIN_SERVER_PROT/],
     ['headers that are not JSON', { env: { STAIN_DICOMWEB_HEADERS: 'Bearer x' } }, /STAIN_DICOMWEB_HEADERS/],
+    [
+      'a header that cannot be sent, as of a token with the newline of its file',
+      { env: { STAIN_DICOMWEB_HEADERS: '{"Authorization":"Bearer x\\n"}' } },
+      /dicomweb\.headers\.Authorization .*newline/,
+    ],
+    ['a header that is none', { env: { STAIN_DICOMWEB_HEADERS: '{"Bad Header":"x"}' } }, /name of a header/],
+    ['a header of the connection', { env: { STAIN_DICOMWEB_HEADERS: '{"Host":"x"}' } }, /service itself/],
+    ['an archive with a query', { env: { STAIN_DICOMWEB_URL: 'http://a/dicom-web?token=x' } }, /no query/],
+    ['a thousand threads', { env: { STAIN_THREADS: '1000' } }, /threads/],
+    ['a list that is not JSON', { env: { STAIN_SERVER_ALLOWED_HOSTS: '["a' } }, /STAIN_SERVER_ALLOWED_HOSTS/],
     ['an unknown key in the file', { env: {}, content: { server: { prot: 1 } } }, /server .*prot/],
     [
       'a section that is no object',
@@ -129,6 +143,10 @@ describe('the configuration', () => {
       );
     },
   );
+
+  it('reads a file that begins with a byte order mark', () => {
+    expect(loadConfig({ file: file('\uFEFF{"device": "cpu"}'), env: {} }).device).toBe('cpu');
+  });
 
   it('never shows a secret value in an error', () => {
     const env = {

@@ -13,7 +13,25 @@ import { jsonFault } from './setting.ts';
 
 const folder = (fallback: string, meaning: string) => z.string().min(1).default(fallback).describe(meaning);
 const httpUrl = z.url({ protocol: /^https?$/ });
+/** Paths are appended to it, so a query would be lost, and with it a token in it. */
+const rootUrl = httpUrl.refine(
+  (url) => !URL.canParse(url) || !/[?#]/.test(url),
+  'must have no query and no fragment; tokens go into headers',
+);
 const count = z.int().min(1);
+/** More threads than this only take memory and time, whatever the machine. */
+const MAX_THREADS = 256;
+/** Of a message itself (RFC 9110, RFC 9112): they are for the client to set. */
+const FRAMING =
+  /^(?:connection|content-length|expect|host|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i;
+const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]+$/, 'is not the name of a header')
+  .refine((name) => !FRAMING.test(name), 'is set by the service itself');
+/** As they can be sent, RFC 9110 5.5; a newline at the end comes with tokens that are read from a file. */
+const headerValue = z
+  .string()
+  .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be one line, without a newline at its end, in Latin-1');
 /** Asymmetric algorithms (RFC 7518, RFC 8037). */
 const SIGNATURES = [
   'RS256',
@@ -36,7 +54,7 @@ const secret = z.union(
 export type Secret = z.infer<typeof secret>;
 
 const login = z.strictObject({ user: z.string().min(1), password: secret });
-const withoutLogin = httpUrl.refine(
+const withoutLogin = rootUrl.refine(
   (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
   'user and password go into "basic", not into the URL',
 );
@@ -226,9 +244,9 @@ const schema = z.strictObject({
       .describe('Put the sample slide into an empty embedded archive, so that there is something to see.'),
   }),
   dicomweb: z.strictObject({
-    url: httpUrl.optional().describe('Base URL of the DICOMweb archive that holds the slides.'),
+    url: rootUrl.optional().describe('Base URL of the DICOMweb archive that holds the slides.'),
     headers: z
-      .record(z.string(), z.string())
+      .record(headerName, headerValue)
       .default({})
       .describe(
         'Headers for every request to the archive, such as Authorization. Secret. A JSON object in the environment.',
@@ -453,7 +471,12 @@ const schema = z.strictObject({
     .describe(
       'auto, cpu, cuda or cuda:N. "auto" uses CUDA if it is proved to work and otherwise says why not; "cuda" fails in that case.',
     ),
-  threads: z.int().min(0).default(0).describe('Threads for codecs and inference. 0: one for each core.'),
+  threads: z
+    .int()
+    .min(0)
+    .max(MAX_THREADS)
+    .default(0)
+    .describe('Threads for codecs and inference. 0: one for each core. More than cores make it slower.'),
   models: z.strictObject({
     directory: z
       .string()
@@ -757,7 +780,8 @@ function refuseMistypedVariables(env: ConfigSources['env']): void {
 function readFile(path: string): Record<string, unknown> {
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
+    // Editors on Windows begin a file with a byte order mark.
+    json = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (cause) {
     throw invalid(`The file ${path} ${jsonFault(cause)}`, {}, cause);
   }
@@ -779,15 +803,21 @@ function fromText(text: string, leaf: z.ZodType, variable: string): unknown {
     case 'boolean':
       return text === 'true' || (text === 'false' ? false : text);
     case 'array':
-      return text.split(',').map((part) => part.trim());
+      return text.trimStart().startsWith('[')
+        ? fromJson(text, 'list', variable)
+        : text.split(',').map((part) => part.trim());
     case 'record':
-      try {
-        return JSON.parse(text);
-      } catch (cause) {
-        throw invalid(`${variable} is not a JSON object.`, { keys: [variable] }, cause);
-      }
+      return fromJson(text, 'object', variable);
     default:
       return text;
+  }
+}
+
+function fromJson(text: string, what: string, variable: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`${variable} is not a JSON ${what}.`, { keys: [variable] }, cause);
   }
 }
 

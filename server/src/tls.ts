@@ -41,8 +41,15 @@ export async function readTlsFiles(
   ]);
   // Node takes a file without a certificate for an empty list.
   if (ca) requireUsable(`${section}.caFile`, () => new X509Certificate(ca));
+  if (cert) requireUsable(`${section}.certFile`, () => new X509Certificate(requirePem(cert)));
   if (cert && key) requireUsable(`${section}.keyFile`, () => createSecureContext({ cert, key }));
   return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}
+
+/** Node reads a certificate in DER too, but not for TLS. */
+function requirePem(file: Buffer): Buffer {
+  if (file.includes('-----BEGIN')) return file;
+  throw Object.assign(new Error('not PEM'), { code: 'ERR_OSSL_PEM_NO_START_LINE' });
 }
 
 function requireUsable(setting: string, use: () => unknown): void {

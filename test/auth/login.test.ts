@@ -151,8 +151,12 @@ it('an unreachable issuer is not a fault of the token, and is queried again', as
 
 describe('the configuration', () => {
   it.each([
-    ['server.host', { STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: '0.0.0.0' }],
-    ['server.host', { STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: '127.0.0.1.example' }],
+    ['server.host', { STAIN_OIDC_ISSUER: '', STAIN_OIDC_AUDIENCE: '', STAIN_SERVER_HOST: '0.0.0.0' }],
+    [
+      'server.host',
+      { STAIN_OIDC_ISSUER: '', STAIN_OIDC_AUDIENCE: '', STAIN_SERVER_HOST: '127.0.0.1.example' },
+    ],
+    ['oidc.issuer', { STAIN_OIDC_ISSUER: '' }],
     ['oidc.audience', { STAIN_OIDC_AUDIENCE: '' }],
     ['oidc.issuer', { STAIN_OIDC_ISSUER: 'http://issuer.example' }],
   ])('is refused if it leaves a gap: %s', (key, env: Record<string, string>) => {
@@ -163,7 +167,7 @@ describe('the configuration', () => {
 
   it('lets a service without a login listen to its own host only, where everybody may do everything', async () => {
     for (const host of ['127.0.0.1', '::1', 'localhost']) {
-      const none = open({ STAIN_OIDC_ISSUER: '', STAIN_SERVER_HOST: host });
+      const none = open({ STAIN_OIDC_ISSUER: '', STAIN_OIDC_AUDIENCE: '', STAIN_SERVER_HOST: host });
       expect(none.isRequired).toBe(false);
       expect((await none.identify(undefined)).id).toBe('local');
     }

@@ -194,6 +194,11 @@ describe('the certificate of an archive', () => {
 describe('the files of the settings', () => {
   it.each([
     ['a key without its certificate', () => ({ keyFile: clientFiles.keyFile }), 'dicomweb.tls.certFile'],
+    [
+      'certificate and key the wrong way round',
+      () => ({ certFile: clientFiles.keyFile, keyFile: clientFiles.certFile }),
+      'dicomweb.tls.certFile',
+    ],
     ['a certificate without its key', () => ({ certFile: clientFiles.certFile }), 'dicomweb.tls.keyFile'],
     [
       'a key of another certificate',

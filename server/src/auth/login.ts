@@ -24,6 +24,9 @@ export interface Login {
 export function openLogin({ oidc, server }: Pick<Config, 'oidc' | 'server'>): Login {
   const { issuer, audience } = oidc;
   if (issuer === undefined) {
+    // Probably a variable that is empty: nobody sets an audience and wants no login.
+    if (audience !== undefined)
+      throw invalidSetting('oidc.issuer', 'set the issuer of the tokens, or remove oidc.audience.');
     if (!isLoopback(server.host))
       throw invalidSetting(
         'server.host',

@@ -351,13 +351,13 @@ function isMarkup(body: Buffer): boolean {
   return /^\ufeff?\s*<(!doctype|html)/i.test(body.toString('utf8', 0, MARKUP_BYTES));
 }
 
-/** With a trailing slash, without a query. @throws CONFIGURATION_INVALID */
+/** With a trailing slash. @throws CONFIGURATION_INVALID for a URL that paths cannot be appended to */
 export function parseRoot(text: string): URL {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
     throw new StainError('CONFIGURATION_INVALID', 'The DICOMweb URL must be an http or https URL.');
   const url = new URL(text);
-  url.search = '';
-  url.hash = '';
+  if (/[?#]/.test(text))
+    throw new StainError('CONFIGURATION_INVALID', 'The DICOMweb URL must have no query and no fragment.');
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url;
 }
