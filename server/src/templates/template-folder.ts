@@ -1,12 +1,12 @@
 /** Templates as files, for the command line: the shipped ones and the user's own, one JSON file each, named by id. */
 import { randomUUID } from 'node:crypto';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { StainError } from '../../../core/src/errors.ts';
 import { parseTemplate, versionOf } from '../../../core/src/stain/template.ts';
 import type { Template } from '../../../core/src/stain/template-document.ts';
 import type { TemplateStore } from '../pipeline/template-store.ts';
-import { makeSettingFolder, unwritable } from '../setting.ts';
+import { invalidSetting, makeSettingFolder, unwritable } from '../setting.ts';
 
 export interface TemplateFolder extends TemplateStore {
   /** The templates shipped with the product. */
@@ -24,29 +24,47 @@ export interface TemplateFolderOptions {
   readonly shipped: string;
   /** The user's folder, created when the first template is added. It may be the shipped one, to rebuild that. */
   readonly own: string;
-  /** Called for a user's file that is ignored because a shipped template has its id. */
-  onIgnored?(file: string, id: string): void;
+  /** Called for a user's file that is not used. @param why the rest of a sentence that begins with the file */
+  onIgnored?(file: string, why: string): void;
 }
 
-/** Reads all files before it returns anything. @throws TEMPLATE_INVALID, TEMPLATE_OUTDATED */
+/**
+ * A file of the user's that cannot be read is an error only for whoever asks for that template: others go on.
+ * @throws TEMPLATE_INVALID, TEMPLATE_OUTDATED for a shipped one
+ */
 export function createTemplateFolder({ shipped, own, onIgnored }: TemplateFolderOptions): TemplateFolder {
   const readShipped = async (): Promise<Template[]> =>
     resolve(shipped) === resolve(own) ? [] : readTemplates(shipped);
-  const read = async (): Promise<Map<string, Template>> => {
+  const read = async () => {
     const templates = new Map((await readShipped()).map((template) => [template.id, template]));
     const fixed = new Set(templates.keys());
-    for (const name of await namesIn(own)) {
-      const file = join(own, name);
-      const template = await readTemplate(file);
-      if (fixed.has(template.id)) onIgnored?.(file, template.id);
-      else templates.set(template.id, template);
+    const found: { readonly file: string; readonly template: Template }[] = [];
+    const unreadable = new Map<string, unknown>();
+    for (const file of await templateFiles(own))
+      try {
+        found.push({ file, template: await readTemplate(file) });
+      } catch (error) {
+        unreadable.set(basename(file, '.json'), error);
+        onIgnored?.(file, 'is ignored: it is not a template that this version can read.');
+      }
+    // Of several files with one template, the one named by its id counts.
+    const [named, others] = [true, false].map((is) =>
+      found.filter(({ file, template }) => (basename(file, '.json') === template.id) === is),
+    );
+    for (const { file, template } of [...named!, ...others!]) {
+      const { id } = template;
+      if (fixed.has(id))
+        onIgnored?.(file, `is ignored: template "${id}" comes with the product. Give it another id.`);
+      else if (templates.has(id)) onIgnored?.(file, `is ignored: another file has template "${id}" too.`);
+      else templates.set(id, template);
     }
-    return templates;
+    return { templates, unreadable };
   };
   const get = async (id: string): Promise<Template> => {
-    const templates = await read();
+    const { templates, unreadable } = await read();
     const template = templates.get(id);
     if (template) return template;
+    if (unreadable.has(id)) throw unreadable.get(id);
     throw new StainError(
       'TEMPLATE_NOT_FOUND',
       `There is no template "${id}". There are: ${[...templates.keys()].join(', ') || 'none'}.`,
@@ -54,7 +72,7 @@ export function createTemplateFolder({ shipped, own, onIgnored }: TemplateFolder
   };
   return {
     shipped: readShipped,
-    list: async () => [...(await read()).values()],
+    list: async () => [...(await read()).templates.values()],
     get,
     async version(id, sha256) {
       const found = versionOf(await get(id));
@@ -88,8 +106,12 @@ export async function templateFiles(folder: string): Promise<string[]> {
   return (await namesIn(folder)).map((name) => join(folder, name));
 }
 
+/** @throws CONFIGURATION_INVALID if something else is in its place */
 async function namesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    throw invalidSetting('templates.directory', `the folder cannot be read (${cause.code}).`, cause);
+  });
   return names.filter((name) => name.endsWith('.json') && !name.startsWith('.')).sort();
 }
 
@@ -98,5 +120,12 @@ async function readTemplates(folder: string): Promise<Template[]> {
 }
 
 async function readTemplate(file: string): Promise<Template> {
-  return parseTemplate(await readFile(file, 'utf8'), file);
+  return parseTemplate(await templateText(file), file);
+}
+
+/** @throws TEMPLATE_INVALID if the file cannot be read */
+export async function templateText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new StainError('TEMPLATE_INVALID', `${file} cannot be read (${cause.code}).`, { cause });
+  });
 }

@@ -48,11 +48,8 @@ export function compose(config: Config): Composition {
   const templates = createTemplateFolder({
     shipped: join(models, 'templates'),
     own: config.templates.directory,
-    onIgnored(file, id) {
-      if (!ignored.has(file))
-        process.stderr.write(
-          `${file} is ignored: template "${id}" comes with the product. Give it another id.\n`,
-        );
+    onIgnored(file, why) {
+      if (!ignored.has(file)) process.stderr.write(`${file} ${why}\n`);
       ignored.add(file);
     },
   });

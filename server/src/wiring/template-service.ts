@@ -1,10 +1,9 @@
 /** Assembles the templates of a process that serves or works from the parts of the composition. */
-import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { toStainError } from '../../../core/src/errors.ts';
 import type { JobService } from '../jobs/job-service.ts';
 import { readTemplate } from '../templates/read-template.ts';
-import { templateFiles } from '../templates/template-folder.ts';
+import { templateFiles, templateText } from '../templates/template-folder.ts';
 import { TemplateService } from '../templates/template-service.ts';
 import type { Composition } from './composition.ts';
 
@@ -29,7 +28,7 @@ export async function bringInTemplates(
   const installed = await models();
   for (const file of files)
     try {
-      await templates.bringIn(await readTemplate(await readFile(file, 'utf8'), file, installed));
+      await templates.bringIn(await readTemplate(await templateText(file), file, installed));
     } catch (thrown) {
       const { code } = toStainError(thrown);
       log.warn({ file, code }, 'a template of templates.directory is not used');
