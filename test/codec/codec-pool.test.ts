@@ -108,6 +108,26 @@ describe('codec pool', () => {
     expect(after).not.toEqual(testFrame(64, 48));
   });
 
+  it('counts the pixels of a caller who has left until its thread is done with them', async () => {
+    const own = new CodecPool({ threads: 4, worker: new URL('./broken-worker.ts', import.meta.url) });
+    const leave = new AbortController();
+    const hanging = own.decode(Uint8Array.of(1), frameFormat(NATIVE, 9000, 9000), { signal: leave.signal });
+    await expect.poll(() => own.pixels).toBe(81e6);
+    leave.abort(new Error('left'));
+    await expect(hanging).rejects.toThrow('left');
+    // The thread goes on for a while.
+    expect(own.pixels).toBe(81e6);
+    await expect.poll(() => own.pixels).toBe(0);
+    await own.close();
+  });
+
+  it('fails, and lives on, if no thread can start', async () => {
+    const own = new CodecPool({ threads: 2, worker: new URL('./no-such-worker.ts', import.meta.url) });
+    const frame = own.decode(testFrame(64, 48), frameFormat(NATIVE, 64, 48), { signal });
+    await expect(frame).rejects.toMatchObject({ code: 'INTERNAL', message: 'A codec thread cannot start.' });
+    await own.close();
+  });
+
   it('passes on errors with their code and data', async () => {
     const decoded = pool.decode(
       await pool.encode(testFrame(64, 48), options, signal),
@@ -210,6 +230,17 @@ describe('frames that are mapped', () => {
       message: expect.stringContaining('kept its codec busy'),
     });
     await own.close();
+  });
+
+  it('too slowly are not blamed on the frame that would have been next', async () => {
+    const own = new CodecPool({ threads: 1 });
+    const begun = performance.now();
+    await map(own, 1);
+    await own.close();
+    // Two of the frames, so that the limit passes while one is encoded.
+    const late = new CodecPool({ threads: 1, timeLimitMs: (performance.now() - begun) * 1.5 });
+    await expect(map(late, 8)).rejects.toMatchObject({ data: expect.not.objectContaining({ inBatch: 1 }) });
+    await late.close();
   });
 
   it('while the pool is closed fail like all others', async () => {

@@ -5,17 +5,17 @@ import type { ColourTable } from '../../../core/src/codec/colour-table.ts';
 import { type FrameFormat, requireFrameSize } from '../../../core/src/codec/frame-format.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
-import { Budget } from '../sharing/budget.ts';
+import { Budget, type Reservation } from '../sharing/budget.ts';
 import type { CodecAnswer, CodecTask, CodecWork, StoredFrame } from './codec-worker.ts';
 import type { ColourMap } from './colour-map.ts';
 import type { EncodeOptions } from './encode-frame.ts';
-import { mayEnd, newGate } from './thread-gate.ts';
+import { isNew, mayEnd, newGate } from './thread-gate.ts';
 
 /**
- * The slowest codec takes about 10 s for a frame of the largest size (`MAX_FRAME_PIXELS`), and several times that on a
- * busy machine.
+ * For a task: a frame, or a megapixel of small ones. The slowest codec takes about 10 s for a frame of the largest size
+ * (`MAX_FRAME_PIXELS`), and several times that on a busy machine.
  */
-const FRAME_TIME_LIMIT_MS = 60_000;
+const TASK_TIME_LIMIT_MS = 60_000;
 
 /**
  * When the caller leaves, a running decode gets this long to finish: frames take milliseconds, and replacing a
@@ -33,7 +33,7 @@ const WORKER = new URL(
 
 export interface CodecPoolOptions {
   readonly threads: number;
-  /** Time limit for one frame, in milliseconds; a thread that exceeds it is terminated. Default one minute. */
+  /** Time limit for one task, in milliseconds; a thread that exceeds it is terminated. Default one minute. */
   readonly timeLimitMs?: number;
   /** Worker module. Default `codec-worker.ts`. */
   readonly worker?: URL;
@@ -43,6 +43,13 @@ export interface DecodeOptions {
   /** Converts the pixels to sRGB, see icc.ts. */
   readonly table?: ColourTable | undefined;
   readonly signal: AbortSignal;
+}
+
+interface Running {
+  /** Whether its thread may be terminated now. */
+  isEndable(): boolean;
+  /** It has no thread and will get none. */
+  fail(): void;
 }
 
 export interface MapOptions {
@@ -65,11 +72,12 @@ export class CodecPool {
   readonly #slots: LimitFunction;
   readonly #pixels = new Budget(PIXELS_AT_ONCE);
   readonly #timeLimitMs: number;
-  /** Running tasks, and whether their threads may be terminated now. */
-  readonly #running = new Map<Promise<unknown>, () => boolean>();
+  readonly #running = new Map<Promise<unknown>, Running>();
   #closed = false;
+  /** Why a thread did not start. */
+  #startFault: unknown;
 
-  constructor({ threads, timeLimitMs = FRAME_TIME_LIMIT_MS, worker = WORKER }: CodecPoolOptions) {
+  constructor({ threads, timeLimitMs = TASK_TIME_LIMIT_MS, worker = WORKER }: CodecPoolOptions) {
     this.#slots = pLimit(threads);
     this.#timeLimitMs = timeLimitMs;
     this.#pool = new Piscina({
@@ -77,6 +85,11 @@ export class CodecPool {
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: 30_000,
+    });
+    // Without a listener the process would end. Tasks wait for the other threads, if there are any.
+    this.#pool.on('error', (cause) => {
+      this.#startFault = cause;
+      if (this.#pool.threads.length === 0) for (const { fail } of this.#running.values()) fail();
     });
   }
 
@@ -95,10 +108,10 @@ export class CodecPool {
     { table, signal }: DecodeOptions,
   ): Promise<Uint8Array> {
     requireFrameSize(format);
-    using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
+    const pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = ownBuffer(bytes);
     const work = { kind: 'decode', bytes: own, format, table } as const;
-    return (await this.#run(work, [own.buffer], signal)) as Uint8Array;
+    return (await this.#run(work, [own.buffer], signal, pixels)) as Uint8Array;
   }
 
   /** Encodes RGB as a stored frame; `rgb` is transferred and empty afterwards. */
@@ -118,29 +131,35 @@ export class CodecPool {
     { colours, output, signal }: MapOptions,
   ): Promise<readonly Uint8Array[]> {
     requireFrameSize(format);
-    using _pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
+    const pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = frames.map(({ bytes, visible }) => ({ bytes: ownBuffer(bytes), visible }));
     return (await this.#run(
       { kind: 'map', frames: own, format, colours, options: output },
       own.map(({ bytes }) => bytes.buffer),
       signal,
+      pixels,
     )) as readonly Uint8Array[];
   }
 
   /** Terminates the threads; running tasks fail with SHUTTING_DOWN. */
   async close(): Promise<void> {
     this.#closed = true;
-    const busy = [...this.#running].filter(([, isEndable]) => !isEndable()).map(([answer]) => answer);
+    const busy = [...this.#running].filter(([, { isEndable }]) => !isEndable()).map(([answer]) => answer);
     await Promise.allSettled(busy);
     await this.#pool.destroy();
   }
 
+  /** @param pixels returned when no thread needs them any more, which may be after the caller has left */
   async #run(
     work: CodecWork,
     buffers: readonly ArrayBufferLike[],
     signal: AbortSignal,
+    pixels?: Reservation,
   ): Promise<Exclude<CodecAnswer, { error: unknown }>> {
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      pixels?.[Symbol.dispose]();
+      throw signal.reason;
+    }
     const end = new AbortController();
     const cancelled = Promise.withResolvers<never>();
     const cancel = (): void => {
@@ -149,7 +168,9 @@ export class CodecPool {
     };
     signal.addEventListener('abort', cancel, { once: true });
     try {
-      const result = this.#slots(() => this.#inThread(work, buffers, end));
+      const result = this.#slots(() => this.#inThread(work, buffers, end)).finally(() =>
+        pixels?.[Symbol.dispose](),
+      );
       const answer = await Promise.race([result, cancelled.promise]);
       if (!('error' in answer)) return answer;
       const { code, message, data, cause } = answer.error;
@@ -171,9 +192,10 @@ export class CodecPool {
     const task: CodecTask = { work, gate: newGate() };
     const isEndable = (): boolean => mayEnd(task.gate);
     const thread = new AbortController();
-    let isLate = false;
+    let [isLate, isWithoutThread] = [false, false];
     let leaving: NodeJS.Timeout | undefined;
     const endThread = (): void => {
+      isWithoutThread = isNew(task.gate);
       if (isEndable()) thread.abort();
     };
     end.signal.addEventListener('abort', () => {
@@ -187,7 +209,7 @@ export class CodecPool {
       transferList: buffers as ArrayBuffer[],
       signal: thread.signal,
     });
-    this.#running.set(answer, isEndable);
+    this.#running.set(answer, { isEndable, fail: endThread });
     const failed = (what: string, more: { cause?: unknown; data?: StainError['data'] }): StainError =>
       new StainError('FRAME_INVALID', `A frame ${what}.`, more);
     const tooLong = `kept its codec busy for more than ${this.#timeLimitMs / 1000} s`;
@@ -197,6 +219,8 @@ export class CodecPool {
     } catch (cause) {
       // Errors of the codecs are returned as answers: if something is thrown, the thread is gone.
       if (this.#closed) throw shuttingDown(cause);
+      if (isWithoutThread && this.#startFault !== undefined)
+        throw new StainError('INTERNAL', 'A codec thread cannot start.', { cause: this.#startFault });
       throw failed(isLate ? tooLong : 'crashed its codec', { cause });
     } finally {
       clearTimeout(timer);
@@ -206,7 +230,8 @@ export class CodecPool {
     // It stopped by itself, between two frames.
     if ('error' in given && given.error.code === 'CANCELLED') {
       if (this.#closed) throw shuttingDown();
-      if (isLate) throw failed(tooLong, { data: given.error.data });
+      // Not necessarily by the fault of the frame that is named: it was the next one.
+      if (isLate) throw failed(tooLong, {});
     }
     return given;
   }

@@ -48,6 +48,7 @@ export type CodecAnswer =
 
 export default async function run({ work, gate }: CodecTask): Promise<CodecAnswer> {
   try {
+    closeGate(gate);
     await loadNativeCodecs();
     requireWanted(gate);
     // Encoded frames are small, so they are copied.
