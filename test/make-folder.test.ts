@@ -21,6 +21,11 @@ it('is not disturbed by others that make the same folder', async () => {
   const folder = join(await place(), 'a', 'b', 'c');
   const made = await Promise.all(Array.from({ length: 8 }, () => makeFolder(folder)));
   expect(made.filter(Boolean)).toHaveLength(1);
+  // At any moment: one may see that the parent is missing, and then that the other has made it.
+  for (let i = 0; i < 300; i++) {
+    const below = join(folder, String(i), 'd');
+    await Promise.all([makeFolder(below), new Promise(setImmediate).then(() => makeFolder(below))]);
+  }
 });
 
 it('fails where there is a file', async () => {

@@ -7,17 +7,22 @@ import { dirname, resolve } from 'node:path';
  * @returns whether it is new
  * @throws the error of the file system
  */
-export async function makeFolder(folder: string, mode?: number): Promise<boolean> {
-  const path = resolve(folder);
+export function makeFolder(folder: string, mode?: number): Promise<boolean> {
+  return make(resolve(folder), mode, false);
+}
+
+/** @param hasParent it was there a moment ago */
+async function make(path: string, mode: number | undefined, hasParent: boolean): Promise<boolean> {
   try {
     await mkdir(path, { mode });
     return true;
   } catch (error) {
     if (await isFolder(path)) return false;
     const parent = dirname(path);
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || (await isFolder(parent))) throw error;
-    await makeFolder(parent, mode);
-    return makeFolder(path, mode);
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && !hasParent && parent !== path;
+    if (!isMissing) throw error;
+    await make(parent, mode, false);
+    return make(path, mode, true);
   }
 }
 

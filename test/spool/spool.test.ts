@@ -208,6 +208,19 @@ describe('a reservation', () => {
     await expect(spool.take(1)).rejects.toThrow(full);
   });
 
+  it('that cannot be written grants nothing', async () => {
+    const options = { directory, quotaBytes: 200e6 };
+    await using spool = await createTemporarySpool(options);
+    // Stands for a full disk.
+    await mkdir(join(directory, 'ledger.json.new'));
+    await expect(spool.take(50e6)).rejects.toThrow();
+    await expect(spool.take(40e6)).rejects.toThrow();
+    await rm(join(directory, 'ledger.json.new'), { recursive: true });
+    await using other = await createTemporarySpool(options);
+    await other.take(190e6);
+    await expect(spool.take(40e6)).rejects.toThrow(full);
+  });
+
   it('is not changed by an attempt that was overtaken', async () => {
     const options = { directory, quotaBytes: 1000 };
     const frozen = await openJobSpool(options, OLD);

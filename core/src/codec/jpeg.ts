@@ -8,6 +8,7 @@ import { decodeWith, type WasmDecoder, wasmCodec } from './wasm-codec.ts';
 
 const SOI = 0xd8;
 const EOI = 0xd9;
+const SOS = 0xda;
 /** Tables, application data, comments, restart interval: what may precede the frame header. */
 const SKIPPED = new Set([0xc4, 0xcc, 0xdb, 0xdd, 0xfe, ...Array.from({ length: 16 }, (_, n) => 0xe0 + n)]);
 /** SOF0 and SOF1. */
@@ -36,7 +37,10 @@ const libjpegTurbo = wasmCodec<{ JPEGDecoder: new () => WasmDecoder }>('libjpeg-
 /** Adobe's marker segment with transform 0: three components are RGB (ISO/IEC 10918-6, 6.5.3). */
 const ADOBE_RGB = Uint8Array.of(0xff, 0xee, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 0);
 
-/** libjpeg's warnings are errors here: it would replace missing or unreadable data with grey and continue. */
+/**
+ * libjpeg's warnings are errors here: it would replace missing or unreadable data with grey and continue. It does not
+ * warn of a missing scan (`endOfCodestream`).
+ */
 export async function decodeJpeg(
   bytes: Uint8Array,
   format: FrameFormat,
@@ -44,7 +48,20 @@ export async function decodeJpeg(
 ): Promise<Uint8Array> {
   const header = readHeader(bytes);
   requireFormat(header, format);
-  const codestream = bytes.subarray(0, endOfCodestream(bytes, header.end) ?? bytes.length);
+  const end = endOfCodestream(bytes, header);
+  const decode = (length: number): Promise<Uint8Array> =>
+    decodeCodestream(bytes.subarray(0, length), header, format, memory);
+  // Without an end marker, a 0 at the end is padding to an even length (PS3.5 A.4) or belongs to the last scan.
+  if (end !== undefined || bytes.at(-1) !== 0) return decode(end ?? bytes.length);
+  return decode(bytes.length).catch(() => decode(bytes.length - 1));
+}
+
+async function decodeCodestream(
+  codestream: Uint8Array,
+  header: JpegHeader,
+  format: FrameFormat,
+  memory?: Uint8Array,
+): Promise<Uint8Array> {
   const parts = [codestream.subarray(0, 2)];
   // libjpeg assumes YCbCr if the codestream does not say otherwise.
   if (header.colours === undefined && !isYcbcr(header, format)) parts.push(ADOBE_RGB);
@@ -95,15 +112,22 @@ function isYcbcr({ colours, isSubsampled }: JpegHeader, { photometricInterpretat
 /**
  * Offset after the end marker (EOI), found by following the scans after the frame header (ITU-T T.81 B.1.1); undefined
  * without a marker. Anything after it, such as padding or a line break, is not part of the codestream.
+ * @throws FRAME_INVALID if a component has no scan
  */
-function endOfCodestream(bytes: Uint8Array, start: number): number | undefined {
-  for (let at = start; at + 1 < bytes.length; ) {
+function endOfCodestream(bytes: Uint8Array, header: JpegHeader): number | undefined {
+  let end: number | undefined;
+  let scanned = 0;
+  for (let at = header.end; at + 1 < bytes.length && end === undefined; ) {
     const marker = bytes[at + 1]!;
     if (bytes[at] !== 0xff || marker === 0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd7)) at++;
-    else if (marker === EOI) return at + 2;
-    else at += 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+    else if (marker === EOI) end = at + 2;
+    else {
+      if (marker === SOS) scanned += bytes[at + 4] ?? 0;
+      at += 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+    }
   }
-  return undefined;
+  if (scanned < header.components) throw invalidFrame('A JPEG frame lacks a scan.');
+  return end;
 }
 
 /**
@@ -166,7 +190,7 @@ function readHeader(bytes: Uint8Array): JpegHeader {
 export function asYbrFull422(bytes: Uint8Array, format: FrameFormat): Uint8Array | undefined {
   const header = readHeader(bytes);
   requireFormat(header, format);
-  const end = endOfCodestream(bytes, header.end);
+  const end = endOfCodestream(bytes, header);
   const isNamed = format.photometricInterpretation === 'YBR_FULL_422';
   const fits = header.isBaseline && isYcbcr(header, format) && (header.is422 || isNamed);
   return fits && end !== undefined ? bytes.subarray(0, end) : undefined;

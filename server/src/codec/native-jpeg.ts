@@ -12,7 +12,14 @@ const LIBRARY = 'libturbojpeg.so.0';
 // turbojpeg.h, version 3.
 const TJINIT_DECOMPRESS = 1;
 const TJPF_RGB = 0;
-const TJPARAM = { stopOnWarning: 0, width: 5, height: 6, precision: 7, scanLimit: 13 } as const;
+const TJPARAM = {
+  stopOnWarning: 0,
+  subsampling: 4,
+  width: 5,
+  height: 6,
+  precision: 7,
+  scanLimit: 13,
+} as const;
 
 /**
  * A thread cannot be ended during a native call, so only what takes milliseconds is decoded natively: one scan, and no
@@ -47,6 +54,8 @@ async function openDecoder(): Promise<NativeJpegDecoder | undefined> {
       get(decoder, parameter),
     );
     if (found[0] !== columns || found[1] !== rows || found[2] !== 8) return undefined;
+    // TJSAMP_UNKNOWN, which the WebAssembly binding refuses.
+    if (get(decoder, TJPARAM.subsampling) === -1) return undefined;
     const length = columns * rows * 3;
     const rgb = memory?.length === length ? memory : new Uint8Array(length);
     const failed = decompress(decoder, codestream, codestream.length, rgb, 0, TJPF_RGB) !== 0;

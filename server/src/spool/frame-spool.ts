@@ -220,7 +220,8 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
       let [next, stop] = [i, start];
       for (; next < inFileOrder.length; next++) {
         const frame = frames[inFileOrder[next]!]!;
-        if (file[frame] !== file[first] || offsets[frame]! - stop > GAP_BYTES) break;
+        const isFar = offsets[frame]! - stop > GAP_BYTES || offsets[frame]! - start > 2 * BATCH_BYTES;
+        if (file[frame] !== file[first] || isFar) break;
         stop = offsets[frame]! + lengths[frame]!;
       }
       const run = await this.#read(file[first]!, start, stop - start);

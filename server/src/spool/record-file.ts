@@ -88,7 +88,8 @@ export async function readRecords(path: string): Promise<unknown[] | undefined> 
     if (body.length !== bytes.readUInt32LE(at) || crc32(body) !== bytes.readUInt32LE(at + 4))
       return undefined;
     try {
-      records.push(deserialize(body));
+      // A copy: arrays of the record are views of what it is read from, and would keep the whole file.
+      records.push(deserialize(new Uint8Array(body)));
     } catch {
       // Written by another version of V8, before an upgrade.
       return undefined;

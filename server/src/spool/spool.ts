@@ -65,8 +65,10 @@ export interface JobSpool extends Spool {
   putDown(state: 'waiting' | 'resting'): Promise<void>;
 }
 
-/** A folder for one use in this process. */
-/** @param onlyFree takes no room from jobs that are waiting or have failed */
+/**
+ * A folder for one use in this process.
+ * @param onlyFree takes no room from jobs that are waiting or have failed
+ */
 export async function createTemporarySpool(
   options: SpoolOptions,
   { onlyFree = false }: { readonly onlyFree?: boolean } = {},
@@ -179,6 +181,9 @@ export async function spoolUse(options: SpoolOptions): Promise<SpoolUse> {
   };
 }
 
+/** Bytes in total that are granted, why they are not, or undefined if they were granted before. */
+type Answer = number | StainError | undefined;
+
 class HeldSpool implements JobSpool, AsyncDisposable {
   readonly directory: string;
   readonly #options: SpoolOptions;
@@ -260,27 +265,25 @@ class HeldSpool implements JobSpool, AsyncDisposable {
 
   async regain(): Promise<void> {
     if (this.#wantedBefore > this.#granted)
-      await withLedger(this.#options.directory, (ledger) => this.#ask(ledger, this.#wantedBefore)).then(
-        throwAny,
-      );
+      await this.#request((ledger) => this.#ask(ledger, this.#wantedBefore));
   }
 
   async reserve({ minimum, likely }: NeededRoom): Promise<void> {
-    await withLedger(this.#options.directory, async (ledger) => {
+    await this.#request(async (ledger) => {
       const { capacity } = await diskRoom(this.#options);
       if (minimum > capacity) throw tooSmall(minimum, capacity);
       const estimate = Math.min(likely, MAX_ESTIMATED * capacity);
       // What was measured before, byte by byte, is more reliable than any estimate.
       if (this.#wantedBefore <= estimate) this.#wantedBefore = 0;
       return this.#ask(ledger, Math.max(this.#used, estimate, this.#wantedBefore));
-    }).then(throwAny);
+    });
   }
 
   async take(bytes: number): Promise<void> {
     this.#used += bytes;
     if (this.#used <= this.#granted) return;
     try {
-      await withLedger(this.#options.directory, (ledger) => this.#grow(ledger)).then(throwAny);
+      await this.#request((ledger) => this.#grow(ledger));
     } catch (error) {
       this.#used -= bytes;
       throw error;
@@ -313,7 +316,14 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     atWork.delete(this.#owner);
   }
 
-  async #grow(ledger: Ledger): Promise<StainError | undefined> {
+  /** What is granted counts once the ledger is written: on a full disk it may not be. @throws why there is no room */
+  async #request(ask: (ledger: Ledger) => Promise<Answer>): Promise<void> {
+    const answer = await withLedger(this.#options.directory, ask);
+    if (answer instanceof StainError) throw answer;
+    if (answer !== undefined) [this.#granted, this.#wants] = [answer, 0];
+  }
+
+  async #grow(ledger: Ledger): Promise<Answer> {
     // While this call waited for the ledger, another one may have reserved enough.
     if (this.#used <= this.#granted) return undefined;
     return this.#ask(ledger, this.#used, this.#used + Math.max(MIN_STEP, this.#granted * STEP_PART));
@@ -330,9 +340,9 @@ class HeldSpool implements JobSpool, AsyncDisposable {
 
   /**
    * Requests this many bytes in total. @param welcome the number to take if nothing has to be evicted for it
-   * @returns why there is no room: the ledger remembers who was refused what
+   * @returns an error if there is no room: the ledger remembers who was refused what
    */
-  async #ask(ledger: Ledger, bytes: number, welcome = bytes): Promise<StainError | undefined> {
+  async #ask(ledger: Ledger, bytes: number, welcome = bytes): Promise<Answer> {
     const own = this.#find(ledger);
     if (!own) return new StainError('CANCELLED', 'Another attempt has taken over the folder in the spool.');
     const { capacity, diskFree } = await diskRoom(this.#options);
@@ -340,11 +350,11 @@ class HeldSpool implements JobSpool, AsyncDisposable {
     let outstanding = await ledger.outstanding();
     const ask = (total: number): Decision =>
       decide(ledger.all, own, total, { capacity, diskFree: diskFree - outstanding }, Date.now());
-    const grant = (total: number): void => {
-      [this.#granted, this.#wants] = [total, 0];
+    const grant = (total: number): number => {
       ledger.set({ ...own, state: 'working', owner: this.#owner, bytes: total, wants: 0 });
+      return total;
     };
-    if (isFree(ask(welcome))) return void grant(welcome);
+    if (isFree(ask(welcome))) return grant(welcome);
     let decision = ask(bytes);
     if (!isFree(decision)) {
       await ledger.reap();
@@ -359,7 +369,7 @@ class HeldSpool implements JobSpool, AsyncDisposable {
       return full(bytes - own.bytes, decision);
     }
     for (const name of decision.evicted) await ledger.evict(name);
-    return void grant(bytes);
+    return grant(bytes);
   }
 }
 
@@ -407,7 +417,3 @@ function tooSmall(bytes: number, capacity: number): StainError {
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-
-function throwAny(error: StainError | undefined): void {
-  if (error) throw error;
-}

@@ -39,6 +39,20 @@ function withIdentifiers(jpeg: Buffer, identifiers: string): Buffer {
   return copy;
 }
 
+/** 16 x 16, baseline, one scan for each component: `cjpeg -quality 50 -sample 2x1 -baseline -scans FILE`. */
+const THREE_SCANS = [
+  '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19i',
+  'Z2hnPk1xeXBkeFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2Nj',
+  'Y2NjY2NjY2P/wAARCAAQABADASEAAhEBAxEB/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUF',
+  'BAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVW',
+  'V1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi',
+  '4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/AOSgtenFaMFn04q1bWvTitW2s+nFf//EAB8BAAMBAQEBAQEBAQEAAAAAAAABAgME',
+  'BQYHCAkKC//EALURAAIBAgQEAwQHBQQEAAECdwABAgMRBAUhMQYSQVEHYXETIjKBCBRCkaGxwQkjM1LwFWJy0QoWJDThJfEXGBka',
+  'JicoKSo1Njc4OTpDREVGR0hJSlNUVVZXWFlaY2RlZmdoaWpzdHV2d3h5eoKDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2',
+  't7i5usLDxMXGx8jJytLT1NXW19jZ2uLj5OXm5+jp6vLz9PX29/j5+v/aAAgBAhEAPwDnfvDoe8f/2gAIAQMRAD8A7sFV2PMwlU//',
+  '2Q==',
+];
+
 describe('a stored frame in an instance of YBR_FULL_422', () => {
   const format = frameFormat(BASELINE, 16, 16);
   const named = { ...format, photometricInterpretation: 'YBR_FULL_422' };
@@ -185,6 +199,31 @@ describe('JPEG baseline', () => {
     ).rejects.toMatchObject({
       code: 'FRAME_INVALID',
     });
+  });
+
+  it('reads a frame without its end marker, but with padding, whatever its last byte', async () => {
+    for (let seed = 0; seed < 40; seed++) {
+      const jpeg = encode(testFrame(24, 16, seed), 24, 16, jpegTurbo.SAMP_422);
+      const cut = Buffer.concat([jpeg.subarray(0, -2), Buffer.alloc(1)]);
+      const format = frameFormat(BASELINE, 24, 16);
+      expect(await decodeFrame(cut, format), String(seed)).toEqual(await decodeFrame(jpeg, format));
+    }
+  });
+
+  it('refuses a frame that lacks a whole scan, of which libjpeg does not warn', async () => {
+    const jpeg = Buffer.from(THREE_SCANS.join(''), 'base64');
+    const format = frameFormat(BASELINE, 16, 16);
+    await decodeFrame(jpeg, format);
+    const scans = [...jpeg.keys()].filter((at) => jpeg[at] === 0xff && jpeg[at + 1] === 0xda);
+    expect(scans).toHaveLength(3);
+    for (const scan of scans.slice(1))
+      for (const cut of [
+        jpeg.subarray(0, scan),
+        Buffer.concat([jpeg.subarray(0, scan), jpeg.subarray(-2)]),
+      ]) {
+        await expect(decodeFrame(cut, format)).rejects.toMatchObject({ code: 'FRAME_INVALID' });
+        expect(() => asYbrFull422(cut, format)).toThrow('lacks a scan');
+      }
   });
 
   it('accepts padding after the end', async () => {
