@@ -77,7 +77,7 @@ export const ERROR_TABLE = {
   STAIN_NOT_HE: {
     status: 422,
     remedy:
-      'Only slides stained with haematoxylin and eosin are normalised. If this is one, or its colours do not matter to you, repeat the request with "anyStain" (--any-stain); the derived header records it.',
+      'Only slides stained with haematoxylin and eosin are normalised. If this is one, or its colours do not matter, it can be normalised all the same from the command line (--any-stain) or through the API ("anyStain"); the derived header records it.',
   },
   LEVELS_DISAGREE: {
     status: 422,

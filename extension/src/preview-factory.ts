@@ -10,7 +10,7 @@ import { mapOf } from './microscopy/open-layers.ts';
 import { captionOverview } from './microscopy/overview-caption.ts';
 import type { ManagedViewer, NaturalizedInstance, WadoClient } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
-import { PluginError } from './plugin-error.ts';
+import { archiveFault, PluginError } from './plugin-error.ts';
 import { differenceGradient, LARGEST_DIFFERENCE } from './preview/difference-scale.ts';
 import { FrameSource } from './preview/frame-source.ts';
 import { normalizedClient } from './preview/normalized-client.ts';
@@ -193,7 +193,10 @@ export class PreviewFactory {
     const { host } = this.#options;
     const metadata = host
       .wadoClient()
-      .retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID: seriesInstanceUid });
+      .retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID: seriesInstanceUid })
+      .catch((cause: unknown) => {
+        throw archiveFault(cause);
+      });
     // A failure is met by who waits for it, and the next asks again.
     metadata.catch(() => {
       if (this.#fetched?.metadata === metadata) this.#fetched = undefined;

@@ -75,6 +75,9 @@ const START: PluginState = {
   live: true,
 };
 
+/** Of no interest once nothing is to be compared. */
+const TOO_LITTLE_TO_COMPARE = new Set(['NOTHING_TO_COMPARE', 'TOO_FEW_RESULTS']);
+
 export interface SessionOptions {
   readonly host: ViewerHost;
   readonly client: ServiceClient;
@@ -250,8 +253,8 @@ export class Session implements PluginModel, Gated {
     this.#change({ error: null, previewError: null });
   }
 
-  preview(): void {
-    this.#previewing.start();
+  preview(mode?: PreviewMode): void {
+    this.#previewing.start(mode);
   }
 
   comparePreview(mode: PreviewMode): void {
@@ -394,7 +397,8 @@ export class Session implements PluginModel, Gated {
   showOriginal(): void {
     this.stopPreview();
     this.#closeComparison();
-    const { source, series } = this.#state;
+    const { source, series, error } = this.#state;
+    if (error && TOO_LITTLE_TO_COMPARE.has(error.code)) this.#change({ error: null });
     if (!source || series?.seriesInstanceUid === source.seriesInstanceUid) return;
     void this.#act((signal) =>
       inTime(AbortSignal.any([signal, this.#comparing.signal]), (ending) => this.#show(source, ending)),
@@ -537,9 +541,13 @@ export class Session implements PluginModel, Gated {
       previewError: null,
       live: true,
     });
-    this.showPictures(this.#state.pictures.of);
+    this.#pictures.none(this.#state.pictures.of);
     if (!source) return;
-    void this.#stainOf(source, this.#slide.signal).catch(() => {});
+    // A slide that is refused has no pictures, and says why once.
+    void this.#stainOf(source, this.#slide.signal).then(
+      () => this.showPictures(this.#state.pictures.of),
+      () => {},
+    );
     void this.#try(async (signal) => {
       const jobs = await this.#options.client.jobsOf(source, signal);
       this.#rejected = rejectedSeries(jobs);
@@ -684,11 +692,19 @@ export class Session implements PluginModel, Gated {
   }
 
   #change(change: Partial<PluginState>): void {
-    this.#state = { ...this.#state, ...change };
+    const before = this.#state;
+    this.#state = { ...before, ...change };
+    if (this.#state.measurement && picturesOf(before) !== picturesOf(this.#state)) this.#measuring.forget();
     // In the same turn: no picture is shown with the words for another.
     this.#labels.update(this.#options.host.panes(), (pane) => this.#labelOf(pane));
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Names the pictures that can be measured: what was measured before belongs to others. */
+function picturesOf({ series, preview, comparison, transfer }: PluginState): string {
+  const uids = [series, comparison?.against, comparison?.normalized].map((one) => one?.seriesInstanceUid);
+  return JSON.stringify([uids, preview && [preview.state, preview.template, transfer]]);
 }
 
 /** The one beside `current` in a list that goes round. */

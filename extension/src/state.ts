@@ -190,7 +190,8 @@ export interface PluginActions {
   /** Chooses the contents of the templates' pictures, for the present view. */
   showPictures(of: PictureSubject): void;
   chooseOutput(output: OutputChoice): void;
-  preview(): void;
+  /** @param mode how it is put against the original at first, where it can be */
+  preview(mode?: PreviewMode): void;
   stopPreview(): void;
   /** Puts the preview against the original, or shows it alone again. */
   comparePreview(mode: PreviewMode): void;

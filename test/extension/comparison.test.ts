@@ -192,11 +192,18 @@ test.each(['side-by-side', 'swipe', 'blink', 'difference'] as const)(
   },
 );
 
+test('an archive that knows the user no longer is told from one that is away', async () => {
+  metadata = async () => {
+    throw Object.assign(new Error('request failed'), { status: 401 });
+  };
+  await expect(compare()).rejects.toMatchObject({ user: { code: 'SESSION_EXPIRED' } });
+});
+
 test('a second viewer that cannot be opened does not affect the first', async () => {
   metadata = async () => {
     throw new Error('the archive is away');
   };
-  await expect(compare()).rejects.toThrow('the archive is away');
+  await expect(compare()).rejects.toMatchObject({ user: { code: 'SLIDE_LATE' } });
   expect(parent.children.map(({ className }) => className)).toEqual(['']);
 });
 
@@ -253,7 +260,7 @@ describe('two by two', () => {
       if (++asked === 3) throw new Error('the archive is away');
       return [];
     };
-    await expect(compare({ others })).rejects.toThrow('the archive is away');
+    await expect(compare({ others })).rejects.toMatchObject({ user: { code: 'SLIDE_LATE' } });
     expect(seconds()).toEqual([]);
   });
 });

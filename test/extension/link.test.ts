@@ -11,6 +11,7 @@ const number = (min: number, max: number): fc.Arbitrary<number> =>
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary);
 const anyLink: fc.Arbitrary<Link> = fc.record({
   mode: maybe(fc.constantFrom('side-by-side', 'swipe', 'blink', 'difference', 'two-by-two', 'preview')),
+  previewed: maybe(fc.constantFrom('side-by-side', 'swipe', 'blink', 'difference')),
   template: maybe(fc.stringMatching(/^[\w.-]{1,64}$/)),
   transfer: maybe(fc.constantFrom(...TRANSFERS)),
   result: maybe(uid),
@@ -42,6 +43,7 @@ test('is written so that people can read it', () => {
   const place = { x: 1024.5, y: 2000, zoom: 3.25, turn: 0 };
   const link: Link = {
     mode: 'swipe',
+    previewed: null,
     template: 'he',
     transfer: 'paper',
     result: '1.2',
@@ -57,6 +59,7 @@ test('is written so that people can read it', () => {
 
 test.each([
   ['stainMode=sideways', 'mode'],
+  ['stainPreview=two-by-two', 'previewed'],
   ['stainTemplate=', 'template'],
   [`stainTemplate=${'x'.repeat(101)}`, 'template'],
   ['stainTransfer=best', 'transfer'],

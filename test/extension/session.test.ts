@@ -1,12 +1,20 @@
 /** The plugin at work: what it shows of slide, service and jobs, and what it does on request. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ArchiveNames } from '../../core/src/contract/archive.ts';
+import type { ColourReading } from '../../core/src/stain/colour-reading.ts';
 import { Comparison } from '../../extension/src/comparison/comparison.ts';
 import { PluginError, ServiceError } from '../../extension/src/plugin-error.ts';
 import type { LivePreview, PreviewFactory, PreviewOptions } from '../../extension/src/preview-factory.ts';
 import type { ServiceClient } from '../../extension/src/service/service-client.ts';
 import { Session } from '../../extension/src/session.ts';
+import type { Measured, Measurement } from '../../extension/src/state.ts';
 import { DERIVED, derivedSlide, type FakeOhif, fakeOhif, SOURCE, STUDY, slide } from './fake-ohif.ts';
+
+const READING = { pixels: 1 } as unknown as ColourReading;
+vi.mock('../../extension/src/measure/colour-measurement.ts', () => ({
+  measureColours: async (of: Measured, _panes: unknown, onChange: (measurement: Measurement) => void) =>
+    onChange({ of, isChoosing: false, against: READING, normalized: READING }),
+}));
 
 const OTHER = '1.2.3';
 const template = (id: string, usable = true) => ({ id, name: `Template ${id}`, usable, glassDensity: 0.02 });
@@ -516,4 +524,45 @@ test('listeners receive every change, until they are removed', async () => {
   end();
   session.chooseOutput({ encoding: 'jpeg', quality: 60 });
   expect(listener).toHaveBeenCalledOnce();
+});
+
+describe('colours that were measured', () => {
+  const changes: [string, () => unknown][] = [
+    ['another slide is shown', () => ohif.show(OTHER)],
+    ['a preview begins', () => session.preview()],
+    [
+      'the preview gets another template',
+      async () => {
+        session.preview();
+        await vi.waitFor(() => expect(started).toHaveLength(1));
+        session.measure('region');
+        session.chooseTemplate('two');
+      },
+    ],
+    [
+      'the preview ends',
+      async () => {
+        session.preview();
+        await vi.waitFor(() => expect(started).toHaveLength(1));
+        session.measure('region');
+        session.stopPreview();
+      },
+    ],
+  ];
+  test.each(changes)('are forgotten when %s', async (_what, act) => {
+    await entered();
+    session.chooseTransfer('paper');
+    session.measure('region');
+    await vi.waitFor(() => expect(session.state.measurement?.against).toBe(READING));
+    await act();
+    await vi.waitFor(() => expect(session.state.measurement).toBeNull());
+  });
+
+  test('under the pointer are measured on, from nothing', async () => {
+    await entered();
+    session.measure('pointer');
+    await vi.waitFor(() => expect(session.state.measurement?.against).toBe(READING));
+    session.preview();
+    await vi.waitFor(() => expect(session.state.measurement).toMatchObject({ of: 'pointer', against: null }));
+  });
 });

@@ -69,7 +69,8 @@ export class AddressKeeper {
     const place = this.#map && placeOf(this.#map);
     return {
       mode: comparison?.mode ?? (preview ? 'preview' : null),
-      template: comparison?.normalized.derived?.template ?? template,
+      previewed: preview?.mode && preview.mode !== 'alone' ? preview.mode : null,
+      template: comparison?.normalized.derived?.template ?? preview?.template ?? template,
       transfer,
       result: comparison?.normalized.seriesInstanceUid ?? null,
       against: comparison?.against.derived ? comparison.against.seriesInstanceUid : null,

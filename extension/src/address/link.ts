@@ -3,7 +3,7 @@
  * an address is sent around and logged.
  */
 import { TRANSFERS, type TransferName } from '../../../core/src/stain/transfer-name.ts';
-import { COMPARISON_MODES, type ComparisonMode, MAX_OTHERS, type SlideSeries } from '../state.ts';
+import { COMPARISON_MODES, type ComparisonMode, MAX_OTHERS, PAIR_MODES, type SlideSeries } from '../state.ts';
 
 /** In pixels of the base level, with the origin of DICOM: the upper left corner. */
 export interface SlidePlace {
@@ -17,6 +17,8 @@ export interface SlidePlace {
 
 export interface Link {
   readonly mode: ComparisonMode | 'preview' | null;
+  /** How a preview is put against the original; null if it is not. */
+  readonly previewed: (typeof PAIR_MODES)[number] | null;
   readonly template: string | null;
   readonly transfer: TransferName | null;
   /** UID of the derived series that is compared with its source. */
@@ -35,6 +37,7 @@ const NAMES = {
   against: 'compareWith',
   others: 'compareAlso',
   mode: 'stainMode',
+  previewed: 'stainPreview',
   template: 'stainTemplate',
   transfer: 'stainTransfer',
   series: 'stainSlide',
@@ -67,6 +70,7 @@ export function readLink(search: string): ReadLink {
   };
   const link: Link = {
     mode: read('mode', (text) => MODES.find((mode) => mode === text) ?? null),
+    previewed: read('previewed', (text) => PAIR_MODES.find((mode) => mode === text) ?? null),
     template: read('template', (text) => (text !== '' && text.length <= MAX_NAME_LENGTH ? text : null)),
     transfer: read('transfer', (text) => TRANSFERS.find((name) => name === text) ?? null),
     result: read('result', uidOf),

@@ -2,6 +2,7 @@
 import { translate } from '../strings/translate.ts';
 
 const STEP = 0.02;
+const PAGE = 0.1;
 
 /** @param onMove called with the divider's position, 0 (left edge) to 1 */
 export function createDivider(container: HTMLElement, onMove: (position: number) => void): HTMLElement {
@@ -42,7 +43,14 @@ export function createDivider(container: HTMLElement, onMove: (position: number)
     move((event.clientX - left) / width);
   });
   divider.addEventListener('keydown', (event) => {
-    const to = { ArrowLeft: position - STEP, ArrowRight: position + STEP, Home: 0, End: 1 }[event.key];
+    const to = {
+      ArrowLeft: position - STEP,
+      ArrowRight: position + STEP,
+      PageDown: position - PAGE,
+      PageUp: position + PAGE,
+      Home: 0,
+      End: 1,
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,6 +1,7 @@
 /** A second slide viewer that shares the view of a first one: centre, resolution and rotation cannot differ. */
 import { untilAborted } from '../../../core/src/abortable.ts';
 import type { ManagedViewer, MicroscopyModule, VolumeImageViewer, WadoClient } from '../ohif/types.ts';
+import { archiveFault } from '../plugin-error.ts';
 import { disposeOf, mapOf, type SlideMap, whenShown } from './open-layers.ts';
 
 export interface SecondViewer {
@@ -36,10 +37,14 @@ export async function openSecondViewer({
   signal,
 }: SecondViewerOptions): Promise<SecondViewer> {
   const instances = await untilAborted(
-    client.retrieveSeriesMetadata({
-      studyInstanceUID: series.studyInstanceUid,
-      seriesInstanceUID: series.seriesInstanceUid,
-    }),
+    client
+      .retrieveSeriesMetadata({
+        studyInstanceUID: series.studyInstanceUid,
+        seriesInstanceUID: series.seriesInstanceUid,
+      })
+      .catch((cause: unknown) => {
+        throw archiveFault(cause);
+      }),
     signal,
   );
   const images = instances

@@ -48,6 +48,8 @@ export class SlideAnnotations {
       isForgetting = true;
       try {
         clear.call(service);
+        // OHIF goes on styling what it has forgotten, without end, when the same UID is there again.
+        service.selectedAnnotation = null;
       } finally {
         isForgetting = false;
       }

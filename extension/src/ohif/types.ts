@@ -126,6 +126,7 @@ export interface MicroscopyService {
   importDicomMicroscopyViewer(): Promise<MicroscopyModule>;
   getAnnotation(uid: string): RoiAnnotation | undefined;
   removeAnnotation(annotation: RoiAnnotation): void;
+  selectedAnnotation?: RoiAnnotation | null;
   /** Every viewport calls it when it mounts, and when its slide has been loaded. */
   clearAnnotations(): void;
   addViewer(

@@ -1,12 +1,11 @@
 /** Frames of one series, as they are stored, through the viewer's DICOMweb client. */
-import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { NativeColours } from '../../../core/src/codec/native-colours.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import type { WadoClient } from '../ohif/types.ts';
 import type { SlideSeries } from '../state.ts';
 import { translate } from '../strings/translate.ts';
-import { boundedBytes } from './byte-bound.ts';
+import { ByteBoundCache } from './byte-bound-cache.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
 import type { FrameLayout, FrameReference, SlideLevel } from './slide-levels.ts';
 
@@ -18,7 +17,7 @@ const MAX_REQUESTS = 6;
 export class FrameSource {
   readonly #series: SlideSeries;
   readonly #client: () => WadoClient;
-  readonly #frames = new LRUCache(boundedBytes<ArrayBuffer>(MAX_BYTES, (frame) => frame.byteLength));
+  readonly #frames = new ByteBoundCache<ArrayBuffer>(MAX_BYTES, (frame) => frame.byteLength);
   readonly #underWay = new Map<string, Promise<ArrayBuffer>>();
   readonly #limit = pLimit(MAX_REQUESTS);
 

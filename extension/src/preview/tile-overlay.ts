@@ -2,9 +2,8 @@
  * Tiles made in the browser and drawn over a slide. Follows pan and zoom, and aborts tiles that are no longer visible.
  * Where a tile of the present view is missing, the slide below is striped, so that nobody mistakes it for a tile.
  */
-import { LRUCache } from 'lru-cache';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
-import { boundedBytes } from './byte-bound.ts';
+import { ByteBoundCache } from './byte-bound-cache.ts';
 import type { SlideLevels } from './slide-levels.ts';
 import type { Surface } from './surface.ts';
 import { isInSight, type Tile, visibleTiles } from './visible-tiles.ts';
@@ -42,10 +41,11 @@ export class TileOverlay {
   readonly #options: TileOverlayOptions;
   readonly #canvas = document.createElement('canvas');
   readonly #stripes = stripes(this.#canvas.getContext('2d')!);
-  readonly #bitmaps = new LRUCache<string, MadeTile>({
-    ...boundedBytes(MAX_BYTES, ({ bitmap }: MadeTile) => bitmap.width * bitmap.height * 4),
-    dispose: ({ bitmap }) => bitmap.close(),
-  });
+  readonly #bitmaps = new ByteBoundCache<MadeTile>(
+    MAX_BYTES,
+    ({ bitmap }) => bitmap.width * bitmap.height * 4,
+    ({ bitmap }) => bitmap.close(),
+  );
   readonly #stopListening: () => void;
   #work = new AbortController();
   #rest: ReturnType<typeof setTimeout> | undefined;

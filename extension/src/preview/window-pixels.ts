@@ -1,6 +1,5 @@
 /** Assembles decoded frames to the pixels of a window. Frames are decoded like on the server. */
 
-import { LRUCache } from 'lru-cache';
 import { codestreamSyntax } from '../../../core/src/codec/codestream-syntax.ts';
 import { applyColourTable } from '../../../core/src/codec/colour-table.ts';
 import { decodeFrame } from '../../../core/src/codec/decode-frame.ts';
@@ -13,13 +12,13 @@ import {
   repeatEdges,
   WHITE,
 } from '../../../core/src/image/raster.ts';
-import { boundedBytes } from './byte-bound.ts';
+import { ByteBoundCache } from './byte-bound-cache.ts';
 import type { EncodedFrame, WindowPixels } from './messages.ts';
 
 /** Neighbouring windows share frames: maximum bytes of decoded pixels in the cache. */
 const MAX_BYTES = 48 << 20;
 
-const decoded = new LRUCache(boundedBytes<Uint8Array>(MAX_BYTES, (rgb) => rgb.byteLength));
+const decoded = new ByteBoundCache<Uint8Array>(MAX_BYTES, (rgb) => rgb.byteLength);
 
 async function rgbOf(frame: EncodedFrame, table: Uint8Array | null): Promise<Uint8Array> {
   // The same frame has different pixels as stored and in sRGB, or decoded with other colours.

@@ -74,7 +74,8 @@ export class Links {
             against?.seriesInstanceUid,
             others.map(({ seriesInstanceUid }) => seriesInstanceUid),
           );
-        else if (link.mode === 'preview' && !lost.has('template')) this.#shown.preview();
+        else if (link.mode === 'preview' && !lost.has('template'))
+          this.#shown.preview(link.previewed ?? undefined);
       }),
     );
     if (modeSignal.aborted) return;

@@ -20,22 +20,36 @@ export class Measuring {
     this.stop();
     const { change, attempt } = this.#context;
     const { signal } = this.#work;
-    void attempt(
-      () =>
-        measureColours(
-          of,
-          () => this.#panes(),
-          (measurement) => change({ measurement }),
-          signal,
-        ),
-      signal,
-    );
+    void attempt(async () => {
+      await measureColours(
+        of,
+        () => this.#panes(),
+        (measurement) => change({ measurement }),
+        signal,
+      );
+      if (of === 'view') this.#stopWhenMoved(signal);
+    }, signal);
+  }
+
+  /** Other pictures are shown than those that were measured. */
+  forget(): void {
+    const { measurement } = this.#context.state;
+    if (measurement?.of === 'pointer')
+      this.#context.change({ measurement: { ...measurement, against: null, normalized: null } });
+    else this.stop();
   }
 
   stop(): void {
     this.#work.abort();
     this.#work = new AbortController();
     if (this.#context.state.measurement) this.#context.change({ measurement: null });
+  }
+
+  #stopWhenMoved(signal: AbortSignal): void {
+    const map = this.#panes()[0]?.map;
+    const moved = (): void => this.stop();
+    map?.on('moveend', moved);
+    signal.addEventListener('abort', () => map?.un('moveend', moved), { once: true });
   }
 
   /** The slides whose colours can be measured now: both of a comparison or a preview, or the one that is shown. */

@@ -19,9 +19,7 @@ export class Pictures {
 
   /** @param slide ends when another slide is shown */
   show(of: PictureSubject, slide: AbortSignal): void {
-    this.#work.abort();
-    this.#work = new AbortController();
-    this.#context.change({ pictures: { of, turns: 0, urls: {} } });
+    this.none(of);
     const { source, templates, transfer } = this.#context.state;
     if (of === 'template' || !source || templates.state !== 'ready') return;
     void this.#context.attempt(
@@ -46,6 +44,13 @@ export class Pictures {
       },
       AbortSignal.any([this.#work.signal, slide]),
     );
+  }
+
+  /** None yet, of what is to be shown. */
+  none(of: PictureSubject): void {
+    this.#work.abort();
+    this.#work = new AbortController();
+    this.#context.change({ pictures: { of, turns: 0, urls: {} } });
   }
 
   /** What is in sight of a slide, and how it is turned. */

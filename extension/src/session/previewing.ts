@@ -86,7 +86,8 @@ export class Previewing {
     this.#asked?.live?.setVisible(isVisible);
   }
 
-  start(): void {
+  /** @param firstMode of one that is compared, unless another is seen already */
+  start(firstMode: PreviewMode = 'alone'): void {
     const pressed = performance.now();
     void this.#context.act(async (modeSignal) => {
       const source = this.#slide.source();
@@ -143,7 +144,7 @@ export class Previewing {
           const seen = this.#context.state.preview!;
           this.#shown?.close();
           this.#shown = shown;
-          const mode = seen.mode ?? 'alone';
+          const mode = seen.mode ?? firstMode;
           shown.comparison.setMode(mode);
           if (this.#context.state.isOriginalHeld) shown.comparison.lookAtOther(true);
           this.#context.change({ preview: { ...(early ?? seen), state: 'on', isWhole: true, mode } });

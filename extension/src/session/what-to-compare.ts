@@ -38,7 +38,7 @@ export function whatToCompare(
   const wanted = find(asked.against ?? comparison?.against.seriesInstanceUid);
   const isTwoByTwo = mode === 'two-by-two';
   const against = !isTwoByTwo && isOther(wanted) ? wanted : find(source);
-  if (!normalized || !against) throw new PluginError('NOTHING_TO_COMPARE');
+  if (!normalized || !against) throw new PluginError(isTwoByTwo ? 'TOO_FEW_RESULTS' : 'NOTHING_TO_COMPARE');
   if (!isTwoByTwo) return { mode, against, normalized, others: [] };
 
   const seen = comparison ? [comparison.normalized, comparison.against, ...comparison.others] : [];

@@ -213,6 +213,7 @@ export const en = {
   'link.byHand': 'Copy this link:',
   'link.lost': 'Parts of the address cannot be shown: {parts}. Everything else is shown.',
   'link.mode': 'the kind of comparison',
+  'link.previewed': 'how the preview is compared',
   'link.template': 'the template',
   'link.transfer': 'the transfer',
   'link.result': 'the compared series',
