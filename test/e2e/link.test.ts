@@ -72,6 +72,11 @@ describe.skipIf(browserMissing)('the address of a comparison', { timeout: 240_00
     expect(opened.template).toBe((await state(page)).template);
     expectSame(preview, await pictureAtRest(theirs.page, join(PICTURES, 'link-preview-got.png')), part);
 
+    await button(page, 'Swipe').click();
+    await expect.poll(() => new URL(page.url()).searchParams.get('stainPreview')).toBe('swipe');
+    await page.reload();
+    await until(page, (now) => now.preview?.mode === 'swipe');
+
     await button(page, 'Stop preview').click();
     await show(page, sample.results[1]!);
     const alone = await pictureAtRest(page, join(PICTURES, 'link-derived-sent.png'));
