@@ -1,5 +1,6 @@
 /** The command line as a person uses it: a process, its output and its exit code. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,6 +55,27 @@ describe('the command line', () => {
     expect(stdout).toMatch(/CPUExecutionProvider/);
     const json = JSON.parse((await run('--json', 'info')).stdout);
     expect(json.templates.length).toBeGreaterThan(0);
+  });
+
+  it('goes on without a word when nobody reads its output any more', async () => {
+    const command = spawn(process.execPath, [join(repository, 'server/src/main.ts'), 'info', '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, STAIN_DEVICE: 'cpu' },
+      cwd: folder,
+    });
+    command.stdout.destroy();
+    let told = '';
+    command.stderr.on('data', (chunk) => {
+      told += chunk;
+    });
+    const [code] = await once(command, 'close');
+    expect([code, told]).toEqual([0, '']);
+  });
+
+  it('does not replace the picture that it reads', async () => {
+    const name = await picture('only.png', {});
+    const { code, stderr } = await run('normalize-image', name, `./${name}`, '--template', 'he-violet');
+    expect([code, stderr]).toEqual([1, expect.stringContaining('REQUEST_INVALID')]);
   });
 
   it('normalises a picture onto another and onto a template made from it', async () => {

@@ -167,3 +167,25 @@ it('stops on SIGTERM', async () => {
   const [code] = await once(service, 'exit');
   expect(code).toBe(0);
 });
+
+it('says at its start that it cannot normalise, and why', async () => {
+  const without = spawn(process.execPath, [join(repository, 'server/src/main.ts'), 'serve'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      STAIN_SERVER_PORT: '0',
+      STAIN_VIEWER_ENABLED: 'false',
+      STAIN_MODELS_DIRECTORY: join(folder, 'no models'),
+      STAIN_ARCHIVE_FOLDER: join(folder, 'archive'),
+      STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+      STAIN_DATABASE_DIRECTORY: join(folder, 'another database'),
+    },
+  });
+  let told = '';
+  without.stderr.on('data', (chunk) => {
+    told += chunk;
+  });
+  await expect.poll(() => told).toMatch(/network +cannot be used, .*no models/);
+  without.kill('SIGKILL');
+  await once(without, 'close');
+});

@@ -81,11 +81,13 @@ export function requireTemplateOf(
   template: Pick<TemplateVersion, 'id' | 'model' | 'classes' | 'densities'>,
   model: { name: string; version: string; sha256: string; classes: number; templatesOf: readonly string[] },
 ): void {
-  if (
-    !model.templatesOf.includes(template.model.sha256) ||
-    template.classes.length !== model.classes ||
-    template.densities.length !== model.classes
-  )
+  for (const { length } of [template.classes, template.densities])
+    if (model.templatesOf.includes(template.model.sha256) && length !== model.classes)
+      throw new StainError(
+        'TEMPLATE_INVALID',
+        `Template "${template.id}" has ${length} classes, and the network "${model.name}" has ${model.classes}; make it again.`,
+      );
+  if (!model.templatesOf.includes(template.model.sha256))
     throw new StainError(
       'TEMPLATE_INVALID',
       `Template "${template.id}" was made for the network "${template.model.name}" ${template.model.version}, not for "${model.name}" ${model.version}; make it again.`,

@@ -5,6 +5,7 @@ import { tagOf } from '../dicom/dictionary.ts';
 import { textOf } from '../dicom/json-model.ts';
 import type { SlideReference } from '../pipeline/series-reference.ts';
 import type { ArchiveLocation } from '../wiring/archive-location.ts';
+import { terminalName } from './terminal-text.ts';
 
 export async function chooseSeries(
   source: Pick<ArchiveLocation, 'client' | 'fileOf'>,
@@ -42,7 +43,7 @@ export async function chooseSeries(
     throw new StainError('SERIES_NOT_FOUND', 'The source has no whole-slide series (modality SM).');
   const list = choices.map(
     ({ file, studyInstanceUid, seriesInstanceUid, description }) =>
-      `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${[file, description].filter(Boolean).join('  ')}`,
+      `  --study ${studyInstanceUid} --series ${seriesInstanceUid}  ${[file, description].flatMap((text) => (text ? [terminalName(text)] : [])).join('  ')}`,
   );
   throw new StainError(
     'REQUEST_INVALID',

@@ -1,5 +1,5 @@
 /** Commands on pictures: normalise one, or make a template from several. */
-import { basename, extname } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { StainError } from '../../../core/src/errors.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../core/src/image/raster.ts';
 import type { ClassStatistics } from '../../../core/src/stain/class-statistics.ts';
@@ -40,6 +40,8 @@ export async function normalizeImageCommand(
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {
+  if (resolve(args.input) === resolve(args.output))
+    throw new StainError('REQUEST_INVALID', 'The output would replace the picture; name another file.');
   const network = await composition.network(args.model);
   const notes: string[] = [];
   const note = (text: string): void => void notes.push(text);

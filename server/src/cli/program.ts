@@ -69,6 +69,12 @@ export function createProgram(): Command {
     // Commander would exit with 1 on wrong usage, as if the work had failed. Help and version exit with 0.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.usage));
 
+  // Whoever reads the output may go away (`| head`): the work goes on, and needs no stack trace.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+
   const run: Run = async (action, describe) => {
     const options = program.opts<GlobalOptions>();
     const interrupted = new AbortController();

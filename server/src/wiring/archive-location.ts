@@ -22,6 +22,7 @@ import { liftBodyDeadline } from '../http/client-time.ts';
 import { listen } from '../http/listen.ts';
 import { makeFolder } from '../make-folder.ts';
 import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
+import { invalidSetting } from '../setting.ts';
 import { createTemporarySpool } from '../spool/spool.ts';
 import { sendProblem } from '../web/problem.ts';
 
@@ -70,7 +71,13 @@ export async function openArchiveLocation(
   }
   const { dicomweb } = config;
   const place = location === DEFAULT_ARCHIVE ? (dicomweb.url ?? config.archive.folder) : location;
-  if (!/^https?:/i.test(place)) return openFolder(place, config, { ...options, stores });
+  if (!/^https?:/i.test(place)) {
+    const fault: FolderFault = (why, cause) =>
+      location === DEFAULT_ARCHIVE
+        ? invalidSetting('archive.folder', `the folder ${why}`, cause)
+        : new StainError('REQUEST_INVALID', `The folder "${place}" ${why}`, { cause });
+    return openFolder(place, config, { ...options, stores }, fault);
+  }
   // Its address is no way round its name.
   if (stores)
     for (const [name, archive] of Object.entries(config.archives))
@@ -116,14 +123,17 @@ function openUrl(
   };
 }
 
-/** Found out before hours of work, not after them. @throws REQUEST_INVALID */
-async function requireWritableFolder(folder: string): Promise<void> {
+/** What is wrong with a folder, for whoever named it. @param why the end of a sentence */
+type FolderFault = (why: string, cause: unknown) => StainError;
+
+/** Found out before hours of work, not after them. @throws what `fault` makes */
+async function requireWritableFolder(folder: string, fault: FolderFault): Promise<void> {
   try {
     // Permissions alone do not tell: the file system may be read-only.
     await rmdir(await mkdtemp(join(folder, '.write-test-')));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new StainError('REQUEST_INVALID', `The folder "${folder}" cannot be written (${code}).`, { cause });
+    throw fault(`cannot be written (${code}).`, cause);
   }
 }
 
@@ -131,13 +141,12 @@ async function openFolder(
   location: string,
   config: Config,
   { create, stores, ...options }: OpenOptions,
+  fault: FolderFault,
 ): Promise<ArchiveLocation> {
   // The folder is for slides of patients: if we create it, only we can read it; an existing one keeps its mode.
   if (create)
     await makeFolder(location, 0o700).catch((cause: NodeJS.ErrnoException) => {
-      throw new StainError('REQUEST_INVALID', `The folder "${location}" cannot be created (${cause.code}).`, {
-        cause,
-      });
+      throw fault(`cannot be created (${cause.code}).`, cause);
     });
   const isFolder = await stat(location).then(
     (found) => found.isDirectory(),
@@ -148,7 +157,7 @@ async function openFolder(
       'REQUEST_INVALID',
       `"${location}" is neither a folder, an http(s) URL nor an archive of the configuration (${archiveNames(config).join(', ')}).`,
     );
-  if (stores) await requireWritableFolder(location);
+  if (stores) await requireWritableFolder(location, fault);
   const archive = await createArchive({
     folder: location,
     maxInstanceBytes: config.limits.maxInstanceBytes,

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import type { Device } from '../../../core/src/contract/index.ts';
-import { StainError } from '../../../core/src/errors.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { anchorTable } from '../audit/anchor.ts';
 import { type AuditTrail, openAuditTrail } from '../audit/audit-trail.ts';
 import { monitoringHosts } from '../http/hosts.ts';
@@ -96,6 +96,11 @@ export async function openWorkingProcess(
     audit: () => audit.check(),
     ...moreChecks(archives),
   };
+  void means(composition).catch((thrown: unknown) => {
+    const { code, message, remedy } = toStainError(thrown);
+    log.error({ code }, message);
+    process.stderr.write(`  network  cannot be used, and nothing can be normalised: ${message} ${remedy}\n`);
+  });
   const { host, port } = config.monitoring;
   if (port !== undefined) {
     const isOwnHost = monitoringHosts({ host }, config.server.allowedHosts);
@@ -144,6 +149,12 @@ function archiveChecks({ all }: Archives): Record<string, Check> {
       return archive === undefined ? ['archive', answers] : [`archive ${archive}`, optional(answers)];
     }),
   );
+}
+
+/** Reads the models, and opens a device that was asked for by name: the network itself is opened on first use. */
+async function means({ config, models, network }: Composition): Promise<void> {
+  await models();
+  if (config.device.startsWith('cuda')) await network(DEFAULT_MODEL);
 }
 
 async function describeDevice({ config, network, threads }: Composition): Promise<Device> {

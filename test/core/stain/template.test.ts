@@ -88,6 +88,14 @@ describe('a document that no fit gives is refused', () => {
   });
 });
 
+it('a template with another number of classes is refused, saying so', () => {
+  const template = templateOf('a');
+  const { name, version, sha256 } = template.model;
+  expect(() =>
+    requireTemplateOf(template, { name, version, sha256, classes: 4, templatesOf: [sha256] }),
+  ).toThrow('has 3 classes, and the network "reference" has 4');
+});
+
 it('a template of another network is refused, naming the versions of both', () => {
   const template = templateOf('a');
   const { name, version, sha256 } = template.model;
