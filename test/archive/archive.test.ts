@@ -491,6 +491,17 @@ describe('storing', () => {
     expect(await files(own)).toHaveLength(2);
   });
 
+  it('shows at once what another process has stored under the same UID', async () => {
+    await using own = await serveArchive();
+    const place = join(own.folder, slide.studyUid, slide.seriesUid);
+    await mkdir(place, { recursive: true });
+    await writeFile(join(place, `${slide.sopInstanceUid}.dcm`), slide.bytes);
+    expect(own.archive.statistics.instances).toBe(0);
+    const other = storableSlide('a', { frames: [noise(10, 77)] });
+    expect((await post(own, [other.bytes])).status).toBe(409);
+    expect(own.archive.statistics.instances).toBe(1);
+  });
+
   it.each([
     ['another study', slide.bytes, { study: '/2.25.9' }, '00081198', 0xa900],
     ['what is no DICOM', Buffer.from('hello'), {}, '0008119A', 0xc000],

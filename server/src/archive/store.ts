@@ -162,8 +162,11 @@ export class Store {
     const target = join(folder, `${identity.sopUid}.dcm`);
     const known = this.#index.bySopInstanceUid(identity.sopUid)?.path ?? target;
     const size = (await stat(known).catch(() => undefined))?.size;
-    if (size !== undefined)
+    if (size !== undefined) {
+      // Perhaps another process has just put it there: whoever is refused sees why.
+      await this.#index.add(known);
       return (await areEqual(path, known)) ? identity : { ...identity, failure: REASON.duplicate };
+    }
     await mkdir(folder, { recursive: true });
     await rename(path, target);
     await syncFolder(folder);

@@ -4,7 +4,7 @@
  */
 
 import type { NormalizationRequest, NormalizationResult } from '../../../core/src/contract/index.ts';
-import { StainError } from '../../../core/src/errors.ts';
+import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { isRepeatable, recordsOf, revisionOf } from '../pipeline/derivations.ts';
 import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import {
@@ -13,7 +13,7 @@ import {
   type NormalizationOptions,
   normalizeSeries,
 } from '../pipeline/normalize-series.ts';
-import { pinned, requireSettled, seriesContent } from '../pipeline/series-identity.ts';
+import { pinned, requireSettled, type SeriesIdentity, seriesContent } from '../pipeline/series-identity.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { isSeriesStored } from '../pipeline/store-series.ts';
 import { findStored } from '../pipeline/stored-derivations.ts';
@@ -56,18 +56,22 @@ export async function normalizeOnce(
   const { destination } = environment;
   const found = await findStored(content, request.studyInstanceUid, destination, signal);
   const { executionProvider } = await environment.network(request.model);
-  if (found?.content === content.content && !found.isOver) {
-    const series = derivedSeriesOf(slide, found.identity);
+  const existing = async (identity: SeriesIdentity): Promise<Existing | undefined> => {
+    const series = derivedSeriesOf(slide, identity);
+    if (!(await isSeriesStored(series, destination, signal))) return undefined;
     const { studyInstanceUid, seriesInstanceUid } = series;
     const { seriesInstanceUid: sourceSeriesInstanceUid } = request;
-    if (await isSeriesStored(series, destination, signal))
-      return {
-        existing: true,
-        studyInstanceUid,
-        seriesInstanceUid,
-        sourceSeriesInstanceUid,
-        sourceSlide: slideUid,
-      };
+    return {
+      existing: true,
+      studyInstanceUid,
+      seriesInstanceUid,
+      sourceSeriesInstanceUid,
+      sourceSlide: slideUid,
+    };
+  };
+  if (found?.content === content.content && !found.isOver) {
+    const there = await existing(found.identity);
+    if (there) return there;
   }
   const identity = await revisionOf(content, {
     // A partial series is completed if this process would make the same bytes.
@@ -86,6 +90,11 @@ export async function normalizeOnce(
       announced: slide,
       onlyIdle: true,
     });
+  } catch (error) {
+    // Another command was about to end when this one began, and has stored the series meanwhile.
+    const there = toStainError(error).code === 'STORE_REJECTED' ? await existing(identity) : undefined;
+    if (there) return there;
+    throw error;
   } finally {
     // If the user interrupted it, the next run resumes from here.
     if (!signal.aborted) await removeIdleJobSpool(environment.spool, identity.seriesUuid);
