@@ -45,6 +45,10 @@ describe.skipIf(browserMissing)('measuring the colour', { timeout: 240_000 }, ()
     await until(page, ({ comparison }) => comparison?.mode === 'side-by-side');
     await turnWheel(page, -22, [0.5, 0.5]);
     await pictureAtRest(page);
+    await choice(page, 'Region').press('Enter');
+    await until(page, ({ measurement }) => measurement?.isChoosing === true);
+    await page.keyboard.press('Escape');
+    await until(page, ({ measurement }) => measurement === null);
     await measureRegion(page);
     const { measurement: region } = await until(page, (now) => (now.measurement?.against?.pixels ?? 0) > 1);
     expect(region!.normalized!.pixels).toBe(region!.against!.pixels);

@@ -140,7 +140,7 @@ test('what is chosen is asked for once, and followed until every slide is throug
   expect(at.state).toMatchObject({ error: null, report: { counts: { COMPLETED: 1 } } });
   await vi.advanceTimersByTimeAsync(60_000);
   expect(client.batch).toHaveBeenCalledTimes(3);
-  expect(at.state.slides.get('1.9')).toBe('A slide');
+  expect(at.state.slides.get('1.1 1.9')).toBe('A slide');
 });
 
 test('a batch that is not there is told, and not asked for again', async () => {

@@ -14,6 +14,7 @@ import {
   type StudyQuery,
   type StudyRow,
   searchStudies,
+  slideKey,
 } from './study-search.ts';
 
 const LOOK_EVERY_MS = 2000;
@@ -35,7 +36,7 @@ export interface BatchState {
   readonly report: BatchReport | null;
   /** Studies of the report, by UID. */
   readonly names: ReadonlyMap<string, StudyRow>;
-  /** Series Description of its slides, by UID. */
+  /** Series Description of its slides, by `slideKey`. */
   readonly slides: ReadonlyMap<string, string>;
   /** The user's batches, the newest first. */
   readonly earlier: readonly Batch[];
@@ -186,15 +187,13 @@ export class BatchModel {
   /** A slide can be told by its UID where its names cannot be had. */
   async #name({ series }: BatchReport, signal: AbortSignal): Promise<void> {
     const { names, slides } = this.#state;
-    const unknown = series.filter(({ seriesInstanceUid }) => !slides.has(seriesInstanceUid));
+    const unknown = series.filter((one) => !slides.has(keyOf(one)));
     const waiting = [...new Set(unknown.map(({ studyInstanceUid }) => studyInstanceUid))].slice(
       0,
       MAX_STUDIES,
     );
     const namelessOf = (uid: string): [string, string][] =>
-      unknown
-        .filter(({ studyInstanceUid }) => studyInstanceUid === uid)
-        .map(({ seriesInstanceUid }) => [seriesInstanceUid, '']);
+      unknown.filter(({ studyInstanceUid }) => studyInstanceUid === uid).map((one) => [keyOf(one), '']);
     const next = async (): Promise<void> => {
       for (let uid = waiting.shift(); uid !== undefined; uid = waiting.shift()) {
         const [row, descriptions] = await Promise.all([
@@ -224,6 +223,10 @@ export class BatchModel {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+function keyOf({ studyInstanceUid, seriesInstanceUid }: BatchReport['series'][number]): string {
+  return slideKey(studyInstanceUid, seriesInstanceUid);
 }
 
 /** How many slides of a batch are through, whatever came of them. */

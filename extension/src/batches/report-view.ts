@@ -6,6 +6,7 @@ import { formatDate, formatDicomDate } from '../panel/format.ts';
 import { wordFault } from '../strings/service-words.ts';
 import { translate, translateName } from '../strings/translate.ts';
 import { type BatchModel, countDone, isOver } from './batch-model.ts';
+import { slideKey } from './study-search.ts';
 
 /** Beyond that, the file has all of them. */
 const MAX_LINES = 500;
@@ -69,7 +70,7 @@ function counts({ counts: byState }: BatchReport): string {
 function row(line: BatchSeries, model: BatchModel, base: string): TemplateResult {
   const { state, code, message, studyInstanceUid, seriesInstanceUid, derivedSeriesInstanceUid } = line;
   const study = model.state.names.get(studyInstanceUid);
-  const slide = model.state.slides.get(seriesInstanceUid);
+  const slide = model.state.slides.get(slideKey(studyInstanceUid, seriesInstanceUid));
   const name = [study?.patientName, study?.patientId, study?.description, slide].filter(Boolean).join(', ');
   const at = new URLSearchParams({ StudyInstanceUIDs: studyInstanceUid });
   if (derivedSeriesInstanceUid) at.set('compare', derivedSeriesInstanceUid);

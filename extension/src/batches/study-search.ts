@@ -76,7 +76,12 @@ export async function findStudy(
   return item && rowOf(item as Item);
 }
 
-/** Series Description by UID, of the slides of a study. */
+/** Names a slide of a report: two studies may have series with one UID. */
+export function slideKey(studyInstanceUid: string, seriesInstanceUid: string): string {
+  return `${studyInstanceUid} ${seriesInstanceUid}`;
+}
+
+/** Series Description of the slides of a study, by `slideKey`. */
 export async function findSlides(
   client: Pick<ServiceClient, 'search'>,
   studyInstanceUid: string,
@@ -84,7 +89,10 @@ export async function findSlides(
 ): Promise<[string, string][]> {
   const parameters = new URLSearchParams({ Modality: 'SM', includefield: 'SeriesDescription' });
   const found = await client.search(`studies/${studyInstanceUid}/series?${parameters}`, signal);
-  return (found as readonly Item[]).map((item) => [textOf(item, '0020000E'), textOf(item, '0008103E')]);
+  return (found as readonly Item[]).map((item) => [
+    slideKey(studyInstanceUid, textOf(item, '0020000E')),
+    textOf(item, '0008103E'),
+  ]);
 }
 
 const PARTIAL: ReadonlySet<string> = new Set(['PatientName', 'StudyDescription']);

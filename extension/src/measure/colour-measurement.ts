@@ -20,11 +20,13 @@ const GRID = 64;
 /**
  * @param panes what is shown at the time of the call
  * @param onChange called with the measurement as it is
+ * @param onEscape called for whoever chooses no region; it is to end the signal
  */
 export async function measureColours(
   of: Measured,
   panes: () => readonly MeasuredPane[],
   onChange: (measurement: Measurement) => void,
+  onEscape: () => void,
   signal: AbortSignal,
 ): Promise<void> {
   const say = (coordinates: readonly Coordinate[]): void =>
@@ -41,7 +43,7 @@ export async function measureColours(
     return say(region ? gridOf(region) : []);
   }
   onChange({ of, isChoosing: true, against: null, normalized: null });
-  const chosen = await chooseOnAny(panes(), signal);
+  const chosen = await chooseOnAny(panes(), onEscape, signal);
   say(gridOf(chosen));
 }
 
@@ -81,14 +83,18 @@ function isInside(element: HTMLElement, { clientX, clientY }: PointerEvent): boo
 }
 
 /** The rectangle that the user drags on whichever of the slides. @throws the signal's reason */
-async function chooseOnAny(panes: readonly MeasuredPane[], signal: AbortSignal): Promise<Region> {
+async function chooseOnAny(
+  panes: readonly MeasuredPane[],
+  onEscape: () => void,
+  signal: AbortSignal,
+): Promise<Region> {
   const done = new AbortController();
   const surfaces = panes.map((pane) => createMapSurface(pane.map, pane.container));
   try {
     const either = AbortSignal.any([signal, done.signal]);
     return await Promise.race(
       panes.map((pane, i) => {
-        const chosen = chooseRegion(surfaces[i]!, pane, either);
+        const chosen = chooseRegion(surfaces[i]!, pane, either, onEscape);
         // The pads that were not used.
         chosen.catch(() => {});
         return chosen;

@@ -9,11 +9,15 @@ export interface Region {
   readonly height: number;
 }
 
-/** Resolves to the bounding rectangle in base pixels, inside the slide; rejects with the signal's reason. */
+/**
+ * Resolves to the bounding rectangle in base pixels, inside the slide; rejects with the signal's reason.
+ * @param onEscape called for whoever leaves without one: it is to end the signal
+ */
 export function chooseRegion(
   surface: Surface,
   slide: { readonly totalColumns: number; readonly totalRows: number },
   signal: AbortSignal,
+  onEscape: () => void,
 ): Promise<Region> {
   const pad = document.createElement('div');
   pad.className = 'stain-region-pad';
@@ -26,6 +30,14 @@ export function chooseRegion(
   // Otherwise the map below would pan.
   for (const type of ['pointerdown', 'pointermove', 'pointerup'])
     pad.addEventListener(type, (event) => event.stopPropagation());
+  const done = new AbortController();
+  document.addEventListener(
+    'keydown',
+    ({ key }) => {
+      if (key === 'Escape') onEscape();
+    },
+    { signal: AbortSignal.any([signal, done.signal]) },
+  );
   return new Promise<Region>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     let from: readonly [number, number] | undefined;
@@ -52,7 +64,10 @@ export function chooseRegion(
       box.style.display = 'none';
       if (region) resolve(region);
     });
-  }).finally(() => pad.remove());
+  }).finally(() => {
+    done.abort();
+    pad.remove();
+  });
 }
 
 /** The visible part of a slide; undefined if nothing is visible. */

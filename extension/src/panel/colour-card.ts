@@ -19,7 +19,7 @@ export function colourCard(model: PluginModel): TemplateResult {
           (of) => html`<button
             type="button"
             aria-pressed=${String(measurement?.of === of)}
-            @click=${() => (measurement?.of === of && of === 'pointer' ? model.stopMeasuring() : model.measure(of))}
+            @click=${() => (measurement?.of === of && (of === 'pointer' || measurement.isChoosing) ? model.stopMeasuring() : model.measure(of))}
           >
             ${translate(`colour.${of}`)}
           </button>`,

@@ -25,6 +25,7 @@ export class Measuring {
         of,
         () => this.#panes(),
         (measurement) => change({ measurement }),
+        () => this.stop(),
         signal,
       );
       if (of === 'view') this.#stopWhenMoved(signal);

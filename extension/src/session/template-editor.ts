@@ -43,7 +43,7 @@ export class TemplateEditor {
       const { viewer, container } = await this.#context.host.viewerOf(series, both);
       try {
         const region = await onMapSurface(mapOf(viewer), container, (surface) =>
-          chooseRegion(surface, series, both),
+          chooseRegion(surface, series, both, () => this.abandon()),
         );
         this.#choice = { abort, region };
         this.#context.change({ makingTemplate: 'naming' });
