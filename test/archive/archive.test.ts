@@ -439,6 +439,21 @@ describe('instances', () => {
   });
 });
 
+describe('a search by date', () => {
+  it.each(['20230102', '20230101-', '-20231231', '20230101-20231231', '*'])('takes %s', async (date) => {
+    expect(await json(`/studies?StudyDate=${date}`)).toContainEqual(
+      expect.objectContaining({ '0020000D': { vr: 'UI', Value: [native.studyUid] } }),
+    );
+  });
+
+  it.each(['2023-01-02', 'abc', '2023', '20230101-2023'])(
+    'refuses %s, which would match nothing',
+    async (date) => {
+      expect((await get(`/studies?StudyDate=${date}`)).status).toBe(400);
+    },
+  );
+});
+
 describe('storing', () => {
   const post = (
     own: ServedArchive,

@@ -5,6 +5,8 @@ import { MAX_STUDIES } from './max-studies.ts';
 import { dicomUid, jobState, normalizationCreate } from './normalization.ts';
 
 const match = z.string().min(1).max(64);
+/** PS3.5 6.2 and PS3.4 C.2.2.2.5.1: anything else would match nothing. */
+const dateMatch = match.regex(/^(\*|(\d{8})?-?(\d{8})?)$/, 'a date is YYYYMMDD, a range YYYYMMDD-YYYYMMDD');
 
 /** Attributes of a QIDO-RS search for series; wildcards and ranges work as in the archive. */
 export const batchQuery = z
@@ -13,7 +15,7 @@ export const batchQuery = z
     SeriesInstanceUID: match.optional(),
     PatientID: match.optional(),
     AccessionNumber: match.optional(),
-    StudyDate: match.optional(),
+    StudyDate: dateMatch.optional(),
     StudyDescription: match.optional(),
     SeriesDescription: match.optional(),
   })

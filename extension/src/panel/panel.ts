@@ -38,7 +38,7 @@ class StainNormalizationPanel extends LitElement {
   set model(model: PluginModel | undefined) {
     this.#unsubscribe?.();
     this.#model = model;
-    this.#unsubscribe = model?.subscribe(() => this.requestUpdate());
+    this.#unsubscribe = this.isConnected ? model?.subscribe(() => this.requestUpdate()) : undefined;
     this.requestUpdate();
   }
 
@@ -51,6 +51,8 @@ class StainNormalizationPanel extends LitElement {
     super.disconnectedCallback();
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+    // The viewer keeps panels that it has removed: what they held is given up.
+    this.requestUpdate();
   }
 
   protected override willUpdate(): void {
@@ -63,7 +65,7 @@ class StainNormalizationPanel extends LitElement {
 
   protected override render(): TemplateResult | typeof nothing {
     const model = this.#model;
-    if (!model) return nothing;
+    if (!model || !this.isConnected) return nothing;
     const { series, error, job } = model.state;
     // What changes is in sight; what has ended is below what can be done.
     const isRunning = series !== null && job !== null && !isFinal(job.state);

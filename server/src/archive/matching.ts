@@ -16,9 +16,9 @@ const MAX_UIDS = 64;
 
 /**
  * @param vr of the attribute in the dictionary; an element in a file may have another VR
- * @throws REQUEST_INVALID for a value that is longer than any search needs
+ * @throws REQUEST_INVALID for a value that is longer than any search needs, and for a date that is none
  */
-export function requireModestValue(name: string, value: string, vr: string | undefined): void {
+export function requireSensibleValue(name: string, value: string, vr: string | undefined): void {
   const isList = vr === 'UI';
   const maxCharacters = isList ? MAX_CHARACTERS.list : MAX_CHARACTERS.other;
   if (value.length > maxCharacters)
@@ -26,6 +26,9 @@ export function requireModestValue(name: string, value: string, vr: string | und
       'REQUEST_INVALID',
       `The value of ${name} has more than ${maxCharacters} characters.`,
     );
+  // PS3.5 6.2: a date that is none would match nothing, without a word.
+  if (vr === 'DA' && !/^(\*|(\d{8})?-?(\d{8})?)$/.test(value))
+    throw new StainError('REQUEST_INVALID', `${name} must be YYYYMMDD, or a range YYYYMMDD-YYYYMMDD.`);
   if (isList && uidsOf(value).length > MAX_UIDS)
     throw new StainError('REQUEST_INVALID', `${name} lists more than ${MAX_UIDS} UIDs.`);
 }

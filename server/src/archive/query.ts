@@ -5,7 +5,7 @@ import { entryOfTag } from '../dicom/dictionary.ts';
 import { type DicomJson, type DicomJsonElement, numberOf, textOf } from '../dicom/json-model.ts';
 import { INDEXED_TAGS, LEVEL_TAGS, type QueryLevel, TAG, tagOf } from './attributes.ts';
 import type { FolderIndex, IndexedInstance } from './folder-index.ts';
-import { matches, requireModestValue } from './matching.ts';
+import { matches, requireSensibleValue } from './matching.ts';
 
 export interface Query {
   readonly filters: readonly { readonly tag: string; readonly value: string }[];
@@ -61,7 +61,7 @@ export function parseQuery(parameters: URLSearchParams): Query {
     }
     const tag = tagOf(name);
     if (tag !== undefined && (INDEXED_TAGS.has(tag) || COMPUTED_TAGS.has(tag))) {
-      requireModestValue(name, value, entryOfTag(tag)?.vr);
+      requireSensibleValue(name, value, entryOfTag(tag)?.vr);
       filters.push({ tag, value });
     } else if (name !== 'fuzzymatching' || value !== 'false') ignored.push(name);
   }

@@ -11,6 +11,8 @@ export function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQue
   });
   const parsed = batchQuery.safeParse(Object.fromEntries(entries));
   if (parsed.success) return parsed.data;
+  const told = parsed.error.issues.find(({ code, path }) => code === 'invalid_format' && path.length > 0);
+  if (told) throw new StainError('REQUEST_INVALID', `${String(told.path[0])}: ${told.message}.`);
   throw new StainError(
     'REQUEST_INVALID',
     `A query must be Keyword=Value, with one of ${Object.keys(batchQuery.shape).join(', ')}.`,
