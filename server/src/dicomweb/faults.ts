@@ -72,7 +72,8 @@ export function statusFault(
   const { status } = answer;
   return new StainError(
     statusCode(status, request.notFound),
-    `The archive answered ${status} to ${request.method} ${request.path}.`,
+    // 507: Insufficient Storage (RFC 4918 11.5), of a folder too whose disk is full.
+    `${status === 507 ? 'The archive has no room left: it' : 'The archive'} answered ${status} to ${request.method} ${request.path}.`,
     {
       data: { status, ...(answer.challenges && { schemes: schemesOf(answer.challenges) }) },
       retry: RETRYABLE_STATUSES.has(status) ? { afterMs: parseRetryAfter(answer.retryAfter) } : undefined,
