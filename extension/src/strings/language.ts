@@ -53,7 +53,12 @@ const decimals = new Map<number, Intl.NumberFormat>();
 export function formatDecimal(value: number, digits: number): string {
   const format =
     decimals.get(digits) ??
-    new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    new Intl.NumberFormat(language, {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      // No minus before a zero.
+      signDisplay: 'negative',
+    });
   decimals.set(digits, format);
   return format.format(value);
 }
