@@ -35,12 +35,6 @@ export class PluginError extends Error {
   }
 }
 
-/** Why the archive does not send what was asked for. @param cause from dicomweb-client, with the status of the answer */
-export function archiveFault(cause: unknown): PluginError {
-  const { status } = cause as { readonly status?: number };
-  return new PluginError(status === 401 ? 'SESSION_EXPIRED' : 'SLIDE_LATE', {}, cause);
-}
-
 /** A refusal of the service, as an RFC 9457 problem. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';

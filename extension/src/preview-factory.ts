@@ -8,9 +8,10 @@ import { linearTransfer, paperTransfer } from '../../core/src/stain/transfer.ts'
 import { createMapSurface } from './microscopy/map-surface.ts';
 import { mapOf } from './microscopy/open-layers.ts';
 import { captionOverview } from './microscopy/overview-caption.ts';
+import { retrieveMetadata } from './ohif/series-metadata.ts';
 import type { ManagedViewer, NaturalizedInstance, WadoClient } from './ohif/types.ts';
 import type { ViewerHost } from './ohif/viewer-host.ts';
-import { archiveFault, PluginError } from './plugin-error.ts';
+import { PluginError } from './plugin-error.ts';
 import { differenceGradient, LARGEST_DIFFERENCE } from './preview/difference-scale.ts';
 import { FrameSource } from './preview/frame-source.ts';
 import { normalizedClient } from './preview/normalized-client.ts';
@@ -188,15 +189,9 @@ export class PreviewFactory {
   }
 
   #fetch(series: SlideSeries): FetchedSlide {
-    const { studyInstanceUid: studyInstanceUID, seriesInstanceUid } = series;
     if (this.#fetched && isSameSlide(this.#fetched.series, series)) return this.#fetched;
     const { host } = this.#options;
-    const metadata = host
-      .wadoClient()
-      .retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID: seriesInstanceUid })
-      .catch((cause: unknown) => {
-        throw archiveFault(cause);
-      });
+    const metadata = retrieveMetadata(host.wadoClient(), series);
     // A failure is met by who waits for it, and the next asks again.
     metadata.catch(() => {
       if (this.#fetched?.metadata === metadata) this.#fetched = undefined;

@@ -446,7 +446,7 @@ describe('a search by date', () => {
     );
   });
 
-  it.each(['2023-01-02', 'abc', '2023', '20230101-2023'])(
+  it.each(['2023-01-02', 'abc', '2023', '20230101-2023', '2023010120230102'])(
     'refuses %s, which would match nothing',
     async (date) => {
       expect((await get(`/studies?StudyDate=${date}`)).status).toBe(400);

@@ -232,6 +232,17 @@ describe('values', () => {
     expect(read(writeDataSet(dataSet)).string('PatientName')).toBe(name);
   });
 
+  test.each(['ISO 2022 IR 87', '\\ISO 2022 IR 87'])(
+    '%s: long text is not decoded piece by piece',
+    (terms) => {
+      const text = '\x1b$B;3\x1b(B'.repeat(10_000);
+      const dataSet = DataSet.of({ SpecificCharacterSet: terms.split('\\') }).withElements([
+        { tag: '00204000', vr: 'LT', bytes: Buffer.from(text, 'latin1') },
+      ]);
+      expect(dataSet.string('ImageComments')).toBe(text);
+    },
+  );
+
   test('text in no known character set is read as Latin-1', () => {
     for (const terms of ['ISO_IR 999', 'ISO 2022 IR 6\\nonsense', '']) {
       const dataSet = DataSet.of({ SpecificCharacterSet: terms.split('\\') }).withElements([

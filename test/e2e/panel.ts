@@ -45,7 +45,7 @@ export async function until(
 }
 
 /**
- * Notes every stage of a job that the panel is told from now on, also one that passes between two looks from outside.
+ * Records every stage of a job that the panel receives from now on, even one too short for a test to see.
  * @returns the stages so far
  */
 export async function watchStages(page: Page): Promise<() => Promise<readonly string[]>> {

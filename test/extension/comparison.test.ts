@@ -192,12 +192,18 @@ test.each(['side-by-side', 'swipe', 'blink', 'difference'] as const)(
   },
 );
 
-test('an archive that knows the user no longer is told from one that is away', async () => {
-  metadata = async () => {
-    throw Object.assign(new Error('request failed'), { status: 401 });
-  };
-  await expect(compare()).rejects.toMatchObject({ user: { code: 'SESSION_EXPIRED' } });
-});
+test.each([
+  ['by the archive', () => Object.assign(new Error('request failed'), { status: 401 })],
+  ['by a client of our own', () => new PluginError('SESSION_EXPIRED')],
+])(
+  'a login that has expired, as told %s, is not reported as an archive that is away',
+  async (_who, fault) => {
+    metadata = async () => {
+      throw fault();
+    };
+    await expect(compare()).rejects.toMatchObject({ user: { code: 'SESSION_EXPIRED' } });
+  },
+);
 
 test('a second viewer that cannot be opened does not affect the first', async () => {
   metadata = async () => {

@@ -1,12 +1,13 @@
 /** Many slides at once: every series found by a search. */
 import { z } from 'zod';
+import { DATE_RANGE } from '../dicom/date-range.ts';
 import { usedArchives } from './archive.ts';
 import { MAX_STUDIES } from './max-studies.ts';
 import { dicomUid, jobState, normalizationCreate } from './normalization.ts';
 
 const match = z.string().min(1).max(64);
-/** PS3.5 6.2 and PS3.4 C.2.2.2.5.1: anything else would match nothing. */
-const dateMatch = match.regex(/^(\*|(\d{8})?-?(\d{8})?)$/, 'a date is YYYYMMDD, a range YYYYMMDD-YYYYMMDD');
+/** Anything else would match nothing. */
+const dateMatch = match.regex(DATE_RANGE, 'a date is YYYYMMDD, a range YYYYMMDD-YYYYMMDD');
 
 /** Attributes of a QIDO-RS search for series; wildcards and ranges work as in the archive. */
 export const batchQuery = z

@@ -70,7 +70,7 @@ const GLASS_PEAK = 0.4;
 /** Width of a bin in optical density. */
 const BIN_WIDTH = 0.005;
 const BINS = Math.ceil(DENSEST_GLASS / BIN_WIDTH);
-/** A pixel of this density or more is in no bin; a little more than the end of the last bin, so that none is lost. */
+/** A pixel whose three densities add up to more is in no bin; one bin beyond the last, so that rounding loses none. */
 const BEYOND_BINS = 3 * (DENSEST_GLASS + BIN_WIDTH);
 
 /** Fraction of the brightest pixels, without pure white ones, that counts as the light. */

@@ -187,13 +187,13 @@ export class BatchModel {
   /** A slide can be told by its UID where its names cannot be had. */
   async #name({ series }: BatchReport, signal: AbortSignal): Promise<void> {
     const { names, slides } = this.#state;
-    const unknown = series.filter((one) => !slides.has(keyOf(one)));
+    const unknown = series.filter((one) => !slides.has(slideKey(one)));
     const waiting = [...new Set(unknown.map(({ studyInstanceUid }) => studyInstanceUid))].slice(
       0,
       MAX_STUDIES,
     );
     const namelessOf = (uid: string): [string, string][] =>
-      unknown.filter(({ studyInstanceUid }) => studyInstanceUid === uid).map((one) => [keyOf(one), '']);
+      unknown.filter(({ studyInstanceUid }) => studyInstanceUid === uid).map((one) => [slideKey(one), '']);
     const next = async (): Promise<void> => {
       for (let uid = waiting.shift(); uid !== undefined; uid = waiting.shift()) {
         const [row, descriptions] = await Promise.all([
@@ -223,10 +223,6 @@ export class BatchModel {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
-}
-
-function keyOf({ studyInstanceUid, seriesInstanceUid }: BatchReport['series'][number]): string {
-  return slideKey(studyInstanceUid, seriesInstanceUid);
 }
 
 /** How many slides of a batch are through, whatever came of them. */

@@ -68,9 +68,9 @@ function counts({ counts: byState }: BatchReport): string {
 }
 
 function row(line: BatchSeries, model: BatchModel, base: string): TemplateResult {
-  const { state, code, message, studyInstanceUid, seriesInstanceUid, derivedSeriesInstanceUid } = line;
+  const { state, code, message, studyInstanceUid, derivedSeriesInstanceUid } = line;
   const study = model.state.names.get(studyInstanceUid);
-  const slide = model.state.slides.get(slideKey(studyInstanceUid, seriesInstanceUid));
+  const slide = model.state.slides.get(slideKey(line));
   const name = [study?.patientName, study?.patientId, study?.description, slide].filter(Boolean).join(', ');
   const at = new URLSearchParams({ StudyInstanceUIDs: studyInstanceUid });
   if (derivedSeriesInstanceUid) at.set('compare', derivedSeriesInstanceUid);

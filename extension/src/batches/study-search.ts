@@ -1,4 +1,5 @@
 /** Studies with slides, as the archive lists them (QIDO-RS). */
+import type { BatchSeries } from '../../../core/src/contract/index.ts';
 import type { ServiceClient } from '../service/service-client.ts';
 
 export interface StudyRow {
@@ -77,8 +78,8 @@ export async function findStudy(
 }
 
 /** Names a slide of a report: two studies may have series with one UID. */
-export function slideKey(studyInstanceUid: string, seriesInstanceUid: string): string {
-  return `${studyInstanceUid} ${seriesInstanceUid}`;
+export function slideKey(slide: Pick<BatchSeries, 'studyInstanceUid' | 'seriesInstanceUid'>): string {
+  return `${slide.studyInstanceUid} ${slide.seriesInstanceUid}`;
 }
 
 /** Series Description of the slides of a study, by `slideKey`. */
@@ -90,7 +91,7 @@ export async function findSlides(
   const parameters = new URLSearchParams({ Modality: 'SM', includefield: 'SeriesDescription' });
   const found = await client.search(`studies/${studyInstanceUid}/series?${parameters}`, signal);
   return (found as readonly Item[]).map((item) => [
-    slideKey(studyInstanceUid, textOf(item, '0020000E')),
+    slideKey({ studyInstanceUid, seriesInstanceUid: textOf(item, '0020000E') }),
     textOf(item, '0008103E'),
   ]);
 }

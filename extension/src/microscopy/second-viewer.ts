@@ -1,7 +1,7 @@
 /** A second slide viewer that shares the view of a first one: centre, resolution and rotation cannot differ. */
 import { untilAborted } from '../../../core/src/abortable.ts';
+import { retrieveMetadata } from '../ohif/series-metadata.ts';
 import type { ManagedViewer, MicroscopyModule, VolumeImageViewer, WadoClient } from '../ohif/types.ts';
-import { archiveFault } from '../plugin-error.ts';
 import { disposeOf, mapOf, type SlideMap, whenShown } from './open-layers.ts';
 
 export interface SecondViewer {
@@ -36,17 +36,7 @@ export async function openSecondViewer({
   link,
   signal,
 }: SecondViewerOptions): Promise<SecondViewer> {
-  const instances = await untilAborted(
-    client
-      .retrieveSeriesMetadata({
-        studyInstanceUID: series.studyInstanceUid,
-        seriesInstanceUID: series.seriesInstanceUid,
-      })
-      .catch((cause: unknown) => {
-        throw archiveFault(cause);
-      }),
-    signal,
-  );
+  const instances = await untilAborted(retrieveMetadata(client, series), signal);
   const images = instances
     .map((metadata) => new module.metadata.VLWholeSlideMicroscopyImage({ metadata }))
     .filter(({ ImageType }) => SHOWN.has(ImageType[2] ?? ''));

@@ -3,6 +3,7 @@
  * values come from anybody, so none of them becomes a regular expression.
  */
 
+import { DATE_RANGE } from '../../../core/src/dicom/date-range.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { type DicomJsonElement, valuesOf } from '../dicom/json-model.ts';
 
@@ -26,8 +27,8 @@ export function requireSensibleValue(name: string, value: string, vr: string | u
       'REQUEST_INVALID',
       `The value of ${name} has more than ${maxCharacters} characters.`,
     );
-  // PS3.5 6.2: a date that is none would match nothing, without a word.
-  if (vr === 'DA' && !/^(\*|(\d{8})?-?(\d{8})?)$/.test(value))
+  // A date that is none would match nothing, without a word.
+  if (vr === 'DA' && !DATE_RANGE.test(value))
     throw new StainError('REQUEST_INVALID', `${name} must be YYYYMMDD, or a range YYYYMMDD-YYYYMMDD.`);
   if (isList && uidsOf(value).length > MAX_UIDS)
     throw new StainError('REQUEST_INVALID', `${name} lists more than ${MAX_UIDS} UIDs.`);

@@ -104,7 +104,7 @@ export function readRendering(url: string): Rendering {
 }
 
 function regionOf([x = -1, y = -1, width = 0, height = 0, ...more]: readonly number[]): Rectangle {
-  const isSide = (side: number): boolean => side !== 0 && isBetween(Math.abs(side), 1, MAX_SIDE);
+  const isSide = (side: number): boolean => isBetween(Math.abs(side), 1, MAX_SIDE);
   if (
     !isBetween(x, 0, MAX_SIDE) ||
     !isBetween(y, 0, MAX_SIDE) ||

@@ -7,6 +7,9 @@ const CHARACTER_SET_VRS = new Set(['LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UT']);
 /** Text with code extensions is decoded piece by piece, slowly: a longer one is no name, and is read as Latin-1. */
 const MAX_EXTENDED_BYTES = 65_536;
 
+/** Several terms, or one that is meant for several. */
+const EXTENDED = /\\|^ISO 2022/;
+
 /** ASCII without escape sequences is the same in every character set. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the control character ESC begins code extensions
 const PLAIN = /^[\x00-\x1a\x1c-\x7f]*$/;
@@ -18,7 +21,7 @@ const PLAIN = /^[\x00-\x1a\x1c-\x7f]*$/;
 export function decodeText(bytes: Uint8Array, vr: string, terms: string): string {
   const latin = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   if (terms === '' || !CHARACTER_SET_VRS.has(vr) || PLAIN.test(latin)) return latin;
-  if (terms.includes('\\') && bytes.length > MAX_EXTENDED_BYTES) return latin;
+  if (EXTENDED.test(terms) && bytes.length > MAX_EXTENDED_BYTES) return latin;
   try {
     return convertBytes(terms, bytes, { vr });
   } catch {

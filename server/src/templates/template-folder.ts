@@ -48,10 +48,9 @@ export function createTemplateFolder({ shipped, own, onIgnored }: TemplateFolder
         onIgnored?.(file, 'is ignored: it is not a template that this version can read.');
       }
     // Of several files with one template, the one named by its id counts.
-    const [named, others] = [true, false].map((is) =>
-      found.filter(({ file, template }) => (basename(file, '.json') === template.id) === is),
-    );
-    for (const { file, template } of [...named!, ...others!]) {
+    const isNamed = ({ file, template: { id } }: (typeof found)[number]): boolean =>
+      basename(file, '.json') === id;
+    for (const { file, template } of found.toSorted((a, b) => Number(isNamed(b)) - Number(isNamed(a)))) {
       const { id } = template;
       if (fixed.has(id))
         onIgnored?.(file, `is ignored: template "${id}" comes with the product. Give it another id.`);
