@@ -69,6 +69,7 @@ describe('the configuration', () => {
     ['a header that is none', { env: { STAIN_DICOMWEB_HEADERS: '{"Bad Header":"x"}' } }, /name of a header/],
     ['a header of the connection', { env: { STAIN_DICOMWEB_HEADERS: '{"Host":"x"}' } }, /service itself/],
     ['an archive with a query', { env: { STAIN_DICOMWEB_URL: 'http://a/dicom-web?token=x' } }, /no query/],
+    ['half a thread', { env: { STAIN_THREADS: '0.5' } }, /threads .*must be a whole number$/],
     ['a thousand threads', { env: { STAIN_THREADS: '1000' } }, /threads/],
     ['a list that is not JSON', { env: { STAIN_SERVER_ALLOWED_HOSTS: '["a' } }, /STAIN_SERVER_ALLOWED_HOSTS/],
     ['an unknown key in the file', { env: {}, content: { server: { prot: 1 } } }, /server .*prot/],

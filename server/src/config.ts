@@ -715,7 +715,9 @@ export function loadConfig({ file, env }: ConfigSources): Config {
 
 /** In our words where those of zod are for programmers. */
 function describeIssue(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_type' && issue.expected === 'number' ? 'must be a number' : issue.message;
+  if (issue.code !== 'invalid_type') return issue.message;
+  if (issue.expected === 'number') return 'must be a number';
+  return issue.expected === 'int' ? 'must be a whole number' : issue.message;
 }
 
 /** Every key with its environment variable, default and meaning; docs/configuration.md is generated from this. */
