@@ -9,10 +9,11 @@ import { writeImage } from '../server/src/codec/image-file.ts';
 import { loadConfig } from '../server/src/config.ts';
 import { isOurs } from '../server/src/derived/equipment.ts';
 import { textOf } from '../server/src/dicom/json-model.ts';
-import { chooseSamples, surveyTissue } from '../server/src/pipeline/fit.ts';
 import { openSeries } from '../server/src/pipeline/open-series.ts';
 import { ProgressTracker } from '../server/src/pipeline/progress.ts';
+import { richestWindows } from '../server/src/pipeline/sample-windows.ts';
 import type { SeriesReference } from '../server/src/pipeline/series-reference.ts';
+import { surveyTissue } from '../server/src/pipeline/survey.ts';
 import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { type Composition, compose } from '../server/src/wiring/composition.ts';
 
@@ -98,7 +99,7 @@ async function writePictures(
         throw new StainError('ALREADY_NORMALIZED', 'The series was made by this product.');
       const base = open.base(WHITE);
       const survey = await surveyTissue(base, open.overviews(WHITE), WINDOWS, signal);
-      const samples = chooseSamples(survey.windows, PICTURES_PER_SLIDE);
+      const samples = richestWindows(survey.windows, PICTURES_PER_SLIDE);
       // UIDs of slides may be traced to patients: folders are numbered.
       const place = join(folder, `slide-${String(at + 1).padStart(4, '0')}`);
       await mkdir(place, { recursive: true });

@@ -14,6 +14,8 @@ import { BLACK_DENSITY, TISSUE_ABOVE_GLASS } from './optical-density.ts';
  */
 const CELL = 2;
 const BLOCK = 32;
+/** Side of a block, in pixels. */
+export const COLOUR_BLOCK = CELL * BLOCK;
 /** Fraction of a block's tissue cells that absorb red most: its nuclei, in nearly every stain. */
 const NUCLEI = 0.25;
 /** Fraction of the densest tissue cells, which reveal rare features such as silver fibres or single brown nuclei. */
@@ -59,10 +61,9 @@ export function addColours(
   part: Rectangle,
   white: Rgb,
 ): void {
-  const side = CELL * BLOCK;
   const clear = white.map((level) => -Math.log(level / 255)) as [number, number, number];
-  for (let y = 0; y < part.height; y += side)
-    for (let x = 0; x < part.width; x += side)
+  for (let y = 0; y < part.height; y += COLOUR_BLOCK)
+    for (let x = 0; x < part.width; x += COLOUR_BLOCK)
       addBlock(
         summary,
         raster,
@@ -70,8 +71,8 @@ export function addColours(
         {
           x: part.x + x,
           y: part.y + y,
-          width: Math.min(side, part.width - x),
-          height: Math.min(side, part.height - y),
+          width: Math.min(COLOUR_BLOCK, part.width - x),
+          height: Math.min(COLOUR_BLOCK, part.height - y),
         },
         clear,
       );

@@ -16,6 +16,7 @@ export function normalizedSource(
   return {
     width: source.width,
     height: source.height,
+    tile: source.tile,
     coverage: (rectangle) => source.coverage(rectangle),
     async read(rectangle: Rectangle, signal: AbortSignal): Promise<Raster> {
       const around = transfer.name === 'paper' ? windowAround(rectangle, plane, network.model) : rectangle;

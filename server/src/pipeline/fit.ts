@@ -3,15 +3,13 @@
  * of tissue windows. Everything later uses these numbers, so no tile differs from its neighbour.
  */
 
-import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
-import { type Raster, type Rgb, WHITE } from '../../../core/src/image/raster.ts';
-import { type Window, type WindowGeometry, windowsOf } from '../../../core/src/image/windows.ts';
+import { type Raster, WHITE } from '../../../core/src/image/raster.ts';
+import type { Window } from '../../../core/src/image/windows.ts';
 import { noteText } from '../../../core/src/notes.ts';
 import { addColours, type ColourSummary, emptySummary } from '../../../core/src/stain/colour-summary.ts';
 import { gainOf } from '../../../core/src/stain/linear.ts';
 import {
   BLACK_DENSITY,
-  BrightPixels,
   densityAt,
   type Glass,
   requireTissue,
@@ -28,31 +26,12 @@ import {
   samplingError,
 } from '../../../core/src/stain/statistics.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import { memorySource, type PixelSource } from '../slide/pixel-source.ts';
+import type { PixelSource } from '../slide/pixel-source.ts';
+import { SAMPLE_CORE, sampleOf } from './sample-windows.ts';
+import { type Survey, surveyTissue } from './survey.ts';
 
-/**
- * Core of a sampled window, in pixels a side: for the same area, many small windows describe a slide better than few
- * large ones.
- */
-export const SAMPLE_CORE = 256;
-/** Minimum and maximum number of windows sampled for the statistics, if the slide has that many: 1 to 8 megapixels. */
-const MIN_SAMPLES = 16;
-const MAX_SAMPLES = 128;
-/**
- * Sampling stops when the estimated error of the mean colours is this small, in optical density. On two small slides
- * the true error was then 0.004 to 0.010, that is 1 to 2 grey levels (docs/benchmarks).
- */
-const SUFFICIENT = 0.017;
-/** A window with less tissue than this is sampled only if there are too few better ones. */
-const GOOD_TISSUE = 0.2;
-/** Maximum number of overview pixels to survey; a slide without small levels is surveyed only in places. */
-const MAX_SURVEY_PIXELS = 16e6;
-/** An overview up to this size, in pixels, is held in memory during the survey. */
-const SMALL_OVERVIEW = 4e6;
-/** Maximum number of windows to survey. */
-const MAX_SURVEY_WINDOWS = 20_000;
-/** With fewer good windows than this, the windows with the most tissue are used, good or not. */
-const FEW_SAMPLES = 8;
+/** Sampling stops when the estimated error of the mean colours is this small, in optical density. */
+const SUFFICIENT = 0.012;
 /** A slide is faint if its mean tissue density above the glass is below this. */
 const FAINT_DENSITY = 0.2;
 
@@ -93,32 +72,26 @@ export async function fitStain(
     { halo, alignment, coreSize: SAMPLE_CORE },
     options.signal,
   );
-  const samples = chooseSamples(survey.windows, MAX_SAMPLES);
+  const { windows, min, population, ahead } = sampleOf(survey.windows, base, network.model);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const parts: Float64Array[] = [];
   const seen: Pick<Seen, 'tissue' | 'density'>[] = [];
   const colours = emptySummary();
   let pixels = 0;
-  const look = ({ window }: SurveyedWindow): Promise<Seen> => lookAt(base, window, survey, options.signal);
-  const maxPending = network.concurrency + 1;
-  const first: Seen[] = [];
-  for await (const window of inOrder(
-    samples.slice(0, MIN_SAMPLES).map((sample) => () => look(sample)),
-    MIN_SAMPLES,
-  ))
-    first.push(window);
+  const look = (window: Window): Promise<Seen> => lookAt(base, window, survey, options.signal);
+  const first = await Promise.all(windows.slice(0, min).map(look));
   const gain = gainOf(densityOf(first));
-  const measured = samples.map(
-    (sample, i) => async () => measure(first[i] ?? (await look(sample)), gain, network, options.signal),
+  const measured = windows.map(
+    (window, i) => async () => measure(first[i] ?? (await look(window)), gain, network, options.signal),
   );
-  for await (const found of inOrder(measured, maxPending)) {
+  for await (const found of inOrder(measured, network.concurrency + ahead)) {
     addSums(sums, found.sums);
     parts.push(found.sums);
     pixels += found.pixels;
     seen.push({ tissue: found.tissue, density: found.density });
     for (const [i, weight] of found.colours.entries()) colours[i]! += weight;
-    options.onProgress?.(parts.length, samples.length);
-    if (parts.length >= MIN_SAMPLES && samplingError(parts, available(survey)) <= SUFFICIENT) break;
+    options.onProgress?.(parts.length, windows.length);
+    if (parts.length >= min && samplingError(parts, population) <= SUFFICIENT) break;
   }
   const tissue = seen.reduce((total, window) => total + window.tissue, 0);
   requireTissue(tissue);
@@ -229,123 +202,6 @@ async function* inOrder<T>(tasks: readonly (() => Promise<T>)[], maxPending: num
     }
     yield await begun[i]!;
   }
-}
-
-export interface SurveyedWindow {
-  readonly window: Window;
-  /** Fraction of the window's core that is tissue. */
-  readonly tissue: number;
-}
-
-export interface Survey {
-  readonly windows: readonly SurveyedWindow[];
-  readonly glass: Glass;
-  /** Colour of the light; undefined if it cannot be determined. */
-  readonly white: Rgb | undefined;
-  readonly tissueFraction: number;
-}
-
-/**
- * Finds the tissue of a slide, by windows of the base level, and the colour of its glass. A level that is black or
- * blank shows no tissue although others do, so the next level is surveyed before the slide counts as empty.
- */
-export async function surveyTissue(
-  base: PixelSource,
-  overviews: readonly PixelSource[],
-  geometry: WindowGeometry,
-  signal: AbortSignal,
-): Promise<Survey> {
-  for (const overview of overviews.slice(0, -1)) {
-    const survey = await surveyOn(overview, base, geometry, signal);
-    if (survey.tissueFraction > 0) return survey;
-  }
-  return surveyOn(overviews.at(-1)!, base, geometry, signal);
-}
-
-async function surveyOn(
-  overview: PixelSource,
-  base: PixelSource,
-  geometry: WindowGeometry,
-  signal: AbortSignal,
-): Promise<Survey> {
-  const all = [...windowsOf(base.width, base.height, geometry)];
-  const reduction = (overview.width * overview.height) / (base.width * base.height);
-  const affordable = Math.max(1, Math.floor(MAX_SURVEY_PIXELS / (geometry.coreSize ** 2 * reduction)));
-  const count = Math.min(affordable, MAX_SURVEY_WINDOWS);
-  const { width, height } = overview;
-  // Read all at once, because the frames may be far away.
-  const seen =
-    width * height <= SMALL_OVERVIEW
-      ? memorySource(await overview.read({ x: 0, y: 0, width, height }, signal))
-      : overview;
-  const chosen = evenlySpaced(all, count).filter(({ core }) => base.coverage(core).length > 0);
-  const views: { window: Window; raster: Raster }[] = [];
-  const bright = new BrightPixels();
-  const view = async (window: Window): Promise<(typeof views)[number]> => {
-    const raster = await seen.read(scaled(window, base, overview), signal);
-    bright.add(raster);
-    return { window, raster };
-  };
-  // A row at a time, for the same reason.
-  for (const row of Map.groupBy(chosen, ({ core }) => core.y).values())
-    views.push(...(await Promise.all(row.map(view))));
-  const [glass, white] = [bright.glass(), bright.white()];
-  const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
-  const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
-  return { windows, glass, white, tissueFraction: mean };
-}
-
-/** The core of a window in the coordinates of the overview, at least one pixel in size. */
-function scaled(
-  { core }: Window,
-  base: PixelSource,
-  overview: PixelSource,
-): { x: number; y: number; width: number; height: number } {
-  const [sx, sy] = [overview.width / base.width, overview.height / base.height];
-  const x = Math.min(overview.width - 1, Math.floor(core.x * sx));
-  const y = Math.min(overview.height - 1, Math.floor(core.y * sy));
-  return {
-    x,
-    y,
-    width: Math.max(1, Math.min(overview.width - x, Math.round(core.width * sx))),
-    height: Math.max(1, Math.min(overview.height - y, Math.round(core.height * sy))),
-  };
-}
-
-function tissueFraction({ rgb }: Raster, glass: Glass): number {
-  const minDensity = tissueDensity(glass.density);
-  let tissue = 0;
-  for (let i = 0; i < rgb.length / 3; i++) {
-    const density = densityAt(rgb, i);
-    if (density > minDensity && density < BLACK_DENSITY) tissue++;
-  }
-  return tissue / (rgb.length / 3);
-}
-
-/**
- * Chooses windows with much tissue, at most `maxPending`, ordered so that every prefix is spread over the slide. If there are
- * too few good ones, the richest are used.
- * @throws TOO_LITTLE_TISSUE if there is no tissue at all
- */
-export function chooseSamples(windows: readonly SurveyedWindow[], maxPending: number): SurveyedWindow[] {
-  const good = windows.filter(isGood);
-  if (good.length >= FEW_SAMPLES) return spreadOut(evenlySpaced(good, maxPending));
-  const richest = windows.filter(({ tissue }) => tissue > 0).sort((a, b) => b.tissue - a.tissue);
-  if (richest.length === 0) requireTissue(0);
-  return richest.slice(0, FEW_SAMPLES);
-}
-
-const isGood = ({ tissue }: SurveyedWindow): boolean => tissue >= GOOD_TISSUE;
-
-/** Number of windows that could be sampled. */
-const available = ({ windows }: Survey): number => windows.filter(isGood).length;
-
-/** Orders the items by their bit-reversed index (van der Corput): halves, then quarters, then eighths. */
-function spreadOut<T>(items: readonly T[]): T[] {
-  const bits = Math.ceil(Math.log2(Math.max(2, items.length)));
-  const reversed = (i: number): number =>
-    Number.parseInt(i.toString(2).padStart(bits, '0').split('').reverse().join(''), 2);
-  return Array.from({ length: 2 ** bits }, (_, i) => items[reversed(i)]).filter((item) => item !== undefined);
 }
 
 /** 1 where a pixel counts: inside the window's core, on a tile of the slide, and not in the black border of a scan. */

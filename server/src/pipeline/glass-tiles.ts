@@ -1,5 +1,6 @@
 /** Finds the tiles of a slide that show only glass, and copies them to the result, as stored if possible. */
 
+import pLimit from 'p-limit';
 import { asYbrFull422 } from '../../../core/src/codec/jpeg.ts';
 import { JPEG_BASELINE } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
@@ -11,11 +12,15 @@ import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
 import { extentOf } from '../slide/placement.ts';
+import type { FramePosition } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Number of base-level tiles, evenly spread, to check among those that the map calls glass. */
 const PROBES = 32;
+/** Maximum number of them in memory at once, and of their pixels. */
+const AT_ONCE = 8;
+const PIXELS_AT_ONCE = 4e6;
 /** Fraction of their pixels that may be as dense as tissue: specks that the small level does not show. */
 const TOLERATED = 0.001;
 
@@ -80,13 +85,15 @@ async function isTrue(
   const glass = base.frames.filter((position) => map.isGlass(extentOf(base, position)));
   const probes = evenlySpaced(glass, PROBES);
   let [pixels, denser] = [0, 0];
-  for (const position of probes) {
-    signal.throwIfAborted();
+  const probe = async (position: FramePosition): Promise<void> => {
     const { rgb } = await open.readFrame(base, position, signal);
     const { width, height } = extentOf(base, position);
     pixels += width * height;
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++) if (densityAt(rgb, y * base.columns + x) > dense) denser++;
-  }
+  };
+  const affordable = Math.max(1, Math.floor(PIXELS_AT_ONCE / (base.rows * base.columns)));
+  const limit = pLimit(Math.min(AT_ONCE, affordable));
+  await Promise.all(probes.map((position) => limit(probe, position)));
   return denser <= TOLERATED * pixels;
 }

@@ -73,6 +73,7 @@ export async function prepareSeries(
   const { slide, colour } = open;
   const { derivations, destination } = environment;
   const images = imagesOf(slide);
+  using _ = open.holdSmallLevels();
   const encode = { encoding: request.encoding, quality: request.quality };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const begun = await factsOf(identity, request, network, environment, signal);

@@ -30,9 +30,10 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
  * 3: the lossy compression ratio is estimated, and the fit rounded. 4: the sentences in headers (notes, colour policy,
  * revision) are worded better; with `linear`, black is what is dark in all three channels. 5: what is ink is judged
  * against the slide's own nuclei. 6: glass decides which colours RLE, JPEG-LS and
- * JPEG 2000 hold under the name of others; High Bit and Pixel Representation are those of the result.
+ * JPEG 2000 hold under the name of others; High Bit and Pixel Representation are those of the result. 7: the fit of a
+ * large slide is made from small blocks all over it.
  */
-export const PIPELINE_VERSION = 6;
+export const PIPELINE_VERSION = 7;
 
 /** Content hashes of what a request names, because a name may refer to other content later. */
 export interface Fingerprint {

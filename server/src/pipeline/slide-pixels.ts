@@ -41,6 +41,11 @@ export interface SlidePixels {
   ): Promise<readonly Uint8Array[]>;
   /** Whether the frames of a level were compressed with loss, as far as the transfer syntax says. */
   isLossy(level: Level): boolean;
+  /**
+   * Until it is disposed of, decoded tiles of small levels stay in memory: while a series is prepared they are read
+   * several times.
+   */
+  holdSmallLevels(): Disposable;
 }
 
 export interface SlideFrames {
@@ -52,6 +57,9 @@ export interface SlideFrames {
   isLossy(level: Level): boolean;
 }
 
+/** A level with more pixels than this is not held in memory: 24 MB. */
+const HELD_PIXELS = 8e6;
+
 /** Errors about a frame say which frame it is. */
 export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: SlideFrames): SlidePixels {
   const { table } = colour;
@@ -62,8 +70,19 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
       const { bytes, format } = await readFrame(level, position, signal);
       return codecs.decode(bytes, format, { table, signal });
     });
+  let held: Map<string, Promise<Uint8Array>> | undefined;
+  const tile = (level: Level, position: FramePosition, signal: AbortSignal): Promise<Uint8Array> => {
+    if (!held || level.totalColumns * level.totalRows > HELD_PIXELS) return decoded(level, position, signal);
+    const { sopInstanceUid } = level.instances[position.instance]!;
+    const key = `${sopInstanceUid} ${position.frame}`;
+    const known = held.get(key);
+    if (known) return known;
+    const pixels = decoded(level, position, signal);
+    held.set(key, pixels);
+    return pixels;
+  };
   const pixels: SlidePixels['pixels'] = (level, absent) =>
-    new LevelSource(level, (position, signal) => decoded(level, position, signal), absent);
+    new LevelSource(level, (position, signal) => tile(level, position, signal), absent);
   return {
     slide,
     colour,
@@ -86,6 +105,14 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
       return mapFrames(level, positions, storedFrame, codecs, options);
     },
     isLossy,
+    holdSmallLevels() {
+      held = new Map();
+      return {
+        [Symbol.dispose]() {
+          held = undefined;
+        },
+      };
+    },
   };
 }
 

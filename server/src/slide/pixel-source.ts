@@ -12,6 +12,8 @@ import type { FramePosition, Level } from './types.ts';
 export interface PixelSource {
   readonly width: number;
   readonly height: number;
+  /** Size of the tiles in which it is stored, from the upper left corner on: what is read at once. */
+  readonly tile: { readonly width: number; readonly height: number };
   /**
    * Pixels of the rectangle. Beyond the right or lower edge of the plane, the last column or row is repeated; where the
    * slide has no tile, the pixels are glass.
@@ -30,6 +32,7 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
   return {
     width: picture.width,
     height: picture.height,
+    tile: picture,
     coverage: (rectangle) =>
       covered
         .map((part) => intersection(rectangle, part))
@@ -77,6 +80,7 @@ const OVERLAP = 2 * MAX_HALO;
 export class LevelSource implements PixelSource {
   readonly width: number;
   readonly height: number;
+  readonly tile: PixelSource['tile'];
   readonly #level: Level;
   readonly #decode: TileDecoder;
   readonly #absent: Rgb;
@@ -87,6 +91,7 @@ export class LevelSource implements PixelSource {
   constructor(level: Level, decode: TileDecoder, absent: Rgb) {
     this.width = level.placement.content.columns;
     this.height = level.placement.content.rows;
+    this.tile = { width: level.columns, height: level.rows };
     this.#level = level;
     this.#decode = decode;
     this.#absent = absent;

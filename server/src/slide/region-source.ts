@@ -14,6 +14,8 @@ export function regionOf(source: PixelSource, region: Rectangle): PixelSource {
   return {
     width: region.width,
     height: region.height,
+    // They begin elsewhere, which costs time only.
+    tile: source.tile,
     coverage: (rectangle) =>
       source
         .coverage(outside(rectangle))

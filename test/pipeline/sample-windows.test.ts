@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { windowsOf } from '../../core/src/image/windows.ts';
+import { COLOUR_BLOCK } from '../../core/src/stain/colour-summary.ts';
+import { SAMPLE_CORE, sampleOf } from '../../server/src/pipeline/sample-windows.ts';
+import type { SurveyedWindow } from '../../server/src/pipeline/survey.ts';
+import type { PixelSource } from '../../server/src/slide/pixel-source.ts';
+import { runs } from '../support/property-runs.ts';
+
+const NETWORK = { halo: 16, alignment: 4 };
+
+/** A slide all of tissue; no pixel of it is read. */
+function slide(
+  width: number,
+  height: number,
+  tile: number,
+): { base: PixelSource; surveyed: SurveyedWindow[] } {
+  const windows = [...windowsOf(width, height, { ...NETWORK, coreSize: SAMPLE_CORE })];
+  return {
+    base: {
+      width,
+      height,
+      tile: { width: tile, height: tile },
+      coverage: () => [],
+      read: () => Promise.reject(new Error('not read')),
+    },
+    surveyed: windows.map((window) => ({ window, tissue: 1 })),
+  };
+}
+
+describe('the sample of a slide', () => {
+  it('is the whole of its tissue if there is little', () => {
+    const { base, surveyed } = slide(1000, 1200, 256);
+    const { windows, min, population } = sampleOf(surveyed, base, NETWORK);
+    expect(new Set(windows)).toEqual(new Set(surveyed.map(({ window }) => window)));
+    expect(population).toBe(windows.length);
+    expect(min).toBe(16);
+  });
+
+  it('is the whole of little tissue on a large slide too', () => {
+    const { base, surveyed } = slide(20_000, 20_000, 256);
+    const tissue = surveyed.filter((_, i) => i % 97 === 0);
+    const mostlyGlass = surveyed.map((one) => ({ ...one, tissue: tissue.includes(one) ? 0.5 : 0 }));
+    const { windows } = sampleOf(mostlyGlass, base, NETWORK);
+    expect(tissue.length).toBeGreaterThan(60);
+    expect(windows.every((window) => tissue.some((one) => one.window === window))).toBe(true);
+    expect(windows[0]!.core.width).toBeGreaterThan(COLOUR_BLOCK);
+  });
+
+  it('is blocks from all over much tissue', () => {
+    const { base, surveyed } = slide(30_000, 20_000, 256);
+    const { windows, min, population } = sampleOf(surveyed, base, NETWORK);
+    expect(windows).toHaveLength(512);
+    expect(population).toBeGreaterThan((30_000 * 20_000) / COLOUR_BLOCK ** 2);
+    // Each prefix is: the first blocks lie in every sixth of the slide.
+    const sixths = new Set(
+      windows.slice(0, min).map(({ x, y }) => Math.floor(x / 10_000) + 3 * Math.floor(y / 10_000)),
+    );
+    expect(sixths.size).toBe(6);
+  });
+
+  it('has blocks inside the slide, with whole halos, and each in one tile if that is large enough', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 96, max: 5000 }),
+        fc.integer({ min: 96, max: 5000 }),
+        fc.integer({ min: 40, max: 700 }),
+        (width, height, tile) => {
+          fc.pre(Math.ceil(width / 256) * Math.ceil(height / 256) > 80);
+          const { base, surveyed } = slide(width, height, tile);
+          const { windows, min } = sampleOf(surveyed, base, NETWORK);
+          fc.pre(min === 64);
+          for (const { x, y, width: across, height: down, core } of windows) {
+            expect([across, down]).toEqual([96, 96]);
+            expect([x % 4, y % 4]).toEqual([0, 0]);
+            expect([x, y].every((from) => from >= 0)).toBe(true);
+            expect(x + across).toBeLessThan(width + 4);
+            expect(y + down).toBeLessThan(height + 4);
+            expect(core).toMatchObject({ x: x + 16, y: y + 16 });
+            expect(Math.min(core.width, core.height)).toBeGreaterThan(0);
+            expect(core.x + core.width).toBeLessThanOrEqual(width);
+            const isInOne = Math.floor(x / tile) === Math.floor((x + across - 1) / tile);
+            // The far edge of the slide comes before that of a tile.
+            expect(isInOne || tile < 100 || x + across > width - 100).toBe(true);
+          }
+        },
+      ),
+      { numRuns: runs(60) },
+    );
+  });
+
+  it('of a slide narrower than a block is whole windows', () => {
+    const { base, surveyed } = slide(60, 40_000, 256);
+    const { windows } = sampleOf(surveyed, base, NETWORK);
+    expect(windows.every((window) => surveyed.some((one) => one.window === window))).toBe(true);
+  });
+});
