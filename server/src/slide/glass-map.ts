@@ -3,15 +3,16 @@
  * network. A speck too small to darken a pixel of that level stays as it is in the source.
  */
 
-import type { Raster } from '../../../core/src/image/raster.ts';
+import pLimit from 'p-limit';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { PixelSource } from './pixel-source.ts';
 
 /** Overview pixels around a rectangle that must be glass as well: context, and rounding of the level sizes. */
 const MARGIN = 1;
-/** Overview pixels read at once. */
-const BAND = 2 ** 18;
+/** Number of overview pixels read at a time, about, and number of such reads at once. */
+const PIECE = 2 ** 18;
+const AT_ONCE = 8;
 /** Side of the marked squares, in pixels of the base level: only a few per tile, and not many for a whole slide. */
 const CELL = 64;
 
@@ -31,23 +32,15 @@ export async function readGlassMap(
   const cell = Math.max(1, Math.round((CELL * width) / base.width));
   const across = Math.ceil(width / cell);
   const dense = new Uint8Array(across * Math.ceil(height / cell));
-  const band = Math.max(1, Math.floor(BAND / width));
-  const read = (top: number): Promise<Raster> | undefined =>
-    top < height
-      ? overview.read({ x: 0, y: top, width, height: Math.min(band, height - top) }, signal)
-      : undefined;
-  for (let top = 0, next = read(0); next; top += band) {
-    const { rgb, height: rows } = await next;
-    // The next frames are decoded while these are read.
-    next = read(top + band);
-    // A failure is reported when its turn comes.
-    next?.catch(() => {});
-    for (let y = 0, pixel = 0; y < rows; y++) {
-      const row = Math.floor((top + y) / cell) * across;
-      for (let x = 0; x < width; x++, pixel++)
-        if (densityAt(rgb, pixel) > density) dense[row + Math.floor(x / cell)] = 1;
+  const mark = async (piece: Rectangle): Promise<void> => {
+    const { rgb } = await overview.read(piece, signal);
+    for (let y = 0, pixel = 0; y < piece.height; y++) {
+      const row = Math.floor((piece.y + y) / cell) * across;
+      for (let x = 0; x < piece.width; x++, pixel++)
+        if (densityAt(rgb, pixel) > density) dense[row + Math.floor((piece.x + x) / cell)] = 1;
     }
-  }
+  };
+  await pLimit(AT_ONCE).map(piecesOf(overview), mark);
   /** First cell, and the cell after the last. */
   const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
     Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / cell),
@@ -62,4 +55,14 @@ export async function readGlassMap(
       return true;
     },
   };
+}
+
+/** Pieces that cover a plane, row by row, of whole tiles or of bands of large ones, so that none is decoded twice. */
+function* piecesOf({ width, height, tile }: PixelSource): Generator<Rectangle> {
+  const across = tile.width * Math.max(1, Math.floor(Math.sqrt(PIECE) / tile.width));
+  const rows = Math.max(1, Math.floor(PIECE / across));
+  const down = rows < tile.height ? rows : Math.floor(rows / tile.height) * tile.height;
+  for (let y = 0; y < height; y += down)
+    for (let x = 0; x < width; x += across)
+      yield { x, y, width: Math.min(across, width - x), height: Math.min(down, height - y) };
 }
