@@ -18,6 +18,7 @@ import {
   auditVerifyCommand,
   describeVerification,
 } from './audit-command.ts';
+import { collectAtOnce } from './collect-at-once.ts';
 import { type CorrectionsArguments, correctionsCommand, describeCorrections } from './corrections-command.ts';
 import { type FitArguments, type FitResult, fitCommand } from './fit-command.ts';
 import { normalizeImageCommand } from './image-commands.ts';
@@ -119,7 +120,10 @@ function addProcesses(program: Command, run: Run): void {
   program
     .command('worker')
     .description('run the jobs of a service; both share database.url and dicomweb.url')
-    .action(() => run(asService(workerCommand), () => 'Stopped.'));
+    .action(() => {
+      collectAtOnce();
+      return run(asService(workerCommand), () => 'Stopped.');
+    });
 }
 
 function addNormalize(program: Command, run: Run): void {
@@ -143,6 +147,7 @@ function addNormalize(program: Command, run: Run): void {
     .action((source: string, destination: string, options: NormalizeOptions) =>
       run(
         async (composition, signal) => {
+          collectAtOnce();
           const outcomes = await normalizeCommand({ source, destination, ...options }, composition, signal);
           if (outcomes.some(isFailed)) process.exitCode = EXIT.failed;
           // A list in JSON only if there are several.
@@ -170,6 +175,7 @@ function addNormalizeAll(program: Command, run: Run): void {
     .action(
       (source: string, destination: string, options: Omit<NormalizeAllArguments, 'source' | 'destination'>) =>
         run(async (composition, signal) => {
+          collectAtOnce();
           const result = await normalizeAllCommand({ source, destination, ...options }, composition, signal);
           if (result.failed > 0) process.exitCode = EXIT.failed;
           return result;
