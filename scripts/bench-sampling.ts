@@ -123,7 +123,9 @@ async function measureSlide(
     }
     return sums;
   };
-  const all = richestWindows(survey.windows, ALL).map(({ window }) => window);
+  const all = richestWindows(survey.windows, ALL)
+    .map(({ window }) => window)
+    .sort((a, b) => a.y - b.y || a.x - b.x);
   const whole = await sumsOf(all);
   const blocks = await sumsOf(all.flatMap((window) => blocksOf(window, base, network.model)));
   const pixels = Uint8Array.from(evenlySpaced(tissue, PIXELS).flatMap((colour) => bytesOf(colour)));

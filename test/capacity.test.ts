@@ -29,7 +29,7 @@ function table(heading: string): string[][] {
 }
 
 it('slides a day follow from seconds that were measured', () => {
-  const measured = read('benchmarks/2026-11-27-linear.md');
+  const measured = read('benchmarks/2026-11-28-linear.md');
   const rows = table('Slides a day');
   expect(rows.length).toBeGreaterThan(4);
   for (const [slide, , seconds, perDay] of rows) {

@@ -51,7 +51,7 @@ describe('the sample of a slide', () => {
     const { base, surveyed } = slide(30_000, 20_000, 256);
     const { windows, min, population } = sampleOf(surveyed, base, NETWORK);
     expect(windows).toHaveLength(512);
-    expect(population).toBeGreaterThan((30_000 * 20_000) / COLOUR_BLOCK ** 2);
+    expect(population).toBeCloseTo((30_000 * 20_000) / COLOUR_BLOCK ** 2);
     // Each prefix is: the first blocks lie in every sixth of the slide.
     const sixths = new Set(
       windows.slice(0, min).map(({ x, y }) => Math.floor(x / 10_000) + 3 * Math.floor(y / 10_000)),
@@ -59,12 +59,34 @@ describe('the sample of a slide', () => {
     expect(sixths.size).toBe(6);
   });
 
+  it.each([66, 128, 256, 512, 1000, 6000])('takes blocks from all quarters of %i windows alike', (count) => {
+    const { base, surveyed } = slide(256 * 100, 256 * 70, 256);
+    const { windows } = sampleOf(surveyed.slice(0, count), base, NETWORK);
+    const quarters = [0, 0, 0, 0];
+    for (const { core } of windows) {
+      const { window } = surveyed.find(({ window: { core: cell } }) => {
+        const [x, y] = [core.x + 32 - cell.x, core.y + 32 - cell.y];
+        return x >= 0 && y >= 0 && x < cell.width && y < cell.height;
+      })!;
+      const [x, y] = [core.x + 32 - window.core.x, core.y + 32 - window.core.y];
+      quarters[(x > window.core.width / 2 ? 1 : 0) + (y > window.core.height / 2 ? 2 : 0)]!++;
+    }
+    expect(Math.min(...quarters)).toBeGreaterThan(windows.length / 8);
+  });
+
+  it('is whole windows where a block would cost the decoding of a large tile', () => {
+    const { base, surveyed } = slide(20_000, 20_000, 2000);
+    const { windows } = sampleOf(surveyed, base, NETWORK);
+    expect(windows).toHaveLength(64);
+    expect(windows[0]!.core.width).toBeGreaterThan(COLOUR_BLOCK);
+  });
+
   it('has blocks inside the slide, with whole halos, and each in one tile if that is large enough', () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 96, max: 5000 }),
-        fc.integer({ min: 96, max: 5000 }),
-        fc.integer({ min: 40, max: 700 }),
+        fc.integer({ min: 512, max: 5000 }),
+        fc.integer({ min: 512, max: 5000 }),
+        fc.integer({ min: 40, max: 512 }),
         (width, height, tile) => {
           fc.pre(Math.ceil(width / 256) * Math.ceil(height / 256) > 80);
           const { base, surveyed } = slide(width, height, tile);
@@ -89,7 +111,7 @@ describe('the sample of a slide', () => {
     );
   });
 
-  it('of a slide narrower than a block is whole windows', () => {
+  it('of a narrow slide is whole windows', () => {
     const { base, surveyed } = slide(60, 40_000, 256);
     const { windows } = sampleOf(surveyed, base, NETWORK);
     expect(windows.every((window) => surveyed.some((one) => one.window === window))).toBe(true);

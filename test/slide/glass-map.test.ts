@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blankRaster } from '../../core/src/image/raster.ts';
+import { BLACK, blankRaster } from '../../core/src/image/raster.ts';
+import { LazyList } from '../../core/src/lazy-list.ts';
 import { readGlassMap } from '../../server/src/slide/glass-map.ts';
-import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { LevelSource, memorySource } from '../../server/src/slide/pixel-source.ts';
+import type { FramePosition, Level } from '../../server/src/slide/types.ts';
 
 const { signal } = new AbortController();
 
@@ -20,13 +22,14 @@ describe('glass map', () => {
           fc.integer({ min: 1, max: 300 }),
           fc.integer({ min: 1, max: 300 }),
         ),
-        async (width, height, reduction, specks, [x, y, w, h]) => {
+        fc.record({ width: fc.integer({ min: 1, max: 2000 }), height: fc.integer({ min: 1, max: 2000 }) }),
+        async (width, height, reduction, specks, [x, y, w, h], tile) => {
           const overview = blankRaster(width, height, [245, 245, 245]);
           const inside = specks.filter(([sx, sy]) => sx < width && sy < height);
           for (const [sx, sy] of inside)
             overview.rgb.fill(120, (sy * width + sx) * 3, (sy * width + sx) * 3 + 3);
           const base = { width: width * reduction, height: height * reduction };
-          const map = await readGlassMap(base, memorySource(overview), 0.08, signal);
+          const map = await readGlassMap(base, { ...memorySource(overview), tile }, 0.08, signal);
           const shows = inside.some(
             ([sx, sy]) =>
               (sx + 1) * reduction > x &&
@@ -48,4 +51,38 @@ describe('glass map', () => {
     expect(map.isGlass({ x: 150, y: 160, width: 10, height: 16 })).toBe(false);
     expect(map.isGlass({ x: 0, y: 0, width: 112, height: 320 })).toBe(true);
   });
+
+  it.each([10, 240, 513, 768, 1000, 1024, 2000, 2500])(
+    'decodes each tile of %i pixels once',
+    async (side) => {
+      const [width, height] = [6000, 4000];
+      const across = Math.ceil(width / side);
+      const level = {
+        rows: side,
+        columns: side,
+        totalColumns: width,
+        totalRows: height,
+        placement: { content: { columns: width, rows: height } },
+        frames: new LazyList<FramePosition>(across * Math.ceil(height / side), (frame) => ({
+          instance: 0,
+          frame,
+          x: (frame % across) * side,
+          y: Math.floor(frame / across) * side,
+        })),
+      } as unknown as Level;
+      const decoded: number[] = [];
+      const white = new Uint8Array(side * side * 3).fill(250);
+      const overview = new LevelSource(
+        level,
+        async ({ frame }) => {
+          decoded.push(frame);
+          return white;
+        },
+        BLACK,
+      );
+      await readGlassMap({ width: 4 * width, height: 4 * height }, overview, 0.08, signal);
+      expect(decoded).toHaveLength(level.frames.length);
+      expect(new Set(decoded).size).toBe(level.frames.length);
+    },
+  );
 });

@@ -81,8 +81,11 @@ export async function fitStain(
   const look = (window: Window): Promise<Seen> => lookAt(base, window, survey, options.signal);
   const first = await Promise.all(windows.slice(0, min).map(look));
   const gain = gainOf(densityOf(first));
+  // What is read ahead and not needed is not sent through the network.
+  const enough = new AbortController();
+  const wanted = AbortSignal.any([options.signal, enough.signal]);
   const measured = windows.map(
-    (window, i) => async () => measure(first[i] ?? (await look(window)), gain, network, options.signal),
+    (window, i) => async () => measure(first[i] ?? (await look(window)), gain, network, wanted),
   );
   for await (const found of inOrder(measured, network.concurrency + ahead)) {
     addSums(sums, found.sums);
@@ -93,6 +96,7 @@ export async function fitStain(
     options.onProgress?.(parts.length, windows.length);
     if (parts.length >= min && samplingError(parts, population) <= SUFFICIENT) break;
   }
+  enough.abort();
   const tissue = seen.reduce((total, window) => total + window.tissue, 0);
   requireTissue(tissue);
   const aboveGlass = densityOf(seen) - survey.glass.density;

@@ -1,6 +1,5 @@
 /** Finds the tiles of a slide that show only glass, and copies them to the result, as stored if possible. */
 
-import pLimit from 'p-limit';
 import { asYbrFull422 } from '../../../core/src/codec/jpeg.ts';
 import { JPEG_BASELINE } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
@@ -10,6 +9,7 @@ import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { Fade } from '../../../core/src/stain/stain.ts';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
+import { mapAtOnce } from '../sharing/map-at-once.ts';
 import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
 import { extentOf } from '../slide/placement.ts';
 import type { FramePosition } from '../slide/types.ts';
@@ -93,7 +93,6 @@ async function isTrue(
       for (let x = 0; x < width; x++) if (densityAt(rgb, y * base.columns + x) > dense) denser++;
   };
   const affordable = Math.max(1, Math.floor(PIXELS_AT_ONCE / (base.rows * base.columns)));
-  const limit = pLimit(Math.min(AT_ONCE, affordable));
-  await Promise.all(probes.map((position) => limit(probe, position)));
+  await mapAtOnce(probes, Math.min(AT_ONCE, affordable), probe);
   return denser <= TOLERATED * pixels;
 }

@@ -2,7 +2,6 @@
  * Checks whether the levels of a slide show the same. A coarse level may be black, blank or retouched, or made with a
  * different filter. The linear transfer maps every level by itself, so an error in a level would remain.
  */
-import pLimit from 'p-limit';
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
 import { type Raster, WHITE } from '../../../core/src/image/raster.ts';
 import { type Rectangle, windowsOf } from '../../../core/src/image/windows.ts';
@@ -11,6 +10,7 @@ import { ciede2000, labOf } from '../../../core/src/stain/ciede2000.ts';
 import { applyTables, type LinearTables } from '../../../core/src/stain/linear-tables.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { LinearTransfer } from '../../../core/src/stain/transfer.ts';
+import { mapAtOnce } from '../sharing/map-at-once.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
 import { extentOf, extentOnBase } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
@@ -134,8 +134,7 @@ async function compare(
       }
     return differences;
   };
-  const limit = pLimit(AT_ONCE);
-  return (await Promise.all(sample(finer, glass).map((part) => limit(lookAt, part)))).flat();
+  return (await mapAtOnce(sample(finer, glass), AT_ONCE, lookAt)).flat();
 }
 
 /** The coarse pixels that lie wholly over a range of finer ones, or else the one that covers it. */

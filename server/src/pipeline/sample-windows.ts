@@ -20,6 +20,8 @@ const MIN_BLOCKS = 64;
 /** Number to read ahead of the network. Blocks come from distant tiles, which take time to arrive. */
 const WINDOWS_AHEAD = 1;
 const BLOCKS_AHEAD = 32;
+/** A block of a larger tile than this, in pixels, is not worth its decoding. */
+const MAX_BLOCK_TILE = 512 ** 2;
 /** A window with less tissue than this is sampled only if there are too few better ones. */
 const GOOD_TISSUE = 0.2;
 /** With fewer good windows than this, the windows with the most tissue are used, good or not. */
@@ -30,7 +32,7 @@ export interface Sample {
   readonly windows: readonly Window[];
   /** Number of windows that are read before it is asked whether they suffice. */
   readonly min: number;
-  /** Number of windows of this kind that the slide has. */
+  /** Number of windows of this kind in the surveyed tissue. */
   readonly population: number;
   /** Number of windows to read ahead of those in the network. */
   readonly ahead: number;
@@ -43,15 +45,22 @@ export function sampleOf(
   geometry: NetworkGeometry,
 ): Sample {
   const good = surveyed.filter(isGood);
-  if (good.length <= MAX_WINDOWS || Math.min(base.width, base.height) < sideOf(geometry)) {
+  const { width, height, tile } = base;
+  const isNarrow = Math.min(width, height) < 2 * SAMPLE_CORE;
+  if (good.length <= MAX_WINDOWS || isNarrow || tile.width * tile.height > MAX_BLOCK_TILE) {
     const windows = richestWindows(surveyed, MAX_WINDOWS).map(({ window }) => window);
     return { windows, min: MIN_WINDOWS, population: good.length, ahead: WINDOWS_AHEAD };
   }
-  const blocks = evenlySpaced(good, MAX_BLOCKS).flatMap(({ window }) => blocksOf(window, base, geometry));
+  const windows = evenlySpaced(good, MAX_BLOCKS);
+  // First a block of each window, in turn of every quarter, then a second one and so on.
+  const blocks = [0, 1, 2, 3].flatMap((pass) =>
+    spreadOut(windows.map(({ window }, i) => blocksOf(window, base, geometry)[(i + (i >> 2) + pass) % 4]!)),
+  );
+  const area = good.reduce((sum, { window: { core } }) => sum + core.width * core.height, 0);
   return {
-    windows: spreadOut(evenlySpaced(blocks, MAX_BLOCKS)),
+    windows: blocks.slice(0, MAX_BLOCKS),
     min: MIN_BLOCKS,
-    population: good.length * (SAMPLE_CORE / COLOUR_BLOCK) ** 2,
+    population: area / COLOUR_BLOCK ** 2,
     ahead: BLOCKS_AHEAD,
   };
 }
@@ -71,9 +80,6 @@ export function richestWindows(windows: readonly SurveyedWindow[], max: number):
 
 const isGood = ({ tissue }: SurveyedWindow): boolean => tissue >= GOOD_TISSUE;
 
-/** Side of a block with its halo. */
-const sideOf = ({ halo }: NetworkGeometry): number => COLOUR_BLOCK + 2 * halo;
-
 /**
  * A block in each quarter of a window, with a halo around it. None crosses the edge of a tile if it can be avoided:
  * every tile is fetched and decoded.
@@ -81,10 +87,9 @@ const sideOf = ({ halo }: NetworkGeometry): number => COLOUR_BLOCK + 2 * halo;
 export function blocksOf(
   { core }: Window,
   { width, height, tile }: PixelSource,
-  geometry: NetworkGeometry,
+  { halo, alignment }: NetworkGeometry,
 ): Window[] {
-  const { halo, alignment } = geometry;
-  const side = sideOf(geometry);
+  const side = COLOUR_BLOCK + 2 * halo;
   const origin = (from: number, tileSide: number, limit: number): number => {
     const wanted = alignedSize(from, alignment);
     const edge = Math.ceil(wanted / tileSide) * tileSide;

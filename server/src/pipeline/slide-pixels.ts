@@ -57,7 +57,7 @@ export interface SlideFrames {
   isLossy(level: Level): boolean;
 }
 
-/** A level with more pixels than this is not held in memory: 24 MB. */
+/** Maximum number of pixels held in memory, 24 MB; a level whose frames have more is not held. */
 const HELD_PIXELS = 8e6;
 
 /** Errors about a frame say which frame it is. */
@@ -71,14 +71,19 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
       return codecs.decode(bytes, format, { table, signal });
     });
   let held: Map<string, Promise<Uint8Array>> | undefined;
+  let room = 0;
   const tile = (level: Level, position: FramePosition, signal: AbortSignal): Promise<Uint8Array> => {
-    if (!held || level.totalColumns * level.totalRows > HELD_PIXELS) return decoded(level, position, signal);
+    const size = level.rows * level.columns;
+    if (!held || level.frames.length * size > HELD_PIXELS) return decoded(level, position, signal);
     const { sopInstanceUid } = level.instances[position.instance]!;
     const key = `${sopInstanceUid} ${position.frame}`;
     const known = held.get(key);
     if (known) return known;
     const pixels = decoded(level, position, signal);
-    held.set(key, pixels);
+    if (size <= room) {
+      room -= size;
+      held.set(key, pixels);
+    }
     return pixels;
   };
   const pixels: SlidePixels['pixels'] = (level, absent) =>
@@ -107,6 +112,7 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
     isLossy,
     holdSmallLevels() {
       held = new Map();
+      room = HELD_PIXELS;
       return {
         [Symbol.dispose]() {
           held = undefined;

@@ -3,16 +3,18 @@
  * network. A speck too small to darken a pixel of that level stays as it is in the source.
  */
 
-import pLimit from 'p-limit';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
+import { mapAtOnce } from '../sharing/map-at-once.ts';
 import type { PixelSource } from './pixel-source.ts';
 
 /** Overview pixels around a rectangle that must be glass as well: context, and rounding of the level sizes. */
 const MARGIN = 1;
-/** Number of overview pixels read at a time, about, and number of such reads at once. */
-const PIECE = 2 ** 18;
+/** Side of what is read at a time: whole tiles, several if they are small. Number of such reads at once. */
+const PIECE = 512;
 const AT_ONCE = 8;
+/** Larger tiles are read one at a time and in bands: a small level is sometimes a single frame. */
+const LARGE_TILE = 4e6;
 /** Side of the marked squares, in pixels of the base level: only a few per tile, and not many for a whole slide. */
 const CELL = 64;
 
@@ -40,7 +42,8 @@ export async function readGlassMap(
         if (densityAt(rgb, pixel) > density) dense[row + Math.floor((piece.x + x) / cell)] = 1;
     }
   };
-  await pLimit(AT_ONCE).map(piecesOf(overview), mark);
+  const isLarge = overview.tile.width * overview.tile.height > LARGE_TILE;
+  await mapAtOnce(piecesOf(overview, isLarge), isLarge ? 1 : AT_ONCE, mark);
   /** First cell, and the cell after the last. */
   const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
     Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / cell),
@@ -58,11 +61,15 @@ export async function readGlassMap(
 }
 
 /** Pieces that cover a plane, row by row, of whole tiles or of bands of large ones, so that none is decoded twice. */
-function* piecesOf({ width, height, tile }: PixelSource): Generator<Rectangle> {
-  const across = tile.width * Math.max(1, Math.floor(Math.sqrt(PIECE) / tile.width));
-  const rows = Math.max(1, Math.floor(PIECE / across));
-  const down = rows < tile.height ? rows : Math.floor(rows / tile.height) * tile.height;
-  for (let y = 0; y < height; y += down)
-    for (let x = 0; x < width; x += across)
-      yield { x, y, width: Math.min(across, width - x), height: Math.min(down, height - y) };
+function* piecesOf({ width, height, tile }: PixelSource, isLarge: boolean): Generator<Rectangle> {
+  const [across, down] = [tile.width, tile.height].map(
+    (side) => side * Math.max(1, Math.floor(PIECE / side)),
+  );
+  const band = isLarge ? Math.max(1, Math.floor(PIECE ** 2 / across!)) : down!;
+  for (let y = 0; y < height; y += down!)
+    for (let x = 0; x < width; x += across!) {
+      const bottom = Math.min(height, y + down!);
+      for (let top = y; top < bottom; top += band)
+        yield { x, y: top, width: Math.min(across!, width - x), height: Math.min(band, bottom - top) };
+    }
 }

@@ -32,7 +32,8 @@ export function memorySource(picture: Raster, parts?: readonly Rectangle[]): Pix
   return {
     width: picture.width,
     height: picture.height,
-    tile: picture,
+    // Any part is read at no cost.
+    tile: { width: 256, height: 256 },
     coverage: (rectangle) =>
       covered
         .map((part) => intersection(rectangle, part))
@@ -75,7 +76,8 @@ const OVERLAP = 2 * MAX_HALO;
 /**
  * The slide on one level, without padding, read through a cache of decoded tiles. Windows come row by row, from left to
  * right, so a tile before the far edges of the last window is not needed again. Memory is bounded by one window and one
- * row of tiles, whatever the slide's height. Another reading order costs time, but stays correct.
+ * row of tiles, whatever the slide's height. Another reading order costs time, and the tiles of all windows that are
+ * read at once, but stays correct.
  */
 export class LevelSource implements PixelSource {
   readonly width: number;

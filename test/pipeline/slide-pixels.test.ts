@@ -1,0 +1,60 @@
+import { expect, it } from 'vitest';
+import { WHITE } from '../../core/src/image/raster.ts';
+import { LazyList } from '../../core/src/lazy-list.ts';
+import type { CodecPool } from '../../server/src/codec/codec-pool.ts';
+import type { Colour } from '../../server/src/pipeline/colour.ts';
+import { slidePixels } from '../../server/src/pipeline/slide-pixels.ts';
+import type { FramePosition, Level, Slide } from '../../server/src/slide/types.ts';
+
+const { signal } = new AbortController();
+const SIDE = 16;
+
+/** A level of square tiles. */
+function level(totalColumns: number, totalRows: number, side = SIDE): Level {
+  const across = Math.ceil(totalColumns / side);
+  return {
+    rows: side,
+    columns: side,
+    totalColumns,
+    totalRows,
+    instances: [{ sopInstanceUid: `2.25.${totalColumns}` }],
+    placement: { reduction: { across: 1, down: 1 }, content: { columns: totalColumns, rows: totalRows } },
+    frames: new LazyList<FramePosition>(across * Math.ceil(totalRows / side), (frame) => ({
+      instance: 0,
+      frame,
+      x: (frame % across) * side,
+      y: Math.floor(frame / across) * side,
+    })),
+  } as unknown as Level;
+}
+
+it('small levels are decoded once while they are held, and again afterwards', async () => {
+  // One is large as a level, and one because of its frames.
+  const [large, padded, small] = [level(4000, 4000), level(100, 100, 4000), level(64, 64)];
+  const decoded: number[] = [];
+  const open = slidePixels({
+    slide: { levels: [large, padded, small] } as unknown as Slide,
+    colour: { table: undefined } as unknown as Colour,
+    codecs: { decode: async () => new Uint8Array(4000 * 16 * 3) } as unknown as CodecPool,
+    readFrame: async ({ totalColumns }) => {
+      decoded.push(totalColumns);
+      return { bytes: new Uint8Array(1) } as never;
+    },
+    isLossy: () => true,
+  });
+  const look = async (): Promise<number> => {
+    decoded.length = 0;
+    await open.pixels(small, WHITE).read({ x: 0, y: 0, width: 32, height: 32 }, signal);
+    await open.pixels(padded, WHITE).read({ x: 0, y: 0, width: 8, height: 8 }, signal);
+    await open.pixels(large, WHITE).read({ x: 0, y: 0, width: 32, height: 32 }, signal);
+    return decoded.length;
+  };
+  expect(await look()).toBe(9);
+  {
+    using _ = open.holdSmallLevels();
+    expect(await look()).toBe(9);
+    expect(await look()).toBe(5);
+    expect(new Set(decoded)).toEqual(new Set([4000, 100]));
+  }
+  expect(await look()).toBe(9);
+});
