@@ -159,7 +159,7 @@ async function main(): Promise<void> {
       'skip-preview': { type: 'boolean', default: false, help: 'skip the preview of a region' },
       'skip-sampling': { type: 'boolean', default: false, help: 'skip the error of sampling' },
       'skip-scaling': { type: 'boolean', default: false, help: 'skip time against tissue and size' },
-      'skip-memory': { type: 'boolean', default: false, help: 'skip peak memory, up to 8 gigapixels' },
+      'skip-memory': { type: 'boolean', default: false, help: 'skip peak memory, up to 20 gigapixels' },
       'skip-linear': { type: 'boolean', default: false, help: 'skip the linear transfer' },
       linear: {
         type: 'string',
