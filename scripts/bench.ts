@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_MODEL } from '../core/src/contract/default-model.ts';
 import { WHITE } from '../core/src/image/raster.ts';
+import { collectAtOnce } from '../server/src/cli/collect-at-once.ts';
 import { fitStain } from '../server/src/pipeline/fit.ts';
 import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
 import { readArguments } from './arguments.ts';
@@ -186,5 +187,7 @@ async function main(): Promise<void> {
 }
 
 const [flag, source, destination, model] = process.argv.slice(2);
+// As the commands do.
+collectAtOnce();
 if (flag === '--child') await memoryChild(source!, destination!, model!);
 else await main();
