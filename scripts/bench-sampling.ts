@@ -1,6 +1,7 @@
 /** How well a sample of windows, or of blocks, describes the stain of a slide: how far it moves the colours of the result. */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { BlockMean } from '../core/src/image/block-mean.ts';
 import { evenlySpaced } from '../core/src/image/evenly-spaced.ts';
 import { blankRaster, copyOverlap, type Raster, WHITE } from '../core/src/image/raster.ts';
 import type { Window } from '../core/src/image/windows.ts';
@@ -27,7 +28,7 @@ const ALL = 1024;
 const SAMPLES = 16;
 /** Number of tissue pixels whose colours are compared. */
 const PIXELS = 4000;
-/** Side of the tiles of a slide that is made of pictures, and by how much its overview is smaller. */
+/** The parts of pictures are whole tiles; the overview of the slide that they make is smaller by this. */
 const TILE = 256;
 const REDUCTION = 8;
 
@@ -81,26 +82,12 @@ async function joined(files: readonly string[]): Promise<Pixels> {
   const slide = blankRaster(across * width, down * height);
   for (const [i, picture] of pictures.slice(0, across * down).entries()) {
     const at = { x: (i % across) * width, y: Math.floor(i / across) * height };
-    const part = blankRaster(width, height);
-    copyOverlap(picture, { x: 0, y: 0 }, part, { x: 0, y: 0 });
-    copyOverlap(part, at, slide, { x: 0, y: 0 });
+    copyOverlap(picture, at, slide, { x: 0, y: 0 }, { ...at, width, height });
   }
-  const base = { ...memorySource(slide), tile: { width: TILE, height: TILE } };
-  return { base, overviews: [memorySource(reduced(slide)), base] };
-}
-
-function reduced({ width, height, rgb }: Raster): Raster {
-  const small = blankRaster(Math.floor(width / REDUCTION), Math.floor(height / REDUCTION));
-  for (let y = 0; y < small.height; y++)
-    for (let x = 0; x < small.width; x++)
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        for (let dy = 0; dy < REDUCTION; dy++)
-          for (let dx = 0; dx < REDUCTION; dx++)
-            sum += rgb[((y * REDUCTION + dy) * width + x * REDUCTION + dx) * 3 + c]!;
-        small.rgb[(y * small.width + x) * 3 + c] = Math.round(sum / REDUCTION ** 2);
-      }
-  return small;
+  const base = memorySource(slide);
+  const small = new BlockMean(slide.width, slide.height, REDUCTION);
+  small.add(slide, 0, 0);
+  return { base, overviews: [memorySource(small.picture()), base] };
 }
 
 async function measureSlide(

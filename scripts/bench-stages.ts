@@ -4,7 +4,6 @@ import { createWriteStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import pLimit from 'p-limit';
 import type { StoredFrame } from '../core/src/codec/frame-format.ts';
 import { Pyramid } from '../core/src/image/pyramid.ts';
 import { WHITE } from '../core/src/image/raster.ts';
@@ -15,7 +14,7 @@ import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import { colourMap } from '../server/src/codec/colour-map.ts';
 import { textOf } from '../server/src/dicom/json-model.ts';
 import type { OpenSeries } from '../server/src/pipeline/open-series.ts';
-
+import { mapAtOnce } from '../server/src/sharing/map-at-once.ts';
 import { contentGrid } from '../server/src/slide/placement.ts';
 import { FrameSpool } from '../server/src/spool/frame-spool.ts';
 import { openArchiveLocation } from '../server/src/wiring/archive-location.ts';
@@ -75,20 +74,15 @@ export async function bareMap(
   for (const position of chosen) stored.push(await open.storedFrame(level, position, signal));
   const output = { rows, columns, encoding: 'jpeg', quality: 90 } as const;
   const colours = colourMap(open.colour.table, transfer);
-  const limit = pLimit(2 * availableParallelism());
   const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, i) =>
     stored.slice(i * BATCH, (i + 1) * BATCH),
   );
   const start = performance.now();
-  await Promise.all(
-    batches.map((batch) =>
-      limit(() =>
-        codecs.map(
-          batch.map(({ bytes }) => ({ bytes, visible: { width: columns, height: rows } })),
-          batch[0]!.format,
-          { colours, output, signal },
-        ),
-      ),
+  await mapAtOnce(batches, 2 * availableParallelism(), (batch) =>
+    codecs.map(
+      batch.map(({ bytes }) => ({ bytes, visible: { width: columns, height: rows } })),
+      batch[0]!.format,
+      { colours, output, signal },
     ),
   );
   return (count * rows * columns) / 1e3 / (performance.now() - start);

@@ -1,36 +1,21 @@
 import { expect, it } from 'vitest';
 import { WHITE } from '../../core/src/image/raster.ts';
-import { LazyList } from '../../core/src/lazy-list.ts';
 import type { CodecPool } from '../../server/src/codec/codec-pool.ts';
 import type { Colour } from '../../server/src/pipeline/colour.ts';
 import { slidePixels } from '../../server/src/pipeline/slide-pixels.ts';
-import type { FramePosition, Level, Slide } from '../../server/src/slide/types.ts';
+import type { Slide } from '../../server/src/slide/types.ts';
+import { tiledLevel } from '../support/tiled-level.ts';
 
 const { signal } = new AbortController();
 const SIDE = 16;
 
-/** A level of square tiles. */
-function level(totalColumns: number, totalRows: number, side = SIDE): Level {
-  const across = Math.ceil(totalColumns / side);
-  return {
-    rows: side,
-    columns: side,
-    totalColumns,
-    totalRows,
-    instances: [{ sopInstanceUid: `2.25.${totalColumns}` }],
-    placement: { reduction: { across: 1, down: 1 }, content: { columns: totalColumns, rows: totalRows } },
-    frames: new LazyList<FramePosition>(across * Math.ceil(totalRows / side), (frame) => ({
-      instance: 0,
-      frame,
-      x: (frame % across) * side,
-      y: Math.floor(frame / across) * side,
-    })),
-  } as unknown as Level;
-}
-
 it('small levels are decoded once while they are held, and again afterwards', async () => {
   // One is large as a level, and one because of its frames.
-  const [large, padded, small] = [level(4000, 4000), level(100, 100, 4000), level(64, 64)];
+  const [large, padded, small] = [
+    tiledLevel(4000, 4000, SIDE),
+    tiledLevel(100, 100, 4000),
+    tiledLevel(64, 64, SIDE),
+  ];
   const decoded: number[] = [];
   const open = slidePixels({
     slide: { levels: [large, padded, small] } as unknown as Slide,

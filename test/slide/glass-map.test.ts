@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BLACK, blankRaster } from '../../core/src/image/raster.ts';
-import { LazyList } from '../../core/src/lazy-list.ts';
 import { readGlassMap } from '../../server/src/slide/glass-map.ts';
 import { LevelSource, memorySource } from '../../server/src/slide/pixel-source.ts';
-import type { FramePosition, Level } from '../../server/src/slide/types.ts';
+import { tiledLevel } from '../support/tiled-level.ts';
 
 const { signal } = new AbortController();
 
@@ -56,20 +55,7 @@ describe('glass map', () => {
     'decodes each tile of %i pixels once',
     async (side) => {
       const [width, height] = [6000, 4000];
-      const across = Math.ceil(width / side);
-      const level = {
-        rows: side,
-        columns: side,
-        totalColumns: width,
-        totalRows: height,
-        placement: { content: { columns: width, rows: height } },
-        frames: new LazyList<FramePosition>(across * Math.ceil(height / side), (frame) => ({
-          instance: 0,
-          frame,
-          x: (frame % across) * side,
-          y: Math.floor(frame / across) * side,
-        })),
-      } as unknown as Level;
+      const level = tiledLevel(width, height, side);
       const decoded: number[] = [];
       const white = new Uint8Array(side * side * 3).fill(250);
       const overview = new LevelSource(

@@ -3,7 +3,6 @@
  * series would have, and are recorded when they are first listed.
  */
 import { LRUCache } from 'lru-cache';
-import pLimit from 'p-limit';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import type { NormalizationRequest } from '../../../core/src/contract/index.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
@@ -19,6 +18,7 @@ import { fingerprintOf, type Means, resolveMeans } from '../pipeline/means.ts';
 import { pinned, seriesContent } from '../pipeline/series-identity.ts';
 import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import { freeSeriesNumber } from '../pipeline/store-series.ts';
+import { mapAtOnce } from '../sharing/map-at-once.ts';
 import { SharedResults } from '../sharing/shared-results.ts';
 import { type SlideSummary, summarizeSlides } from './slide-summary.ts';
 import type { SourceStates } from './source-state.ts';
@@ -76,19 +76,14 @@ export class Catalogue {
     signal: AbortSignal,
   ): Promise<ListedSeries[]> {
     const means = await resolveMeans({ template, model: DEFAULT_MODEL }, this.#options.environment);
-    const limit = pLimit(AT_ONCE);
-    const slides = await Promise.all(
-      sources.map((source) =>
-        limit(async () => {
-          signal.throwIfAborted();
-          return this.#slidesOf(source, signal).catch((error: unknown) => {
-            // It was deleted in the meantime, which does not affect the others.
-            if (toStainError(error).code === 'SERIES_NOT_FOUND') return [];
-            throw error;
-          });
-        }),
-      ),
-    );
+    const slides = await mapAtOnce(sources, AT_ONCE, async (source) => {
+      signal.throwIfAborted();
+      return this.#slidesOf(source, signal).catch((error: unknown) => {
+        // It was deleted in the meantime, which does not affect the others.
+        if (toStainError(error).code === 'SERIES_NOT_FOUND') return [];
+        throw error;
+      });
+    });
     const there = new Set(sources.map(({ seriesInstanceUid }) => seriesInstanceUid));
     const listed: ListedSeries[] = [];
     // One after the other, so that each gets its own number.

@@ -8,7 +8,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { constants, createBrotliCompress, createGzip } from 'node:zlib';
-import pLimit from 'p-limit';
+import { mapAtOnce } from '../sharing/map-at-once.ts';
 
 const TEXTS = new Set(['.css', '.html', '.js', '.json', '.map', '.mjs', '.svg', '.wasm']);
 /** For smaller files the headers alone take a few hundred bytes. */
@@ -29,8 +29,7 @@ export async function compressFolder(folder: string, signal?: AbortSignal): Prom
   const files = entries
     .filter((entry) => entry.isFile() && TEXTS.has(extname(entry.name)))
     .map(({ parentPath, name }) => join(parentPath, name));
-  const limit = pLimit(AT_ONCE);
-  await Promise.all(files.map((file) => limit(() => compressFile(file, signal))));
+  await mapAtOnce(files, AT_ONCE, (file) => compressFile(file, signal));
 }
 
 async function compressFile(file: string, signal: AbortSignal | undefined): Promise<void> {
