@@ -135,6 +135,18 @@ describe('a JSON text parsed as a stream', () => {
       `[{"52009230":{"Value":[${'1,'.repeat(LONG)}"${'ü'.repeat(2 ** 20)}"]}}]`,
     ],
     ['list ends with a comma', `[{"52009230":{"Value":[${'1,'.repeat(LONG)}]}}]`],
+    [
+      'malformed values are those of an attribute that occurs again',
+      `[{"52009230":{"Value":[${'1,'.repeat(LONG)}"\\["]},"52009230":{}}]`,
+    ],
+    [
+      'malformed values are replaced within their attribute',
+      `[{"52009230":{"Value":[${'1,'.repeat(LONG)}x],"Value":[2]}}]`,
+    ],
+    [
+      'malformed values are replaced by a text',
+      `[{"52009230":{"Value":[${'1,'.repeat(LONG)}x],"Value":"none"}}]`,
+    ],
   ])('gives the same result if its %s', (_, json) => {
     const bytes = Buffer.from(json);
     expect(streamed(bytes, [997])).toEqual(whole(bytes));

@@ -59,7 +59,7 @@ export class StreamedDataSets {
     return this.#frame.slice(0, Math.min(length, this.#frame.length));
   }
 
-  /** @throws ARCHIVE_PROTOCOL if the text is nested too deeply or contains too much */
+  /** @throws ARCHIVE_PROTOCOL if the text is nested too deeply, contains too much or replaces malformed values */
   write(bytes: Uint8Array): void {
     const structure = this.#structure;
     structure.read(bytes);
@@ -83,15 +83,25 @@ export class StreamedDataSets {
     for (const { dataSet, tag, borders } of this.#rests.values()) {
       const attribute = dataSets[dataSet]?.[tag] as { Value?: unknown } | undefined;
       const first = attribute?.Value;
-      if (!attribute || !Array.isArray(first)) continue;
+      if (!attribute || !Array.isArray(first)) {
+        this.#check(borders);
+        continue;
+      }
       attribute.Value = new LazyList<unknown>(first.length + borders.length - 1, (index) => {
         const at = index - first.length;
-        return at < 0
-          ? first[at + first.length]
-          : parse(this.#values.slice(borders[at]!, borders[at + 1]!), PART);
+        return at < 0 ? first[at + first.length] : this.#parse(borders, at);
       });
     }
     return dataSets;
+  }
+
+  #parse(borders: readonly number[], at: number): unknown {
+    return parse(this.#values.slice(borders[at]!, borders[at + 1]!), PART);
+  }
+
+  /** Values that a later key of the same name replaces are read by nobody, yet malformed ones must be refused. */
+  #check(borders: readonly number[]): void {
+    for (let at = 0; at < borders.length - 1; at++) this.#parse(borders, at);
   }
 
   #onKey(bytes: Uint8Array): void {
@@ -117,8 +127,10 @@ export class StreamedDataSets {
   /** @param tag undefined for what is no attribute: nothing of it is kept as text */
   #begin(tag: string | undefined): void {
     this.#tag = tag;
-    this.#rests.delete(`${this.#dataSet} ${tag}`);
     this.#count = 0;
+    const key = `${this.#dataSet} ${tag}`;
+    this.#check(this.#rests.get(key)?.borders ?? []);
+    this.#rests.delete(key);
   }
 
   #onComma(bytes: Uint8Array): void {
