@@ -136,6 +136,13 @@ describe.skipIf(browserMissing)('keyboard shortcuts', { timeout: 240_000 }, () =
       .poll(() => button(page, 'Keyboard shortcuts').evaluate((element) => element.matches(':focus')))
       .toBe(true);
     await page.keyboard.press('Enter');
+    await dialog.waitFor();
+    // Opened again before the browser has told the card that it was closed.
+    await button(page, 'Keyboard shortcuts').evaluate((element, card) => {
+      document.querySelector(card)!.shadowRoot!.querySelector('dialog')!.close();
+      (element as HTMLButtonElement).click();
+    }, CARD);
+    await expect.poll(() => page.locator(CARD).count()).toBe(1);
     await dialog.getByRole('button', { name: 'Close' }).click();
     await dialog.waitFor({ state: 'detached' });
     expect(faults).toEqual([]);

@@ -66,8 +66,9 @@ class BatchPage extends LitElement {
 }
 
 function earlierBatches(model: BatchModel): TemplateResult | typeof nothing {
-  const { earlier } = model.state;
-  if (earlier.length === 0) return nothing;
+  const { earlier, templates } = model.state;
+  // Until the templates are known, their names would be their identifiers.
+  if (earlier.length === 0 || templates.state === 'loading') return nothing;
   return html`<section>
     <h2>${translate('batch.earlier')}</h2>
     <ul>

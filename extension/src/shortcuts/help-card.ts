@@ -61,6 +61,8 @@ function row({ label, keys }: BoundShortcut): TemplateResult {
 /** Opens it; where it is open already, that is the one. */
 export function showHelpCard(): void {
   if (!customElements.get(HELP_CARD_ELEMENT)) customElements.define(HELP_CARD_ELEMENT, HelpCard);
-  if (!document.querySelector(HELP_CARD_ELEMENT))
+  // A closed one is removed only when the browser tells of it.
+  const card = document.querySelector(HELP_CARD_ELEMENT);
+  if (!card?.shadowRoot?.querySelector('dialog[open]'))
     document.body.append(document.createElement(HELP_CARD_ELEMENT));
 }
