@@ -83,6 +83,8 @@ export class AreaAverage {
   readonly #glass: GlassBelow | undefined;
   /** Sums of the unfinished tiles, by tile index; `missing` counts the fine tiles still to come. */
   readonly #open = new Map<number, { sums: Float32Array; missing: number }>();
+  /** Sums of finished tiles, for the next ones: made anew, they would keep the garbage collector busy. */
+  readonly #spare: Float32Array[] = [];
 
   constructor(fine: TileGrid, coarse: TileGrid, glass?: GlassBelow) {
     this.#glass = glass;
@@ -109,7 +111,7 @@ export class AreaAverage {
       let entry = this.#open.get(tileIndex);
       if (!entry) {
         entry = {
-          sums: blankSums(extent).sums,
+          sums: this.#blank(extent),
           missing: this.#tilesUnder(x, y).filter((fine) => !this.#isGlassBelow(fine)).length,
         };
         this.#open.set(tileIndex, entry);
@@ -121,8 +123,16 @@ export class AreaAverage {
       if (entry.missing > 0) continue;
       this.#open.delete(tileIndex);
       await this.#addGlass(entry.sums, x, y);
-      yield { x, y, raster: this.#divide(entry.sums, x, y) };
+      const raster = this.#divide(entry.sums, x, y);
+      this.#spare.push(entry.sums);
+      yield { x, y, raster };
     }
+  }
+
+  #blank(extent: Rectangle): Float32Array {
+    const length = extent.width * extent.height * 3;
+    const spare = this.#spare.pop();
+    return spare?.length === length ? spare.fill(0) : new Float32Array(length);
   }
 
   /** The unfinished tiles. */
@@ -226,9 +236,10 @@ export class AreaAverage {
       const rowTotal = down[y + row]!;
       for (let column = 0; column < width; column++, at += 3) {
         const area = across[x + column]! * rowTotal;
-        rgb[at] = Math.round(sums[at]! / area);
-        rgb[at + 1] = Math.round(sums[at + 1]! / area);
-        rgb[at + 2] = Math.round(sums[at + 2]! / area);
+        // As Math.round, which takes twice as long.
+        rgb[at] = (sums[at]! / area + 0.5) | 0;
+        rgb[at + 1] = (sums[at + 1]! / area + 0.5) | 0;
+        rgb[at + 2] = (sums[at + 2]! / area + 0.5) | 0;
       }
     }
     return raster;

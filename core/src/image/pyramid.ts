@@ -24,6 +24,7 @@ interface OpenPixels {
   readonly missing: number;
 }
 
+/** Receives a finished tile, whose pixels are the sink's from then on. */
 export type TileSink = (image: number, tile: Tile) => Promise<void>;
 
 /** The slide's glass, for images that are partly made of it. */
@@ -105,9 +106,9 @@ export class Pyramid {
   }
 
   async #finish(image: number, tile: Tile): Promise<void> {
-    await this.#sink(image, tile);
     for (const child of this.#children[image]!)
       for await (const coarser of child.average.add(tile)) await this.#finish(child.image, coarser);
+    await this.#sink(image, tile);
   }
 
   #isGlassTile(image: number, x: number, y: number): boolean {

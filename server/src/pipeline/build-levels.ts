@@ -178,10 +178,7 @@ export class LevelBuilder implements AsyncDisposable {
  */
 function paddedFrame({ x, y, raster }: Tile, level: Level, padding: Rgb): Uint8Array {
   const { columns: width, rows: height, totalColumns, totalRows } = level;
-  if (raster.width === width && raster.height === height) {
-    // The next level still needs the raster, and the encoder takes over the pixels it is given.
-    return raster.rgb.slice();
-  }
+  if (raster.width === width && raster.height === height) return raster.rgb;
   const frame = blankRaster(width, height, padding);
   copyOverlap(raster, { x: 0, y: 0 }, frame, { x: 0, y: 0 });
   repeatEdges(frame, Math.min(width, totalColumns - x), Math.min(height, totalRows - y));
