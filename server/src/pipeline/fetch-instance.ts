@@ -67,7 +67,7 @@ export async function fetchInstance(
     }
   }
   try {
-    const options = { flags: 'wx', mode: 0o600, flush: true, highWaterMark: WRITE_BYTES };
+    const options = { flags: 'wx', mode: 0o600, highWaterMark: WRITE_BYTES };
     await pipeline(counted, createWriteStream(path, options), { signal });
   } catch (error) {
     await rm(path, { force: true });
