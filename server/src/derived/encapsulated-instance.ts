@@ -9,8 +9,9 @@ import { writePart10Beginning } from '../dicom/file-meta.ts';
 import { layOutFrames } from '../dicom/offset-table.ts';
 import type { EncodedFrames } from '../spool/frame-spool.ts';
 
-/** Small frames are combined into chunks of at least this size. */
+/** Small frames are combined into chunks of this size. */
 const CHUNK_BYTES = 256 * 1024;
+const ITEM_HEADER_BYTES = 8;
 const UNDEFINED_LENGTH = 0xffffffff;
 const SEQUENCE_END = Uint8Array.of(0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0);
 
@@ -66,17 +67,21 @@ export class EncapsulatedInstance {
   /** The file, in chunks of 256 KB or one frame. */
   async *stream(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     yield this.#beginning;
-    let parts: Uint8Array[] = [];
+    let chunk = Buffer.alloc(CHUNK_BYTES);
     let size = 0;
     for await (const frame of this.#spool.frames(signal)) {
-      const padding = frame.length % 2;
-      parts.push(itemHeader(frame.length + padding), frame, new Uint8Array(padding));
-      size += 8 + frame.length + padding;
-      if (size < CHUNK_BYTES) continue;
-      yield Buffer.concat(parts, size);
-      [parts, size] = [[], 0];
+      const even = frame.length + (frame.length % 2);
+      const needed = ITEM_HEADER_BYTES + even;
+      if (size + needed > chunk.length) {
+        yield chunk.subarray(0, size);
+        [chunk, size] = [Buffer.alloc(Math.max(CHUNK_BYTES, needed)), 0];
+      }
+      chunk.set(itemHeader(even), size);
+      chunk.set(frame, size + ITEM_HEADER_BYTES);
+      size += needed;
     }
-    yield Buffer.concat([...parts, SEQUENCE_END]);
+    yield chunk.subarray(0, size);
+    yield SEQUENCE_END;
   }
 }
 

@@ -16,7 +16,7 @@ export interface EncodedFrames {
   readonly frameCount: number;
   /** Size of the frame in bytes. @param index 0-based */
   frameLength(index: number): number;
-  /** All frames in frame order. */
+  /** All frames in frame order. Each is valid until the next is asked for. */
   frames(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -173,9 +173,10 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
 
   async *frames(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.#write();
+    const memory = new Uint8Array(2 * BATCH_BYTES);
     for (const batch of batches([...this.#index.lengths.keys()], (frame) => this.frameLength(frame))) {
       signal?.throwIfAborted();
-      yield* await this.#readBatch(batch);
+      yield* await this.#readBatch(batch, memory);
     }
   }
 
@@ -207,9 +208,10 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     return true;
   }
 
-  /** Adjacent frames of a file are read at once. */
-  async #readBatch(frames: readonly number[]): Promise<Uint8Array[]> {
+  /** Adjacent frames of a file are read at once. @param memory holds them as long as there is room in it */
+  async #readBatch(frames: readonly number[], memory = new Uint8Array(0)): Promise<Uint8Array[]> {
     const { file, offsets, lengths } = this.#index;
+    let used = 0;
     const inFileOrder = [...frames.keys()].sort(
       (a, b) => file[frames[a]!]! - file[frames[b]!]! || offsets[frames[a]!]! - offsets[frames[b]!]!,
     );
@@ -224,7 +226,11 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
         if (file[frame] !== file[first] || isFar) break;
         stop = offsets[frame]! + lengths[frame]!;
       }
-      const run = await this.#read(file[first]!, start, stop - start);
+      const length = stop - start;
+      const isRoom = used + length <= memory.length;
+      const run = isRoom ? memory.subarray(used, used + length) : new Uint8Array(length);
+      used += length;
+      await this.#read(file[first]!, start, run);
       for (const place of inFileOrder.slice(i, next)) {
         const frame = frames[place]!;
         const at = offsets[frame]! - start;
@@ -235,15 +241,18 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
     return batch;
   }
 
-  async #read(file: number, position: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const { bytesRead } = await this.#files[file]!.handle.read(bytes, done, length - done, position + done);
+  async #read(file: number, position: number, into: Uint8Array): Promise<void> {
+    for (let done = 0; done < into.length; ) {
+      const { bytesRead } = await this.#files[file]!.handle.read(
+        into,
+        done,
+        into.length - done,
+        position + done,
+      );
       if (bytesRead === 0)
         throw new StainError('INTERNAL', 'The spool file is shorter than what was written.');
       done += bytesRead;
     }
-    return bytes;
   }
 }
 
