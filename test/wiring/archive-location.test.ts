@@ -1,6 +1,7 @@
 /** A folder that the command line serves to itself. */
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it, vi } from 'vitest';
 import { loadConfig } from '../../server/src/config.ts';
 import { textOf } from '../../server/src/dicom/json-model.ts';
@@ -38,5 +39,12 @@ it('names the archives of the configuration if a name is mistyped', async () => 
   const config = loadConfig({ env: { STAIN_ARCHIVES: '{"research": {"url": "https://research.example"}}' } });
   await expect(openArchiveLocation('reserach', config, { create: false })).rejects.toThrow(
     '"reserach" is neither a folder, an http(s) URL nor an archive of the configuration (default, research).',
+  );
+});
+
+it('asks for the folder if a file is named', async () => {
+  const file = fileURLToPath(import.meta.url);
+  await expect(openArchiveLocation(file, loadConfig({ env: {} }), { create: false })).rejects.toThrow(
+    /is a file; name the folder with all files of the slide\.$/,
   );
 });

@@ -148,11 +148,13 @@ async function openFolder(
     await makeFolder(location, 0o700).catch((cause: NodeJS.ErrnoException) => {
       throw fault(`cannot be created (${cause.code}).`, cause);
     });
-  const isFolder = await stat(location).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder)
+  const found = await stat(location).catch(() => undefined);
+  if (found?.isFile())
+    throw new StainError(
+      'REQUEST_INVALID',
+      `"${location}" is a file; name the folder with all files of the slide.`,
+    );
+  if (!found?.isDirectory())
     throw new StainError(
       'REQUEST_INVALID',
       `"${location}" is neither a folder, an http(s) URL nor an archive of the configuration (${archiveNames(config).join(', ')}).`,
