@@ -57,6 +57,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+test('templates that cannot be had have failed, and are not loading for ever', async () => {
+  client.templates.mockRejectedValueOnce(new TypeError('Failed to fetch'));
+  const opened = open();
+  await vi.waitUntil(() => opened.state.error !== null);
+  expect(opened.state.templates.state).toBe('failed');
+});
+
 describe('the list', () => {
   const signal = new AbortController().signal;
 

@@ -73,8 +73,13 @@ export class BatchModel {
   constructor(client: BatchClient, batch?: string) {
     this.#client = client;
     void this.#try(async (signal) => {
-      const templates = (await client.templates(signal)).filter(({ usable }) => usable);
-      this.#change({ templates: { state: 'ready', value: templates }, template: templates[0]?.id ?? null });
+      try {
+        const value = (await client.templates(signal)).filter(({ usable }) => usable);
+        this.#change({ templates: { state: 'ready', value }, template: value[0]?.id ?? null });
+      } catch (error) {
+        this.#change({ templates: { state: 'failed', error: userErrorOf(error) } });
+        throw error;
+      }
     });
     if (batch !== undefined) this.#follow(batch);
     else {

@@ -62,7 +62,7 @@ function row({ label, keys }: BoundShortcut): TemplateResult {
 export function showHelpCard(): void {
   if (!customElements.get(HELP_CARD_ELEMENT)) customElements.define(HELP_CARD_ELEMENT, HelpCard);
   // A closed one is removed only when the browser tells of it.
-  const card = document.querySelector(HELP_CARD_ELEMENT);
-  if (!card?.shadowRoot?.querySelector('dialog[open]'))
+  const cards = [...document.querySelectorAll(HELP_CARD_ELEMENT)];
+  if (!cards.some((card) => card.shadowRoot?.querySelector('dialog[open]')))
     document.body.append(document.createElement(HELP_CARD_ELEMENT));
 }

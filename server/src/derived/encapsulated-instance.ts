@@ -73,14 +73,14 @@ export class EncapsulatedInstance {
       const even = frame.length + (frame.length % 2);
       const needed = ITEM_HEADER_BYTES + even;
       if (size + needed > chunk.length) {
-        yield chunk.subarray(0, size);
+        if (size > 0) yield chunk.subarray(0, size);
         [chunk, size] = [Buffer.alloc(Math.max(CHUNK_BYTES, needed)), 0];
       }
       chunk.set(itemHeader(even), size);
       chunk.set(frame, size + ITEM_HEADER_BYTES);
       size += needed;
     }
-    yield chunk.subarray(0, size);
+    if (size > 0) yield chunk.subarray(0, size);
     yield SEQUENCE_END;
   }
 }

@@ -67,7 +67,8 @@ export async function fetchInstance(
     }
   }
   try {
-    const options = { flags: 'wx', mode: 0o600, highWaterMark: WRITE_BYTES };
+    // What a disk cannot keep is told now, and not read back as something else later.
+    const options = { flags: 'wx', mode: 0o600, flush: true, highWaterMark: WRITE_BYTES };
     await pipeline(counted, createWriteStream(path, options), { signal });
   } catch (error) {
     await rm(path, { force: true });

@@ -44,8 +44,9 @@ export async function normalizePixels(
     onProgress,
   }: NormalizePixelsOptions,
 ): Promise<void> {
-  // Tables need only the pixel itself.
-  const { halo, alignment } = transfer.name === 'paper' ? network.model : { halo: 0, alignment: 1 };
+  // Tables need only the pixel itself, so that what is read is the core.
+  const isLinear = transfer.name === 'linear';
+  const { halo, alignment } = isLinear ? { halo: 0, alignment: 1 } : network.model;
   const all = windowsOf(source.width, source.height, { halo, alignment, coreSize });
   const wanted = [...all].filter(({ core }) => !isSkipped?.(core));
   const windows = wanted.slice(windowsDone);
@@ -59,7 +60,7 @@ export async function normalizePixels(
   const reads: Promise<Raster>[] = [];
   const readUpTo = (end: number): void => {
     for (const window of windows.slice(reads.length, end)) {
-      const raster = source.read(window, signal);
+      const raster = source.read(isLinear ? window.core : window, signal);
       // A failure is reported when the window's turn comes; until then it must not count as unhandled.
       raster.catch(() => {});
       reads.push(raster);
