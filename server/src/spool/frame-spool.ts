@@ -173,7 +173,7 @@ export class FrameSpool implements EncodedFrames, AsyncDisposable {
 
   async *frames(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.#write();
-    const memory = new Uint8Array(2 * BATCH_BYTES);
+    const memory = new Uint8Array(Math.min(2 * BATCH_BYTES, this.#totalBytes));
     for (const batch of batches([...this.#index.lengths.keys()], (frame) => this.frameLength(frame))) {
       signal?.throwIfAborted();
       yield* await this.#readBatch(batch, memory);
