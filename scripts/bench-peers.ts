@@ -289,7 +289,7 @@ function facts(rows: readonly Row[]): string {
     `Runs: ${values.runs}${values.runs === '1' ? '' : ', the fastest of each'}. Template: ${values.template ? 'a picture named by --template' : "the sample slide's own tissue"}, the same for all.`,
     '',
     [
-      fit && `This product: statistics of ${fit.sampledTiles} windows.`,
+      fit && `This product: statistics of ${fit.sampledTiles} samples.`,
       network &&
         `(a) Statistics of ${network.samples} windows, one transfer for the slide, ${network.skipped} windows of glass not computed.`,
       macenko &&
