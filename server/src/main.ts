@@ -8,6 +8,8 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   );
   process.exit(1);
 }
+const { keepCompiledCode } = await import('./cli/compile-cache.ts');
+await keepCompiledCode(process.env);
 const { createProgram } = await import('./cli/program.ts');
 
 await createProgram().parseAsync();
