@@ -98,6 +98,13 @@ export class CodecPool {
     return this.#pixels.used;
   }
 
+  /** Starts the threads while frames are still to come: each takes a tenth of a second. */
+  start(signal: AbortSignal): void {
+    // One that cannot start is reported with the first frame.
+    for (let missing = this.#slots.concurrency - this.#pool.threads.length; missing > 0; missing--)
+      this.#run({ kind: 'start' }, [], signal).catch(() => {});
+  }
+
   /**
    * Decodes a stored frame to rows x columns x 3 bytes of RGB; `bytes` is transferred and empty afterwards.
    * @throws TRANSFER_SYNTAX_UNSUPPORTED, FRAME_SIZE_MISMATCH, PIXEL_FORMAT_UNSUPPORTED, FRAME_INVALID

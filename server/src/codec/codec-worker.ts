@@ -12,6 +12,7 @@ import { Scratch } from './scratch.ts';
 import { closeGate, openGate, requireWanted, type ThreadGate } from './thread-gate.ts';
 
 export type CodecWork =
+  | { readonly kind: 'start' }
   | {
       readonly kind: 'decode';
       readonly bytes: Uint8Array;
@@ -51,6 +52,7 @@ export default async function run({ work, gate }: CodecTask): Promise<CodecAnswe
     closeGate(gate);
     await loadNativeCodecs();
     requireWanted(gate);
+    if (work.kind === 'start') return [];
     // Encoded frames are small, so they are copied.
     if (work.kind === 'map') return await map(work, gate);
     const bytes =

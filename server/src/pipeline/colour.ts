@@ -5,7 +5,7 @@ import type { ColourTable } from '../../../core/src/codec/colour-table.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { noteText } from '../../../core/src/notes.ts';
 import { makeColourTable } from '../codec/icc.ts';
-import type { Level } from '../slide/types.ts';
+import type { DataSet } from '../dicom/dataset.ts';
 
 export type InvalidProfilePolicy = 'refuse' | 'ignore';
 
@@ -32,11 +32,12 @@ function tableOf(profile: Uint8Array): Promise<ColourTable | undefined> {
   return made;
 }
 
-/** @throws ICC_PROFILE_INVALID for a damaged or non-RGB profile, unless invalid profiles are to be ignored */
-export async function colourOf(level: Level, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
-  const profile =
-    level.instances[0]!.dataset.items('OpticalPathSequence')[0]?.bytes('ICCProfile') ??
-    level.instances[0]!.dataset.bytes('ICCProfile');
+/**
+ * @param header of an instance of the base level
+ * @throws ICC_PROFILE_INVALID for a damaged or non-RGB profile, unless invalid profiles are to be ignored
+ */
+export async function colourOf(header: DataSet, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
+  const profile = header.items('OpticalPathSequence')[0]?.bytes('ICCProfile') ?? header.bytes('ICCProfile');
   if (!profile)
     return {
       table: undefined,

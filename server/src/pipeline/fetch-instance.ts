@@ -1,7 +1,7 @@
 /** Fetches one instance of an archive into a file of the spool, and opens that file. */
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { StainError } from '../../../core/src/errors.ts';
 import { inflateFile } from '../dicom/deflated.ts';
@@ -27,13 +27,16 @@ export interface FetchedFile {
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
+  /** Resolved when the disk has all of it. Whoever relies on what was read must await it; @throws what the disk says */
+  readonly kept: Promise<void>;
 }
 
 /**
  * Fetches one instance into a file of a spool, which reserves room for every byte before it is written. A deflated
  * instance is inflated on the way, within the same limits.
  * @param onLength awaited before the first byte, if the archive announces the maximum length
- * @throws SPOOL_FULL, SPOOL_TOO_SMALL, SLIDE_TOO_LARGE and whatever `retrieveInstance` throws; no file is left then
+ * @throws SPOOL_FULL, SPOOL_TOO_SMALL, SLIDE_TOO_LARGE and whatever `retrieveInstance` throws; no file is left then,
+ * nor if `kept` is rejected
  */
 export async function fetchInstance(
   { studyInstanceUid, seriesInstanceUid }: SeriesReference,
@@ -66,16 +69,27 @@ export async function fetchInstance(
       yield chunk;
     }
   }
-  try {
-    // What a disk cannot keep is told now, and not read back as something else later.
-    const options = { flags: 'wx', mode: 0o600, flush: true, highWaterMark: WRITE_BYTES };
-    await pipeline(counted, createWriteStream(path, options), { signal });
-  } catch (error) {
+  const discard = async (error: unknown): Promise<never> => {
     await rm(path, { force: true });
     spool.give(bytes);
     throw placed(error, sopInstanceUid);
+  };
+  try {
+    const options = { flags: 'wx', mode: 0o600, highWaterMark: WRITE_BYTES };
+    await pipeline(counted, createWriteStream(path, options), { signal });
+    // What a disk cannot keep is told, and not read back as something else later; meanwhile it can be read.
+    const kept = flushed(path).catch(discard);
+    kept.catch(() => {});
+    return { path, bytes, sha256: hash.digest('hex'), kept };
+  } catch (error) {
+    return discard(error);
   }
-  return { path, bytes, sha256: hash.digest('hex') };
+}
+
+/** Resolves when the disk has all of a file. */
+async function flushed(path: string): Promise<void> {
+  await using file = await open(path);
+  await file.sync();
 }
 
 /** Opens a fetched instance. @throws DICOM_INVALID if it is a different instance */

@@ -135,7 +135,7 @@ export class InstanceFiles implements AsyncDisposable {
         throw new StainError('SPOOL_FULL', `An instance of ${length} bytes is too large to be kept.`);
       await spool.reserve({ minimum: length, likely: length });
     };
-    const { path, bytes } = await fetchInstance(
+    const { path, bytes, kept } = await fetchInstance(
       series,
       sopInstanceUid,
       spool,
@@ -143,6 +143,7 @@ export class InstanceFiles implements AsyncDisposable {
       signal,
       onLength,
     );
+    await kept;
     await spool.reserve({ minimum: bytes, likely: bytes });
     const file = cleanup.use(await openInstance(series, sopInstanceUid, path, signal));
     cleanup.move();

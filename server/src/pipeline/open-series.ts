@@ -28,7 +28,7 @@ import { type AnnouncedSlide, announcedSlide, isOfThumbnail } from './announced-
 import { Checkpoint, type FetchedInstance } from './checkpoint.ts';
 import { colourOf } from './colour.ts';
 import { placed, requireDamage, unlessDamaged } from './damage.ts';
-import { fetchInstance, openInstance } from './fetch-instance.ts';
+import { type FetchedFile, fetchInstance, openInstance } from './fetch-instance.ts';
 import { imagesOf, type SeriesAccess } from './inspect-series.ts';
 import { NOTHING, sum } from './needed-room.ts';
 import type { ProgressTracker } from './progress.ts';
@@ -62,12 +62,19 @@ export async function openSeries(
   place?: FetchPlace,
 ): Promise<OpenSeries> {
   await using cleanup = new AsyncDisposableStack();
-  const { files, isOneOfSeveral, notes } = await fetchSlide(series, access, progress, signal, cleanup, place);
+  const { files, isOneOfSeveral, notes, kept } = await fetchSlide(
+    series,
+    access,
+    progress,
+    signal,
+    cleanup,
+    place,
+  );
   const described = describeSlide(
     [...files.values()].map(({ dataset }) => dataset),
     access.limits,
   );
-  const colour = await colourOf(described.levels[0]!, access.onInvalidProfile);
+  const colour = await colourOf(described.levels[0]!.instances[0]!.dataset, access.onInvalidProfile);
   const stored = await withTrueColours(
     described,
     new Map(imagesOf(described).map((level) => [level, storedInstances(level, files)])),
@@ -85,6 +92,7 @@ export async function openSeries(
     });
   const all = { ...described, isOneOfSeveral, notes: [...described.notes, ...notes] };
   const slide = await requireReadable(pixelsOf(all), files, signal);
+  await Promise.all(kept);
   const resources = cleanup.move();
   return { ...pixelsOf(slide), [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
@@ -101,12 +109,17 @@ async function fetchSlide(
   readonly files: ReadonlyMap<string, Part10File>;
   readonly isOneOfSeveral: boolean;
   readonly notes: readonly string[];
+  /** As in `FetchedFile`, of all of them. */
+  readonly kept: readonly Promise<void>[];
 }> {
   const announced = place?.announced ?? (await announcedSlide(series, access, signal));
   progress.report('open', 1, 1, 'instances');
   place?.onAnnounced(announced);
   const fetchPlace = place ?? (await temporaryPlace(access, cleanup));
   const files = new Map<string, Part10File>();
+  const kept: Promise<void>[] = [];
+  // Nothing is still writing when the folder goes.
+  cleanup.defer(() => Promise.allSettled(kept).then(() => {}));
   const notes: string[] = [];
   const needed = new Map(
     imagesOf(announced).flatMap(({ instances }) =>
@@ -117,17 +130,23 @@ async function fetchSlide(
     fetchPlace.spool.reserve(sum(...needed.values(), fetchPlace.roomFor(announced)));
   await reserve();
   const uids = [...needed.keys()];
+  access.codecs.start(signal);
   for (const [i, uid] of uids.entries()) {
     progress.report('fetch', i, uids.length, 'instances');
     try {
-      const { path, bytes } = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
+      const fetched = await fetchOnce(series, uid, access, fetchPlace, signal, async (length) => {
         const isMore = length > needed.get(uid)!.likely;
         needed.set(uid, { minimum: length, likely: length });
         // An instance longer than expected is not started until there is room for it.
         if (isMore) await reserve();
       });
+      const { path, bytes } = fetched;
+      if (fetched.kept) kept.push(fetched.kept);
       needed.set(uid, { minimum: bytes, likely: bytes });
-      files.set(uid, cleanup.use(await openInstance(series, uid, path, signal)));
+      const file = cleanup.use(await openInstance(series, uid, path, signal));
+      files.set(uid, file);
+      // While the others are fetched; its error comes when the slide is opened.
+      if (i === 0) colourOf(file.dataset, access.onInvalidProfile).catch(() => {});
     } catch (error) {
       if (!isOfThumbnail(announced, uid)) throw error;
       notes.push(withoutThumbnail(requireDamage(error)));
@@ -136,7 +155,12 @@ async function fetchSlide(
   progress.report('fetch', uids.length, uids.length, 'instances');
   // Return the room that was reserved for the source and not needed.
   await reserve();
-  return { files, isOneOfSeveral: announced.isOneOfSeveral, notes: [...announced.notes, ...notes] };
+  return {
+    files,
+    isOneOfSeveral: announced.isOneOfSeveral,
+    notes: [...announced.notes, ...notes],
+    kept,
+  };
 }
 
 async function temporaryPlace({ spool }: SeriesAccess, cleanup: AsyncDisposableStack): Promise<FetchPlace> {
@@ -153,24 +177,17 @@ async function fetchOnce(
   { spool, checkpoint }: FetchPlace,
   signal: AbortSignal,
   onLength: (bytes: number) => Promise<void>,
-): Promise<{ path: string; bytes: number }> {
+): Promise<Pick<FetchedFile, 'path' | 'bytes'> & Partial<Pick<FetchedFile, 'kept'>>> {
   const { fetched } = checkpoint.reached;
   const earlier = fetched.find((instance) => instance.sopInstanceUid === sopInstanceUid);
   if (earlier) {
     const path = join(spool.directory, earlier.file);
     if ((await sha256Of(path, signal)) === earlier.sha256) return { path, bytes: (await stat(path)).size };
   }
-  const { path, bytes, sha256 } = await fetchInstance(
-    series,
-    sopInstanceUid,
-    spool,
-    access,
-    signal,
-    onLength,
-  );
-  const instance: FetchedInstance = { sopInstanceUid, file: basename(path), sha256 };
+  const file = await fetchInstance(series, sopInstanceUid, spool, access, signal, onLength);
+  const instance: FetchedInstance = { sopInstanceUid, file: basename(file.path), sha256: file.sha256 };
   await checkpoint.save({ fetched: [...fetched.filter((other) => other !== earlier), instance] });
-  return { path, bytes };
+  return file;
 }
 
 /** SHA-256 of a file; undefined if it cannot be read. */

@@ -55,7 +55,7 @@ export async function openRemoteSeries(
     [...headers.values()].map(({ dataSet }) => dataSet),
     access.limits,
   );
-  const colour = await colourOf(described.levels[0]!, access.onInvalidProfile);
+  const colour = await colourOf(described.levels[0]!.instances[0]!.dataset, access.onInvalidProfile);
   // The first frame that needs the colours determines them for all readers: archives decompress frames but keep the
   // header.
   let native: Promise<NativeColours | undefined> | undefined;
