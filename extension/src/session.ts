@@ -99,8 +99,12 @@ export class Session implements PluginModel, Gated {
   #comparison: Comparison | undefined;
   /** A comparison on its way; ends when something else is asked for. */
   #comparing = new AbortController();
-  /** Identifiers of the jobs that were asked for here, not by others who look at the same slide. */
+  /** UID of the source series whose pictures are on their way. */
+  #coming: string | null | undefined;
+  /** Identifiers of the jobs that were asked for here, not by others, and whose slide is still the one that is looked at. */
   readonly #asked = new Set<string>();
+  /** Of those that were not over when they were last seen: their results may not be in the open study yet. */
+  readonly #unfinished = new Set<string>();
   /** Whether template and transfer are somebody's choice, and not the first that there are. */
   #hasChosen = false;
 
@@ -275,6 +279,7 @@ export class Session implements PluginModel, Gated {
       const { template, transfer, output } = this.#state;
       const source = this.#sourceToNormalize();
       if (!source || !template) return;
+      const slide = this.#slide.signal;
       const job = await this.#options.client.normalize(
         {
           studyInstanceUid: source.studyInstanceUid,
@@ -287,6 +292,9 @@ export class Session implements PluginModel, Gated {
         },
         signal,
       );
+      this.#unfinished.add(job.id);
+      // Another slide is shown by now: the job is found again with its own.
+      if (slide.aborted) return;
       this.#asked.add(job.id);
       this.#change({ job });
       this.#follow(job, source);
@@ -296,8 +304,10 @@ export class Session implements PluginModel, Gated {
   cancel(): void {
     void this.#act(async (signal) => {
       const { job } = this.#state;
-      if (job && !isFinal(job.state))
-        this.#change({ job: await this.#options.client.cancel(job.id, signal) });
+      if (!job || isFinal(job.state)) return;
+      const slide = this.#slide.signal;
+      const cancelled = await this.#options.client.cancel(job.id, signal);
+      if (!slide.aborted) this.#change({ job: cancelled });
     });
   }
 
@@ -330,6 +340,7 @@ export class Session implements PluginModel, Gated {
       this.stopPreview();
       if (!this.#comparison?.isOf(wanted)) {
         this.#closeComparison();
+        this.#coming = wanted.normalized.derived?.sourceSeriesInstanceUid;
         const signal = AbortSignal.any([modeSignal, this.#comparing.signal]);
         try {
           const opened = await inTime(signal, (ending) => this.#openComparison(wanted, ending));
@@ -400,9 +411,14 @@ export class Session implements PluginModel, Gated {
     const { source, series, error } = this.#state;
     if (error && TOO_LITTLE_TO_COMPARE.has(error.code)) this.#change({ error: null });
     if (!source || series?.seriesInstanceUid === source.seriesInstanceUid) return;
-    void this.#act((signal) =>
-      inTime(AbortSignal.any([signal, this.#comparing.signal]), (ending) => this.#show(source, ending)),
-    );
+    this.#coming = source.seriesInstanceUid;
+    const coming = this.#comparing.signal;
+    void this.#act(async (modeSignal) => {
+      const signal = AbortSignal.any([modeSignal, coming]);
+      await inTime(signal, (ending) => this.#show(source, ending)).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    });
   }
 
   lookAtOriginal(isWanted: boolean): void {
@@ -499,6 +515,9 @@ export class Session implements PluginModel, Gated {
     if (previewed && !viewers.includes(previewed)) this.stopPreview();
     if (!isSameSlide(source, this.#state.source)) {
       this.stopPreview();
+      // Pictures of the slide before that are still on their way; between two slides there may be none.
+      if (source && source.seriesInstanceUid !== this.#coming) this.#closeComparison();
+      if (this.#state.makingTemplate !== 'computing') this.abandonTemplate();
       this.#change({ source });
       this.#openSource(source);
     }
@@ -533,6 +552,7 @@ export class Session implements PluginModel, Gated {
   #openSource(source: SlideSeries | null): void {
     this.#slide.abort();
     this.#slide = new AbortController();
+    this.#asked.clear();
     this.#rejected = new Set();
     this.#change({
       job: null,
@@ -554,7 +574,12 @@ export class Session implements PluginModel, Gated {
       // The job of a rejected result has nothing to show.
       const job = jobs[0]?.rejected ? null : (jobs[0] ?? null);
       this.#change({ job, results: this.#state.results.filter(this.#isResult) });
-      if (!job || isFinal(job.state)) return;
+      if (!job) return;
+      if (isFinal(job.state)) {
+        // It ended while another slide was shown.
+        if (this.#unfinished.has(job.id)) this.#follow(job, source);
+        return;
+      }
       const { template, transfer } = job.request;
       // A page that is loaded anew goes on with what was chosen before.
       if (!this.#hasChosen) this.#change({ template, ...(transfer && { transfer }) });
@@ -577,6 +602,7 @@ export class Session implements PluginModel, Gated {
   }
 
   #follow(job: Job, source: SlideSeries): void {
+    this.#unfinished.add(job.id);
     void this.#try(async (signal) => {
       await followJob(this.#options.client, job.id, {
         signal,
@@ -585,6 +611,7 @@ export class Session implements PluginModel, Gated {
       });
       const ended = this.#state.job;
       if (signal.aborted || ended?.id !== job.id) return;
+      this.#unfinished.delete(job.id);
       const { host } = this.#options;
       const { destination } = ended.request;
       if (ended.state === 'COMPLETED' && destination !== source.archive?.name)

@@ -287,6 +287,23 @@ describe('reports', () => {
     expect(stored.map((one) => JSON.stringify(one).includes('WITHDRAWN'))).toEqual([false, true]);
   });
 
+  test('hold 32-bit numbers, and the viewer rounds: what only differs so was not changed', () => {
+    const at = 12.3456;
+    ohif.sets.push(reportOf('2.1', [{ ...kept('a'), points: [[Math.fround(at), 2, 0]] }]));
+    annotating.look();
+    expect(state.annotations.isKept).toBe(true);
+    draw({
+      ...drawn('a'),
+      roiGraphic: { uid: 'a', scoord3d: { graphicType: 'POINT', graphicData: [at, 2, 0] } },
+    });
+    expect(state.annotations.isKept).toBe(true);
+    draw({
+      ...drawn('a'),
+      roiGraphic: { uid: 'a', scoord3d: { graphicType: 'POINT', graphicData: [at + 0.001, 2, 0] } },
+    });
+    expect(state.annotations.isKept).toBe(false);
+  });
+
   test('that the archive refuses leave everything as it was', async () => {
     vi.mocked(ohif.host.store).mockRejectedValueOnce(new Error('409'));
     draw(drawn('a'));
@@ -303,4 +320,8 @@ test('a page with annotations that are nowhere else asks before it is closed', (
   expect(asks()).toBe(true);
   annotating.keep();
   expect(asks()).toBe(false);
+  draw(drawn('b'));
+  // They are kept for the next mode.
+  mode.abort();
+  expect(asks()).toBe(true);
 });

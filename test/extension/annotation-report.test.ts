@@ -52,6 +52,7 @@ describe('a report', () => {
     ['a point', { graphicType: 'POINT', points: [[1, 2, 0]] }],
     ['a line without a label', { graphicType: 'POLYLINE', label: '' }],
     ['a circle with a long label', { graphicType: 'ELLIPSE', label: LONG }],
+    ['one that is called as those that are withdrawn', { label: 'WITHDRAWN' }],
   ])('is read as it was written: %s', (_name, more) => {
     const annotations = [annotation('2.25.1', more), annotation('2.25.2')];
     const report = stored(makeReport(contents({ annotations })));

@@ -230,6 +230,17 @@ describe('a preview that is drawn over the slide', () => {
     expect(live.setVisible.mock.calls).toEqual([[false], [true]]);
   });
 
+  test('is not seen where the original is wanted before it is there', async () => {
+    const arrived = Promise.withResolvers<LivePreview>();
+    previews.start.mockReturnValueOnce(arrived.promise);
+    session.preview();
+    await vi.waitFor(() => expect(previews.start).toHaveBeenCalledOnce());
+    session.lookAtOriginal(true);
+    const live = { setVisible: vi.fn(), close: vi.fn() };
+    arrived.resolve(live);
+    await vi.waitFor(() => expect(live.setVisible.mock.calls).toEqual([[false]]));
+  });
+
   test('goes through the templates that can be used, round and round', () => {
     const seen = [1, 1, -1, -1].map((by) => {
       session.stepTemplate(by as 1 | -1);
@@ -283,6 +294,7 @@ describe('a preview in a viewer of its own', () => {
   beforeEach(async () => {
     opened = [];
     vi.spyOn(ohif.host, 'microscopyModule').mockResolvedValue({} as never);
+    Object.assign(ohif.services.microscopyService!, { getActiveInteractions() {} });
     vi.spyOn(Comparison, 'open').mockImplementation(async ({ viewer, signal }) => {
       const drawn = Promise.withResolvers<void>();
       signal.addEventListener('abort', () => drawn.reject(signal.reason));
@@ -472,6 +484,90 @@ describe('a job', () => {
     await vi.waitFor(() => expect(session.state.job).toMatchObject({ state: 'CANCELED' }));
     session.cancel();
     expect(client.cancel.mock.calls.map(([id]) => id)).toEqual(['job']);
+  });
+});
+
+describe('what was asked for of a slide, when another is shown by then', () => {
+  beforeEach(() => entered());
+  const shownIs = (uid: string) =>
+    vi.waitFor(() => {
+      expect(session.state.source?.seriesInstanceUid).toBe(uid);
+      expect(session.state.stain).toMatchObject({ state: 'ready', value: { seriesInstanceUid: uid } });
+    });
+
+  test('a job is not taken for one of the other', async () => {
+    const asked = Promise.withResolvers<unknown>();
+    client.normalize.mockReturnValueOnce(asked.promise);
+    session.normalize();
+    await vi.waitFor(() => expect(client.normalize).toHaveBeenCalledOnce());
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    asked.resolve(job('IN PROGRESS'));
+    await asked.promise;
+    await shownIs(OTHER);
+    expect([session.state.job, client.request.mock.calls]).toEqual([null, []]);
+  });
+
+  test('a cancelled job is not taken for one of the other', async () => {
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    client.jobsOf.mockResolvedValueOnce([job('IN PROGRESS')]);
+    const asked = Promise.withResolvers<unknown>();
+    client.cancel.mockReturnValueOnce(asked.promise);
+    ohif.show(SOURCE);
+    await vi.waitFor(() => expect(session.state.job).not.toBeNull());
+    session.cancel();
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    asked.resolve(job('CANCELED'));
+    await asked.promise;
+    await shownIs(OTHER);
+    expect(session.state.job).toBeNull();
+  });
+
+  test('the result of a job that ended meanwhile enters the study, and is offered', async () => {
+    const result = '1.2.8';
+    session.normalize();
+    await vi.waitFor(() => expect(session.state.job).not.toBeNull());
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    const ended = { ...job('COMPLETED'), result: { seriesInstanceUid: result } };
+    client.jobsOf.mockResolvedValueOnce([ended]);
+    client.request.mockResolvedValueOnce(new Response(`data: ${JSON.stringify(ended)}\n\n`) as never);
+    ohif.stored.push(derivedSlide(result));
+    ohif.show(SOURCE);
+    await vi.waitFor(() => expect(ohif.told).toContain('notice success'));
+    expect(session.state.results.map(({ seriesInstanceUid }) => seriesInstanceUid)).toContain(result);
+    expect(session.state.comparison).toBeNull();
+  });
+
+  test('a template is not made of the other', async () => {
+    session.templateFromSeries();
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    expect(session.state.makingTemplate).toBeNull();
+    session.createTemplate('Mine');
+    expect(client.createTemplate).not.toHaveBeenCalled();
+  });
+
+  test('a comparison that is on its way ends', async () => {
+    const opening = Promise.withResolvers<Comparison>();
+    const open = vi.spyOn(Comparison, 'open').mockReturnValue(opening.promise);
+    vi.spyOn(ohif.host, 'microscopyModule').mockResolvedValue({} as never);
+    Object.assign(ohif.services.microscopyService!, { getActiveInteractions() {} });
+    session.compare('swipe');
+    await vi.waitFor(() => expect(open).toHaveBeenCalledOnce());
+    ohif.show(OTHER);
+    await shownIs(OTHER);
+    const close = vi.fn();
+    opening.resolve({ close } as unknown as Comparison);
+    await vi.waitFor(() => expect(close).toHaveBeenCalledOnce());
+    expect([session.state.comparison, session.comparison, session.state.error]).toEqual([
+      null,
+      undefined,
+      null,
+    ]);
+    open.mockRestore();
   });
 });
 

@@ -41,7 +41,11 @@ export class AddressKeeper {
 
   /** For somebody else: study, and what is shown of it. */
   url(): string {
-    const own = new URLSearchParams(location.search).getAll(STUDY).map((uid) => [STUDY, uid]);
+    // The first is the one that is shown.
+    const { series } = this.#shown.state;
+    const opened = new URLSearchParams(location.search).getAll(STUDY).flatMap((uids) => uids.split(','));
+    const studies = new Set([...(series ? [series.studyInstanceUid] : []), ...opened]);
+    const own = [...studies].map((uid) => [STUDY, uid]);
     return location.origin + location.pathname + writeLink(`${new URLSearchParams(own)}`, this.#link());
   }
 

@@ -6,7 +6,7 @@ import { DERIVED_BY } from '../identity.ts';
 import { items, text } from '../ohif/naturalized.ts';
 import { shortened } from '../ohif/shortened.ts';
 import type { NaturalizedInstance, Point3D } from '../ohif/types.ts';
-import { type Annotation, isGraphicType } from './annotation.ts';
+import { type Annotation, isGraphicType, rounded } from './annotation.ts';
 
 export const REPORT_CLASS = '1.2.840.10008.5.1.4.1.1.88.34';
 
@@ -230,7 +230,10 @@ export function readReport(instance: NaturalizedInstance, source: NaturalizedIns
 function readGroup(one: Item, source: NaturalizedInstance): Annotation | undefined {
   const within = items(one['ContentSequence']);
   const find = (name: Code): Item => within.find((found) => isNamed(found, name)) ?? {};
-  const isWithdrawn = items(find(FINDING)['ConceptCodeSequence']).some((found) => isCode(found, WITHDRAWN));
+  // A label can have the code of it, but not with these words.
+  const isWithdrawn = items(find(FINDING)['ConceptCodeSequence']).some(
+    (found) => isCode(found, WITHDRAWN) && text(found['CodeMeaning']) === WITHDRAWN[2],
+  );
   const region = find(REGION);
   const uid = text(find(TRACKING_UID)['UID']);
   const graphicType = text(region['GraphicType']) ?? '';
@@ -241,8 +244,8 @@ function readGroup(one: Item, source: NaturalizedInstance): Annotation | undefin
     uid,
     graphicType,
     points: Array.from({ length: Math.floor(data.length / 3) }, (_, i) =>
-      data.slice(3 * i, 3 * i + 3),
-    ) as unknown as readonly Point3D[],
+      rounded(data.slice(3 * i, 3 * i + 3) as unknown as Point3D),
+    ),
     label: text(find(COMMENT)['TextValue']) ?? '',
     shown: text(find(SHOWN)['TextValue']) ?? '',
   };

@@ -3,7 +3,7 @@ import { createParser } from 'eventsource-parser';
 import type { Job } from '../../../core/src/contract/index.ts';
 import { isFinal } from '../../../core/src/contract/job-state.ts';
 import { pause } from '../pause.ts';
-import { PluginError } from '../plugin-error.ts';
+import { PluginError, ServiceError } from '../plugin-error.ts';
 import type { ServiceClient } from './service-client.ts';
 
 const FIRST_PAUSE_MS = 500;
@@ -49,12 +49,20 @@ export async function followJob(
         parser.feed(decoder.decode(chunk.value, { stream: true }));
     } catch (error) {
       if (signal.aborted) return;
-      // A broken stream is a TypeError of fetch; a refusal of the service does not improve by asking again.
-      if (!(error instanceof TypeError) && !(error instanceof PluginError)) throw error;
+      if (!mayPass(error)) throw error;
     }
     if (ended) return;
     onConnection(false);
     await pause(wait, signal).catch(() => {}); // the loop ends by itself
     wait = Math.min(MAX_PAUSE_MS, wait * 2);
   }
+}
+
+/**
+ * A broken stream is a TypeError of fetch. What a service refuses because of the request does not improve by asking again;
+ * that it lacks its database for a moment, or has too many streams, does.
+ */
+function mayPass(error: unknown): boolean {
+  if (error instanceof ServiceError) return error.status >= 500 || error.status === 429;
+  return error instanceof TypeError || error instanceof PluginError;
 }

@@ -87,7 +87,8 @@ export class Annotating {
         },
         signal,
       );
-      window.addEventListener('beforeunload', this.#ask, { signal });
+      // Beyond the mode, as what is not stored stays; added again it is still one.
+      window.addEventListener('beforeunload', this.#ask);
       this.#annotations = annotations;
       const end = (): void => {
         this.#annotations = undefined;

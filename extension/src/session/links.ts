@@ -28,10 +28,11 @@ export class Links {
   /** Shows what the address says, as far as it can be shown, and tells what cannot; from then on the address follows. */
   async open({ link, faults }: ReadLink, modeSignal: AbortSignal): Promise<void> {
     const lost = new Set(faults);
-    await this.#context.attempt(() =>
-      inTime(modeSignal, async (signal) => {
-        const { host } = this.#context;
-        const shown = await this.#until(() => host.activeSeries() ?? undefined, signal);
+    await this.#context.attempt(async () => {
+      const { host } = this.#context;
+      // A study may have none.
+      const shown = await this.#until(() => host.activeSeries() ?? undefined, modeSignal);
+      await inTime(modeSignal, async (signal) => {
         const find = async (uid: string | null | undefined, part: LinkPart): Promise<SlideSeries | null> => {
           if (!uid) return null;
           if (await host.isInStudy(shown.studyInstanceUid, uid))
@@ -63,7 +64,8 @@ export class Links {
           await host.untilOpened(signal);
           host.show(series);
         }
-        if (link.place && isOn(link.place, series)) {
+        const isOther = lost.has('series') || lost.has('result');
+        if (link.place && !isOther && isOn(link.place, series)) {
           const { viewer } = await host.viewerOf(series, signal);
           await goTo(mapOf(viewer), viewerPlaceOf(link.place), signal);
         } else if (link.place) lost.add('place');
@@ -76,8 +78,8 @@ export class Links {
           );
         else if (link.mode === 'preview' && !lost.has('template'))
           this.#shown.preview(link.previewed ?? undefined);
-      }),
-    );
+      });
+    });
     if (modeSignal.aborted) return;
     if (lost.size > 0) {
       const parts = [...lost].map((part) => translate(`link.${part}`)).join(', ');

@@ -152,8 +152,9 @@ export class Previewing {
           return;
         }
         const live = await this.#previews.start({ ...wanted, viewer });
-        if (signal.aborted) live.close();
-        else preview.live = live;
+        if (signal.aborted) return live.close();
+        preview.live = live;
+        if (this.#context.state.isOriginalHeld) live.setVisible(false);
       } catch (error) {
         fail(error);
       }

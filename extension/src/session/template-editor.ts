@@ -4,6 +4,7 @@ import { chooseRegion, type Region } from '../microscopy/choose-region.ts';
 import { onMapSurface } from '../microscopy/map-surface.ts';
 import { mapOf } from '../microscopy/open-layers.ts';
 import { sourceOf } from '../service/archive-names.ts';
+import type { SlideSeries } from '../state.ts';
 import type { SessionContext } from './context.ts';
 
 /** The templates that can be chosen. */
@@ -16,7 +17,9 @@ export class TemplateEditor {
   readonly #context: SessionContext;
   readonly #list: TemplateChoice;
   /** What the next template is made of. */
-  #choice: { readonly abort: AbortController; readonly region?: Region } | undefined;
+  #choice:
+    | { readonly abort: AbortController; readonly series: SlideSeries; readonly region?: Region }
+    | undefined;
 
   constructor(context: SessionContext, list: TemplateChoice) {
     this.#context = context;
@@ -26,7 +29,9 @@ export class TemplateEditor {
   /** The whole series that is shown. */
   fromSeries(): void {
     this.abandon();
-    this.#choice = { abort: new AbortController() };
+    const { series } = this.#context.state;
+    if (!series) return;
+    this.#choice = { abort: new AbortController(), series };
     this.#context.change({ makingTemplate: 'naming' });
   }
 
@@ -37,7 +42,7 @@ export class TemplateEditor {
       const { series } = this.#context.state;
       if (!series) return;
       const abort = new AbortController();
-      this.#choice = { abort };
+      this.#choice = { abort, series };
       this.#context.change({ makingTemplate: 'choosing-region' });
       const both = AbortSignal.any([abort.signal, signal]);
       const { viewer, container } = await this.#context.host.viewerOf(series, both);
@@ -45,7 +50,7 @@ export class TemplateEditor {
         const region = await onMapSurface(mapOf(viewer), container, (surface) =>
           chooseRegion(surface, series, both, () => this.abandon()),
         );
-        this.#choice = { abort, region };
+        this.#choice = { abort, series, region };
         this.#context.change({ makingTemplate: 'naming' });
       } catch (error) {
         if (!both.aborted) throw error;
@@ -56,9 +61,8 @@ export class TemplateEditor {
   /** Second step of both. */
   create(name: string): void {
     void this.#context.act(async (signal) => {
-      const { series } = this.#context.state;
-      if (!series || !this.#choice) return;
-      const { region } = this.#choice;
+      if (!this.#choice) return;
+      const { series, region } = this.#choice;
       this.#context.change({ makingTemplate: 'computing' });
       try {
         const made = await this.#context.client.createTemplate(
