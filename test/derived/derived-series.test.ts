@@ -356,6 +356,43 @@ describe('what is written', () => {
     expect(after.items('SourceImageSequence')).toHaveLength(2);
   });
 
+  test('parts of one frame each may have its position in their shared groups', () => {
+    const part = (number: number): DataSet => {
+      const one = source({
+        tiling: 'TILED_SPARSE',
+        frames: [new Uint8Array(10)],
+        positions: [{ x: 8 * (number - 1), y: 0 }],
+        concatenation: { number, total: 2, frameOffset: number - 1 },
+      });
+      const [frame] = one.items('PerFrameFunctionalGroupsSequence');
+      const [shared] = one.items('SharedFunctionalGroupsSequence');
+      const position = frame!.items('PlanePositionSlideSequence');
+      return one.without('PerFrameFunctionalGroupsSequence').with({
+        SharedFunctionalGroupsSequence: [
+          (shared ?? new DataSet()).with({ PlanePositionSlideSequence: position }),
+        ],
+      });
+    };
+    const after = derive([part(1), part(2)]);
+    const columns = after
+      .items('PerFrameFunctionalGroupsSequence')
+      .map((frame) =>
+        frame.items('PlanePositionSlideSequence')[0]?.number('ColumnPositionInTotalImagePixelMatrix'),
+      );
+    expect(columns).toEqual([1, 9]);
+    expect(after.items('SharedFunctionalGroupsSequence')[0]!.has('PlanePositionSlideSequence')).toBe(false);
+  });
+
+  test('a ratio of lossy compression that is too long is kept as it is stored', () => {
+    const element = { tag: '00282112', vr: 'DS', bytes: Buffer.from('10.123456789012345 ') };
+    const lossy = source({
+      overrides: { LossyImageCompression: '01', LossyImageCompressionMethod: 'ISO_10918_1' },
+    });
+    const built = lossy.withElements([element]);
+    const after = derive([source()], { encoding: 'htj2k' }, 'level', true, [built]);
+    expect(Buffer.from(after.bytes('LossyImageCompressionRatio')!).toString()).toBe('10.123456789012345 ');
+  });
+
   test('attributes that TILED_FULL needs are added', () => {
     const after = derive([source({ remove: ['TotalPixelMatrixFocalPlanes', 'NumberOfOpticalPaths'] })]);
     expect([after.number('TotalPixelMatrixFocalPlanes'), after.number('NumberOfOpticalPaths')]).toEqual([

@@ -147,6 +147,32 @@ describe('reading and writing', () => {
     expect(read(sequence).items('00091001')[0]!.string('PatientName')).toBe('AB');
   });
 
+  test('an encapsulated icon is passed over, wherever it is', () => {
+    const icon = '08001511 53510000 ffffffff feff00e0 ffffffff 28001000 55530200 4000';
+    const pixels =
+      'e07f1000 4f420000 ffffffff feff00e0 00000000 feff00e0 04000000 ffd8ffd9 feffdde0 00000000';
+    const end = 'feff0de0 00000000 feffdde0 00000000 20001300 49530200 3120';
+    const bytes = Buffer.from(`${icon} ${pixels} ${end}`.replaceAll(' ', ''), 'hex');
+    const dataSet = read(bytes);
+    expect(dataSet.items('ReferencedSeriesSequence')[0]!.elements.map(({ tag }) => tag)).toEqual([
+      '00280010',
+    ]);
+    expect(dataSet.number('InstanceNumber')).toBe(1);
+    const cut = bytes.subarray(0, bytes.indexOf(Buffer.from('feffdde000000000feff0de0', 'hex')));
+    expect(() => read(cut)).toThrow();
+  });
+
+  test('UN is read as what the dictionary says: sequences in implicit VR, and values that fit', () => {
+    const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
+    const sequence = hex('08001511 554e0000 12000000 feff00e0 0a000000 10001000 02000000 4142');
+    expect(read(sequence).items('ReferencedSeriesSequence')[0]!.string('PatientName')).toBe('AB');
+    const noSequence = hex('08001511 554e0000 04000000 01020304');
+    expect(read(noSequence).elements).toMatchObject([{ tag: '00081115', vr: 'UN' }]);
+    expect(read(hex('28001000 554e0000 02000000 0001')).number('Rows')).toBe(256);
+    const long = Buffer.concat([hex('08006000 554e0000 00000100'), Buffer.alloc(0x10000, 0x20)]);
+    expect(read(long).elements).toMatchObject([{ tag: '00080060', vr: 'UN' }]);
+  });
+
   test('an item longer than its sequence, tags out of order and endless nesting are refused', () => {
     const tooLong = Buffer.from('08001511 53510000 08000000 feff00e0 ff000000'.replaceAll(' ', ''), 'hex');
     expect(() => read(tooLong)).toThrow(expect.objectContaining({ code: 'DICOM_INVALID' }));

@@ -22,6 +22,19 @@ describe('DICOM JSON', () => {
     expect(() => read(json)).toThrow(expect.objectContaining({ code: 'DICOM_INVALID' }));
   });
 
+  it('reads numbers that are none, which scanners write', () => {
+    const values = {
+      '00480001': { vr: 'FL', Value: ['NaN'] },
+      '00211001': { vr: 'FD', Value: ['-Infinity', 1] },
+    };
+    const dataset = read(values);
+    expect([dataset.numbers('ImagedVolumeWidth'), dataset.numbers('00211001')]).toEqual([
+      [Number.NaN],
+      [Number.NEGATIVE_INFINITY, 1],
+    ]);
+    expect(() => read({ '00480001': { vr: 'FL', Value: ['none'] } })).toThrow(/not a valid FL/);
+  });
+
   it('reads sequences 32 deep', () => {
     expect(read(nested(32)).has('00400275')).toBe(true);
   });

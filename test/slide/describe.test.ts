@@ -59,6 +59,43 @@ describe('a series', () => {
     expect(slide.thumbnail?.role).toBe('thumbnail');
   });
 
+  it.each<[string, Partial<SlideInstanceOptions>, number]>([
+    ['that shows the whole glass, by its sides', { totalColumns: 16, totalRows: 8, pixelSpacing: 0.001 }, 0],
+    [
+      'that shows the whole glass, by its spacing',
+      { totalColumns: 16, totalRows: 15, pixelSpacing: 0.004 },
+      0,
+    ],
+    ['with the spacing of the base level', { totalColumns: 16, totalRows: 15, pixelSpacing: 0.0005 }, 1],
+    ['whose sides are rounded', { totalColumns: 3, totalRows: 2, pixelSpacing: 0.005 }, 1],
+  ])('has a thumbnail only if it shows the same: one %s', (_what, options, expected) => {
+    const thumbnail = header({
+      ...small,
+      ...options,
+      imageType: ['ORIGINAL', 'PRIMARY', 'THUMBNAIL', 'RESAMPLED'],
+    });
+    const slide = describeSlide([header({ pixelSpacing: 0.0005 }), thumbnail], limits);
+    expect([slide.thumbnail ? 1 : 0, slide.notes.length]).toEqual([expected, 1 - expected]);
+  });
+
+  it.each([
+    ['one at each position', [0, 16], 'accepted'],
+    ['two at one position', [0, 0], 'FOCAL_PLANES_UNSUPPORTED'],
+  ])('may have frames in different focal planes, %s', (_what, columns, expected) => {
+    const made = header({
+      tiling: 'TILED_SPARSE',
+      frames: columns.map(() => new Uint8Array(2)),
+      positions: columns.map((x) => ({ x, y: 0 })),
+    });
+    const groups = made.items('PerFrameFunctionalGroupsSequence').map((group, i) => {
+      const [position] = group.items('PlanePositionSlideSequence');
+      return group.with({
+        PlanePositionSlideSequence: [position!.with({ ZOffsetInSlideCoordinateSystem: i / 10 })],
+      });
+    });
+    expect(codeOf([made.with({ PerFrameFunctionalGroupsSequence: groups })])).toBe(expected);
+  });
+
   it.each(['TILED_SPARSE', 'none'] as const)(
     'takes positions from the frames, in any order: %s',
     (tiling) => {

@@ -58,7 +58,7 @@ export function deriveLevel({
   const derived = derivationImage(pixelsFrom, builtFrom !== undefined, derivation);
 
   return identifyCodingScheme(withOurEquipment(source, derivation))
-    .withElements(derived.elements)
+    .withElements([...derived.elements, ...(builtFrom ? lossyHistory(pixelsFrom[0]!) : [])])
     .with({
       ImageType: imageType,
       InstanceCreationDate: date,
@@ -76,7 +76,6 @@ export function deriveLevel({
       PyramidUID: uids.pyramid,
       ...seriesReferences(source, pixelsFrom, derivation.identity.supersedes),
       ...pixelAttributes(level, derivation),
-      ...(builtFrom && lossyHistory(pixelsFrom[0]!)),
       ...lossyCompression(pixelsFrom[0]!, lossyRatio, sourceIsLossy),
       ImageComments: commentOf(source),
       // If the source says YES, that stays: text in the pixels does not go away.

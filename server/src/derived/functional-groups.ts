@@ -3,6 +3,7 @@ import { type Attributes, DataSet, type Items } from '../dicom/dataset.ts';
 import { joinItems, mapItems } from '../dicom/items.ts';
 import { withDerivedIdentifiers } from './optical-path.ts';
 
+const POSITION = 'PlanePositionSlideSequence';
 const FRAME_TYPE = 'WholeSlideMicroscopyImageFrameTypeSequence';
 
 /**
@@ -16,8 +17,9 @@ export function derivedFunctionalGroups(
   derivationImage: DataSet,
   series: { readonly seriesUuid: string },
 ): Attributes {
-  const shared = sources[0]!.items('SharedFunctionalGroupsSequence')[0] ?? new DataSet();
-  const perFrame = joinItems(sources.map((source) => source.sequence('PerFrameFunctionalGroupsSequence')));
+  const perFrame = joinItems(sources.map((source) => framesOf(source, sources.length)));
+  const ofAll = sources[0]!.items('SharedFunctionalGroupsSequence')[0] ?? new DataSet();
+  const shared = isSome(perFrame, (frame) => frame.has(POSITION)) ? ofAll.without(POSITION) : ofAll;
   const frameType = [DataSet.of({ FrameType: imageType })];
   const typePerFrame = isSome(perFrame, (frame) => frame.has(FRAME_TYPE));
   const derivedShared = withDerivedIdentifiers(shared, series).with({
@@ -38,6 +40,14 @@ export function derivedFunctionalGroups(
       }),
     }),
   };
+}
+
+/** Per-frame groups of an instance. In an instance of a single frame its position may be in the shared ones. */
+function framesOf(source: DataSet, parts: number): Items {
+  const frames = source.sequence('PerFrameFunctionalGroupsSequence');
+  if (frames.length > 0 || parts === 1) return frames;
+  const position = source.items('SharedFunctionalGroupsSequence')[0]?.items(POSITION) ?? [];
+  return position.length > 0 ? [DataSet.of({ [POSITION]: position })] : [];
 }
 
 function isSome(items: Items, is: (item: DataSet) => boolean): boolean {

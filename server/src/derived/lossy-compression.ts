@@ -1,12 +1,11 @@
 /** Lossy compression history (PS3.3 C.7.6.1.1.5): an image that was once lossy never becomes lossless again. */
-import type { Attributes, DataSet } from '../dicom/dataset.ts';
+import type { Attributes, DataSet, Element } from '../dicom/dataset.ts';
 import { isEncodable } from '../dicom/element-value.ts';
 
-/** The history in a header so far; for an image made from another one, use that one's header. */
-export function lossyHistory(image: DataSet): Attributes {
-  const keywords = ['LossyImageCompression', 'LossyImageCompressionRatio', 'LossyImageCompressionMethod'];
-  return Object.fromEntries(
-    keywords.filter((keyword) => image.has(keyword)).map((keyword) => [keyword, image.strings(keyword)]),
+/** The history in a header so far, as stored; for an image made from another one, use that one's header. */
+export function lossyHistory(image: DataSet): Element[] {
+  return ['LossyImageCompression', 'LossyImageCompressionRatio', 'LossyImageCompressionMethod'].flatMap(
+    (keyword) => image.element(keyword) ?? [],
   );
 }
 

@@ -11,9 +11,10 @@ export const NOT_COPIED: readonly { readonly keyword: string; readonly reason: s
     'SmallestImagePixelValue',
     'LargestImagePixelValue',
   ]),
-  ...because('offsets are those of the source codestreams', [
+  ...because('offsets and lengths are those of the source codestreams', [
     'ExtendedOffsetTable',
     'ExtendedOffsetTableLengths',
+    'EncapsulatedPixelDataValueTotalLength',
   ]),
   ...because('the parts of a concatenation are merged into one instance', [
     'SOPInstanceUIDOfConcatenationSource',

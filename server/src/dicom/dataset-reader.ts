@@ -15,6 +15,10 @@ const UNDEFINED_LENGTH = 0xffffffff;
 const ITEM = 'FFFEE000';
 const ITEM_END = 'FFFEE00D';
 const SEQUENCE_END = 'FFFEE0DD';
+/** The first four bytes of an item. */
+const ITEM_BYTES = 0xe000fffe;
+/** Longest value of the VRs with a length of two bytes. */
+const MAX_SHORT = 0xfffe;
 const MAX_DEPTH = 32;
 /**
  * Maximum number of elements, items and delimiters in a header: as many as the per-frame groups of 400,000 frames have.
@@ -159,15 +163,19 @@ class Reader {
     return { tag, vr, length: this.#uint32() };
   }
 
-  /** The element with its value; undefined for group lengths, which are retired and would soon be wrong. */
+  /**
+   * The element with its value; undefined for group lengths, which are retired and would soon be wrong, and for pictures
+   * in the header.
+   */
   value(
-    { tag, vr, length }: Header,
+    { tag, vr: stated, length }: Header,
     explicitVr: boolean,
     end: number,
     characterSet: string,
     depth: number,
   ): Element | undefined {
     const at = this.position;
+    const vr = stated === 'UN' && length !== UNDEFINED_LENGTH ? this.#vrOfUnknown(tag, length) : stated;
     if (vr === '') this.fail(`delimiter ${tag} outside of a sequence`, at);
     const open = length === UNDEFINED_LENGTH;
     if (vr === 'SQ' || (open && vr === 'UN')) {
@@ -175,14 +183,45 @@ class Reader {
       return {
         tag,
         vr: 'SQ',
-        items: this.#items(length, explicitVr && vr === 'SQ', end, characterSet, depth + 1),
+        items: this.#items(length, explicitVr && stated === 'SQ', end, characterSet, depth + 1),
       };
     }
-    if (open) this.fail(`element ${tag} of VR ${vr} has no length`, at);
+    if (open) {
+      if (vr !== 'OB' && vr !== 'OW') this.fail(`element ${tag} of VR ${vr} has no length`, at);
+      this.#skipFragments(explicitVr, end);
+      return undefined;
+    }
     this.#require(length, end);
     this.position += length;
     if (tag.endsWith('0000')) return undefined;
     return new StoredValue(tag, vr, this.#bytes, at, length);
+  }
+
+  /**
+   * Whoever did not know an attribute may have stored it as UN, in implicit VR (PS3.5 6.2.2). A sequence is read as one if
+   * it begins like one; a value that does not fit into its own VR stays as it is.
+   */
+  #vrOfUnknown(tag: string, length: number): string {
+    const vr = implicitVr(tag);
+    if (vr === 'SQ') {
+      const isSequence =
+        length === 0 ||
+        (this.position + 4 <= this.#bytes.length && this.#view.getUint32(this.position, true) === ITEM_BYTES);
+      return isSequence ? vr : 'UN';
+    }
+    return length <= MAX_SHORT || LONG_VRS.has(vr) ? vr : 'UN';
+  }
+
+  /** Passes over encapsulated pixels (PS3.5 A.4) that are not those of the image, such as an icon's. */
+  #skipFragments(explicitVr: boolean, end: number): void {
+    for (;;) {
+      const at = this.position;
+      const { tag, length } = this.header(explicitVr, end);
+      if (tag === SEQUENCE_END) return;
+      if (tag !== ITEM || length === UNDEFINED_LENGTH) this.fail(`${tag} in place of a fragment`, at);
+      this.#require(length, end);
+      this.position += length;
+    }
   }
 
   #items(

@@ -67,7 +67,9 @@ function bytesOf(tag: string, vr: string, values: readonly unknown[]): Uint8Arra
 function isOfVr(value: unknown, vr: string): boolean {
   if (vr === 'AT') return typeof value === 'string' && /^[0-9A-Fa-f]{8}$/.test(value);
   if (typeof value !== 'number' && typeof value !== 'string') return false;
-  return vr === 'FL' || vr === 'FD' ? !Number.isNaN(Number(value)) : Number.isInteger(Number(value));
+  // Scanners leave it in what they could not measure (PS3.18 F.2.5).
+  if (vr === 'FL' || vr === 'FD') return value === 'NaN' || !Number.isNaN(Number(value));
+  return Number.isInteger(Number(value));
 }
 
 function textOf(value: unknown): string {

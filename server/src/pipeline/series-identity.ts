@@ -31,9 +31,10 @@ const NAMESPACE = 'c0a6a4e5-6d0b-4f0f-9c56-0d7d6b1b3f5e';
  * revision) are worded better; with `linear`, black is what is dark in all three channels. 5: what is ink is judged
  * against the slide's own nuclei. 6: glass decides which colours RLE, JPEG-LS and
  * JPEG 2000 hold under the name of others; High Bit and Pixel Representation are those of the result. 7: the fit of a
- * large slide is made from small blocks all over it.
+ * large slide is made from small blocks all over it. 8: a thumbnail of the whole glass is left out; sequences and values
+ * stored as UN are read.
  */
-export const PIPELINE_VERSION = 7;
+export const PIPELINE_VERSION = 8;
 
 /** Content hashes of what a request names, because a name may refer to other content later. */
 export interface Fingerprint {

@@ -11,7 +11,7 @@ import { MAX_INSTANCES, WHOLE_SLIDE } from '../dicom/sop-class.ts';
 import { isUid } from '../dicom/uid.ts';
 import { requireOneOrientation, requireOnePatient } from './consistent-images.ts';
 import { framePositions } from './frame-positions.ts';
-import { ownPlacement, placementOn } from './placement.ts';
+import { ownPlacement, placementOn, requireSameView } from './placement.ts';
 import {
   type ImageHeaders,
   isMixed,
@@ -144,7 +144,8 @@ function findThumbnail(
     const found = describeLevel(own, 'thumbnail');
     if (found.totalColumns > base.totalColumns || found.totalRows > base.totalRows)
       refuse('SLIDE_STRUCTURE_INVALID', 'The thumbnail is larger than the slide.');
-    // It may show the whole slide although the levels show only the part with tissue: it is placed by its size alone.
+    requireSameView(base, found);
+    // Its spacing and origin are often copied from another image: it is placed by its size alone.
     const placement = placementOn(base, { ...found, spacing: undefined, origin: undefined });
     return { thumbnail: { ...found, placement }, notes: [] };
   } catch (error) {

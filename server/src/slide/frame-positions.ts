@@ -72,10 +72,11 @@ function fullGrid(frames: number, grid: Grid): CornerOf {
 
 function statedGrid(instances: readonly SlideInstance[], count: number, grid: Grid): CornerOf {
   const corners = { x: new Float64Array(count), y: new Float64Array(count) };
+  const planes = new Set<number>();
   let stated = 0;
-  for (const instance of instances) stated = readCorners(instance, corners, stated);
+  for (const instance of instances) stated = readCorners(instance, corners, planes, stated);
   if (stated !== count) invalid(`${count} frames, but ${stated} of them have a position.`);
-  requireOneGrid(corners, grid);
+  requireOneGrid(corners, planes.size, grid);
   const { x, y } = corners;
   return (frame) => ({ x: x[frame]!, y: y[frame]! });
 }
@@ -83,12 +84,17 @@ function statedGrid(instances: readonly SlideInstance[], count: number, grid: Gr
 /**
  * Plane Position (Slide) of every frame: from the per-frame groups, or the shared one for a single frame. Excess frames
  * are counted but not kept.
+ * @param planes gets the focal planes of its frames
  * @param from first index among the corners @returns the index after the last
  */
-function readCorners({ dataset }: SlideInstance, corners: Corners, from: number): number {
+function readCorners(
+  { dataset }: SlideInstance,
+  corners: Corners,
+  planes: Set<number>,
+  from: number,
+): number {
   const groups = dataset.sequence('PerFrameFunctionalGroupsSequence');
   const frames = groups.length > 0 ? groups : dataset.sequence('SharedFunctionalGroupsSequence');
-  const planes = new Set<number>();
   let index = from;
   for (const frame of frames) {
     const position: DataSet | undefined = frame.items('PlanePositionSlideSequence')[0];
@@ -100,14 +106,11 @@ function readCorners({ dataset }: SlideInstance, corners: Corners, from: number)
     corners.y[index] = row - 1;
     index++;
   }
-  if (planes.size > 1)
-    throw new StainError('FOCAL_PLANES_UNSUPPORTED', `The frames lie in ${planes.size} focal planes.`, {
-      data: { planes: planes.size },
-    });
   return index;
 }
 
-function requireOneGrid(corners: Corners, grid: Grid): void {
+/** @param planes number of focal planes: a scanner may follow the tissue, with one plane at each position */
+function requireOneGrid(corners: Corners, planes: number, grid: Grid): void {
   const taken = new Set<number>();
   for (const [frame, x] of corners.x.entries()) {
     const y = corners.y[frame]!;
@@ -117,6 +120,10 @@ function requireOneGrid(corners: Corners, grid: Grid): void {
         `A frame lies at column ${x + 1}, row ${y + 1}, which is not on the grid of ${grid.columns} x ${grid.rows} tiles.`,
       );
     const index = y * grid.totalColumns + x;
+    if (taken.has(index) && planes > 1)
+      throw new StainError('FOCAL_PLANES_UNSUPPORTED', `The frames lie in ${planes} focal planes.`, {
+        data: { planes },
+      });
     if (taken.has(index)) invalid(`Two frames lie at column ${x + 1}, row ${y + 1}.`);
     taken.add(index);
   }

@@ -11,6 +11,8 @@ import type { FramePosition, Level, Placement } from './types.ts';
 const WHOLE = 0.005;
 /** If spacing and size differ by no more than this, the spacing was rounded. */
 const ROUNDED_SPACING = 0.02;
+/** How far the sides of a thumbnail may differ, as a fraction: they are rounded, and some scanners pad them. */
+const SAME_VIEW = 0.1;
 /** Keeps a division that should be exact from being rounded up. */
 const ROUNDING = 1e-6;
 
@@ -39,6 +41,25 @@ export function placementOn(base: Unplaced, level: Unplaced): Placement {
     reduction: { across: across.reduction, down: down.reduction },
     content: { columns: across.content, rows: down.content },
   };
+}
+
+/**
+ * A thumbnail may show the whole glass although the levels show only the part with tissue.
+ * @throws SLIDE_STRUCTURE_INVALID if it does not show what the base level shows
+ */
+export function requireSameView(base: Unplaced, thumbnail: Unplaced): void {
+  const { totalRows } = thumbnail;
+  const isOff = (reduction: number): boolean =>
+    Math.abs(base.totalRows / reduction - totalRows) > Math.max(1, SAME_VIEW * totalRows);
+  const stated = base.spacing && thumbnail.spacing && thumbnail.spacing[0] / base.spacing[0];
+  const isDistorted = isOff(base.totalColumns / thumbnail.totalColumns);
+  // Where it is that of the base level it was copied from there.
+  const isOther = stated !== undefined && stated > 1 + SAME_VIEW && isOff(stated);
+  if (isDistorted || isOther)
+    throw new StainError(
+      'SLIDE_STRUCTURE_INVALID',
+      `The thumbnail does not show what the base level shows: ${described(base)}, ${described(thumbnail)}.`,
+    );
 }
 
 /** The part of a frame that shows the slide, in pixels of its level. */
