@@ -48,6 +48,7 @@ export async function openRemoteSeries(
   signal: AbortSignal,
   onAnnounced: (slide: AnnouncedSlide) => void = () => {},
 ): Promise<RemoteSeries> {
+  access.codecs.start(signal);
   const announced = await announcedSlide(series, access, signal);
   onAnnounced(announced);
   const { headers, notes } = await readHeaders(series, announced, access, signal);

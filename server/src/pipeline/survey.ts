@@ -73,10 +73,9 @@ async function surveyOn(
     bright.add(raster);
     return { window, raster };
   };
-  // A row of tiles at a time, for the same reason.
-  const tileRow = ({ core }: Window): number =>
-    Math.floor((core.y * height) / base.height / seen.tile.height);
-  for (const row of Map.groupBy(chosen, tileRow).values()) views.push(...(await Promise.all(row.map(view))));
+  // A row at a time, for the same reason.
+  for (const row of Map.groupBy(chosen, ({ core }) => core.y).values())
+    views.push(...(await Promise.all(row.map(view))));
   const [glass, white] = [bright.glass(), bright.white()];
   const windows = views.map(({ window, raster }) => ({ window, tissue: tissueFraction(raster, glass) }));
   const mean = windows.reduce((sum, { tissue }) => sum + tissue, 0) / Math.max(1, windows.length);
