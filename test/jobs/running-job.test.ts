@@ -22,7 +22,7 @@ function attempt(options: Partial<RunningJobOptions>, waited: Partial<Attempt> =
     { ...ATTEMPT, ...waited },
     {
       records: {
-        finish: async () => undefined,
+        finish: async () => ATTEMPT.job,
         requeue: async (...given: unknown[]) => void requeued.push(given),
         saveProgress: async () => undefined,
       } as unknown as JobRecords,
@@ -60,6 +60,14 @@ describe('a job that has ended', () => {
     expect(await finished).toBe(true);
     expect(faults).toEqual([]);
   });
+});
+
+it('an attempt that was overtaken leaves the files to the one that replaced it', async () => {
+  const [release, retain] = [vi.fn(), vi.fn()];
+  const records = { finish: async () => undefined } as unknown as JobRecords;
+  const { job } = attempt({ records, release, retain });
+  expect(await job.finished()).toBe(true);
+  expect([release.mock.calls, retain.mock.calls]).toEqual([[], []]);
 });
 
 it('a job that does not stop is reported, and given up', async () => {

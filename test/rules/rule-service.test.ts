@@ -471,6 +471,26 @@ describe('whatever happens', () => {
     expect((await service.report()).rules[0]).toMatchObject({ notAccepted: [] });
   });
 
+  it('a slide in line is held back when its template is replaced, which nobody accepted, and goes on after it', async () => {
+    const accepted = new Set([scannerKey(SCANNER)]);
+    const acceptances = {
+      read: async () => ({ decisions: [], invalid: [], scannersFor: () => new Set(accepted) }),
+    };
+    // Closed now.
+    const hours = { from: '20:00', to: '06:00', timeZone: 'UTC' };
+    const service = await openSurveyed([rule({ hours })], { acceptances });
+    put('1.1');
+    await untilTaken(service, 1);
+    expect((await taken(service))[0]).toMatchObject({ state: 'WAITING', code: null });
+    accepted.clear();
+    await poll(async () => (await taken(service))[0]?.code).toBe('SCANNER_NOT_ACCEPTED');
+    now = today('23:00');
+    await searched(service);
+    expect((await taken(service))[0]).toMatchObject({ code: 'SCANNER_NOT_ACCEPTED', job: null });
+    accepted.add(scannerKey(SCANNER));
+    await untilState(service, { 'IN PROGRESS': 1 });
+  });
+
   it('a slide that was held back goes on when acceptances are no longer asked for', async () => {
     const none = { read: async () => ({ decisions: [], invalid: [], scannersFor: () => new Set<string>() }) };
     const asking = await openSurveyed([rule()], { acceptances: none });
@@ -624,6 +644,28 @@ describe('an announcement', () => {
     searches = [];
     await searched(service);
     expect(searches.filter(({ SeriesInstanceUID }) => SeriesInstanceUID !== undefined)).toEqual([]);
+  });
+
+  it('has its turn behind any number for which there is no slide, and those that the archive refuses', async () => {
+    const settings = { pollSeconds: 0.05, lookBackDays: 7, reachDays: 100 };
+    const refused = new StainError('ARCHIVE_REFUSED', 'not for you');
+    const service = await openSurveyed([rule()], {
+      settings,
+      client: {
+        ...client,
+        async searchSeries(parameters, ...more) {
+          if (parameters['SeriesInstanceUID'] === '1.0') throw refused;
+          return client.searchSeries(parameters, ...more);
+        },
+      },
+    });
+    const nothing = Array.from({ length: 250 }, (_, i) => `1.${i}`);
+    await service.announce(
+      nothing.map((seriesInstanceUid) => ({ studyInstanceUid: '1.2', seriesInstanceUid })),
+    );
+    put('9.9', { date: '19990101' });
+    await service.announce([{ studyInstanceUid: '1.2', seriesInstanceUid: '9.9' }]);
+    await untilTaken(service, 1);
   });
 
   it('without rules is refused', async () => {

@@ -1,7 +1,7 @@
 /** `rules`: checks the file of rules, and lists what they would take up. */
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
-import { StainError } from '../../../core/src/errors.ts';
+import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
 import { Acceptances } from '../acceptance/acceptances.ts';
 import type { Config } from '../config.ts';
 import { type Arrival, readHeader, searchArrivals, tagsOf } from '../rules/arrivals.ts';
@@ -26,6 +26,8 @@ export interface DrySeries {
   readonly rules: readonly string[];
   /** For each other rule, the first attribute that differs. */
   readonly differs: Readonly<Record<string, string>>;
+  /** Why its header, which a rule needs, cannot be read. */
+  readonly unread?: ErrorCode;
 }
 
 export interface RulesResult {
@@ -71,8 +73,14 @@ async function dryRun(
   const series: DrySeries[] = [];
   for (const arrival of await searchArrivals(client, { StudyDate }, rules, signal)) {
     const isUndecided = enabled.some((rule) => judge(rule, arrival.json, {}).isMatch === undefined);
-    const header = isUndecided ? await readHeader(client, arrival, tagsOf(rules), signal) : {};
-    series.push(drySeries(arrival, enabled, header));
+    try {
+      const header = isUndecided ? await readHeader(client, arrival, tagsOf(rules), signal) : {};
+      series.push(drySeries(arrival, enabled, header));
+    } catch (error) {
+      // As for a service: one that cannot be read keeps no other from its turn.
+      signal.throwIfAborted();
+      series.push({ ...drySeries(arrival, enabled, {}), unread: toStainError(error).code });
+    }
   }
   return series;
 }
@@ -109,11 +117,12 @@ export function describeRules({ rules, unchecked, series }: RulesResult): string
     ...lines,
     ...isValid,
     '',
-    ...series.map(({ seriesInstanceUid, instances, rules: matching, differs }) => {
+    ...series.map(({ seriesInstanceUid, instances, rules: matching, differs, unread }) => {
       const others = Object.entries(differs).map(([name, keyword]) => `${name}: ${keyword} differs`);
+      const unknown = unread === undefined ? '' : `, header cannot be read (${unread})`;
       const what = matching.length > 0 ? `would be picked up by ${matching.join(', ')}` : 'no rule';
       const why = others.length > 0 ? ` (${others.join('; ')})` : '';
-      return `${seriesInstanceUid}  ${instances ?? '?'} instances  ${what}${why}`;
+      return `${seriesInstanceUid}  ${instances ?? '?'} instances  ${what}${why}${unknown}`;
     }),
     `${taken.length} of ${series.length} slide series would be picked up if they are new. Nothing was changed.`,
   ].join('\n');

@@ -9,6 +9,7 @@ import { LOCAL } from '../auth/principal.ts';
 import type { SeriesReference, SlideReference } from '../pipeline/series-reference.ts';
 import type { Database } from './database.ts';
 import { JOB, UNFINISHED } from './job-records.ts';
+import { toJsonb } from './jsonb.ts';
 import { OF_RULES, type RoomLimits, type RuleRoom } from './room.ts';
 
 export const BATCH = 'stain_normalization.batch';
@@ -141,10 +142,10 @@ export class BatchRecords {
       [
         id,
         requestedBy,
-        JSON.stringify(request),
+        toJsonb(request),
         lines.map(({ studyInstanceUid }) => studyInstanceUid),
         lines.map(({ seriesInstanceUid }) => seriesInstanceUid),
-        lines.map(({ refusal }) => (refusal ? JSON.stringify(refusal) : null)),
+        lines.map(({ refusal }) => (refusal ? toJsonb(refusal) : null)),
       ],
     );
   }
@@ -269,7 +270,7 @@ export class BatchRecords {
   async refuse({ batch, position, part }: OpenLine, refusal: Refusal): Promise<void> {
     await this.#database.query(
       `UPDATE ${SERIES} SET refusal = $4::jsonb, waiting = NULL, next_try = now() WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
-      [batch, position, part, JSON.stringify(refusal)],
+      [batch, position, part, toJsonb(refusal)],
     );
   }
 
@@ -279,7 +280,7 @@ export class BatchRecords {
       `UPDATE ${SERIES} SET waiting = $4::jsonb, attempts = attempts + 1, waiting_since = coalesce(waiting_since, now()),
          next_try = now() + $5 * interval '1 second'
        WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
-      [batch, position, part, JSON.stringify(fault), seconds],
+      [batch, position, part, toJsonb(fault), seconds],
     );
   }
 
@@ -297,7 +298,7 @@ export class BatchRecords {
       `UPDATE ${SERIES} SET seen = $4, next_try = now() + $5 * interval '1 second', waiting = $6::jsonb,
          waiting_since = CASE WHEN $6::jsonb IS NULL THEN waiting_since ELSE coalesce(waiting_since, now()) END
        WHERE batch = $1 AND position = $2 AND part = $3 AND ${OPEN}`,
-      [batch, position, part, seen, seconds, fault ? JSON.stringify(fault) : null],
+      [batch, position, part, seen, seconds, fault ? toJsonb(fault) : null],
     );
   }
 
@@ -359,7 +360,7 @@ export class BatchRecords {
     await this.#database.query(`UPDATE ${BATCH} SET cancelled = true WHERE id = $1`, [id]);
     await this.#database.query(
       `UPDATE ${SERIES} SET refusal = $2::jsonb, waiting = NULL WHERE batch = $1 AND ${OPEN}`,
-      [id, JSON.stringify(refusal)],
+      [id, toJsonb(refusal)],
     );
     const rows = await this.#database.query<{ id: string }>(
       `SELECT id FROM ${JOB} WHERE batch = $1 AND ${UNFINISHED}`,

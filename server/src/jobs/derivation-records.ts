@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../../core/src/errors.ts';
 import type { Derivation, DerivationFacts, DerivationRecords, Revisions } from '../pipeline/derivations.ts';
 import type { SeriesContent, SeriesIdentity } from '../pipeline/series-identity.ts';
 import type { Database } from './database.ts';
+import { toJsonb } from './jsonb.ts';
 
 export const DERIVATION = 'stain_normalization.derivation';
 /** The last Series Number given to a derived series of a study. */
@@ -82,7 +83,7 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
     found?: { readonly facts: DerivationFacts | undefined; readonly isOver: boolean },
   ): Promise<boolean> {
     const { seriesUuid, revision, supersedes = null, createdAt } = identity;
-    const facts = found?.facts ? JSON.stringify(found.facts) : null;
+    const facts = found?.facts ? toJsonb(found.facts) : null;
     const added = await this.#database.query(
       `INSERT INTO ${DERIVATION} (series_uuid, lineage, content, revision, supersedes, created_at, facts, was_stored, given_up)
        VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9) ON CONFLICT DO NOTHING RETURNING series_uuid`,
@@ -112,7 +113,7 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
   async keep({ seriesUuid }: SeriesIdentity, facts: DerivationFacts): Promise<DerivationFacts> {
     const [row] = await this.#database.query<{ facts: DerivationFacts }>(
       `UPDATE ${DERIVATION} SET facts = coalesce(facts, $2::jsonb) WHERE series_uuid = $1 RETURNING facts`,
-      [seriesUuid, JSON.stringify(facts)],
+      [seriesUuid, toJsonb(facts)],
     );
     // The job ran on a version that kept no such records.
     return row?.facts ?? facts;
@@ -147,7 +148,7 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
     await this.seriesNumber(identity, request.studyInstanceUid, free);
     await this.#database.query(
       `UPDATE ${DERIVATION} SET request = coalesce(request, $2::jsonb) WHERE series_uuid = $1`,
-      [identity.seriesUuid, JSON.stringify(request)],
+      [identity.seriesUuid, toJsonb(request)],
     );
   }
 
@@ -171,14 +172,14 @@ export class DerivationTable implements DerivationRecords, Pick<Revisions, 'add'
   async adopt({ seriesUuid, createdAt }: SeriesIdentity, facts: DerivationFacts): Promise<void> {
     await this.#database.query(
       `UPDATE ${DERIVATION} SET created_at = $2, facts = $3::jsonb, series_number = $4, was_stored = true WHERE series_uuid = $1`,
-      [seriesUuid, createdAt, JSON.stringify(facts), facts.seriesNumber],
+      [seriesUuid, createdAt, toJsonb(facts), facts.seriesNumber],
     );
   }
 
   async refuse({ seriesUuid }: SeriesIdentity, refusal: Refusal): Promise<void> {
     await this.#database.query(`UPDATE ${DERIVATION} SET refusal = $2::jsonb WHERE series_uuid = $1`, [
       seriesUuid,
-      JSON.stringify(refusal),
+      toJsonb(refusal),
     ]);
   }
 

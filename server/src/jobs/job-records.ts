@@ -2,6 +2,7 @@
  * Job records, in a table of our own: pg-boss deletes its rows after a while, and people look up jobs later than that.
  * The record is the source of truth; the pg-boss row with the same id is only the ticket to run the job.
  */
+
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import type {
   Job,
@@ -16,6 +17,7 @@ import { uidFromUuid, uuidFromUid } from '../dicom/uid.ts';
 import type { SeriesIdentity } from '../pipeline/series-identity.ts';
 import type { Database } from './database.ts';
 import { DERIVATION } from './derivation-records.ts';
+import { toJsonb } from './jsonb.ts';
 import { type Asker, JOBS_OF } from './room.ts';
 
 export const JOB = 'stain_normalization.job';
@@ -183,7 +185,7 @@ export class JobRecords {
         id,
         key,
         request.seriesInstanceUid,
-        JSON.stringify(request),
+        toJsonb(request),
         requestedBy,
         batch ?? null,
         workitemUid ?? null,
@@ -385,7 +387,7 @@ export class JobRecords {
     const [row] = await this.#rows(
       `UPDATE ${JOB} SET progress = $3::jsonb, revision = greatest(revision, $4) WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'
        RETURNING ${COLUMNS}`,
-      [id, run, progress && JSON.stringify(progress), revision],
+      [id, run, progress && toJsonb(progress), revision],
     );
     return row && { cancelRequested: row.cancel_requested };
   }
@@ -398,13 +400,13 @@ export class JobRecords {
     progress: Progress | null,
     revision: number,
   ): Promise<Job | undefined> {
-    const result = outcome.state === 'COMPLETED' ? JSON.stringify(outcome.result) : null;
-    const error = 'error' in outcome ? JSON.stringify(outcome.error) : null;
+    const result = outcome.state === 'COMPLETED' ? toJsonb(outcome.result) : null;
+    const error = 'error' in outcome ? toJsonb(outcome.error) : null;
     const [row] = await this.#rows(
       `UPDATE ${JOB} SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = now(), progress = $6::jsonb,
          revision = greatest(revision, $7) + 1
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS' RETURNING ${COLUMNS}`,
-      [id, run, outcome.state, result, error, progress && JSON.stringify(progress), revision],
+      [id, run, outcome.state, result, error, progress && toJsonb(progress), revision],
     );
     return row && toJob(row);
   }
@@ -413,7 +415,7 @@ export class JobRecords {
   async saveStored(id: string, run: number, stored: NonNullable<Job['stored']>): Promise<void> {
     await this.#database.query(
       `UPDATE ${JOB} SET stored = $3::jsonb WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
-      [id, run, JSON.stringify(stored)],
+      [id, run, toJsonb(stored)],
     );
   }
 
@@ -434,7 +436,7 @@ export class JobRecords {
       `UPDATE ${JOB} SET state = 'SCHEDULED', progress = NULL, unexplained = 0, revision = revision + 1, waiting = $3::jsonb,
          waiting_since = CASE WHEN $3::jsonb IS NULL OR $4 THEN waiting_since ELSE coalesce(waiting_since, now()) END
        WHERE id = $1 AND runs = $2 AND state = 'IN PROGRESS'`,
-      [id, run, waiting && JSON.stringify(waiting), isInLine],
+      [id, run, waiting && toJsonb(waiting), isInLine],
     );
   }
 

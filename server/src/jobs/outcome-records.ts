@@ -94,10 +94,11 @@ interface Row {
   readonly part: number | null;
 }
 
-/** A job `j` that was not followed by another one for the same. */
+/** A job `j` that was not followed by another one for the same, unless that was cancelled. */
 const IS_LAST = `NOT EXISTS (SELECT FROM ${JOB} n WHERE n.series = j.series AND n.sequence > j.sequence
   AND n.request->>'template' = j.request->>'template' AND n.request->>'slide' IS NOT DISTINCT FROM j.request->>'slide'
-  AND n.request->>'source' IS NOT DISTINCT FROM j.request->>'source')`;
+  AND n.request->>'source' IS NOT DISTINCT FROM j.request->>'source'
+  AND n.request->>'destination' IS NOT DISTINCT FROM j.request->>'destination' AND n.state <> 'CANCELED')`;
 
 const VERDICT = `j.result->'outOfDistribution'->>'verdict'`;
 

@@ -1,4 +1,5 @@
 /** Results that jobs have stored, and what became of them, in the database. */
+
 import type {
   NormalizationRequest,
   RejectionReason,
@@ -10,6 +11,7 @@ import type { SeriesReference } from '../pipeline/series-reference.ts';
 import type { Database } from './database.ts';
 import { DERIVATION } from './derivation-records.ts';
 import { JOB, RESULT } from './job-records.ts';
+import { toJsonb } from './jsonb.ts';
 
 /** Rows written by one statement. */
 const AT_ONCE = 1000;
@@ -122,12 +124,13 @@ export class ResultRecords {
 
   /**
    * Results whose check is due, so many that each has its turn within `days`. No process gets the same within an hour.
+   * Also those that were gone: an archive that rebuilds its index shows nothing for a while.
    * @param rounds rounds in that time @param most upper bound of a round
    */
   async takeDue(days: number, rounds: number, most: number): Promise<ResultRow[]> {
     return this.#take(
       NEXT_HOUR,
-      `rejected_at IS NULL AND finding <> 'GONE' AND ${this.#isComparable} AND retry_at <= now()
+      `rejected_at IS NULL AND ${this.#isComparable} AND retry_at <= now()
          AND (checked_at IS NULL OR checked_at < now() - $1::float8 * interval '1 day')
        ORDER BY checked_at NULLS FIRST LIMIT (SELECT least($3::integer, ceil(count(*) / $2::float8)::integer) FROM ${RESULT} WHERE rejected_at IS NULL)`,
       [days, rounds, most],
@@ -141,7 +144,7 @@ export class ResultRecords {
       [
         seriesUuid,
         state,
-        JSON.stringify(differs),
+        toJsonb(differs),
         series.studyInstanceUid,
         source.studyInstanceUid,
         source.seriesInstanceUid,

@@ -123,7 +123,9 @@ export class RunningJob {
       const job = await this.#surely(() =>
         records.finish(id, run, outcome, this.#job.progress, this.#revision),
       );
-      if (job) this.#job = job;
+      // Overtaken: another attempt works in the spool now.
+      if (!job) return true;
+      this.#job = job;
       const isRetained = outcome.state === 'FAILED' && isResumable(outcome.error.code);
       const tidy = isRetained ? this.#options.retain : this.#options.release;
       await tidy(this.#attempt.identity).catch(this.#options.onFault);

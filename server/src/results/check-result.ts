@@ -36,9 +36,11 @@ export async function checkResult(
 ): Promise<Check> {
   const result = await locate(known.series, archives.destination, signal);
   if (!result) return { ...known, state: 'GONE', differs: [] };
+  // A series may hold several slides.
+  const image = sourceImageOf(result.header);
   const slide =
-    (await locate(known.source, archives.source, signal)) ??
-    (await locateImage(sourceImageOf(result.header), archives.source, signal));
+    (await locate(known.source, archives.source, signal, image)) ??
+    (await locateImage(image, archives.source, signal));
   const { series } = result;
   if (!slide) return { series, source: known.source, state: 'SOURCE GONE', differs: [] };
   const differs = differences(slide.header, result.header);
@@ -55,13 +57,14 @@ export interface Located {
   readonly header: DataSet;
 }
 
-/** In its study, or else in the one that has it now. */
+/** In its study, or else in the one that has it now. @param image as in `headerOf` */
 async function locate(
   known: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,
+  image?: string,
 ): Promise<Located | undefined> {
-  const there = await headerOf(known, archive, signal);
+  const there = await headerOf(known, archive, signal, image);
   if (there) return there;
   const { seriesInstanceUid } = known;
   const [moved] = await inAnyStudy(() =>
@@ -70,7 +73,7 @@ async function locate(
   const studyInstanceUid = moved && textOf(moved, '0020000D');
   return studyInstanceUid === undefined
     ? undefined
-    : headerOf({ studyInstanceUid, seriesInstanceUid }, archive, signal);
+    : headerOf({ studyInstanceUid, seriesInstanceUid }, archive, signal, image);
 }
 
 /** An archive that cannot search all studies finds nothing there. */
@@ -83,11 +86,15 @@ async function inAnyStudy(search: () => Promise<DicomJson[]>): Promise<DicomJson
   }
 }
 
-/** The header of the smallest instance of a series; undefined if the archive has no such series. */
+/**
+ * The header of one instance of a series; undefined if the archive has no such series.
+ * @param image SOP Instance UID of the one that is wanted; if undefined or gone, the smallest
+ */
 export async function headerOf(
   { studyInstanceUid, seriesInstanceUid }: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,
+  image?: string,
 ): Promise<Located | undefined> {
   const parameters = {
     StudyInstanceUID: studyInstanceUid,
@@ -95,14 +102,16 @@ export async function headerOf(
     includefield: 'NumberOfFrames',
   };
   const found = (await orNone(() => archive.searchInstances(parameters, signal))) ?? [];
-  const [first] = found
-    .filter((json) => textOf(json, '00080018') !== undefined)
+  const uidOf = (json: DicomJson): string | undefined => textOf(json, '00080018');
+  const [smallest] = found
+    .filter((json) => uidOf(json) !== undefined)
     .toSorted((a, b) => (numberOf(a, '00280008') ?? 1) - (numberOf(b, '00280008') ?? 1));
+  const first = found.find((json) => image !== undefined && uidOf(json) === image) ?? smallest;
   if (!first) return undefined;
   const { dataSet: header } = await archive.retrieveHeader(
     studyInstanceUid,
     seriesInstanceUid,
-    textOf(first, '00080018')!,
+    uidOf(first)!,
     signal,
   );
   return { series: { studyInstanceUid, seriesInstanceUid }, header };
@@ -120,7 +129,7 @@ async function locateImage(
   const seriesInstanceUid = found && textOf(found, '0020000E');
   return studyInstanceUid === undefined || seriesInstanceUid === undefined
     ? undefined
-    : headerOf({ studyInstanceUid, seriesInstanceUid }, archive, signal);
+    : headerOf({ studyInstanceUid, seriesInstanceUid }, archive, signal, sopInstanceUid);
 }
 
 function sourceImageOf(result: DataSet): string | undefined {

@@ -19,6 +19,7 @@ import {
 } from '../jobs/batch-records.ts';
 import type { Database } from '../jobs/database.ts';
 import { JOB } from '../jobs/job-records.ts';
+import { toJsonb } from '../jobs/jsonb.ts';
 import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { type Arrival, keyOf } from './arrivals.ts';
 import type { HeaderFacts } from './match.ts';
@@ -193,7 +194,7 @@ export class RuleRecords {
       `UPDATE ${table} SET held_until = 'epoch', fault = $2::jsonb, rule_faults = $3::jsonb, unread = $4,
          swept_at = CASE WHEN $2::jsonb IS NULL THEN now() ELSE swept_at END
        WHERE ${of} AND holder = $1`,
-      [holder, fault ? JSON.stringify(fault) : null, JSON.stringify(ruleFaults), unread],
+      [holder, fault ? toJsonb(fault) : null, toJsonb(ruleFaults), unread],
     );
   }
 
@@ -232,7 +233,7 @@ export class RuleRecords {
       [
         batch,
         `rule:${name}`,
-        JSON.stringify(request),
+        toJsonb(request),
         name,
         outcome === 'fit',
         RANKS[priority],
@@ -282,7 +283,7 @@ export class RuleRecords {
   async keepHeader(series: SeriesReference, header: HeaderFacts): Promise<void> {
     await this.#database.query(
       `UPDATE ${SEEN} SET header = coalesce(header, '{}') || $2::jsonb WHERE series = ANY ($1::text[])`,
-      [this.#names(series), JSON.stringify(header)],
+      [this.#names(series), toJsonb(header)],
     );
   }
 
@@ -316,11 +317,37 @@ export class RuleRecords {
         arrivals.map(({ instances = -1 }) => instances),
         arrivals.map((arrival) => {
           const hold = holds.get(keyOf(arrival));
-          return hold ? JSON.stringify(hold) : null;
+          return hold ? toJsonb(hold) : null;
         }),
       ],
     );
     return rows.length;
+  }
+
+  /** Series that the rule has taken up, have no job yet and are not held back: by their UIDs, after another one. */
+  async inLine(
+    batch: string,
+    limit: number,
+    { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+  ): Promise<SeriesReference[]> {
+    return this.#database.query(
+      `SELECT study AS "studyInstanceUid", series AS "seriesInstanceUid" FROM ${SERIES}
+       WHERE batch = $1 AND ${OPEN} AND NOT coalesce(${HELD}, false) AND (study, series) > ($2::text, $3::text)
+       GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $4`,
+      [batch, studyInstanceUid, seriesInstanceUid, limit],
+    );
+  }
+
+  /** Holds such a series back. */
+  async hold(
+    batch: string,
+    { studyInstanceUid, seriesInstanceUid }: SeriesReference,
+    hold: Hold,
+  ): Promise<void> {
+    await this.#database.query(
+      `UPDATE ${SERIES} SET waiting = $4::jsonb WHERE batch = $1 AND study = $2 AND series = $3 AND ${OPEN}`,
+      [batch, studyInstanceUid, seriesInstanceUid, toJsonb(hold)],
+    );
   }
 
   /** Series of these scanners are no longer held back; their wait begins now. @param scanners keys; undefined: all */
@@ -400,11 +427,18 @@ export class RuleRecords {
     return row!.n;
   }
 
-  /** Oldest first. An empty series stands for the whole study. */
-  announced(limit: number): Promise<{ study: string; series: string; announced_at: Date }[]> {
+  /**
+   * Those after another one, by their UIDs: an order in which each has its turn. An empty series stands for the whole
+   * study.
+   */
+  announced(
+    limit: number,
+    after: { readonly study: string; readonly series: string },
+  ): Promise<{ study: string; series: string; announced_at: Date }[]> {
     return this.#database.query(
-      `SELECT study, series, announced_at FROM ${ANNOUNCED} ORDER BY announced_at LIMIT $1`,
-      [limit],
+      `SELECT study, series, announced_at FROM ${ANNOUNCED} WHERE (study, series) > ($2::text, $3::text)
+       ORDER BY study, series LIMIT $1`,
+      [limit, after.study, after.series],
     );
   }
 

@@ -13,6 +13,7 @@ import type { Config } from '../config.ts';
 import type { DicomWebClient } from '../dicomweb/client.ts';
 import { type BatchRequest, type Fault, faultOf, type Hold } from '../jobs/batch-records.ts';
 import type { Database } from '../jobs/database.ts';
+import type { SeriesReference } from '../pipeline/series-reference.ts';
 import { type Arrival, keyOf, readHeader, searchArrivals, tagsOf } from './arrivals.ts';
 import { openUntil } from './hours.ts';
 import { type HeaderFacts, judge } from './match.ts';
@@ -30,6 +31,7 @@ const CHUNK = 500;
 const HEADERS = 100;
 /** Announcements looked up in one search, and how long one is kept that the archive does not confirm. */
 const ANNOUNCED_AT_ONCE = 200;
+const FIRST_ANNOUNCED = { study: '', series: '' };
 const ANNOUNCED_HOURS = 24;
 const MAX_ANNOUNCED = 100_000;
 /** Delay before a header that could not be read is read again. Doubles each time, up to the maximum. */
@@ -88,6 +90,8 @@ export class RuleService {
   readonly #records: RuleRecords;
   readonly #holder = randomUUID();
   readonly #end = new AbortController();
+  /** The announcement that was searched for last. */
+  #announcedBefore = FIRST_ANNOUNCED;
   /** Series whose headers could not be read. */
   readonly #unread = new LRUCache<string, Unread>({ max: MAX_UNREAD });
   /** Faults that were told. */
@@ -225,7 +229,10 @@ export class RuleService {
         if (watch.surveyedFrom === undefined) break;
       }
     }
-    for (const { batch } of standing) await this.#records.takeUpOvertaken(batch);
+    for (const one of standing) {
+      await this.#records.takeUpOvertaken(one.batch);
+      await this.#holdBack(one);
+    }
     if (this.#end.signal.aborted)
       fault = { code: 'SHUTTING_DOWN' satisfies ErrorCode, message: 'The search was interrupted.' };
     await this.#records.leave(this.#holder, fault, ruleFaults, this.#unread.size);
@@ -265,10 +272,30 @@ export class RuleService {
       const defined = await this.#records.define(randomUUID(), rule, request, until);
       if (!enabled) continue;
       await this.#records.letGo(defined.batch, scanners && [...scanners]);
-      standing.push({ ...defined, rule, accepted: scanners });
+      const one = { ...defined, rule, accepted: scanners };
+      await this.#holdBack(one);
+      standing.push(one);
     }
     await this.#records.suspendOthers(this.#allNames);
     return standing;
+  }
+
+  /** What was taken up may have no acceptance any more: withdrawn, or of a template or model that was replaced. */
+  async #holdBack({ batch, accepted }: Standing): Promise<void> {
+    if (!accepted) return;
+    let last: SeriesReference | undefined = { studyInstanceUid: '', seriesInstanceUid: '' };
+    while (last) {
+      const series: SeriesReference[] = await this.#records.inLine(batch, CHUNK, last);
+      const known = await this.#records.known(series);
+      for (const one of series) {
+        const { header = {} } = known.get(keyOf(one)) ?? {};
+        // Taken up before acceptances were asked for.
+        if (!tellsScanner(header)) continue;
+        const hold = holdOf(header, accepted);
+        if (hold) await this.#records.hold(batch, one, hold);
+      }
+      last = series.length === CHUNK ? series.at(-1) : undefined;
+    }
   }
 
   /** What is in the archive before the first rule, or within a longer reach, is not new. */
@@ -300,16 +327,35 @@ export class RuleService {
   async #readAnnounced(take: (arrivals: readonly Arrival[]) => Promise<void>): Promise<void> {
     // Announcements are of the default archive.
     if (this.#options.archive !== undefined) return;
-    for (const { study, series, announced_at } of await this.#records.announced(ANNOUNCED_AT_ONCE)) {
-      const arrivals = await this.#found({
-        StudyInstanceUID: study,
-        ...(series !== '' && { SeriesInstanceUID: series }),
-      });
-      await take(arrivals);
+    // Many may wait for a slide that never comes: each search goes on behind the one before, and at the end from the start.
+    const announced = await this.#records.announced(ANNOUNCED_AT_ONCE, this.#announcedBefore);
+    let fault: unknown;
+    for (const { study, series, announced_at } of announced) {
+      this.#announcedBefore = { study, series };
       const isOver = this.#now().getTime() - announced_at.getTime() > ANNOUNCED_HOURS * 3_600_000;
+      let arrivals: readonly Arrival[] = [];
+      try {
+        arrivals = await this.#found({
+          StudyInstanceUID: study,
+          ...(series !== '' && { SeriesInstanceUID: series }),
+        });
+        await take(arrivals);
+      } catch (thrown) {
+        this.#requireOne(thrown);
+        fault ??= thrown;
+      }
       // An announcement may be faster than the archive.
       if (arrivals.length > 0 || isOver) await this.#records.forgetAnnounced(study, series, announced_at);
     }
+    if (announced.length < ANNOUNCED_AT_ONCE) this.#announcedBefore = FIRST_ANNOUNCED;
+    if (fault !== undefined) throw fault;
+  }
+
+  /** @throws what is not about the one series or study that was searched for */
+  #requireOne(thrown: unknown): void {
+    const { code, isTransient } = toStainError(thrown);
+    const isOurs = code === 'DATABASE_UNAVAILABLE' || code === 'SHUTTING_DOWN';
+    if (this.#end.signal.aborted || isTransient || isOurs) throw thrown;
   }
 
   async #readChanges(
@@ -323,8 +369,17 @@ export class RuleService {
     // Orthanc was named later than the first rule: from now on.
     if (changesAfter === undefined) return save({ changesAfter: await orthanc.newest(signal) });
     const { series, last } = await orthanc.since(changesAfter, signal);
-    for (const SeriesInstanceUID of series) await take(await this.#found({ SeriesInstanceUID }));
+    let fault: unknown;
+    for (const SeriesInstanceUID of series)
+      try {
+        await take(await this.#found({ SeriesInstanceUID }));
+      } catch (thrown) {
+        this.#requireOne(thrown);
+        fault ??= thrown;
+      }
+    // One that cannot be searched for is left to the search by dates.
     await save({ changesAfter: last });
+    if (fault !== undefined) throw fault;
   }
 
   async #search(

@@ -94,7 +94,7 @@ async function rowsOf(
   asked: Asked,
 ): Promise<DicomJson[]> {
   const studies = study === undefined ? uidsIn(parameters, TAG.StudyInstanceUID) : [study];
-  const [ofSeries] = series === undefined ? uidsIn(parameters, TAG.SeriesInstanceUID) : [series];
+  const ofSeries = series === undefined ? uidsIn(parameters, TAG.SeriesInstanceUID) : [series];
   const found = await listedIn(studies, ofSeries, asked);
   if (series !== undefined && found.every(({ listed }) => listed.seriesInstanceUid !== series))
     throw noSeries(series, study!);
@@ -112,27 +112,28 @@ async function rowsOf(
 }
 
 /**
- * What the user may see of the studies; without a study, the study of a series that was listed before.
+ * What the user may see of the studies; without a study, the studies of series that were listed before.
  * @throws REQUEST_INVALID without either
  */
 async function listedIn(
   studies: readonly string[],
-  series: string | undefined,
+  series: readonly string[],
   asked: Asked,
 ): Promise<Found[]> {
-  if (studies.length > 0) {
-    const found: Found[] = [];
-    for (const study of studies) found.push(...(await listStudy(study, asked)));
-    return found;
-  }
-  if (series === undefined)
+  if (studies.length === 0 && series.length === 0)
     throw new StainError(
       'REQUEST_INVALID',
       'Search for series and instances within a study, or by the UID of a series that was listed there.',
     );
-  // Found by its UID, which tells its study.
-  const given = await asked.archive.catalogue.find(asked.template, series);
-  return given ? listStudy(given.request.studyInstanceUid, asked) : [];
+  const ofSeries = new Set<string>();
+  // Their UIDs tell their studies.
+  for (const uid of studies.length > 0 ? [] : series) {
+    const given = await asked.archive.catalogue.find(asked.template, uid);
+    if (given) ofSeries.add(given.request.studyInstanceUid);
+  }
+  const found: Found[] = [];
+  for (const study of [...studies, ...ofSeries]) found.push(...(await listStudy(study, asked)));
+  return found;
 }
 
 /** The UIDs that an attribute may have; empty if the parameters do not name it. */
