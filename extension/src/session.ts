@@ -516,7 +516,7 @@ export class Session implements PluginModel, Gated {
     if (!isSameSlide(source, this.#state.source)) {
       this.stopPreview();
       // Pictures of the slide before that are still on their way; between two slides there may be none.
-      if (source && source.seriesInstanceUid !== this.#coming) this.#closeComparison();
+      if (source && !this.#comparison && source.seriesInstanceUid !== this.#coming) this.#closeComparison();
       if (this.#state.makingTemplate !== 'computing') this.abandonTemplate();
       this.#change({ source });
       this.#openSource(source);

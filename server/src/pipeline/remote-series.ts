@@ -48,9 +48,9 @@ export async function openRemoteSeries(
   signal: AbortSignal,
   onAnnounced: (slide: AnnouncedSlide) => void = () => {},
 ): Promise<RemoteSeries> {
-  access.codecs.start(signal);
   const announced = await announcedSlide(series, access, signal);
   onAnnounced(announced);
+  access.codecs.start(signal);
   const { headers, notes } = await readHeaders(series, announced, access, signal);
   const described = describeSlide(
     [...headers.values()].map(({ dataSet }) => dataSet),
