@@ -25,6 +25,7 @@ several viewers pan. Uses the archive at STAIN_DICOMWEB_URL, which must hold the
       value: 'LIST',
       help: 'slides as MEGAPIXELS:TISSUE,...',
     },
+    levels: { type: 'string', default: '4', value: 'N', help: 'levels of each, reduced by two each time' },
     viewers: { type: 'string', default: '4', value: 'N', help: 'viewers that pan at the same time' },
     seconds: { type: 'string', default: '20', value: 'N', help: 'duration of panning in seconds' },
     speed: {
@@ -121,7 +122,7 @@ for (const slide of values.slides.split(',')) {
   // Two slides: the first one does what a process does only once.
   if (isOurs)
     for (const name of ['archive/first', 'archive/second'])
-      await makeSlide(place, name, { columns: side, rows: side }, tissue!);
+      await makeSlide(place, name, { columns: side, rows: side, levels: Number(values.levels) }, tissue!);
   const archive = join(place.folder, 'archive');
   if (values.make) {
     await rename(archive, values.make);

@@ -42,7 +42,7 @@ export async function createPlace(): Promise<Place> {
 export async function makeSlide(
   place: Place,
   name: string,
-  size: { columns: number; rows: number },
+  size: { columns: number; rows: number; levels?: number },
   tissue: number,
   iccProfile?: Uint8Array,
 ): Promise<string> {

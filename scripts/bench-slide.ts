@@ -12,6 +12,7 @@ import { densityAt } from '../core/src/stain/optical-density.ts';
 import { chooseSeries } from '../server/src/cli/choose-series.ts';
 import type { CodecPool } from '../server/src/codec/codec-pool.ts';
 import { EncapsulatedInstance } from '../server/src/derived/encapsulated-instance.ts';
+import type { Attributes, DataSet } from '../server/src/dicom/dataset.ts';
 import { newUuid, uidFromUuid } from '../server/src/dicom/uid.ts';
 import { LevelBuilder } from '../server/src/pipeline/build-levels.ts';
 import { type OpenSeries, openSeries } from '../server/src/pipeline/open-series.ts';
@@ -28,6 +29,8 @@ export interface BenchSlide {
   readonly tissue: number;
   /** A scanner's profile; if undefined, the pixels count as sRGB. */
   readonly iccProfile?: Uint8Array | undefined;
+  /** Number of levels, each reduced by two. Default those of the sample, four. */
+  readonly levels?: number | undefined;
 }
 
 const TILE = 256;
@@ -64,10 +67,10 @@ export function makeBenchSlideOfSample(
   return withSample(composition, (sample) => makeBenchSlide(folder, slide, sample, composition.codecs));
 }
 
-/** Writes a pyramid of four levels into the folder; every tile is a real tissue tile of the sample, or glass. */
+/** Writes a pyramid into the folder; every tile is a real tissue tile of the sample, or glass. */
 export async function makeBenchSlide(
   folder: string,
-  { columns, rows, tissue, iccProfile }: BenchSlide,
+  { columns, rows, tissue, iccProfile, levels: count }: BenchSlide,
   sample: OpenSeries,
   codecs: CodecPool,
 ): Promise<void> {
@@ -76,7 +79,11 @@ export async function makeBenchSlide(
   const tiles = await sampleTiles(sample, signal);
   const study = uidFromUuid(newUuid());
   const series = uidFromUuid(newUuid());
-  const levels: Level[] = sample.slide.levels.map((level, i) => {
+  const own = sample.slide.levels;
+  /** What the sample has for a level; beyond its last one, that. */
+  const like = <T>(list: readonly T[], i: number): T => list[Math.min(i, list.length - 1)]!;
+  const levels: Level[] = Array.from({ length: count ?? own.length }, (_, i) => {
+    const level = like(own, i);
     const [totalColumns, totalRows] = [Math.floor(columns / 2 ** i), Math.floor(rows / 2 ** i)];
     const across = Math.ceil(totalColumns / TILE);
     const frames = new LazyList(across * Math.ceil(totalRows / TILE), (f) => ({
@@ -86,7 +93,8 @@ export async function makeBenchSlide(
       y: Math.floor(f / across) * TILE,
     }));
     const content = { columns: totalColumns, rows: totalRows };
-    return { ...level, totalColumns, totalRows, frames, placement: { ...level.placement, content } };
+    const reduction = { across: 2 ** i, down: 2 ** i };
+    return { ...level, totalColumns, totalRows, frames, placement: { reduction, content } };
   });
   const tissueFrames = Math.ceil(tissue * levels[0]!.frames.length);
   const glassFrames = await Promise.all(
@@ -113,9 +121,9 @@ export async function makeBenchSlide(
         isGlass: ({ x, y }) => (y / TILE) * Math.ceil(columns / TILE) + x / TILE >= tissueFrames,
       },
       absent: WHITE,
-      pixels: async (level) => tiles.glass[levels.indexOf(level)]![0]!,
+      pixels: async (level) => like(tiles.glass, levels.indexOf(level))[0]!,
       frame: async (level, { frame }) => {
-        const ofLevel = glassFrames[levels.indexOf(level)]!;
+        const ofLevel = like(glassFrames, levels.indexOf(level));
         return ofLevel[frame % ofLevel.length]!.slice();
       },
     },
@@ -127,13 +135,14 @@ export async function makeBenchSlide(
   }
   await builder.finish();
   for (const [i, level] of levels.entries()) {
-    const { dataset: ofSample } = sample.slide.levels[i]!.instances[0]!;
+    const { dataset: ofSample } = like(own, i).instances[0]!;
     const [path, ...otherPaths] = ofSample.items('OpticalPathSequence');
     const dataset = ofSample.with({
       ...(iccProfile && { OpticalPathSequence: [path!.with({ ICCProfile: iccProfile }), ...otherPaths] }),
       StudyInstanceUID: study,
       SeriesInstanceUID: series,
       SOPInstanceUID: uidFromUuid(newUuid()),
+      ...coarser(ofSample, 2 ** Math.max(0, i - own.length + 1)),
       TotalPixelMatrixColumns: level.totalColumns,
       TotalPixelMatrixRows: level.totalRows,
       NumberOfFrames: level.frames.length,
@@ -145,6 +154,18 @@ export async function makeBenchSlide(
     });
     await pipeline(Readable.from(instance.stream(signal)), createWriteStream(join(folder, `level-${i}.dcm`)));
   }
+}
+
+/** The Pixel Spacing of a header, so many times as large. */
+function coarser(header: DataSet, times: number): Attributes {
+  const [shared] = header.items('SharedFunctionalGroupsSequence');
+  const [measures] = shared!.items('PixelMeasuresSequence');
+  const PixelSpacing = measures!.numbers('PixelSpacing').map((spacing) => spacing * times);
+  return {
+    SharedFunctionalGroupsSequence: [
+      shared!.with({ PixelMeasuresSequence: [measures!.with({ PixelSpacing })] }),
+    ],
+  };
 }
 
 async function sampleTiles(

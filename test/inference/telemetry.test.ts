@@ -35,9 +35,12 @@ it.each(ENVIRONMENTS)('and none in the benchmark of sessions, %s', async (_, mor
   await expectNoTelemetry();
 });
 
-/** It also keeps quiet under CI and unit tests, so the process gets none of our variables. */
+/**
+ * It also keeps quiet under CI and unit tests, so the process gets none of our variables, but for the one that lets the product
+ * keep no compiled code in HOME.
+ */
 async function said(more: Readonly<Record<string, string>>, ...args: string[]): Promise<string> {
-  const env = { HOME: folder, ...more };
+  const env = { HOME: folder, NODE_DISABLE_COMPILE_CACHE: '1', ...more };
   return (await promisify(execFile)(process.execPath, args, { cwd: folder, env })).stdout;
 }
 

@@ -12,7 +12,7 @@ const WRITABLE_BY_OTHERS = 0o022;
  * NODE_DISABLE_COMPILE_CACHE, nothing is kept; with its NODE_COMPILE_CACHE, Node keeps it there.
  */
 export async function keepCompiledCode(env: NodeJS.ProcessEnv): Promise<void> {
-  if (getCompileCacheDir() !== undefined) return;
+  if (getCompileCacheDir() !== undefined || env['NODE_DISABLE_COMPILE_CACHE']) return;
   const directory = await ownFolder(env);
   if (directory === undefined) return;
   // Worker threads read the variable.
