@@ -72,9 +72,10 @@ it(`rules miss nothing and make nothing twice (seed ${seed})`, () =>
       }
     };
     await Promise.all([disturb(), arrive()]);
+    // First, because a search may find that a slide has gained its second level since it was dealt with.
+    await site.searched();
     await site.untilCounts('stored', { COMPLETED: STORED, REFUSED: 1 });
     await site.untilCounts('shown', { FITTED: SHOWN });
-    await site.searched();
 
     const finding = { lost: 0, duplicated: 0, wrong: 0 };
     for (const one of stored) {

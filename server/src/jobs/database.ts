@@ -22,6 +22,11 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const SILENCE_MS = 60_000;
 /** How long a stopping process waits for a database that does not answer. */
 const CLOSE_TIMEOUT_MS = 10_000;
+const STOP = { graceful: true, timeout: 1000 };
+/** As many processes may create the tables at the same moment, one after the other. */
+const START_ATTEMPTS = 5;
+/** SQLSTATE. */
+const UNIQUE_VIOLATION = '23505';
 
 export interface DatabaseOptions {
   /** Folder of the embedded database, or `memory://`. */
@@ -95,26 +100,9 @@ async function start(
   embedded: boolean,
   close: () => Promise<void>,
 ): Promise<Database> {
-  const boss = new PgBoss({
-    ...connection,
-    // Nothing is scheduled by time of day, so the scheduler's polling is off.
-    schedule: false,
-    // Determines how soon a silent worker is noticed.
-    superviseIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
-    monitorIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
-  });
-  boss.on('error', (error) => options.onError(databaseFault(asError(error))));
-  const stop = () => boss.stop({ graceful: true, timeout: 1000 });
+  const boss = await startBoss(connection, options, embedded);
+  const stop = () => boss.stop(STOP);
   const sql = boss.getDb();
-  try {
-    await boss.start();
-    await migrate(async (text) => (await sql.executeSql(text)).rows);
-  } catch (cause) {
-    await stop().catch(() => {});
-    const fault = databaseFault(cause);
-    if (!embedded && fault instanceof StainError && !isRefused(cause)) throw fault;
-    throw unusable(embedded ? 'database.directory' : 'database.url', cause);
-  }
   // The embedded database has no connection to lose: it runs in this process.
   const limited = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -137,6 +125,45 @@ async function start(
       await close();
     },
   };
+}
+
+/** The queue, with all tables up to date. */
+async function startBoss(
+  connection: ConstructorOptions,
+  options: DatabaseOptions,
+  embedded: boolean,
+  attempts = START_ATTEMPTS,
+): Promise<PgBoss> {
+  const boss = new PgBoss({
+    ...connection,
+    // Nothing is scheduled by time of day, so the scheduler's polling is off.
+    schedule: false,
+    // Determines how soon a silent worker is noticed.
+    superviseIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
+    monitorIntervalSeconds: Math.ceil(options.heartbeatSeconds / 3),
+  });
+  boss.on('error', (error) => options.onError(databaseFault(asError(error))));
+  try {
+    await boss.start();
+    const sql = boss.getDb();
+    await migrate(async (text) => (await sql.executeSql(text)).rows);
+    return boss;
+  } catch (cause) {
+    await boss.stop(STOP).catch(() => {});
+    if (isRace(cause) && attempts > 1) return startBoss(connection, options, embedded, attempts - 1);
+    const fault = databaseFault(cause);
+    if (!embedded && fault instanceof StainError && !isRefused(cause)) throw fault;
+    throw unusable(embedded ? 'database.directory' : 'database.url', cause);
+  }
+}
+
+/**
+ * Another process created the same schema at the same moment: PostgreSQL's IF NOT EXISTS is a check before the act, and an
+ * advisory lock does not make it see what was created meanwhile.
+ */
+function isRace(error: unknown): boolean {
+  const { code, constraint } = (error ?? {}) as { code?: unknown; constraint?: unknown };
+  return code === UNIQUE_VIOLATION && String(constraint).startsWith('pg_');
 }
 
 function silent(): StainError {
