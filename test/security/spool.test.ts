@@ -59,6 +59,8 @@ describe.skipIf(orthanc.missing !== undefined)(
     ])('attack: three jobs on %s all succeed, within the quota', async (_what, quotaBytes) => {
       await open(quotaBytes);
       const watch = watchSpool(site.spool);
+      // All of them hold room at the same time, or ask for it.
+      site.proxy.inject(isInstance, delay(500));
       const jobs = await Promise.all(slides.map((slide) => site.submit(slide)));
       const waited = jobs.map(({ id }) => site.see(id, ({ waiting }) => waiting?.code === 'SPOOL_FULL'));
       const ended = await Promise.all(jobs.map(({ id }) => site.end(id)));
