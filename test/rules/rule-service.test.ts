@@ -624,6 +624,29 @@ describe('rules for several archives', () => {
   });
 });
 
+it('of the series that Orthanc lists, one that the archive refuses stops no other', async () => {
+  const refused = new StainError('ARCHIVE_REFUSED', 'not for you');
+  const listed = ['1.0', '1.1', '1.2'];
+  const service = await openSurveyed([rule()], {
+    orthanc: {
+      newest: async () => 1,
+      since: async (after: number) =>
+        archive.has('1.2') && after === 1 ? { series: listed, last: 2 } : { series: [], last: after },
+      close: async () => {},
+    } as unknown as NonNullable<RuleServiceOptions['orthanc']>,
+    client: {
+      ...client,
+      async searchSeries(parameters, ...more) {
+        if (['1.0', '1.1'].includes(String(parameters['SeriesInstanceUID']))) throw refused;
+        // Too old for the search by dates.
+        return parameters['SeriesInstanceUID'] === undefined ? [] : client.searchSeries(parameters, ...more);
+      },
+    },
+  });
+  put('1.2', { date: '19990101' });
+  await untilTaken(service, 1);
+});
+
 describe('an announcement', () => {
   it('is looked at at once, whatever the date of the study', async () => {
     const settings = { pollSeconds: 3600, lookBackDays: 7, reachDays: 100 };

@@ -87,7 +87,7 @@ export class Annotating {
         },
         signal,
       );
-      // Beyond the mode, as what is not stored stays; added again it is still one.
+      // Annotations that are not kept outlive the mode. A listener that is added twice is called once.
       window.addEventListener('beforeunload', this.#ask);
       this.#annotations = annotations;
       const end = (): void => {

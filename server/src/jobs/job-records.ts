@@ -2,7 +2,6 @@
  * Job records, in a table of our own: pg-boss deletes its rows after a while, and people look up jobs later than that.
  * The record is the source of truth; the pg-boss row with the same id is only the ticket to run the job.
  */
-
 import { DEFAULT_ARCHIVE } from '../../../core/src/contract/default-archive.ts';
 import type {
   Job,

@@ -1,5 +1,4 @@
 /** Results that jobs have stored, and what became of them, in the database. */
-
 import type {
   NormalizationRequest,
   RejectionReason,

@@ -77,7 +77,7 @@ export async function fetchInstance(
   try {
     const options = { flags: 'wx', mode: 0o600, highWaterMark: WRITE_BYTES };
     await pipeline(counted, createWriteStream(path, options), { signal });
-    // What a disk cannot keep is told, and not read back as something else later; meanwhile it can be read.
+    // A disk that fails must end the job, or other bytes could be read back later. Reading need not wait for it.
     const kept = flushed(path).catch(discard);
     kept.catch(() => {});
     return { path, bytes, sha256: hash.digest('hex'), kept };

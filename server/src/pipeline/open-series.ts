@@ -141,7 +141,7 @@ async function fetchSlide(
         if (isMore) await reserve();
       });
       const { path, bytes } = fetched;
-      if (fetched.kept) kept.push(fetched.kept);
+      kept.push(fetched.kept);
       needed.set(uid, { minimum: bytes, likely: bytes });
       const file = cleanup.use(await openInstance(series, uid, path, signal));
       files.set(uid, file);
@@ -177,12 +177,13 @@ async function fetchOnce(
   { spool, checkpoint }: FetchPlace,
   signal: AbortSignal,
   onLength: (bytes: number) => Promise<void>,
-): Promise<Pick<FetchedFile, 'path' | 'bytes'> & Partial<Pick<FetchedFile, 'kept'>>> {
+): Promise<Omit<FetchedFile, 'sha256'>> {
   const { fetched } = checkpoint.reached;
   const earlier = fetched.find((instance) => instance.sopInstanceUid === sopInstanceUid);
   if (earlier) {
     const path = join(spool.directory, earlier.file);
-    if ((await sha256Of(path, signal)) === earlier.sha256) return { path, bytes: (await stat(path)).size };
+    if ((await sha256Of(path, signal)) === earlier.sha256)
+      return { path, bytes: (await stat(path)).size, kept: Promise.resolve() };
   }
   const file = await fetchInstance(series, sopInstanceUid, spool, access, signal, onLength);
   const instance: FetchedInstance = { sopInstanceUid, file: basename(file.path), sha256: file.sha256 };

@@ -333,29 +333,36 @@ export class RuleService {
     for (const { study, series, announced_at } of announced) {
       this.#announcedBefore = { study, series };
       const isOver = this.#now().getTime() - announced_at.getTime() > ANNOUNCED_HOURS * 3_600_000;
-      let arrivals: readonly Arrival[] = [];
-      try {
-        arrivals = await this.#found({
-          StudyInstanceUID: study,
-          ...(series !== '' && { SeriesInstanceUID: series }),
-        });
-        await take(arrivals);
-      } catch (thrown) {
-        this.#requireOne(thrown);
-        fault ??= thrown;
-      }
+      const one = await this.#lookFor(
+        { StudyInstanceUID: study, ...(series !== '' && { SeriesInstanceUID: series }) },
+        take,
+      );
+      fault ??= one.fault;
       // An announcement may be faster than the archive.
-      if (arrivals.length > 0 || isOver) await this.#records.forgetAnnounced(study, series, announced_at);
+      if (one.isFound || isOver) await this.#records.forgetAnnounced(study, series, announced_at);
     }
     if (announced.length < ANNOUNCED_AT_ONCE) this.#announcedBefore = FIRST_ANNOUNCED;
     if (fault !== undefined) throw fault;
   }
 
-  /** @throws what is not about the one series or study that was searched for */
-  #requireOne(thrown: unknown): void {
-    const { code, isTransient } = toStainError(thrown);
-    const isOurs = code === 'DATABASE_UNAVAILABLE' || code === 'SHUTTING_DOWN';
-    if (this.#end.signal.aborted || isTransient || isOurs) throw thrown;
+  /**
+   * Takes up one series or study that something has named.
+   * @returns the fault of that one alone: it must not keep others from their turn
+   */
+  async #lookFor(
+    parameters: Parameters<typeof searchArrivals>[1],
+    take: (arrivals: readonly Arrival[]) => Promise<void>,
+  ): Promise<{ readonly isFound: boolean; readonly fault?: unknown }> {
+    try {
+      const arrivals = await this.#found(parameters);
+      await take(arrivals);
+      return { isFound: arrivals.length > 0 };
+    } catch (fault) {
+      const { code, isTransient } = toStainError(fault);
+      const isOurs = code === 'DATABASE_UNAVAILABLE' || code === 'SHUTTING_DOWN';
+      if (this.#end.signal.aborted || isTransient || isOurs) throw fault;
+      return { isFound: false, fault };
+    }
   }
 
   async #readChanges(
@@ -370,13 +377,10 @@ export class RuleService {
     if (changesAfter === undefined) return save({ changesAfter: await orthanc.newest(signal) });
     const { series, last } = await orthanc.since(changesAfter, signal);
     let fault: unknown;
-    for (const SeriesInstanceUID of series)
-      try {
-        await take(await this.#found({ SeriesInstanceUID }));
-      } catch (thrown) {
-        this.#requireOne(thrown);
-        fault ??= thrown;
-      }
+    for (const SeriesInstanceUID of series) {
+      const one = await this.#lookFor({ SeriesInstanceUID }, take);
+      fault ??= one.fault;
+    }
     // One that cannot be searched for is left to the search by dates.
     await save({ changesAfter: last });
     if (fault !== undefined) throw fault;
