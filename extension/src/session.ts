@@ -307,7 +307,7 @@ export class Session implements PluginModel, Gated {
       if (!job || isFinal(job.state)) return;
       const slide = this.#slide.signal;
       const cancelled = await this.#options.client.cancel(job.id, signal);
-      if (!slide.aborted) this.#change({ job: cancelled });
+      if (!slide.aborted) this.#learn(cancelled);
     });
   }
 
@@ -601,12 +601,19 @@ export class Session implements PluginModel, Gated {
     }
   }
 
+  /** An answer may be older than what came meanwhile by another way: a job that has ended stays so. */
+  #learn(job: Job): void {
+    const known = this.#state.job;
+    if (known?.id === job.id && isFinal(known.state)) return;
+    this.#change({ job });
+  }
+
   #follow(job: Job, source: SlideSeries): void {
     this.#unfinished.add(job.id);
     void this.#try(async (signal) => {
       await followJob(this.#options.client, job.id, {
         signal,
-        onJob: (changed) => this.#change({ job: changed }),
+        onJob: (changed) => this.#learn(changed),
         onConnection: (live) => this.#change({ live }),
       });
       const ended = this.#state.job;

@@ -169,6 +169,22 @@ test('a page that is left asks nothing any more', async () => {
   expect(client.batch.mock.calls.length).toBe(asked);
 });
 
+test('a batch that was over before a late answer arrived stays over', async () => {
+  client.batch.mockResolvedValueOnce(reportOf('IN PROGRESS'));
+  const at = open('one');
+  await vi.waitFor(() => expect(at.state.report).not.toBeNull());
+  const late = Promise.withResolvers<BatchReport>();
+  client.batch.mockReturnValueOnce(late.promise);
+  at.cancel();
+  await vi.waitFor(() => expect(client.batch).toHaveBeenCalledTimes(2));
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(at.state.report?.counts).toEqual({ COMPLETED: 1 });
+  late.resolve(reportOf('IN PROGRESS'));
+  await late.promise;
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(at.state.report?.counts).toEqual({ COMPLETED: 1 });
+});
+
 test('slides are finished when their state can no longer change', () => {
   const { counts } = reportOf(
     'COMPLETED',

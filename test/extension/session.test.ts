@@ -485,6 +485,28 @@ describe('a job', () => {
     session.cancel();
     expect(client.cancel.mock.calls.map(([id]) => id)).toEqual(['job']);
   });
+
+  test('that ended before the answer to its cancellation arrived stays ended', async () => {
+    client.jobsOf.mockResolvedValue([job('IN PROGRESS')]);
+    const events = Promise.withResolvers<Response>();
+    client.request.mockReturnValueOnce(events.promise as never);
+    const asked = Promise.withResolvers<unknown>();
+    client.cancel.mockReturnValueOnce(asked.promise);
+    await entered();
+    await vi.waitFor(() => expect(session.state.job).not.toBeNull());
+    session.cancel();
+    await vi.waitFor(() => expect(client.cancel).toHaveBeenCalledOnce());
+    events.resolve(new Response(`data: ${JSON.stringify(job('CANCELED'))}\n\n`));
+    await vi.waitFor(() => expect(session.state.job).toMatchObject({ state: 'CANCELED' }));
+    const seen: unknown[] = [];
+    session.subscribe(() => seen.push(session.state.job?.state));
+    asked.resolve({ ...job('IN PROGRESS'), cancelRequested: true });
+    await asked.promise;
+    session.dismissError();
+    await vi.waitFor(() => expect(seen).not.toEqual([]));
+    expect(seen).not.toContain('IN PROGRESS');
+    expect(session.state.job).toMatchObject({ state: 'CANCELED' });
+  });
 });
 
 describe('what was asked for of a slide, when another is shown by then', () => {

@@ -153,7 +153,7 @@ export class BatchModel {
       const { report } = this.#state;
       if (!report) return;
       await this.#client.cancelBatch(report.id, signal);
-      this.#change({ report: await this.#client.batch(report.id, signal) });
+      this.#learn(await this.#client.batch(report.id, signal));
     });
   }
 
@@ -180,13 +180,21 @@ export class BatchModel {
           return null;
         });
         if (report) {
-          this.#change({ report, ...(this.#state.error?.code === 'SERVICE_AWAY' && { error: null }) });
+          this.#learn(report);
+          if (this.#state.error?.code === 'SERVICE_AWAY') this.#change({ error: null });
           await this.#name(report, signal);
           if (isOver(report)) return;
         }
         await pause(LOOK_EVERY_MS, signal);
       }
     });
+  }
+
+  /** An answer may be older than the one before it: what is over stays so. */
+  #learn(report: BatchReport): void {
+    const known = this.#state.report;
+    if (known?.id === report.id && isOver(known)) return;
+    this.#change({ report });
   }
 
   /** A slide can be told by its UID where its names cannot be had. */
