@@ -80,7 +80,7 @@ export async function bareMap(
   const start = performance.now();
   await mapAtOnce(batches, 2 * availableParallelism(), (batch) =>
     codecs.map(
-      batch.map(({ bytes }) => ({ bytes, visible: { width: columns, height: rows } })),
+      batch.map(({ bytes }) => ({ bytes, extent: { x: 0, y: 0, width: columns, height: rows } })),
       batch[0]!.format,
       { colours, output, signal },
     ),

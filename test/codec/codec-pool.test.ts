@@ -4,6 +4,7 @@ import type { ColourTable } from '../../core/src/codec/colour-table.ts';
 import { applyTables, linearTables } from '../../core/src/stain/linear-tables.ts';
 import { CodecPool } from '../../server/src/codec/codec-pool.ts';
 import { colourMap } from '../../server/src/codec/colour-map.ts';
+import { countGlass } from '../../server/src/slide/glass-map.ts';
 import { peakDuring } from '../support/peak.ts';
 import { frameFormat, testFrame } from './frames.ts';
 
@@ -99,13 +100,34 @@ describe('codec pool', () => {
     applyTables(TABLES, rgb);
     const colours = colourMap(table, TABLES);
     const [mapped] = await pool.map(
-      [{ bytes: testFrame(64, 48), visible: { width: 64, height: 48 } }],
+      [{ bytes: testFrame(64, 48), extent: { x: 0, y: 0, width: 64, height: 48 } }],
       format,
       { colours, output, signal },
     );
     const after = await pool.decode(mapped!, frameFormat(HTJ2K, 64, 48), { table: undefined, signal });
     expect(after).toEqual(rgb);
     expect(after).not.toEqual(testFrame(64, 48));
+  });
+
+  it('counts the glass of frames as on their pixels, after the colour table', async () => {
+    const format = frameFormat(NATIVE, 64, 48);
+    const search = { cell: 8, density: 0.9 };
+    const extents = [
+      { x: 64, y: 48, width: 64, height: 48 },
+      { x: 3, y: 48, width: 30, height: 41 },
+    ];
+    const frames = () => extents.map((extent) => ({ bytes: testFrame(64, 48), extent }));
+    for (const table of [undefined, colourTable()]) {
+      const rgb = await pool.decode(testFrame(64, 48), format, { table, signal });
+      const expected = extents.map((extent) => countGlass({ width: 64, height: 48, rgb }, extent, search));
+      expect(await pool.countGlass(frames(), format, search, { table, signal })).toEqual(expected);
+      expect(Math.max(...expected[0]!)).toBeGreaterThan(0);
+    }
+    const [sound, other] = frames();
+    const damaged = pool.countGlass([sound!, { ...other!, bytes: Uint8Array.of(1) }], format, search, {
+      signal,
+    });
+    await expect(damaged).rejects.toMatchObject({ data: { inBatch: 1 } });
   });
 
   it('counts the pixels of a caller who has left until its thread is done with them', async () => {
@@ -186,7 +208,7 @@ describe('native libraries', () => {
 describe('the native encoder', () => {
   const size = { columns: 1024, rows: 1024, encoding: 'jpeg', quality: 90 } as const;
   const format = frameFormat(NATIVE, 1024, 1024);
-  const large = () => ({ bytes: new Uint8Array(3 << 20), visible: { width: 1024, height: 1024 } });
+  const large = () => ({ bytes: new Uint8Array(3 << 20), extent: { x: 0, y: 0, width: 1024, height: 1024 } });
   it.each<[string, (own: CodecPool, signal: AbortSignal) => Promise<unknown>]>([
     ['encoded', (own, end) => own.encode(new Uint8Array(3 << 20), size, end)],
     [
@@ -215,7 +237,10 @@ describe('the native encoder', () => {
 
 describe('frames that are mapped', () => {
   const SIDE = 1500;
-  const frame = () => ({ bytes: new Uint8Array(3 * SIDE ** 2), visible: { width: SIDE, height: SIDE } });
+  const frame = () => ({
+    bytes: new Uint8Array(3 * SIDE ** 2),
+    extent: { x: 0, y: 0, width: SIDE, height: SIDE },
+  });
   const map = (own: CodecPool, count: number) =>
     own.map(Array.from({ length: count }, frame), frameFormat(NATIVE, SIDE, SIDE), {
       colours: colourMap(undefined, TABLES),
@@ -254,7 +279,7 @@ describe('frames that are mapped', () => {
   it('repeat their edge beyond the slide', async () => {
     const bytes = testFrame(64, 48);
     const [mapped] = await pool.map(
-      [{ bytes, visible: { width: 40, height: 48 } }],
+      [{ bytes, extent: { x: 0, y: 0, width: 40, height: 48 } }],
       frameFormat(NATIVE, 64, 48),
       {
         colours: colourMap(undefined, TABLES),

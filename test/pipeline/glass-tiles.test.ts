@@ -6,8 +6,9 @@ import { blankRaster, type Raster } from '../../core/src/image/raster.ts';
 import { openPart10, type Part10File } from '../../server/src/dicom/part10-file.ts';
 import { findGlassTiles } from '../../server/src/pipeline/glass-tiles.ts';
 import type { OpenSeries } from '../../server/src/pipeline/open-series.ts';
-import { memorySource } from '../../server/src/slide/pixel-source.ts';
+import { countGlass, type GlassSearch } from '../../server/src/slide/glass-map.ts';
 import { ownPlacement } from '../../server/src/slide/placement.ts';
+import type { Level } from '../../server/src/slide/types.ts';
 import { createWorkplace, normalizeOnlySlide, type Workplace } from '../support/normalize.ts';
 import { repository } from '../support/peers.ts';
 
@@ -55,7 +56,6 @@ async function pixels(file: Part10File, frame: number): Promise<Uint8Array> {
 
 describe('a small level that shows glass where the base level has tissue (shifted, cropped or retouched)', () => {
   it('is not trusted, and the result says so', async () => {
-    const white = blankRaster(100, 100, [245, 245, 245]);
     const tile = (colour: [number, number, number]) => blankRaster(256, 256, colour);
     const frames = Array.from({ length: 16 }, (_, frame) => ({
       instance: 0,
@@ -69,12 +69,17 @@ describe('a small level that shows glass where the base level has tissue (shifte
       frames,
       placement: ownPlacement({ ...size, spacing: undefined, origin: undefined }),
     };
+    // All of it glass.
+    const small = { ...level, totalRows: 128, totalColumns: 128, frames: frames.slice(0, 1) };
+    const placement = ownPlacement({ ...small, spacing: undefined, origin: undefined });
     const found = (base: Raster) =>
       findGlassTiles(
         {
           slide: { levels: [level] },
-          base: () => ({ width: 1024, height: 1024 }),
-          glassView: () => memorySource(white),
+          glassLevel: { ...small, placement },
+          countGlass: async (_level: Level, _positions: unknown, search: GlassSearch) => [
+            countGlass(tile([245, 245, 245]), { x: 0, y: 0, width: 128, height: 128 }, search),
+          ],
           readFrame: async () => base,
         } as unknown as OpenSeries,
         { low: 0.06, high: 0.12 },

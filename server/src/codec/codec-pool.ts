@@ -6,7 +6,8 @@ import { type FrameFormat, requireFrameSize } from '../../../core/src/codec/fram
 import { StainError } from '../../../core/src/errors.ts';
 import { MAX_FRAME_PIXELS } from '../../../core/src/image/raster.ts';
 import { Budget, type Reservation } from '../sharing/budget.ts';
-import type { CodecAnswer, CodecTask, CodecWork, StoredFrame } from './codec-worker.ts';
+import type { GlassSearch } from '../slide/glass-map.ts';
+import type { CodecAnswer, CodecTask, CodecWork, PlacedFrame } from './codec-worker.ts';
 import type { ColourMap } from './colour-map.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import { isNew, mayEnd, newGate } from './thread-gate.ts';
@@ -132,20 +133,50 @@ export class CodecPool {
    * its next task as long as the event loop is busy, so pass several frames at a time, about a megapixel in total.
    * @throws whatever `decode` throws; `data.inBatch` is the index of the frame, 0-based
    */
-  async map(
-    frames: readonly StoredFrame[],
+  map(
+    frames: readonly PlacedFrame[],
     format: FrameFormat,
     { colours, output, signal }: MapOptions,
   ): Promise<readonly Uint8Array[]> {
+    const workOn = (own: readonly PlacedFrame[]): CodecWork => ({
+      kind: 'map',
+      frames: own,
+      format,
+      colours,
+      options: output,
+    });
+    return this.#together(frames, format, signal, workOn) as Promise<readonly Uint8Array[]>;
+  }
+
+  /** Counts the glass of stored frames, see `countGlass`; their pixels stay in the thread. For the rest like `map`. */
+  countGlass(
+    frames: readonly PlacedFrame[],
+    format: FrameFormat,
+    search: GlassSearch,
+    { table, signal }: DecodeOptions,
+  ): Promise<readonly Uint16Array[]> {
+    const workOn = (own: readonly PlacedFrame[]): CodecWork => ({
+      kind: 'glass',
+      frames: own,
+      format,
+      table,
+      search,
+    });
+    return this.#together(frames, format, signal, workOn) as Promise<readonly Uint16Array[]>;
+  }
+
+  async #together(
+    frames: readonly PlacedFrame[],
+    format: FrameFormat,
+    signal: AbortSignal,
+    workOn: (own: readonly PlacedFrame[]) => CodecWork,
+  ): Promise<Exclude<CodecAnswer, { error: unknown }>> {
     requireFrameSize(format);
+    // One frame after the other is decoded.
     const pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
-    const own = frames.map(({ bytes, visible }) => ({ bytes: ownBuffer(bytes), visible }));
-    return (await this.#run(
-      { kind: 'map', frames: own, format, colours, options: output },
-      own.map(({ bytes }) => bytes.buffer),
-      signal,
-      pixels,
-    )) as readonly Uint8Array[];
+    const own = frames.map(({ bytes, extent }) => ({ bytes: ownBuffer(bytes), extent }));
+    const buffers = own.map(({ bytes }) => bytes.buffer);
+    return this.#run(workOn(own), buffers, signal, pixels);
   }
 
   /** Terminates the threads; running tasks fail with SHUTTING_DOWN. */

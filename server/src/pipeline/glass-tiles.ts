@@ -3,17 +3,18 @@
 import { asYbrFull422 } from '../../../core/src/codec/jpeg.ts';
 import { JPEG_BASELINE } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
-import { BLACK, type Rgb } from '../../../core/src/image/raster.ts';
+import type { Rgb } from '../../../core/src/image/raster.ts';
 import { noteText } from '../../../core/src/notes.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { Fade } from '../../../core/src/stain/stain.ts';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { mapAtOnce } from '../sharing/map-at-once.ts';
-import { type GlassMap, readGlassMap } from '../slide/glass-map.ts';
+import { GlassCells, type GlassMap } from '../slide/glass-map.ts';
 import { extentOf } from '../slide/placement.ts';
-import type { FramePosition } from '../slide/types.ts';
+import type { FramePosition, Level } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
+import { framesTogether } from './frames-together.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Number of base-level tiles, evenly spread, to check among those that the map calls glass. */
@@ -45,11 +46,9 @@ export async function findGlassTiles(
   codecs: CodecPool,
   signal: AbortSignal,
 ): Promise<FoundGlass> {
-  // Where the small level has no tile, the base level may have one: treat it as dense.
-  const view = open.glassView(BLACK);
-  if (!view) return { tiles: undefined, notes: [] };
-  const { width, height } = open.base(absent);
-  const map = await readGlassMap({ width, height }, view, fade.low, signal);
+  const level = open.glassLevel;
+  if (!level) return { tiles: undefined, notes: [] };
+  const map = await readMap(open, level, fade.low, signal);
   if (!(await isTrue(map, open, fade.high, signal)))
     return {
       tiles: undefined,
@@ -71,6 +70,27 @@ export async function findGlassTiles(
     },
   };
   return { tiles, notes: [] };
+}
+
+/** @param density upper limit of glass */
+async function readMap(
+  open: SlidePixels,
+  level: Level,
+  density: number,
+  signal: AbortSignal,
+): Promise<GlassMap> {
+  const { content } = level.placement;
+  const cells = new GlassCells(sizeOf(open.slide.levels[0]!), sizeOf(level), density);
+  const shown = level.frames.filter(({ x, y }) => x < content.columns && y < content.rows);
+  await mapAtOnce(framesTogether(level, shown), AT_ONCE, async (positions) => {
+    const counts = await open.countGlass(level, positions, cells.search, signal);
+    for (const [i, position] of positions.entries()) cells.add(extentOf(level, position), counts[i]!);
+  });
+  return cells;
+}
+
+function sizeOf({ placement: { content } }: Level): { width: number; height: number } {
+  return { width: content.columns, height: content.rows };
 }
 
 /** Whether tiles of the base level match the map: a small level may be shifted, cropped or retouched. */

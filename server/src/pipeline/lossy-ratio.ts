@@ -3,7 +3,8 @@
  * (PS3.3 C.7.6.1.1.5), and a request for a header must not wait for all frames.
  */
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
-import type { FramePosition, Level } from '../slide/types.ts';
+import type { Level } from '../slide/types.ts';
+import { framesTogether } from './frames-together.ts';
 import { type FrameMapping, isGlassFrame, mapFrames } from './map-frames.ts';
 
 /** Number of sampled frames per level: tissue differs from frame to frame, glass hardly does. */
@@ -34,7 +35,7 @@ async function estimateRatio(mapping: FrameMapping, level: Level, signal: AbortS
     );
     const chosen = evenlySpaced(frames, Math.min(affordable, isGlass ? GLASS_FRAMES : FRAMES));
     let made = 0;
-    for (const some of byInstance(chosen))
+    for (const some of framesTogether(level, chosen))
       for (const frame of await mapFrames(mapping, level, some, isGlass, signal)) made += frame.length;
     if (chosen.length > 0) bytes += (made / chosen.length) * frames.length;
   }
@@ -44,12 +45,4 @@ async function estimateRatio(mapping: FrameMapping, level: Level, signal: AbortS
 /** Ratio of uncompressed to compressed size. @param encodedBytes of all frames of the level */
 export function ratioOf({ frames, rows, columns }: Level, encodedBytes: number): number {
   return (frames.length * rows * columns * 3) / encodedBytes;
-}
-
-/** Number of frames made together. */
-const BATCH = 8;
-
-function* byInstance(positions: readonly FramePosition[]): Generator<FramePosition[]> {
-  for (const ofOne of Map.groupBy(positions, ({ instance }) => instance).values())
-    for (let i = 0; i < ofOne.length; i += BATCH) yield ofOne.slice(i, i + BATCH);
 }

@@ -12,6 +12,7 @@ import { checkpointPause } from '../spool/checkpoint-pause.ts';
 import { LevelBuilder } from './build-levels.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { maxTogether } from './frames-together.ts';
 import { type MadeLevels, type MakeOptions, usable } from './make-levels.ts';
 import { type FrameMapping, isGlassFrame, mapFrames } from './map-frames.ts';
 import { normalizePixels } from './normalize-pixels.ts';
@@ -105,12 +106,9 @@ function workOn(level: Level, parts: Iterable<Batch>): number {
   return work;
 }
 
-/** Large enough to keep a thread busy while the event loop is. */
-const BATCH_PIXELS = 2 ** 20;
-
 /** The frames of a level in order, in batches: of one instance, and either all glass or all not glass. */
 function* batches(level: Level, glass: GlassMap | undefined): Generator<Batch> {
-  const maxFrames = Math.max(1, Math.floor(BATCH_PIXELS / pixelsOf(level)));
+  const maxFrames = maxTogether(level);
   let frames: number[] = [];
   let isGlass = false;
   for (const [frame, position] of level.frames.entries()) {

@@ -2,13 +2,17 @@
  * The pixels of a slide in sRGB, whether its frames lie in the spool or are fetched from the archive as they are read.
  */
 
-import type { StoredFrame } from '../../../core/src/codec/frame-format.ts';
+import type { FrameFormat, StoredFrame } from '../../../core/src/codec/frame-format.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { Raster, Rgb } from '../../../core/src/image/raster.ts';
-import type { CodecPool, MapOptions } from '../codec/codec-pool.ts';
+import type { Rectangle } from '../../../core/src/image/windows.ts';
+import type { CodecPool } from '../codec/codec-pool.ts';
+import type { PlacedFrame } from '../codec/codec-worker.ts';
 import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
+import type { GlassSearch } from '../slide/glass-map.ts';
 import { LevelSource, type PixelSource } from '../slide/pixel-source.ts';
+import { extentInMatrix, extentOf } from '../slide/placement.ts';
 import type { FramePosition, Level, Slide } from '../slide/types.ts';
 import type { Colour } from './colour.ts';
 import { DAMAGE, placed } from './damage.ts';
@@ -22,11 +26,15 @@ export interface SlidePixels {
   pixels(level: Level, absent: Rgb): PixelSource;
   /** Levels that show the tissue, the smallest first and the base level last. */
   overviews(absent: Rgb): PixelSource[];
-  /**
-   * The level used to tell glass from tissue: the smallest that shows single nuclei. Returns undefined if that is the
-   * base level.
-   */
-  glassView(absent: Rgb): PixelSource | undefined;
+  /** The level used to tell glass from tissue: the smallest that shows single nuclei. Undefined if that is the base level. */
+  readonly glassLevel: Level | undefined;
+  /** Counts the glass of frames of one instance, see `countGlass`. */
+  countGlass(
+    level: Level,
+    positions: readonly FramePosition[],
+    search: GlassSearch,
+    signal: AbortSignal,
+  ): Promise<readonly Uint16Array[]>;
   /** One frame as stored. */
   storedFrame(level: Level, position: FramePosition, signal: AbortSignal): Promise<StoredFrame>;
   /** The pixels of one frame. */
@@ -42,8 +50,8 @@ export interface SlidePixels {
   /** Whether the frames of a level were compressed with loss, as far as the transfer syntax says. */
   isLossy(level: Level): boolean;
   /**
-   * Until it is disposed of, decoded tiles of small levels stay in memory: while a series is prepared they are read
-   * several times.
+   * Until it is disposed of, frames of small levels stay in memory as they are stored: while a series is prepared they
+   * are read several times, and may be far away.
    */
   holdSmallLevels(): Disposable;
 }
@@ -57,47 +65,49 @@ export interface SlideFrames {
   isLossy(level: Level): boolean;
 }
 
-/** Maximum number of pixels held in memory, 24 MB; a level whose frames have more is not held. */
+/** A level with more pixels is not held, nor are more than that of all: 24 MB if they are not compressed. */
 const HELD_PIXELS = 8e6;
 
 /** Errors about a frame say which frame it is. */
 export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: SlideFrames): SlidePixels {
   const { table } = colour;
-  const storedFrame: SlidePixels['storedFrame'] = (level, position, signal) =>
-    naming(level, position, () => readFrame(level, position, signal));
-  const decoded = (level: Level, position: FramePosition, signal: AbortSignal): Promise<Uint8Array> =>
-    naming(level, position, async () => {
-      const { bytes, format } = await readFrame(level, position, signal);
-      return codecs.decode(bytes, format, { table, signal });
-    });
-  let held: Map<string, Promise<Uint8Array>> | undefined;
+  let held: Map<string, Promise<StoredFrame>> | undefined;
   let room = 0;
-  const tile = (level: Level, position: FramePosition, signal: AbortSignal): Promise<Uint8Array> => {
+  const storedFrame: SlidePixels['storedFrame'] = async (level, position, signal) => {
+    const read = (): Promise<StoredFrame> =>
+      naming(level, position, () => readFrame(level, position, signal));
     const size = level.rows * level.columns;
-    if (!held || level.frames.length * size > HELD_PIXELS) return decoded(level, position, signal);
+    if (!held || level.frames.length * size > HELD_PIXELS) return read();
     const { sopInstanceUid } = level.instances[position.instance]!;
     const key = `${sopInstanceUid} ${position.frame}`;
-    const known = held.get(key);
-    if (known) return known;
-    const pixels = decoded(level, position, signal);
-    if (size <= room) {
+    let frame = held.get(key);
+    if (!frame) {
+      frame = read();
+      if (size > room) return frame;
       room -= size;
-      held.set(key, pixels);
+      held.set(key, frame);
     }
-    return pixels;
+    const { bytes, format } = await frame;
+    // The reader may transfer them to a thread.
+    return { bytes: new Uint8Array(bytes), format };
+  };
+  const decoded = async (level: Level, position: FramePosition, signal: AbortSignal): Promise<Uint8Array> => {
+    const { bytes, format } = await storedFrame(level, position, signal);
+    return naming(level, position, () => codecs.decode(bytes, format, { table, signal }));
   };
   const pixels: SlidePixels['pixels'] = (level, absent) =>
-    new LevelSource(level, (position, signal) => tile(level, position, signal), absent);
+    new LevelSource(level, (position, signal) => decoded(level, position, signal), absent);
   return {
     slide,
     colour,
     pixels,
     base: (absent) => pixels(slide.levels[0]!, absent),
     overviews: (absent) => overviewLevels(slide).map((level) => pixels(level, absent)),
-    glassView: (absent) => {
-      const level = glassLevel(slide);
-      return level && pixels(level, absent);
-    },
+    glassLevel: glassLevel(slide),
+    countGlass: (level, positions, search, signal) =>
+      together(level, positions, extentOf, storedFrame, signal, (frames, format) =>
+        codecs.countGlass(frames, format, search, { table, signal }),
+      ),
     storedFrame,
     readFrame: async (level, position, signal) => ({
       width: level.columns,
@@ -107,7 +117,9 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
     mapFrames(level, positions, colours, output, signal) {
       const { rows, columns } = level;
       const options = { colours, output: { rows, columns, ...output }, signal };
-      return mapFrames(level, positions, storedFrame, codecs, options);
+      return together(level, positions, extentInMatrix, storedFrame, signal, (frames, format) =>
+        codecs.map(frames, format, options),
+      );
     },
     isLossy,
     holdSmallLevels() {
@@ -126,24 +138,19 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
  * Sends frames of one instance through a codec thread together.
  * @throws whatever is wrong with one of them; the error names the frame
  */
-async function mapFrames(
+async function together<T>(
   level: Level,
   positions: readonly FramePosition[],
+  extent: (level: Level, position: FramePosition) => Rectangle,
   storedFrame: SlidePixels['storedFrame'],
-  codecs: CodecPool,
-  options: MapOptions,
-): Promise<readonly Uint8Array[]> {
+  signal: AbortSignal,
+  work: (frames: readonly PlacedFrame[], format: FrameFormat) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
   // All at once, so that frames in an archive are fetched in one request.
-  const stored = await Promise.all(positions.map((position) => storedFrame(level, position, options.signal)));
-  const frames = stored.map(({ bytes }, i) => ({
-    bytes,
-    visible: {
-      width: Math.min(level.columns, level.totalColumns - positions[i]!.x),
-      height: Math.min(level.rows, level.totalRows - positions[i]!.y),
-    },
-  }));
+  const stored = await Promise.all(positions.map((position) => storedFrame(level, position, signal)));
+  const frames = stored.map(({ bytes }, i) => ({ bytes, extent: extent(level, positions[i]!) }));
   try {
-    return await codecs.map(frames, stored[0]!.format, options);
+    return await work(frames, stored[0]!.format);
   } catch (error) {
     const { code, message, data, cause } = toStainError(error);
     const { inBatch, ...rest } = data as { inBatch?: number };
@@ -153,11 +160,11 @@ async function mapFrames(
       throw atFrame(plain, level, positions[found]!);
     }
     if (!DAMAGE.has(code)) throw error;
-    // One of them ended its thread: mapping each alone shows which.
-    const mapped: Uint8Array[] = [];
+    // One of them ended its thread: each alone shows which.
+    const made: T[] = [];
     for (const position of positions)
-      mapped.push(...(await mapFrames(level, [position], storedFrame, codecs, options)));
-    return mapped;
+      made.push(...(await together(level, [position], extent, storedFrame, signal, work)));
+    return made;
   }
 }
 

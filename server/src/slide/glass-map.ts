@@ -3,19 +3,13 @@
  * network. A speck too small to darken a pixel of that level stays as it is in the source.
  */
 
+import type { Raster } from '../../../core/src/image/raster.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
-import { mapAtOnce } from '../sharing/map-at-once.ts';
-import type { PixelSource } from './pixel-source.ts';
 
-/** Overview pixels around a rectangle that must be glass as well: context, and rounding of the level sizes. */
+/** Pixels of the small level around a rectangle that must be glass as well: context, and rounding of the level sizes. */
 const MARGIN = 1;
-/** Side of what is read at a time: whole tiles, several if they are small. Number of such reads at once. */
-const PIECE = 512;
-const AT_ONCE = 8;
-/** Larger tiles are read one at a time and in bands: a small level is sometimes a single frame. */
-const LARGE_TILE = 4e6;
-/** Side of the marked squares, in pixels of the base level: only a few per tile, and not many for a whole slide. */
+/** Side of the cells, in pixels of the base level: only a few per tile, and not many for a whole slide. */
 const CELL = 64;
 
 export interface GlassMap {
@@ -23,53 +17,96 @@ export interface GlassMap {
   isGlass(rectangle: Rectangle): boolean;
 }
 
-/** @param density upper limit of glass; the lower end of the fade, so that the network would change nothing */
-export async function readGlassMap(
-  base: { readonly width: number; readonly height: number },
-  overview: PixelSource,
-  density: number,
-  signal: AbortSignal,
-): Promise<GlassMap> {
-  const { width, height } = overview;
-  const cell = Math.max(1, Math.round((CELL * width) / base.width));
-  const across = Math.ceil(width / cell);
-  const dense = new Uint8Array(across * Math.ceil(height / cell));
-  const mark = async (piece: Rectangle): Promise<void> => {
-    const { rgb } = await overview.read(piece, signal);
-    for (let y = 0, pixel = 0; y < piece.height; y++) {
-      const row = Math.floor((piece.y + y) / cell) * across;
-      for (let x = 0; x < piece.width; x++, pixel++)
-        if (densityAt(rgb, pixel) > density) dense[row + Math.floor((piece.x + x) / cell)] = 1;
-    }
-  };
-  const isLarge = overview.tile.width * overview.tile.height > LARGE_TILE;
-  await mapAtOnce(piecesOf(overview, isLarge), isLarge ? 1 : AT_ONCE, mark);
-  /** First cell, and the cell after the last. */
-  const span = (from: number, length: number, scale: number, limit: number): [number, number] => [
-    Math.floor(Math.max(0, Math.floor(from * scale) - MARGIN) / cell),
-    Math.ceil(Math.min(limit, Math.ceil((from + length) * scale) + MARGIN) / cell),
-  ];
-  return {
-    isGlass(rectangle) {
-      const [left, right] = span(rectangle.x, rectangle.width, width / base.width, width);
-      const [top, bottom] = span(rectangle.y, rectangle.height, height / base.height, height);
-      for (let y = top; y < bottom; y++)
-        for (let x = left; x < right; x++) if (dense[y * across + x] === 1) return false;
-      return true;
-    },
-  };
+/** How glass is looked for on a level. */
+export interface GlassSearch {
+  /** Side of a cell, in pixels of the level. */
+  readonly cell: number;
+  /** Upper limit of glass, optical density. */
+  readonly density: number;
 }
 
-/** Pieces that cover a plane, row by row, of whole tiles or of bands of large ones, so that none is decoded twice. */
-function* piecesOf({ width, height, tile }: PixelSource, isLarge: boolean): Generator<Rectangle> {
-  const [across, down] = [tile.width, tile.height].map(
-    (side) => side * Math.max(1, Math.floor(PIECE / side)),
-  );
-  const band = isLarge ? Math.max(1, Math.floor(PIECE ** 2 / across!)) : down!;
-  for (let y = 0; y < height; y += down!)
-    for (let x = 0; x < width; x += across!) {
-      const bottom = Math.min(height, y + down!);
-      for (let top = y; top < bottom; top += band)
-        yield { x, y: top, width: Math.min(across!, width - x), height: Math.min(band, bottom - top) };
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The cells that a range of pixels touches: the first, and the one after the last. */
+function cellsUnder(from: number, length: number, cell: number): [number, number] {
+  return [Math.floor(from / cell), Math.ceil((from + length) / cell)];
+}
+
+/**
+ * Counts the pixels of a tile that are glass, in each cell that it touches, row by row.
+ * @param at where the tile lies on its level, and how much of it shows the slide
+ */
+export function countGlass(
+  { width, rgb }: Raster,
+  at: Rectangle,
+  { cell, density }: GlassSearch,
+): Uint16Array {
+  const [left, right] = cellsUnder(at.x, at.width, cell);
+  const [top, bottom] = cellsUnder(at.y, at.height, cell);
+  const counts = new Uint16Array((right - left) * (bottom - top));
+  for (let y = 0; y < at.height; y++) {
+    const row = (Math.floor((at.y + y) / cell) - top) * (right - left);
+    for (let column = left, x = 0; column < right; column++) {
+      const end = Math.min(at.width, (column + 1) * cell - at.x);
+      let glass = 0;
+      for (; x < end; x++) if (densityAt(rgb, y * width + x) <= density) glass++;
+      counts[row + column - left]! += glass;
     }
+  }
+  return counts;
+}
+
+/** A map that is made tile by tile. What no tile shows is not glass: the base level may have a tile there. */
+export class GlassCells implements GlassMap {
+  readonly search: GlassSearch;
+  readonly #base: Size;
+  readonly #level: Size;
+  readonly #across: number;
+  /** Number of pixels in each cell that are not known to be glass. */
+  readonly #others: Uint16Array;
+
+  /** @param density upper limit of glass; the lower end of the fade, so that the transfer would change nothing */
+  constructor(base: Size, level: Size, density: number) {
+    const cell = Math.max(1, Math.round((CELL * level.width) / base.width));
+    const [, across] = cellsUnder(0, level.width, cell);
+    const [, down] = cellsUnder(0, level.height, cell);
+    this.search = { cell, density };
+    this.#base = base;
+    this.#level = level;
+    this.#across = across;
+    const sideOf = (index: number, length: number): number => Math.min(cell, length - index * cell);
+    this.#others = Uint16Array.from(
+      { length: across * down },
+      (_, i) => sideOf(i % across, level.width) * sideOf(Math.floor(i / across), level.height),
+    );
+  }
+
+  /** @param at as for `countGlass`, which made the counts; no pixel of the level may be added twice */
+  add(at: Rectangle, counts: Uint16Array): void {
+    const { cell } = this.search;
+    const [left, right] = cellsUnder(at.x, at.width, cell);
+    const [top, bottom] = cellsUnder(at.y, at.height, cell);
+    let i = 0;
+    for (let row = top; row < bottom; row++)
+      for (let column = left; column < right; column++)
+        this.#others[row * this.#across + column]! -= counts[i++]!;
+  }
+
+  isGlass(rectangle: Rectangle): boolean {
+    const { width, height } = this.#level;
+    const [left, right] = this.#span(rectangle.x, rectangle.width, width / this.#base.width, width);
+    const [top, bottom] = this.#span(rectangle.y, rectangle.height, height / this.#base.height, height);
+    for (let y = top; y < bottom; y++)
+      for (let x = left; x < right; x++) if (this.#others[y * this.#across + x] !== 0) return false;
+    return true;
+  }
+
+  #span(from: number, length: number, scale: number, limit: number): [number, number] {
+    const first = Math.max(0, Math.floor(from * scale) - MARGIN);
+    const end = Math.min(limit, Math.ceil((from + length) * scale) + MARGIN);
+    return cellsUnder(first, end - first, this.search.cell);
+  }
 }

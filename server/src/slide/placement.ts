@@ -67,7 +67,15 @@ export function extentOf(level: GridOfLevel, position: Pick<FramePosition, 'x' |
   return tileExtent(contentGrid(level), position);
 }
 
-/** The same in pixels of the base level. */
+/** The part of a frame that lies in the Total Pixel Matrix: with what pads the level to whole tiles. */
+export function extentInMatrix(
+  { rows, columns, totalRows, totalColumns }: Level,
+  { x, y }: Pick<FramePosition, 'x' | 'y'>,
+): Rectangle {
+  return { x, y, width: Math.min(columns, totalColumns - x), height: Math.min(rows, totalRows - y) };
+}
+
+/** The part of a frame that shows the slide, in pixels of the base level. */
 export function extentOnBase(level: Level, position: FramePosition): Rectangle {
   const { across, down } = level.placement.reduction;
   const { x, y, width, height } = extentOf(level, position);
