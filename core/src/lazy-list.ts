@@ -25,9 +25,9 @@ export class LazyList<T> implements Iterable<T> {
   }
 
   /** The entries that match, stored by index: 4 bytes each. */
-  filter(is: (entry: T) => boolean): LazyList<T> {
+  filter(is: (entry: T, index: number) => boolean): LazyList<T> {
     const kept: number[] = [];
-    for (let index = 0; index < this.length; index++) if (is(this.#make(index))) kept.push(index);
+    for (let index = 0; index < this.length; index++) if (is(this.#make(index), index)) kept.push(index);
     const places = Uint32Array.from(kept);
     return new LazyList(places.length, (index) => this.#make(places[index]!));
   }

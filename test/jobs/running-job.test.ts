@@ -1,6 +1,7 @@
 /** One attempt at a job, with records that are kept nowhere. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Job } from '../../core/src/contract/index.ts';
+import { StainError } from '../../core/src/errors.ts';
 import type { Attempt, JobRecords } from '../../server/src/jobs/job-records.ts';
 import { RunningJob, type RunningJobOptions } from '../../server/src/jobs/running-job.ts';
 
@@ -68,6 +69,20 @@ it('an attempt that was overtaken leaves the files to the one that replaced it',
   const { job } = attempt({ records, release, retain });
   expect(await job.finished()).toBe(true);
   expect([release.mock.calls, retain.mock.calls]).toEqual([[], []]);
+});
+
+it('an outcome is written again while the database is away, but not when the database refuses it', async () => {
+  const finish = vi.fn(async (): Promise<Job | undefined> => ATTEMPT.job);
+  const records = { finish, saveProgress: async () => undefined } as unknown as JobRecords;
+  finish.mockRejectedValueOnce(new StainError('DATABASE_UNAVAILABLE', 'It restarts.'));
+  const away = attempt({ records });
+  expect(await away.job.finished()).toBe(true);
+  expect(finish).toHaveBeenCalledTimes(2);
+  expect(away.faults).toMatchObject([{ code: 'DATABASE_UNAVAILABLE' }]);
+
+  finish.mockRejectedValue(new Error('invalid input syntax for type json'));
+  await expect(attempt({ records }).job.finished()).rejects.toThrow('invalid input syntax');
+  expect(finish).toHaveBeenCalledTimes(3);
 });
 
 it('a job that does not stop is reported, and given up', async () => {

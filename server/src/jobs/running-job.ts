@@ -136,13 +136,16 @@ export class RunningJob {
     }
   }
 
-  /** Retries the write: the outcome of long work must not be lost because the database happens to restart. */
+  /**
+   * Retries the write while the database is away: the outcome of long work must not be lost because it happens to restart.
+   * @throws whatever the database refuses, which it would refuse again; the job is then run anew, a few times
+   */
   async #surely<T>(write: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await write();
       } catch (error) {
-        if (this.#stopping.signal.aborted) throw error;
+        if (this.#stopping.signal.aborted || toStainError(error).code !== 'DATABASE_UNAVAILABLE') throw error;
         this.#options.onFault(error);
         await pause(FINISH_RETRY_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
       }

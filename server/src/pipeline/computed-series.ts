@@ -69,7 +69,7 @@ export async function openComputedSeries(
     async frame(image, frame, reader) {
       const level = images[image]!;
       const position = requireFrame(level, frame);
-      const isGlass = isGlassFrame(glass?.map, level, position);
+      const isGlass = isGlassFrame(glass?.map, level, frame);
       const [made] = await mapFrames(mapping, level, [position], isGlass, reader);
       return evenLength(made!);
     },

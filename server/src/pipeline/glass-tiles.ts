@@ -15,6 +15,7 @@ import { extentOf } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import { framesTogether } from './frames-together.ts';
+import { isGlassFrame } from './map-frames.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Number of base-level tiles, evenly spread, to check among those that the map calls glass. */
@@ -102,7 +103,7 @@ async function isTrue(
 ): Promise<boolean> {
   const base = open.slide.levels[0]!;
   // In a tile at the edge, the area beyond the slide may contain anything.
-  const glass = base.frames.filter((position) => map.isGlass(extentOf(base, position)));
+  const glass = base.frames.filter((_, frame) => isGlassFrame(map, base, frame));
   const probes = evenlySpaced(glass, PROBES);
   let [pixels, denser] = [0, 0];
   const probe = async (position: FramePosition): Promise<void> => {

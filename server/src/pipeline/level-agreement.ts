@@ -12,8 +12,9 @@ import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { LinearTransfer } from '../../../core/src/stain/transfer.ts';
 import { mapAtOnce } from '../sharing/map-at-once.ts';
 import type { GlassMap } from '../slide/glass-map.ts';
-import { extentOf, extentOnBase } from '../slide/placement.ts';
+import { extentOf } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
+import { isGlassFrame } from './map-frames.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Two levels disagree if the median CIEDE2000 on tissue is at least this: the eye can tell them apart side by side. */
@@ -148,9 +149,11 @@ function span(from: number, length: number, ratio: number, limit: number): { sta
 /** Parts of a level, evenly spread over what is not glass, and a few over what is. */
 function sample(level: Level, glass: GlassMap | undefined): Rectangle[] {
   const { content } = level.placement;
-  const shown = level.frames.filter(({ x, y }) => x < content.columns && y < content.rows);
-  const isGlass = (position: FramePosition): boolean =>
-    glass?.isGlass(extentOnBase(level, position)) ?? false;
+  const shown = (isGlass: boolean): LazyList<FramePosition> =>
+    level.frames.filter(
+      ({ x, y }, frame) =>
+        x < content.columns && y < content.rows && isGlassFrame(glass, level, frame) === isGlass,
+    );
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
   const spread = (frames: LazyList<FramePosition>, max: number): Rectangle[] => {
     const chosen = evenlySpaced(frames, Math.min(max, affordable));
@@ -159,13 +162,7 @@ function sample(level: Level, glass: GlassMap | undefined): Rectangle[] {
       max,
     );
   };
-  return [
-    ...spread(
-      shown.filter((position) => !isGlass(position)),
-      FRAMES,
-    ),
-    ...spread(shown.filter(isGlass), GLASS_FRAMES),
-  ];
+  return [...spread(shown(false), FRAMES), ...spread(shown(true), GLASS_FRAMES)];
 }
 
 /** A frame may be a whole level, so it is checked in pieces. */

@@ -31,7 +31,7 @@ async function estimateRatio(mapping: FrameMapping, level: Level, signal: AbortS
   let bytes = 0;
   for (const isGlass of [true, false]) {
     const frames = level.frames.filter(
-      (position) => isGlassFrame(mapping.glass?.map, level, position) === isGlass,
+      (_, frame) => isGlassFrame(mapping.glass?.map, level, frame) === isGlass,
     );
     const chosen = evenlySpaced(frames, Math.min(affordable, isGlass ? GLASS_FRAMES : FRAMES));
     let made = 0;

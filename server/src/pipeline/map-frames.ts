@@ -1,8 +1,7 @@
 /** Makes frames of a `linear` result, each from the stored frame at the same position, both for jobs and on request. */
 import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
-import type { GlassMap } from '../slide/glass-map.ts';
-import { extentOnBase } from '../slide/placement.ts';
+import { type GlassMap, glassFrames } from '../slide/glass-map.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { SlidePixels } from './slide-pixels.ts';
@@ -15,8 +14,9 @@ export interface FrameMapping {
   readonly encode: Pick<EncodeOptions, 'encoding' | 'quality'>;
 }
 
-export function isGlassFrame(glass: GlassMap | undefined, level: Level, position: FramePosition): boolean {
-  return glass?.isGlass(extentOnBase(level, position)) ?? false;
+/** Whether a frame of a level shows only glass. @param frame its index in the level */
+export function isGlassFrame(glass: GlassMap | undefined, level: Level, frame: number): boolean {
+  return glass !== undefined && glassFrames(glass, level)[frame] === 1;
 }
 
 /**

@@ -112,7 +112,7 @@ function* batches(level: Level, glass: GlassMap | undefined): Generator<Batch> {
   let frames: number[] = [];
   let isGlass = false;
   for (const [frame, position] of level.frames.entries()) {
-    const isThisGlass = isGlassFrame(glass, level, position);
+    const isThisGlass = isGlassFrame(glass, level, frame);
     const isOther =
       isThisGlass !== isGlass || position.instance !== level.frames.at(frames[0] ?? frame)!.instance;
     if (frames.length > 0 && (isOther || frames.length === maxFrames)) {

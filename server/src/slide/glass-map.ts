@@ -6,6 +6,8 @@
 import type { Raster } from '../../../core/src/image/raster.ts';
 import type { Rectangle } from '../../../core/src/image/windows.ts';
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
+import { extentOnBase } from './placement.ts';
+import type { Level } from './types.ts';
 
 /** Pixels of the small level around a rectangle that must be glass as well: context, and rounding of the level sizes. */
 const MARGIN = 1;
@@ -15,6 +17,21 @@ const CELL = 64;
 export interface GlassMap {
   /** Whether a rectangle of the base level shows only glass. */
   isGlass(rectangle: Rectangle): boolean;
+}
+
+/** Remembered, because a slide has several hundred thousand frames, and a map several readers. */
+const known = new WeakMap<GlassMap, WeakMap<Level, Uint8Array>>();
+
+/** For each frame of a level, in stored order: 1 if it shows only glass, otherwise 0. */
+export function glassFrames(map: GlassMap, level: Level): Uint8Array {
+  const ofMap = known.get(map) ?? new WeakMap<Level, Uint8Array>();
+  known.set(map, ofMap);
+  let found = ofMap.get(level);
+  if (!found) {
+    found = Uint8Array.from(level.frames, (position) => (map.isGlass(extentOnBase(level, position)) ? 1 : 0));
+    ofMap.set(level, found);
+  }
+  return found;
 }
 
 /** How glass is looked for on a level. */
@@ -77,11 +94,12 @@ export class GlassCells implements GlassMap {
     this.#base = base;
     this.#level = level;
     this.#across = across;
-    const sideOf = (index: number, length: number): number => Math.min(cell, length - index * cell);
-    this.#others = Uint16Array.from(
-      { length: across * down },
-      (_, i) => sideOf(i % across, level.width) * sideOf(Math.floor(i / across), level.height),
-    );
+    this.#others = new Uint16Array(across * down);
+    for (let row = 0; row < down; row++) {
+      const height = Math.min(cell, level.height - row * cell);
+      this.#others.fill(cell * height, row * across, (row + 1) * across);
+      this.#others[(row + 1) * across - 1] = (level.width - (across - 1) * cell) * height;
+    }
   }
 
   /** @param at as for `countGlass`, which made the counts; no pixel of the level may be added twice */
