@@ -185,6 +185,58 @@ describe('damage', () => {
   });
 });
 
+describe('many frames', () => {
+  const COUNT = 1200;
+  const many = frames(COUNT, 10).map((frame) => frame.subarray(0, 10 + (frame.length % 37)));
+  const large = (options: Partial<SlideInstanceOptions> = {}): Buffer =>
+    Buffer.from(slide({ frames: many, totalColumns: 8 * COUNT, totalRows: 8, ...options }));
+
+  for (const offsetTable of ['basic', 'extended', 'empty'] as const)
+    for (const fragmentsPerFrame of [1, 3])
+      for (const padFragments of [true, false])
+        test(`${offsetTable} offset table, ${fragmentsPerFrame} fragment(s) a frame, padded: ${padFragments}`, async () => {
+          const bytes = large({ offsetTable, fragmentsPerFrame, padFragments });
+          expectFrames(await framesOf(bytes), padFragments ? padded(many) : many);
+        });
+
+  /** Where the values of the Basic Offset Table begin. */
+  const tableOf = (bytes: Buffer): number => bytes.indexOf(Buffer.from([0xe0, 0x7f, 0x10, 0x00])) + 20;
+
+  test.each([
+    ['counts no item headers', (offset: number, frame: number) => offset - 8 * frame],
+    ['begins elsewhere', (offset: number) => offset + 8],
+    [
+      'begins again after some frames',
+      (offset: number, frame: number) => (frame < 700 ? offset : offset % 999),
+    ],
+    ['is wrong in one place', (offset: number, frame: number) => offset + (frame === 700 ? 2 : 0)],
+    ['ends beyond the file', (offset: number, frame: number) => (frame < COUNT - 1 ? offset : 1e9)],
+    ['has zeros only', () => 0],
+  ])('an offset table that %s misleads nobody', async (_, wrong) => {
+    const bytes = large();
+    const at = tableOf(bytes);
+    for (let frame = 0; frame < COUNT; frame++)
+      bytes.writeUInt32LE(wrong(bytes.readUInt32LE(at + 4 * frame), frame), at + 4 * frame);
+    expectFrames(await framesOf(bytes), padded(many));
+  });
+
+  test('that are cut off are refused before any is read', async () => {
+    const bytes = large();
+    expect(await failure(bytes.subarray(0, bytes.length - 20))).toBeInstanceOf(StainError);
+  });
+
+  test('are read although one of them is damaged, and that one is refused', async () => {
+    const bytes = large();
+    const at = tableOf(bytes);
+    const item = at + 4 * COUNT + bytes.readUInt32LE(at + 4 * 701);
+    bytes.writeUInt32LE(0, item);
+    await using folder = await temporaryFolder();
+    await using file = await openPart10(await folder.write('slide.dcm', bytes));
+    await expect(file.frame(701)).rejects.toMatchObject({ code: 'DICOM_INVALID' });
+    expectFrames([await file.frame(700), await file.frame(702)], padded([many[700]!, many[702]!]));
+  });
+});
+
 test('frames beyond 4 GiB are found', async () => {
   await using folder = await temporaryFolder();
   const path = folder.file('large.dcm');

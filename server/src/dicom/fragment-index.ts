@@ -2,10 +2,8 @@
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import type { FileWindow } from './file-window.ts';
+import { basicTable, extendedTable, ITEM, ITEM_HEADER_BYTES, SEQUENCE_END, viewOf } from './offset-tables.ts';
 
-const ITEM = 0xe000fffe;
-const SEQUENCE_END = 0xe0ddfffe;
-const ITEM_HEADER_BYTES = 8;
 /** Twice the number of frames in the largest slide. Fragments may be empty, so the file size sets no limit. */
 const MAX_FRAGMENTS = 4_000_000;
 
@@ -18,7 +16,7 @@ export interface Fragment {
   readonly length: number;
 }
 
-/** Fragments of every frame. Memory: 12 bytes per fragment and 4 per frame. */
+/** The fragments of every frame. Memory: 12 bytes per fragment and 4 per frame. */
 export class FragmentIndex {
   readonly #offsets: Float64Array;
   readonly #lengths: Uint32Array;
@@ -43,19 +41,17 @@ export class FragmentIndex {
 /**
  * Walks the item headers. Offset tables count only if a frame has several fragments: 32-bit tables of large files are
  * often wrong, and with one fragment per frame they add nothing.
- * @param position first byte of the value of Pixel Data
+ * @param table value of the Basic Offset Table
  * @throws DICOM_INVALID, FRAME_INVALID
  */
 export async function indexFragments(
   file: FileWindow,
-  position: number,
+  table: Fragment,
   dataSet: DataSet,
   numberOfFrames: number,
   signal: AbortSignal | undefined,
 ): Promise<FragmentIndex> {
-  const table = await readItem(file, position);
-  if (table === undefined) invalid('no Basic Offset Table', position);
-  const firstItem = position + ITEM_HEADER_BYTES + table.length;
+  const firstItem = table.offset + table.length;
   const { offsets, lengths } = await walk(file, firstItem, signal);
   const count = offsets.length;
   if (count < numberOfFrames)
@@ -82,6 +78,11 @@ export async function indexFragments(
   borders.set(starts);
   borders[numberOfFrames] = count;
   return new FragmentIndex(offsets, lengths, borders);
+}
+
+/** Value of the Basic Offset Table. @param position first byte of the value of Pixel Data @throws DICOM_INVALID */
+export async function readTable(file: FileWindow, position: number): Promise<Fragment> {
+  return (await readItem(file, position)) ?? invalid('no Basic Offset Table', position);
 }
 
 async function walk(
@@ -137,25 +138,6 @@ async function isTag(file: FileWindow, position: number): Promise<boolean> {
   return tag === ITEM || tag === SEQUENCE_END;
 }
 
-/** Undefined unless it has exactly one entry per frame. */
-function extendedTable(dataSet: DataSet, numberOfFrames: number): number[] | undefined {
-  const bytes = dataSet.bytes('ExtendedOffsetTable');
-  if (bytes?.length !== 8 * numberOfFrames) return undefined;
-  const view = viewOf(bytes);
-  return Array.from({ length: numberOfFrames }, (_, i) => Number(view.getBigUint64(8 * i, true)));
-}
-
-/** Undefined unless it has exactly one entry per frame; otherwise it is not read, however long it is. */
-async function basicTable(
-  file: FileWindow,
-  { offset, length }: Fragment,
-  numberOfFrames: number,
-): Promise<number[] | undefined> {
-  if (length !== 4 * numberOfFrames) return undefined;
-  const view = viewOf(await file.read(offset, length));
-  return Array.from({ length: numberOfFrames }, (_, i) => view.getUint32(4 * i, true));
-}
-
 /** First fragment of each frame according to an offset table; undefined unless it points to fragments in order. */
 function startsFromTable(
   table: readonly number[] | undefined,
@@ -193,10 +175,6 @@ async function startsFromCodestreams(
     if (starts.length > numberOfFrames || starts[0] !== 0) return undefined;
   }
   return starts.length === numberOfFrames ? Uint32Array.from(starts) : undefined;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function invalid(what: string, at: number): never {

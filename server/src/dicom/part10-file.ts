@@ -1,14 +1,11 @@
 /** A Part 10 file on disk, of any size: its header is in memory, its frames are read one by one. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { isWholeLength } from '../../../core/src/codec/frame-format.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import { FileWindow } from './file-window.ts';
-import { type Fragment, indexFragments } from './fragment-index.ts';
+import { encapsulatedFrames, nativeFrames } from './frames-in-file.ts';
 import { type ReserveHeader, readPart10Header } from './part10-header.ts';
 
-/** No frame of a slide comes near this; it limits what a damaged length can make us allocate. */
-const MAX_FRAME_BYTES = 512 * 1024 * 1024;
 const DEFAULT_MAX_HEADER_BYTES = 256e6;
 
 export interface OpenOptions {
@@ -37,7 +34,7 @@ export interface Part10File extends AsyncDisposable {
    * @throws FRAME_INVALID
    */
   frame(index: number): Promise<Uint8Array>;
-  /** Size of what `frame` returns. @throws FRAME_INVALID */
+  /** Size of what `frame` returns, or a little more. @throws FRAME_INVALID */
   frameLength(index: number): number;
   close(): Promise<void>;
 }
@@ -79,28 +76,17 @@ async function describe(
   const numberOfFrames = dataSet.number('NumberOfFrames') ?? 1;
   if (!Number.isInteger(numberOfFrames) || numberOfFrames < 1)
     throw new StainError('DICOM_INVALID', `Number of Frames is ${numberOfFrames}.`);
-  let fragmentsOf: (index: number) => readonly Fragment[];
-  if (pixelData.length === undefined) {
-    const index = await indexFragments(window, pixelData.offset, dataSet, numberOfFrames, signal);
-    window.forget();
-    fragmentsOf = (frame) => index.fragments(frame);
-  } else {
-    const length = nativeFrameLength(dataSet, numberOfFrames, pixelData.length);
-    if (pixelData.offset + pixelData.length > size)
-      throw new StainError('DICOM_INVALID', `The file ends at byte ${size}, before its Pixel Data end.`);
-    fragmentsOf = (frame) => [{ offset: pixelData.offset + frame * length, length }];
-  }
-
-  const requireFrame = (index: number): readonly Fragment[] => {
+  const located =
+    pixelData.length === undefined
+      ? await encapsulatedFrames(window, pixelData.offset, dataSet, numberOfFrames, signal)
+      : nativeFrames(window, pixelData.offset, pixelData.length, dataSet, numberOfFrames);
+  const requireFrame = (index: number): void => {
     if (!Number.isInteger(index) || index < 0 || index >= numberOfFrames)
       throw new StainError(
         'FRAME_INVALID',
         `There is no frame ${index + 1}; the instance has ${numberOfFrames}.`,
       );
-    return fragmentsOf(index);
   };
-  const frameLength = (index: number): number =>
-    requireFrame(index).reduce((sum, { length }) => sum + length, 0);
   const room = held.move();
   const close = (): Promise<void> => {
     room.dispose();
@@ -113,46 +99,15 @@ async function describe(
     sopInstanceUid,
     numberOfFrames,
     byteLength: size,
-    frameLength,
+    frameLength(index) {
+      requireFrame(index);
+      return located.frameLength(index);
+    },
     async frame(index) {
-      const length = frameLength(index);
-      if (length === 0 || length > MAX_FRAME_BYTES)
-        throw new StainError('FRAME_INVALID', `Frame ${index + 1} has ${length} bytes.`, {
-          data: { frame: index, length },
-        });
-      const [first, ...others] = requireFrame(index);
-      if (others.length === 0) return window.readOn(first!.offset, length);
-      const bytes = new Uint8Array(length);
-      let at = 0;
-      // One after the other: a malicious frame may have millions of fragments.
-      for (const fragment of requireFrame(index)) {
-        bytes.set(await window.read(fragment.offset, fragment.length), at);
-        at += fragment.length;
-      }
-      return bytes;
+      requireFrame(index);
+      return located.frame(index);
     },
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Size of one uncompressed frame (PS3.5 section 8.1.1). */
-function nativeFrameLength(dataSet: DataSet, numberOfFrames: number, available: number): number {
-  const size = (keyword: string): number => dataSet.number(keyword) ?? 0;
-  const whole = dataSet.number('SamplesPerPixel') ?? 1;
-  /** Size of one sample per pixel. */
-  const plane = size('Rows') * size('Columns') * (size('BitsAllocated') / 8);
-  // Two chrominance samples for every two pixels: on average two samples per pixel. Frames decompressed by an archive
-  // keep that name but have all samples. Any other length means that some are missing.
-  const isNamed = dataSet.string('PhotometricInterpretation') === 'YBR_FULL_422';
-  const length = plane * (isNamed && isWholeLength(available, plane * 2 * numberOfFrames) ? 2 : whole);
-  if (!Number.isInteger(length) || length <= 0)
-    throw new StainError('DICOM_INVALID', 'Rows, Columns or Bits Allocated is missing or zero.');
-  if (length * numberOfFrames > available)
-    throw new StainError(
-      'FRAME_INVALID',
-      `${numberOfFrames} frames of ${length} bytes are announced, but the Pixel Data have ${available} bytes.`,
-      { data: { numberOfFrames, frameBytes: length, available } },
-    );
-  return length;
 }

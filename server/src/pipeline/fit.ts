@@ -51,6 +51,8 @@ export interface Fit extends Stain {
 
 export interface FitOptions {
   readonly signal: AbortSignal;
+  /** The glass is known before the rest, and will not change. */
+  readonly onGlass?: (glass: Glass) => void;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -72,6 +74,8 @@ export async function fitStain(
     { halo, alignment, coreSize: SAMPLE_CORE },
     options.signal,
   );
+  const glass = rounded(survey.glass);
+  options.onGlass?.(glass);
   const { windows, min, population, ahead } = sampleOf(survey.windows, base, network.model);
   const sums = new Float64Array(network.model.classes * SUMS_PER_CLASS);
   const parts: Float64Array[] = [];
@@ -99,7 +103,7 @@ export async function fitStain(
   enough.abort();
   const tissue = seen.reduce((total, window) => total + window.tissue, 0);
   requireTissue(tissue);
-  const aboveGlass = densityOf(seen) - survey.glass.density;
+  const aboveGlass = densityOf(seen) - glass.density;
   const classes = classStatistics(sums);
   // The graph does not count foreign colours: whatever its sums lack was foreign.
   const foreign = Math.max(0, 1 - massOf(sums) / pixels) * (pixels / tissue);
@@ -108,9 +112,9 @@ export async function fitStain(
     classes,
     densities: densityStatistics(sums),
     gain,
-    glassDensity: survey.glass.density,
-    glass: survey.glass,
-    fade: fadeOf(survey.glass.density),
+    glassDensity: glass.density,
+    glass,
+    fade: fadeOf(glass.density),
     sampledTiles: parts.length,
     pixels,
     tissueFraction: survey.tissueFraction,

@@ -3,10 +3,9 @@
 import { asYbrFull422 } from '../../../core/src/codec/jpeg.ts';
 import { JPEG_BASELINE } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
-import type { Rgb } from '../../../core/src/image/raster.ts';
 import { noteText } from '../../../core/src/notes.ts';
-import { densityAt } from '../../../core/src/stain/optical-density.ts';
-import type { Fade } from '../../../core/src/stain/stain.ts';
+import { densityAt, type Glass } from '../../../core/src/stain/optical-density.ts';
+import { fadeOf } from '../../../core/src/stain/stain.ts';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { mapAtOnce } from '../sharing/map-at-once.ts';
@@ -36,17 +35,16 @@ export interface FoundGlass {
  * A stored frame is passed through if the result has the same encoding and colours: JPEG baseline in YCbCr, with no ICC
  * profile to apply. Any other frame is decoded and encoded again, without the network.
  *
- * @param fade of the transfer: whatever is not denser than its lower end is glass
- * @param absent colour of areas for which the slide has no tile
+ * @param glass of the slide: whatever is not denser than the lower end of its fade is glass
  */
 export async function findGlassTiles(
   open: SlidePixels,
-  fade: Fade,
-  absent: Rgb,
+  glass: Glass,
   output: Pick<EncodeOptions, 'encoding' | 'quality'>,
   codecs: CodecPool,
   signal: AbortSignal,
 ): Promise<FoundGlass> {
+  const fade = fadeOf(glass.density);
   const level = open.glassLevel;
   if (!level) return { tiles: undefined, notes: [] };
   const map = await readMap(open, level, fade.low, signal);
@@ -57,7 +55,7 @@ export async function findGlassTiles(
     };
   const tiles: GlassTiles = {
     map,
-    absent,
+    absent: glass.colour,
     pixels: open.readFrame,
     async frame(level, position, reader) {
       if (output.encoding === 'jpeg' && !open.colour.table) {

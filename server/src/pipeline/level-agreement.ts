@@ -178,13 +178,18 @@ function mappedMean(
   tables: LinearTables,
 ): Uint8Array {
   const [left, right] = [Math.max(0, x), Math.min(across, x + width)];
+  const [top, bottom] = [Math.max(0, y), Math.min(down, y + height)];
+  const count = Math.max(0, right - left) * Math.max(0, bottom - top);
+  const mapped = new Uint8Array(count * 3);
+  for (let row = top, at = 0; at < mapped.length; row++)
+    for (let from = (row * across + left) * 3; from < (row * across + right) * 3; )
+      mapped[at++] = rgb[from++]!;
+  applyTables(tables, mapped);
   const sums = [0, 0, 0];
-  let count = 0;
-  for (let row = Math.max(0, y); row < Math.min(down, y + height); row++) {
-    const mapped = rgb.slice((row * across + left) * 3, (row * across + right) * 3);
-    applyTables(tables, mapped);
-    for (let i = 0; i < mapped.length; i++) sums[i % 3]! += mapped[i]!;
-    count += right - left;
+  for (let i = 0; i < mapped.length; i += 3) {
+    sums[0]! += mapped[i]!;
+    sums[1]! += mapped[i + 1]!;
+    sums[2]! += mapped[i + 2]!;
   }
   return Uint8Array.from(sums, (sum) => Math.round(sum / Math.max(1, count)));
 }

@@ -8,6 +8,7 @@ import type { NormalizationRequest } from '../../../core/src/contract/index.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import { WHITE } from '../../../core/src/image/raster.ts';
 import { noteText } from '../../../core/src/notes.ts';
+import type { Glass } from '../../../core/src/stain/optical-density.ts';
 import { makeTransfer, type Transfer } from '../../../core/src/stain/transfer.ts';
 import { type ColourMap, colourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
@@ -18,7 +19,7 @@ import type { GlassTiles } from './build-levels.ts';
 import { type DerivationFacts, isRepeatable } from './derivations.ts';
 import type { NormalizationEnvironment } from './environment.ts';
 import { type Fit, fitStain } from './fit.ts';
-import { findGlassTiles } from './glass-tiles.ts';
+import { type FoundGlass, findGlassTiles } from './glass-tiles.ts';
 import { imagesOf } from './inspect-series.ts';
 import { disagreeingLevels } from './level-agreement.ts';
 import { estimateRatios } from './lossy-ratio.ts';
@@ -69,12 +70,25 @@ export async function prepareSeries(
   >,
   options: PrepareOptions,
 ): Promise<PreparedSeries> {
-  const { signal, onFit = async () => {} } = options;
+  const { onFit = async () => {} } = options;
   const { slide, colour } = open;
   const { derivations, destination } = environment;
   const images = imagesOf(slide);
   using _ = open.holdSmallLevels();
+  // The search for glass goes on beside the fit: it ends with this function, however that ends.
+  using work = withinScope(options.signal);
+  const { signal } = work;
   const encode = { encoding: request.encoding, quality: request.quality };
+  let search: { readonly glass: Glass; readonly found: Promise<FoundGlass> } | undefined;
+  const searchGlass = (glass: Glass): Promise<FoundGlass> => {
+    if (!isDeepStrictEqual(search?.glass, glass)) {
+      const found = findGlassTiles(open, glass, encode, environment.codecs, signal);
+      // Reported where it is awaited, if it is.
+      found.catch(() => {});
+      search = { glass, found };
+    }
+    return search!.found;
+  };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const begun = await factsOf(identity, request, network, environment, signal);
     const fit =
@@ -82,13 +96,13 @@ export async function prepareSeries(
       options.fit ??
       (await fitStain(open.base(WHITE), open.overviews(WHITE), network, {
         signal,
+        onGlass: (glass) => void searchGlass(glass),
         ...(options.onFitProgress && { onProgress: options.onFitProgress }),
       }));
     requireHe(fit, request);
     await onFit(fit);
     const transfer = makeTransfer(request.transfer, fit, template, network.model.classNames);
-    const absent = fit.glass.colour;
-    const glass = await findGlassTiles(open, transfer.fade, absent, encode, environment.codecs, signal);
+    const glass = await searchGlass(fit.glass);
     const isLinear = transfer.name === 'linear';
     const colours = isLinear ? colourMap(colour.table, transfer.tables) : undefined;
     const isEstimated = colours && encode.encoding === 'jpeg' && !begun;
@@ -138,6 +152,15 @@ export async function prepareSeries(
     };
   }
   throw new StainError('INTERNAL', 'The stored fit of the series is not the one that was written.');
+}
+
+/** A signal that also fires when it is disposed of. */
+function withinScope(signal: AbortSignal): { readonly signal: AbortSignal } & Disposable {
+  const left = new AbortController();
+  return {
+    signal: AbortSignal.any([signal, left.signal]),
+    [Symbol.dispose]: () => left.abort(),
+  };
 }
 
 function builtNote({ totalColumns, totalRows }: Level): string {
