@@ -1,5 +1,8 @@
 /** `rules`: what a rule names must exist. */
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -21,10 +24,14 @@ afterEach(() => rm(folder, { recursive: true }));
 const RULE = { name: 'skin', match: {}, template: 'he-pink-violet' };
 
 async function check(...rules: object[]): Promise<RulesResult> {
-  return checkWith({}, ...rules);
+  return checkWith({}, false, ...rules);
 }
 
-async function checkWith(settings: Record<string, string>, ...rules: object[]): Promise<RulesResult> {
+async function checkWith(
+  settings: Record<string, string>,
+  dryRun: boolean,
+  ...rules: object[]
+): Promise<RulesResult> {
   const file = join(folder, 'rules.json');
   await writeFile(file, JSON.stringify({ rules }));
   await using composition = compose(
@@ -37,7 +44,7 @@ async function checkWith(settings: Record<string, string>, ...rules: object[]): 
       },
     }),
   );
-  return rulesCommand({ dryRun: false, days: 7 }, composition, new AbortController().signal);
+  return rulesCommand({ dryRun, days: 7 }, composition, new AbortController().signal);
 }
 
 /** As somebody makes a template in the viewer. */
@@ -48,6 +55,33 @@ async function makeTemplate(id: string): Promise<void> {
   await templates.add(templateOf(id), null, { id: null, isAdministrator: true }, false);
   await opened.close();
 }
+
+it('a dry run goes on after a series whose header cannot be read', async () => {
+  const row = (uid: string, station: object = {}) => ({
+    '0020000D': { vr: 'UI', Value: ['1.2'] },
+    '0020000E': { vr: 'UI', Value: [uid] },
+    ...station,
+  });
+  const named = { '00081010': { vr: 'SH', Value: ['scanner'] } };
+  // What has been deleted since it was listed has no instances.
+  const archive = createServer(({ url }, response) => {
+    const found = url!.startsWith('/series') ? [row('1.2.3'), row('1.2.4', named)] : [];
+    response.setHeader('Content-Type', 'application/dicom+json').end(JSON.stringify(found));
+  }).listen(0, '127.0.0.1');
+  await once(archive, 'listening');
+  try {
+    const { port } = archive.address() as AddressInfo;
+    const settings = { STAIN_DICOMWEB_URL: `http://127.0.0.1:${port}` };
+    const result = await checkWith(settings, true, { ...RULE, match: { StationName: 'scanner' } });
+    expect(result.series).toMatchObject([
+      { seriesInstanceUid: '1.2.3', rules: [], unread: 'SERIES_NOT_FOUND' },
+      { seriesInstanceUid: '1.2.4', rules: ['skin'] },
+    ]);
+    expect(describeRules(result)).toContain('header cannot be read (SERIES_NOT_FOUND)');
+  } finally {
+    archive.close();
+  }
+});
 
 it('calls rules valid whose templates and models exist', async () => {
   expect(describeRules(await check(RULE))).toContain('1 rules, all valid.');
@@ -86,7 +120,7 @@ it('says what it cannot check while a service has the database open', async () =
 });
 
 it('misses the acceptances without which a service does not start', async () => {
-  await expect(checkWith({ STAIN_RULES_ACCEPTANCE: join(folder, 'missing') }, RULE)).rejects.toThrow(
+  await expect(checkWith({ STAIN_RULES_ACCEPTANCE: join(folder, 'missing') }, false, RULE)).rejects.toThrow(
     /rules.acceptance: the file or folder cannot be read/,
   );
 });

@@ -235,6 +235,27 @@ it('rejects what a later revision replaces, and goes on where that fails', async
   expect(faults).toHaveLength(1);
 });
 
+it('one that was once gone is looked for again: an archive that rebuilds its index shows nothing for a while', async () => {
+  results = openResults({});
+  await store();
+  await results.close();
+  await jobs.database.query(`UPDATE ${RESULT} SET finding = 'GONE', checked_at = now() - interval '2 days'`);
+  expect(await state()).toBe('GONE');
+  const asked: string[] = [];
+  const archive = {
+    async searchSeries({ SeriesInstanceUID }: { SeriesInstanceUID: string }) {
+      asked.push(SeriesInstanceUID);
+      return [];
+    },
+    searchInstances: async () => [],
+  };
+  results = openResults(
+    { STAIN_RESULTS_CHECK_DAYS: '1' },
+    { archivesOf: () => ({ source: archive, destination: archive }) as never, onFault: () => {} },
+  );
+  await expect.poll(() => asked).toContain(first);
+});
+
 describe('a result whose archive has left the settings', () => {
   const gone = new StainError('ARCHIVE_NOT_FOUND', 'There is no archive.');
   let faults: unknown[] = [];

@@ -159,6 +159,9 @@ describe('a search', () => {
     expect(await problemOf(`${root}/series`)).toEqual({ status: 400, code: 'REQUEST_INVALID' });
     expect(await problemOf(`${root}/instances?Rows=128`)).toEqual({ status: 400, code: 'REQUEST_INVALID' });
     expect(await jsonOf(`${root}/series?SeriesInstanceUID=2.25.1`)).toEqual([]);
+    const [other] = await seriesIn(root, studyOf(NAMES[1]!));
+    const both = await jsonOf(`${root}/series?SeriesInstanceUID=${uid},2.25.1,${other}`);
+    expect(both.map((row) => textOf(row, '0020000E'))).toEqual([uid, other]);
   });
 
   it('returns patient and study attributes, but not those of the source series', async () => {
