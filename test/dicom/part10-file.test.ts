@@ -1,7 +1,10 @@
 import { open } from 'node:fs/promises';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { StainError } from '../../core/src/errors.ts';
+import { DataSet } from '../../server/src/dicom/dataset.ts';
+import type { FileWindow } from '../../server/src/dicom/file-window.ts';
+import { statedBorders } from '../../server/src/dicom/offset-tables.ts';
 import { openPart10 } from '../../server/src/dicom/part10-file.ts';
 import {
   EXPLICIT_LITTLE_ENDIAN,
@@ -29,14 +32,14 @@ function slide(options: Partial<SlideInstanceOptions>): Uint8Array {
   });
 }
 
-async function framesOf(bytes: Uint8Array): Promise<Uint8Array[]> {
+async function framesOf(bytes: Uint8Array, isReadInPart = false): Promise<Uint8Array[]> {
   await using folder = await temporaryFolder();
-  await using file = await openPart10(await folder.write('slide.dcm', bytes));
+  await using file = await openPart10(await folder.write('slide.dcm', bytes), { isReadInPart });
   return await Promise.all(Array.from({ length: file.numberOfFrames }, (_, i) => file.frame(i)));
 }
 
-async function failure(bytes: Uint8Array): Promise<unknown> {
-  return framesOf(bytes).then(
+async function failure(bytes: Uint8Array, isReadInPart = false): Promise<unknown> {
+  return framesOf(bytes, isReadInPart).then(
     () => undefined,
     (error: unknown) => error,
   );
@@ -185,7 +188,7 @@ describe('damage', () => {
   });
 });
 
-describe('many frames', () => {
+describe('many frames, of which some are read', () => {
   const COUNT = 1200;
   const many = frames(COUNT, 10).map((frame) => frame.subarray(0, 10 + (frame.length % 37)));
   const large = (options: Partial<SlideInstanceOptions> = {}): Buffer =>
@@ -196,7 +199,7 @@ describe('many frames', () => {
       for (const padFragments of [true, false])
         test(`${offsetTable} offset table, ${fragmentsPerFrame} fragment(s) a frame, padded: ${padFragments}`, async () => {
           const bytes = large({ offsetTable, fragmentsPerFrame, padFragments });
-          expectFrames(await framesOf(bytes), padFragments ? padded(many) : many);
+          expectFrames(await framesOf(bytes, true), padFragments ? padded(many) : many);
         });
 
   /** Where the values of the Basic Offset Table begin. */
@@ -217,12 +220,32 @@ describe('many frames', () => {
     const at = tableOf(bytes);
     for (let frame = 0; frame < COUNT; frame++)
       bytes.writeUInt32LE(wrong(bytes.readUInt32LE(at + 4 * frame), frame), at + 4 * frame);
+    expectFrames(await framesOf(bytes, true), padded(many));
     expectFrames(await framesOf(bytes), padded(many));
+  });
+
+  test('a frame has the size that is told, even where the table says less', async () => {
+    const bytes = large();
+    const at = tableOf(bytes);
+    // A fragment of 2 bytes within the frame, and an entry that ends after it.
+    const item = at + 4 * COUNT + bytes.readUInt32LE(at + 4 * 701);
+    bytes.writeUInt32LE(bytes.readUInt32LE(at + 4 * 701) + 10, at + 4 * 702);
+    await using folder = await temporaryFolder();
+    await using file = await openPart10(await folder.write('slide.dcm', bytes), { isReadInPart: true });
+    expect(await file.frameLength(701)).toBe(bytes.readUInt32LE(item + 4));
+    expect(await file.frame(701)).toHaveLength(bytes.readUInt32LE(item + 4));
+  });
+
+  test('no table is read for more frames than any slide has', async () => {
+    const file = { size: 1e10, read: vi.fn() } as unknown as FileWindow;
+    const table = { offset: 1000, length: 4 * 5e6 };
+    expect(await statedBorders(file, table, new DataSet(), 5e6, undefined)).toBeUndefined();
+    expect(file.read).not.toHaveBeenCalled();
   });
 
   test('that are cut off are refused before any is read', async () => {
     const bytes = large();
-    expect(await failure(bytes.subarray(0, bytes.length - 20))).toBeInstanceOf(StainError);
+    expect(await failure(bytes.subarray(0, bytes.length - 20), true)).toBeInstanceOf(StainError);
   });
 
   test('are read although one of them is damaged, and that one is refused', async () => {
@@ -231,7 +254,7 @@ describe('many frames', () => {
     const item = at + 4 * COUNT + bytes.readUInt32LE(at + 4 * 701);
     bytes.writeUInt32LE(0, item);
     await using folder = await temporaryFolder();
-    await using file = await openPart10(await folder.write('slide.dcm', bytes));
+    await using file = await openPart10(await folder.write('slide.dcm', bytes), { isReadInPart: true });
     await expect(file.frame(701)).rejects.toMatchObject({ code: 'DICOM_INVALID' });
     expectFrames([await file.frame(700), await file.frame(702)], padded([many[700]!, many[702]!]));
   });
@@ -262,7 +285,7 @@ test('frames beyond 4 GiB are found', async () => {
   await file.write(last, 0, last.length, start + 2 * (8 + large));
   await file.close();
   await using opened = await openPart10(path);
-  expect(opened.frameLength(1)).toBe(large);
+  expect(await opened.frameLength(1)).toBe(large);
   expect(await opened.frame(2)).toEqual(Uint8Array.of(1, 2, 3, 4));
   await expect(opened.frame(0)).rejects.toMatchObject({ code: 'FRAME_INVALID' });
 });

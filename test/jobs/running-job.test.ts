@@ -81,7 +81,9 @@ it('an outcome is written again while the database is away, but not when the dat
   expect(away.faults).toMatchObject([{ code: 'DATABASE_UNAVAILABLE' }]);
 
   finish.mockRejectedValue(new Error('invalid input syntax for type json'));
-  await expect(attempt({ records }).job.finished()).rejects.toThrow('invalid input syntax');
+  const refused = attempt({ records });
+  await expect(refused.job.finished()).rejects.toThrow('invalid input syntax');
+  expect(refused.faults).toHaveLength(1);
   expect(finish).toHaveBeenCalledTimes(3);
 });
 

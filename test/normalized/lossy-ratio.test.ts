@@ -25,7 +25,7 @@ it('is estimated within 15 % of the size of the frames, on every level', { timeo
     for (const name of names) {
       await using file = await openPart10(join(result, name));
       let bytes = 0;
-      for (let frame = 0; frame < file.numberOfFrames; frame++) bytes += file.frameLength(frame);
+      for (let frame = 0; frame < file.numberOfFrames; frame++) bytes += await file.frameLength(frame);
       const { dataset, numberOfFrames } = file;
       const pixels = numberOfFrames * dataset.number('Rows')! * dataset.number('Columns')!;
       const told = Number(dataset.strings('LossyImageCompressionRatio').at(-1));

@@ -50,3 +50,21 @@ it('frames of small levels are read once while they are held, and again afterwar
   }
   expect(await look()).toBe(9);
 });
+
+it('frames that are larger than their pixels are not held', async () => {
+  const small = tiledLevel(64, 64, SIDE);
+  let read = 0;
+  const open = slidePixels({
+    slide: { levels: [tiledLevel(4000, 4000, SIDE), small] } as unknown as Slide,
+    colour: { table: undefined } as unknown as Colour,
+    codecs: { decode: async () => new Uint8Array(SIDE * SIDE * 3) } as unknown as CodecPool,
+    readFrame: async () => ({ bytes: new Uint8Array(SIDE * SIDE * 3 + (read++ % 2)) }) as never,
+    isLossy: () => true,
+  });
+  using _ = open.holdSmallLevels();
+  const all = { x: 0, y: 0, width: 64, height: 64 };
+  await open.pixels(small, WHITE).read(all, signal);
+  await open.pixels(small, WHITE).read(all, signal);
+  // Every second one was read again.
+  expect(read).toBe(16 + 8);
+});

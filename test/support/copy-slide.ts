@@ -28,6 +28,8 @@ export async function copySample(
   const [studyInstanceUid, seriesInstanceUid] = [testUid(`${name} study`), testUid(`${name} series`)];
   const files = levels.map(async (level) => {
     await using file = await openPart10(join(repository, `scripts/sample/level-${level}.dcm`));
+    const lengths: number[] = [];
+    for (let frame = 0; frame < file.numberOfFrames; frame++) lengths.push(await file.frameLength(frame));
     const copy = new EncapsulatedInstance({
       dataset: file.dataset.with({
         ...attributes(level),
@@ -38,7 +40,7 @@ export async function copySample(
       transferSyntaxUid: file.transferSyntaxUid,
       spool: {
         frameCount: file.numberOfFrames,
-        frameLength: file.frameLength,
+        frameLength: (frame) => lengths[frame]!,
         async *frames() {
           for (let frame = 0; frame < file.numberOfFrames; frame++) yield file.frame(frame);
         },

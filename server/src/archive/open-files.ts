@@ -94,6 +94,7 @@ export class OpenFiles {
       signal: AbortSignal.any([this.#closed.signal, abort.signal]),
       maxHeaderBytes: this.#options.maxHeaderBytes,
       reserve: (bytes: number, signal: AbortSignal) => this.#reserve(bytes, signal),
+      isReadInPart: true,
     };
     const isDeflated = transferSyntaxUid === DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
     const file = isDeflated ? openInflated(path, this.#options, options) : openPart10(path, options);

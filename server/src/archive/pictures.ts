@@ -42,8 +42,9 @@ export class Pictures {
    * @throws FRAME_TOO_LARGE, FRAME_INVALID, the reason of the signal
    */
   async stored(file: Part10File, index: number, signal: AbortSignal): Promise<HeldFrame> {
-    const room = await this.#reserve(Math.ceil(file.frameLength(index) / BYTES_PER_PIXEL), signal);
-    return this.#held(room, () => file.frame(index));
+    const length = await file.frameLength(index, signal);
+    const room = await this.#reserve(Math.ceil(length / BYTES_PER_PIXEL), signal);
+    return this.#held(room, () => file.frame(index, signal));
   }
 
   /**
@@ -61,7 +62,8 @@ export class Pictures {
       photometricInterpretation: dataset.string('PhotometricInterpretation') ?? 'RGB',
       planarConfiguration: dataset.number('PlanarConfiguration') ?? 0,
     };
-    return this.decodedFrame(format, file.frameLength(index), () => file.frame(index), signal);
+    const length = await file.frameLength(index, signal);
+    return this.decodedFrame(format, length, () => file.frame(index, signal), signal);
   }
 
   /**

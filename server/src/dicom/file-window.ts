@@ -55,11 +55,6 @@ export class FileWindow {
 
   /** Same as `read`, but reads ahead if one copy follows another. @throws DICOM_INVALID beyond the end of the file */
   async readOn(position: number, length: number): Promise<Uint8Array> {
-    return (await this.lookOn(position, length)).slice();
-  }
-
-  /** What `readOn` copies: part of what was read ahead, perhaps. */
-  async lookOn(position: number, length: number): Promise<Uint8Array> {
     const isNext = position >= this.#end && position <= this.#end + GAP_BYTES;
     this.#end = position + length;
     const isInside = position >= this.#ahead.start && position + length <= this.#ahead.end;
@@ -69,7 +64,7 @@ export class FileWindow {
       this.#ahead = { start: position, end: position + size, bytes: this.read(position, size) };
     }
     const { start, bytes } = this.#ahead;
-    return (await bytes).subarray(position - start, position - start + length);
+    return (await bytes).slice(position - start, position - start + length);
   }
 
   /** A copy of these bytes. @throws DICOM_INVALID beyond the end of the file */

@@ -40,7 +40,7 @@ export class FragmentIndex {
 
 /**
  * Walks the item headers. Offset tables count only if a frame has several fragments: 32-bit tables of large files are
- * often wrong, and with one fragment per frame they add nothing.
+ * often wrong, and once all fragments are known they add nothing with one fragment per frame.
  * @param table value of the Basic Offset Table
  * @throws DICOM_INVALID, FRAME_INVALID
  */
@@ -140,7 +140,7 @@ async function isTag(file: FileWindow, position: number): Promise<boolean> {
 
 /** First fragment of each frame according to an offset table; undefined unless it points to fragments in order. */
 function startsFromTable(
-  table: readonly number[] | undefined,
+  table: Float64Array | undefined,
   offsets: Float64Array,
   firstItem: number,
 ): Uint32Array | undefined {

@@ -1,19 +1,29 @@
 /** Frames of the pixel data of a file, read one by one. */
+import { untilAborted } from '../../../core/src/abortable.ts';
 import { isWholeLength } from '../../../core/src/codec/frame-format.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from './dataset.ts';
 import type { FileWindow } from './file-window.ts';
 import { type FragmentIndex, indexFragments, readTable } from './fragment-index.ts';
-import { frameIn, statedBorders } from './offset-tables.ts';
+import { ITEM_HEADER_BYTES, statedBorders, statedLength } from './offset-tables.ts';
 
 /** No frame of a slide comes near this; it limits what a damaged length can make us allocate. */
 const MAX_FRAME_BYTES = 512 * 1024 * 1024;
 
+/** @param index 0-based, of a frame that there is */
 export interface FramesInFile {
-  /** @param index 0-based, of a frame that there is @throws FRAME_INVALID */
-  frame(index: number): Promise<Uint8Array>;
-  /** Size of a frame, or a little more. */
-  frameLength(index: number): number;
+  /** @throws FRAME_INVALID */
+  frame(index: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Size of what `frame` returns. */
+  frameLength(index: number, signal?: AbortSignal): Promise<number>;
+}
+
+export interface LocateOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Frames are read here and there: if a table says where, not every fragment is visited. */
+  readonly isReadInPart?: boolean | undefined;
+  /** Ends whatever goes on when the file is closed. */
+  readonly closed: AbortSignal;
 }
 
 /**
@@ -25,42 +35,61 @@ export async function encapsulatedFrames(
   position: number,
   dataSet: DataSet,
   numberOfFrames: number,
-  signal: AbortSignal | undefined,
+  { signal, isReadInPart, closed }: LocateOptions,
 ): Promise<FramesInFile> {
   const table = await readTable(file, position);
-  const byFragments = async (wanted?: AbortSignal): Promise<FramesInFile> => {
+  const visit = async (wanted: AbortSignal | undefined): Promise<FramesInFile> => {
     const index = await indexFragments(file, table, dataSet, numberOfFrames, wanted);
     file.forget();
-    return framesOf(file, index);
+    return visitedFrames(file, index);
   };
-  const borders = await statedBorders(file, table, dataSet, numberOfFrames);
-  if (!borders) return byFragments(signal);
+  const borders = isReadInPart && (await statedBorders(file, table, dataSet, numberOfFrames, signal));
+  if (!borders) return visit(signal);
   file.forget();
-  const lengthOf = (index: number): number => borders[index + 1]! - borders[index]!;
+  return statedFrames(file, borders, () => visit(closed));
+}
+
+/** @param visit finds the frames without the table, which was wrong about one of them */
+function statedFrames(
+  file: FileWindow,
+  borders: Float64Array,
+  visit: () => Promise<FramesInFile>,
+): FramesInFile {
   let visiting: Promise<FramesInFile> | undefined;
   let visited: FramesInFile | undefined;
+  const allVisited = async (signal: AbortSignal | undefined): Promise<FramesInFile> => {
+    visiting ??= visit();
+    try {
+      visited = await (signal ? untilAborted(visiting, signal) : visiting);
+      return visited;
+    } catch (error) {
+      // Damage is there to stay.
+      if (!(error instanceof StainError)) visiting = undefined;
+      throw error;
+    }
+  };
   return {
-    frameLength: lengthOf,
-    async frame(index) {
-      if (!visited) {
-        const found = frameIn(await file.lookOn(borders[index]!, lengthOf(index)));
-        if (found && found.length > 0) return found.slice();
-        // The table is wrong here, and perhaps elsewhere; or else the frame is damaged, and the others are not.
-        visiting ??= byFragments();
-        visited = await visiting;
-      }
-      return visited.frame(index);
+    async frameLength(index, signal) {
+      const stated = visited ? undefined : await statedLength(file, borders, index);
+      return stated ?? (await allVisited(signal)).frameLength(index);
+    },
+    async frame(index, signal) {
+      const length = visited ? undefined : await statedLength(file, borders, index);
+      // Without a length the table is wrong here, and perhaps elsewhere; or else the frame is damaged, and others are not.
+      if (length === undefined) return (await allVisited(signal)).frame(index);
+      requireLength(index, length);
+      return file.readOn(borders[index]! + ITEM_HEADER_BYTES, length);
     },
   };
 }
 
-function framesOf(file: FileWindow, index: FragmentIndex): FramesInFile {
-  const frameLength = (frame: number): number =>
+function visitedFrames(file: FileWindow, index: FragmentIndex): FramesInFile {
+  const lengthOf = (frame: number): number =>
     index.fragments(frame).reduce((sum, { length }) => sum + length, 0);
   return {
-    frameLength,
+    frameLength: async (frame) => lengthOf(frame),
     async frame(frame) {
-      const length = frameLength(frame);
+      const length = lengthOf(frame);
       requireLength(frame, length);
       const [first, ...others] = index.fragments(frame);
       if (others.length === 0) return file.readOn(first!.offset, length);
@@ -88,7 +117,7 @@ export function nativeFrames(
   if (position + available > file.size)
     throw new StainError('DICOM_INVALID', `The file ends at byte ${file.size}, before its Pixel Data end.`);
   return {
-    frameLength: () => length,
+    frameLength: async () => length,
     async frame(index) {
       requireLength(index, length);
       return file.readOn(position + index * length, length);

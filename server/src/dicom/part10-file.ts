@@ -17,6 +17,8 @@ export interface OpenOptions {
    * closed.
    */
   readonly reserve?: ReserveHeader;
+  /** Frames are read here and there, so that not all of them have to be found at once. */
+  readonly isReadInPart?: boolean;
 }
 
 export interface Part10File extends AsyncDisposable {
@@ -33,23 +35,20 @@ export interface Part10File extends AsyncDisposable {
    * The bytes of a frame: the codestream (including padding), or the uncompressed samples. @param index 0-based
    * @throws FRAME_INVALID
    */
-  frame(index: number): Promise<Uint8Array>;
-  /** Size of what `frame` returns, or a little more. @throws FRAME_INVALID */
-  frameLength(index: number): number;
+  frame(index: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Size of what `frame` returns. @throws FRAME_INVALID */
+  frameLength(index: number, signal?: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
 
 /**
- * Reads the header and locates every frame; the pixels stay on disk.
+ * Reads the header and finds the frames; the pixels stay on disk.
  * @throws DICOM_INVALID, FRAME_INVALID, TRANSFER_SYNTAX_UNSUPPORTED
  */
-export async function openPart10(
-  path: string,
-  { signal, maxHeaderBytes, reserve }: OpenOptions = {},
-): Promise<Part10File> {
+export async function openPart10(path: string, options: OpenOptions = {}): Promise<Part10File> {
   const file = await open(path, 'r');
   try {
-    return await describe(file, maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, signal, reserve);
+    return await describe(file, options);
   } catch (error) {
     await file.close();
     throw error;
@@ -58,9 +57,7 @@ export async function openPart10(
 
 async function describe(
   file: FileHandle,
-  maxHeaderBytes: number,
-  signal: AbortSignal | undefined,
-  reserve: ReserveHeader | undefined,
+  { signal, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES, reserve, isReadInPart }: OpenOptions,
 ): Promise<Part10File> {
   using held = new DisposableStack();
   const { size } = await file.stat();
@@ -76,9 +73,14 @@ async function describe(
   const numberOfFrames = dataSet.number('NumberOfFrames') ?? 1;
   if (!Number.isInteger(numberOfFrames) || numberOfFrames < 1)
     throw new StainError('DICOM_INVALID', `Number of Frames is ${numberOfFrames}.`);
+  const closing = new AbortController();
   const located =
     pixelData.length === undefined
-      ? await encapsulatedFrames(window, pixelData.offset, dataSet, numberOfFrames, signal)
+      ? await encapsulatedFrames(window, pixelData.offset, dataSet, numberOfFrames, {
+          signal,
+          isReadInPart,
+          closed: closing.signal,
+        })
       : nativeFrames(window, pixelData.offset, pixelData.length, dataSet, numberOfFrames);
   const requireFrame = (index: number): void => {
     if (!Number.isInteger(index) || index < 0 || index >= numberOfFrames)
@@ -90,6 +92,7 @@ async function describe(
   const room = held.move();
   const close = (): Promise<void> => {
     room.dispose();
+    closing.abort(new StainError('SHUTTING_DOWN', 'The file is closed.'));
     return file.close();
   };
   return {
@@ -99,13 +102,13 @@ async function describe(
     sopInstanceUid,
     numberOfFrames,
     byteLength: size,
-    frameLength(index) {
+    async frameLength(index, wanted) {
       requireFrame(index);
-      return located.frameLength(index);
+      return located.frameLength(index, wanted);
     },
-    async frame(index) {
+    async frame(index, wanted) {
       requireFrame(index);
-      return located.frame(index);
+      return located.frame(index, wanted);
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -145,8 +145,9 @@ export class RunningJob {
       try {
         return await write();
       } catch (error) {
-        if (this.#stopping.signal.aborted || toStainError(error).code !== 'DATABASE_UNAVAILABLE') throw error;
+        if (this.#stopping.signal.aborted) throw error;
         this.#options.onFault(error);
+        if (toStainError(error).code !== 'DATABASE_UNAVAILABLE') throw error;
         await pause(FINISH_RETRY_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
       }
     }

@@ -6,10 +6,11 @@
 import type { NormalizationRequest } from '../../../core/src/contract/index.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
+import { extentOnBase } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import { derivedHeaders } from './derived-headers.ts';
 import type { NormalizationEnvironment } from './environment.ts';
-import { type FrameMapping, isGlassFrame, mapFrames } from './map-frames.ts';
+import { type FrameMapping, mapFrames } from './map-frames.ts';
 import { fingerprintOf, resolveMeans } from './means.ts';
 import { prepareSeries } from './prepare-series.ts';
 import { openRemoteSeries } from './remote-series.ts';
@@ -69,7 +70,7 @@ export async function openComputedSeries(
     async frame(image, frame, reader) {
       const level = images[image]!;
       const position = requireFrame(level, frame);
-      const isGlass = isGlassFrame(glass?.map, level, frame);
+      const isGlass = glass?.map.isGlass(extentOnBase(level, position)) ?? false;
       const [made] = await mapFrames(mapping, level, [position], isGlass, reader);
       return evenLength(made!);
     },

@@ -9,12 +9,11 @@ import { fadeOf } from '../../../core/src/stain/stain.ts';
 import type { CodecPool } from '../codec/codec-pool.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
 import { mapAtOnce } from '../sharing/map-at-once.ts';
-import { GlassCells, type GlassMap } from '../slide/glass-map.ts';
+import { GlassCells, type GlassMap, glassFrames } from '../slide/glass-map.ts';
 import { extentOf } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import { framesTogether } from './frames-together.ts';
-import { isGlassFrame } from './map-frames.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Number of base-level tiles, evenly spread, to check among those that the map calls glass. */
@@ -101,7 +100,8 @@ async function isTrue(
 ): Promise<boolean> {
   const base = open.slide.levels[0]!;
   // In a tile at the edge, the area beyond the slide may contain anything.
-  const glass = base.frames.filter((_, frame) => isGlassFrame(map, base, frame));
+  const isGlassFrame = glassFrames(map, base);
+  const glass = base.frames.filter((_, frame) => isGlassFrame(frame));
   const probes = evenlySpaced(glass, PROBES);
   let [pixels, denser] = [0, 0];
   const probe = async (position: FramePosition): Promise<void> => {

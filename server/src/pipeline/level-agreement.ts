@@ -11,10 +11,9 @@ import { applyTables, type LinearTables } from '../../../core/src/stain/linear-t
 import { densityAt } from '../../../core/src/stain/optical-density.ts';
 import type { LinearTransfer } from '../../../core/src/stain/transfer.ts';
 import { mapAtOnce } from '../sharing/map-at-once.ts';
-import type { GlassMap } from '../slide/glass-map.ts';
+import { type GlassMap, glassFrames } from '../slide/glass-map.ts';
 import { extentOf } from '../slide/placement.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
-import { isGlassFrame } from './map-frames.ts';
 import type { SlidePixels } from './slide-pixels.ts';
 
 /** Two levels disagree if the median CIEDE2000 on tissue is at least this: the eye can tell them apart side by side. */
@@ -149,10 +148,10 @@ function span(from: number, length: number, ratio: number, limit: number): { sta
 /** Parts of a level, evenly spread over what is not glass, and a few over what is. */
 function sample(level: Level, glass: GlassMap | undefined): Rectangle[] {
   const { content } = level.placement;
+  const isGlassFrame = glassFrames(glass, level);
   const shown = (isGlass: boolean): LazyList<FramePosition> =>
     level.frames.filter(
-      ({ x, y }, frame) =>
-        x < content.columns && y < content.rows && isGlassFrame(glass, level, frame) === isGlass,
+      ({ x, y }, frame) => x < content.columns && y < content.rows && isGlassFrame(frame) === isGlass,
     );
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
   const spread = (frames: LazyList<FramePosition>, max: number): Rectangle[] => {

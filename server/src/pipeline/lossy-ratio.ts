@@ -3,9 +3,10 @@
  * (PS3.3 C.7.6.1.1.5), and a request for a header must not wait for all frames.
  */
 import { evenlySpaced } from '../../../core/src/image/evenly-spaced.ts';
+import { glassFrames } from '../slide/glass-map.ts';
 import type { Level } from '../slide/types.ts';
 import { framesTogether } from './frames-together.ts';
-import { type FrameMapping, isGlassFrame, mapFrames } from './map-frames.ts';
+import { type FrameMapping, mapFrames } from './map-frames.ts';
 
 /** Number of sampled frames per level: tissue differs from frame to frame, glass hardly does. */
 const FRAMES = 48;
@@ -29,10 +30,9 @@ export async function estimateRatios(
 async function estimateRatio(mapping: FrameMapping, level: Level, signal: AbortSignal): Promise<number> {
   const affordable = Math.max(1, Math.floor(PIXELS / (level.rows * level.columns)));
   let bytes = 0;
+  const isGlassFrame = glassFrames(mapping.glass?.map, level);
   for (const isGlass of [true, false]) {
-    const frames = level.frames.filter(
-      (_, frame) => isGlassFrame(mapping.glass?.map, level, frame) === isGlass,
-    );
+    const frames = level.frames.filter((_, frame) => isGlassFrame(frame) === isGlass);
     const chosen = evenlySpaced(frames, Math.min(affordable, isGlass ? GLASS_FRAMES : FRAMES));
     let made = 0;
     for (const some of framesTogether(level, chosen))

@@ -1,7 +1,6 @@
 /** Makes frames of a `linear` result, each from the stored frame at the same position, both for jobs and on request. */
 import type { ColourMap } from '../codec/colour-map.ts';
 import type { EncodeOptions } from '../codec/encode-frame.ts';
-import { type GlassMap, glassFrames } from '../slide/glass-map.ts';
 import type { FramePosition, Level } from '../slide/types.ts';
 import type { GlassTiles } from './build-levels.ts';
 import type { SlidePixels } from './slide-pixels.ts';
@@ -12,11 +11,6 @@ export interface FrameMapping {
   readonly colours: ColourMap;
   readonly glass: GlassTiles | undefined;
   readonly encode: Pick<EncodeOptions, 'encoding' | 'quality'>;
-}
-
-/** Whether a frame of a level shows only glass. @param frame its index in the level */
-export function isGlassFrame(glass: GlassMap | undefined, level: Level, frame: number): boolean {
-  return glass !== undefined && glassFrames(glass, level)[frame] === 1;
 }
 
 /**

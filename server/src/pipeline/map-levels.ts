@@ -5,7 +5,7 @@
 
 import type { LinearTransfer } from '../../../core/src/stain/transfer.ts';
 import type { StainNetwork } from '../inference/network.ts';
-import type { GlassMap } from '../slide/glass-map.ts';
+import { type GlassMap, glassFrames } from '../slide/glass-map.ts';
 import type { PixelSource } from '../slide/pixel-source.ts';
 import type { Level } from '../slide/types.ts';
 import { checkpointPause } from '../spool/checkpoint-pause.ts';
@@ -14,7 +14,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { maxTogether } from './frames-together.ts';
 import { type MadeLevels, type MakeOptions, usable } from './make-levels.ts';
-import { type FrameMapping, isGlassFrame, mapFrames } from './map-frames.ts';
+import { type FrameMapping, mapFrames } from './map-frames.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 
 /**
@@ -110,9 +110,10 @@ function workOn(level: Level, parts: Iterable<Batch>): number {
 function* batches(level: Level, glass: GlassMap | undefined): Generator<Batch> {
   const maxFrames = maxTogether(level);
   let frames: number[] = [];
+  const isGlassFrame = glassFrames(glass, level);
   let isGlass = false;
   for (const [frame, position] of level.frames.entries()) {
-    const isThisGlass = isGlassFrame(glass, level, frame);
+    const isThisGlass = isGlassFrame(frame);
     const isOther =
       isThisGlass !== isGlass || position.instance !== level.frames.at(frames[0] ?? frame)!.instance;
     if (frames.length > 0 && (isOther || frames.length === maxFrames)) {

@@ -325,7 +325,8 @@ export function trueColours(
 
 /** A frame as stored. @throws FRAME_INVALID */
 async function readStored({ file, format }: StoredInstance, frame: number): Promise<StoredFrame> {
-  if (file.frameLength(frame) > maxStoredBytes(format))
-    throw invalidFrame(`A frame has ${file.frameLength(frame)} bytes, many more than its pixels.`);
+  const length = await file.frameLength(frame);
+  if (length > maxStoredBytes(format))
+    throw invalidFrame(`A frame has ${length} bytes, many more than its pixels.`);
   return { format, bytes: await file.frame(frame) };
 }

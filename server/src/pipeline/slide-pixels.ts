@@ -65,7 +65,7 @@ export interface SlideFrames {
   isLossy(level: Level): boolean;
 }
 
-/** A level with more pixels is not held, nor are more than that of all: 24 MB if they are not compressed. */
+/** A level with more pixels is not held, nor are more than that of all, at 3 bytes each: 24 MB. */
 const HELD_PIXELS = 8e6;
 
 /** Errors about a frame say which frame it is. */
@@ -88,6 +88,7 @@ export function slidePixels({ slide, colour, codecs, readFrame, isLossy }: Slide
       held.set(key, frame);
     }
     const { bytes, format } = await frame;
+    if (bytes.length > size * 3 && held.delete(key)) room += size;
     // The reader may transfer them to a thread.
     return { bytes: new Uint8Array(bytes), format };
   };

@@ -22,16 +22,23 @@ export interface GlassMap {
 /** Remembered, because a slide has several hundred thousand frames, and a map several readers. */
 const known = new WeakMap<GlassMap, WeakMap<Level, Uint8Array>>();
 
-/** For each frame of a level, in stored order: 1 if it shows only glass, otherwise 0. */
-export function glassFrames(map: GlassMap, level: Level): Uint8Array {
+/**
+ * Tells of each frame of a level, by its index, whether it shows only glass: for readers of all of them.
+ * @param map if undefined, no frame does
+ */
+export function glassFrames(map: GlassMap | undefined, level: Level): (frame: number) => boolean {
+  if (!map) return () => false;
   const ofMap = known.get(map) ?? new WeakMap<Level, Uint8Array>();
   known.set(map, ofMap);
   let found = ofMap.get(level);
   if (!found) {
-    found = Uint8Array.from(level.frames, (position) => (map.isGlass(extentOnBase(level, position)) ? 1 : 0));
+    found = new Uint8Array(level.frames.length);
+    for (const [frame, position] of level.frames.entries())
+      found[frame] = map.isGlass(extentOnBase(level, position)) ? 1 : 0;
     ofMap.set(level, found);
   }
-  return found;
+  const marks = found;
+  return (frame) => marks[frame] === 1;
 }
 
 /** How glass is looked for on a level. */
