@@ -415,6 +415,11 @@ export function isResumable(code: string): boolean {
   return Object.hasOwn(ERROR_TABLE, code) && rowOf(code as ErrorCode).resumable === true;
 }
 
+/** Whether a code says that what is stored cannot be used: asking again, or for something else, does not change it. */
+export function isOfContent(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_TABLE, code) && rowOf(code as ErrorCode).status === 422;
+}
+
 function rowOf(code: ErrorCode): ErrorRow {
   return ERROR_TABLE[code];
 }

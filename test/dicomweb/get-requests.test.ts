@@ -25,6 +25,24 @@ describe('GET requests', () => {
     );
   });
 
+  it('takes over what an archive of this product says is wrong with a slide', async () => {
+    const problem = { code: 'DICOM_INVALID', detail: 'The pixel data are damaged at byte 7.' };
+    const answers: [string, object, object][] = [
+      ['application/problem+json', problem, { code: 'DICOM_INVALID', message: problem.detail }],
+      ['application/problem+json', { ...problem, code: 'UNAUTHENTICATED' }, { code: 'ARCHIVE_REFUSED' }],
+      ['application/problem+json', { detail: 'no' }, { code: 'ARCHIVE_REFUSED' }],
+      ['application/json', problem, { code: 'ARCHIVE_REFUSED' }],
+    ];
+    for (const [type, body, expected] of answers)
+      await withServer(
+        (_, response) => void response.writeHead(422, { 'Content-Type': type }).end(JSON.stringify(body)),
+        async (client) => {
+          const asked = client.seriesMetadata('1', '2', signal);
+          await expect(asked).rejects.toMatchObject({ ...expected, data: { status: 422 } });
+        },
+      );
+  });
+
   it.each([429, 502, 503, 504])('repeats a request answered with %i', async (status) => {
     await withServer(
       (_, response, number) =>

@@ -303,6 +303,23 @@ describe('a slide that may not be normalised', () => {
     expect(await seriesIn(service.root(), studyOf(name))).toEqual([]);
   });
 
+  it('that cannot be read hides no other of its study', async () => {
+    const name = 'beside a damaged one';
+    const cut = (of: string, part: string): Uint8Array => {
+      const overrides = { SeriesInstanceUID: testUid(part), SOPInstanceUID: testUid(`${part} image`) };
+      const { bytes } = tissueSlide(of, { overrides });
+      // Within the functional groups.
+      return bytes.subarray(0, Buffer.from(bytes).indexOf(Buffer.from([0x00, 0x52, 0x29, 0x92])) + 40);
+    };
+    await put(name, [tissueSlide(name).bytes, cut(name, `${name} damaged`)]);
+    expect(await seriesIn(service.root(), studyOf(name))).toHaveLength(1);
+    const alone = 'a damaged one';
+    await put(alone, [cut(alone, `${alone} damaged`)]);
+    expect(await problemOf(`${service.root()}/studies/${studyOf(alone)}/series`)).toMatchObject({
+      status: 422,
+    });
+  });
+
   it('because of its header is not listed', async () => {
     const name = 'fluorescence';
     await put(name, [

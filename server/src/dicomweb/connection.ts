@@ -6,7 +6,7 @@ import type { DicomJson } from '../dicom/json-model.ts';
 import { archiveAgent, type Reach } from './archive-agent.ts';
 import { ArchiveHabits, type OtherWays, othersThan } from './archive-habits.ts';
 import { decodeBody } from './decode-body.ts';
-import { connectionFault, statusFault, webPageFault } from './faults.ts';
+import { connectionFault, contentFault, statusFault, webPageFault } from './faults.ts';
 import { parseDataSets, StreamedDataSets } from './parse-json.ts';
 import { queryText } from './query-text.ts';
 import { parseRetryAfter, type RetryPolicy, withRetries } from './retry.ts';
@@ -131,14 +131,17 @@ export class ArchiveConnection {
         continue;
       }
       if (response.status >= 200 && response.status < 300) return response;
-      await discard(response);
-      throw statusFault(
-        {
-          status: response.status,
-          retryAfter: response.header('retry-after'),
-          challenges: response.challenges,
-        },
-        { method: 'GET', path: target.pathname, notFound: request.notFound ?? 'NOT_FOUND' },
+      const told = await discard(response);
+      throw (
+        contentFault(response, told) ??
+        statusFault(
+          {
+            status: response.status,
+            retryAfter: response.header('retry-after'),
+            challenges: response.challenges,
+          },
+          { method: 'GET', path: target.pathname, notFound: request.notFound ?? 'NOT_FOUND' },
+        )
       );
     }
   }
@@ -319,11 +322,12 @@ async function* chunksOf(
 }
 
 /** Reads an unwanted response to its end, so that the connection can be reused; a long one is cut off. */
-async function discard({ chunks }: ArchiveResponse): Promise<void> {
+async function discard({ chunks }: ArchiveResponse): Promise<Uint8Array> {
   try {
-    await collect(chunks, MAX_ANSWER_BYTES);
+    return await collect(chunks, MAX_ANSWER_BYTES);
   } catch {
     // The status is known; how the text ends does not matter.
+    return new Uint8Array(0);
   }
 }
 

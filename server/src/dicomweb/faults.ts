@@ -1,5 +1,5 @@
 /** Maps errors of undici and responses of archives to the codes of the error table. */
-import { type ErrorCode, StainError, toStainError } from '../../../core/src/errors.ts';
+import { type ErrorCode, isOfContent, StainError, toStainError } from '../../../core/src/errors.ts';
 import { codeOf, isCertificateFault, isTlsFault } from '../tls.ts';
 import { parseMediaType } from './media-type.ts';
 import { parseRetryAfter } from './retry.ts';
@@ -79,6 +79,28 @@ export function statusFault(
       retry: RETRYABLE_STATUSES.has(status) ? { afterMs: parseRetryAfter(answer.retryAfter) } : undefined,
     },
   );
+}
+
+/** Longest sentence that is taken over. */
+const MAX_DETAIL = 1000;
+
+/**
+ * What an archive of this product says is wrong with a slide, in its own words; undefined for any other answer.
+ * @param body of the response (RFC 9457)
+ */
+export function contentFault(
+  { status, contentType }: { readonly status: number; readonly contentType: string | undefined },
+  body: Uint8Array,
+): StainError | undefined {
+  if (status !== 422 || parseMediaType(contentType ?? '').essence !== 'application/problem+json')
+    return undefined;
+  try {
+    const { code, detail } = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
+    if (typeof code !== 'string' || typeof detail !== 'string' || !isOfContent(code)) return undefined;
+    return new StainError(code, detail.slice(0, MAX_DETAIL), { data: { status } });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Names of authentication schemes: words before their first parameter, or alone. */

@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import { DEFAULT_MODEL } from '../../../core/src/contract/default-model.ts';
 import type { NormalizationRequest } from '../../../core/src/contract/index.ts';
-import { StainError, toStainError } from '../../../core/src/errors.ts';
+import { isOfContent, StainError, toStainError } from '../../../core/src/errors.ts';
 import { DEFAULT_TRANSFER } from '../../../core/src/stain/transfer-name.ts';
 import type { Config } from '../config.ts';
 import { derivedUids } from '../derived/derived-uids.ts';
@@ -76,14 +76,19 @@ export class Catalogue {
     signal: AbortSignal,
   ): Promise<ListedSeries[]> {
     const means = await resolveMeans({ template, model: DEFAULT_MODEL }, this.#options.environment);
+    const faults: StainError[] = [];
     const slides = await mapAtOnce(sources, AT_ONCE, async (source) => {
       signal.throwIfAborted();
-      return this.#slidesOf(source, signal).catch((error: unknown) => {
-        // It was deleted in the meantime, which does not affect the others.
-        if (toStainError(error).code === 'SERIES_NOT_FOUND') return [];
-        throw error;
+      return this.#slidesOf(source, signal).catch((thrown: unknown) => {
+        const error = toStainError(thrown);
+        // It was deleted in the meantime, or cannot be read, which does not affect the others.
+        if (isOfContent(error.code)) faults.push(error);
+        else if (error.code !== 'SERIES_NOT_FOUND') throw error;
+        return [];
       });
     });
+    // Nothing else says why there is no slide.
+    if (faults.length > 0 && faults.length === sources.length) throw faults[0];
     const there = new Set(sources.map(({ seriesInstanceUid }) => seriesInstanceUid));
     const listed: ListedSeries[] = [];
     // One after the other, so that each gets its own number.

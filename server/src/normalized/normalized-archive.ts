@@ -46,7 +46,7 @@ const FRAMES_PER_USER = 1000;
 const FINAL: readonly ErrorCode[] = ['STAIN_NOT_HE', 'TOO_LITTLE_TISSUE', 'LEVELS_DISAGREE'];
 
 /** Whether an error is a permanent refusal. */
-export function isFinalRefusal({ code }: StainError): boolean {
+function isFinalRefusal({ code }: StainError): boolean {
   return FINAL.includes(code);
 }
 

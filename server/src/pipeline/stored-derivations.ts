@@ -3,6 +3,7 @@
  * with a new database. How a series was derived is read back from its own header.
  */
 import { z } from 'zod';
+import { isOfContent, toStainError } from '../../../core/src/errors.ts';
 import { isDescribedAsOurs } from '../derived/derivation.ts';
 import { isOurs } from '../derived/equipment.ts';
 import { fullRecordOf } from '../derived/private-block.ts';
@@ -89,13 +90,17 @@ export function storedRecordOf(record: StoredRecord): StoredRecord {
   return storedRecord.parse(record);
 }
 
-/** undefined if no header of the series has a complete record. */
+/** undefined if no header of the series has a complete record, or none can be read: it is perhaps not even ours. */
 async function readRecord(
   { studyInstanceUid, seriesInstanceUid }: SeriesReference,
   archive: DicomWebClient,
   signal: AbortSignal,
 ): Promise<StoredRecord | undefined> {
-  const headers = await orNone(() => archive.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal));
+  const read = orNone(() => archive.seriesMetadata(studyInstanceUid, seriesInstanceUid, signal));
+  const headers = await read.catch((error: unknown) => {
+    if (isOfContent(toStainError(error).code)) return undefined;
+    throw error;
+  });
   for (const header of headers ?? []) {
     const parsed = isOurs(header) ? storedRecord.safeParse(fullRecordOf(header)) : undefined;
     if (parsed?.success && isOf(parsed.data, seriesInstanceUid)) return parsed.data;

@@ -1,7 +1,7 @@
 /** WADO-RS of the normalised archive: metadata, frames, pictures and bulk data, made on request. */
 import type { Request, Response } from 'express';
 import { outputSyntax } from '../../../../core/src/dicom/transfer-syntaxes.ts';
-import { StainError, toStainError } from '../../../../core/src/errors.ts';
+import { isOfContent, StainError, toStainError } from '../../../../core/src/errors.ts';
 import { blankRaster, copyOverlap, type Raster, WHITE } from '../../../../core/src/image/raster.ts';
 import { negotiateBulkData, negotiateFrames, negotiateRendered } from '../../archive/accept.ts';
 import { isUnchanged } from '../../archive/caching.ts';
@@ -9,7 +9,7 @@ import { type OutgoingPart, sendParts, write, writeAll } from '../../archive/mul
 import { pictureOf, readRendering } from '../../archive/rendered.ts';
 import { type BulkDataUri, binaryAt, dicomJsonPieces } from '../../dicom/to-json.ts';
 import type { ListedSeries } from '../../normalized/catalogue.ts';
-import { isFinalRefusal, PICTURE_PIXELS } from '../../normalized/normalized-archive.ts';
+import { PICTURE_PIXELS } from '../../normalized/normalized-archive.ts';
 import type { Level } from '../../slide/types.ts';
 import type { Asked } from './asked.ts';
 
@@ -35,7 +35,7 @@ export async function sendMetadata(
   let before = '[';
   for (const instance of instances) {
     const open = await archive.open(instance.series, principal.id, signal).catch((error: unknown) => {
-      if (isOneSeries || !isFinalRefusal(toStainError(error))) throw error;
+      if (isOneSeries || !isOfContent(toStainError(error).code)) throw error;
     });
     // A damaged thumbnail is omitted.
     if (!open?.images[instance.image]) continue;
