@@ -10,6 +10,8 @@ import { Budget, type Reservation } from '../sharing/budget.ts';
 /** Two frames of the largest size, so that one of them does not block all others. */
 const PIXELS_AT_ONCE = 2 * MAX_FRAME_PIXELS;
 const BYTES_PER_PIXEL = 3;
+/** Stored tiles do not wait for pictures that are being decoded; they have this many bytes of their own. */
+const [TILE_BYTES, TILES_AT_ONCE] = [4e6, 64e6];
 
 /** A frame and the memory it occupies; its holder must dispose it. */
 export interface HeldFrame extends Disposable {
@@ -21,6 +23,7 @@ export interface HeldFrame extends Disposable {
 export class Pictures {
   readonly #codecs: CodecPool;
   readonly #room = new Budget(PIXELS_AT_ONCE);
+  readonly #tileRoom = new Budget(TILES_AT_ONCE);
 
   constructor(codecs: CodecPool) {
     this.#codecs = codecs;
@@ -33,7 +36,7 @@ export class Pictures {
 
   /** Number of frames waiting for memory. */
   get waiting(): number {
-    return this.#room.waiting;
+    return this.#room.waiting + this.#tileRoom.waiting;
   }
 
   /**
@@ -43,7 +46,10 @@ export class Pictures {
    */
   async stored(file: Part10File, index: number, signal: AbortSignal): Promise<HeldFrame> {
     const length = await file.frameLength(index, signal);
-    const room = await this.#reserve(Math.ceil(length / BYTES_PER_PIXEL), signal);
+    const room =
+      length <= TILE_BYTES
+        ? await this.#tileRoom.reserve(length, signal)
+        : await this.#reserve(Math.ceil(length / BYTES_PER_PIXEL), signal);
     return this.#held(room, () => file.frame(index, signal));
   }
 
