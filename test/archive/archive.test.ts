@@ -183,6 +183,15 @@ describe('searches', () => {
     });
   });
 
+  it('tell of what nobody knows no empty list', async () => {
+    await using own = await serveArchive();
+    const unnamed = storableSlide('m', { overrides: { Modality: '' } });
+    await writeFile(join(own.folder, 'unnamed.dcm'), unnamed.bytes);
+    await own.archive.rescan();
+    const [study] = (await (await fetch(`${own.url}/studies`)).json()) as DicomJson[];
+    expect(study!['00080061']).toEqual({ vr: 'CS' });
+  });
+
   it('decode text by its character set', async () => {
     const [series] = await json(
       `/studies/${slide.studyUid}/series?SeriesDescription=${encodeURIComponent('Über*')}&00080060=SM`,

@@ -158,11 +158,14 @@ function describeStudy(
   return {
     ...pick(firstOf(instances).json, LEVEL_TAGS.studies),
     [TAG.InstanceAvailability]: { vr: 'CS', Value: ['ONLINE'] },
-    [TAG.ModalitiesInStudy]: {
-      vr: 'CS',
-      Value: distinct(instances.map(({ json }) => textOf(json, TAG.Modality))),
-    },
-    [TAG.SOPClassesInStudy]: { vr: 'UI', Value: distinct(instances.map(({ sopClassUid }) => sopClassUid)) },
+    [TAG.ModalitiesInStudy]: listed(
+      'CS',
+      instances.map(({ json }) => textOf(json, TAG.Modality)),
+    ),
+    [TAG.SOPClassesInStudy]: listed(
+      'UI',
+      instances.map(({ sopClassUid }) => sopClassUid),
+    ),
     [TAG.RetrieveURL]: { vr: 'UR', Value: [url] },
     [TAG.NumberOfStudyRelatedSeries]: { vr: 'IS', Value: [study.size] },
     [TAG.NumberOfStudyRelatedInstances]: { vr: 'IS', Value: [instances.length] },
@@ -192,8 +195,10 @@ function pick(json: DicomJson, tags: readonly string[]): DicomJson {
   return picked;
 }
 
-function distinct(values: readonly (string | undefined)[]): string[] {
-  return [...new Set(values.filter((value) => value !== undefined))].sort();
+/** The different values; without any, as an empty attribute (PS3.18 F.2.5). */
+function listed(vr: string, values: readonly (string | undefined)[]): DicomJsonElement {
+  const Value = [...new Set(values.filter((value) => value !== undefined))].sort();
+  return Value.length > 0 ? { vr, Value } : { vr };
 }
 
 function wholeNumber(text: string | null, name: string): number | undefined {
