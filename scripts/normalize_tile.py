@@ -31,10 +31,11 @@ def normalize_tile(tables: dict, tile: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    import io
     import json
     import sys
 
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageCms, ImageOps
 
     if len(sys.argv) != 4:
         print(__doc__)
@@ -43,4 +44,11 @@ if __name__ == "__main__":
     picture = ImageOps.exif_transpose(Image.open(sys.argv[2]))
     if picture.mode != "RGB":
         sys.exit(f"An 8-bit RGB picture is needed, not {picture.mode}.")
+    if profile := picture.info.get("icc_profile"):
+        try:
+            srgb = ImageCms.profileToProfile(picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"))
+        except ImageCms.PyCMSError:
+            sys.exit("The ICC profile of the picture is damaged.")
+        if np.abs(np.asarray(srgb, np.int16) - np.asarray(picture)).max() > 1:
+            sys.exit("The picture is not sRGB, according to its ICC profile. Convert it to sRGB first.")
     Image.fromarray(normalize_tile(tables, np.asarray(picture))).save(sys.argv[3])

@@ -131,6 +131,24 @@ describe('the command line', () => {
     expect((await run('fit', pale, '--template', 'none')).stderr).toContain('TEMPLATE_NOT_FOUND');
   });
 
+  it('says by which profile a picture was converted before it was fitted', async () => {
+    const { rgb, width, height } = tissue(320, 240);
+    const policies = await Promise.all(
+      [undefined, 'srgb', 'p3'].map(async (profile) => {
+        const image = sharp(rgb, { raw: { width, height, channels: 3 } });
+        const name = `${profile}-profile.png`;
+        await (profile ? image.withIccProfile(profile) : image).toFile(join(folder, name));
+        const { stdout } = await run('--json', 'fit', name, '--template', 'he-violet');
+        return (JSON.parse(stdout) as FitResult).colourPolicy;
+      }),
+    );
+    expect(policies).toEqual([
+      expect.stringContaining('has no ICC profile and was treated as sRGB'),
+      expect.stringContaining('is sRGB, according to its ICC profile'),
+      expect.stringContaining('was converted to sRGB with its ICC profile'),
+    ]);
+  });
+
   it('makes a template from a slide', async () => {
     const slide = join(folder, 'one-level');
     await mkdir(slide);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { fitCommand } from '../../server/src/cli/fit-command.ts';
 import { normalizeImageCommand } from '../../server/src/cli/image-commands.ts';
 import { readImage, writeImage } from '../../server/src/codec/image-file.ts';
+import { ADOBE_RGB, matrixProfile } from '../codec/profiles.ts';
 import { createWorkplace, type Workplace } from '../support/normalize.ts';
 import { python, runPython } from '../support/peers.ts';
 import { tissue } from '../support/tissue.ts';
@@ -54,6 +55,7 @@ it.skipIf(python.missing)(
       signal,
     );
     writeFileSync(file('slide.json'), JSON.stringify(fit));
+    writeFileSync(file('wide.icc'), matrixProfile(ADOBE_RGB, 2.2));
     const told = await runPython('tile_arrays.py', file('slide.json'), file(''));
     expect(told.trim().split('\n')).toEqual([
       'batch (2, 3, 4, 3)',
@@ -65,6 +67,9 @@ it.skipIf(python.missing)(
       'channels first: A tile is uint8 with R, G and B last, not uint8 (3, 3, 4).',
       'turned.jpg (30, 20)',
       'alpha.png: An 8-bit RGB picture is needed, not RGBA.',
+      'srgb.png (3, 4)',
+      'wide.png: The picture is not sRGB, according to its ICC profile. Convert it to sRGB first.',
+      'damaged.png: The ICC profile of the picture is damaged.',
     ]);
   },
 );

@@ -1,11 +1,12 @@
-"""What normalize_tile.py makes of arrays and pictures other than the usual: slide.json and a folder for pictures."""
+"""What normalize_tile.py makes of arrays and pictures other than the usual: slide.json and a folder
+for pictures, with wide.icc."""
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 SCRIPT = Path(__file__).parents[2] / "scripts/normalize_tile.py"
 sys.path.insert(0, str(SCRIPT.parent))
@@ -32,7 +33,13 @@ turned = Image.Exif()
 turned[0x0112] = 6  # to be shown turned by 90 degrees
 Image.new("RGB", (20, 30)).transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", exif=turned)
 Image.new("RGBA", (4, 3)).save(folder / "alpha.png")
-for name in ("turned.jpg", "alpha.png"):
+for name, profile in {
+    "srgb": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    "wide": (folder / "wide.icc").read_bytes(),
+    "damaged": b"nothing",
+}.items():
+    Image.fromarray(tile).save(folder / f"{name}.png", icc_profile=profile)
+for name in ("turned.jpg", "alpha.png", "srgb.png", "wide.png", "damaged.png"):
     result = folder / "result.png"
     run = subprocess.run(
         [sys.executable, SCRIPT, sys.argv[1], folder / name, result], capture_output=True, text=True

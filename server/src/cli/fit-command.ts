@@ -6,6 +6,7 @@ import { requireTemplateOf, versionOf } from '../../../core/src/stain/template.t
 import { linearTransfer } from '../../../core/src/stain/transfer.ts';
 import { readImage } from '../codec/image-file.ts';
 import type { StainNetwork } from '../inference/network.ts';
+import { colourOfProfile } from '../pipeline/colour.ts';
 import { type Fit, fitStain } from '../pipeline/fit.ts';
 import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '../pipeline/require-he.ts';
 import { readSeriesStain } from '../pipeline/series-stain.ts';
@@ -59,7 +60,7 @@ export async function fitCommand(
   const template = await composition.templates.get(args.template);
   requireTemplateOf(template, network.model);
   const { fit, colourPolicy, notes } = isPicture(args.source)
-    ? await ofPicture(args, network, signal)
+    ? await ofPicture(args, composition, network, signal)
     : await ofSeries(args, composition, network, signal);
   const transfer = linearTransfer(fit, template);
   const { map } = transfer;
@@ -89,12 +90,19 @@ interface Found {
   readonly notes: readonly string[];
 }
 
-async function ofPicture(args: FitArguments, network: StainNetwork, signal: AbortSignal): Promise<Found> {
+async function ofPicture(
+  args: FitArguments,
+  { config }: Composition,
+  network: StainNetwork,
+  signal: AbortSignal,
+): Promise<Found> {
   const notes: string[] = [];
-  const pixels = memorySource(await readImage(args.source, (note) => notes.push(note)));
+  const picture = await readImage(args.source, (note) => notes.push(note));
+  const colour = await colourOfProfile(picture.profile, config.colour.onInvalidProfile);
+  const pixels = memorySource(picture);
   const fit = await fitStain(pixels, [pixels], network, { signal });
   requireHe(fit, args);
-  return { fit, colourPolicy: 'The picture was treated as sRGB.', notes: [...notes, ...fit.notes] };
+  return { fit, colourPolicy: colour.policy, notes: [...notes, ...fit.notes, ...colour.notes] };
 }
 
 async function ofSeries(

@@ -13,15 +13,20 @@ const THUMBNAIL_SIZE = 320;
 /** Maximum size of a thumbnail from elsewhere. */
 const MAX_THUMBNAIL_PIXELS = 4_000_000;
 
+export interface Picture extends Raster {
+  /** The embedded ICC profile, by which the pixels were converted. */
+  readonly profile: Uint8Array | undefined;
+}
+
 /**
  * Reads a picture as sRGB, applying its ICC profile and EXIF orientation; transparency becomes white.
  * @param onNote called with a sentence about what is not read from the file
  * @throws IMAGE_INVALID
  */
-export async function readImage(path: string, onNote: (note: string) => void): Promise<Raster> {
+export async function readImage(path: string, onNote: (note: string) => void): Promise<Picture> {
   try {
     const image = sharp(path, { limitInputPixels: MAX_PIXELS });
-    const { format, depth, space, pages = 1 } = await image.metadata();
+    const { format, depth, space, icc, pages = 1 } = await image.metadata();
     if (!FORMATS.has(format)) throw new Error(`its format is ${format}`);
     if (depth !== 'uchar' || space !== 'srgb') throw new Error(`its pixels are ${space} of type ${depth}`);
     if (pages > 1) onNote(`Only the first of the ${pages} pages of "${basename(path)}" is read.`);
@@ -31,6 +36,7 @@ export async function readImage(path: string, onNote: (note: string) => void): P
       width: info.width,
       height: info.height,
       rgb: new Uint8Array(data.buffer, data.byteOffset, data.length),
+      profile: icc,
     };
   } catch (cause) {
     throw new StainError(

@@ -36,8 +36,16 @@ function tableOf(profile: Uint8Array): Promise<ColourTable | undefined> {
  * @param header of an instance of the base level
  * @throws ICC_PROFILE_INVALID for a damaged or non-RGB profile, unless invalid profiles are to be ignored
  */
-export async function colourOf(header: DataSet, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
+export function colourOf(header: DataSet, onInvalidProfile: InvalidProfilePolicy): Promise<Colour> {
   const profile = header.items('OpticalPathSequence')[0]?.bytes('ICCProfile') ?? header.bytes('ICCProfile');
+  return colourOfProfile(profile, onInvalidProfile);
+}
+
+/** @throws ICC_PROFILE_INVALID as `colourOf` */
+export async function colourOfProfile(
+  profile: Uint8Array | undefined,
+  onInvalidProfile: InvalidProfilePolicy,
+): Promise<Colour> {
   if (!profile)
     return {
       table: undefined,
