@@ -86,6 +86,10 @@ it('processes only what the query matches, and refuses a malformed query', async
   expect([code, stdout]).toEqual([1, expect.stringMatching(/^1 failed/)]);
   for (const query of ['PatientName=x', 'StudyDate'])
     expect((await run('--query', query)).stderr).toContain('REQUEST_INVALID');
+  const twice = await run('--query', 'PatientID=1', 'StudyDate=20260101-', '--query', 'PatientID=2');
+  expect(twice.stderr).toContain(
+    'Error (REQUEST_INVALID): PatientID is given twice: run the command for each value, or use a wildcard.',
+  );
 });
 
 it('refuses a template or model that does not exist once, and not slide by slide', async () => {

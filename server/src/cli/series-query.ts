@@ -7,8 +7,14 @@ export function parseQuery(pairs: readonly string[]): ReturnType<typeof batchQue
   const entries = pairs.map((pair) => {
     const [, keyword, value] = /^(\w+)=(.+)$/.exec(pair) ?? [];
     // Without a value the schema refuses it.
-    return [keyword ?? `${pair}=`, value];
+    return [keyword ?? `${pair}=`, value] as const;
   });
+  const twice = entries.find(([keyword], i) => entries.findIndex(([other]) => other === keyword) < i);
+  if (twice)
+    throw new StainError(
+      'REQUEST_INVALID',
+      `${twice[0]} is given twice: run the command for each value, or use a wildcard.`,
+    );
   const parsed = batchQuery.safeParse(Object.fromEntries(entries));
   if (parsed.success) return parsed.data;
   const told = parsed.error.issues.find(({ code, path }) => code === 'invalid_format' && path.length > 0);
