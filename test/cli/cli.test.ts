@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -74,8 +74,26 @@ describe('the command line', () => {
 
   it('does not replace the picture that it reads', async () => {
     const name = await picture('only.png', {});
-    const { code, stderr } = await run('normalize-image', name, `./${name}`, '--template', 'he-violet');
-    expect([code, stderr]).toEqual([1, expect.stringContaining('REQUEST_INVALID')]);
+    await symlink(name, join(folder, 'symbolic.png'));
+    await link(join(folder, name), join(folder, 'hard.png'));
+    for (const output of [`./${name}`, 'symbolic.png', 'hard.png']) {
+      const { code, stderr } = await run('normalize-image', name, output, '--template', 'he-violet');
+      expect([code, stderr]).toEqual([1, expect.stringContaining('would replace the picture')]);
+    }
+    const other = await picture('other.png', { seed: 5 });
+    const { stderr } = await run('normalize-image', other, 'hard.png', '--template', name);
+    expect(stderr).toContain('would replace the picture');
+  });
+
+  it('notices an output that cannot be written before the work', async () => {
+    for (const [output, told] of [
+      ['lossy.webp', 'must end in .png, .jpg or .tif'],
+      ['missing/a.png', 'cannot be written (ENOENT)'],
+    ]) {
+      const { code, stderr } = await run('normalize-image', 'absent.png', output!, '--template', 'he-violet');
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`Error (REQUEST_INVALID): `)]);
+      expect(stderr).toContain(told);
+    }
   });
 
   it('normalises a picture onto another and onto a template made from it', async () => {

@@ -1,5 +1,6 @@
 /** Commands on pictures: normalise one, or make a template from several. */
-import { basename, extname, resolve } from 'node:path';
+import { access, constants, stat } from 'node:fs/promises';
+import { basename, dirname, extname } from 'node:path';
 import { StainError } from '../../../core/src/errors.ts';
 import { blankRaster, copyOverlap, type Raster } from '../../../core/src/image/raster.ts';
 import type { ClassStatistics } from '../../../core/src/stain/class-statistics.ts';
@@ -27,7 +28,7 @@ export interface NormalizeImageResult {
 
 /**
  * @param args template: the id of a template, or the path of a picture with the target stain
- * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set
+ * @throws STAIN_NOT_HE for a picture that is not H&E, unless `anyStain` is set; REQUEST_INVALID for the output
  */
 export async function normalizeImageCommand(
   args: {
@@ -40,8 +41,7 @@ export async function normalizeImageCommand(
   composition: Composition,
   signal: AbortSignal,
 ): Promise<NormalizeImageResult> {
-  if (resolve(args.input) === resolve(args.output))
-    throw new StainError('REQUEST_INVALID', 'The output would replace the picture; name another file.');
+  await requireOutput(args.output, [args.input, args.template].filter(isPicture));
   const network = await composition.network(args.model);
   const notes: string[] = [];
   const note = (text: string): void => void notes.push(text);
@@ -71,6 +71,31 @@ export async function normalizeImageCommand(
 /** Whether a path has a picture's extension. */
 export function isPicture(path: string): boolean {
   return /^\.(png|jpe?g|tiff?)$/i.test(extname(path));
+}
+
+/**
+ * Before the work, not after it.
+ * @throws REQUEST_INVALID if the output is of another format, cannot be written, or is one of the pictures
+ */
+async function requireOutput(output: string, pictures: readonly string[]): Promise<void> {
+  if (!isPicture(output))
+    throw new StainError(
+      'REQUEST_INVALID',
+      `The name of the output must end in .png, .jpg or .tif, unlike "${output}".`,
+    );
+  const replaced = await identityOf(output);
+  for (const picture of pictures)
+    if (replaced !== undefined && replaced === (await identityOf(picture)))
+      throw new StainError('REQUEST_INVALID', 'The output would replace the picture; name another file.');
+  await access(replaced === undefined ? dirname(output) : output, constants.W_OK).catch((cause) => {
+    throw new StainError('REQUEST_INVALID', `"${output}" cannot be written (${cause.code}).`, { cause });
+  });
+}
+
+/** The same for every name and link of a file; undefined if there is none. */
+async function identityOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found && `${found.dev} ${found.ino}`;
 }
 
 async function targetStain(
