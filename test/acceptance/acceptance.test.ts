@@ -18,6 +18,7 @@ import { proportionOf } from '../../server/src/acceptance/proportion.ts';
 import { inSeededOrder } from '../../server/src/acceptance/random.ts';
 import { isSameDevice, scannerKey, scannerName, scannerOf } from '../../server/src/acceptance/scanner.ts';
 import { scannerRecord } from '../../server/src/acceptance/scanner-record.ts';
+import { describeAcceptance } from '../../server/src/cli/acceptance-command.ts';
 import { DataSet } from '../../server/src/dicom/dataset.ts';
 import { toDicomJson } from '../../server/src/dicom/to-json.ts';
 import { ALPHA, acceptance, HASH, slide } from './support.ts';
@@ -166,7 +167,13 @@ describe('a signature', () => {
 
   it('needs a name, a scanner that is there, and something that was seen', () => {
     const refused = acceptance([ALPHA], [slide(1, { state: 'REFUSED', code: 'STAIN_NOT_HE' })]);
-    expect(() => withSignature(refused, SIGNED)).toThrow(/nothing to accept/);
+    expect(() => withSignature(refused, SIGNED)).toThrow(/nothing to accept\.$/);
+    expect(describeAcceptance({ folder: "a b's", document: refused })).toContain(
+      " sign 'a b'\\''s/acceptance.json' --name NAME --role ROLE --decision rejected",
+    );
+    expect(describeAcceptance({ folder: 'ab', document: acceptance() })).toMatch(
+      / sign ab\/acceptance\.json .* --decision accepted$/m,
+    );
     expect(() => withSignature(refused, { ...SIGNED, decision: 'rejected' })).not.toThrow();
     expect(() => withSignature(acceptance(), { ...SIGNED, scanners: [2] })).toThrow(/no scanner 2/);
     expect(() => withSignature(acceptance(), { ...SIGNED, name: '  ' })).toThrow(/name/);

@@ -114,6 +114,8 @@ it('draws slides of each scanner, fits them, and says what was refused', { timeo
   expect(gamma).toMatchObject({ refusals: { STAIN_NOT_HE: 1 } });
   expect(gamma.slides[0]!.notes.length).toBeGreaterThan(0);
   expect(stdout).toContain('refused 1 of 2: 50 %');
+  // Nothing of the fourth scanner could be seen.
+  expect(stdout).toMatch(/ sign one\/acceptance\.json .* --decision accepted --scanner 1 2 3$/m);
   // Neither the slides nor the spool have anything more.
   expect(await readdir(join(folder, 'slides'))).toEqual(before);
   expect(await readdir(join(folder, 'spool')).catch(() => [])).toEqual([]);
@@ -194,7 +196,10 @@ it('records a decision for some scanners, and refuses to accept what nobody coul
   ]);
   expect((await read('one')).signatures).toMatchObject([{ scanners: [1, 2], decision: 'accepted' }]);
   const all = await run('sign', file, ...who, '--decision', 'accepted');
-  expect([all.code, all.stderr]).toEqual([1, expect.stringContaining('nothing to accept')]);
+  expect([all.code, all.stderr]).toEqual([
+    1,
+    expect.stringContaining('nothing to accept. Accept the others with --scanner 1 2 3.'),
+  ]);
   const unknown = await run('sign', file, ...who, '--decision', 'rejected', '--scanner', '9');
   expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('There is no scanner 9')]);
   expect((await run('sign', file, ...who, '--decision', 'perhaps')).code).toBe(2);

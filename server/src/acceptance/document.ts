@@ -121,14 +121,26 @@ export function withSignature(document: AcceptanceDocument, wanted: Signed): Acc
         'REQUEST_INVALID',
         `There is no scanner ${number} in this acceptance; it has ${scanners.length}.`,
       );
-    if (wanted.decision === 'accepted' && !found.slides.some(({ state }) => state === 'FITTED'))
+    if (wanted.decision === 'accepted' && !canBeAccepted(found)) {
+      const others = acceptable(document).filter((other) => wanted.scanners.includes(other));
+      const hint = others.length > 0 ? ` Accept the others with --scanner ${others.join(' ')}.` : '';
       throw new StainError(
         'REQUEST_INVALID',
-        `No slide of scanner ${number} was normalised, so there is nothing to accept.`,
+        `No slide of scanner ${number} was normalised, so there is nothing to accept.${hint}`,
       );
+    }
   }
   const signature = { ...parsed.data, sha256: signatureHash(document.sha256, parsed.data) };
   return { ...document, signatures: [...document.signatures, signature] };
+}
+
+/** Numbers of the scanners of which somebody could see a normalised slide. */
+export function acceptable({ content }: AcceptanceDocument): number[] {
+  return content.scanners.filter(canBeAccepted).map(({ number }) => number);
+}
+
+function canBeAccepted({ slides }: ScannerRecord): boolean {
+  return slides.some(({ state }) => state === 'FITTED');
 }
 
 /** The signature that counts for a scanner; undefined if nobody has signed. */

@@ -11,6 +11,7 @@ import { requireTemplateOf, versionOf } from '../../../core/src/stain/template.t
 import type { TransferName } from '../../../core/src/stain/transfer-name.ts';
 import {
   type AcceptanceDocument,
+  acceptable,
   newDocument,
   readAcceptance,
   type SlideRecord,
@@ -31,7 +32,7 @@ import { type ArchiveLocation, openArchiveLocation } from '../wiring/archive-loc
 import type { Composition } from '../wiring/composition.ts';
 import { describeLeftOut } from './left-out-files.ts';
 import { parseQuery } from './series-query.ts';
-import { terminalName } from './terminal-text.ts';
+import { shellWord, terminalName } from './terminal-text.ts';
 
 /** Headers are read to tell scanners apart: of at most this many series, drawn at random if there are more. */
 const MAX_READ = 5000;
@@ -341,8 +342,12 @@ function told(text: string): SlideRecord['notes'][number] {
 
 export function describeAcceptance({ folder, document }: AcceptanceResult): string {
   const number = (value: number | null): string => (value === null ? 'none' : value.toFixed(1));
+  const { scanners } = document.content;
+  const accepted = acceptable(document);
+  const chosen = accepted.length === scanners.length ? '' : ` --scanner ${accepted.join(' ')}`;
+  const sign = `  stain-normalization acceptance sign ${shellWord(join(folder, ACCEPTANCE_FILE))} --name NAME --role ROLE`;
   return [
-    ...document.content.scanners.flatMap((record) => {
+    ...scanners.flatMap((record) => {
       const { before, after } = record.distance;
       return [
         `Scanner ${record.number}: ${scannerName(record.scanner)}`,
@@ -352,7 +357,7 @@ export function describeAcceptance({ folder, document }: AcceptanceResult): stri
       ];
     }),
     `Look at ${join(folder, PAGE_FILE)}, print it and sign it; then record the decision:`,
-    `  stain-normalization acceptance sign ${join(folder, ACCEPTANCE_FILE)} --name NAME --role ROLE --decision accepted`,
+    accepted.length > 0 ? `${sign} --decision accepted${chosen}` : `${sign} --decision rejected`,
     'Research use only. Not for primary diagnosis.',
   ].join('\n');
 }

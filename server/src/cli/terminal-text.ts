@@ -15,6 +15,11 @@ export function terminalName(name: string): string {
   return terminalText(name).replaceAll('\n', '\\n');
 }
 
+/** A word of a command that people copy into a shell, in quotes if it needs them. */
+export function shellWord(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 function escaped(character: string): string {
   return `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`;
 }
