@@ -13,9 +13,11 @@ import { trainingPictures } from './training-pictures.ts';
 import { requireRun, saveRun } from './training-run.ts';
 
 const MODELS = fileURLToPath(new URL('../models/onnx/', import.meta.url));
-/** A path is relative to the folder in which the command was given; a bare name is looked up. */
+/** The folder in which the command was given; npm runs it in the checkout. */
+const GIVEN_IN = (process.env['npm_lifecycle_event'] === 'retrain' && process.env['INIT_CWD']) || '.';
+/** A bare name is looked up. */
 const NAMED = process.env['STAIN_PYTHON'] ?? 'python3';
-const PYTHON = dirname(NAMED) === '.' && !NAMED.startsWith('.') ? NAMED : resolve(NAMED);
+const PYTHON = dirname(NAMED) === '.' && !NAMED.startsWith('.') ? NAMED : resolve(GIVEN_IN, NAMED);
 
 const { values, positionals } = readArguments({
   usage: 'npm run retrain -- SOURCE --out FOLDER',
@@ -38,7 +40,7 @@ training. Needs Python with scripts/requirements.txt; STAIN_PYTHON names it.`,
   },
 });
 const source = positionals[0]!;
-const out = resolve(values.out!);
+const out = resolve(GIVEN_IN, values.out!);
 const stop = new AbortController();
 for (const end of ['SIGINT', 'SIGTERM'] as const) process.once(end, () => stop.abort());
 const { signal } = stop;
@@ -57,7 +59,7 @@ async function retrain(): Promise<void> {
   for (const number of [steps, distilSteps])
     if (!/^[1-9]\d*$/.test(number))
       throw new StainError('REQUEST_INVALID', `The number of steps must be a whole number, not "${number}".`);
-  const location = /^https?:/i.test(source) ? source : resolve(source);
+  const location = /^https?:/i.test(source) ? source : resolve(GIVEN_IN, source);
   const run = { source: location, ...(study && { study }), steps, distilSteps };
   await requireRun(out, run);
   const pictures = await trainingPictures({ location, study }, out, signal);

@@ -184,6 +184,15 @@ it('looks for Python from the folder the command runs in, and reports if it is m
   expect(code).toBe(1);
 });
 
+it('understands paths from the folder in which npm was called', async () => {
+  await pictureIn('pictures', 'laboratory', 'a.png');
+  const env = { npm_lifecycle_event: 'retrain', INIT_CWD: folder, STAIN_PYTHON: './python' };
+  // The last option counts.
+  const { code, stdout } = await retrain('pictures', env, '--out', 'elsewhere');
+  expect([code, stdout]).toEqual([0, expect.stringContaining(join(folder, 'elsewhere/models'))]);
+  expect((await calls())[0]!.options['data']).toBe(join(folder, 'pictures'));
+});
+
 it.each(['0', '2.5', '1e3'])('refuses %s steps', async (steps) => {
   const { code, stderr } = await retrain(slides, {}, '--distil-steps', steps);
   expect(stderr).toContain('must be a whole number');
