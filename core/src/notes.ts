@@ -14,6 +14,8 @@ export const NOTE_TABLE = {
     'A small level of the slide shows glass where its base level has tissue, so every tile was examined.',
   SLIDE_FAINT:
     'The slide is faint: the optical density of its tissue is only {density} above that of the glass.',
+  // Of the command line alone, which may meet a slide that is still arriving; in no header
+  FINEST_LEVEL_RESAMPLED: 'The finest level of the slide is resampled: its base level may be missing.',
   // Whether it is H&E
   FOREIGN_COLOUR:
     '{share} of the tissue has a colour that haematoxylin and eosin do not produce (ink, or another stain).',

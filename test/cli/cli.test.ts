@@ -2,13 +2,14 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { copyFile, link, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { copyFile, link, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Template } from '../../core/src/stain/template-document.ts';
 import type { FitResult } from '../../server/src/cli/fit-command.ts';
+import { copySample } from '../support/copy-slide.ts';
 import { repository } from '../support/peers.ts';
 import { tissue } from '../support/tissue.ts';
 
@@ -197,6 +198,25 @@ describe('the command line', () => {
     expect(stored.filter((name) => name.endsWith('.dcm'))).toHaveLength(4);
     expect(await readdir(join(folder, 'spool'))).toEqual([]);
   }, 180_000);
+
+  it('says that the finest level is resampled: the base level may still be missing', async () => {
+    for (const [name, level, told] of [
+      ['base', 'NONE', false],
+      ['reduced', 'RESAMPLED', true],
+    ] as const) {
+      const imageType = ['DERIVED', 'PRIMARY', 'VOLUME', level];
+      const { files } = await copySample(name, [3], () => ({ ImageType: imageType }));
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, 'slide.dcm'), files[0]!);
+      for (const args of [
+        ['fit', name],
+        ['normalize', name, 'of-reduced'],
+      ]) {
+        const { code, stdout } = await run(...args, '--template', 'he-violet');
+        expect([code, stdout.includes('The finest level of the slide is resampled')]).toEqual([0, told]);
+      }
+    }
+  });
 
   it.each([
     [

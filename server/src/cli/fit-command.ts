@@ -1,5 +1,6 @@
 /** `fit SOURCE`: the linear transfer of a slide or picture as numbers, for users who normalise tiles themselves. */
 import { createHash } from 'node:crypto';
+import { noteText } from '../../../core/src/notes.ts';
 import type { LinearTables } from '../../../core/src/stain/linear-tables.ts';
 import { keptGlass } from '../../../core/src/stain/stain.ts';
 import { requireTemplateOf, versionOf } from '../../../core/src/stain/template.ts';
@@ -10,6 +11,7 @@ import { colourOfProfile } from '../pipeline/colour.ts';
 import { type Fit, fitStain } from '../pipeline/fit.ts';
 import { overrideNotes, requireHe, requireStainOfHe, type StainPolicy } from '../pipeline/require-he.ts';
 import { readSeriesStain } from '../pipeline/series-stain.ts';
+import { lacksBase } from '../slide/describe.ts';
 import { memorySource } from '../slide/pixel-source.ts';
 import { openArchiveLocation } from '../wiring/archive-location.ts';
 import { environmentOf } from '../wiring/archives.ts';
@@ -118,8 +120,13 @@ async function ofSeries(
   const { slide } = args;
   try {
     const found = await readSeriesStain({ ...series, slide }, network, environment, signal);
-    requireStainOfHe(found.series.slide, found.fit, args);
-    return { ...found, notes: [...found.notes, ...overrideNotes(found.series.slide, found.fit, args)] };
+    const described = found.series.slide;
+    requireStainOfHe(described, found.fit, args);
+    const resampled = lacksBase(described) ? [noteText('FINEST_LEVEL_RESAMPLED')] : [];
+    return {
+      ...found,
+      notes: [...found.notes, ...resampled, ...overrideNotes(described, found.fit, args)],
+    };
   } catch (error) {
     throw withFile(error, source, { ...series, slide });
   }

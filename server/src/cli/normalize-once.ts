@@ -5,6 +5,7 @@
 
 import type { NormalizationRequest, NormalizationResult } from '../../../core/src/contract/index.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
+import { noteOf, noteText } from '../../../core/src/notes.ts';
 import { isRepeatable, recordsOf, revisionOf } from '../pipeline/derivations.ts';
 import type { NormalizationEnvironment } from '../pipeline/environment.ts';
 import {
@@ -48,7 +49,7 @@ export async function normalizeOnce(
   options: NormalizeOnceOptions,
 ): Promise<Normalized> {
   const { signal, expectedSource } = options;
-  const { slide, isResult, ...fingerprint } = await inspectRequest(request, environment, signal);
+  const { slide, isResult, lacksBase, ...fingerprint } = await inspectRequest(request, environment, signal);
   if (isResult) throw new StainError('ALREADY_NORMALIZED', 'The series was made by this product.');
   const { slideUid } = fingerprint;
   requireSettled(fingerprint, expectedSource);
@@ -85,11 +86,13 @@ export async function normalizeOnce(
   const facts = found?.identity.seriesUuid === identity.seriesUuid ? found.facts : undefined;
   try {
     const records = { ...environment, derivations: recordsOf(facts) };
-    return await normalizeSeries(pinned(request, fingerprint), identity, records, {
+    const result = await normalizeSeries(pinned(request, fingerprint), identity, records, {
       ...options,
       announced: slide,
       onlyIdle: true,
     });
+    if (!lacksBase) return result;
+    return { ...result, notes: [...result.notes, noteOf(noteText('FINEST_LEVEL_RESAMPLED'))] };
   } catch (error) {
     // Another command was about to end when this one began, and has stored the series meanwhile.
     const there = toStainError(error).code === 'STORE_REJECTED' ? await existing(identity) : undefined;

@@ -18,6 +18,7 @@ import { derivedUids } from '../derived/derived-uids.ts';
 import { EncapsulatedInstance } from '../derived/encapsulated-instance.ts';
 import { isOurs } from '../derived/equipment.ts';
 import type { StainNetwork } from '../inference/network.ts';
+import { lacksBase } from '../slide/describe.ts';
 import { type JobSpool, openJobSpool, requireCapacity } from '../spool/spool.ts';
 import { type AnnouncedSlide, announcementOf } from './announced-slide.ts';
 import { Checkpoint } from './checkpoint.ts';
@@ -67,13 +68,11 @@ export async function inspectRequest(
   requireDeclaredHe(slide, request);
   const announced = announcementOf(slide);
   await requireCapacity(environment.spool, jobRoom(imagesOf(announced), request).minimum);
-  const base = slide.levels[0]!.instances[0]!.dataset;
   return {
     ...fingerprintOf(announced.source, means, environment),
     slide: announced,
-    isResult: isOurs(base),
-    // Image Type, value 4 (PS3.3 C.8.12.4.1.1).
-    lacksBase: base.strings('ImageType')[3] === 'RESAMPLED',
+    isResult: isOurs(slide.levels[0]!.instances[0]!.dataset),
+    lacksBase: lacksBase(slide),
   };
 }
 

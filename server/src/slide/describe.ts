@@ -104,6 +104,14 @@ export function describeSlide(headers: readonly DataSet[], limits: SlideLimits, 
   };
 }
 
+/**
+ * Whether even the finest level was made from a finer one, which has not arrived or is not kept: Image Type, value 4
+ * (PS3.3 C.8.12.4.1.1).
+ */
+export function lacksBase({ levels }: Slide): boolean {
+  return levels[0]!.instances[0]!.dataset.strings('ImageType')[3] === 'RESAMPLED';
+}
+
 function onlyOne(slides: readonly ImageHeaders[][]): ImageHeaders[] {
   if (slides.length > 1) throw severalToChooseFrom(slides);
   return slides[0]!;
