@@ -8,6 +8,7 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StainError, toStainError } from '../core/src/errors.ts';
+import { shellWord } from '../server/src/cli/terminal-text.ts';
 import { readArguments } from './arguments.ts';
 import { trainingPictures } from './training-pictures.ts';
 import { requireRun, saveRun } from './training-run.ts';
@@ -82,11 +83,12 @@ async function retrain(): Promise<void> {
   await copyFile(join(MODELS, 'README.md'), join(models, 'README.shipped-models.md'));
   // A template is the stain of one laboratory. A few pictures of every slide, because all are held in memory.
   const ofTemplate =
-    pictures === location ? join(pictures, 'LABORATORY', '*') : join(pictures, '*', '00[0-3].png');
+    pictures === location ? `${shellWord(pictures)}/LABORATORY/*` : `${shellWord(pictures)}/*/00[0-3].png`;
+  const use = `STAIN_MODELS_DIRECTORY=${shellWord(models)}`;
   console.log(`
-Done. To use the new model, version ${version}: STAIN_MODELS_DIRECTORY=${models}
+Done. To use the new model, version ${version}: ${use}
 Templates belong to a model; make yours, for example:
-  STAIN_MODELS_DIRECTORY=${models} npm run --silent cli -- template add mine ${ofTemplate} --name "Ours" --licence "own"`);
+  ${use} npm run --silent cli -- template add mine ${ofTemplate} --name "Ours" --licence "own"`);
 }
 
 function weights(folder: string, count: string): string {

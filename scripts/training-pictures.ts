@@ -68,8 +68,18 @@ async function exists(path: string): Promise<boolean> {
 async function holdsFoldersOfPictures(folder: string): Promise<boolean> {
   if (/^https?:/i.test(folder)) return false;
   for (const entry of await readdir(folder, { withFileTypes: true }))
-    if (entry.isDirectory() && (await readdir(join(folder, entry.name))).some(isPicture)) return true;
+    if (entry.isDirectory() && !isHidden(entry.name) && (await holdsPictures(join(folder, entry.name))))
+      return true;
   return false;
+}
+
+async function holdsPictures(folder: string): Promise<boolean> {
+  return (await readdir(folder)).some((name) => isPicture(name) && !isHidden(name));
+}
+
+/** As `read_sources` of dcgmm/sources.py sees it. */
+function isHidden(name: string): boolean {
+  return name.startsWith('.');
 }
 
 /** Windows of tissue of every whole-slide series, as pictures: one folder per series. */

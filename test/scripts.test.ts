@@ -1,11 +1,13 @@
 /** Every script that package.json names explains itself, and wrong usage gets the right one. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { PYTHON, python, repository } from './support/peers.ts';
+import { tissue } from './support/tissue.ts';
 
 interface Outcome {
   readonly code: number;
@@ -60,6 +62,31 @@ describe.skipIf(python.missing)(`Python${python.note}`, () => {
     expect(help).toMatchObject({ code: 0, stdout: expect.stringMatching(/^usage: /) });
     const wrong = await runModule(module, '--nonsense');
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/^usage: /) });
+  });
+
+  it('says which pictures a training uses, and which one cannot be read', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'training-pictures-'));
+    const { rgb, width, height } = tissue(32, 32);
+    const png = await sharp(rgb, { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer();
+    const names = ['beside.png', 'one/a.png', 'one/b.PNG', 'one/._a.png', 'one/notes.txt', '.two/a.png'];
+    for (const name of names) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), png);
+    }
+    const read = (): Promise<Outcome> =>
+      run(
+        PYTHON,
+        ['-c', 'import sys; from dcgmm.sources import *; read_sources(Path(sys.argv[1]), 1)', folder],
+        join(repository, 'scripts'),
+      );
+    const { code, stdout } = await read();
+    expect([code, stdout]).toEqual([0, `one: 2 pictures\n1 picture directly in ${folder} not used\n`]);
+    writeFileSync(join(folder, 'one/b.PNG'), 'nothing');
+    const { stderr } = await read();
+    expect(stderr).toMatch(/^\S+b\.PNG cannot be read as a picture: .*\n$/);
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -1,44 +1,15 @@
-"""Training images: reading, hold-out, crops balanced by source, augmentation."""
+"""Training images: crops balanced by source, augmentation."""
 import io
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from .constants import ZERO_LEVEL
+from .sources import Slide
 
 #: Smallest magnification change per source: images taken at 400x may be halved, low-power images may not.
 MINIMUM_SCALE = {"oscc_400x": 0.4, "brecahad": 0.5, "ocdc_rbswap": 0.7, "osteosarcoma_utsw": 0.9}
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-
-
-@dataclass(frozen=True)
-class Slide:
-    """One training image: pixels uint8 [H, W, 3]."""
-
-    name: str
-    source: str
-    pixels: np.ndarray
-
-
-def read_sources(folder: Path, held_out_per_source: int) -> tuple[list[Slide], list[Slide]]:
-    """(training images, held-out images) of all source folders; the same files are held out every time."""
-    training: list[Slide] = []
-    held_out: list[Slide] = []
-    for source in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-        # At most a quarter of a small folder is held out.
-        count = min(held_out_per_source, len(files) // 4)
-        step = max(1, len(files) // max(1, count))
-        chosen = set(files[step // 2 :: step][:count])
-        for file in files:
-            pixels = np.asarray(Image.open(file).convert("RGB"))
-            (held_out if file in chosen else training).append(Slide(file.stem, source.name, pixels))
-    if not training:
-        raise SystemExit(f"{folder} holds no folders of pictures (PNG, JPEG or TIFF), one for each source.")
-    return training, held_out
 
 
 def optical_density(levels: np.ndarray) -> np.ndarray:

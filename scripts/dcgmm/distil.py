@@ -16,9 +16,10 @@ import torch
 
 from .constants import CLASSES
 from .descent import Descent, prepare, weights_of
-from .data import CropSampler, optical_density, read_sources
+from .data import CropSampler, optical_density
 from .hsd import from_optical_density
 from .model import FastNetwork, Network
+from .sources import read_sources
 from .train import chosen
 from .weights import read_record, write_weights
 

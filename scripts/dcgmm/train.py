@@ -17,10 +17,11 @@ import torch
 from . import clustering
 from .constants import CLASSES
 from .descent import Descent, prepare, tensors
-from .data import CropSampler, optical_density, read_sources
+from .data import CropSampler, optical_density
 from .hsd import from_optical_density
 from .loss import VARIANCE_FLOOR, cross_entropy, negative_log_likelihood
 from .model import Network
+from .sources import read_sources
 from .validation import cases_of, restoration_error
 from .weights import read_record, read_weights, write_weights
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import clustering, reference, transfer
-from .data import Slide, optical_density
+from .data import optical_density
+from .sources import Slide
 
 #: Optical densities of haematoxylin, eosin and the rest (R, G, B), unit length; Ruifrok and Johnston 2001.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])

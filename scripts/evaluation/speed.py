@@ -14,7 +14,7 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from dcgmm.data import read_sources
+from dcgmm.sources import read_sources
 from dcgmm.weights import MODELS, NETWORKS
 
 from .tables import table

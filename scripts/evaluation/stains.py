@@ -13,7 +13,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from dcgmm.data import SUFFIXES
+from dcgmm.sources import SUFFIXES
 from stains.detector import judge, read_detector
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dcgmm.data import SUFFIXES
+from dcgmm.sources import SUFFIXES
 
 from .detector import FILE, inputs
 from .summary import find_white, summary

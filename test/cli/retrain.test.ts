@@ -130,6 +130,20 @@ it('trains on folders of pictures', async () => {
   expect((await calls())[0]!.options['data']).toBe(join(folder, 'pictures'));
 });
 
+it('prints commands that a shell understands', async () => {
+  await pictureIn('the pictures', 'laboratory', 'a.png');
+  const { stdout } = await retrain(join(folder, 'the pictures'), {}, '--out', join(folder, 'the model'));
+  expect(stdout).toContain(`: STAIN_MODELS_DIRECTORY='${folder}/the model/models'\n`);
+  expect(stdout).toContain(` add mine '${folder}/the pictures'/LABORATORY/* --name`);
+});
+
+it('does not take hidden files and folders for pictures', async () => {
+  await pictureIn('pictures', 'laboratory', '._a.png');
+  await pictureIn('pictures', '.thumbnails', 'a.png');
+  const { code, stderr } = await retrain(join(folder, 'pictures'));
+  expect([code, stderr]).toEqual([1, expect.stringContaining('SERIES_NOT_FOUND')]);
+});
+
 it('says that pictures must lie in a folder for each laboratory', async () => {
   await pictureIn('pictures', 'a.png');
   const { code, stderr } = await retrain(join(folder, 'pictures'));
