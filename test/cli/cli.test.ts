@@ -21,18 +21,19 @@ interface Outcome {
   readonly stderr: string;
 }
 
+const environment = () => ({
+  ...process.env,
+  STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
+  STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
+  STAIN_DEVICE: 'cpu',
+});
+
 function run(...args: string[]): Promise<Outcome> {
-  const environment = {
-    ...process.env,
-    STAIN_SPOOL_DIRECTORY: join(folder, 'spool'),
-    STAIN_TEMPLATES_DIRECTORY: join(folder, 'templates'),
-    STAIN_DEVICE: 'cpu',
-  };
   return new Promise((resolve) => {
     execFile(
       process.execPath,
       [join(repository, 'server/src/main.ts'), ...args],
-      { env: environment, cwd: folder, maxBuffer: 16e6 },
+      { env: environment(), cwd: folder, maxBuffer: 16e6 },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     );
   });
@@ -198,6 +199,25 @@ describe('the command line', () => {
     expect(stored.filter((name) => name.endsWith('.dcm'))).toHaveLength(4);
     expect(await readdir(join(folder, 'spool'))).toEqual([]);
   }, 180_000);
+
+  it.each(['normalize', 'normalize-all'])('an interrupted %s continues when given again', async (name) => {
+    const source = join(repository, 'scripts/sample');
+    const args = [name, source, `${name}-out`, '--template', 'he-pink-violet', '--transfer', 'paper'];
+    const child = spawn(process.execPath, [join(repository, 'server/src/main.ts'), ...args], {
+      env: environment(),
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let told = '';
+    child.stderr.on('data', (text) => {
+      if (!told.includes('Fitting') && String(text).includes('Fitting')) child.kill('SIGINT');
+      told += text;
+    });
+    const [code] = await once(child, 'close');
+    expect([code, told]).toEqual([130, expect.stringContaining('Give the same command again: ')]);
+    expect(told).not.toContain('The job');
+    expect((await run(...args)).code).toBe(0);
+  });
 
   it('says that the finest level is resampled: the base level may still be missing', async () => {
     for (const [name, level, told] of [

@@ -33,6 +33,10 @@ import { terminalText } from './terminal-text.ts';
 /** 0 means success. */
 const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
 
+/** The remedy of CANCELLED is for jobs, and a command has none. */
+const INTERRUPTED =
+  'Give the same command again: normalize and normalize-all continue where they stopped, others begin anew.';
+
 /** How long open handles may keep a finished process alive, in milliseconds. */
 const END_MS = 2000;
 
@@ -79,7 +83,9 @@ export function createProgram(): Command {
       const result = await action(composition, interrupted.signal);
       process.stdout.write(`${options.json ? JSON.stringify(result) : terminalText(describe(result))}\n`);
     } catch (thrown) {
-      reportError(toStainError(thrown), options.json ?? false);
+      const error = toStainError(thrown);
+      const isInterrupted = interrupted.signal.aborted && error.code === 'CANCELLED';
+      reportError(error, options.json ?? false, isInterrupted ? INTERRUPTED : error.remedy);
       process.exitCode = interrupted.signal.aborted ? EXIT.interrupted : EXIT.failed;
     } finally {
       process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
@@ -485,10 +491,7 @@ function asService(command: Action<void>): Action<void> {
     });
 }
 
-function reportError(error: StainError, json: boolean): void {
-  if (json)
-    process.stdout.write(
-      `${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy, data: error.data } })}\n`,
-    );
-  else process.stderr.write(terminalText(`Error (${error.code}): ${error.message}\n${error.remedy}\n`));
+function reportError({ code, message, data }: StainError, json: boolean, remedy: string): void {
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy, data } })}\n`);
+  else process.stderr.write(terminalText(`Error (${code}): ${message}\n${remedy}\n`));
 }
