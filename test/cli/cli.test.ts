@@ -291,13 +291,18 @@ describe('the command line', () => {
   });
 
   it('exits with 2 for wrong usage', async () => {
+    // Text also with --json: whatever was asked for is not known.
     for (const args of [
       ['normalize'],
       ['normalize-image', 'a', 'b'],
       ['nonsense'],
       ['normalize', 'a', 'b', '--template', 't', '--quality', '101'],
     ])
-      expect((await run(...args)).code).toBe(2);
+      expect(await run('--json', ...args)).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^error: /),
+      });
   });
 
   it.each(['normalize', 'normalize-all', 'normalize-image'])(
