@@ -591,6 +591,47 @@ describe('storing', () => {
     expect(own.archive.statistics.instances).toBe(0);
   });
 
+  it('removes nothing when a folder is opened, so that others can go on storing there', async () => {
+    await using own = await serveArchive();
+    await mkdir(join(own.folder, '.incoming'));
+    await writeFile(join(own.folder, '.incoming', 'mine'), 'mine');
+    const { port } = new URL(own.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    const [head, tail] = ['--b\r\n\r\n', '\r\n--b--'];
+    const length = slide.bytes.length + head.length + tail.length;
+    socket.write(
+      `POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related; boundary=b\r\nContent-Length: ${length}\r\n\r\n${head}`,
+    );
+    socket.write(slide.bytes.subarray(0, 1000));
+    await expect.poll(() => files(own)).toHaveLength(2);
+    await using reader = await serveArchive({ folder: own.folder });
+    await reader.archive.rescan();
+    expect(reader.archive.statistics).toEqual({ instances: 0, leftOut: [] });
+    socket.write(slide.bytes.subarray(1000));
+    socket.write(tail);
+    expect(String(await once(socket, 'data'))).toMatch('HTTP/1.1 200');
+    socket.destroy();
+    expect((await files(own)).sort()).toEqual([`${slide.sopInstanceUid}.dcm`, 'mine'].sort());
+  });
+
+  it('removes what a process that ended a day ago was receiving, when it stores', async () => {
+    await using own = await serveArchive();
+    const name = (digit: string): string => `.stain-incoming-0000000${digit}-0000-4000-8000-000000000000`;
+    const [old, current, large, other] = [name('1'), name('2'), name('3'), '.stain-incoming-notes'];
+    const longAgo = new Date(Date.now() - 90_000_000);
+    for (const folder of [old, current, large, other]) {
+      await mkdir(join(own.folder, folder));
+      await writeFile(join(own.folder, folder, '0'), 'x');
+      if (folder === old || folder === other) await utimes(join(own.folder, folder, '0'), longAgo, longAgo);
+      if (folder !== current) await utimes(join(own.folder, folder), longAgo, longAgo);
+    }
+    await using reader = await serveArchive({ folder: own.folder });
+    await reader.archive.rescan();
+    expect(await readdir(own.folder)).toHaveLength(4);
+    expect((await post(own, [slide.bytes])).status).toBe(200);
+    expect((await readdir(own.folder)).sort()).toEqual([current, large, other, slide.studyUid].sort());
+  });
+
   it('stores into a separate folder if configured', async () => {
     await using other = await serveArchive();
     await using own = await serveArchive({ writable: join(other.folder, 'stored') });

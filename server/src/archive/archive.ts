@@ -92,7 +92,6 @@ export async function createArchive(options: ArchiveOptions): Promise<Archive> {
   });
   const codecs = new CodecPool({ threads: CODEC_THREADS });
   const pictures = new Pictures(codecs);
-  await store.clear();
   void index.rescan();
   return {
     router: makeRouter({ index, store, files, pictures, headers }),

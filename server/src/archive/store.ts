@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { DicomJson, DicomJsonElement } from '../dicom/json-model.ts';
@@ -31,8 +31,11 @@ export interface StoreAnswer {
 
 const FAULTS = { malformed: 'REQUEST_INVALID', truncated: 'REQUEST_INVALID' } as const;
 const MAX_PARTS = 1000;
-/** Hidden, so that the index leaves it out. */
-const INCOMING = '.incoming';
+/** Hidden, so that the index leaves it out; a request's own, so that nobody else uses or removes it. */
+const INCOMING = '.stain-incoming-';
+const IS_INCOMING = new RegExp(`^\\${INCOMING}[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`);
+/** Nothing was received for so long: whoever was receiving it has ended. Other processes store here too. */
+const ABANDONED_MS = 86_400_000;
 
 /** Failure Reasons of PS3.18 table 10.5.3-2 and PS3.7 annex C. */
 const REASON = { duplicate: 0x0111, mismatch: 0xa900, notUnderstood: 0xc000, processing: 0x0110 } as const;
@@ -56,6 +59,7 @@ export class Store {
    * comparison with an existing file delays no other.
    */
   readonly #last = new Map<string, Promise<unknown>>();
+  #clearing: Promise<void> | undefined;
 
   constructor(folder: string, index: FolderIndex, headers: HeaderReader, maxInstanceBytes: number) {
     this.#folder = folder;
@@ -64,15 +68,13 @@ export class Store {
     this.#maxInstanceBytes = maxInstanceBytes;
   }
 
-  /** Removes what an earlier run was still receiving when it ended. */
-  async clear(): Promise<void> {
-    await rm(join(this.#folder, INCOMING), { recursive: true, force: true });
-  }
-
   /** @throws REQUEST_INVALID for a body that is not multipart, PAYLOAD_TOO_LARGE, SPOOL_FULL */
   async store(request: StoreRequest): Promise<StoreAnswer> {
     const boundary = boundaryOf(request.contentType, FAULTS);
-    const incoming = join(this.#folder, INCOMING, randomUUID());
+    // Not before: nothing is removed from a folder that is only read.
+    this.#clearing ??= removeAbandoned(this.#folder);
+    await this.#clearing;
+    const incoming = join(this.#folder, `${INCOMING}${randomUUID()}`);
     await mkdir(incoming, { recursive: true, mode: 0o700 });
     try {
       const files: (string | undefined)[] = [];
@@ -183,6 +185,27 @@ interface Identity extends Required<Omit<Outcome, 'failure'>> {
 interface ReceivedFile {
   readonly path: string;
   readonly identity: Identity;
+}
+
+/** Removes what processes were still receiving when they ended. A failure takes disk space, but stops no request. */
+async function removeAbandoned(folder: string): Promise<void> {
+  try {
+    for await (const entry of await opendir(folder)) {
+      const path = join(folder, entry.name);
+      if (!entry.isDirectory() || !IS_INCOMING.test(entry.name)) continue;
+      if (Date.now() - (await changedAtMs(path)) > ABANDONED_MS) await rm(path, { recursive: true });
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
+}
+
+/** When the folder, or a file in it, was last written: milliseconds since 1970. */
+async function changedAtMs(folder: string): Promise<number> {
+  let latest = (await stat(folder)).mtimeMs;
+  for await (const { name } of await opendir(folder))
+    latest = Math.max(latest, (await stat(join(folder, name))).mtimeMs);
+  return latest;
 }
 
 function isDicom({ headers }: MultipartPart): boolean {
