@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DicomJson, textOf } from '../../server/src/dicom/json-model.ts';
+import { deflateFile } from '../support/deflate-file.ts';
+import { makeKeyObject } from '../support/make-key-object.ts';
 import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
@@ -544,6 +546,37 @@ describe('storing', () => {
     const [item] = ((await answer.json()) as DicomJson)[tag]!.Value as DicomJson[];
     expect(item!['00081197']!.Value).toEqual([reason]);
     expect(await files(own)).toEqual([]);
+  });
+
+  const deflated = deflateFile(native.bytes);
+  const note = makeKeyObject({ studyInstanceUid: '2.25.71', seriesInstanceUid: '2.25.72' }, '113000');
+  it.each([
+    ['fragments', slide.bytes.subarray(0, -1000)],
+    ['fragments, between two of them', slide.bytes.subarray(0, -8 - 28)],
+    ['a sequence delimiter', slide.bytes.subarray(0, -3)],
+    ['uncompressed pixels', native.bytes.subarray(0, -1)],
+    ['a deflate stream', deflated.subarray(0, -10)],
+  ])('refuses a file that ends within %s, and then takes the whole one', async (_, bytes) => {
+    await using own = await serveArchive();
+    const answer = await post(own, [bytes]);
+    expect(answer.status).toBe(409);
+    const [item] = ((await answer.json()) as DicomJson)['0008119A']!.Value as DicomJson[];
+    expect(item!['00081197']!.Value).toEqual([0xc000]);
+    expect(await files(own)).toEqual([]);
+    expect((await post(own, [slide.bytes, native.bytes])).status).toBe(200);
+  });
+
+  it.each([
+    ['without a sequence delimiter', slide.bytes.subarray(0, -8)],
+    ['without pixels', note],
+    ['that is deflated', deflated],
+    [
+      'of a video, all frames in one fragment',
+      storableSlide('v', { overrides: { NumberOfFrames: 500 } }).bytes,
+    ],
+  ])('takes a file %s', async (_, bytes) => {
+    await using own = await serveArchive();
+    expect((await post(own, [bytes])).status).toBe(200);
   });
 
   it.each([

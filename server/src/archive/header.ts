@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { StainError } from '../../../core/src/errors.ts';
 import type { DataSet } from '../dicom/dataset.ts';
-import { MoreBytesNeeded } from '../dicom/dataset-reader.ts';
+import { MoreBytesNeeded, type ValueLocation } from '../dicom/dataset-reader.ts';
 import { deflatedStart, inflateFile } from '../dicom/deflated.ts';
 import { hasPart10Prefix, META_START } from '../dicom/file-meta.ts';
 import { FIRST_READ_BYTES, longerStart, PIXEL_DATA, parsePart10 } from '../dicom/part10-header.ts';
@@ -19,6 +19,8 @@ export interface Header {
   readonly dataset: DataSet;
   /** Transfer syntax of the file. */
   readonly transferSyntaxUid: string;
+  /** Position of the value of Pixel Data, in an inflated file if this one is deflated. */
+  readonly pixelData: ValueLocation | undefined;
 }
 
 /** Reads headers for all requests of an archive; a header occupies memory until its user is done with it. */
@@ -78,11 +80,12 @@ interface Start {
 /** Returns MoreBytesNeeded if the header continues after `start`. */
 function parse({ start, size, isInflated }: Start, until: string): Header | MoreBytesNeeded {
   try {
-    const { meta, dataSet, transferSyntaxUid } = parsePart10(start, size, until);
+    const { meta, dataSet, transferSyntaxUid, next } = parsePart10(start, size, until);
     return {
       meta,
       dataset: dataSet,
       transferSyntaxUid: isInflated ? DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN : transferSyntaxUid,
+      pixelData: next?.tag === PIXEL_DATA ? next : undefined,
     };
   } catch (error) {
     if (error instanceof MoreBytesNeeded) return error;

@@ -6,9 +6,11 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN } from '../../../core/src/dicom/transfer-syntaxes.ts';
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import type { DicomJson, DicomJsonElement } from '../dicom/json-model.ts';
 import { isUid } from '../dicom/uid.ts';
+import { requireWholePixelData } from '../dicom/whole-pixel-data.ts';
 import { parseMediaType } from '../dicomweb/media-type.ts';
 import { boundaryOf, type MultipartPart, readMultipart } from '../dicomweb/multipart-reader.ts';
 import type { FolderIndex } from './folder-index.ts';
@@ -115,22 +117,39 @@ export class Store {
     }
   }
 
-  /** Undefined if it is not a DICOM file or lacks valid UIDs, which also become its folder names. */
+  /**
+   * Undefined if it is not a DICOM file, lacks valid UIDs, which also become its folder names, or was cut off: stored, it
+   * would stand in the way of the whole file.
+   */
   async #identify(path: string, signal: AbortSignal): Promise<ReceivedFile | undefined> {
     try {
-      return await this.#headers.with(path, signal, ({ meta, dataset }) => {
-        const [sopClassUid, sopUid, studyUid, seriesUid] = [
-          'SOPClassUID',
-          'SOPInstanceUID',
-          'StudyInstanceUID',
-          'SeriesInstanceUID',
-        ].map((keyword) => dataset.string(keyword));
-        if (!isUid(sopClassUid) || !isUid(sopUid) || !isUid(studyUid) || !isUid(seriesUid)) return undefined;
-        const isInconsistent =
-          meta.string('MediaStorageSOPInstanceUID') !== sopUid ||
-          meta.string('MediaStorageSOPClassUID') !== sopClassUid;
-        return { path, identity: { sopClassUid, sopUid, studyUid, seriesUid, isInconsistent } };
-      });
+      const found = await this.#headers.with(
+        path,
+        signal,
+        ({ meta, dataset, transferSyntaxUid, pixelData }) => {
+          const [sopClassUid, sopUid, studyUid, seriesUid] = [
+            'SOPClassUID',
+            'SOPInstanceUID',
+            'StudyInstanceUID',
+            'SeriesInstanceUID',
+          ].map((keyword) => dataset.string(keyword));
+          if (!isUid(sopClassUid) || !isUid(sopUid) || !isUid(studyUid) || !isUid(seriesUid))
+            return undefined;
+          const isInconsistent =
+            meta.string('MediaStorageSOPInstanceUID') !== sopUid ||
+            meta.string('MediaStorageSOPClassUID') !== sopClassUid;
+          return {
+            identity: { sopClassUid, sopUid, studyUid, seriesUid, isInconsistent },
+            pixelData: pixelData && {
+              ...pixelData,
+              isDeflated: transferSyntaxUid === DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+              numberOfFrames: dataset.number('NumberOfFrames') ?? 1,
+            },
+          };
+        },
+      );
+      if (found?.pixelData) await requireWholePixelData(path, found.pixelData, signal);
+      return found && { path, identity: found.identity };
     } catch (error) {
       if (error instanceof StainError) return undefined;
       throw error;

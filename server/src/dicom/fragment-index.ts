@@ -80,6 +80,24 @@ export async function indexFragments(
   return new FragmentIndex(offsets, lengths, borders);
 }
 
+/**
+ * For files whose frames need not be found. Without a sequence delimiter, only the number of frames tells whether
+ * fragments are missing.
+ * @param position first byte of the value of Pixel Data
+ * @throws DICOM_INVALID if the file ends within the fragments, or before all frames have one
+ */
+export async function requireWholeFragments(
+  file: FileWindow,
+  position: number,
+  numberOfFrames: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const table = await readTable(file, position);
+  const { offsets, isDelimited } = await walk(file, table.offset + table.length, signal);
+  if (!isDelimited && offsets.length < numberOfFrames)
+    invalid('the file ends before all frames have a fragment', file.size);
+}
+
 /** Value of the Basic Offset Table. @param position first byte of the value of Pixel Data @throws DICOM_INVALID */
 export async function readTable(file: FileWindow, position: number): Promise<Fragment> {
   return (await readItem(file, position)) ?? invalid('no Basic Offset Table', position);
@@ -89,7 +107,7 @@ async function walk(
   file: FileWindow,
   first: number,
   signal: AbortSignal | undefined,
-): Promise<{ offsets: Float64Array; lengths: Uint32Array }> {
+): Promise<{ offsets: Float64Array; lengths: Uint32Array; isDelimited: boolean }> {
   let offsets = new Float64Array(1024);
   let lengths = new Uint32Array(1024);
   let count = 0;
@@ -100,7 +118,12 @@ async function walk(
     const next = odd ? position + 1 : position;
     // Some writers omit the sequence delimiter. A truncated file lacks frames, which their number reveals.
     const item: Fragment | undefined = next >= file.size ? undefined : await readItem(file, next);
-    if (item === undefined) return { offsets: offsets.slice(0, count), lengths: lengths.slice(0, count) };
+    if (item === undefined)
+      return {
+        offsets: offsets.slice(0, count),
+        lengths: lengths.slice(0, count),
+        isDelimited: next < file.size,
+      };
     if (count === MAX_FRAGMENTS) invalid(`there are more than ${MAX_FRAGMENTS} fragments`, position);
     if (count === offsets.length) {
       offsets = grown(offsets, new Float64Array(2 * count));
