@@ -429,6 +429,63 @@ describe('frames', () => {
   });
 });
 
+describe('a picture of a study or series', () => {
+  const uncompressed = { transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN, photometricInterpretation: 'RGB' };
+  /** Of one grey, by which it is recognised. */
+  const image = (kind: string, grey: number, tiles: number): StorableSlide =>
+    storableSlide('shown', {
+      ...uncompressed,
+      imageType: ['ORIGINAL', 'PRIMARY', kind, 'NONE'],
+      frames: Array.from({ length: tiles }, () => new Uint8Array(16 * 16 * 3).fill(grey)),
+      overrides: { SOPInstanceUID: `2.25.80${grey}` },
+    });
+  const label = image('LABEL', 10, 1);
+  const overview = image('OVERVIEW', 20, 2);
+  const volume = image('VOLUME', 30, 4);
+  const base = image('VOLUME', 40, 5);
+  const thumbnail = image('THUMBNAIL', 50, 3);
+  const { studyUid, seriesUid } = label;
+  const note = makeKeyObject({ studyInstanceUid: studyUid, seriesInstanceUid: seriesUid }, '113001');
+
+  it.each([
+    ['a thumbnail', [label, overview, volume, base, thumbnail], 50],
+    ['else the coarsest level', [label, overview, volume, base], 30],
+    ['else the whole glass', [label, overview], 20],
+    ['never the label', [label], undefined],
+  ])('shows %s', async (_, images, grey) => {
+    await using own = await serveArchive();
+    await writeFile(join(own.folder, 'note.dcm'), note);
+    for (const [i, { bytes }] of images.entries()) await writeFile(join(own.folder, `${i}.dcm`), bytes);
+    await own.archive.rescan();
+    for (const path of [`/studies/${studyUid}`, `/studies/${studyUid}/series/${seriesUid}`]) {
+      const answer = await fetch(`${own.url}${path}/thumbnail`, { headers: { Accept: 'image/png' } });
+      expect(answer.status).toBe(grey === undefined ? 404 : 200);
+      const body = Buffer.from(await answer.arrayBuffer());
+      if (grey !== undefined) expect((await sharp(body).raw().toBuffer())[0]).toBe(grey);
+      else expect(JSON.parse(String(body))).toMatchObject({ code: 'NOT_FOUND' });
+    }
+    // Whoever asks for the label gets it.
+    expect((await fetch(`${own.url}${pathOf(label)}/thumbnail`)).status).toBe(200);
+  });
+
+  it('is not there for an instance without frames', async () => {
+    await using own = await serveArchive();
+    await writeFile(join(own.folder, 'note.dcm'), note);
+    await own.archive.rescan();
+    const instances = await fetch(`${own.url}/studies/${studyUid}/instances`);
+    const [found] = (await instances.json()) as DicomJson[];
+    const path = new URL(textOf(found!, '00081190')!).pathname.replace('/dicom-web', '');
+    for (const what of ['thumbnail', 'rendered', 'frames/1', 'frames/1/rendered']) {
+      const answer = await fetch(`${own.url}${path}/${what}`);
+      expect(await answer.json(), what).toMatchObject({
+        code: 'NOT_FOUND',
+        status: 404,
+        detail: expect.stringContaining('no frames'),
+      });
+    }
+  });
+});
+
 describe('instances', () => {
   it('are sent singly, or all of a series with a Content-Length', async () => {
     const alone = await get(pathOf(slide), { Accept: 'application/dicom' });

@@ -8,6 +8,7 @@ import { type NextFunction, type Request, type Response, Router } from 'express'
 import { StainError, toStainError } from '../../../core/src/errors.ts';
 import { setStoredStudies, setStoring } from '../audit/stored-studies.ts';
 import { CodecPool } from '../codec/codec-pool.ts';
+import { valuesOf } from '../dicom/json-model.ts';
 import { PIXEL_DATA } from '../dicom/part10-header.ts';
 import { isUid } from '../dicom/uid.ts';
 import { makeFolder } from '../make-folder.ts';
@@ -15,7 +16,7 @@ import type { PrivateFolder } from '../spool/inflated-file.ts';
 import { sendJson } from '../web/json-response.ts';
 import { leaving } from '../web/leaving.ts';
 import { sendProblem } from '../web/problem.ts';
-import type { QueryLevel } from './attributes.ts';
+import { type QueryLevel, TAG } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { HeaderReader } from './header.ts';
 import { write, writeAll } from './multipart-response.ts';
@@ -168,14 +169,16 @@ function makeRouter(context: ArchiveContext): Router {
       await sendMetadata(request, response, await find(index, request.params), baseUrlOf(request), headers);
     });
     router.get([`${path}/rendered`, `${path}/thumbnail`], async (request, response) => {
-      await sendRendered(request, response, smallest(await find(index, request.params)), 1, files, pictures);
+      const { instance } = request.params as Partial<UidParameters>;
+      const image = await (instance === undefined ? findShown : findImage)(index, request.params);
+      await sendRendered(request, response, image, 1, files, pictures);
     });
   }
   router.get(`${INSTANCE}/frames/:frames`, async (request, response) => {
     await sendFrames(
       request,
       response,
-      await findOne(index, request.params),
+      await findImage(index, request.params),
       request.params.frames,
       files,
       pictures,
@@ -187,7 +190,7 @@ function makeRouter(context: ArchiveContext): Router {
       await sendRendered(
         request,
         response,
-        await findOne(index, request.params),
+        await findImage(index, request.params),
         Number(request.params.frame),
         files,
         pictures,
@@ -325,9 +328,34 @@ async function findOne(index: FolderIndex, parameters: Partial<UidParameters>): 
   return (await find(index, parameters))[0]!;
 }
 
-/** A picture of a series shows its smallest file: a thumbnail or the coarsest level. */
-function smallest(instances: readonly IndexedInstance[]): IndexedInstance {
-  return instances.reduce((smallest, one) => (one.size < smallest.size ? one : smallest));
+/** @throws NOT_FOUND also for reports, notes and whatever else has no frames */
+async function findImage(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance> {
+  const found = await findOne(index, parameters);
+  if (!isImage(found)) throw new StainError('NOT_FOUND', 'The instance is not an image: it has no frames.');
+  return found;
+}
+
+/**
+ * The smallest file of the best kind shows a study or series: a thumbnail, a level, or else the whole glass. A label
+ * names the patient, and is shown only to whoever asks for that instance.
+ * @throws SERIES_NOT_FOUND, NOT_FOUND if there is no such image
+ */
+async function findShown(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance> {
+  const images = (await find(index, parameters)).filter((one) => isImage(one) && !isKind(one, 'LABEL'));
+  const rank = (one: IndexedInstance): number =>
+    isKind(one, 'THUMBNAIL') ? 0 : isKind(one, 'OVERVIEW') ? 2 : 1;
+  const [best] = images.toSorted((a, b) => rank(a) - rank(b) || a.size - b.size);
+  if (!best) throw new StainError('NOT_FOUND', 'There is no image to show; labels are not shown.');
+  return best;
+}
+
+function isImage({ json }: IndexedInstance): boolean {
+  return json[TAG.Rows] !== undefined;
+}
+
+/** As Image Type says. */
+function isKind({ json }: IndexedInstance, kind: string): boolean {
+  return valuesOf(json[TAG.ImageType]).includes(kind);
 }
 
 /** Absolute, because clients use the URLs in responses as they are. */

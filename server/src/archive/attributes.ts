@@ -2,6 +2,7 @@
 import * as dictionary from '../dicom/dictionary.ts';
 
 export const TAG = {
+  ImageType: '00080008',
   SOPClassUID: '00080016',
   SOPInstanceUID: '00080018',
   StudyDate: '00080020',
@@ -15,6 +16,7 @@ export const TAG = {
   SeriesInstanceUID: '0020000E',
   SeriesNumber: '00200011',
   InstanceNumber: '00200013',
+  Rows: '00280010',
   NumberOfStudyRelatedSeries: '00201206',
   NumberOfStudyRelatedInstances: '00201208',
   NumberOfSeriesRelatedInstances: '00201209',
