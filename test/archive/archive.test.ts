@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Pictures } from '../../server/src/archive/pictures.ts';
 import { type DicomJson, textOf } from '../../server/src/dicom/json-model.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { makeKeyObject } from '../support/make-key-object.ts';
@@ -504,6 +505,54 @@ describe('instances', () => {
         })
       ).status,
     ).toBe(406);
+  });
+});
+
+describe('HEAD', () => {
+  const paths = [
+    `/studies/${slide.studyUid}`,
+    `/studies/${slide.studyUid}/metadata`,
+    '/instances?includefield=all',
+    ...['', '/frames/1', '/frames/1,2', '/frames/1/rendered', '/thumbnail'].map(
+      (path) => pathOf(native) + path,
+    ),
+  ];
+
+  it.each(paths)('of %s has the headers of GET', async (path) => {
+    const [head, whole] = await Promise.all(
+      ['HEAD', 'GET'].map((method) => fetch(`${served.url}${path}`, { method })),
+    );
+    expect(head!.status).toBe(200);
+    await whole!.arrayBuffer();
+    for (const name of ['etag', 'cache-control', 'vary', 'x-total-count'])
+      expect(head!.headers.get(name), name).toBe(whole!.headers.get(name));
+    const types = [head!, whole!].map(({ headers }) => headers.get('content-type')!.split(';')[0]);
+    expect(types[0]).toBe(types[1]);
+  });
+
+  it('tells the length of what is sent as it is, and reads nothing of it', async () => {
+    await using own = await serveArchive();
+    const path = join(own.folder, 'large.dcm');
+    await writeFile(path, slide.bytes);
+    // A hole, which takes no space: it would take minutes to read.
+    await truncate(path, 2e11);
+    await own.archive.rescan();
+    for (const accept of ['application/dicom', 'multipart/related; type="application/dicom"']) {
+      const answer = await fetch(`${own.url}${pathOf(slide)}`, {
+        method: 'HEAD',
+        headers: { Accept: accept },
+      });
+      expect(Number(answer.headers.get('content-length'))).toBeGreaterThanOrEqual(2e11);
+    }
+  });
+
+  it('decodes and reads no frame', async () => {
+    const own = vi.spyOn(Pictures.prototype, 'stored');
+    const decoded = vi.spyOn(Pictures.prototype, 'decoded');
+    for (const path of ['/frames/1', '/frames/1,2', '/frames/1/rendered'])
+      expect((await fetch(`${served.url}${pathOf(native)}${path}`, { method: 'HEAD' })).status).toBe(200);
+    expect([own.mock.calls, decoded.mock.calls]).toEqual([[], []]);
+    vi.restoreAllMocks();
   });
 });
 

@@ -248,6 +248,7 @@ async function search(
   ];
   for (const warning of warnings) response.append('Warning', `299 stain-normalization "${warning}"`);
   response.setHeader('Content-Type', 'application/dicom+json');
+  if (request.method === 'HEAD') return void response.end();
   const wanted = query.include;
   for (const [i, { json, instance }] of page.entries()) {
     const before = i === 0 ? '[' : ',';

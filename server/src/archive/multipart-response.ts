@@ -41,6 +41,7 @@ export async function sendMultipart(
     );
     response.setHeader('Content-Length', bodies + tail.length);
   }
+  if (response.req.method === 'HEAD') return void response.end();
   let isFirst = true;
   for await (const part of parts) {
     await write(response, Buffer.from(headOf(part, boundary, isFirst), 'latin1'));
@@ -49,6 +50,12 @@ export async function sendMultipart(
     else for await (const chunk of part.body) await write(response, chunk);
   }
   response.end(isFirst ? `--${boundary}--\r\n` : tail);
+}
+
+/** Answers HEAD where only making the body would tell its length. */
+export function onlyHead(response: Response, contentType: string): void {
+  response.setHeader('Content-Type', contentType);
+  response.end();
 }
 
 /** One part without multipart, or all parts with it. */
@@ -66,6 +73,7 @@ export async function sendParts(
     // Not with `type()`, which would add a charset.
     response.setHeader('Content-Type', contentType);
     if (byteLength !== undefined) response.setHeader('Content-Length', byteLength);
+    if (response.req.method === 'HEAD') break;
     if (body instanceof Uint8Array) await write(response, body);
     else for await (const chunk of body) await write(response, chunk);
   }

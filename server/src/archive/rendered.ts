@@ -8,7 +8,7 @@ import { leaving } from '../web/leaving.ts';
 import { negotiateRendered } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import { type IndexedInstance, versionOf } from './folder-index.ts';
-import { write } from './multipart-response.ts';
+import { onlyHead, write } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { Pictures } from './pictures.ts';
 
@@ -49,6 +49,7 @@ export async function sendRendered(
         `There is no such frame; the instance has ${file.numberOfFrames} frames.`,
       );
     if (isUnchanged(request, response, [versionOf(instance)])) return undefined;
+    if (request.method === 'HEAD') return void onlyHead(response, type);
     const frame = held.use(await pictures.decoded(file, frameNumber - 1, signal));
     const size = { width: file.dataset.number('Columns') ?? 0, height: file.dataset.number('Rows') ?? 0 };
     const made = await pictureOf({ ...size, rgb: frame.bytes }, type, rendering);

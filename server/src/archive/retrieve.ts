@@ -12,7 +12,7 @@ import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept
 import { isUnchanged } from './caching.ts';
 import { type IndexedInstance, versionOf } from './folder-index.ts';
 import type { HeaderReader } from './header.ts';
-import { type OutgoingPart, sendParts, writeAll } from './multipart-response.ts';
+import { type OutgoingPart, onlyHead, sendParts, writeAll } from './multipart-response.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { Pictures } from './pictures.ts';
 
@@ -29,6 +29,7 @@ export async function sendMetadata(
   headers: HeaderReader,
 ): Promise<void> {
   if (isUnchanged(request, response, instances.map(versionOf))) return;
+  if (request.method === 'HEAD') return onlyHead(response, 'application/dicom+json');
   const signal = leaving(response);
   response.setHeader('Content-Type', 'application/dicom+json');
   for (const [i, instance] of instances.entries())
@@ -94,6 +95,8 @@ export async function sendFrames(
         `There is no frame ${missing}; the instance has ${file.numberOfFrames}.`,
       );
     if (isUnchanged(request, response, [versionOf(instance)])) return;
+    if (request.method === 'HEAD')
+      return onlyHead(response, answer.multipart ? 'multipart/related' : answer.contentType);
     async function* parts(): AsyncGenerator<OutgoingPart> {
       for (const number of numbers) {
         // Held until the client has it: only then is the next one requested.

@@ -5,7 +5,7 @@ import { isOfContent, StainError, toStainError } from '../../../../core/src/erro
 import { blankRaster, copyOverlap, type Raster, WHITE } from '../../../../core/src/image/raster.ts';
 import { negotiateBulkData, negotiateFrames, negotiateRendered } from '../../archive/accept.ts';
 import { isUnchanged } from '../../archive/caching.ts';
-import { type OutgoingPart, sendParts, write, writeAll } from '../../archive/multipart-response.ts';
+import { type OutgoingPart, onlyHead, sendParts, write, writeAll } from '../../archive/multipart-response.ts';
 import { pictureOf, readRendering } from '../../archive/rendered.ts';
 import { type BulkDataUri, binaryAt, dicomJsonPieces } from '../../dicom/to-json.ts';
 import type { ListedSeries } from '../../normalized/catalogue.ts';
@@ -108,11 +108,6 @@ async function begunParts(parts: AsyncGenerator<OutgoingPart>): Promise<AsyncGen
       await parts.return(undefined);
     }
   })();
-}
-
-function onlyHead(response: Response, contentType: string): void {
-  response.setHeader('Content-Type', contentType);
-  response.end();
 }
 
 /**
