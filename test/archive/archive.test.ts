@@ -397,6 +397,15 @@ describe('frames', () => {
       expect((await get(`${pathOf(native)}/rendered?${wrong}`)).status, wrong).toBe(400);
   });
 
+  it.each(['rendered', 'thumbnail'])('are %s one by one', async (what) => {
+    const answer = await get(`${pathOf(native)}/frames/1,2/${what}`);
+    expect(await answer.json()).toMatchObject({
+      code: 'NOT_ACCEPTABLE',
+      status: 406,
+      detail: 'Only one frame can be rendered per request.',
+    });
+  });
+
   // PS3.18 8.3.5.1.
   it('are rendered in part, mirrored, and with the quality that is asked for', async () => {
     const colourful = storableSlide('colourful', {

@@ -191,7 +191,7 @@ function makeRouter(context: ArchiveContext): Router {
         request,
         response,
         await findImage(index, request.params),
-        Number(request.params.frame),
+        oneFrame(String(request.params.frame)),
         files,
         pictures,
       );
@@ -327,6 +327,13 @@ async function find(index: FolderIndex, parameters: Partial<UidParameters>): Pro
 
 async function findOne(index: FolderIndex, parameters: Partial<UidParameters>): Promise<IndexedInstance> {
   return (await find(index, parameters))[0]!;
+}
+
+/** @throws NOT_ACCEPTABLE for a list: a picture shows one frame */
+function oneFrame(list: string): number {
+  if (list.includes(','))
+    throw new StainError('NOT_ACCEPTABLE', 'Only one frame can be rendered per request.');
+  return Number(list);
 }
 
 /** @throws NOT_FOUND also for reports, notes and whatever else has no frames */
