@@ -230,6 +230,33 @@ describe('searches', () => {
     expect(all).toMatchObject({ '52009229': { vr: 'SQ' } });
   });
 
+  it('are complete even if a file is gone, or damaged behind what is indexed', async () => {
+    await using own = await serveArchive();
+    // Its Shared Functional Groups Sequence, behind all indexed attributes, is longer than the file.
+    const damaged = Buffer.from(native.bytes);
+    damaged.writeUInt32LE(0x7fffffff, damaged.indexOf(Buffer.from([0, 0x52, 0x29, 0x92, 0x53, 0x51])) + 8);
+    await writeFile(join(own.folder, 'gone.dcm'), slide.bytes);
+    await writeFile(join(own.folder, 'damaged.dcm'), damaged);
+    const whole = storableSlide('whole');
+    await writeFile(join(own.folder, 'whole.dcm'), whole.bytes);
+    await own.archive.rescan();
+    expect(own.archive.statistics.instances).toBe(3);
+    await rm(join(own.folder, 'gone.dcm'));
+    for (const level of ['studies', 'series', 'instances'])
+      for (const field of ['SharedFunctionalGroupsSequence', 'all']) {
+        const answer = await fetch(`${own.url}/${level}?includefield=PatientID,${field}`);
+        const found = (await answer.json()) as DicomJson[];
+        expect(found.map((one) => textOf(one, '0020000D')).sort()).toEqual(
+          [native.studyUid, slide.studyUid, whole.studyUid].sort(),
+        );
+        for (const one of found)
+          expect([textOf(one, '00100020'), one['52009229'] !== undefined]).toEqual([
+            'TEST',
+            textOf(one, '0020000D') === whole.studyUid,
+          ]);
+      }
+  });
+
   it('return an empty list if nothing matches', async () => {
     expect(await json('/studies?PatientID=nobody')).toEqual([]);
     expect(await json('/studies/2.25.404/series')).toEqual([]);

@@ -252,22 +252,36 @@ async function search(
   const wanted = query.include;
   for (const [i, { json, instance }] of page.entries()) {
     const before = i === 0 ? '[' : ',';
-    if (wanted !== 'all' && [...wanted].every((tag) => json[tag] || instance.json[tag])) {
-      const indexed = Object.entries(instance.json).filter(([tag]) => wanted.has(tag));
-      const result = JSON.stringify({ ...Object.fromEntries(indexed), ...json });
-      await write(response, Buffer.from(`${before}${result}`));
+    if (wanted === 'all' || ![...wanted].every((tag) => json[tag] || instance.json[tag])) {
+      let isBegun = false;
+      try {
+        // One after the other: each result may be as large as a header.
+        await headers.with(
+          instance.path,
+          signal,
+          ({ dataset }) => {
+            isBegun = true;
+            return writeAll(response, before, searchResultPieces(json, dataset, wanted));
+          },
+          wanted === 'all' ? undefined : behind(wanted),
+        );
+        continue;
+      } catch (error) {
+        if (isBegun || !isUnreadable(error)) throw error;
+        // Removed since the scan, or damaged behind what was indexed: one file must not take the others' results away.
+      }
     }
-    // One after the other: each result may be as large as a header.
-    else
-      await headers.with(
-        instance.path,
-        signal,
-        ({ dataset }) => writeAll(response, before, searchResultPieces(json, dataset, wanted)),
-        wanted === 'all' ? undefined : behind(wanted),
-      );
+    const indexed = Object.entries(instance.json).filter(([tag]) => wanted === 'all' || wanted.has(tag));
+    const result = JSON.stringify({ ...Object.fromEntries(indexed), ...json });
+    await write(response, Buffer.from(`${before}${result}`));
   }
   // An empty array rather than 204: viewers parse the body without checking the status.
   response.end(page.length === 0 ? '[]' : ']');
+}
+
+/** Whether a file is at fault, and not the request or the product. */
+function isUnreadable(error: unknown): boolean {
+  return error instanceof StainError || (error instanceof Error && 'syscall' in error);
 }
 
 /** The first tag after all of these: what follows may be hundreds of thousands of per-frame groups, and is not read. */
