@@ -10,7 +10,7 @@ import { Pictures } from '../../server/src/archive/pictures.ts';
 import { type DicomJson, textOf } from '../../server/src/dicom/json-model.ts';
 import { deflateFile } from '../support/deflate-file.ts';
 import { makeKeyObject } from '../support/make-key-object.ts';
-import { EXPLICIT_LITTLE_ENDIAN } from '../support/make-slide.ts';
+import { EXPLICIT_LITTLE_ENDIAN, JPEG_BASELINE } from '../support/make-slide.ts';
 import { type ServedArchive, serveArchive } from '../support/serve-archive.ts';
 import { noise, type StorableSlide, storableSlide } from '../support/storable.ts';
 
@@ -344,6 +344,18 @@ describe('frames', () => {
     expect((await get(`${pathOf(slide)}/frames/1,2`, { Accept: 'image/jpeg' })).status).toBe(406);
   });
 
+  it('are sent in multipart if there are several, though the client prefers a single one', async () => {
+    const accept = 'image/jpeg, multipart/related; type="image/jpeg"';
+    const types = ['1', '1,2'].map(async (list) => {
+      const answer = await get(`${pathOf(slide)}/frames/${list}`, { Accept: accept });
+      return [answer.status, answer.headers.get('content-type')?.split(';')[0]];
+    });
+    expect(await Promise.all(types)).toEqual([
+      [200, 'image/jpeg'],
+      [200, 'multipart/related'],
+    ]);
+  });
+
   it.each([
     ['0', 400],
     ['1,x', 400],
@@ -531,6 +543,31 @@ describe('instances', () => {
     const body = Buffer.from(await series.arrayBuffer());
     expect(Number(series.headers.get('content-length'))).toBe(body.length);
     expect(body.includes(slide.bytes)).toBe(true);
+  });
+
+  it('of several transfer syntaxes are sent if the client lists them all', async () => {
+    await using own = await serveArchive();
+    const { studyUid, seriesUid } = slide;
+    const other = storableSlide('other', {
+      transferSyntaxUid: EXPLICIT_LITTLE_ENDIAN,
+      overrides: { StudyInstanceUID: studyUid, SeriesInstanceUID: seriesUid },
+    });
+    for (const { bytes, sopInstanceUid } of [slide, other])
+      await writeFile(join(own.folder, `${sopInstanceUid}.dcm`), bytes);
+    await own.archive.rescan();
+    const statusFor = async (...syntaxes: string[]): Promise<number> => {
+      const accept = syntaxes.map(
+        (syntax) => `multipart/related; type="application/dicom"; transfer-syntax=${syntax}`,
+      );
+      const answer = await fetch(`${own.url}/studies/${studyUid}`, {
+        headers: { Accept: accept.join(', ') },
+      });
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    expect(await statusFor(EXPLICIT_LITTLE_ENDIAN, JPEG_BASELINE)).toBe(200);
+    expect(await statusFor(EXPLICIT_LITTLE_ENDIAN)).toBe(406);
+    expect(await statusFor(JPEG_BASELINE)).toBe(406);
   });
 
   it('are not transcoded', async () => {

@@ -52,11 +52,11 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 function negotiate(accept: string): void {
   for (const ask of [
-    negotiateFrames,
+    (text: string) => negotiateFrames(text, '1.2.840.10008.1.2.4.50', 1),
     (text: string) => negotiateInstances(text, ['1.2.840.10008.1.2.4.50']),
   ]) {
     try {
-      ask(accept, '1.2.840.10008.1.2.4.50');
+      ask(accept);
     } catch (error) {
       if (!(error instanceof StainError)) throw error;
     }

@@ -17,11 +17,16 @@ const OCTET_STREAM = 'application/octet-stream';
 /**
  * Frames are sent as stored whenever the client accepts that: the first matching member of its list decides. Only
  * `application/octet-stream` without a transfer syntax means uncompressed pixels.
+ * @param count several frames take a multipart answer
  * @throws NOT_ACCEPTABLE
  */
-export function negotiateFrames(accept: string | undefined, transferSyntaxUid: string): FrameAnswer {
+export function negotiateFrames(
+  accept: string | undefined,
+  transferSyntaxUid: string,
+  count: number,
+): FrameAnswer {
   const media = transferSyntax(transferSyntaxUid).mediaType;
-  const list = parseAccept(accept);
+  const list = parseAccept(accept).filter(({ multipart }) => multipart || count === 1);
   for (const member of list) {
     const { multipart, type, transferSyntax } = member;
     const fits =
@@ -44,12 +49,13 @@ export function negotiateFrames(accept: string | undefined, transferSyntaxUid: s
     };
   throw new StainError(
     'NOT_ACCEPTABLE',
-    `Frames are stored as ${withSyntax(media, transferSyntaxUid)}; request that, or transfer-syntax=*.`,
+    `Frames are stored as ${withSyntax(media, transferSyntaxUid)}; request that, or transfer-syntax=*${count === 1 ? '' : ', and several of them as multipart/related'}.`,
   );
 }
 
 /**
- * Instances are sent as stored; a request without a transfer syntax accepts that.
+ * Instances are sent as stored; a request without a transfer syntax accepts that. Those of a series may differ, and
+ * each may be accepted by another member of the list.
  * @returns whether to answer in multipart/related
  * @throws NOT_ACCEPTABLE if another media type or transfer syntax is requested
  */
@@ -57,17 +63,15 @@ export function negotiateInstances(
   accept: string | undefined,
   transferSyntaxUids: readonly string[],
 ): { multipart: boolean } {
-  const found = parseAccept(accept).find((member) => {
-    const { transferSyntax, multipart } = member;
-    return (
-      includesType(member, 'application/dicom') &&
-      (multipart || transferSyntaxUids.length === 1) &&
-      (transferSyntax === undefined ||
-        transferSyntax === '*' ||
-        transferSyntaxUids.every((uid) => uid === transferSyntax))
-    );
-  });
-  if (!found)
+  const members = parseAccept(accept).filter(
+    (member) =>
+      includesType(member, 'application/dicom') && (member.multipart || transferSyntaxUids.length === 1),
+  );
+  const accepting = transferSyntaxUids.map((uid) =>
+    members.find(({ transferSyntax }) => [undefined, '*', uid].includes(transferSyntax)),
+  );
+  const [found] = accepting;
+  if (!found || accepting.includes(undefined))
     throw new StainError(
       'NOT_ACCEPTABLE',
       'Instances are available only as application/dicom, in their stored transfer syntax.',

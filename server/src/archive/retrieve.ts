@@ -84,9 +84,7 @@ export async function sendFrames(
   // Deflation applies to the whole data set; the frames themselves are uncompressed.
   const frameSyntax =
     transferSyntaxUid === DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN ? EXPLICIT_VR_LITTLE_ENDIAN : transferSyntaxUid;
-  const answer = negotiateFrames(request.get('accept'), frameSyntax);
-  if (!answer.multipart && numbers.length > 1)
-    throw new StainError('NOT_ACCEPTABLE', 'Several frames are available only as multipart/related.');
+  const answer = negotiateFrames(request.get('accept'), frameSyntax, numbers.length);
   await files.with(instance, signal, async (file) => {
     const missing = numbers.find((number) => number > file.numberOfFrames);
     if (missing !== undefined)

@@ -61,9 +61,7 @@ export async function sendFrames(
 ): Promise<void> {
   const { series, image, sopInstanceUid } = instance;
   const syntax = outputSyntax(series.request.encoding);
-  const { multipart, native, contentType } = negotiateFrames(request.get('accept'), syntax);
-  if (!multipart && numbers.length > 1)
-    throw new StainError('NOT_ACCEPTABLE', 'Several frames are available only as multipart/related.');
+  const { multipart, native, contentType } = negotiateFrames(request.get('accept'), syntax, numbers.length);
   const { archive, principal, signal } = asked;
   requireFrames(await levelOf(instance, asked), numbers);
   if (isUnchanged(request, response, [sopInstanceUid])) return;
