@@ -97,4 +97,45 @@ describe('a file that was replaced', () => {
     await rm(path);
     expect((await get(first, '', dicom)).status).toBe(404);
   });
+
+  it('is not sent in the place of the one that was announced', async () => {
+    // So large that it is still on its way when the other is replaced.
+    const large = storableSlide('changed', {
+      frames: [noise(64e6, 1)],
+      overrides: { SOPInstanceUID: '2.25.1' },
+    });
+    await writeFile(join(served.folder, '0.dcm'), large.bytes);
+    await served.archive.rescan();
+    const { studyUid, seriesUid } = first;
+    const answer = await fetch(`${served.url}/studies/${studyUid}/series/${seriesUid}`, {
+      headers: { Accept: 'multipart/related; type="application/dicom"' },
+    });
+    const reader = answer.body!.getReader();
+    await reader.read();
+    await writeFile(path, longer.bytes);
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow();
+  });
+});
+
+it('an instance whose header is damaged cuts off one answer, and is named in the next', async () => {
+  const other = Buffer.from(storableSlide('changed', { overrides: { SOPInstanceUID: '2.25.9' } }).bytes);
+  const groups = other.indexOf(Buffer.from([0x00, 0x52, 0x29, 0x92]));
+  await writeFile(join(served.folder, 'z.dcm'), other.subarray(0, groups + 40));
+  await served.archive.rescan();
+  const url = `${served.url}/studies/${first.studyUid}/series/${first.seriesUid}/metadata`;
+  await (await fetch(url)).text().catch(() => {});
+  const again = await fetch(url);
+  expect(again.status).toBe(422);
+  expect(await again.json()).toMatchObject({
+    code: 'DICOM_INVALID',
+    detail: expect.stringContaining('2.25.9'),
+  });
+  // Whole again.
+  await writeFile(join(served.folder, 'z.dcm'), other);
+  await served.archive.rescan();
+  expect(await (await fetch(url)).json()).toHaveLength(2);
 });

@@ -1,11 +1,11 @@
 /** WADO-RS (PS3.18 10.4): metadata, instances, frames and bulk data, as stored and streamed from the files. */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Request, Response } from 'express';
 import {
   DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
   EXPLICIT_VR_LITTLE_ENDIAN,
 } from '../../../core/src/dicom/transfer-syntaxes.ts';
-import { StainError } from '../../../core/src/errors.ts';
+import { isOfContent, StainError, toStainError } from '../../../core/src/errors.ts';
 import { type BulkDataUri, binaryAt, dicomJsonPieces } from '../dicom/to-json.ts';
 import { leaving } from '../web/leaving.ts';
 import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
@@ -20,6 +20,12 @@ import type { Pictures } from './pictures.ts';
 const READ_BYTES = 1 << 20;
 const MAX_FRAMES_PER_REQUEST = 100_000;
 
+/**
+ * Instances whose header was found damaged halfway through an answer, which could only be cut off: the next request is
+ * refused with the reason, so that nobody repeats it for ever. A file that has changed is another instance.
+ */
+const damaged = new WeakMap<IndexedInstance, StainError>();
+
 /** DICOM JSON of the instances, one in memory at a time. @throws DICOM_INVALID */
 export async function sendMetadata(
   request: Request,
@@ -30,13 +36,23 @@ export async function sendMetadata(
 ): Promise<void> {
   if (isUnchanged(request, response, instances.map(versionOf))) return;
   if (request.method === 'HEAD') return onlyHead(response, 'application/dicom+json');
+  const known = instances.find((instance) => damaged.has(instance));
+  if (known) throw damaged.get(known);
   const signal = leaving(response);
   response.setHeader('Content-Type', 'application/dicom+json');
   for (const [i, instance] of instances.entries())
-    await headers.with(instance.path, signal, ({ dataset }) => {
-      const uri: BulkDataUri = (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`;
-      return writeAll(response, i === 0 ? '[' : ',', dicomJsonPieces(dataset, uri));
-    });
+    try {
+      await headers.with(instance.path, signal, ({ dataset }) => {
+        const uri: BulkDataUri = (path) => `${urlOf(instance, baseUrl)}/bulkdata/${path.join('/')}`;
+        return writeAll(response, i === 0 ? '[' : ',', dicomJsonPieces(dataset, uri));
+      });
+    } catch (thrown) {
+      const { code, message, data } = toStainError(thrown);
+      if (!isOfContent(code)) throw thrown;
+      const named = `Instance ${instance.sopUid}: ${message}`;
+      damaged.set(instance, new StainError(code, named, { data, cause: thrown }));
+      throw damaged.get(instance);
+    }
   response.end(']');
 }
 
@@ -53,11 +69,11 @@ export async function sendInstances(
   );
   if (isUnchanged(request, response, instances.map(versionOf))) return;
   const parts = instances.map((instance): OutgoingPart => {
-    const { path, size, transferSyntaxUid } = instance;
+    const { size, transferSyntaxUid } = instance;
     return {
       contentType: `application/dicom; transfer-syntax=${transferSyntaxUid}`,
       location: urlOf(instance, baseUrl),
-      body: fileChunks(path, size),
+      body: fileChunks(instance),
       byteLength: size,
     };
   });
@@ -130,10 +146,17 @@ export async function sendBulkData(
   });
 }
 
-/** Opened only when read: a series has many files, and a client that leaves reads none of the rest. */
-async function* fileChunks(path: string, size: number): AsyncGenerator<Uint8Array> {
-  // Not more than announced, in case the file is growing.
-  if (size > 0) yield* createReadStream(path, { highWaterMark: READ_BYTES, end: size - 1 });
+/**
+ * Opened only when read: a series has many files, and a client that leaves reads none of the rest.
+ * @throws SOURCE_CHANGED if it is no longer the file whose size was announced: the answer is cut off then
+ */
+async function* fileChunks({ path, size, mtimeMs, sopUid }: IndexedInstance): AsyncGenerator<Uint8Array> {
+  await using file = await open(path, 'r');
+  const found = await file.stat();
+  if (found.size !== size || found.mtimeMs !== mtimeMs)
+    throw new StainError('SOURCE_CHANGED', `The file of instance ${sopUid} was replaced.`);
+  const options = { highWaterMark: READ_BYTES, start: 0, end: size - 1, autoClose: false };
+  if (size > 0) yield* file.createReadStream(options);
 }
 
 function urlOf({ studyUid, seriesUid, sopUid }: IndexedInstance, baseUrl: string): string {
