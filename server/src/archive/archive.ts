@@ -11,6 +11,7 @@ import { CodecPool } from '../codec/codec-pool.ts';
 import { valuesOf } from '../dicom/json-model.ts';
 import { PIXEL_DATA } from '../dicom/part10-header.ts';
 import { isUid } from '../dicom/uid.ts';
+import { parseMediaType } from '../dicomweb/media-type.ts';
 import { makeFolder } from '../make-folder.ts';
 import type { PrivateFolder } from '../spool/inflated-file.ts';
 import { sendJson } from '../web/json-response.ts';
@@ -299,6 +300,13 @@ async function storeInstances(
   response: Response,
 ): Promise<void> {
   const { study } = request.params as Partial<UidParameters>;
+  const reason = notUnderstood(request);
+  if (reason !== undefined) {
+    leaveUnread(request, response);
+    response.set('Accept-Encoding', 'identity');
+    sendProblem(response, new StainError('REQUEST_INVALID', reason), 415);
+    return;
+  }
   try {
     const { status, json } = await store.store({
       contentType: request.get('content-type'),
@@ -312,11 +320,24 @@ async function storeInstances(
     setStoredStudies(response, json);
     sendJson(response, 'application/dicom+json', json);
   } catch (error) {
-    response.set('Connection', 'close');
-    request.resume();
-    setTimeout(() => request.destroy(), LINGER_MS).unref();
+    leaveUnread(request, response);
     throw error;
   }
+}
+
+/** Why a body is of no use, whatever it contains. */
+function notUnderstood(request: Request): string | undefined {
+  if (parseMediaType(request.get('content-type') ?? '').essence !== 'multipart/related')
+    return 'Instances are stored only as multipart/related; type="application/dicom".';
+  const encoding = request.get('content-encoding')?.trim().toLowerCase() || 'identity';
+  return encoding === 'identity' ? undefined : 'The body must have no Content-Encoding.';
+}
+
+/** For a request that is refused before all of it was read. */
+function leaveUnread(request: Request, response: Response): void {
+  response.set('Connection', 'close');
+  request.resume();
+  setTimeout(() => request.destroy(), LINGER_MS).unref();
 }
 
 /** Instances of a study or series, or a single one. @throws SERIES_NOT_FOUND, NOT_FOUND */
