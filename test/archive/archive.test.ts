@@ -195,6 +195,18 @@ describe('searches', () => {
     expect(study!['00080061']).toEqual({ vr: 'CS' });
   });
 
+  it('find studies and series by what is in them', async () => {
+    const found = async (path: string): Promise<(string | undefined)[]> =>
+      (await json(path)).map((row) => textOf(row, '0020000E') ?? textOf(row, '0020000D'));
+    expect(await found('/studies?Modality=SM')).toEqual([native.studyUid, slide.studyUid]);
+    expect(await found('/studies?Modality=CT')).toEqual([]);
+    expect(await found(`/studies?SeriesInstanceUID=${slide.seriesUid}`)).toEqual([slide.studyUid]);
+    expect(await found(`/series?SOPInstanceUID=${slide.sopInstanceUid}`)).toEqual([slide.seriesUid]);
+    expect(
+      await found(`/studies?SOPInstanceUID=${slide.sopInstanceUid}&SeriesInstanceUID=${native.seriesUid}`),
+    ).toEqual([]);
+  });
+
   it('decode text by its character set', async () => {
     const [series] = await json(
       `/studies/${slide.studyUid}/series?SeriesDescription=${encodeURIComponent('Über*')}&00080060=SM`,

@@ -34,6 +34,12 @@ const COMPUTED_TAGS: ReadonlySet<string> = new Set([
   TAG.NumberOfStudyRelatedInstances,
   TAG.NumberOfSeriesRelatedInstances,
 ]);
+/** Attributes of a result itself. */
+const OWN_TAGS: Readonly<Record<QueryLevel, ReadonlySet<string>>> = {
+  studies: new Set(LEVEL_TAGS.studies),
+  series: new Set([...LEVEL_TAGS.studies, ...LEVEL_TAGS.series]),
+  instances: INDEXED_TAGS,
+};
 /** Results per response; a client requests the rest with `offset` (PS3.18 8.3.4.4), as the Warning says. */
 export const MAX_RESULTS = 5000;
 /** Maximum numbers of attributes to match, and to return. */
@@ -94,15 +100,25 @@ export async function runQuery(
 ): Promise<QueryResult> {
   const matching: Found[] = [];
   let looked = 0;
-  const look = async (json: DicomJson, instance: IndexedInstance): Promise<void> => {
-    if (query.filters.every(({ tag, value }) => matches(json[tag], value))) matching.push({ json, instance });
+  // A study or series also matches by what one instance in it says.
+  const isBelow = ({ tag }: Query['filters'][number]): boolean =>
+    INDEXED_TAGS.has(tag) && !OWN_TAGS[level].has(tag);
+  const [own, below] = [query.filters.filter((filter) => !isBelow(filter)), query.filters.filter(isBelow)];
+  const areMet = (filters: Query['filters'], json: DicomJson): boolean =>
+    filters.every(({ tag, value }) => matches(json[tag], value));
+  const look = async (json: DicomJson, instances: readonly IndexedInstance[]): Promise<void> => {
+    if (areMet(own, json) && (below.length === 0 || instances.some((one) => areMet(below, one.json))))
+      matching.push({ json, instance: firstOf(instances) });
     if (++looked % LOOKED_AT_ONCE === 0) await setImmediate(undefined, { signal });
   };
   for (const [studyUid, study] of index.studies) {
     if (scope.studyUid !== undefined && scope.studyUid !== studyUid) continue;
     const studyJson = describeStudy(study, `${baseUrl}/studies/${studyUid}`);
     if (level === 'studies') {
-      await look(studyJson, firstOf([...study.values()].flatMap((series) => [...series.values()])));
+      await look(
+        studyJson,
+        [...study.values()].flatMap((series) => [...series.values()]),
+      );
       continue;
     }
     for (const [seriesUid, series] of study) {
@@ -111,11 +127,11 @@ export async function runQuery(
         ...studyJson,
         ...describeSeries(series, `${baseUrl}/studies/${studyUid}/series/${seriesUid}`),
       };
-      if (level === 'series') await look(seriesJson, firstOf([...series.values()]));
+      if (level === 'series') await look(seriesJson, [...series.values()]);
       else
         for (const instance of series.values()) {
           const url = `${baseUrl}/studies/${studyUid}/series/${seriesUid}/instances/${instance.sopUid}`;
-          await look({ ...seriesJson, ...describeInstance(instance, url) }, instance);
+          await look({ ...seriesJson, ...describeInstance(instance, url) }, [instance]);
         }
     }
   }
