@@ -501,6 +501,7 @@ describe('a picture of a study or series', () => {
       overrides: { SOPInstanceUID: `2.25.80${grey}` },
     });
   const label = image('LABEL', 10, 1);
+  const lowerCase = image('label', 11, 1);
   const overview = image('OVERVIEW', 20, 2);
   const volume = image('VOLUME', 30, 4);
   const base = image('VOLUME', 40, 5);
@@ -510,9 +511,9 @@ describe('a picture of a study or series', () => {
 
   it.each([
     ['a thumbnail', [label, overview, volume, base, thumbnail], 50],
-    ['else the coarsest level', [label, overview, volume, base], 30],
+    ['else the coarsest level', [label, lowerCase, overview, volume, base], 30],
     ['else the whole glass', [label, overview], 20],
-    ['never the label', [label], undefined],
+    ['never the label', [label, lowerCase], undefined],
   ])('shows %s', async (_, images, grey) => {
     await using own = await serveArchive();
     await writeFile(join(own.folder, 'note.dcm'), note);

@@ -396,9 +396,9 @@ function isImage({ json }: IndexedInstance): boolean {
   return json[TAG.Rows] !== undefined;
 }
 
-/** As Image Type says. */
+/** As Image Type says, which some scanners write in lower case. */
 function isKind({ json }: IndexedInstance, kind: string): boolean {
-  return valuesOf(json[TAG.ImageType]).includes(kind);
+  return valuesOf(json[TAG.ImageType]).some((value) => String(value).trim().toUpperCase() === kind);
 }
 
 /** Absolute, because clients use the URLs in responses as they are. */
