@@ -195,6 +195,25 @@ describe('searches', () => {
     expect(study!['00080061']).toEqual({ vr: 'CS' });
   });
 
+  it('and metadata are JSON, and nothing else', async () => {
+    const { studyUid, seriesUid } = slide;
+    for (const path of ['/studies', `/studies/${studyUid}/series/${seriesUid}/metadata`]) {
+      const statusOf = async (accept: string): Promise<number> => (await get(path, { accept })).status;
+      for (const accept of [
+        'application/dicom+xml',
+        'text/html',
+        'multipart/related; type="application/dicom+xml"',
+      ])
+        expect(await statusOf(accept), accept).toBe(406);
+      for (const accept of [
+        'application/json',
+        'application/dicom+json; charset=utf-8',
+        'text/html, */*;q=0.1',
+      ])
+        expect(await statusOf(accept), accept).toBe(200);
+    }
+  });
+
   it('find studies and series by what is in them', async () => {
     const found = async (path: string): Promise<(string | undefined)[]> =>
       (await json(path)).map((row) => textOf(row, '0020000E') ?? textOf(row, '0020000D'));

@@ -79,6 +79,15 @@ export function negotiateInstances(
   return { multipart: found.multipart };
 }
 
+const DATA_SETS = 'application/dicom+json';
+
+/** Data sets are always JSON, for clients that accept `application/json` too. @throws NOT_ACCEPTABLE */
+export function requireDataSetsAccepted(accept: string | undefined): void {
+  const accepts = [DATA_SETS, 'application/json'];
+  if (!parseAccept(accept).some((member) => accepts.some((type) => includesType(member, type))))
+    throw new StainError('NOT_ACCEPTABLE', `Data sets are available only as ${DATA_SETS}.`);
+}
+
 /** Bulk data is always one octet stream. @throws NOT_ACCEPTABLE */
 export function negotiateBulkData(accept: string | undefined): { multipart: boolean } {
   const found = parseAccept(accept).find((member) => includesType(member, OCTET_STREAM));

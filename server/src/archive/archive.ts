@@ -17,6 +17,7 @@ import type { PrivateFolder } from '../spool/inflated-file.ts';
 import { sendJson } from '../web/json-response.ts';
 import { leaving } from '../web/leaving.ts';
 import { sendProblem } from '../web/problem.ts';
+import { requireDataSetsAccepted } from './accept.ts';
 import { type QueryLevel, TAG } from './attributes.ts';
 import { FolderIndex, type IndexedInstance, type IndexStatistics } from './folder-index.ts';
 import { HeaderReader } from './header.ts';
@@ -233,6 +234,7 @@ async function search(
   request: Request,
   response: Response,
 ): Promise<void> {
+  requireDataSetsAccepted(request.get('accept'));
   const query = parseQuery(new URL(request.url, 'http://localhost').searchParams);
   const isComplete = await index.refresh(MAX_INDEX_AGE_MS, MAX_SEARCH_WAIT_MS);
   const { study, series } = request.params as Partial<UidParameters>;

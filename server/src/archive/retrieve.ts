@@ -8,7 +8,7 @@ import {
 import { isOfContent, StainError, toStainError } from '../../../core/src/errors.ts';
 import { type BulkDataUri, binaryAt, dicomJsonPieces } from '../dicom/to-json.ts';
 import { leaving } from '../web/leaving.ts';
-import { negotiateBulkData, negotiateFrames, negotiateInstances } from './accept.ts';
+import { negotiateBulkData, negotiateFrames, negotiateInstances, requireDataSetsAccepted } from './accept.ts';
 import { isUnchanged } from './caching.ts';
 import { type IndexedInstance, versionOf } from './folder-index.ts';
 import type { HeaderReader } from './header.ts';
@@ -34,6 +34,7 @@ export async function sendMetadata(
   baseUrl: string,
   headers: HeaderReader,
 ): Promise<void> {
+  requireDataSetsAccepted(request.get('accept'));
   if (isUnchanged(request, response, instances.map(versionOf))) return;
   if (request.method === 'HEAD') return onlyHead(response, 'application/dicom+json');
   const known = instances.find((instance) => damaged.has(instance));

@@ -1,16 +1,13 @@
 /** Media types to request from the archive: our own strings, chosen by what the client accepts. */
 
 import { StainError } from '../../../core/src/errors.ts';
+import { requireDataSetsAccepted } from '../archive/accept.ts';
 import { isUid } from '../dicom/uid.ts';
 import { includesType, parseAccept } from '../dicomweb/accept-list.ts';
 import type { Habits, OtherWays } from '../dicomweb/archive-habits.ts';
 import { OTHER_JSON } from '../dicomweb/connection.ts';
 import { FRAMES_ACCEPT, OTHER_FRAMES } from '../dicomweb/named-syntaxes.ts';
 import type { ResourceKind } from '../dicomweb/query-parameters.ts';
-
-const DICOM_JSON = 'application/dicom+json';
-
-const JSON_TYPES = ['*/*', 'application/*', 'application/json', DICOM_JSON];
 
 /** PS3.18 8.7.3 and 8.7.4, without types that contain URLs (XML) and types that browsers execute (HTML). */
 // biome-ignore format: a list
@@ -44,9 +41,7 @@ export function acceptWays(kind: ResourceKind, accepted: string | undefined, kno
   const picture = kind === 'rendered' || kind === 'thumbnail' ? anyPicture(accepted) : undefined;
   if (picture) return only(picture);
   if (kind !== 'search' && kind !== 'metadata') return only(binaryAccept(accepted));
-  const list = parseAccept(accepted).slice(0, MAX_MEMBERS);
-  if (!list.some(({ type }) => JSON_TYPES.includes(type)))
-    throw new StainError('NOT_ACCEPTABLE', `Data sets are available only as ${DICOM_JSON}.`);
+  requireDataSetsAccepted(accepted);
   return waysOf(OTHER_JSON, known, ({ json }) => json);
 }
 

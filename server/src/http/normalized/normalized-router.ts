@@ -5,6 +5,7 @@
 import express, { type Request, type Response, type Router } from 'express';
 import { nameOfTemplate } from '../../../../core/src/contract/index.ts';
 import { StainError } from '../../../../core/src/errors.ts';
+import { requireDataSetsAccepted } from '../../archive/accept.ts';
 import { hiding } from '../../auth/refusal.ts';
 import type { DicomWebResource } from '../../dicomweb/resource.ts';
 import type { ListedSeries } from '../../normalized/catalogue.ts';
@@ -52,6 +53,7 @@ async function answer(
     case 'search':
       return searchNormalized(request, response, resource, asked);
     case 'metadata':
+      requireDataSetsAccepted(request.get('accept'));
       return sendMetadata(response, await instancesOf(resource, asked), asked);
     case 'frames':
       return sendFrames(request, response, await instanceOf(resource, asked), resource.frames, asked);

@@ -5,6 +5,7 @@
  */
 import type { Request, Response } from 'express';
 import { StainError } from '../../../../core/src/errors.ts';
+import { requireDataSetsAccepted } from '../../archive/accept.ts';
 import { TAG, tagOf } from '../../archive/attributes.ts';
 import { matches } from '../../archive/matching.ts';
 import { MAX_RESULTS, parseQuery } from '../../archive/query.ts';
@@ -25,6 +26,7 @@ export async function searchNormalized(
   resource: Search,
   asked: Asked,
 ): Promise<void> {
+  requireDataSetsAccepted(request.get('accept'));
   const parameters = new URL(request.url, 'http://localhost').searchParams;
   const { level } = resource;
   // Requests that are too long, or ask for too much, are refused, whoever would answer them.

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { dicomUid, isFinal, type Job } from '../../../../core/src/contract/index.ts';
 import { StainError } from '../../../../core/src/errors.ts';
 import type { Config } from '../../config.ts';
+import { sendJson } from '../../web/json-response.ts';
 import { leaving } from '../../web/leaving.ts';
 import { sendProblem } from '../../web/problem.ts';
 import { setSubject, subjectOf } from '../audited.ts';
@@ -123,7 +124,7 @@ function searchForWorkitems({ jobs }: UpsRoutesOptions): Route {
     async handler(request, response) {
       const found = await searchWorkitems(jobs, principalOf(response), parseSearch(request.query));
       if (found.length === 0) return void response.status(204).end();
-      response.type('application/dicom+json').send(JSON.stringify(found.map(workitemOf)));
+      sendJson(response, 'application/dicom+json', found.map(workitemOf));
     },
   };
 }
@@ -142,7 +143,7 @@ function readWorkitem(options: UpsRoutesOptions): Route {
     },
     async handler(request, response) {
       const job = await find(options, request, response);
-      response.type('application/dicom+json').send(JSON.stringify([workitemOf(job)]));
+      sendJson(response, 'application/dicom+json', [workitemOf(job)]);
     },
   };
 }
