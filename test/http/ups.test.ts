@@ -383,6 +383,8 @@ describe('search', () => {
     expect(await uids('00741000=IN%20PROGRESS')).toEqual([busy.uid]);
     expect((await uids('ProcedureStepState=CANCELED&limit=2')).slice(0, 2)).toEqual(cancelled.slice(0, 2));
     expect((await uids('ProcedureStepState=CANCELED&limit=2&offset=1'))[1]).toBe(cancelled[2]);
+    const all = await uids('ProcedureStepState=CANCELED&limit=1000&fuzzymatching=false');
+    expect(all.slice(0, 3)).toEqual(cancelled);
     expect(await uids(`SOPInstanceUID=${busy.uid}&StudyInstanceUID=1.2.3`)).toEqual([busy.uid]);
     expect(await uids('ScheduledWorkitemCodeSequence.CodeValue=121726')).toEqual([]);
     await send(`${busy.path}/cancelrequest`);

@@ -9,6 +9,9 @@ import { IMAGE_PROCESSING, stateOf } from './workitem.ts';
 /** Maximum number of jobs to read for one response. */
 const MAX_LOOKED_AT = 5000;
 
+/** As many results at the most, whatever is asked for. */
+const MAX_RESULTS = 500;
+
 /** Maps tags to keywords (PS3.18 8.3.4.1). */
 const KEYWORDS: Record<string, string> = {
   '00741000': 'ProcedureStepState',
@@ -24,10 +27,18 @@ const search = z.strictObject({
   StudyInstanceUID: dicomUid.optional(),
   'InputInformationSequence.SeriesInstanceUID': dicomUid.optional(),
   'ScheduledWorkitemCodeSequence.CodeValue': z.string().optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(100),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .transform((limit) => Math.min(limit, MAX_RESULTS))
+    .default(100),
   offset: z.coerce.number().int().min(0).default(0),
   /** Accepted and ignored: every attribute is returned anyway. */
   includefield: z.unknown().optional(),
+  /** Accepted in the only form that there is. */
+  fuzzymatching: z.literal('false').optional(),
+  accept: z.literal(['application/dicom+json', 'application/json']).optional(),
 });
 export type WorkitemSearch = z.output<typeof search>;
 
