@@ -35,7 +35,7 @@ const FAULTS = { malformed: 'REQUEST_INVALID', truncated: 'REQUEST_INVALID' } as
 const MAX_PARTS = 1000;
 /** Hidden, so that the index leaves it out; a request's own, so that nobody else uses or removes it. */
 const INCOMING = '.stain-incoming-';
-const IS_INCOMING = new RegExp(`^\\${INCOMING}[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`);
+const IS_INCOMING = /^\.stain-incoming-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Nothing was received for so long: whoever was receiving it has ended. Other processes store here too. */
 const ABANDONED_MS = 86_400_000;
 
