@@ -224,7 +224,7 @@ describe('many frames, of which some are read', () => {
     expectFrames(await framesOf(bytes), padded(many));
   });
 
-  test('a frame has the size that is told, even where the table says less', async () => {
+  test('frameLength is the true size of a frame where the table is too short', async () => {
     const bytes = large();
     const at = tableOf(bytes);
     // A fragment of 2 bytes within the frame, and an entry that ends after it.

@@ -92,7 +92,7 @@ async function requireOutput(output: string, pictures: readonly string[]): Promi
   });
 }
 
-/** The same for every name and link of a file; undefined if there is none. */
+/** Identifies a file whatever its path, through links too; undefined if it does not exist. */
 async function identityOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found && `${found.dev} ${found.ino}`;

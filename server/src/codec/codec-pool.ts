@@ -138,14 +138,8 @@ export class CodecPool {
     format: FrameFormat,
     { colours, output, signal }: MapOptions,
   ): Promise<readonly Uint8Array[]> {
-    const workOn = (own: readonly PlacedFrame[]): CodecWork => ({
-      kind: 'map',
-      frames: own,
-      format,
-      colours,
-      options: output,
-    });
-    return this.#together(frames, format, signal, workOn) as Promise<readonly Uint8Array[]>;
+    const work = { kind: 'map', frames, format, colours, options: output } as const;
+    return this.#together(work, signal) as Promise<readonly Uint8Array[]>;
   }
 
   /** Counts the glass of stored frames, see `countGlass`; their pixels stay in the thread. For the rest like `map`. */
@@ -155,28 +149,21 @@ export class CodecPool {
     search: GlassSearch,
     { table, signal }: DecodeOptions,
   ): Promise<readonly Uint16Array[]> {
-    const workOn = (own: readonly PlacedFrame[]): CodecWork => ({
-      kind: 'glass',
-      frames: own,
-      format,
-      table,
-      search,
-    });
-    return this.#together(frames, format, signal, workOn) as Promise<readonly Uint16Array[]>;
+    const work = { kind: 'glass', frames, format, table, search } as const;
+    return this.#together(work, signal) as Promise<readonly Uint16Array[]>;
   }
 
   async #together(
-    frames: readonly PlacedFrame[],
-    format: FrameFormat,
+    work: CodecWork & { readonly kind: 'map' | 'glass' },
     signal: AbortSignal,
-    workOn: (own: readonly PlacedFrame[]) => CodecWork,
   ): Promise<Exclude<CodecAnswer, { error: unknown }>> {
+    const { frames, format } = work;
     requireFrameSize(format);
     // One frame after the other is decoded.
     const pixels = await this.#pixels.reserve(format.rows * format.columns, signal);
     const own = frames.map(({ bytes, extent }) => ({ bytes: ownBuffer(bytes), extent }));
     const buffers = own.map(({ bytes }) => bytes.buffer);
-    return this.#run(workOn(own), buffers, signal, pixels);
+    return this.#run({ ...work, frames: own }, buffers, signal, pixels);
   }
 
   /** Terminates the threads; running tasks fail with SHUTTING_DOWN. */

@@ -57,16 +57,20 @@ function statedFrames(
 ): FramesInFile {
   let visiting: Promise<FramesInFile> | undefined;
   let visited: FramesInFile | undefined;
-  const allVisited = async (signal: AbortSignal | undefined): Promise<FramesInFile> => {
-    visiting ??= visit();
-    try {
-      visited = await (signal ? untilAborted(visiting, signal) : visiting);
-      return visited;
-    } catch (error) {
-      // Damage is there to stay.
-      if (!(error instanceof StainError)) visiting = undefined;
-      throw error;
+  const allVisited = (signal: AbortSignal | undefined): Promise<FramesInFile> => {
+    if (!visiting) {
+      visiting = visit();
+      visiting.then(
+        (found) => {
+          visited = found;
+        },
+        // Damage is there to stay; whatever else it was may pass.
+        (error: unknown) => {
+          if (!(error instanceof StainError)) visiting = undefined;
+        },
+      );
     }
+    return signal ? untilAborted(visiting, signal) : visiting;
   };
   return {
     async frameLength(index, signal) {
